@@ -1,0 +1,82 @@
+"""Candles: what a venue says was traded in one bucket.
+
+Two shapes, for two jobs. `ExactCandle` carries the venue's own digits from the wire to Redis, so that
+nothing is ever rounded on the way. `Candle` is what a reader gets: floats, decoded straight from a member.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import NamedTuple
+
+import msgspec
+
+from .timeframe import Timeframe
+
+__all__ = ["Candle", "ExactCandle", "rejection"]
+
+
+class Candle(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One candle as a reader sees it. `time` is the bucket's open, Unix ms, UTC; volume in base units."""
+
+    time: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+
+
+class ExactCandle(NamedTuple):
+    """One candle in the venue's own digits. `time` is its open in Unix ms; the rest are JSON numbers."""
+
+    time: int
+    open: str
+    high: str
+    low: str
+    close: str
+    volume: str
+
+    def member(self) -> str:
+        """The candle as a member of the sorted set: `[time,open,high,low,close,volume]`, ccxt's order."""
+        return f"[{self.time},{self.open},{self.high},{self.low},{self.close},{self.volume}]"
+
+    def equals(self, other: ExactCandle) -> bool:
+        """Whether both are the same candle numerically: `1.50` equals `1.5`."""
+        if self == other:
+            return True
+        return self.time == other.time and all(
+            a == b or Decimal(a) == Decimal(b) for a, b in zip(self[1:], other[1:], strict=True)
+        )
+
+    def richer_than(self, other: ExactCandle) -> bool:
+        """Whether this one holds more volume. A venue's candles are cumulative: more volume is later."""
+        return self.volume != other.volume and Decimal(self.volume) > Decimal(other.volume)
+
+
+# A JSON number without sign: what the venue prints, and what may be copied into a member verbatim.
+# The length is bounded so that no absurd string can bloat a set.
+_NUMBER = r"(?:0|[1-9]\d{0,17})(?:\.\d{1,18})?(?:[eE][+-]?\d{1,2})?"
+_NUMBERS = re.compile(rf"{_NUMBER}(?:,{_NUMBER}){{4}}", re.ASCII)
+
+
+def rejection(candle: ExactCandle, timeframe: Timeframe, now: int | None) -> str | None:
+    """Why `candle` cannot be believed, or None if it can.
+
+    `now` is the venue's clock in Unix ms, None where it is not known yet. A bucket may be in progress but
+    must have begun.
+    """
+    time, open_, high, low, close, volume = candle
+    if not _NUMBERS.fullmatch(f"{open_},{high},{low},{close},{volume}"):
+        return "a price or the volume is not a plain number"
+    if time <= 0 or time % timeframe.ms:
+        return f"time {time} is not the open of a {timeframe} bucket"
+    if now is not None and time > now:
+        return f"time {time} is in the future of the venue's clock ({now})"
+    o, h, l, c = float(open_), float(high), float(low), float(close)  # noqa: E741
+    if l <= 0:
+        return "a price is not positive"
+    if not (l <= o <= h and l <= c <= h):
+        return "open and close are not within low and high"
+    return None

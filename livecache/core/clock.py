@@ -1,0 +1,61 @@
+"""The one clock: the venue's. Pure: the host's monotonic time comes in as an argument, in seconds."""
+
+from __future__ import annotations
+
+__all__ = ["IMPLAUSIBLE_MS", "VenueClock"]
+
+IMPLAUSIBLE_MS = 60_000
+"""A stamp further ahead of `now` than this counts only once GET /time confirms it."""
+
+
+class VenueClock:
+    """What the venue's clock has been *heard* to say, and what it must say *now*.
+
+    `heard` (Unix ms) is the largest plausible stamp received. It never runs ahead, so it alone decides what
+    may be settled. `now` adds the host's monotonic time since, and decides closing and schedules.
+    """
+
+    __slots__ = ("_doubted", "_heard_at_s", "heard")
+
+    def __init__(self) -> None:
+        self.heard = 0
+        self._heard_at_s = 0.0
+        self._doubted = False
+
+    @property
+    def known(self) -> bool:
+        """Whether the venue has been heard at all."""
+        return self.heard > 0
+
+    @property
+    def doubted(self) -> bool:
+        """Whether an implausible stamp waits for GET /time to confirm or refute it."""
+        return self._doubted
+
+    def now(self, monotonic_s: float) -> int:
+        """The venue's time in Unix ms; 0 while it is unknown."""
+        if not self.heard:
+            return 0
+        return self.heard + max(0, int((monotonic_s - self._heard_at_s) * 1000))
+
+    def hear(self, stamp: int, monotonic_s: float) -> bool:
+        """Take a stamp (Unix ms) from a message. False if it is implausibly far ahead and was not taken."""
+        if not self.heard or stamp > self.now(monotonic_s) + IMPLAUSIBLE_MS:
+            self._doubted = True
+            return False
+        self._advance(stamp, monotonic_s)
+        return True
+
+    def confirm(self, stamp: int, monotonic_s: float) -> None:
+        """Take the answer of GET /time (Unix ms), which is believed."""
+        self._doubted = False
+        self._advance(stamp, monotonic_s)
+
+    def silence_s(self, monotonic_s: float) -> float:
+        """Seconds since `heard` last grew; infinite while nothing was heard."""
+        return monotonic_s - self._heard_at_s if self.heard else float("inf")
+
+    def _advance(self, stamp: int, monotonic_s: float) -> None:
+        if stamp > self.heard:
+            self.heard = stamp
+            self._heard_at_s = monotonic_s

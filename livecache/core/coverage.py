@@ -1,0 +1,99 @@
+"""Coverage: which spans of buckets are settled. The one idea that everything else is computed from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+__all__ = ["Coverage", "Span"]
+
+
+class Span(NamedTuple):
+    """A half-open stretch of time, `start <= t < end`, in Unix ms."""
+
+    start: int
+    end: int
+
+
+class Coverage:
+    """An immutable set of disjoint, non-adjacent, non-empty spans, oldest first.
+
+    Every operation returns a new value. The number of spans is small (one, or a few after trouble), so
+    plain tuples and linear scans beat anything cleverer.
+    """
+
+    __slots__ = ("spans",)
+
+    spans: tuple[Span, ...]
+
+    def __init__(self, spans: Iterable[tuple[int, int]] = ()) -> None:
+        merged: list[Span] = []
+        for start, end in sorted(s for s in spans if s[0] < s[1]):
+            if merged and start <= merged[-1].end:
+                merged[-1] = Span(merged[-1].start, max(merged[-1].end, end))
+            else:
+                merged.append(Span(start, end))
+        self.spans = tuple(merged)
+
+    def __iter__(self) -> Iterator[Span]:
+        return iter(self.spans)
+
+    def __bool__(self) -> bool:
+        return bool(self.spans)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Coverage) and self.spans == other.spans
+
+    def __hash__(self) -> int:
+        return hash(self.spans)
+
+    def __repr__(self) -> str:
+        return f"Coverage({[tuple(s) for s in self.spans]})"
+
+    def __contains__(self, time: int) -> bool:
+        return any(start <= time < end for start, end in self.spans)
+
+    def __or__(self, other: Coverage) -> Coverage:
+        return Coverage((*self.spans, *other.spans))
+
+    def add(self, start: int, end: int) -> Coverage:
+        """These spans and `[start, end)`."""
+        if start >= end:
+            return self
+        # The common case by far: the newest span grows.
+        if self.spans and self.spans[-1].start <= start <= self.spans[-1].end <= end:
+            grown = Coverage()
+            grown.spans = (*self.spans[:-1], Span(self.spans[-1].start, end))
+            return grown
+        return Coverage((*self.spans, (start, end)))
+
+    def remove(self, start: int, end: int) -> Coverage:
+        """These spans without `[start, end)`."""
+        kept: list[tuple[int, int]] = []
+        for span in self.spans:
+            kept.append((span.start, min(span.end, start)))
+            kept.append((max(span.start, end), span.end))
+        return Coverage(kept)
+
+    def clip(self, start: int, end: int) -> Coverage:
+        """What of these spans lies within `[start, end)`."""
+        return Coverage((max(s.start, start), min(s.end, end)) for s in self.spans)
+
+    def covers(self, start: int, end: int) -> bool:
+        """Whether all of `[start, end)` lies in these spans."""
+        return start >= end or any(s.start <= start and end <= s.end for s in self.spans)
+
+    def missing(self, start: int, end: int) -> Coverage:
+        """What of `[start, end)` these spans lack."""
+        return Coverage([(start, end)]).without(self)
+
+    def without(self, other: Coverage) -> Coverage:
+        """These spans less the other's."""
+        result = self
+        for start, end in other.spans:
+            result = result.remove(start, end)
+        return result
+
+    def span_of(self, time: int) -> Span | None:
+        """The span that holds `time`, or None."""
+        return next((s for s in self.spans if s.start <= time < s.end), None)

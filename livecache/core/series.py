@@ -1,0 +1,106 @@
+"""What names a series, and what the timeline says has changed in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+from .candle import ExactCandle
+from .coverage import Coverage
+from .timeframe import Timeframe
+
+__all__ = ["Change", "Changes", "Close", "Kind", "SeriesId", "SeriesState", "Stored", "Update"]
+
+
+class SeriesId(NamedTuple):
+    """One series: a symbol's candles of one timeframe at one venue."""
+
+    venue: str
+    symbol: str
+    timeframe: Timeframe
+
+    def __str__(self) -> str:
+        return f"{self.venue}:{self.symbol}:{self.timeframe}"
+
+
+class Kind(StrEnum):
+    """What happened to a bucket."""
+
+    FORMING = "forming"
+    CLOSED = "closed"
+    SETTLED = "settled"
+    REVISED = "revised"
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesState:
+    """What vouches for a series. All times are Unix ms of the venue's clock; `…_through` are exclusive ends.
+
+    `contiguous_from <= settled_through <= known_through <= closed_through`; all zero while nothing is known.
+    """
+
+    ready: bool
+    reason: str  # why not ready; "" when ready
+    contiguous_from: int
+    settled_through: int
+    known_through: int
+    closed_through: int
+    coverage: Coverage
+    history_from: int  # where the search for more history stopped; 0 if it has not
+    forming: int  # open time of the bucket in progress if the feed vouches for it, else 0
+
+
+class Update(NamedTuple):
+    """A message for the series' `updates` channel."""
+
+    kind: Kind
+    candle: ExactCandle
+
+
+class Close(NamedTuple):
+    """An entry for the `closes` stream. `candle` None: proven empty. `replaced`: what readers saw before."""
+
+    kind: Kind
+    series: SeriesId
+    time: int
+    candle: ExactCandle | None
+    replaced: ExactCandle | None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What one series needs in Redis now.
+
+    `members` maps a bucket's open time to its candle, or to None where the bucket holds none any more. If
+    `whole`, `members` is all there is and replaces the set; else only these buckets are touched. After that
+    everything before `keep_from` is trimmed.
+    """
+
+    series: SeriesId
+    whole: bool
+    members: dict[int, ExactCandle | None]
+    keep_from: int
+    state: SeriesState
+    updates: tuple[Update, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """One flush: what changed since the last one. `closes` go out before the candles they announce."""
+
+    series: tuple[Change, ...] = ()
+    closes: tuple[Close, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.series or self.closes)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One series as an earlier run left it in Redis, decoded and validated, its origin already checked."""
+
+    series: SeriesId
+    candles: tuple[ExactCandle, ...]  # oldest first; settled only where coverage says so
+    coverage: Coverage
+    history_from: int

@@ -1,0 +1,130 @@
+"""Every exception of livecache, each with a hint at the remedy.
+
+LivecacheError
+├── ConfigError            a bad file, flag or environment variable     exit code 2
+│   ├── UnknownTimeframe
+│   └── UnknownSymbol
+├── RedisUnavailable       no Redis found, or it cannot be reached      exit code 3
+├── ForeignKey             a key of ours holds somebody else's data     exit code 4
+├── EmbeddedError          the embedded server cannot be used           exit code 5
+├── VenueError             a venue cannot be reached or makes no sense  exit code 6
+└── ReadError              what a Reader raises instead of a wrong answer
+    ├── UnknownSeries      nobody fills such a series
+    ├── NotReady           fewer candles than asked for, or a hole
+    ├── Stale              nobody vouches, or the newest bucket lags
+    └── OutOfSync          the bucket in progress is not vouched for
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+__all__ = [
+    "ConfigError",
+    "EmbeddedError",
+    "ForeignKey",
+    "LivecacheError",
+    "NotReady",
+    "OutOfSync",
+    "ReadError",
+    "RedisUnavailable",
+    "Stale",
+    "UnknownSeries",
+    "UnknownSymbol",
+    "UnknownTimeframe",
+    "VenueError",
+]
+
+
+class LivecacheError(Exception):
+    """The base of all. `hint` says what to do about it; `exit_code` is what a command ends with."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
+
+class ConfigError(LivecacheError):
+    """A setting that cannot be used: unknown key, wrong type, value out of range."""
+
+    exit_code = 2
+
+
+class UnknownTimeframe(ConfigError):
+    """No such timeframe."""
+
+    def __init__(self, name: str, suggestion: str | None, known: Sequence[str]) -> None:
+        hint = f"did you mean {suggestion}? " if suggestion else ""
+        super().__init__(f"unknown timeframe {name!r}", f"{hint}one of {', '.join(known)}")
+
+
+class UnknownSymbol(ConfigError):
+    """The venue has no such product."""
+
+    def __init__(self, symbol: str, venue: str, near: Sequence[str]) -> None:
+        hint = f"did you mean {' or '.join(near)}?" if near else "see the venue's list of products"
+        super().__init__(f"unknown symbol {symbol!r} at {venue}", hint)
+        self.symbol = symbol
+        self.near = tuple(near)
+
+
+class RedisUnavailable(LivecacheError):
+    """No Redis is configured or found, or it does not answer."""
+
+    exit_code = 3
+
+
+class ForeignKey(LivecacheError):
+    """A key that livecache would write holds something that is not livecache's."""
+
+    exit_code = 4
+
+    def __init__(self, key: str, kind: str) -> None:
+        super().__init__(
+            f"the key {key} holds a {kind} that is not livecache's",
+            "set another redis.prefix, or delete that key if nothing needs it",
+        )
+        self.key = key
+
+
+class EmbeddedError(LivecacheError):
+    """The embedded server cannot be started, found or trusted."""
+
+    exit_code = 5
+
+
+class VenueError(LivecacheError):
+    """A venue cannot be reached, or answers what cannot be understood."""
+
+    exit_code = 6
+
+
+class ReadError(LivecacheError):
+    """The base of what a Reader raises rather than return a short, stale or guessed answer."""
+
+
+class UnknownSeries(ReadError):
+    """Nobody fills this series: it has no state in Redis."""
+
+
+class NotReady(ReadError):
+    """Fewer contiguous closed candles than asked for. `have` and `want` count candles."""
+
+    def __init__(self, message: str, hint: str = "", *, have: int = 0, want: int = 0) -> None:
+        super().__init__(message, hint)
+        self.have = have
+        self.want = want
+
+
+class Stale(ReadError):
+    """Nobody vouches for the series now, or its newest known bucket lags too far."""
+
+
+class OutOfSync(ReadError):
+    """The bucket in progress was asked for, but the feed does not vouch for it."""

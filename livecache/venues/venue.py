@@ -1,0 +1,220 @@
+"""What livecache needs of a venue, and how a venue tells what happened.
+
+A venue never raises for its own or the network's trouble: a fetch returns an outcome, a feed yields
+events, and a broken connection is one of them. So one symbol's trouble never cancels another's work, and
+whatever does raise is a bug.
+
+Pacing and retries are not a venue's business: each method makes one attempt. `service/` decides when.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple, Protocol
+
+from ..core.candle import ExactCandle
+from ..core.timeframe import Timeframe
+
+__all__ = [
+    "Broken",
+    "Candles",
+    "Event",
+    "FailureKind",
+    "Feed",
+    "FeedFailure",
+    "FetchFailure",
+    "Heard",
+    "Page",
+    "PageRequest",
+    "Rejected",
+    "Subscribed",
+    "Trade",
+    "Trades",
+    "Venue",
+]
+
+
+class PageRequest(NamedTuple):
+    """Ask for the candles of `[start, end)` (Unix ms, both aligned to the timeframe).
+
+    `fresh`: this window was asked for before, so the answer must not come from an edge cache.
+    """
+
+    symbol: str
+    timeframe: Timeframe
+    start: int
+    end: int
+    fresh: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A venue's answer: validated rows within the request, oldest first, one a bucket; empty ones absent.
+
+    `rejected` counts the rows that could not be believed: their buckets are no proof of emptiness.
+    """
+
+    request: PageRequest
+    rows: tuple[ExactCandle, ...]
+    rejected: frozenset[int] = frozenset()  # open times of rejected rows, where they could be read
+    unreadable: int = 0  # rejected rows whose time could not be read: then no absence proves anything
+
+
+class FailureKind(StrEnum):
+    """Why a request brought nothing."""
+
+    REFUSED = "refused"  # 429, or 401 on a public endpoint: too fast
+    UNAUTHORIZED = "unauthorized"  # 401 or 403 with a key: the key is wrong
+    UNKNOWN_SYMBOL = "unknown symbol"
+    UNSUPPORTED_TIMEFRAME = "unsupported timeframe"
+    PAGE_TOO_LONG = "page too long"  # the venue has already lowered its `page_limit`
+    BAD_REQUEST = "bad request"
+    SERVER = "server error"
+    TIMEOUT = "timeout"
+    NETWORK = "network"
+    MALFORMED = "malformed answer"
+
+
+@dataclass(frozen=True, slots=True)
+class FetchFailure:
+    """One failed request. `message` is bounded and free of secrets."""
+
+    kind: FailureKind
+    message: str
+    status: int | None = None
+    retry_after_s: float | None = None
+
+
+# --- what a feed tells. Stamps are Unix ms of the venue's clock; products are the ids that were asked for.
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribed:
+    """The venue is known to send `products` on this connection's data channel from `stamp` on."""
+
+    products: tuple[str, ...]
+    stamp: int
+
+
+@dataclass(frozen=True, slots=True)
+class Candles:
+    """5m candles, cumulative, in progress or closed, in any order. Also proof of subscription for each.
+
+    A `snapshot` is old news with holes: its candles are true, but it says nothing of what it omits.
+    """
+
+    stamp: int
+    snapshot: bool
+    candles: tuple[tuple[str, ExactCandle], ...]  # (product, candle)
+
+
+class Trade(NamedTuple):
+    """One trade. `time` is Unix ms."""
+
+    product: str
+    trade_id: int
+    price: str
+    size: str
+    time: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trades:
+    """Trades in ascending id."""
+
+    stamp: int
+    snapshot: bool
+    trades: tuple[Trade, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """The connection lives: any frame without news of its own (heartbeat, ack, unknown channel)."""
+
+    stamp: int
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """The feed of `products` was interrupted: closed, silent, or a message was lost.
+
+    Nothing after the last stamp before this event is vouched for until new data comes. `lost_connection` is
+    False for a mere sequence jump, where frames go on.
+    """
+
+    products: tuple[str, ...]
+    reason: str
+    lost_connection: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A frame or candle that could not be believed, counted; `payload` is bounded."""
+
+    reason: str
+    payload: str
+
+
+@dataclass(frozen=True, slots=True)
+class FeedFailure:
+    """An error frame of the venue, or a connection that could not be made; the feed goes on trying."""
+
+    message: str
+
+
+Event = Subscribed | Candles | Trades | Heard | Broken | Rejected | FeedFailure
+
+
+class Feed(Protocol):
+    """One connection's worth of products, kept alive for ever."""
+
+    @property
+    def products(self) -> tuple[str, ...]: ...
+
+    def events(self) -> AsyncIterator[Event]:
+        """Yield events until closed (`aclose`) or cancelled. Connects, reconnects, resubscribes by itself."""
+        ...
+
+
+class Venue(Protocol):
+    """A place where candles come from."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def origin(self) -> str:
+        """Scheme and host of where its history comes from: `https://api.coinbase.com`."""
+        ...
+
+    @property
+    def page_limit(self) -> int:
+        """Buckets in the longest page that the venue is known to accept."""
+        ...
+
+    @property
+    def unsupported(self) -> frozenset[Timeframe]:
+        """Timeframes the venue turned out not to serve; they are rolled up from smaller ones."""
+        ...
+
+    async def time(self) -> int | FetchFailure:
+        """The venue's clock, Unix ms."""
+        ...
+
+    async def products(self) -> Mapping[str, str] | FetchFailure:
+        """Every product id, mapped to the id under which its feed comes (itself, mostly)."""
+        ...
+
+    async def fetch(self, request: PageRequest) -> Page | FetchFailure:
+        """One page of candles, one attempt."""
+        ...
+
+    def feeds(self, products: Sequence[str], aliases: Mapping[str, str], *, trades: bool) -> Sequence[Feed]:
+        """Feeds that together carry all `products`; `aliases` maps a product to its feed's id."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close what is open."""
+        ...
