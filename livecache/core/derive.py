@@ -1,0 +1,82 @@
+"""Rolling one series up into the next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from .rollup import roll_up
+from .track import Track
+
+__all__ = ["Derived", "derive"]
+
+
+@dataclass(slots=True)
+class Derived:
+    """What a roll-up changed in the parent."""
+
+    touched: list[int] = field(default_factory=list)
+    revised: list[int] = field(default_factory=list)
+    mismatched: list[int] = field(default_factory=list)
+
+
+def derive(
+    parent: Track,
+    child: Track,
+    buckets: Iterable[int],
+    *,
+    now: int,
+    heard_through: int,
+    forming: int,
+    settled_only: bool,
+) -> Derived:
+    """Recompute the parent's `buckets` from its children.
+
+    `forming` is the child's bucket in progress if the feed vouches for it, else 0. `settled_only`: the
+    parent's provisional candles come from the feed itself and are left alone.
+    """
+    outcome = Derived()
+    step = child.width
+    child_edge = child.series.timeframe.floor(now)
+    for time in sorted(buckets):
+        end = time + parent.width
+        if child.coverage.covers(time, end):
+            _settle(parent, child, time, outcome)
+            continue
+        if settled_only or time in parent.coverage:
+            continue
+        closed = range(time, min(end, child_edge), step)
+        known = all(child.known(t, heard_through) for t in closed)
+        if known and child_edge < end:
+            known = forming == child_edge
+        if not known:
+            if time in parent.provisional:
+                parent.doubt(time)
+                outcome.touched.append(time)
+            continue
+        candles = [c for t in range(time, end, step) if (c := child.candle(t)) is not None]
+        rolled = roll_up(time, candles)
+        if rolled is not None and parent.lay(rolled, vouched=True, replace=True):
+            outcome.touched.append(time)
+    return outcome
+
+
+def _settle(parent: Track, child: Track, time: int, outcome: Derived) -> None:
+    """All children are settled, so the parent is: its candle is their sum, or it is proven empty."""
+    end = time + parent.width
+    rolled = roll_up(time, [c for t in range(time, end, child.width) if (c := child.settled.get(t))])
+    if time not in parent.coverage:
+        parent.settle(time, rolled, derived=True)
+        outcome.touched.append(time)
+        return
+    before = parent.settled.get(time)
+    if before is None and rolled is None:
+        return
+    if before is not None and rolled is not None and before.equals(rolled):
+        return
+    if time in parent.derived:
+        parent.revise(time, rolled, derived=True)
+        outcome.revised.append(time)
+        outcome.touched.append(time)
+    else:  # The fetched candle stays; that they differ is counted.
+        outcome.mismatched.append(time)

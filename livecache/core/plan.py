@@ -1,0 +1,254 @@
+"""The plan: which pages to ask for next, so that coverage becomes what is wanted with the fewest requests.
+
+    missing = wanted − coverage
+
+One rule serves warm-up, settling, repair, widening and deepening; only their urgency differs. A page of a
+small timeframe is expected to settle its parents by roll-up as well, so those are asked for only if that
+cannot be enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from enum import IntEnum
+from typing import NamedTuple
+
+from .coverage import Coverage, Span
+from .timeframe import Timeframe
+from .track import Track
+
+__all__ = ["Priority", "Want", "history_ends", "plan"]
+
+REACH_BACK = 12
+"""Buckets before a just-closed one that its settling request reads again, to see revisions."""
+
+
+class Priority(IntEnum):
+    """Why a page is wanted, the most urgent first."""
+
+    REPAIR = 0  # a hole between settled buckets, or a suspect one
+    WARM = 1  # up to `min_candles`
+    SETTLE = 2  # a bucket that has closed
+    WIDEN = 3  # a thin series, searched further back
+    DEEPEN = 4  # from `min_candles` up to `candles`
+
+
+class Want(NamedTuple):
+    """One page worth asking for: `[start, end)` in Unix ms, aligned to the timeframe."""
+
+    priority: Priority
+    timeframe: Timeframe
+    start: int
+    end: int
+    serves: frozenset[Timeframe] = frozenset()  # timeframes that are waiting for this page
+
+
+class _Planned(NamedTuple):
+    """What coverage will be once every page in flight or wanted has come."""
+
+    coverage: Coverage
+    waiting: bool  # whether history is still on its way here
+
+
+def plan(
+    tracks: Mapping[Timeframe, Track],
+    children: Mapping[Timeframe, Timeframe | None],
+    *,
+    now: int,
+    page_limit: int,
+    in_flight: Mapping[Timeframe, Span],
+    failing: Collection[Timeframe] = (),
+    unsupported: Collection[Timeframe] = (),
+) -> list[Want]:
+    """The pages that one symbol's tracks (smallest timeframe first) want now, at most one a timeframe.
+
+    `in_flight` are pages asked for but not answered; `failing` timeframes promise nothing to their
+    parents; `unsupported` ones the venue does not serve, so that only their children can be asked for.
+    """
+    wants: list[Want] = []
+    planned: dict[Timeframe, _Planned] = {}
+    for timeframe, track in tracks.items():
+        child = children[timeframe]
+        expected = track.coverage
+        waiting = False
+        if child is not None:
+            grown = _parents_of(planned[child].coverage, track.width)
+            expected = expected | grown
+            waiting = planned[child].waiting
+        if track.coverage and _waits_for_retry(track, now):
+            # The open buckets will be asked for again by themselves: parents need not ask in their stead.
+            expected = expected.add(track.coverage.spans[0].start, _settled_edge(track, now))
+        flight = in_flight.get(timeframe)
+        if flight is not None:
+            expected = expected | _settleable(track, flight, now)
+            waiting = waiting or _adds_history(track, flight)
+        elif want := _want(track, expected, now, page_limit, waiting, _parents(tracks, children, timeframe)):
+            if timeframe not in unsupported:
+                wants.append(want)
+            elif child is not None:
+                source = _through_child(tracks[child], track, want, page_limit)
+                if child not in in_flight and all(w.timeframe is not child for w in wants):
+                    wants.append(source)
+            span = Span(want.start, want.end)
+            expected = expected | _settleable(track, span, now)
+            waiting = waiting or _adds_history(track, span)
+        promised = track.coverage if timeframe in failing else expected
+        planned[timeframe] = _Planned(promised, waiting and timeframe not in failing)
+    asked = {w.timeframe for w in wants} | set(in_flight)
+    return [
+        _with_bucket_in_progress(w, now, page_limit)._replace(serves=_served(w.timeframe, children, asked))
+        for w in wants
+    ]
+
+
+def history_ends(track: Track, now: int, page_limit: int) -> bool:
+    """Whether the search for more candles has gone as far back as it may."""
+    run = track.newest_settled_run()
+    if run is None or run[1] >= track.policy.candles:
+        return False
+    page = page_limit * track.width
+    edge = track.series.timeframe.floor(now)
+    # Half a page of slack: the edge has moved on while the pages were read.
+    return run[0].start <= edge - (1 + track.policy.widen_pages) * page + page // 2
+
+
+def _want(
+    track: Track, expected: Coverage, now: int, page_limit: int, waiting: bool, parents: Collection[Track]
+) -> Want | None:
+    timeframe, width = track.series.timeframe, track.width
+    page = page_limit * width
+    edge = timeframe.floor(now)
+    settled_edge = _settled_edge(track, now)
+    newest_page = Span(edge - page, edge)
+    if track.working:
+        return _want_working(track, expected, now, page_limit, parents)
+
+    run = track.newest_settled_run()
+    have = run[1] if run else 0
+    if not expected or (
+        have < track.policy.min_candles
+        and _buckets(expected, width) < track.policy.min_candles
+        and expected.spans[-1].start > newest_page.start
+    ):
+        return Want(Priority.WARM, timeframe, *newest_page)
+
+    # Holes, the one at the newest end among them: what has closed since.
+    oldest = min(track.settled, default=0) if have < track.policy.candles else track.keep_from
+    wanted_from = max(oldest, expected.spans[0].start)
+    if expected != track.coverage and _buckets(expected, width) >= track.policy.candles:
+        # What is on its way may be enough; whether older holes still matter shows when it is here.
+        wanted_from = max(wanted_from, expected.spans[-1].start)
+    missing = expected.missing(wanted_from, settled_edge)
+    suspects = [t for t in track.suspect if t >= wanted_from]
+    if suspects:
+        first = min(suspects)
+        return Want(Priority.REPAIR, timeframe, first, min(edge, first + page))
+    if missing:
+        hole = missing.spans[-1]
+        at_end = hole.end == settled_edge
+        first = missing.spans[0].start
+        if first < edge - page:
+            # More than a page is missing: the newest page first, the rest page by page.
+            end = edge if at_end else hole.end
+            return Want(Priority.WARM, timeframe, end - page, end)
+        if first >= edge - REACH_BACK * width and track.coverage:
+            return Want(Priority.SETTLE, timeframe, edge - REACH_BACK * width, edge)
+        priority = Priority.SETTLE if at_end and len(missing.spans) == 1 else Priority.REPAIR
+        if track.state is None or not track.state.ready:
+            priority = min(priority, Priority.WARM)
+        return Want(priority, timeframe, *newest_page)
+
+    # More history: until there are as many real candles as wanted, or no more are to be had.
+    if run is None or waiting or have >= track.policy.candles:
+        return None
+    start = expected.spans[-1].start
+    if (track.history_from and start <= track.history_from) or history_ends(track, now, page_limit):
+        return None
+    if start != run[0].start:
+        return None  # More is on its way by roll-up.
+    priority = Priority.WIDEN if have < track.policy.min_candles else Priority.DEEPEN
+    # A run shorter than a page is read whole: the overlap checks the roll-up.
+    end = edge if start > newest_page.start else start
+    return Want(priority, timeframe, end - page, end)
+
+
+def _want_working(
+    track: Track, expected: Coverage, now: int, page_limit: int, parents: Collection[Track]
+) -> Want | None:
+    """A working series is wanted from where its parents are settled: nothing else reads it."""
+    timeframe, width = track.series.timeframe, track.width
+    edge = timeframe.floor(now)
+    settled_edge = _settled_edge(track, now)
+    start = edge
+    for parent in parents:
+        forming = parent.series.timeframe.floor(now)
+        run = parent.newest_settled_run()
+        start = min(start, max(forming - parent.width, min(forming, run[0].end) if run else forming))
+    missing = expected.missing(start, settled_edge)
+    if not missing:
+        return None
+    # A full page where history is missing: bigger parents may be settled by it too.
+    first = missing.spans[0].start
+    reach = REACH_BACK if first >= edge - REACH_BACK * width and track.coverage else page_limit
+    priority = Priority.SETTLE if track.coverage else Priority.WARM
+    return Want(priority, timeframe, edge - reach * width, edge)
+
+
+def _parents(
+    tracks: Mapping[Timeframe, Track], children: Mapping[Timeframe, Timeframe | None], child: Timeframe
+) -> list[Track]:
+    return [tracks[p] for p, c in children.items() if c is child]
+
+
+def _through_child(child: Track, parent: Track, want: Want, page_limit: int) -> Want:
+    """The page of the child's that brings the newest part of what an unsupported parent wants."""
+    ratio = parent.width // child.width
+    length = page_limit // ratio * parent.width
+    end = min(want.end, parent.coverage.spans[-1].start) if parent.coverage else want.end
+    return Want(want.priority, child.series.timeframe, end - length, end)
+
+
+def _with_bucket_in_progress(want: Want, now: int, page_limit: int) -> Want:
+    """A page up to the last close asks for the bucket in progress too: its row proves the page fresh."""
+    if want.end != want.timeframe.floor(now):
+        return want
+    end = want.end + want.timeframe.ms
+    return want._replace(start=max(want.start, end - page_limit * want.timeframe.ms), end=end)
+
+
+def _settled_edge(track: Track, now: int) -> int:
+    """The end of the last bucket that a page asked for now could settle."""
+    return track.series.timeframe.floor(now - track.policy.settle_delay_ms)
+
+
+def _settleable(track: Track, span: Span, now: int) -> Coverage:
+    return Coverage([(span.start, min(span.end, _settled_edge(track, now)))])
+
+
+def _waits_for_retry(track: Track, now: int) -> bool:
+    """Whether a page left buckets open that are not worth asking for again yet, and none has closed since."""
+    return now < track.retry_at and _settled_edge(track, now) <= track.tried_edge
+
+
+def _served(
+    timeframe: Timeframe, children: Mapping[Timeframe, Timeframe | None], asked: Collection[Timeframe]
+) -> frozenset[Timeframe]:
+    """The timeframe and those that wait to be rolled up from it, rather than for a page of their own."""
+    served = {timeframe}
+    for parent, child in children.items():  # smallest first
+        if child in served and parent not in asked:
+            served.add(parent)
+    return frozenset(served)
+
+
+def _parents_of(coverage: Coverage, width: int) -> Coverage:
+    """The parent buckets of which all children are covered."""
+    return Coverage((s.start + -s.start % width, s.end - s.end % width) for s in coverage.spans)
+
+
+def _adds_history(track: Track, span: Span) -> bool:
+    return not track.coverage or span.start < track.coverage.spans[-1].start
+
+
+def _buckets(coverage: Coverage, width: int) -> int:
+    return (coverage.spans[-1].end - coverage.spans[-1].start) // width if coverage else 0

@@ -1,0 +1,162 @@
+"""One symbol: its timeframes, how the feed stands behind them, and how each is rolled up into the next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from .derive import Derived, derive
+from .feeding import Channel, Link
+from .rollup import FEED_TIMEFRAME
+from .series import SeriesId
+from .timeframe import Timeframe
+from .track import Policy, Track
+from .trades import MinuteBuilder
+
+__all__ = ["SymbolTimeline"]
+
+
+class SymbolTimeline:
+    """All timeframes of one symbol, smallest first: the configured ones, and those that work unseen."""
+
+    __slots__ = ("channel", "children", "minutes", "pending", "symbol", "tracks")
+
+    def __init__(
+        self,
+        venue: str,
+        symbol: str,
+        configured: Sequence[Timeframe],
+        policy: Policy,
+        children: Mapping[Timeframe, Timeframe | None],
+    ) -> None:
+        self.symbol = symbol
+        self.children = children
+        self.tracks = {
+            t: Track(SeriesId(venue, symbol, t), policy, working=t not in configured) for t in children
+        }
+        self.channel = Channel()
+        self.minutes = MinuteBuilder()
+        # Parent buckets to be rolled up again, per parent.
+        self.pending: dict[Timeframe, set[int]] = {t: set() for t, c in children.items() if c is not None}
+
+    # --- the feed ---------------------------------------------------------------------------------
+
+    @property
+    def feed_up(self) -> bool:
+        """Whether the feed stands behind this symbol now."""
+        channel = self.channel
+        return channel.since > 0 and channel.link is not None and channel.link.up
+
+    @property
+    def carried(self) -> Iterator[Track]:
+        """The tracks whose provisional candles come from the feed itself."""
+        return (self.tracks[t] for t in (Timeframe.M1, FEED_TIMEFRAME) if t in self.tracks)
+
+    def vouch(self, link: Link, stamp: int) -> bool:
+        """The feed carries this symbol from `stamp` on. False if it already did."""
+        channel = self.channel
+        if channel.since and channel.link is link:
+            return False
+        channel.since = stamp
+        channel.link = link
+        if Timeframe.M1 in self.tracks:
+            link.smallest = Timeframe.M1
+        self.stir()
+        return True
+
+    def interrupt(self, link: Link, now: int) -> None:
+        """The feed broke after the link's last stamp: what it had not finished, nobody vouches for."""
+        self.channel.since = 0
+        for track in self.carried:
+            for bucket in list(track.provisional):
+                if bucket + track.width > link.through:
+                    track.doubt(bucket)
+                    self.touch(track.series.timeframe, bucket)
+        self.stir()
+        for timeframe in self.tracks:
+            self.touch(timeframe, timeframe.floor(now))
+
+    def complete(self) -> None:
+        """The link was heard beyond a bucket's end: what it carried of that bucket is complete."""
+        for track in self.carried:
+            track.state_dirty = True
+            for bucket in track.provisional:
+                self.touch(track.series.timeframe, bucket)
+
+    def forming(self, track: Track, now: int) -> int:
+        """Open time of the bucket in progress if all of it since its open is vouched for, else 0."""
+        timeframe = track.series.timeframe
+        bucket = timeframe.floor(now)
+        if not self.feed_up:
+            return 0
+        shown = track.provisional.get(bucket)
+        if shown is not None:
+            return bucket if shown.vouched else 0
+        if timeframe is FEED_TIMEFRAME:
+            return bucket if self.channel.since <= bucket else 0
+        child = self.children[timeframe]
+        if child is None or timeframe is Timeframe.M1:
+            return 0
+        # Nothing has traded in it yet, as far as is known: is all of it known?
+        smaller = self.tracks[child]
+        closed = range(bucket, child.floor(now), child.ms)
+        if all(smaller.known(t, self.channel.through) for t in closed):
+            return bucket if self.forming(smaller, now) else 0
+        return 0
+
+    # --- roll-ups ---------------------------------------------------------------------------------
+
+    def stir(self) -> None:
+        """What vouches for any of the tracks may have changed."""
+        for track in self.tracks.values():
+            track.state_dirty = True
+
+    def touch(self, child: Timeframe, bucket: int) -> None:
+        """What is known of a child's bucket has changed: its parents must be looked at again."""
+        for parent, buckets in self.pending.items():
+            if self.children[parent] is child:
+                buckets.add(parent.floor(bucket))
+
+    def derive(self, now: int) -> list[tuple[Track, Derived]]:
+        """Roll up what was touched, smallest parent first; what became of each parent."""
+        outcomes: list[tuple[Track, Derived]] = []
+        for parent, buckets in self.pending.items():
+            child = self.children[parent]
+            if not buckets or child is None:
+                continue
+            outcome = derive(
+                self.tracks[parent],
+                self.tracks[child],
+                buckets,
+                now=now,
+                heard_through=self.channel.through,
+                forming=self.forming(self.tracks[child], now),
+                settled_only=parent is FEED_TIMEFRAME,
+            )
+            buckets.clear()
+            for bucket in outcome.touched:
+                self.touch(parent, bucket)
+            outcomes.append((self.tracks[parent], outcome))
+        return outcomes
+
+    def revise_parents(self, child: Timeframe, bucket: int) -> None:
+        """A child was revised: its parents are recomputed, or read again where children are gone."""
+        for parent, source in self.children.items():
+            if source is not child:
+                continue
+            track = self.tracks[parent]
+            time = parent.floor(bucket)
+            if time in track.coverage:
+                if self.tracks[child].coverage.covers(time, time + parent.ms):
+                    track.derived.add(time)  # From now on the roll-up is the better source.
+                elif not track.working:
+                    track.suspect.add(time)
+            self.revise_parents(parent, time)
+
+    def trim(self, now: int) -> None:
+        """Drop what neither Redis nor a parent needs any more."""
+        for timeframe, track in self.tracks.items():
+            hold_from = timeframe.floor(now) - timeframe.ms
+            for parent, child in self.children.items():
+                if child is timeframe:
+                    hold_from = min(hold_from, parent.floor(now) - parent.ms)
+            track.trim(hold_from)

@@ -1,0 +1,316 @@
+"""The timeline: told what the venue said and what time it is, it knows what every bucket is.
+
+Pure. REST pages settle buckets; the feed lays provisional candles over the end; roll-ups follow. What
+readers must be told gathers per series and is taken once per flush.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from .candle import ExactCandle
+from .feeding import Link
+from .plan import history_ends
+from .rollup import FEED_TIMEFRAME, children_of
+from .series import Change, Changes, Close, Kind, SeriesId, Stored, Update
+from .settling import PageFacts, settle_page
+from .symbol import SymbolTimeline
+from .timeframe import Timeframe
+from .track import CROWD, Policy, Track
+
+__all__ = ["Counters", "Note", "Timeline"]
+
+_CLOSE_GRACE_MS = 1_000
+"""A bucket is announced as closed this long after its end, if no newer bucket came first."""
+
+
+class Note(NamedTuple):
+    """Something an operator should read about. `event` names it; `fields` go into the log record."""
+
+    event: str
+    message: str
+    fields: Mapping[str, object]
+
+
+@dataclass(slots=True)
+class Counters:
+    """What happened since the start, for logs and metrics."""
+
+    revisions: int = 0
+    rollup_mismatches: int = 0
+    disputes: int = 0  # pages that were poorer than what the feed had shown
+    disputes_lost: int = 0  # … and were taken after all
+    dead_channels: int = 0
+    breaks: int = 0
+
+
+class Timeline:
+    """Everything livecache knows of one venue."""
+
+    def __init__(
+        self, venue: str, symbols: Sequence[str], timeframes: Sequence[Timeframe], policy: Policy
+    ) -> None:
+        self.venue = venue
+        self.timeframes = tuple(timeframes)  # configured, in priority order
+        self.policy = policy
+        self.children = children_of(timeframes)
+        self.symbols = {s: SymbolTimeline(venue, s, self.timeframes, policy, self.children) for s in symbols}
+        self.counters = Counters()
+        self._links: dict[int, Link] = {}
+        self._edges: dict[Timeframe, int] = dict.fromkeys(self.children, 0)
+        self._closing: set[tuple[str, Timeframe]] = set()
+        self._stirred: set[str] = set(symbols)  # symbols of which something may have to be told
+        self._minute = 0
+        self._notes: list[Note] = []
+
+    # --- what comes in ----------------------------------------------------------------------------
+
+    def adopt(self, stored: Stored, now: int) -> None:
+        """Take over what an earlier run left: its settled candles; provisional ones are not believed."""
+        track = self.symbols[stored.series.symbol].tracks[stored.series.timeframe]
+        track.coverage = stored.coverage
+        track.settled = {c.time: c for c in stored.candles if c.time in stored.coverage}
+        track.history_from = stored.history_from
+        track.announce_from = stored.coverage.spans[-1].end if stored.coverage else 0
+        track.closed_until = track.announce_from
+        for bucket in set(track.settled) | {s.end - track.width for s in stored.coverage}:
+            self.symbols[stored.series.symbol].touch(stored.series.timeframe, bucket)
+        track.keep_from = min([s.start for s in stored.coverage], default=0)
+        self._derive(self.symbols[stored.series.symbol], now)
+
+    def apply_page(
+        self, symbol: str, timeframe: Timeframe, page: PageFacts, now: int, *, page_limit: int
+    ) -> None:
+        """Take a REST page: settle what it can settle, lay the rest as provisional.
+
+        `page_limit` is how many buckets the venue's longest page holds now; it bounds the search for history.
+        """
+        timeline = self.symbols[symbol]
+        self._stirred.add(symbol)
+        track = timeline.tracks[timeframe]
+        outcome = settle_page(track, page, timeline.channel, feed=timeframe is FEED_TIMEFRAME)
+        self.counters.revisions += len(outcome.revised)
+        self.counters.disputes += outcome.disputed
+        self.counters.disputes_lost += len(outcome.disputes_lost)
+        self.counters.rollup_mismatches += len(outcome.mismatched)
+        for bucket in outcome.touched:
+            timeline.touch(timeframe, bucket)
+        for bucket in outcome.revised:
+            self._note("revised", f"{track.series} revised the bucket at {bucket}", track, time=bucket)
+            timeline.revise_parents(timeframe, bucket)
+        for bucket in outcome.mismatched:
+            self._note("rollup_mismatch", f"{track.series} differs from its roll-up", track, time=bucket)
+        for bucket in outcome.disputes_lost:
+            self._note("dispute_lost", f"{track.series} took a page poorer than the feed", track, time=bucket)
+        if outcome.channel_dead and timeline.channel.since and timeline.channel.link:
+            self.counters.dead_channels += 1
+            timeline.interrupt(timeline.channel.link, now)
+            self._note("channel_dead", f"the feed shows nothing of {symbol}, but it trades", track)
+        self._derive(timeline, now)
+        for each in timeline.tracks.values():
+            if each.coverage and not each.announce_from:
+                each.announce_from = each.series.timeframe.floor(now)
+            if not each.history_from and history_ends(each, now, page_limit):
+                each.history_from = each.coverage.spans[-1].start
+                each.state_dirty = True
+        timeline.trim(now)
+
+    def subscribe(self, link_id: int, stamp: int, symbols: Iterable[str], now: int) -> None:
+        """From `stamp` on, the feed is known to carry these symbols."""
+        link = self._hear(link_id, stamp)
+        for symbol in symbols:
+            self._vouch(self.symbols[symbol], link, stamp)
+
+    def feed_candles(
+        self, link_id: int, stamp: int, candles: Iterable[tuple[str, ExactCandle]], now: int
+    ) -> None:
+        """Lay 5m candles from the feed. Each is all that traded in its bucket up to `stamp`."""
+        link = self._hear(link_id, stamp)
+        width = FEED_TIMEFRAME.ms
+        oldest = FEED_TIMEFRAME.floor(now) - 12 * width
+        for symbol, candle in candles:
+            timeline = self.symbols[symbol]
+            track = timeline.tracks.get(FEED_TIMEFRAME)
+            channel = timeline.channel
+            if channel.since == 0 or channel.link is not link:
+                self._vouch(timeline, link, stamp)
+            channel.newest = max(channel.newest, candle.time)
+            if track is None or candle.time < oldest:
+                continue
+            if track.lay(candle, vouched=candle.time + width > channel.since):
+                timeline.touch(FEED_TIMEFRAME, candle.time)
+                self._stirred.add(symbol)
+
+    def feed_trades(
+        self, link_id: int, stamp: int, trades: Iterable[tuple[str, int, str, str, int]], now: int
+    ) -> None:
+        """Build minutes from trades `(symbol, trade_id, price, size, time)`, ascending in id."""
+        self._hear(link_id, stamp)
+        for symbol, trade_id, price, size, time in trades:
+            timeline = self.symbols[symbol]
+            candle = timeline.minutes.add(trade_id, price, size, time)
+            track = timeline.tracks.get(Timeframe.M1)
+            if candle is not None and track is not None and track.lay(candle, vouched=True, replace=True):
+                timeline.touch(Timeframe.M1, candle.time)
+                self._stirred.add(symbol)
+
+    def heard(self, link_id: int, stamp: int, now: int) -> None:
+        """The connection lives: a frame without news, stamped so."""
+        self._hear(link_id, stamp)
+
+    def broken(self, link_id: int, symbols: Iterable[str], *, resumes: bool, now: int) -> None:
+        """The feed of these symbols was interrupted after the link's last stamp.
+
+        `resumes`: frames go on over the same subscription, so the next stamp vouches again.
+        """
+        link = self._links.setdefault(link_id, Link())
+        link.up = resumes
+        self.counters.breaks += 1
+        for symbol in symbols:
+            timeline = self.symbols[symbol]
+            self._stirred.add(symbol)
+            if resumes:
+                link.resuming.add(symbol)
+            timeline.interrupt(link, now)
+
+    def advance(self, now: int) -> None:
+        """Time has passed: buckets close. Cheap where no boundary was crossed."""
+        for timeframe, edge in self._edges.items():
+            floor = timeframe.floor(now)
+            if floor <= edge:
+                continue
+            self._edges[timeframe] = floor
+            for timeline in self.symbols.values():
+                track = timeline.tracks[timeframe]
+                track.state_dirty = True
+                if len(track.provisional) > CROWD:  # REST has been away for long.
+                    timeline.trim(now)
+                timeline.touch(timeframe, floor)
+                timeline.touch(timeframe, floor - timeframe.ms)
+                if edge:
+                    self._closing.add((timeline.symbol, timeframe))
+            self._stirred.update(self.symbols)
+        if now - self._minute >= 60_000:  # Readiness may have run out though nothing happened.
+            self._minute = now
+            for timeline in self.symbols.values():
+                for track in timeline.tracks.values():
+                    state = track.state
+                    if state and state.ready and state.known_through + track.width < now:
+                        track.state_dirty = True
+                        self._stirred.add(timeline.symbol)
+
+    def fail(self, symbol: str, timeframe: Timeframe, message: str) -> None:
+        """The series' requests keep failing ("" once one has succeeded)."""
+        track = self.symbols[symbol].tracks[timeframe]
+        if track.failure != message:
+            track.failure = message
+            track.state_dirty = True
+            self._stirred.add(symbol)
+
+    # --- what goes out ----------------------------------------------------------------------------
+
+    def take(self, now: int) -> Changes:
+        """What changed since the last call: one entry a series, and the closes to announce before them."""
+        self.advance(now)
+        changes: list[Change] = []
+        closes: list[Close] = []
+        stirred = self._stirred | {symbol for symbol, _ in self._closing}
+        self._stirred = set()
+        for symbol in self.symbols if len(stirred) == len(self.symbols) else sorted(stirred):
+            timeline = self.symbols[symbol]
+            self._derive(timeline, now)
+            for track in timeline.tracks.values():
+                self._close(timeline, track, now)
+                if track.working or not (track.dirty or track.state_dirty or track.whole or track.updates):
+                    continue
+                closes += track.closes
+                before = track.state
+                change = self._change(timeline, track, now, whole=track.whole)
+                if change.whole or change.members or change.updates or change.state != before:
+                    changes.append(change)
+        return Changes(tuple(changes), tuple(closes))
+
+    def whole(self, series: Iterable[SeriesId], now: int) -> Changes:
+        """All of these series, to be written again from scratch."""
+        changes = []
+        for each in series:
+            timeline = self.symbols[each.symbol]
+            changes.append(self._change(timeline, timeline.tracks[each.timeframe], now, whole=True))
+        return Changes(tuple(changes))
+
+    def notes(self) -> list[Note]:
+        """What an operator should read about, since the last call."""
+        notes, self._notes = self._notes, []
+        return notes
+
+    def feed_up(self, symbol: str) -> bool:
+        """Whether the feed stands behind this symbol now."""
+        return self.symbols[symbol].feed_up
+
+    # --- inside -----------------------------------------------------------------------------------
+
+    def _change(self, timeline: SymbolTimeline, track: Track, now: int, *, whole: bool) -> Change:
+        if whole:
+            members: dict[int, ExactCandle | None] = {c.time: c for c in track.members()}
+        else:
+            members = {t: track.candle(t) for t in track.dirty if t >= track.keep_from}
+        forming = timeline.forming(track, now)
+        if forming and forming in track.dirty:
+            shown = track.provisional.get(forming)
+            if shown is not None and shown.vouched:
+                track.updates.append(Update(Kind.FORMING, shown.candle))
+        state = track.state
+        if state is None or track.state_dirty or whole or state.forming != forming:
+            state = track.compute_state(now, timeline.channel.through, forming)
+        updates = tuple(track.updates)
+        track.dirty, track.updates, track.closes = set(), [], []
+        track.whole = track.state_dirty = False
+        return Change(track.series, whole, members, track.keep_from, state, updates)
+
+    def _close(self, timeline: SymbolTimeline, track: Track, now: int) -> None:
+        """Announce the bucket that closed last, once it is known and surely over."""
+        key = (timeline.symbol, track.series.timeframe)
+        if key not in self._closing:
+            return
+        edge = track.series.timeframe.floor(now)
+        bucket = edge - track.width
+        if timeline.channel.newest >= edge or now >= edge + _CLOSE_GRACE_MS:
+            if track.known(bucket, timeline.channel.through):
+                track.announce_closed(bucket)
+                self._closing.discard(key)
+            elif now >= edge + self.policy.dispute_ms:
+                self._closing.discard(key)
+
+    def _hear(self, link_id: int, stamp: int) -> Link:
+        link = self._links.setdefault(link_id, Link())
+        link.up = True
+        if link.resuming:
+            resuming, link.resuming = link.resuming, set()
+            for symbol in resuming:
+                self._vouch(self.symbols[symbol], link, stamp)
+        if stamp > link.through:
+            crossed = link.smallest.floor(stamp) > link.smallest.floor(link.through)
+            link.through = stamp
+            if crossed:
+                for timeline in self.symbols.values():
+                    if timeline.channel.link is link:
+                        timeline.complete()
+                        self._stirred.add(timeline.symbol)
+        return link
+
+    def _vouch(self, timeline: SymbolTimeline, link: Link, stamp: int) -> None:
+        if timeline.vouch(link, stamp):
+            self._stirred.add(timeline.symbol)
+
+    def _derive(self, timeline: SymbolTimeline, now: int) -> None:
+        for track, outcome in timeline.derive(now):
+            self.counters.rollup_mismatches += len(outcome.mismatched)
+            self.counters.revisions += len(outcome.revised)
+            for bucket in outcome.mismatched:
+                self._note("rollup_mismatch", f"{track.series} differs from its roll-up", track, time=bucket)
+
+    def _note(self, event: str, message: str, track: Track, **fields: object) -> None:
+        series = {"symbol": track.series.symbol, "timeframe": str(track.series.timeframe)}
+        self._notes.append(Note(event, message, {**series, **fields}))

@@ -1,0 +1,316 @@
+"""One series: its buckets, what is settled of them, and what may be said about them. Pure."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from .candle import ExactCandle
+from .coverage import Coverage, Span
+from .readiness import Facts, reason_not_ready
+from .series import Close, Kind, SeriesId, SeriesState, Update
+
+__all__ = ["CROWD", "Policy", "Provisional", "Track"]
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What is wanted of every series. Durations in ms of the venue's clock."""
+
+    candles: int = 100  # kept and wanted
+    min_candles: int = 60  # ready from here on
+    settle_delay_ms: int = 10_000
+    widen_pages: int = 4  # pages a thin series is searched back beyond the first
+    max_lag_ms: int = 600_000
+    dispute_ms: int = 60_000  # how long a page that may be from before the close is doubted
+    proof_ms: int = 300_000  # after which an absent row proves emptiness by itself
+
+    @property
+    def settling_ms(self) -> int:
+        """How long after its end a bucket may still be unknown in a series that becomes ready."""
+        return self.settle_delay_ms + 10_000
+
+
+CROWD = 24
+"""Provisional candles kept beside `candles` settled ones: small enough for a compact set in Redis."""
+
+_MOST_CLOSES = 1_000
+_MOST_UPDATES = 16
+"""Bounds on what gathers while Redis is away: announcements, and hints for the `updates` channel."""
+
+
+class Provisional(NamedTuple):
+    """A candle that is not settled. `vouched`: an unbroken feed stands behind its being complete so far."""
+
+    candle: ExactCandle
+    vouched: bool
+
+
+class Track:
+    """The buckets of one series.
+
+    A bucket is settled (in `coverage`; no candle there means proven empty), provisional, or unknown.
+    A provisional candle never stands in a covered bucket. What readers must be told is gathered in `dirty`,
+    `updates` and `closes` until the next flush takes it.
+    """
+
+    __slots__ = (
+        "announce_from",
+        "closed_until",
+        "closes",
+        "closes_dropped",
+        "coverage",
+        "derived",
+        "dirty",
+        "disputes",
+        "failure",
+        "history_from",
+        "keep_from",
+        "policy",
+        "provisional",
+        "retry_at",
+        "series",
+        "settled",
+        "state",
+        "state_dirty",
+        "suspect",
+        "tried_edge",
+        "tries",
+        "updates",
+        "whole",
+        "width",
+        "working",
+    )
+
+    def __init__(self, series: SeriesId, policy: Policy, *, working: bool) -> None:
+        self.series = series
+        self.policy = policy
+        self.working = working  # in memory only: needed for roll-ups, configured by nobody
+        self.width = series.timeframe.ms
+        self.coverage = Coverage()
+        self.settled: dict[int, ExactCandle] = {}
+        self.provisional: dict[int, Provisional] = {}
+        self.derived: set[int] = set()  # settled buckets that were rolled up, not fetched
+        self.suspect: set[int] = set()  # settled buckets to be read again
+        self.disputes: dict[int, int] = {}  # bucket → when (heard) a page was first poorer than the feed
+        self.history_from = 0  # where the search for more history stopped
+        self.keep_from = 0  # the oldest bucket that Redis keeps
+        self.announce_from = 0  # buckets that end after this are news; 0 until something is settled
+        self.closed_until = 0  # buckets that open before this were announced as closed
+        self.failure = ""  # the last error while requests keep failing
+        self.retry_at = 0  # when buckets that a page left open are worth another request
+        self.tries = 0
+        self.tried_edge = 0  # how far the last page could have settled
+        # Waiting to be taken by the next flush:
+        self.dirty: set[int] = set()
+        self.whole = True
+        self.state_dirty = True
+        self.updates: list[Update] = []
+        self.closes: list[Close] = []
+        self.closes_dropped = 0
+        self.state: SeriesState | None = None  # as last computed
+
+    # --- changing buckets -------------------------------------------------------------------------
+
+    def settle(self, bucket: int, candle: ExactCandle | None, *, derived: bool) -> None:
+        """The bucket is final: this candle, or proven empty. Whatever was provisional there goes."""
+        shown = self.provisional.pop(bucket, None)
+        self.coverage = self.coverage.add(bucket, bucket + self.width)
+        self.disputes.pop(bucket, None)
+        self._put(bucket, candle, derived=derived)
+        if shown is None and candle is None:
+            self.dirty.discard(bucket)  # Nothing was there and nothing is: only the coverage grows.
+        before = shown.candle if shown else None
+        replaced = None if before is None or (candle and candle.equals(before)) else before
+        self._announce(Kind.SETTLED, bucket, candle, replaced)
+
+    def revise(self, bucket: int, candle: ExactCandle | None, *, derived: bool) -> None:
+        """A settled bucket turned out to be different."""
+        before = self.settled.get(bucket)
+        self._put(bucket, candle, derived=derived)
+        self._announce(Kind.REVISED, bucket, candle, before)
+
+    def lay(self, candle: ExactCandle, *, vouched: bool, replace: bool = False) -> bool:
+        """Lay a provisional candle over the end; the richer one wins. Whether anything changed."""
+        bucket = candle.time
+        if bucket in self.coverage:
+            return False
+        shown = self.provisional.get(bucket)
+        if shown is not None and not replace and not candle.richer_than(shown.candle):
+            if vouched and not shown.vouched and candle.equals(shown.candle):
+                self.provisional[bucket] = Provisional(shown.candle, True)
+                self.state_dirty = True
+                return True
+            return False
+        if shown is not None and replace and shown.candle.equals(candle) and shown.vouched == vouched:
+            return False
+        vouched = vouched or (shown is not None and shown.vouched and not replace)
+        self.provisional[bucket] = Provisional(candle, vouched)
+        self.dirty.add(bucket)
+        if shown is None or shown.vouched != vouched:
+            self.state_dirty = True
+        return True
+
+    def doubt(self, bucket: int) -> None:
+        """Nobody vouches for the provisional candle of this bucket any more."""
+        shown = self.provisional.get(bucket)
+        if shown is not None and shown.vouched:
+            self.provisional[bucket] = Provisional(shown.candle, False)
+            self.state_dirty = True
+
+    def announce_closed(self, bucket: int) -> None:
+        """Tell, once, that the bucket has closed; nothing if it holds no candle that is vouched for."""
+        if bucket < self.closed_until:
+            return
+        shown = self.provisional.get(bucket)
+        if shown is None or not shown.vouched:
+            return
+        self.closed_until = bucket + self.width
+        if not self.working:
+            self._tell(Close(Kind.CLOSED, self.series, bucket, shown.candle, None))
+
+    def trim(self, hold_from: int) -> None:
+        """Keep the newest settled candles that are wanted, and what parents need after `hold_from`."""
+        keep_from = hold_from
+        if not self.working:
+            times = sorted(self.settled)
+            wanted = self.policy.candles
+            if len(times) > wanted:
+                keep_from = times[-wanted]
+                if len(self.provisional) > CROWD:  # Nothing has settled for long: those count as well.
+                    keep_from = max(keep_from, sorted((*times, *self.provisional))[-wanted - CROWD])
+            else:
+                starts = [s.start for s in self.coverage.spans[:1]] + times[:1]
+                keep_from = min([*starts, *sorted(self.provisional)[:1]], default=0)
+            if keep_from != self.keep_from:
+                self.keep_from = keep_from
+                self.state_dirty = True
+        oldest = min(keep_from, hold_from) if not self.working else hold_from
+        for bucket in [t for t in self.provisional if t < oldest]:
+            del self.provisional[bucket]
+        if not self.coverage or self.coverage.spans[0].start >= oldest:
+            return
+        self.coverage = self.coverage.clip(oldest, 1 << 62)
+        for bucket in [t for t in self.settled if t < oldest]:
+            del self.settled[bucket]
+        self.derived = {t for t in self.derived if t >= oldest}
+        self.suspect = {t for t in self.suspect if t >= oldest}
+        self.disputes = {t: at for t, at in self.disputes.items() if t >= oldest}
+
+    def _put(self, bucket: int, candle: ExactCandle | None, *, derived: bool) -> None:
+        if candle is None:
+            self.settled.pop(bucket, None)
+        else:
+            self.settled[bucket] = candle
+        (self.derived.add if derived else self.derived.discard)(bucket)
+        self.suspect.discard(bucket)
+        self.dirty.add(bucket)
+        self.state_dirty = True
+
+    def _announce(
+        self, kind: Kind, bucket: int, candle: ExactCandle | None, replaced: ExactCandle | None
+    ) -> None:
+        if self.working or not self.announce_from or bucket + self.width <= self.announce_from:
+            return
+        self._tell(Close(kind, self.series, bucket, candle, replaced))
+
+    def _tell(self, close: Close) -> None:
+        self.closes.append(close)
+        self.closes_dropped += max(0, len(self.closes) - _MOST_CLOSES)
+        del self.closes[:-_MOST_CLOSES]
+        if close.candle is not None:
+            self.updates.append(Update(close.kind, close.candle))
+            del self.updates[:-_MOST_UPDATES]
+
+    # --- asking about buckets ---------------------------------------------------------------------
+
+    def known(self, bucket: int, heard_through: int) -> bool:
+        """Whether a closed bucket is settled, or provisional and vouched for beyond its end."""
+        if bucket in self.coverage:
+            return True
+        shown = self.provisional.get(bucket)
+        return shown is not None and shown.vouched and bucket + self.width <= heard_through
+
+    def candle(self, bucket: int) -> ExactCandle | None:
+        """What the bucket holds, settled or provisional."""
+        settled = self.settled.get(bucket)
+        if settled is not None:
+            return settled
+        shown = self.provisional.get(bucket)
+        return shown.candle if shown else None
+
+    def known_spans(self, heard_through: int) -> Coverage:
+        """All closed buckets that are known, as spans."""
+        vouched = [
+            (t, t + self.width)
+            for t, shown in self.provisional.items()
+            if shown.vouched and t + self.width <= heard_through
+        ]
+        return Coverage((*self.coverage.spans, *vouched)) if vouched else self.coverage
+
+    def times(self, start: int, end: int) -> list[int]:
+        """Open times of the candles in `[start, end)`, settled or provisional, oldest first."""
+        return sorted(t for t in (*self.settled, *self.provisional) if start <= t < end)
+
+    def newest_settled_run(self) -> tuple[Span, int] | None:
+        """The newest span of coverage and how many real candles it holds, or None."""
+        if not self.coverage:
+            return None
+        span = self.coverage.spans[-1]
+        return span, sum(1 for t in self.settled if span.start <= t < span.end)
+
+    def compute_state(self, now: int, heard_through: int, forming: int) -> SeriesState:
+        """The watermarks and readiness as of `now`; remembered as `state`."""
+        closed_through = self.series.timeframe.floor(now)
+        known = self.known_spans(min(heard_through, closed_through)).clip(self.keep_from, closed_through)
+        run, have, elsewhere = self._best_run(known)
+        later = next((s.start for s in known.spans if run and s.start > run.end), 0)
+        settled = self.coverage.span_of(run.start) if run else None
+        was_ready = self.state is not None and self.state.ready
+        reason = reason_not_ready(
+            Facts(
+                have=have,
+                elsewhere=elsewhere,
+                need=self.policy.min_candles,
+                known_through=run.end if run else 0,
+                timeframe_ms=self.width,
+                now=now,
+                hole_from=run.end if run and later else 0,
+                history_from=self.history_from,
+                failure=self.failure,
+                was_ready=was_ready,
+            ),
+            settling_ms=self.policy.settling_ms,
+            max_lag_ms=self.policy.max_lag_ms,
+        )
+        self.state = SeriesState(
+            ready=not reason,
+            reason=reason,
+            contiguous_from=run.start if run else 0,
+            settled_through=min(settled.end, run.end) if settled and run else (run.start if run else 0),
+            known_through=run.end if run else 0,
+            closed_through=closed_through,
+            coverage=self.coverage.clip(self.keep_from, 1 << 62),
+            history_from=self.history_from,
+            forming=forming,
+        )
+        return self.state
+
+    def _best_run(self, known: Coverage) -> tuple[Span | None, int, int]:
+        """The contiguous run that readers are served from, its real candles, and those outside it.
+
+        The newest run that is long enough to be ready; failing that, the one with the most candles.
+        """
+        if not known:
+            return None, 0, 0
+        times = sorted((*self.settled, *self.provisional))
+        counts = [bisect_left(times, s.end) - bisect_left(times, s.start) for s in known.spans]
+        best = max(range(len(counts)), key=lambda i: (min(counts[i], self.policy.min_candles), i))
+        return known.spans[best], counts[best], sum(counts) - counts[best]
+
+    def members(self) -> Iterator[ExactCandle]:
+        """Everything that Redis keeps of this series."""
+        for held in (self.settled, {t: p.candle for t, p in self.provisional.items()}):
+            yield from (c for t, c in held.items() if t >= self.keep_from)

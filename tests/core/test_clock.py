@@ -1,0 +1,45 @@
+"""The venue's clock hears, advances and doubts."""
+
+from livecache.core.clock import VenueClock
+
+T = 1_770_000_000_000
+
+
+def clock() -> VenueClock:
+    made = VenueClock()
+    made.confirm(T, 100.0)
+    return made
+
+
+def test_nothing_is_known_before_the_venue_was_heard() -> None:
+    made = VenueClock()
+    assert made.now(100.0) == 0
+    assert not made.hear(T, 100.0), "a frame's stamp alone is not believed"
+    assert made.doubted
+
+
+def test_now_runs_on_while_heard_stands() -> None:
+    made = clock()
+    assert made.now(107.5) == T + 7_500
+    assert made.heard == T
+
+
+def test_an_older_stamp_never_turns_the_clock_back() -> None:
+    made = clock()
+    assert made.hear(T - 5_000, 101.0)
+    assert (made.heard, made.now(102.0)) == (T, T + 2_000)
+
+
+def test_an_implausible_stamp_counts_only_once_the_venue_confirms_it() -> None:
+    made = clock()
+    assert not made.hear(T + 61_001, 101.0 - 1)
+    assert (made.heard, made.doubted) == (T, True)
+    made.confirm(T + 61_001, 101.0)
+    assert (made.heard, made.doubted) == (T + 61_001, False)
+
+
+def test_a_market_that_runs_faster_is_followed_stamp_by_stamp() -> None:
+    made = clock()
+    for second in range(1, 60):
+        assert made.hear(T + second * 59_000, 100.0 + second)
+    assert made.heard == T + 59 * 59_000

@@ -1,0 +1,65 @@
+"""Coverage is a set of buckets: its algebra is checked against Python's own sets."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from livecache.core.coverage import Coverage, Span
+
+spans = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), max_size=6)
+edge = st.integers(-5, 65)
+
+
+def points(coverage: Coverage) -> set[int]:
+    return {t for start, end in coverage for t in range(start, end)}
+
+
+def model(raw: list[tuple[int, int]]) -> set[int]:
+    return {t for start, end in raw for t in range(start, end)}
+
+
+@given(spans)
+def test_spans_are_disjoint_sorted_and_never_empty_or_adjacent(raw: list[tuple[int, int]]) -> None:
+    coverage = Coverage(raw)
+    assert points(coverage) == model(raw)
+    assert all(s.start < s.end for s in coverage)
+    assert all(a.end < b.start for a, b in zip(coverage.spans, coverage.spans[1:], strict=False))
+
+
+@given(spans, edge, edge)
+def test_adding_removing_and_clipping_are_set_operations(
+    raw: list[tuple[int, int]], start: int, end: int
+) -> None:
+    coverage, span = Coverage(raw), set(range(start, end))
+    assert points(coverage.add(start, end)) == model(raw) | span
+    assert points(coverage.remove(start, end)) == (model(raw) - span if start < end else model(raw))
+    assert points(coverage.clip(start, end)) == model(raw) & span
+
+
+@given(spans, spans)
+def test_union_and_difference_are_set_operations(a: list[tuple[int, int]], b: list[tuple[int, int]]) -> None:
+    assert points(Coverage(a) | Coverage(b)) == model(a) | model(b)
+    assert points(Coverage(a).without(Coverage(b))) == model(a) - model(b)
+
+
+@given(spans, edge, edge)
+def test_what_is_missing_and_what_is_covered_complete_each_other(
+    raw: list[tuple[int, int]], start: int, end: int
+) -> None:
+    coverage = Coverage(raw)
+    missing = coverage.missing(start, end)
+    assert points(missing) == set(range(start, end)) - model(raw)
+    assert coverage.covers(start, end) == (not missing)
+
+
+@given(spans, edge)
+def test_a_time_lies_in_a_span_exactly_if_it_is_covered(raw: list[tuple[int, int]], time: int) -> None:
+    coverage = Coverage(raw)
+    span = coverage.span_of(time)
+    assert (time in coverage) == (span is not None) == (time in model(raw))
+    if span is not None:
+        assert span.start <= time < span.end
+
+
+def test_equal_coverage_is_equal_however_it_came_about() -> None:
+    assert Coverage([(0, 5), (5, 9)]) == Coverage([(0, 9)]) == Coverage().add(4, 9).add(0, 5)
+    assert Coverage([(0, 5)]).spans == (Span(0, 5),)

@@ -1,0 +1,59 @@
+"""Roll-ups are exact, on made-up numbers and on real ones."""
+
+from decimal import Decimal
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from livecache.core.candle import ExactCandle
+from livecache.core.rollup import children_of, roll_up
+from livecache.core.timeframe import Timeframe
+
+numbers = st.decimals(min_value="0.00000001", max_value="999999999", places=8).map(lambda d: format(d, "f"))
+
+
+@st.composite
+def candles(draw: st.DrawFn) -> list[ExactCandle]:
+    found = []
+    for i in range(draw(st.integers(1, 30))):
+        low, a, b, high = sorted((draw(numbers) for _ in range(4)), key=Decimal)
+        found.append(ExactCandle(i * 60_000, a, high, low, b, draw(numbers)))
+    return found
+
+
+@given(candles())
+def test_a_parent_is_first_open_highest_high_lowest_low_last_close_and_the_sum_of_volumes(
+    children: list[ExactCandle],
+) -> None:
+    rolled = roll_up(0, children)
+    assert rolled is not None
+    assert rolled.open == children[0].open
+    assert rolled.close == children[-1].close
+    assert Decimal(rolled.high) == max(Decimal(c.high) for c in children)
+    assert Decimal(rolled.low) == min(Decimal(c.low) for c in children)
+    total = sum(int(Decimal(c.volume) * 10**8) for c in children)
+    assert Decimal(rolled.volume) * 10**8 == total
+
+
+def test_volume_prints_as_the_venue_prints_it() -> None:
+    def volume(*volumes: str) -> str:
+        rolled = roll_up(0, [ExactCandle(i, "1", "1", "1", "1", v) for i, v in enumerate(volumes)])
+        assert rolled is not None
+        return rolled.volume
+
+    assert volume("1.5", "1.50") == "3"
+    assert volume("0.1", "0.2") == "0.3"
+    assert volume("1e3", "0.5") == "1000.5"
+    assert volume("100", "0") == "100"
+
+
+def test_no_children_that_traded_make_no_candle() -> None:
+    assert roll_up(0, []) is None
+
+
+def test_each_timeframe_is_rolled_up_from_the_largest_smaller_one_that_divides_it() -> None:
+    m5, m15, h1, h4, d1 = Timeframe.M5, Timeframe.M15, Timeframe.H1, Timeframe.H4, Timeframe.D1
+    assert children_of([m5, m15, h1, h4, d1]) == {m5: None, m15: m5, h1: m15, h4: h1, d1: h4}
+    assert children_of([h1]) == {m5: None, h1: m5}, "the feed's timeframe works for it unseen"
+    assert children_of([m5, d1]) == {m5: None, h1: m5, d1: h1}, "a day has too many 5m for one step"
+    assert children_of([Timeframe.M1]) == {Timeframe.M1: None}
