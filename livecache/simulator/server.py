@@ -1,0 +1,212 @@
+"""The simulated venue on a port of loopback: REST and websocket at one address."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from aiohttp import web
+from loguru import logger
+
+from ..clock import Clock, SystemClock
+from ..errors import ConfigError, LivecacheError
+from .auth import KeyRing
+from .clock import MarketClock
+from .exchange import API, Ask, Exchange
+from .faults import Faults
+from .feed import Feed
+from .market import Market
+from .options import ServerOptions
+from .products import DEFAULT_PRODUCTS, Product
+from .recorded import CsvMarket
+from .seeded import SeededMarket
+
+__all__ = ["Simulator", "serve_forever"]
+
+_GREETING = f"A simulated exchange. REST is under {API}, the websocket at / and /ws.\n"
+
+
+class Simulator:
+    """A running exchange: `async with Simulator(market) as simulator: ...`
+
+    It begins to listen on entering and has closed everything on leaving. `port` 0 picks a free one; a fixed
+    one lets a test take the exchange down and up again. Further keywords are `ServerOptions`.
+    """
+
+    def __init__(
+        self,
+        market: Market,
+        *,
+        clock: MarketClock | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        faults: Faults | None = None,
+        keys: KeyRing | None = None,
+        host_clock: Clock | None = None,
+        options: ServerOptions | None = None,
+        **changes: Any,
+    ) -> None:
+        self.market = market
+        self.clock = clock or MarketClock()
+        self.options = replace(options or ServerOptions(), **changes)
+        self._host = host
+        self._port = port
+        faults, keys, host_clock = faults or Faults(), keys or KeyRing(), host_clock or SystemClock()
+        self.exchange = Exchange(
+            market, self.clock, self.options, faults=faults, keys=keys, host_clock=host_clock
+        )
+        self._feed = Feed(
+            market,
+            self.clock,
+            self.options,
+            self.exchange.counts,
+            faults=faults,
+            keys=keys,
+            host_clock=host_clock,
+        )
+        self._runner: web.AppRunner | None = None
+        self._feeding: asyncio.Task[None] | None = None
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        return self._port
+
+    @property
+    def rest_url(self) -> str:
+        """What `venues.coinbase.rest_url` is set to."""
+        return f"http://{self._host}:{self._port}"
+
+    @property
+    def ws_url(self) -> str:
+        """What `venues.coinbase.ws_url` is set to."""
+        return f"ws://{self._host}:{self._port}"
+
+    def now(self) -> int:
+        """Market time in Unix ms."""
+        return self.clock.now()
+
+    async def close_feeds(self, code: int | None = 1001) -> int:
+        """Close every websocket with that code, or cut it off (None). Returns how many there were."""
+        return await self._feed.close_all(code)
+
+    async def __aenter__(self) -> Self:
+        try:
+            listening = socket.create_server((self._host, self._port))
+        except OSError as error:
+            raise LivecacheError(
+                f"cannot listen on {self._host}:{self._port}: {error.strerror}", "choose another port"
+            ) from None
+        self._port = listening.getsockname()[1]
+        app = web.Application()
+        app.router.add_get("/", self._root)
+        app.router.add_get("/ws", self._root)
+        app.router.add_route("*", "/{path:.*}", self._rest)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
+        await self._runner.setup()
+        await web.SockSite(self._runner, listening).start()
+        self._feeding = asyncio.create_task(self._feed.run(), name="simulator-feed")
+        self._feeding.add_done_callback(_report)
+        logger.bind(event="simulator_started", rest_url=self.rest_url, ws_url=self.ws_url).debug(
+            "the simulated exchange listens on {}", self.rest_url
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._runner is not None
+        assert self._feeding is not None
+        await self._feed.close_all(1001)
+        self._feeding.cancel()
+        (outcome,) = await asyncio.gather(self._feeding, return_exceptions=True)
+        await self._runner.cleanup()
+        if isinstance(outcome, Exception) and error is None:
+            raise outcome
+
+    async def wait(self) -> None:
+        """Return only by cancellation, or raise what went wrong in the feed."""
+        assert self._feeding is not None
+        await asyncio.shield(self._feeding)
+
+    async def _root(self, request: web.Request) -> web.StreamResponse:
+        if request.headers.get("Upgrade", "").lower() == "websocket":
+            return await self._feed.serve(request)
+        return web.Response(text=_GREETING)
+
+    async def _rest(self, request: web.Request) -> web.StreamResponse:
+        answer = await self.exchange.handle(
+            Ask(
+                method=request.method,
+                path=request.path,
+                query={name: request.query.getall(name) for name in request.query},
+                url=request.path_qs,
+                authorization=request.headers.get("Authorization"),
+            )
+        )
+        if answer is None:
+            if request.transport is not None:
+                request.transport.abort()
+            return web.Response(status=500)  # into the void
+        return web.Response(
+            status=answer.status, body=answer.body, content_type=answer.content_type, headers=answer.headers
+        )
+
+
+def _report(feeding: asyncio.Task[None]) -> None:
+    """Say at once that the feed has died of a bug; leaving the simulator raises it."""
+    if not feeding.cancelled() and (error := feeding.exception()):
+        logger.bind(event="simulator_feed_failed").opt(exception=error).error("the simulated feed has failed")
+
+
+async def serve_forever(
+    *,
+    port: int = 0,
+    speed: float = 1.0,
+    seed: int = 1,
+    symbols: Sequence[str] = (),
+    csv: Mapping[str, str] | None = None,
+    rate: int = 10,
+    latency: float = 0.0,
+    start_ms: int | None = None,
+    announce: Callable[[str], None] = print,
+) -> None:
+    """Serve until cancelled: `livecache simulator`. `announce` is given each line to show, once it listens.
+
+    `symbols` are product ids, thin ones as `ANY-USD:thin` or `:very-thin`; none means the default ones. With
+    `csv` (product to path) those files are the market, and it begins a day before they end unless `start_ms`
+    (Unix ms) is given. `rate` in requests a real second, `latency` in seconds. `ConfigError` for what makes
+    no sense, `LivecacheError` for a port that is taken.
+    """
+    if not speed > 0:
+        raise ConfigError(f"the speed must be above 0, not {speed}", "1 is real time, 60 a minute a second")
+    if rate < 1:
+        raise ConfigError(f"the rate must be at least 1, not {rate}", "the venue allows 10")
+    if latency < 0:
+        raise ConfigError(f"the latency must not be negative: {latency}", "give it in seconds: 0.08")
+    market: Market
+    if csv:
+        market = recorded = CsvMarket({product: Path(path) for product, path in csv.items()})
+        begin, end = recorded.span
+        if start_ms is None:
+            start_ms = max((begin + end) // 2, end - 86_400_000)
+    else:
+        market = SeededMarket(seed, [Product.parse(s) for s in symbols] or DEFAULT_PRODUCTS)
+    clock = MarketClock(start_ms, speed)
+    async with Simulator(
+        market, clock=clock, port=port, requests_per_second=rate, latency_s=latency
+    ) as simulator:
+        products = market.products()
+        announce(f"REST       {simulator.rest_url}")
+        announce(f"websocket  {simulator.ws_url}")
+        announce(f"{len(products)} products at speed {speed:g}: {', '.join(products)}")
+        announce("To use it, in config.toml:")
+        announce("[venues.coinbase]")
+        announce(f'rest_url = "{simulator.rest_url}"')
+        announce(f'ws_url = "{simulator.ws_url}"')
+        await simulator.wait()
