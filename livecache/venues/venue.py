@@ -85,6 +85,7 @@ class FetchFailure:
     message: str
     status: int | None = None
     retry_after_s: float | None = None
+    cause: BaseException | None = None  # for the debug log only
 
 
 # --- what a feed tells. Stamps are Unix ms of the venue's clock; products are the ids that were asked for.

@@ -1,0 +1,140 @@
+"""Pacing of requests: evenly, first come first served, and slower for a while after a refusal.
+
+`Pace` decides and is pure; `RateLimiter` waits. All times are the host's monotonic seconds, as real as the
+venue's limits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from ..clock import Clock
+
+__all__ = ["Pace", "RateLimiter"]
+
+_CUT = 0.7  # of the rate that is left after a refusal
+_LEAST_RATE_PER_S = 0.5
+_RETURN_S = 60.0  # from nothing to the whole rate; a single cut is made good in a third of that
+_PAUSE_S = 1.0  # after a refusal that does not say how long
+_LONGEST_PAUSE_S = 300.0  # whatever the venue says: a wrong header must not stop the service for good
+_FORGIVEN_LATENESS = 0.1  # of an interval
+_TICK_S = 1e-6  # a wait this short is over: the sums of floats need not meet exactly
+
+
+class Pace:
+    """When the next request may start. Pure: `now` (monotonic seconds) comes in.
+
+    Starts are at least `1 / rate` apart and never bunch: a slot that nobody used is gone. A refusal cuts
+    the rate by a factor and pauses; successes return it, a little a second, to what was configured. With
+    `batch_size`, at most so many requests start in any `batch_delay_s`.
+    """
+
+    def __init__(
+        self, rate_per_s: float, *, batch_size: int | None = None, batch_delay_s: float | None = None
+    ) -> None:
+        if rate_per_s <= 0:
+            raise ValueError("the rate must be positive")
+        if (batch_size is None) != (batch_delay_s is None):
+            raise ValueError("batch_size and batch_delay_s belong together")
+        if batch_size is not None and batch_size < 1:
+            raise ValueError("batch_size must be positive")
+        self.rate_per_s = rate_per_s
+        self.cuts = 0
+        self._configured_per_s = rate_per_s
+        self._least_per_s = min(_LEAST_RATE_PER_S, rate_per_s)
+        self._next = float("-inf")
+        self._paused_until = float("-inf")
+        self._cut_at = float("-inf")
+        self._raised_at = float("-inf")
+        self._started_since_cut = False
+        self._batch_delay_s = batch_delay_s or 0.0
+        self._batch: deque[float] = deque(maxlen=batch_size or 0)
+
+    def slot(self, now: float) -> float:
+        """When the next request may start: `now` or later."""
+        slot = max(now, self._next, self._paused_until)
+        if self._batch and len(self._batch) == self._batch.maxlen:
+            slot = max(slot, self._batch[0] + self._batch_delay_s)
+        return slot
+
+    def start(self, slot: float, now: float) -> None:
+        """Take `slot`, at `now`, which a timer may have made a little later."""
+        interval = 1 / self.rate_per_s
+        # The next slot counts from this one and not from when it was noticed, lest late timers add up to a
+        # lower rate; but what was slept through is not made good.
+        self._next = max(slot, now - _FORGIVEN_LATENESS * interval) + interval
+        self._batch.append(now)
+        self._started_since_cut = True
+
+    def refused(self, now: float, retry_after_s: float | None = None, started: float | None = None) -> None:
+        """The venue refused a request for being too many. `started`: when it was, if known.
+
+        Requests that were under way when the rate was cut are refused by the dozen and say nothing of the
+        new rate, so they do not cut it again.
+        """
+        pause_s = _PAUSE_S if retry_after_s is None else min(max(retry_after_s, 0.0), _LONGEST_PAUSE_S)
+        self._paused_until = max(self._paused_until, now + pause_s)
+        if not self._started_since_cut or (started is not None and started <= self._cut_at):
+            return
+        self.rate_per_s = max(self._least_per_s, self.rate_per_s * _CUT)
+        self.cuts += 1
+        self._cut_at = self._raised_at = now
+        self._started_since_cut = False
+
+    def succeeded(self, now: float) -> None:
+        """A request was answered: a lowered rate returns by the time that passed since it last changed."""
+        if self.rate_per_s >= self._configured_per_s or now < self._paused_until:
+            return
+        gain = (now - self._raised_at) / _RETURN_S * self._configured_per_s
+        self.rate_per_s = min(self._configured_per_s, self.rate_per_s + gain)
+        self._raised_at = now
+
+
+class RateLimiter:
+    """`await acquire()` before each request; then tell whether it `succeeded` or was `refused`."""
+
+    def __init__(
+        self,
+        rate_per_s: float,
+        clock: Clock,
+        *,
+        batch_size: int | None = None,
+        batch_delay_s: float | None = None,
+    ) -> None:
+        self._pace = Pace(rate_per_s, batch_size=batch_size, batch_delay_s=batch_delay_s)
+        self._clock = clock
+        self._turn = asyncio.Lock()  # which is fair
+
+    @property
+    def rate_per_s(self) -> float:
+        """Requests a second at present."""
+        return self._pace.rate_per_s
+
+    @property
+    def cuts(self) -> int:
+        """How often refusals lowered the rate."""
+        return self._pace.cuts
+
+    async def acquire(self) -> float:
+        """Wait for a slot and take it. Returns when that was, to be handed to `refused`.
+
+        A caller that is cancelled while it waits uses no slot.
+        """
+        async with self._turn:
+            slot = self._pace.slot(self._clock.monotonic())
+            while (wait_s := slot - self._clock.monotonic()) > _TICK_S:
+                await self._clock.sleep(wait_s)
+                # A refusal in the meantime may have moved it.
+                slot = max(slot, self._pace.slot(slot))
+            started = max(slot, self._clock.monotonic())
+            self._pace.start(slot, started)
+            return started
+
+    def refused(self, retry_after_s: float | None = None, *, started: float | None = None) -> None:
+        """A request was refused for being too many. `started`: what its `acquire` returned."""
+        self._pace.refused(self._clock.monotonic(), retry_after_s, started)
+
+    def succeeded(self) -> None:
+        """A request was answered."""
+        self._pace.succeeded(self._clock.monotonic())

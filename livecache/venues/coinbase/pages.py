@@ -1,0 +1,222 @@
+"""Bodies of Coinbase's REST answers: candles, products, the time, and complaints of every shape. Pure.
+
+https://docs.cdp.coinbase.com/api-reference/advanced-trade-api/rest-api/products/get-public-product-candles
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, NamedTuple
+
+import msgspec
+
+from ...core.candle import ExactCandle, rejection
+from ...core.timeframe import Timeframe
+from ..venue import FailureKind, FetchFailure, Page, PageRequest, Rejected
+from .text import excerpt, one_line
+
+__all__ = ["GRANULARITIES", "DecodedPage", "decode_page", "decode_products", "decode_time", "refusal"]
+
+GRANULARITIES: dict[Timeframe, str] = {
+    Timeframe.M1: "ONE_MINUTE",
+    Timeframe.M5: "FIVE_MINUTE",
+    Timeframe.M15: "FIFTEEN_MINUTE",
+    Timeframe.M30: "THIRTY_MINUTE",
+    Timeframe.H1: "ONE_HOUR",
+    Timeframe.H2: "TWO_HOUR",
+    Timeframe.H4: "FOUR_HOUR",
+    Timeframe.H6: "SIX_HOUR",
+    Timeframe.D1: "ONE_DAY",
+}
+"""How the venue names the timeframes."""
+
+
+class DecodedPage(NamedTuple):
+    """A page, and the rows of it that could not be believed, for the log."""
+
+    page: Page
+    rejected: tuple[Rejected, ...]
+
+
+# Bounded, because arithmetic and printing of boundless integers is neither cheap nor always possible.
+_Seconds = Annotated[int, msgspec.Meta(ge=0, lt=1 << 40)]
+_Milliseconds = Annotated[int, msgspec.Meta(ge=0, lt=1 << 50)]
+
+
+class _Row(msgspec.Struct, gc=False):
+    start: _Seconds  # as text
+    low: str
+    high: str
+    open: str
+    close: str
+    volume: str
+
+
+class _CandlesBody(msgspec.Struct, gc=False):
+    candles: list[_Row]
+
+
+class _LooseCandlesBody(msgspec.Struct):
+    candles: list[msgspec.Raw]
+
+
+class _Product(msgspec.Struct, gc=False):
+    product_id: str
+    alias: str | None = (
+        ""  # of BTC-USDC: BTC-USD. Not of USDT-USDC and a few more, which have their own feed.
+    )
+
+
+class _LooseProductsBody(msgspec.Struct):
+    products: list[msgspec.Raw]
+
+
+class _TimeBody(msgspec.Struct):
+    epochMillis: _Milliseconds  # as text
+
+
+# `strict=False` reads numbers from text, which is how Coinbase writes them.
+_CANDLES_BODY = msgspec.json.Decoder(_CandlesBody, strict=False)
+_LOOSE_CANDLES_BODY = msgspec.json.Decoder(_LooseCandlesBody)
+_ROW = msgspec.json.Decoder(_Row, strict=False)
+_PRODUCTS_BODY = msgspec.json.Decoder(_LooseProductsBody)
+_PRODUCT = msgspec.json.Decoder(_Product)
+_TIME_BODY = msgspec.json.Decoder(_TimeBody, strict=False)
+
+# Text that is not UTF-8 raises UnicodeDecodeError, absurd nesting RecursionError.
+_UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+def decode_page(request: PageRequest, body: bytes, now: int | None) -> DecodedPage | FetchFailure:
+    """The candles in `body`, which arrive newest first as text, as a page.
+
+    Both of the venue's bounds are inclusive and repeats are possible: rows outside the request are dropped,
+    and of two rows for one bucket the one with more volume stays. `now`: the venue's clock, Unix ms.
+    """
+    rejected: list[Rejected] = []
+    try:
+        wires = _CANDLES_BODY.decode(body).candles
+    except _UNDECODABLE:
+        try:
+            wires = _readable_rows(body, rejected)
+        except _UNDECODABLE as error:
+            return _malformed(error, body)
+    unreadable = len(rejected)
+    rows: dict[int, ExactCandle] = {}
+    doubtful: set[int] = set()
+    for wire in wires:
+        time = wire.start * 1000
+        if time % request.timeframe.ms:
+            # Whichever bucket it was meant for may be one that would otherwise pass for empty.
+            unreadable += 1
+            rejected.append(_rejected(f"time {time} is not the open of a {request.timeframe} bucket", wire))
+            continue
+        if not request.start <= time < request.end:
+            continue
+        row = ExactCandle(time, wire.open, wire.high, wire.low, wire.close, wire.volume)
+        if reason := rejection(row, request.timeframe, now):
+            doubtful.add(time)
+            rejected.append(_rejected(reason, wire))
+        elif time not in rows or row.richer_than(rows[time]):
+            rows[time] = row
+    ordered = tuple(rows[time] for time in sorted(rows))
+    return DecodedPage(Page(request, ordered, frozenset(doubtful), unreadable), tuple(rejected))
+
+
+def decode_products(body: bytes) -> dict[str, str] | FetchFailure:
+    """Every product's id, mapped to the id that its feed carries."""
+    try:
+        raws = _PRODUCTS_BODY.decode(body).products
+    except _UNDECODABLE as error:
+        return _malformed(error, body)
+    aliases: dict[str, str] = {}
+    for raw in raws:
+        try:
+            product = _PRODUCT.decode(raw)
+        except _UNDECODABLE:
+            continue  # A product that cannot be read cannot be asked for; the others can.
+        aliases[product.product_id] = product.alias or product.product_id
+    return aliases
+
+
+def decode_time(body: bytes) -> int | FetchFailure:
+    """The venue's clock, Unix ms."""
+    try:
+        return _TIME_BODY.decode(body).epochMillis
+    except _UNDECODABLE as error:
+        return _malformed(error, body)
+
+
+def refusal(status: int, body: bytes, *, signed: bool, retry_after_s: float | None = None) -> FetchFailure:
+    """What an answer other than 200 means. `signed`: the request bore a key's signature."""
+    complaint = _complaint(body)
+    message = f"HTTP {status}: {complaint}" if complaint else f"HTTP {status}"
+    return FetchFailure(_kind(status, complaint, signed), message, status, retry_after_s)
+
+
+def _kind(status: int, complaint: str, signed: bool) -> FailureKind:
+    if status == 429:
+        return FailureKind.REFUSED
+    if status in (401, 403) and signed:
+        return FailureKind.UNAUTHORIZED
+    if status == 401:
+        # A public endpoint has nothing to authorize: it throttles (coinbase-advanced-py#60).
+        return FailureKind.REFUSED
+    if status >= 500:
+        return FailureKind.SERVER
+    if status == 404 and "NOT_FOUND" in complaint:
+        # Any other 404 is not the venue's: a wrong rest_url, a proxy.
+        return FailureKind.UNKNOWN_SYMBOL
+    if status == 400 and "number of candles requested should be less than" in complaint:
+        return FailureKind.PAGE_TOO_LONG
+    if status == 400 and "granularity" in complaint.lower():
+        return FailureKind.UNSUPPORTED_TIMEFRAME
+    return FailureKind.BAD_REQUEST
+
+
+_COMPLAINT_BYTES = 16 * 1024  # read of a body that is no answer
+_TITLE = re.compile(r"<title[^<>]*>([^<]*)", re.IGNORECASE)
+_TAG = re.compile(r"<(?:style|script)\b[^<>]*>[^<]*|<[^<>]*>", re.IGNORECASE)
+
+
+def _complaint(body: bytes) -> str:
+    """The gist of an error body on one line: JSON of several shapes, HTML, or plain text."""
+    body = body[:_COMPLAINT_BYTES]
+    try:
+        decoded = msgspec.json.decode(body)
+    except _UNDECODABLE:
+        text = body.decode("utf-8", "replace")
+        title = _TITLE.search(text)
+        return one_line(title[1] if title else _TAG.sub(" ", text))
+    if not isinstance(decoded, dict):
+        return excerpt(body)
+    shape: dict[str, Any] = decoded
+    errors = shape.get("errors")
+    if isinstance(errors, list) and errors and isinstance(errors[0], dict):
+        shape = errors[0]
+    parts: list[str] = []
+    for field in ("error", "id", "error_details", "message"):
+        part = shape.get(field)
+        if isinstance(part, str) and part.strip() not in ("", *parts):
+            parts.append(part.strip())
+    return one_line(": ".join(parts)) or excerpt(body)
+
+
+def _readable_rows(body: bytes, rejected: list[Rejected]) -> list[_Row]:
+    rows: list[_Row] = []
+    for raw in _LOOSE_CANDLES_BODY.decode(body).candles:
+        try:
+            rows.append(_ROW.decode(raw))
+        except _UNDECODABLE as error:
+            rejected.append(Rejected(one_line(f"an unreadable candle: {error}"), excerpt(bytes(raw))))
+    return rows
+
+
+def _rejected(reason: str, wire: _Row) -> Rejected:
+    return Rejected(one_line(reason), excerpt(msgspec.json.encode(wire)))
+
+
+def _malformed(error: Exception, body: bytes) -> FetchFailure:
+    return FetchFailure(
+        FailureKind.MALFORMED, one_line(f"not the expected answer ({error}): {_complaint(body)}"), 200
+    )

@@ -1,0 +1,236 @@
+"""Coinbase's REST API: the venue's time, its products, and pages of candles. One attempt a call.
+
+https://docs.cdp.coinbase.com/coinbase-app/advanced-trade-apis/rest-api
+
+The only module that imports aiohttp; nobody above it sees aiohttp's exceptions.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+from urllib.parse import quote, urlsplit
+
+import aiohttp
+from loguru import logger
+
+from ...core.timeframe import Timeframe
+from ..venue import FailureKind, FetchFailure, Page, PageRequest, Rejected
+from .auth import ApiKey
+from .network import is_loopback, unreachable
+from .pages import GRANULARITIES, decode_page, decode_products, decode_time, refusal
+from .text import one_line
+
+__all__ = ["CoinbaseRest"]
+
+_API = "/api/v3/brokerage"
+_BODY_BYTES = 8 * 1024 * 1024  # The list of products is the longest body: a little over 1 MB.
+_COMPLAINT_BYTES = 16 * 1024
+_REJECTIONS_LOGGED = 3  # of one page
+
+# Older texts of the venue, and most libraries, know no longer page than this one.
+_CERTAIN_PAGE_LIMIT = 300
+
+# What cannot be rolled up from something smaller is never given up as unsupported.
+_INDISPENSABLE = frozenset({Timeframe.M1, Timeframe.M5})
+
+# Where no answer came. The first match counts; TimeoutError comes first because aiohttp's are both.
+_TRANSPORT_FAILURES: tuple[tuple[type[Exception], FailureKind], ...] = (
+    (TimeoutError, FailureKind.TIMEOUT),
+    (aiohttp.ClientResponseError, FailureKind.MALFORMED),  # not HTTP
+    (aiohttp.ClientError, FailureKind.NETWORK),
+    (OSError, FailureKind.NETWORK),
+)
+_TRANSPORT_ERRORS = tuple(error for error, _ in _TRANSPORT_FAILURES)
+
+
+class _Answer(NamedTuple):
+    status: int
+    body: bytes
+    retry_after_s: float | None
+
+
+class CoinbaseRest:
+    """A client for one `rest_url`. With a key, candles come from the private endpoint, past the edge cache.
+
+    `now` is the venue's clock in Unix ms, None while unknown. `timeout_s` bounds a request all told.
+    `first_nonce` must differ from run to run. Never raises for the venue's or the network's trouble.
+    """
+
+    def __init__(
+        self,
+        rest_url: str,
+        *,
+        now: Callable[[], int | None],
+        timeout_s: float,
+        page_limit: int,
+        first_nonce: int,
+        key: ApiKey | None = None,
+    ) -> None:
+        parts = urlsplit(rest_url)
+        # Without user and password, which a proxy's URL may hold.
+        self._host = parts.netloc.rpartition("@")[2]
+        self.origin = f"{parts.scheme}://{self._host}"
+        self._base_url = rest_url.rstrip("/")
+        self._proxied = not is_loopback(parts.hostname)
+        self._now = now
+        self._timeout_s = timeout_s
+        self._page_limit = page_limit
+        self._unsupported: frozenset[Timeframe] = frozenset()
+        self._nonces = itertools.count(first_nonce)
+        self._key = key
+        self._session: aiohttp.ClientSession | None = None
+
+    @property
+    def page_limit(self) -> int:
+        """Buckets in the longest page that the venue is known to accept. It falls if the venue says so."""
+        return self._page_limit
+
+    @property
+    def unsupported(self) -> frozenset[Timeframe]:
+        """Timeframes that the venue has answered it does not serve."""
+        return self._unsupported
+
+    async def time(self) -> int | FetchFailure:
+        """The venue's clock, Unix ms; the edge may serve it a second late."""
+        answer = await self._get(f"{_API}/time")
+        return answer if isinstance(answer, FetchFailure) else decode_time(answer.body)
+
+    async def products(self) -> Mapping[str, str] | FetchFailure:
+        """Every product id, mapped to the id that its feed carries."""
+        answer = await self._get(f"{_API}/market/products")
+        return answer if isinstance(answer, FetchFailure) else decode_products(answer.body)
+
+    async def fetch(self, request: PageRequest) -> Page | FetchFailure:
+        """The candles of one page."""
+        buckets = (request.end - request.start) // request.timeframe.ms
+        if buckets > self._page_limit:
+            # Planned before the limit fell.
+            return FetchFailure(FailureKind.PAGE_TOO_LONG, f"{buckets} buckets; at most {self._page_limit}")
+        if request.timeframe in self._unsupported:
+            return FetchFailure(FailureKind.UNSUPPORTED_TIMEFRAME, f"no {request.timeframe} at Coinbase")
+        answer = await self._get(self._candles_path(request.symbol), self._parameters(request), self._key)
+        if isinstance(answer, FetchFailure):
+            return self._learned(answer, request, buckets)
+        decoded = decode_page(request, answer.body, self._now())
+        if isinstance(decoded, FetchFailure):
+            return decoded
+        if decoded.rejected:
+            _log_rejected(request, decoded.rejected)
+        return decoded.page
+
+    async def aclose(self) -> None:
+        """Close the connections. A later call opens new ones."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    def _candles_path(self, symbol: str) -> str:
+        public = "" if self._key else "/market"
+        return f"{_API}{public}/products/{quote(symbol, safe='')}/candles"
+
+    def _parameters(self, request: PageRequest) -> dict[str, str]:
+        # Both bounds are inclusive. Without them the answer may be a default window from the edge's cache.
+        parameters = {
+            "start": str(request.start // 1000),
+            "end": str((request.end - request.timeframe.ms) // 1000),
+            "granularity": GRANULARITIES[request.timeframe],
+        }
+        if request.fresh and self._key is None:
+            # The edge keeps an answer for a second and ignores `cache-control`; a URL it never saw passes.
+            parameters["_"] = str(next(self._nonces))
+        return parameters
+
+    def _learned(self, failure: FetchFailure, request: PageRequest, buckets: int) -> FetchFailure:
+        """Take note of what the venue said about its limits."""
+        if failure.kind is FailureKind.PAGE_TOO_LONG:
+            limit = _CERTAIN_PAGE_LIMIT if buckets > _CERTAIN_PAGE_LIMIT else max(1, buckets // 2)
+            if limit < self._page_limit:  # else a request that was under way when it fell
+                self._page_limit = limit
+                logger.bind(event="page_limit_lowered", page_limit=limit, refused=buckets).warning(
+                    "Coinbase refused a page of {} buckets; pages have at most {} from now on", buckets, limit
+                )
+        elif failure.kind is FailureKind.UNSUPPORTED_TIMEFRAME:
+            timeframe = request.timeframe
+            if timeframe in _INDISPENSABLE:
+                return FetchFailure(FailureKind.BAD_REQUEST, failure.message, failure.status)
+            if timeframe not in self._unsupported:
+                self._unsupported |= {timeframe}
+                logger.bind(event="timeframe_unsupported", timeframe=timeframe.value).warning(
+                    "Coinbase does not serve {}; it will be rolled up from smaller candles", timeframe.value
+                )
+        return failure
+
+    async def _get(
+        self, path: str, parameters: Mapping[str, str] | None = None, key: ApiKey | None = None
+    ) -> _Answer | FetchFailure:
+        """The answer 200 to one GET, or why there is none."""
+        headers = {"Authorization": key.bearer("GET", path)} if key else {}
+        try:
+            answer = await self._ask(self._base_url + path, parameters, headers)
+        except _TRANSPORT_ERRORS as error:
+            kind = next(kind for known, kind in _TRANSPORT_FAILURES if isinstance(error, known))
+            return FetchFailure(kind, self._reason(error), cause=error)
+        if answer.status != 200:
+            return refusal(
+                answer.status, answer.body, signed=key is not None, retry_after_s=answer.retry_after_s
+            )
+        if len(answer.body) > _BODY_BYTES:
+            message = f"an answer of more than {_BODY_BYTES} bytes"
+            return FetchFailure(FailureKind.MALFORMED, message, answer.status)
+        return answer
+
+    def _reason(self, error: Exception) -> str:
+        """Why no answer came, in plain words; the system's error within aiohttp's tells more."""
+        if isinstance(error, aiohttp.ClientResponseError):
+            return one_line(f"{self._host} does not speak HTTP as it should: {error.message}")
+        if isinstance(error, aiohttp.ClientConnectorCertificateError):
+            return unreachable(self._host, error.certificate_error, self._timeout_s)
+        if isinstance(error, aiohttp.ClientConnectorError):
+            return unreachable(self._host, error.os_error, self._timeout_s)
+        return unreachable(self._host, error, self._timeout_s)
+
+    async def _ask(self, url: str, parameters: Mapping[str, str] | None, headers: dict[str, str]) -> _Answer:
+        if self._session is None:
+            # `trust_env` honours HTTPS_PROXY. No cookies: the edge sets some, and nothing needs them.
+            self._session = aiohttp.ClientSession(
+                trust_env=self._proxied,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(total=self._timeout_s),
+                headers={"User-Agent": "livecache", "Accept": "application/json"},
+            )
+        # Not redirected: a signature is for one host, and the API has no other addresses.
+        async with self._session.get(
+            url, params=parameters, headers=headers, allow_redirects=False
+        ) as response:
+            most = _BODY_BYTES if response.status == 200 else _COMPLAINT_BYTES
+            body = await _read(response.content, most)
+            return _Answer(response.status, body, _seconds(response.headers.get("Retry-After")))
+
+
+async def _read(stream: aiohttp.StreamReader, most: int) -> bytes:
+    """The body, or its beginning: one chunk more than `most` bytes at the most."""
+    body = bytearray()
+    async for chunk in stream.iter_any():
+        body += chunk
+        if len(body) > most:
+            break
+    return bytes(body)
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    """Seconds to wait. The header's other form, a date, would need the venue's clock; it counts as absent."""
+    if retry_after is not None and retry_after.strip().isdecimal():
+        return float(retry_after[:9])
+    return None
+
+
+def _log_rejected(request: PageRequest, rejected: tuple[Rejected, ...]) -> None:
+    told = "; ".join(f"{one.reason}: {one.payload}" for one in rejected[:_REJECTIONS_LOGGED])
+    logger.bind(
+        event="candles_rejected",
+        symbol=request.symbol,
+        timeframe=request.timeframe.value,
+        count=len(rejected),
+    ).warning("{} candles of a page cannot be believed: {}", len(rejected), told)

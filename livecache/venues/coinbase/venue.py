@@ -1,0 +1,100 @@
+"""Coinbase as a venue: its REST API and its feeds, composed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from ...clock import Clock
+from ...config import CoinbaseConfig
+from ...core.timeframe import Timeframe
+from ..venue import FetchFailure, Page, PageRequest
+from .auth import ApiKey
+from .rest import CoinbaseRest
+from .websocket import CoinbaseFeed
+
+__all__ = ["CoinbaseVenue"]
+
+# Each feed sends two or three messages on connecting, and the venue takes 8 a second from one address.
+_BETWEEN_CONNECTIONS_S = 0.5
+
+
+class CoinbaseVenue:
+    """Coinbase Advanced Trade (`livecache.venues.venue.Venue`).
+
+    `now` is the venue's clock in Unix ms, None while unknown; `jitter` is uniform in [0, 1).
+    """
+
+    name = "coinbase"
+
+    def __init__(
+        self,
+        config: CoinbaseConfig,
+        *,
+        key: ApiKey | None,
+        now: Callable[[], int | None],
+        clock: Clock,
+        jitter: Callable[[], float],
+    ) -> None:
+        self._config = config
+        self._key = key
+        self._now = now
+        self._clock = clock
+        self._jitter = jitter
+        self._rest = CoinbaseRest(
+            config.rest_url,
+            now=now,
+            timeout_s=config.request_timeout,
+            page_limit=config.page_limit,
+            first_nonce=int(clock.wall() * 1000),
+            key=key,
+        )
+
+    @property
+    def origin(self) -> str:
+        return self._rest.origin
+
+    @property
+    def page_limit(self) -> int:
+        return self._rest.page_limit
+
+    @property
+    def unsupported(self) -> frozenset[Timeframe]:
+        return self._rest.unsupported
+
+    async def time(self) -> int | FetchFailure:
+        return await self._rest.time()
+
+    async def products(self) -> Mapping[str, str] | FetchFailure:
+        return await self._rest.products()
+
+    async def fetch(self, request: PageRequest) -> Page | FetchFailure:
+        return await self._rest.fetch(request)
+
+    def feeds(
+        self, products: Sequence[str], aliases: Mapping[str, str], *, trades: bool
+    ) -> tuple[CoinbaseFeed, ...]:
+        """One feed for each `products_per_connection` ids that the wire carries; aliases share one."""
+        carried: dict[str, list[str]] = {}
+        for product in products:
+            carried.setdefault(aliases.get(product, product), []).append(product)
+        groups = list(carried.values())
+        most = self._config.products_per_connection
+        return tuple(
+            CoinbaseFeed(
+                self._config.ws_url,
+                [product for group in groups[first : first + most] for product in group],
+                aliases,
+                trades=trades,
+                now=self._now,
+                clock=self._clock,
+                jitter=self._jitter,
+                silence_timeout_s=self._config.silence_timeout,
+                key=self._key,
+                first_delay_s=index * _BETWEEN_CONNECTIONS_S,
+            )
+            for index, first in enumerate(range(0, len(groups), most))
+        )
+
+    async def aclose(self) -> None:
+        """Close the REST connections. A feed ends with the iteration of its events."""
+        await self._rest.aclose()

@@ -1,0 +1,57 @@
+"""The venue as the rest of livecache sees it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiohttp import web
+
+from livecache.config import CoinbaseConfig
+from livecache.core.timeframe import Timeframe
+from livecache.venues.coinbase.venue import CoinbaseVenue
+from livecache.venues.venue import Feed, FetchFailure, Page, PageRequest, Venue
+
+from .loopback import InstantClock, payload, rest_server
+
+
+def venue(config: CoinbaseConfig) -> Venue:
+    return CoinbaseVenue(config, key=None, now=lambda: None, clock=InstantClock(), jitter=lambda: 0.0)
+
+
+def test_its_origin_is_where_history_comes_from() -> None:
+    assert venue(CoinbaseConfig()).origin == "https://api.coinbase.com"
+    local = venue(CoinbaseConfig(rest_url="http://user:hunter2@localhost:8080/prefix/"))
+    assert local.origin == "http://localhost:8080"
+    assert local.name == "coinbase"
+    assert local.page_limit == 330
+    assert local.unsupported == frozenset()
+
+
+def test_products_are_split_over_connections_and_aliases_share_one() -> None:
+    config = CoinbaseConfig(products_per_connection=2)
+    asked = ["A-USD", "B-USD", "C-USD", "A-USDC", "D-USD", "D-USD"]
+    feeds: list[Feed] = list(venue(config).feeds(asked, {"A-USDC": "A-USD"}, trades=False))
+    assert [feed.products for feed in feeds] == [("A-USD", "A-USDC", "B-USD"), ("C-USD", "D-USD")]
+
+
+def test_no_products_need_no_connection() -> None:
+    assert venue(CoinbaseConfig()).feeds([], {}, trades=False) == ()
+
+
+def test_it_reads_the_time_the_products_and_candles() -> None:
+    async def answer(request: web.Request) -> web.Response:
+        end = request.path.rpartition("/")[2]
+        return web.Response(body=payload(f"rest_{end}"))
+
+    async def scenario() -> None:
+        async with rest_server(answer) as (url, _):
+            coinbase = venue(CoinbaseConfig(rest_url=url))
+            assert await coinbase.time() == 1784086811584
+            products = await coinbase.products()
+            assert not isinstance(products, FetchFailure)
+            page = await coinbase.fetch(PageRequest("BTC-USD", Timeframe.M5, 1784086800000, 1784088000000))
+            assert isinstance(page, Page)
+            assert len(page.rows) == 3
+            await coinbase.aclose()
+
+    asyncio.run(scenario())

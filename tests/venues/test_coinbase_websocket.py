@@ -1,0 +1,147 @@
+"""What the feed tells of what a scripted websocket server on loopback says."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import random
+from contextlib import aclosing
+
+import jwt
+from websockets.asyncio.server import ServerConnection
+
+from livecache.venues.coinbase.auth import ApiKey
+from livecache.venues.venue import (
+    Broken,
+    Candles,
+    Event,
+    FeedFailure,
+    Heard,
+    Rejected,
+    Subscribed,
+    Trades,
+)
+
+from .loopback import feed_server, payload
+from .scripted_feed import feed_of, kinds, numbered, subscriptions, take, told
+from .test_coinbase_auth import NAME, PEM, PRIVATE
+
+
+def test_heartbeats_are_subscribed_first_and_data_needs_no_ack() -> None:
+    messages: list[dict[str, object]] = []
+
+    async def script(connection: ServerConnection, number: int) -> None:
+        messages.extend(await subscriptions(connection, 3))
+        await connection.send(numbered("candles_mixed", 0))
+        await connection.send(numbered("ack_empty", 1))
+        await connection.send(numbered("market_trades", 2))
+        await connection.send(payload("error").decode())
+        await connection.send(numbered("unknown_channel", 3))
+        await connection.send(numbered("ack", 4))
+        await connection.send(numbered("candles_update_client_id", 5))
+        await connection.wait_closed()
+
+    events = told(script, 8, trades=True)
+    assert kinds(events) == [Candles, Candles, Heard, Trades, FeedFailure, Heard, Subscribed, Candles]
+    products = ["BTC-USD", "ETH-USD"]
+    assert messages == [
+        {"type": "subscribe", "channel": "heartbeats"},
+        {"type": "subscribe", "channel": "candles", "product_ids": products},
+        {"type": "subscribe", "channel": "market_trades", "product_ids": products},
+    ]
+
+
+def test_a_usdc_product_is_subscribed_as_usd_and_told_as_both_if_both_were_asked_for() -> None:
+    async def scenario() -> tuple[list[Event], list[dict[str, object]]]:
+        messages: list[dict[str, object]] = []
+
+        async def script(connection: ServerConnection, number: int) -> None:
+            messages.extend(await subscriptions(connection, 2))
+            await connection.send(numbered("ack", 0))
+            await connection.send(numbered("candles_update", 1))
+            await connection.wait_closed()
+
+        async with feed_server(script) as url:
+            feed = feed_of(url, "BTC-USDC", "BTC-USD", aliases={"BTC-USDC": "BTC-USD", "BTC-USD": "BTC-USD"})
+            return await take(feed, 2), messages
+
+    (subscribed, candles), messages = asyncio.run(scenario())
+    assert messages[1]["product_ids"] == ["BTC-USD"]
+    assert isinstance(subscribed, Subscribed)
+    assert subscribed.products == ("BTC-USDC", "BTC-USD")
+    assert isinstance(candles, Candles)
+    assert [product for product, _ in candles.candles] == ["BTC-USDC", "BTC-USD"]
+
+
+def test_a_sequence_jump_is_a_break_without_losing_the_connection() -> None:
+    async def script(connection: ServerConnection, number: int) -> None:
+        await connection.send(numbered("candles_update", 3))
+        await connection.send(numbered("heartbeats", 4))
+        await connection.send(numbered("heartbeats", 4))
+        await connection.send(numbered("candles_update", 2))
+        await connection.send(numbered("candles_update", 7))
+        await connection.send(numbered("heartbeats", 8))
+        await connection.wait_closed()
+
+    events = told(script, 5)
+    assert kinds(events) == [Candles, Heard, Broken, Candles, Heard]
+    assert events[2] == Broken(
+        ("BTC-USD", "ETH-USD"), "sequence jump: 2 messages lost", lost_connection=False
+    )
+
+
+def test_an_unreadable_frame_is_rejected_and_missed_in_the_sequence() -> None:
+    async def script(connection: ServerConnection, number: int) -> None:
+        await connection.send(numbered("heartbeats", 0))
+        await connection.send("}{")
+        await connection.send(b"\xff\xfe")
+        await connection.send(numbered("heartbeats", 3))
+        await connection.wait_closed()
+
+    assert kinds(told(script, 5)) == [Heard, Rejected, Rejected, Broken, Heard]
+
+
+def test_each_subscription_bears_a_token_of_its_own() -> None:
+    async def scenario() -> list[str]:
+        tokens: list[str] = []
+
+        async def script(connection: ServerConnection, number: int) -> None:
+            tokens.extend(str(message["jwt"]) for message in await subscriptions(connection, 2))
+            await connection.send(numbered("heartbeats", 0))
+            await connection.wait_closed()
+
+        async with feed_server(script) as url:
+            await take(feed_of(url, key=ApiKey(NAME, PEM)), 1)
+        return tokens
+
+    first, second = asyncio.run(scenario())
+    assert first != second
+    assert jwt.decode(first, PRIVATE.public_key(), algorithms=["ES256"])["sub"] == NAME
+
+
+def test_what_a_slow_consumer_has_not_read_stays_with_the_venue() -> None:
+    """The feed buffers a bounded number of frames; then TCP holds the sender back."""
+
+    async def scenario() -> None:
+        held_back = asyncio.Event()
+        padding = base64.b64encode(random.Random(1).randbytes(75_000)).decode()  # hard to compress
+        frame = numbered("heartbeats", 1)[:-1] + f',"padding":"{padding}"}}'
+
+        async def script(connection: ServerConnection, number: int) -> None:
+            await connection.send(numbered("heartbeats", 0))
+            for _ in range(2000):
+                try:
+                    await asyncio.wait_for(connection.send(frame), 0.1)
+                except TimeoutError:
+                    held_back.set()
+                    return
+
+        async with (
+            feed_server(script) as url,
+            asyncio.timeout(10),
+            aclosing(feed_of(url).events()) as stream,
+        ):
+            await anext(stream)
+            await held_back.wait()
+
+    asyncio.run(scenario())
