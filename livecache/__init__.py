@@ -1,0 +1,81 @@
+"""livecache keeps the latest candles of every symbol and timeframe warm in Redis. This is its public face.
+
+    from livecache import Reader
+
+    candles = Reader("redis://localhost:6379").candles("BTC-USD", "5m", 60)
+
+Names are imported when they are first used; reading needs redis, hiredis and msgspec, and nothing else.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .cache.candles import Candles
+    from .cache.reader import AsyncReader, Reader
+    from .core.candle import Candle
+    from .core.series import SeriesId
+    from .core.timeframe import Timeframe
+    from .errors import (
+        ConfigError,
+        EmbeddedError,
+        ForeignKey,
+        LivecacheError,
+        NotReady,
+        OutOfSync,
+        ReadError,
+        RedisUnavailable,
+        Stale,
+        UnknownSeries,
+        UnknownSymbol,
+        UnknownTimeframe,
+        VenueError,
+    )
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AsyncReader",
+    "Candle",
+    "Candles",
+    "ConfigError",
+    "EmbeddedError",
+    "ForeignKey",
+    "LivecacheError",
+    "NotReady",
+    "OutOfSync",
+    "ReadError",
+    "Reader",
+    "RedisUnavailable",
+    "SeriesId",
+    "Stale",
+    "Timeframe",
+    "UnknownSeries",
+    "UnknownSymbol",
+    "UnknownTimeframe",
+    "VenueError",
+    "__version__",
+]
+
+_HOME = {
+    "AsyncReader": ".cache.reader",
+    "Candle": ".core.candle",
+    "Candles": ".cache.candles",
+    "Reader": ".cache.reader",
+    "SeriesId": ".core.series",
+    "Timeframe": ".core.timeframe",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOME.get(name, ".errors"), __name__), name)
+    globals()[name] = value  # so that this is asked once a name
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

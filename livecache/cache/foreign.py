@@ -1,0 +1,62 @@
+"""Keys that bear our names and hold somebody else's data: never overwritten, always told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ..core.series import SeriesId
+from ..errors import ForeignKey
+from .keyspace import Keyspace
+from .scripts import RedisLike, Script
+
+__all__ = ["find_foreign"]
+
+_SERIES_A_CALL = 70
+
+# KEYS: any. Returns the type of each.
+_TYPES = Script("""
+local types = {}
+for i, key in ipairs(KEYS) do
+  local kind = redis.call('TYPE', key)
+  types[i] = type(kind) == 'table' and kind.ok or kind
+end
+return types
+""")
+
+
+async def find_foreign(
+    redis: RedisLike, keys: Keyspace, series: Sequence[SeriesId], *, cluster: bool
+) -> dict[SeriesId, ForeignKey]:
+    """The series that cannot be written because one of their keys is of another type, each with that key.
+
+    Raises `ForeignKey` where a key that all of them need is of another type. Redis's errors pass through.
+    """
+    shared = {keys.lease: "string", keys.closes: "stream", keys.series: "set", keys.feed: "hash"}
+    for key, kind in (await _other_types(redis, shared)).items():
+        raise ForeignKey(key, kind)
+    problems: dict[SeriesId, ForeignKey] = {}
+    size = 1 if cluster else _SERIES_A_CALL
+    for first in range(0, len(series), size):
+        expected: dict[str, str] = {}
+        owners: dict[str, list[SeriesId]] = {}
+        for one in series[first : first + size]:
+            own = {
+                keys.candles(one.symbol, one.timeframe): "zset",
+                keys.state(one.symbol, one.timeframe): "hash",
+                keys.alive(one.symbol): "string",
+            }
+            expected |= own
+            for key in own:
+                owners.setdefault(key, []).append(one)
+        for key, kind in (await _other_types(redis, expected)).items():
+            for owner in owners[key]:
+                problems.setdefault(owner, ForeignKey(key, kind))
+    return problems
+
+
+async def _other_types(redis: RedisLike, expected: Mapping[str, str]) -> dict[str, str]:
+    """Those of the keys that are of another type than expected, and of which."""
+    replies = await _TYPES.run(redis, list(expected), [])
+    kinds = [kind.decode() if isinstance(kind, bytes) else str(kind) for kind in replies]
+    pairs = zip(expected.items(), kinds, strict=True)
+    return {key: kind for (key, wanted), kind in pairs if kind not in (wanted, "none")}

@@ -1,0 +1,253 @@
+"""Reading, without a socket: what to ask Redis, and what its answer means.
+
+Whatever takes a round trip is a generator that yields commands and is sent their replies (`Steps`); the two
+readers only carry them back and forth. So both decide alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NoReturn, TypeVar
+
+from redis.exceptions import NoScriptError, ResponseError
+
+from ..core.series import SeriesId
+from ..core.timeframe import Timeframe
+from ..errors import ForeignKey, NotReady, ReadError, RedisUnavailable, UnknownSeries
+from .answer import HINT_RUN, Empty, Request, arguments, decide
+from .candles import Candles
+from .keyspace import AliveRecord, Damaged, Keyspace, StateRecord, decode_alive, decode_state
+from .scripts import Script
+
+__all__ = ["COUNT_MAX", "Core", "SeriesView", "Steps"]
+
+_T = TypeVar("_T")
+Steps = Generator[Sequence[tuple[Any, ...]], list[Any], _T]
+"""Yields commands to send in one round trip; is sent their replies, errors among them, in order."""
+
+COUNT_MAX = 100_000
+_CALLS_A_TRIP = 100
+_NAMES_MAX = 10_000  # names are remembered, since making and checking them takes as long as decoding
+
+_READ = Script.load("read.lua")
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesView:
+    """One series as it stands in Redis, for people and monitors: nothing is judged, `None` is absent."""
+
+    series: SeriesId
+    record: StateRecord | None
+    alive: AliveRecord | None
+    members: int  # in the set; other than `record.count` only after trouble
+    damage: str = ""  # why the state cannot be read, "" if it can
+
+
+class Core:
+    """The steps of every read, for one venue under one prefix."""
+
+    def __init__(self, keys: Keyspace, max_lag_s: float) -> None:
+        self.keys = keys
+        self.max_lag_s = max_lag_s
+        self._evaluate_by = ("EVALSHA_RO", "EVAL_RO")
+        self._names: dict[SeriesId, tuple[str, str, str]] = {}
+
+    # --- what is asked
+
+    def request(
+        self,
+        symbol: str,
+        timeframe: str | Timeframe,
+        count: int,
+        *,
+        settled: bool = False,
+        forming: bool = False,
+        empty: Empty = "skip",
+        max_lag: float | None = None,
+        at_least: int | None = None,
+    ) -> Request:
+        """A read of the newest `count`. Raises `ValueError` or `UnknownTimeframe` for what makes no sense."""
+        if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= COUNT_MAX:
+            raise ValueError(f"count is a number from 1 to {COUNT_MAX}, not {count!r}")
+        if at_least is not None and not 1 <= at_least <= count:
+            raise ValueError(f"at_least is a number from 1 to count ({count}), not {at_least!r}")
+        if settled and forming:
+            raise ValueError("a bucket in progress is never settled: ask for one or the other")
+        if empty not in ("skip", "carry", "null"):
+            raise ValueError(f"empty is 'skip', 'carry' or 'null', not {empty!r}")
+        lag_s = self.max_lag_s if max_lag is None else max_lag
+        if not lag_s >= 0:
+            raise ValueError(f"max_lag is a number of seconds, not {lag_s!r}")
+        return Request(
+            series=self.series_id(symbol, timeframe),
+            count=count,
+            at_least=count if at_least is None else at_least,
+            settled=settled,
+            forming=forming,
+            empty=empty,
+            max_lag=int(min(lag_s, 1e9) * 1000),
+        )
+
+    def range_request(
+        self,
+        symbol: str,
+        timeframe: str | Timeframe,
+        start: int,
+        end: int,
+        *,
+        settled: bool = False,
+        empty: Empty = "skip",
+        max_lag: float | None = None,
+    ) -> Request:
+        """A read of the buckets that open within [start, end), Unix ms."""
+        series = self.series_id(symbol, timeframe)
+        span = series.timeframe.ceil(start), series.timeframe.ceil(end)
+        buckets = (span[1] - span[0]) // series.timeframe.ms
+        if not 1 <= buckets <= COUNT_MAX:
+            raise ValueError(f"[{start}, {end}) must hold the opens of 1 to {COUNT_MAX} buckets")
+        plain = self.request(symbol, timeframe, buckets, settled=settled, empty=empty, max_lag=max_lag)
+        return replace(plain, span=span)
+
+    def series_id(self, symbol: str, timeframe: str | Timeframe) -> SeriesId:
+        """The name of a series, checked: `UnknownTimeframe`, or `ConfigError` for an unusable symbol."""
+        series = SeriesId(self.keys.venue, symbol, Timeframe.parse(timeframe))
+        self._keys_of(series)
+        return series
+
+    # --- the steps
+
+    def read(self, request: Request) -> Steps[Candles]:
+        """One series. Raises the `ReadError` that says why it cannot be had."""
+        (outcome,) = yield from self.read_many([request])
+        if isinstance(outcome, ReadError):
+            raise outcome
+        return outcome
+
+    def read_many(self, requests: Sequence[Request]) -> Steps[list[Candles | ReadError]]:
+        """Many series, a hundred a round trip; each has its own outcome."""
+        outcomes: list[Candles | ReadError] = []
+        replies = yield from self._evaluate([(r.series, arguments(r)) for r in requests])
+        for request, reply in zip(requests, replies, strict=True):
+            try:
+                if isinstance(reply, Exception):
+                    yield from self._foreign(request.series)
+                if not reply:
+                    yield from self._absent(request.series)
+                outcomes.append(decide(request, reply, self._keys_of(request.series)[0]))
+            except ReadError as error:
+                outcomes.append(error)
+        return outcomes
+
+    def views(self, series: Sequence[SeriesId]) -> Steps[list[SeriesView]]:
+        """How these series stand."""
+        replies = yield from self._evaluate([(one, ("state",)) for one in series])
+        views: list[SeriesView] = []
+        for one, reply in zip(series, replies, strict=True):
+            try:
+                if isinstance(reply, Exception):
+                    yield from self._foreign(one)
+                views.append(_view(one, reply))
+            except ReadError as error:
+                views.append(SeriesView(one, None, None, 0, error.message))
+        return views
+
+    def all_series(self) -> Steps[list[SeriesId]]:
+        """The configured series, by symbol and then from the shortest timeframe to the longest."""
+        (reply,) = yield [("SMEMBERS", self.keys.series)]
+        if isinstance(reply, Exception):
+            _raise(reply)
+        found = [self.keys.parse_series(_text(member)) for member in reply]
+        return sorted((s for s in found if s), key=lambda s: (s.symbol, s.timeframe.ms))
+
+    # --- what they share
+
+    def _evaluate(self, calls: Sequence[tuple[SeriesId, tuple[Any, ...]]]) -> Steps[list[Any]]:
+        """Run read.lua for each of the calls. Among the replies are errors of a wrong type, and no others."""
+        results: list[Any] = []
+        for first in range(0, len(calls), _CALLS_A_TRIP):
+            part = calls[first : first + _CALLS_A_TRIP]
+            keyed = [(3, *self._keys_of(series), *args) for series, args in part]
+            replies = yield [(self._evaluate_by[0], _READ.sha, *rest) for rest in keyed]
+            if any(_is_unknown_command(error) for error in _errors(replies)):
+                # Before version 7 servers cannot be told that a script only reads. Nothing else differs.
+                self._evaluate_by = ("EVALSHA", "EVAL")
+                replies = yield [(self._evaluate_by[0], _READ.sha, *rest) for rest in keyed]
+            if any(isinstance(error, NoScriptError) for error in _errors(replies)):
+                replies = yield [(self._evaluate_by[1], _READ.text, *rest) for rest in keyed]
+            for error in _errors(replies):
+                if "WRONGTYPE" not in str(error):
+                    _raise(error)
+            results += replies
+        return results
+
+    def _keys_of(self, series: SeriesId) -> tuple[str, str, str]:
+        names = self._names.get(series)
+        if names is None:
+            if len(self._names) >= _NAMES_MAX:
+                self._names.clear()
+            _, symbol, timeframe = series
+            names = (
+                self.keys.candles(symbol, timeframe),
+                self.keys.state(symbol, timeframe),
+                self.keys.alive(symbol),
+            )
+            self._names[series] = names
+        return names
+
+    def _absent(self, series: SeriesId) -> Steps[NoReturn]:
+        """Why there is no state: nobody was asked to fill the series, or nobody has come to it yet."""
+        (known,) = yield [("SISMEMBER", self.keys.series, self.keys.series_member(series))]
+        if isinstance(known, Exception):
+            _raise(known)
+        if known:
+            raise NotReady(f"{series}: no state yet", HINT_RUN)
+        raise UnknownSeries(
+            f"{series}: nobody fills this series under the prefix {self.keys.prefix!r}",
+            "is it in cache.timeframes and the venue's symbols? see `livecache status`",
+        )
+
+    def _foreign(self, series: SeriesId) -> Steps[NoReturn]:
+        """Raise a `ReadError` that names the key of another type."""
+        keys = self._keys_of(series)
+        kinds = yield [("TYPE", key) for key in keys]
+        for key, kind, expected in zip(keys, kinds, ("zset", "hash", "string"), strict=True):
+            if _text(kind) not in (expected, "none"):
+                foreign = ForeignKey(key, _text(kind))
+                raise ReadError(foreign.message, foreign.hint)
+        raise ReadError(f"{series}: a key of it was of another type", "read again")
+
+
+def _view(series: SeriesId, reply: Sequence[Any]) -> SeriesView:
+    if not reply:
+        return SeriesView(series, None, None, 0, "")
+    flat, alive_raw, size = reply
+    fields = {_text(k): _text(v) for k, v in zip(flat[::2], flat[1::2], strict=True)}
+    record, alive, damage = None, None, ""
+    try:
+        alive = decode_alive(alive_raw) if alive_raw is not None else None
+        record = decode_state(fields)
+    except Damaged as error:
+        damage = str(error)
+    return SeriesView(series, record, alive, size, damage)
+
+
+# --- replies
+
+
+def _errors(replies: Sequence[Any]) -> list[Exception]:
+    return [reply for reply in replies if isinstance(reply, Exception)]
+
+
+def _is_unknown_command(error: Exception) -> bool:
+    return isinstance(error, ResponseError) and "unknown command" in str(error).lower()
+
+
+def _raise(error: Exception) -> NoReturn:
+    raise RedisUnavailable(f"Redis refuses to read: {str(error)[:200]}", "see the server's log") from error
+
+
+def _text(raw: Any) -> str:
+    if raw is None:
+        return ""
+    return raw.decode(errors="replace") if isinstance(raw, bytes) else str(raw)

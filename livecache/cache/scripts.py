@@ -1,0 +1,65 @@
+"""Lua scripts, and the little that writing needs of a Redis client."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Sequence
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from redis.exceptions import NoScriptError
+
+__all__ = ["RedisLike", "Script", "cancellable", "send"]
+
+_T = TypeVar("_T")
+
+
+class RedisLike(Protocol):
+    """A `redis.asyncio.Redis` that returns bytes, or anything else that can send one command."""
+
+    async def execute_command(self, *args: Any) -> Any:
+        """Send one command and return its reply, or raise what redis-py raises."""
+        ...
+
+
+async def cancellable(work: Awaitable[_T]) -> _T:
+    """Await `work`, and let no cancellation of this task get lost in it.
+
+    redis-py sends through `asyncio.wait_for`, which on Python 3.11 drops a cancellation that comes just when
+    the send completes. Then a task goes on for ever that somebody waits for: a shutdown that hangs at times.
+    """
+    task = asyncio.current_task()
+    before = task.cancelling() if task else 0
+    try:
+        return await work
+    finally:
+        if task and task.cancelling() > before:
+            raise asyncio.CancelledError
+
+
+async def send(redis: RedisLike, *command: str | int) -> Any:
+    """Send one command and return its reply. Redis's errors pass through."""
+    return await cancellable(redis.execute_command(*command))
+
+
+class Script:
+    """A Lua script, called by its digest."""
+
+    __slots__ = ("sha", "text")
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+    @classmethod
+    def load(cls, name: str) -> Script:
+        """The script in the file of that name beside this module."""
+        return cls(Path(__file__).with_name(name).read_text(encoding="utf-8"))
+
+    async def run(self, redis: RedisLike, keys: Sequence[str], args: Sequence[str | int]) -> Any:
+        """Run it. A server that does not know it yet is sent its text, once."""
+        try:
+            return await send(redis, "EVALSHA", self.sha, len(keys), *keys, *args)
+        except NoScriptError:
+            return await send(redis, "EVAL", self.text, len(keys), *keys, *args)

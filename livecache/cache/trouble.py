@@ -1,0 +1,70 @@
+"""Which of Redis's errors pass by themselves, and how often to speak of them."""
+
+from __future__ import annotations
+
+from loguru import logger
+from redis.exceptions import (
+    ClusterError,
+    ConnectionError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TimeoutError,
+)
+
+from ..clock import Clock
+
+__all__ = ["TROUBLE", "Trouble", "passes"]
+
+TROUBLE = (RedisError, OSError)
+"""What a command may raise for Redis's or the network's sake. Ask `passes` before retrying."""
+
+# Error codes that redis-py has no class for. All say "not now": a replica, a failed save, a slow script, a
+# cluster that moves its slots.
+_PASSING_CODES = frozenset(
+    ("BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "MISCONF", "NOREPLICAS", "OOM", "READONLY", "TRYAGAIN")
+)
+
+
+def passes(error: BaseException) -> bool:
+    """Whether trying again later can help. An error reply of any other kind is a bug of ours."""
+    if isinstance(error, OutOfMemoryError | ReadOnlyError | NoPermissionError | ClusterError):
+        return True
+    if isinstance(error, ResponseError):
+        return str(error).split(" ", 1)[0] in _PASSING_CODES
+    return isinstance(error, ConnectionError | TimeoutError | OSError)
+
+
+class Trouble:
+    """Says once what is wrong with Redis, reminds while it lasts, and says when it is over."""
+
+    def __init__(self, clock: Clock, *, remind_s: float) -> None:
+        self._clock = clock
+        self._remind_s = remind_s
+        self._kind: str | None = None
+        self._said_at_s = 0.0
+        self._since_s = 0.0
+
+    def note(self, error: BaseException) -> None:
+        """Log the error, unless one of its kind was logged a moment ago."""
+        kind, now_s = type(error).__name__, self._clock.monotonic()
+        if self._kind is None:
+            self._since_s = now_s
+        if kind == self._kind and now_s - self._said_at_s < self._remind_s:
+            return
+        self._kind, self._said_at_s = kind, now_s
+        logger.bind(event="redis_trouble", kind=kind, error=str(error)[:200]).warning(
+            "Redis cannot be used now ({}: {}); trying again.", kind, str(error)[:200]
+        )
+
+    def over(self) -> bool:
+        """Log that it works again; False if nothing was wrong."""
+        if self._kind is None:
+            return False
+        logger.bind(event="redis_recovered", seconds=round(self._clock.monotonic() - self._since_s, 1)).info(
+            "Redis works again."
+        )
+        self._kind = None
+        return True

@@ -1,0 +1,106 @@
+"""Adoption: what of an earlier run is believed, and why the rest is not."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import fakeredis
+import pytest
+
+from livecache.cache.adoption import Adopted, Found, judge, load
+from livecache.cache.keyspace import Keyspace, encode_state
+from livecache.core.series import Stored
+
+from .support import BTC, ETH, ORIGIN, STEP, T0, SyncAdapter, candle, state
+
+KEYS = Keyspace()
+SET, STATE = KEYS.candles(*BTC[1:]), KEYS.state(*BTC[1:])
+NOW = T0 + 20 * STEP
+
+
+def found(**other: Any) -> Found:
+    flat = encode_state(state(0, 9, 10, history_from=T0), origin=ORIGIN, fence=7, revision=3, updated_at=9)
+    texts = [str(value) for value in flat]
+    fields = dict(zip(texts[::2], texts[1::2], strict=True)) | {"count": "10"} | other
+    return Found(fields, [(candle(n).member().encode(), float(candle(n).time)) for n in range(10)])
+
+
+def test_what_an_earlier_run_left_is_believed_with_its_digits_and_its_coverage() -> None:
+    stored = judge(BTC, found(), origin=ORIGIN, now=NOW)
+    assert isinstance(stored, Stored)
+    assert stored.candles == tuple(candle(n) for n in range(10))
+    assert stored.coverage.spans == ((T0, T0 + 9 * STEP),)
+    assert stored.history_from == T0
+
+
+@pytest.mark.parametrize(
+    ("other", "reason"),
+    [
+        ({"schema": "2"}, "schema"),
+        ({"origin": "http://127.0.0.1:9000"}, "127.0.0.1"),
+        ({"origin": ""}, "nowhere"),
+        ({"coverage": f"[[{T0},{NOW + STEP}]]"}, "ahead of the venue's clock"),
+        ({"coverage": "oops"}, "coverage"),
+        ({"count": "11"}, "10 members and its state says 11"),
+    ],
+)
+def test_a_state_that_does_not_hold_is_refused_with_its_reason(other: dict[str, str], reason: str) -> None:
+    verdict = judge(BTC, found(**other), origin=ORIGIN, now=NOW)
+    assert isinstance(verdict, str) and reason in verdict
+
+
+@pytest.mark.parametrize(
+    ("member", "time", "reason"),
+    [
+        (b"[1]", T0, "damaged"),
+        (candle(0).member().encode(), T0 + STEP, "lies at"),
+        (candle(1, close="91").member().encode(), T0 + STEP, "two members"),
+        (candle(21).member().encode(), T0 + 21 * STEP, "ahead of the venue's clock"),
+    ],
+)
+def test_one_unbelievable_member_refuses_the_series(member: bytes, time: int, reason: str) -> None:
+    good = found(count="11")
+    members = sorted([*good.members, (member, float(time))], key=lambda pair: pair[1])
+    verdict = judge(BTC, Found(good.fields, members), origin=ORIGIN, now=NOW)
+    assert isinstance(verdict, str) and reason in verdict
+
+
+def loaded(fake: Any) -> Adopted:
+    return asyncio.run(load(SyncAdapter(fake), KEYS, [BTC, ETH], origin=ORIGIN, now=NOW))
+
+
+def put(fake: Any, what: Found) -> None:
+    fake.hset(STATE, mapping=dict(what.fields))
+    fake.zadd(SET, dict(what.members))
+
+
+def test_an_empty_redis_has_nothing_to_adopt_and_nothing_to_refuse() -> None:
+    with fakeredis.FakeRedis() as fake:
+        assert loaded(fake) == Adopted((), {}, 0)
+
+
+def test_a_series_is_loaded_from_redis() -> None:
+    with fakeredis.FakeRedis() as fake:
+        put(fake, found())
+        adopted = loaded(fake)
+        assert [s.series for s in adopted.stored] == [BTC]
+        assert adopted.stored[0].candles[-1] == candle(9)
+
+
+def test_damaged_members_are_counted_and_the_series_starts_empty() -> None:
+    with fakeredis.FakeRedis() as fake:
+        put(fake, found(count="12"))
+        fake.zadd(SET, {"junk": T0 - STEP, "[1,2]": T0 - 2 * STEP})
+        adopted = loaded(fake)
+        assert adopted.stored == () and adopted.rejected == 2
+        assert "damaged" in adopted.refused[BTC]
+
+
+def test_a_set_without_its_state_and_a_key_of_another_type_are_refused() -> None:
+    with fakeredis.FakeRedis() as fake:
+        put(fake, found())
+        fake.delete(STATE)
+        fake.set(KEYS.candles(*ETH[1:]), "precious")
+        adopted = loaded(fake)
+        assert "schema" in adopted.refused[BTC] and "string" in adopted.refused[ETH]

