@@ -1,66 +1,280 @@
-"""Configuration: config.toml, LIVECACHE_* and flags, decoded into frozen structs."""
+"""Configuration: config.toml, LIVECACHE_* and flags, decoded into frozen structs.
+
+A flag wins over an environment variable, that over the file, that over the default. What is not understood is
+an error that names its source and the setting that was probably meant: a typo never silently does nothing.
+"""
 
 from __future__ import annotations
 
+import difflib
+import json
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
 import msgspec
 
+from .config_schema import (
+    BackfillConfig,
+    CacheConfig,
+    CoinbaseConfig,
+    Config,
+    LogConfig,
+    RedisConfig,
+    VenuesConfig,
+    problems,
+    symbol_problems,
+)
 from .core.timeframe import TIMEFRAME_PRIORITY, Timeframe
+from .errors import ConfigError
 
 __all__ = [
     "BackfillConfig",
     "CacheConfig",
     "CoinbaseConfig",
     "Config",
+    "Loaded",
     "LogConfig",
     "RedisConfig",
     "VenuesConfig",
+    "load",
+    "order_timeframes",
+    "parse_symbols",
+    "redact",
+    "render",
+    "settings",
 ]
 
+CONFIG_FILE = "config.toml"
 
-class RedisConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    url: str = "embedded"  # or redis://, rediss://, unix://
-    prefix: str = "livecache"
-    data_dir: str = ""  # of the embedded server; "" is the user's data directory
+# Variables that are no settings: the venue's key, and what the image sets to refuse the embedded server.
+OTHER_VARIABLES = frozenset(
+    {"LIVECACHE_COINBASE_KEY_NAME", "LIVECACHE_COINBASE_KEY_SECRET", "LIVECACHE_EMBEDDED"}
+)
 
+# Kubernetes gives every pod such variables for a service named livecache or livecache-redis.
+_SERVICE_LINK = re.compile(
+    r"LIVECACHE_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
+)
 
-class CacheConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    timeframes: tuple[Timeframe, ...] = TIMEFRAME_PRIORITY  # in priority order
-    candles: int = 100  # kept and wanted, a series
-    min_candles: int = 60  # ready from here on
-    widen_pages: int = 4  # pages a thin symbol is searched back beyond the first
-    max_lag: int = 600  # venue seconds a closed bucket may stay unknown before a series is not ready
-
-
-class CoinbaseConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    symbols: tuple[str, ...] = ("BTC-USD", "ETH-USD")  # in priority order
-    rest_url: str = "https://api.coinbase.com"
-    ws_url: str = "wss://advanced-trade-ws.coinbase.com"
-    requests_per_second: float = 9.0  # real seconds; a refusal lowers it for a while
-    settle_delay: float = 10.0  # seconds of the venue's clock
-    request_timeout: float = 10.0  # real seconds for one request, all told
-    page_limit: int = 330  # buckets a page; 349 or 350 is the venue's edge
-    products_per_connection: int = 100
-    silence_timeout: float = 15.0  # real seconds without any frame before a reconnection
-    key_file: str = ""  # a CDP key's JSON file; or LIVECACHE_COINBASE_KEY_NAME and _KEY_SECRET
+_FLAGS = {
+    "redis.url": "--redis-url",
+    "redis.prefix": "--prefix",
+    "log.level": "--log-level",
+    "log.format": "--log-format",
+}
 
 
-class VenuesConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    coinbase: CoinbaseConfig = CoinbaseConfig()
+class Loaded(NamedTuple):
+    """A configuration and where it came from. `origins` maps dotted keys to sources; defaults are absent."""
+
+    config: Config
+    source: str
+    origins: Mapping[str, str]
 
 
-class BackfillConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    batch_size: int | None = None  # with batch_delay_ms: at most so many requests start in any such delay
-    batch_delay_ms: int | None = None
+class _Given(NamedTuple):
+    value: object
+    source: str  # as an error names it: "config.toml: cache.candles", "LIVECACHE_CACHE_CANDLES", "--prefix"
+    origin: str  # as `livecache config` names it
+    text: bool  # from the environment or a flag, where everything is text
 
 
-class LogConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    level: str = "INFO"
-    format: str = "text"  # or json
+def load(path: Path | None, env: Mapping[str, str], flags: Mapping[str, object] | None = None) -> Loaded:
+    """The effective configuration: `path` or else ./config.toml, under `env`, under `flags`.
+
+    `flags` maps dotted keys (`"redis.url"`) to values; None means that the flag was not given. An empty
+    variable counts as not set. Raises ConfigError, naming the source and the key.
+    """
+    file = path or Path(CONFIG_FILE)
+    given: dict[str, _Given] = {}
+    if path is not None or file.is_file():
+        given |= _from_file(file)
+        source = str(file)
+    else:
+        source = f"the defaults (no ./{CONFIG_FILE} here)"
+    given |= _from_environment(env)
+    for key, value in (flags or {}).items():
+        if value is not None:
+            flag = _FLAGS.get(key, key)
+            given[key] = _Given(value, flag, flag, text=True)
+    config = _convert(given)
+    for key, problem, hint in problems(config):
+        raise ConfigError(f"{given[key].source if key in given else key}: {problem}", hint)
+    return Loaded(config, source, {key: item.origin for key, item in given.items()})
 
 
-class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    redis: RedisConfig = RedisConfig()
-    cache: CacheConfig = CacheConfig()
-    venues: VenuesConfig = VenuesConfig()
-    backfill: BackfillConfig = BackfillConfig()
-    log: LogConfig = LogConfig()
+def settings(config: Config) -> Iterator[tuple[str, object]]:
+    """Every setting as (dotted key, value), in the order of the structs."""
+    return _walk("", config)
+
+
+def order_timeframes(given: Sequence[str], configured: Sequence[Timeframe]) -> tuple[Timeframe, ...]:
+    """`given` timeframes in priority order: as configured, then by default, then the shortest first.
+
+    Raises UnknownTimeframe, or ConfigError for none or for one named twice.
+    """
+    parsed = [Timeframe.parse(str(name)) for name in given]
+    if not parsed:
+        raise ConfigError("--timeframes names none", f"one of {', '.join(Timeframe)}")
+    if len(set(parsed)) < len(parsed):
+        twice = next(timeframe for timeframe in parsed if parsed.count(timeframe) > 1)
+        raise ConfigError(f"--timeframes names {twice.value!r} twice", "name each once")
+    order = list(dict.fromkeys([*configured, *TIMEFRAME_PRIORITY, *Timeframe]))
+    return tuple(sorted(parsed, key=order.index))
+
+
+def parse_symbols(source: str, text: str) -> tuple[str, ...]:
+    """The symbols of a list by comma, as `source` (a flag) gives it. Raises ConfigError for what is none."""
+    symbols = tuple(item.strip() for item in text.split(",") if item.strip())
+    for _, problem, hint in symbol_problems("", symbols):
+        raise ConfigError(f"{source}: {problem}", hint)
+    return symbols
+
+
+def render(loaded: Loaded) -> str:
+    """The effective configuration as TOML, secrets hidden, each line that is no default with its origin."""
+    lines: list[str] = []
+    section = None
+    for key, value in settings(loaded.config):
+        head, _, name = key.rpartition(".")
+        if head != section:
+            lines += [*([""] if lines else []), f"[{head}]"]
+            section = head
+        if value is None:
+            lines.append(f"# {name} is not set")
+            continue
+        if isinstance(value, tuple):
+            value = list(value)
+        elif isinstance(value, str):
+            value = redact(value)
+        origin = f"  # {loaded.origins[key]}" if key in loaded.origins else ""
+        lines.append(f"{name} = {json.dumps(value, ensure_ascii=False)}{origin}")
+    return "\n".join(lines) + "\n"
+
+
+_PASSWORD = re.compile(r"""(://[^\s:@/"']*:)[^\s"']+(?=@)|([?&](?:password|token)=)[^\s&"']+""")
+
+
+def redact(text: str) -> str:
+    """`text` with `***` in place of every password in a URL."""
+    return _PASSWORD.sub(lambda match: f"{match[1] or match[2]}***", text)
+
+
+def _walk(head: str, struct: msgspec.Struct) -> Iterator[tuple[str, object]]:
+    for name in struct.__struct_fields__:
+        value = getattr(struct, name)
+        if isinstance(value, msgspec.Struct):
+            yield from _walk(f"{head}{name}.", value)
+        else:
+            yield f"{head}{name}", value
+
+
+_KEYS = tuple(key for key, _ in _walk("", Config()))
+_SECTIONS = tuple(dict.fromkeys(key.rpartition(".")[0] for key in _KEYS))
+_VARIABLES = {f"LIVECACHE_{key.upper().replace('.', '_')}": key for key in _KEYS}
+
+
+def _from_file(path: Path) -> dict[str, _Given]:
+    try:
+        table = tomllib.loads(path.read_text("utf-8-sig"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file", "see --config; without it, the defaults serve") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: is not UTF-8 text") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: is not TOML: {error}", "strings need quotes, lists brackets") from None
+    return {
+        key: _Given(value, f"{path}: {key}", str(path), text=False)
+        for key, value in _flatten(path, "", table)
+    }
+
+
+def _flatten(path: Path, head: str, table: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+    for name, value in table.items():
+        key = f"{head}{name}"
+        if key in _KEYS:
+            yield key, value
+        elif not any(section == key or section.startswith(f"{key}.") for section in _SECTIONS):
+            kind, known = ("section", _SECTIONS) if isinstance(value, dict) else ("key", _KEYS)
+            raise ConfigError(f"{path}: unknown {kind} {key!r}", _suggest(key, known))
+        elif isinstance(value, dict):
+            yield from _flatten(path, f"{key}.", value)
+        else:
+            raise ConfigError(f"{path}: {key} is a section, not a key", f"write [{key}] and its keys below")
+
+
+def _from_environment(env: Mapping[str, str]) -> dict[str, _Given]:
+    given = {}
+    for name in sorted(env):
+        if not name.startswith("LIVECACHE_") or name in OTHER_VARIABLES:
+            continue
+        key = _VARIABLES.get(name)
+        if key is None:
+            if _SERVICE_LINK.fullmatch(name):
+                continue
+            raise ConfigError(
+                f"unknown environment variable {name}",
+                _suggest(name, [*_VARIABLES, *sorted(OTHER_VARIABLES)]),
+            )
+        if env[name]:
+            given[key] = _Given(env[name], name, name, text=True)
+    return given
+
+
+def _suggest(wrong: str, known: Sequence[str]) -> str:
+    # The end says most: `[redis] candles` means cache.candles, LIVECACHE_SYMBOLS means …_COINBASE_SYMBOLS.
+    end = wrong.rpartition(".")[2]
+    suffix = wrong.removeprefix("LIVECACHE") if wrong.startswith("LIVECACHE_") else f".{end}"
+    near = [name for name in known if f".{name}".endswith(suffix)]
+    near = near or difflib.get_close_matches(wrong, known, n=1)
+    if not near:
+        ends = {name.rpartition(".")[2]: name for name in known}
+        near = [ends[name] for name in difflib.get_close_matches(end, ends, n=1)]
+    return f"did you mean {near[0]}?" if near else f"one of {', '.join(known)}"
+
+
+def _convert(given: Mapping[str, _Given]) -> Config:
+    # Setting by setting, not the whole at once: so each error can name where the value came from.
+    def build(kind: type[msgspec.Struct], head: str) -> msgspec.Struct:
+        values: dict[str, object] = {}
+        for field in msgspec.structs.fields(kind):
+            key = f"{head}{field.name}"
+            if isinstance(field.default, msgspec.Struct):
+                values[field.name] = build(type(field.default), f"{key}.")
+            elif key in given:
+                values[field.name] = _value(key, given[key], field.type)
+        return kind(**values)
+
+    config = build(Config, "")
+    assert isinstance(config, Config)
+    return config
+
+
+def _value(key: str, given: _Given, kind: Any) -> object:
+    value = given.value
+    if key in ("cache.timeframes", "venues.coinbase.symbols"):
+        if given.text and isinstance(value, str):
+            value = [item.strip() for item in value.split(",") if item.strip()]
+        if key == "cache.timeframes" and isinstance(value, list):
+            try:
+                return tuple(Timeframe.parse(str(name)) for name in value)
+            except ConfigError as error:
+                raise ConfigError(f"{given.source}: {error.message}", error.hint) from None
+    elif key == "log.level" and isinstance(value, str):
+        value = value.upper()
+    try:
+        return msgspec.convert(value, kind, strict=not given.text)
+    except msgspec.ValidationError as error:
+        shown = redact(str(value)) if key != "redis.url" else "that"
+        # "Expected `int` >= 1 - at `$`" says the same without its dress.
+        expected = str(error).partition(" - at ")[0].replace("`", "").replace("Expected", "expected")
+        raise ConfigError(f"{given.source}: {shown!r} cannot be used: {expected}", _choices(key)) from None
+
+
+def _choices(key: str) -> str:
+    return {"log.level": "TRACE, DEBUG, INFO, WARNING or ERROR", "log.format": "text or json"}.get(key, "")

@@ -1,0 +1,72 @@
+"""The command `livecache`, and what becomes of errors in it: one line and an exit code, never a traceback.
+
+Only a bug prints a traceback, and ends with 70 (EX_SOFTWARE).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from .errors import LivecacheError
+
+__all__ = ["main"]
+
+_SERVICE_PACKAGES = frozenset({"aiohttp", "coinbase", "loguru", "rich", "typer", "websockets"})
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    try:
+        code = _run(sys.argv[1:] if arguments is None else arguments)
+        # What is still buffered may meet a closed pipe: better here than in the interpreter's last breath.
+        sys.stdout.flush()
+        return code
+    except LivecacheError as error:
+        _explain(error.message, error.hint)
+        return error.exit_code
+    except BrokenPipeError:
+        # `livecache status | head -1`: whoever reads has had enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] not in _SERVICE_PACKAGES:
+            return _bug()
+        _explain(f"the package {error.name} is not installed", "pip install 'livecache[service]'")
+        return 1
+    except Exception:
+        return _bug()
+
+
+def _run(arguments: list[str]) -> int:
+    if arguments == ["--version"]:
+        # The command line's own machinery takes ten times as long to load as this takes to answer.
+        from importlib.metadata import version
+
+        print(f"livecache {version('livecache')}")
+        return 0
+    from .cli import run_command
+
+    return run_command(arguments)
+
+
+def _explain(message: str, hint: str) -> None:
+    from .config import redact
+
+    print(f"livecache: error: {redact(message)}", file=sys.stderr)
+    if hint:
+        print(f"  hint: {redact(hint)}", file=sys.stderr)
+
+
+def _bug() -> int:
+    import traceback
+
+    traceback.print_exc()
+    print("livecache: this is a bug, please report it with the lines above", file=sys.stderr)
+    return 70
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,338 @@
+"""The composition root: builds everything from the configuration and runs it. It alone knows all modules."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import secrets
+import signal
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import redis.asyncio
+from loguru import logger
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from .cache import adoption
+from .cache.embedded import EmbeddedServer
+from .cache.keyspace import Keyspace
+from .cache.reader import resolve_url
+from .cache.writer import Writer
+from .clock import Clock, SystemClock
+from .config import Config
+from .core.backoff import delays
+from .core.series import SeriesId
+from .core.timeframe import Timeframe
+from .core.timeline import Timeline
+from .core.track import Policy
+from .progress import ProgressBar
+from .service.backfiller import Backfiller, NoProgress
+from .service.consumer import Consumer
+from .service.live import Live
+from .service.ratelimit import RateLimiter
+from .service.timekeeper import Timekeeper
+from .venues.coinbase.auth import load_key
+from .venues.coinbase.venue import CoinbaseVenue
+from .venues.venue import FetchFailure, Venue
+
+__all__ = ["Service", "backfill", "run", "start_service", "until_stopped"]
+
+_REDIS_TIMEOUT_S = 5.0
+
+
+class Service:
+    """One venue's service, composed: `start`, then `follow` the feed and `fill`, until cancelled."""
+
+    def __init__(
+        self,
+        config: Config,
+        store: Any,
+        *,
+        announced: Sequence[SeriesId] = (),
+        sole_owner: bool,
+        bar: bool,
+        clock: Clock | None = None,
+    ) -> None:
+        self.config = config
+        self.clock = clock or SystemClock()
+        settings = config.venues.coinbase
+        instance = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+        self.venue: Venue = CoinbaseVenue(
+            settings,
+            key=load_key(settings.key_file, os.environ),
+            now=self.venue_time,
+            clock=self.clock,
+            jitter=random.random,
+        )
+        policy = Policy(
+            candles=config.cache.candles,
+            min_candles=config.cache.min_candles,
+            settle_delay_ms=int(settings.settle_delay * 1000),
+            widen_pages=config.cache.widen_pages,
+            max_lag_ms=int(config.cache.max_lag * 1000),
+        )
+        timeline = Timeline(self.venue.name, settings.symbols, config.cache.timeframes, policy)
+        self.live: Live = Live(
+            timeline, self.clock, instance, self.venue.origin, started_s=self.clock.monotonic()
+        )
+        self.keys = Keyspace(config.redis.prefix, self.venue.name)
+        self.series = tuple(track.series for track in self.live.configured())
+        self.store = store
+        delay_ms = config.backfill.batch_delay_ms
+        self.limiter = RateLimiter(
+            settings.requests_per_second,
+            self.clock,
+            batch_size=config.backfill.batch_size,
+            batch_delay_s=None if delay_ms is None else delay_ms / 1000,
+        )
+        self.timekeeper = Timekeeper(self.live, self.venue, self.limiter, random.random)
+        self.backfiller = Backfiller(
+            self.live,
+            self.venue,
+            self.limiter,
+            random.random,
+            ProgressBar() if bar else NoProgress(),
+        )
+        self.writer = Writer(
+            store,
+            self.keys,
+            self.series,
+            self.live,
+            announced=announced or self.series,
+            origin=self.venue.origin,
+            instance=instance,
+            clock=self.clock,
+            wake=self.live.changed,
+            sole_owner=sole_owner,
+        )
+
+    def venue_time(self) -> int | None:
+        """The venue's clock in Unix ms, None before it was heard."""
+        return self.live.now() or None
+
+    async def start(self) -> None:
+        """Learn the venue's time, become the one writer, and take over what an earlier run left."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.timekeeper.learn(), name="learn the venue's time")
+            tasks.create_task(self._open(), name="open the cache")
+        now = self.live.now()
+        adopted = await adoption.load(self.store, self.keys, self.series, origin=self.venue.origin, now=now)
+        for stored in adopted.stored:
+            self.live.timeline.adopt(stored, now)
+        if adopted.stored:
+            candles = sum(len(stored.candles) for stored in adopted.stored)
+            logger.bind(event="adopted", series=len(adopted.stored), candles=candles).info(
+                f"taken over from an earlier run: {len(adopted.stored)} series, {candles} candles"
+            )
+        self.live.changed.set()
+
+    async def _open(self) -> None:
+        for problem in await self.writer.open():
+            raise problem  # The prefix is somebody else's: better to stop than to mix with their data.
+
+    async def run(self) -> None:
+        """Fill, follow and write until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.writer.run(), name="writer")
+            tasks.create_task(self.timekeeper.run(), name="timekeeper")
+            tasks.create_task(self.backfiller.run(), name="backfiller")
+            tasks.create_task(self.follow(), name="feed")
+
+    async def fill(self) -> None:
+        """Fill everything once, and write it."""
+        async with asyncio.TaskGroup() as tasks:
+            helpers = [
+                tasks.create_task(self.writer.run(), name="writer"),
+                tasks.create_task(self.timekeeper.run(), name="timekeeper"),
+            ]
+            await self.backfiller.run(once=True)
+            for helper in helpers:
+                helper.cancel()
+
+    async def follow(self) -> None:
+        """Follow the feed; over again without them whenever symbols turn out not to exist."""
+        while True:
+            symbols = [s for s in self.live.timeline.symbols if s not in self.backfiller.unknown]
+            self.backfiller.unknown_grew.clear()
+            self.live.feed.connected = self.live.feed.connections = 0
+            async with asyncio.TaskGroup() as tasks:
+                following = [tasks.create_task(self._follow(symbols), name="feeds")] if symbols else []
+                await self.backfiller.unknown_grew.wait()
+                for task in following:
+                    task.cancel()
+            for link in range(len(symbols)):
+                self.live.timeline.broken(link, symbols, resumes=False, now=self.live.now())
+
+    async def _follow(self, symbols: Sequence[str]) -> None:
+        aliases = await self._aliases(symbols)
+        trades = Timeframe.M1 in self.live.timeline.children
+        async with asyncio.TaskGroup() as tasks:
+            for link, feed in enumerate(self.venue.feeds(symbols, aliases, trades=trades)):
+                tasks.create_task(Consumer(self.live, feed, link).run(), name=f"feed {link}")
+
+    async def _aliases(self, symbols: Sequence[str]) -> Mapping[str, str]:
+        """Under which ids the feed carries these symbols. Only -USDC ones need the venue's list for that."""
+        if not any(symbol.endswith("-USDC") for symbol in symbols):
+            return {}
+        for delay in delays(random.random):
+            await self.limiter.acquire()
+            products = await self.venue.products()
+            if not isinstance(products, FetchFailure):
+                return {symbol: products[symbol] for symbol in symbols if symbol in products}
+            logger.bind(event="products_failed", error=products.message).warning(
+                f"the venue's list of products, which tells the feed's names: {products.message}"
+            )
+            await self.clock.sleep(delay)
+        raise AssertionError("delays never end")
+
+
+@asynccontextmanager
+async def start_service(
+    config: Config, *, announced: Sequence[SeriesId] = (), bar: bool = False
+) -> AsyncIterator[Service]:
+    """A service ready to start, over the configured Redis or an embedded one; closes everything at the end."""
+    async with AsyncExitStack() as stack:
+        url, embedded = config.redis.url, config.redis.url == "embedded"
+        if embedded:
+            server = stack.enter_context(EmbeddedServer(_data_dir(config)))
+            url = server.url
+            logger.bind(event="embedded_started", url=url, dir=str(server.data_dir)).info(
+                f"embedded Redis at {url}, data in {server.data_dir}"
+            )
+        else:
+            url = resolve_url(url)
+        store = redis.asyncio.Redis.from_url(
+            url,
+            socket_timeout=_REDIS_TIMEOUT_S,
+            socket_connect_timeout=_REDIS_TIMEOUT_S,
+            retry=Retry(NoBackoff(), 0),  # The writer retries, and says so.
+        )
+        stack.push_async_callback(store.aclose)
+        service = Service(config, store, announced=announced, sole_owner=embedded, bar=bar)
+        stack.push_async_callback(service.venue.aclose)
+        stack.push_async_callback(service.writer.close)
+        yield service
+
+
+def _data_dir(config: Config) -> Path | None:
+    return Path(config.redis.data_dir).expanduser() if config.redis.data_dir else None
+
+
+async def run(config: Config) -> int:
+    """Warm the cache and keep it current until SIGINT or SIGTERM; returns the exit code."""
+
+    async def main() -> None:
+        async with start_service(config, bar=True) as service:
+            await service.start()
+            await service.run()
+
+    await until_stopped(main)
+    logger.bind(event="stopped").info("stopped")
+    return 0
+
+
+async def backfill(
+    config: Config, *, symbols: Sequence[str] | None, timeframes: Sequence[Timeframe] | None
+) -> int:
+    """Fill the cache once; 0, or 1 if any series failed. Prints a summary to stdout."""
+    coinbase = config.venues.coinbase
+    configured = [SeriesId("coinbase", s, t) for t in config.cache.timeframes for s in coinbase.symbols]
+    chosen = msgspec.structs.replace(
+        config,
+        cache=msgspec.structs.replace(config.cache, timeframes=tuple(timeframes or config.cache.timeframes)),
+        venues=msgspec.structs.replace(
+            config.venues,
+            coinbase=msgspec.structs.replace(coinbase, symbols=tuple(symbols or coinbase.symbols)),
+        ),
+    )
+    code = 1
+
+    async def main() -> None:
+        nonlocal code
+        chosen_too = [
+            SeriesId("coinbase", s, t)
+            for t in chosen.cache.timeframes
+            for s in chosen.venues.coinbase.symbols
+        ]
+        announced = list(dict.fromkeys([*configured, *chosen_too]))
+        async with start_service(chosen, announced=announced, bar=True) as service:
+            await service.start()
+            await service.fill()
+            code = _summarise(service)
+
+    stopped = await until_stopped(main)
+    return 130 if stopped else code
+
+
+def _summarise(service: Service) -> int:
+    """Print what became of each series; 1 if any failed."""
+    failed = [t for t in service.live.configured() if t.series in service.backfiller.errors]
+    tracks = service.live.configured()
+    held = sum(min(len(t.settled), t.policy.candles) for t in tracks)
+    print(
+        f"{len(tracks) - len(failed)} of {len(tracks)} series filled, {held} settled candles, "
+        f"{service.backfiller.requests} requests, {service.backfiller.refusals} refused"
+    )
+    for track in failed:
+        print(f"  {track.series.symbol} {track.series.timeframe}: {track.failure}")
+    for track in tracks:
+        if track.state is not None and not track.state.ready and track not in failed:
+            print(f"  {track.series.symbol} {track.series.timeframe}: {track.state.reason}")
+    unwritten = service.writer.problems
+    for series, problem in unwritten.items():
+        print(f"  {series.symbol} {series.timeframe}: {problem}")
+    return 1 if failed or unwritten else 0
+
+
+async def until_stopped(main: Callable[[], Awaitable[None]]) -> bool:
+    """Run `main` until it ends or a signal comes; whether it was a signal. A second signal ends at once."""
+    stop = asyncio.Event()
+    with _signals(stop):
+        working = asyncio.ensure_future(main())
+        stopping = asyncio.ensure_future(stop.wait())
+        try:
+            await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+            if not working.done():
+                working.cancel()
+        try:
+            await working
+        except asyncio.CancelledError:
+            return True
+        except BaseExceptionGroup as group:
+            raise _only(group) from None
+        return False
+
+
+def _only(error: BaseException) -> BaseException:
+    """The one error inside nested groups, if it is one; a user wants that, not the nesting."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
+
+
+@contextmanager
+def _signals(stop: asyncio.Event) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+
+    def on_signal(number: signal.Signals) -> None:
+        logger.bind(event="stopping", signal=number.name).info(f"{number.name}: stopping")
+        stop.set()
+        # The loop itself may be busy with stopping, so the second signal does not ask it.
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, lambda number, _: os._exit(128 + number))
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, on_signal, number)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)

@@ -1,0 +1,90 @@
+"""`livecache ready`: may one start to read? And for an orchestrator: should this container live?"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from ..cache.keyspace import Damaged, Keyspace, decode_lease
+from ..config import Config
+from ..errors import RedisUnavailable
+from .reading import VENUE, open_reader, redis_url_of
+from .status import Row, row_of
+
+__all__ = ["check_ready"]
+
+
+def check_ready(config: Config, *, health: bool, as_json: bool) -> int:
+    """Print whether all is ready and what is not; 0 if ready, else 1. Raises RedisUnavailable.
+
+    A series of which the venue has too little does not hold the others back. With `health`, it is enough
+    that all was ready once and that the same service lives: a venue's outage is no reason to restart a cache.
+    """
+    with open_reader(config) as reader:
+        table = [row_of(view) for view in reader.states()]
+    reasons = _reasons(table, config)
+    if health:
+        writer = _writer(config)
+        if writer is None:
+            reasons = ["no service holds the lease: it has ended, or not begun", *reasons]
+        elif _was_ready(config.redis.prefix, writer, now=not reasons):
+            reasons = []
+    short = sum(row.state == "short" for row in table)
+    if as_json:
+        print(json.dumps({"ready": not reasons, "series": len(table), "reasons": reasons}))
+    elif reasons:
+        print("\n".join(["not ready:", *(f"  {reason}" for reason in reasons)]))
+    elif health:
+        print("healthy")
+    else:
+        print(
+            f"ready: {len(table)} series" + (f", {short} of them as long as the venue has" if short else "")
+        )
+    return 1 if reasons else 0
+
+
+def _reasons(table: list[Row], config: Config) -> list[str]:
+    if not table:
+        return [f"no series under the prefix {config.redis.prefix!r} yet"]
+    return [
+        f"{row.series.symbol} {row.series.timeframe}: {row.reason or row.state}"
+        for row in table
+        if row.state not in ("ready", "short")
+    ]
+
+
+def _writer(config: Config) -> str | None:
+    """The instance that holds the lease: unlike the alive keys, it lives on while the venue is silent."""
+    try:
+        with redis.Redis.from_url(
+            redis_url_of(config), socket_connect_timeout=2.0, retry=Retry(NoBackoff(), 0)
+        ) as client:
+            raw = client.get(Keyspace(config.redis.prefix, VENUE).lease)
+        return decode_lease(raw).instance if isinstance(raw, bytes | str) else None
+    except Damaged:
+        return None
+    except (redis.RedisError, OSError) as error:
+        raise RedisUnavailable(f"Redis cannot be read: {error}", "is it running?") from None
+
+
+def _was_ready(prefix: str, instance: str, *, now: bool) -> bool:
+    """Whether this instance has been seen ready; remembers it if it is so `now`.
+
+    A file remembers, since health checks are processes of their own. A restarted service is another instance,
+    and has to become ready again.
+    """
+    name = hashlib.sha256(f"{os.getuid()}\n{prefix}\n{instance}".encode()).hexdigest()[:16]
+    mark = Path(tempfile.gettempdir()) / f"livecache-was-ready-{name}"
+    if now:
+        # A container without any place to write forgets: then every check counts by itself.
+        with contextlib.suppress(OSError):
+            mark.touch(mode=0o600)
+    return now or mark.exists()

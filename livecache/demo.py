@@ -1,0 +1,160 @@
+"""`livecache demo`: the real service on a simulated exchange that runs 60 times as fast as the real one.
+
+It has a Redis of its own that ends with it, and a prefix of its own: its candles never pass for real ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from .app import Service, start_service, until_stopped
+from .cache.embedded import EmbeddedServer
+from .config import CacheConfig, CoinbaseConfig, Config, RedisConfig, VenuesConfig
+from .core.readiness import iso
+from .simulator.clock import MarketClock
+from .simulator.products import DEFAULT_PRODUCTS, Product
+from .simulator.seeded import SeededMarket
+from .simulator.server import Simulator
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+__all__ = ["demo"]
+
+_PREFIX = "livecache-demo"
+_REFRESH_S = 0.5
+_LINES_EVERY_S = 10.0
+_ROWS_MOST = 12
+
+
+async def demo(*, seconds: float | None, symbols: int, console: Console, speed: float = 60.0) -> int:
+    """Warm up, go live, and show it, for so many seconds or until a signal; 1 if not all became ready."""
+    products = _products(symbols)
+    service: Service | None = None
+
+    async def main() -> None:
+        nonlocal service
+        with EmbeddedServer(temporary=True) as server:
+            market = SeededMarket(products=products)
+            async with Simulator(market, clock=MarketClock(speed=speed)) as simulator:
+                config = _config(server.url, simulator, [p.id for p in products])
+                _say(
+                    console,
+                    f"livecache demo: {symbols} symbols × {len(config.cache.timeframes)} timeframes on a "
+                    f"simulated exchange at {speed:g} times real speed (a 5m candle closes every "
+                    f"{300 / speed:g} s)",
+                )
+                _say(
+                    console,
+                    "look into its Redis meanwhile: "
+                    f"livecache status --redis-url {server.url} --prefix {_PREFIX}",
+                )
+                async with start_service(config) as service:
+                    await service.start()
+                    async with asyncio.TaskGroup() as tasks:
+                        running = [
+                            tasks.create_task(service.run(), name="service"),
+                            tasks.create_task(_show(service, console), name="show"),
+                        ]
+                        if seconds is not None:
+                            await service.clock.sleep(seconds)
+                            for task in running:
+                                task.cancel()
+
+    await until_stopped(main)
+    return _summarise(service, console) if service is not None else 1
+
+
+def _products(count: int) -> list[Product]:
+    """The default products, and made-up ones where more are asked for."""
+    made_up = (Product.parse(f"COIN{i}-USD") for i in range(count))
+    return [*DEFAULT_PRODUCTS, *made_up][:count]
+
+
+def _config(url: str, simulator: Simulator, symbols: list[str]) -> Config:
+    coinbase = CoinbaseConfig(symbols=tuple(symbols), rest_url=simulator.rest_url, ws_url=simulator.ws_url)
+    return Config(
+        redis=RedisConfig(url=url, prefix=_PREFIX),
+        cache=CacheConfig(),
+        venues=VenuesConfig(coinbase=msgspec.structs.replace(coinbase, silence_timeout=5.0)),
+    )
+
+
+def _say(console: Console, text: str) -> None:
+    """Print a line as it is: not broken at the terminal's width, so that it can be copied and searched."""
+    console.print(text, soft_wrap=True, markup=False, highlight=False)
+
+
+async def _show(service: Service, console: Console) -> None:
+    """On a terminal a live table; elsewhere a line every ten seconds."""
+    if not console.is_terminal:
+        while True:
+            _say(console, f"{_market_time(service)}: {_line(service)}")
+            await service.clock.sleep(_LINES_EVERY_S)
+    from rich.live import Live as LiveTable
+
+    with LiveTable(console=console, auto_refresh=False) as table:
+        while True:
+            table.update(_table(service), refresh=True)
+            await service.clock.sleep(_REFRESH_S)
+
+
+def _ready(service: Service) -> tuple[int, int]:
+    tracks = service.live.configured()
+    return sum(1 for t in tracks if t.state is not None and t.state.ready), len(tracks)
+
+
+def _market_time(service: Service) -> str:
+    # Said to be the market's: the log beside it shows the host's, and they run apart.
+    return f"market time {iso(service.live.now() // 1000 * 1000)}"
+
+
+def _line(service: Service) -> str:
+    ready, total = _ready(service)
+    live = service.live
+    warm = f"warm after {live.warm_s:.1f} s" if live.warm_s is not None else "warming up"
+    return (
+        f"{ready} of {total} series ready, {warm}; {service.backfiller.requests} candle requests, "
+        f"{service.backfiller.refusals} refused; {live.closed_live} candles closed live"
+    )
+
+
+def _table(service: Service) -> Table:
+    from rich.table import Table
+
+    timeline = service.live.timeline
+    table = Table(
+        title=f"{_market_time(service)} (Ctrl-C ends it)",
+        caption=_line(service).replace("; ", "\n"),
+        min_width=60,
+    )
+    table.add_column("symbol")
+    table.add_column("last", justify="right")
+    for timeframe in timeline.timeframes:
+        table.add_column(str(timeframe), justify="right")
+    for symbol in list(timeline.symbols.values())[:_ROWS_MOST]:
+        tracks = [symbol.tracks[t] for t in timeline.timeframes]
+        newest = [c for t in tracks if (c := t.candle(t.series.timeframe.floor(service.live.now())))]
+        cells = []
+        for track in tracks:
+            ready = track.state is not None and track.state.ready
+            cells.append(f"[green]{len(track.settled)} ✓[/]" if ready else f"[yellow]{len(track.settled)}[/]")
+        table.add_row(symbol.symbol, newest[0].close if newest else "–", *cells)
+    hidden = len(timeline.symbols) - _ROWS_MOST
+    if hidden > 0:
+        table.add_row(f"… {hidden} more", "")
+    return table
+
+
+def _summarise(service: Service, console: Console) -> int:
+    ready, total = _ready(service)
+    live = service.live
+    short = [t for t in live.configured() if t.history_from and not (t.state and t.state.ready)]
+    _say(console, _line(service).replace("warming up", "not yet warm"))
+    for track in short:
+        _say(console, f"  {track.series}: {track.state.reason if track.state else ''}")
+    return 0 if ready + len(short) == total and live.warm_s is not None else 1

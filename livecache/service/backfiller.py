@@ -1,0 +1,321 @@
+"""The backfiller: makes coverage equal to what is wanted, for ever.
+
+At the start that is the warm-up; a moment after each close it is the settling of the bucket that closed;
+after trouble it is the repair. One loop, one rule. The schedule decides, this acts and reports.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from loguru import logger
+
+from ..core.plan import history_ends
+from ..core.readiness import iso
+from ..core.series import SeriesId
+from ..core.settling import PageFacts
+from ..core.timeframe import Timeframe
+from ..core.track import Track
+from ..errors import UnknownSymbol
+from ..venues.venue import FailureKind, FetchFailure, Page, Venue
+from .live import Live
+from .ratelimit import RateLimiter
+from .repeats import Repeats
+from .schedule import FAILING_AFTER, Pick, Schedule
+
+__all__ = ["Backfiller", "NoProgress", "Progress"]
+
+_IN_FLIGHT_MOST = 64
+_UNKNOWN_RETRY_S = 600.0
+_LONGEST_WAIT_S = 1.0
+_REPORT_EVERY_S = 10.0
+
+
+class Progress(Protocol):
+    """Where progress is shown, beside the log."""
+
+    def start(self, total: int) -> None: ...
+    def advance(self, completed: int, errors: int) -> None: ...
+    def stop(self) -> None: ...
+
+
+class NoProgress:
+    """Shows nothing."""
+
+    def start(self, total: int) -> None: ...
+    def advance(self, completed: int, errors: int) -> None: ...
+    def stop(self) -> None: ...
+
+
+@dataclass(slots=True)
+class Fill:
+    """How far the first fill is."""
+
+    total: int
+    started_s: float
+    completed: set[SeriesId] = field(default_factory=set)
+    errors: set[SeriesId] = field(default_factory=set)
+    reported: int = 0  # tenths of the total
+    reported_s: float = 0.0
+    over: bool = False
+
+
+class Backfiller:
+    """Asks for pages, the most urgent first, as fast as the limiter allows."""
+
+    def __init__(
+        self,
+        live: Live,
+        venue: Venue,
+        limiter: RateLimiter,
+        jitter: Callable[[], float],
+        progress: Progress | None = None,
+    ) -> None:
+        self.requests = 0
+        self.refusals = 0
+        self.failures = 0
+        self._live = live
+        self._venue = venue
+        self._limiter = limiter
+        self._progress = progress or NoProgress()
+        self._schedule = Schedule(live.timeline, venue, jitter)
+        self._repeats = Repeats(live.clock)
+        self._slots = asyncio.Semaphore(_IN_FLIGHT_MOST)
+        self.unknown: set[str] = set()  # symbols that the venue turned out not to have
+        self.unknown_grew = asyncio.Event()
+        self._fill = Fill(total=len(live.configured()), started_s=live.clock.monotonic())
+
+    @property
+    def errors(self) -> frozenset[SeriesId]:
+        """Series whose first fill failed, and has not succeeded since."""
+        return frozenset(self._fill.errors)
+
+    async def run(self, *, once: bool = False) -> None:
+        """Work until cancelled; with `once`, until every series was filled or has failed."""
+        self._start_report()
+        try:
+            async with asyncio.TaskGroup() as fetches:
+                while not (once and self._fill.over):
+                    if self._pick() is None:
+                        await self._wait()
+                        continue
+                    await self._slots.acquire()
+                    started = await self._limiter.acquire()
+                    pick = self._pick()  # Something more urgent may have come up meanwhile.
+                    if pick is None:
+                        self._slots.release()
+                        continue
+                    self._schedule.started(pick)
+                    request = pick.request
+                    fetches.create_task(
+                        self._fetch(pick, started), name=f"page {request.symbol} {request.timeframe}"
+                    )
+        finally:
+            self._progress.stop()
+
+    async def _wait(self) -> None:
+        """Sleep until a bucket is due, a retry is, a page has come, or a second has passed."""
+        live = self._live
+        live.next_due = self._schedule.next_due()
+        retry = self._schedule.next_retry_s(live.clock.monotonic())
+        live.due.clear()
+        if live.next_due and live.venue_clock.heard >= live.next_due:
+            return
+        try:
+            async with asyncio.timeout(min(_LONGEST_WAIT_S, retry or _LONGEST_WAIT_S)):
+                await live.due.wait()
+        except TimeoutError:
+            pass
+
+    def _pick(self) -> Pick | None:
+        live = self._live
+        return self._schedule.pick(live.venue_clock.heard, live.clock.monotonic())
+
+    async def _fetch(self, pick: Pick, started_s: float) -> None:
+        request = pick.request
+        heard = self._live.venue_clock.heard  # before the request is sent: it decides what can settle
+        self.requests += 1
+        try:
+            outcome = await self._venue.fetch(request)
+        finally:
+            self._schedule.ended(request)
+            self._slots.release()
+            self._live.due.set()
+        if isinstance(outcome, Page):
+            self._take(pick, outcome, heard)
+        else:
+            if outcome.kind is FailureKind.REFUSED:
+                self.refusals += 1
+                self._limiter.refused(outcome.retry_after_s, started=started_s)
+            await self._fail(pick, outcome)
+
+    def _take(self, pick: Pick, page: Page, heard: int) -> None:
+        request, live = pick.request, self._live
+        live.answered()
+        self._limiter.succeeded()
+        self._repeats.forget("venue_unreachable")
+        if self._schedule.succeeded(request) is not None:
+            live.timeline.fail(request.symbol, request.timeframe, "")
+        if page.rejected or page.unreadable:
+            # Its bucket stays open: not sooner again than any other failure.
+            self._schedule.failed(
+                request.symbol, request.timeframe, "rows were rejected", live.clock.monotonic()
+            )
+        facts = PageFacts(
+            request.start,
+            request.end,
+            {row.time: row for row in page.rows},
+            heard,
+            page.rejected,
+            absence_proves=not page.unreadable,
+        )
+        live.timeline.apply_page(
+            request.symbol, request.timeframe, facts, live.now(), page_limit=self._venue.page_limit
+        )
+        self._schedule.replan(request.symbol)
+        live.changed.set()
+        self._report(request.symbol)
+
+    async def _fail(self, pick: Pick, failure: FetchFailure) -> None:
+        request, live = pick.request, self._live
+        if failure.kind in (FailureKind.PAGE_TOO_LONG, FailureKind.UNSUPPORTED_TIMEFRAME):
+            return  # The venue has taken note, and the next plan with it.
+        if failure.kind is FailureKind.UNKNOWN_SYMBOL:
+            await self._forsake(request.symbol)
+            return
+        self.failures += 1
+        attempts = self._schedule.failed(
+            request.symbol, request.timeframe, failure.message, live.clock.monotonic()
+        )
+        away = failure.kind in (FailureKind.NETWORK, FailureKind.TIMEOUT)
+        if away:
+            self._repeats.log(
+                "venue_unreachable",
+                failure.kind,
+                f"{self._venue.name} at {self._venue.origin}: {failure.message}; trying again"
+                " (without a network, `livecache demo` shows it all)",
+                url=self._venue.origin,
+            )
+        record = logger.bind(
+            event="backfill_task_failed",
+            symbol=request.symbol,
+            timeframe=str(request.timeframe),
+            attempt=attempts.count,
+            error=failure.message,
+        )
+        text = f"{request.symbol} {request.timeframe}: {failure.message} (attempt {attempts.count})"
+        record.log("DEBUG" if away else "WARNING", text)
+        if failure.cause is not None:
+            record.opt(exception=failure.cause).debug(f"{text}: the cause")
+        if attempts.count >= FAILING_AFTER:
+            wait_s = attempts.not_before_s - live.clock.monotonic()
+            again = iso((live.now() or int(live.clock.wall() * 1000)) + int(wait_s) * 1000)
+            reason = f"{failure.message}, tried {attempts.count} times, next at {again}"
+            live.timeline.fail(request.symbol, request.timeframe, reason)
+            live.changed.set()
+            self._mark_failed(request.symbol, request.timeframe)
+
+    async def _forsake(self, symbol: str) -> None:
+        """The venue does not know the symbol: say so, with near ones, and go on with the others."""
+        now = self._live.clock.monotonic()
+        for timeframe in self._live.timeline.children:
+            attempts = self._schedule.failed(symbol, timeframe, "unknown", now, _UNKNOWN_RETRY_S)
+            attempts.count = max(attempts.count, FAILING_AFTER)
+        if symbol in self.unknown:
+            return
+        self.unknown.add(symbol)
+        self.unknown_grew.set()
+        near: list[str] = []
+        await self._limiter.acquire()
+        products = await self._venue.products()
+        if not isinstance(products, FetchFailure):
+            near = difflib.get_close_matches(symbol.upper(), list(products), n=3, cutoff=0.6)
+        error = UnknownSymbol(symbol, self._venue.name, near)
+        logger.bind(event="unknown_symbol", symbol=symbol, near=near).error(str(error))
+        for timeframe in self._live.timeline.timeframes:
+            self._live.timeline.fail(symbol, timeframe, str(error))
+            self._mark_failed(symbol, timeframe)
+        self._live.changed.set()
+
+    # --- reporting the first fill -----------------------------------------------------------------
+
+    def _start_report(self) -> None:
+        timeline, fill = self._live.timeline, self._fill
+        fill.started_s = fill.reported_s = self._live.clock.monotonic()
+        symbols, timeframes = list(timeline.symbols), [str(t) for t in timeline.timeframes]
+        logger.bind(event="backfill_start", symbols=symbols, timeframes=timeframes, total=fill.total).info(
+            f"back-fill of {fill.total} series: {len(symbols)} symbols, {', '.join(timeframes)}"
+        )
+        self._progress.start(fill.total)
+        for symbol in symbols:
+            self._report(symbol)
+
+    def _mark_failed(self, symbol: str, timeframe: Timeframe) -> None:
+        track = self._live.timeline.symbols[symbol].tracks[timeframe]
+        if track.working or track.series in self._fill.completed:
+            return
+        self._fill.errors.add(track.series)
+        self._report(symbol)
+
+    def _report(self, symbol: str) -> None:
+        """Note which of the symbol's series are filled now, and tell how far all is."""
+        fill = self._fill
+        for track in self._live.timeline.symbols[symbol].tracks.values():
+            if track.working or track.series in fill.completed or not self._filled(track):
+                continue
+            fill.completed.add(track.series)
+            fill.errors.discard(track.series)
+            logger.bind(
+                event="backfill_symbol_complete",
+                symbol=symbol,
+                timeframe=str(track.series.timeframe),
+                count=len(track.settled),
+            ).debug(f"{track.series} holds {len(track.settled)} settled candles")
+        if fill.over:
+            return
+        done = len(fill.completed) + len(fill.errors)
+        self._progress.advance(len(fill.completed), len(fill.errors))
+        elapsed = self._live.clock.monotonic() - fill.started_s
+        tenths = done * 10 // fill.total if fill.total else 10
+        late = self._live.clock.monotonic() - fill.reported_s > _REPORT_EVERY_S
+        if done and (tenths > fill.reported or late):
+            fill.reported, fill.reported_s = tenths, self._live.clock.monotonic()
+            rate = done / elapsed if elapsed > 0 else 0.0
+            eta = (fill.total - done) / rate if rate else 0.0
+            logger.bind(
+                event="backfill_progress",
+                completed=len(fill.completed),
+                total=fill.total,
+                percent=round(100 * done / fill.total, 1),
+                elapsed=round(elapsed, 2),
+                rate=round(rate, 2),
+                eta=round(eta, 1),
+                errors=len(fill.errors),
+            ).info(f"back-fill: {done} of {fill.total} series after {elapsed:.1f} s")
+        if done >= fill.total:
+            fill.over = True
+            self._progress.stop()
+            self._live.due.set()
+            logger.bind(
+                event="backfill_complete",
+                completed=len(fill.completed),
+                errors=len(fill.errors),
+                elapsed=round(elapsed, 2),
+                requests=self.requests,
+            ).info(
+                f"back-fill complete: {len(fill.completed)} series filled, {len(fill.errors)} failed, "
+                f"{self.requests} requests in {elapsed:.1f} s"
+            )
+
+    def _filled(self, track: Track) -> bool:
+        """Whether the series holds all that is wanted of it, or all that the venue has."""
+        run = track.newest_settled_run()
+        if run is None:
+            return False
+        if run[1] >= track.policy.candles or bool(track.history_from and run[0].start <= track.history_from):
+            return True
+        return history_ends(track, self._live.now(), self._venue.page_limit)

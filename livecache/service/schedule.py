@@ -1,0 +1,157 @@
+"""Which page to ask for next. Pure: decides over the plans of all symbols; the backfiller acts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ..core.backoff import delay_s
+from ..core.coverage import Span
+from ..core.plan import Priority, Want, plan
+from ..core.timeframe import Timeframe
+from ..core.timeline import Timeline
+from ..venues.venue import PageRequest, Venue
+
+__all__ = ["FAILING_AFTER", "Attempts", "Pick", "Schedule"]
+
+FAILING_AFTER = 5
+"""Failed attempts after which a series is reported as failing; it is tried on, at longer intervals."""
+
+_SETTLING_SHARE = 3
+"""Every third request settles while anything is due, whatever else is more urgent."""
+
+
+@dataclass(slots=True)
+class Attempts:
+    """The failures in a row of one series' requests."""
+
+    count: int = 0
+    not_before_s: float = 0.0  # monotonic
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """The request to make next, and what it was chosen for."""
+
+    request: PageRequest
+    want: Want
+
+
+@dataclass(slots=True)
+class _Planned:
+    wants: list[Want]
+    valid_until: int  # venue time
+
+
+@dataclass(slots=True)
+class Schedule:
+    """Remembers what is in flight and what failed, and picks the most urgent page."""
+
+    timeline: Timeline
+    venue: Venue
+    jitter: Callable[[], float]
+    in_flight: dict[str, dict[Timeframe, Span]] = field(default_factory=dict)
+    attempts: dict[tuple[str, Timeframe], Attempts] = field(default_factory=dict)
+    _plans: dict[str, _Planned] = field(default_factory=dict)
+    _asked: dict[tuple[str, Timeframe], Span] = field(default_factory=dict)
+    _since_settling: int = 0
+    _asked_unsettled: int = 0
+
+    def pick(self, heard: int, monotonic_s: float) -> Pick | None:
+        """The most urgent page that may be asked for now, or None."""
+        best: tuple[tuple[int, int, int], Want, str] | None = None
+        settling: tuple[tuple[int, int, int], Want, str] | None = None
+        for index, symbol in enumerate(self.timeline.symbols):
+            for want in self._wants(symbol, heard):
+                attempts = self.attempts.get((symbol, want.timeframe))
+                if attempts is not None and monotonic_s < attempts.not_before_s:
+                    continue
+                key = (int(want.priority), self._order(want), index)
+                if best is None or key < best[0]:
+                    best = (key, want, symbol)
+                if want.priority is Priority.SETTLE and (settling is None or key < settling[0]):
+                    settling = (key, want, symbol)
+        if settling is not None and self._since_settling >= _SETTLING_SHARE - 1:
+            best = settling
+        if best is None:
+            return None
+        _, want, symbol = best
+        span = Span(want.start, want.end)
+        fresh = self._asked.get((symbol, want.timeframe)) == span
+        return Pick(PageRequest(symbol, want.timeframe, want.start, want.end, fresh), want)
+
+    def started(self, pick: Pick) -> None:
+        """The request is on its way."""
+        request = pick.request
+        span = Span(request.start, request.end)
+        self.in_flight.setdefault(request.symbol, {})[request.timeframe] = span
+        self._asked[request.symbol, request.timeframe] = span
+        self._since_settling = 0 if pick.want.priority is Priority.SETTLE else self._since_settling + 1
+        self.replan(request.symbol)
+
+    def ended(self, request: PageRequest) -> None:
+        """The request was answered, or failed, or was given up."""
+        self.in_flight.get(request.symbol, {}).pop(request.timeframe, None)
+        self.replan(request.symbol)
+
+    def succeeded(self, request: PageRequest) -> Attempts | None:
+        """Forget the failures; what they were, if there were any."""
+        return self.attempts.pop((request.symbol, request.timeframe), None)
+
+    def failed(
+        self, symbol: str, timeframe: Timeframe, message: str, monotonic_s: float, at_least_s: float = 0.0
+    ) -> Attempts:
+        """Count a failure and say when to try again."""
+        attempts = self.attempts.setdefault((symbol, timeframe), Attempts())
+        attempts.count += 1
+        attempts.message = message
+        attempts.not_before_s = monotonic_s + max(at_least_s, delay_s(attempts.count, self.jitter()))
+        self.replan(symbol)
+        return attempts
+
+    def replan(self, symbol: str) -> None:
+        """Something about the symbol has changed."""
+        self._plans.pop(symbol, None)
+
+    def next_due(self) -> int:
+        """When (venue time) a plan changes by the mere passing of time; 0 if nothing is planned."""
+        return min((p.valid_until for p in self._plans.values()), default=0)
+
+    def next_retry_s(self, monotonic_s: float) -> float | None:
+        """Seconds until the next failed request may be tried again, or None."""
+        waits = [a.not_before_s - monotonic_s for a in self.attempts.values() if a.not_before_s > monotonic_s]
+        return min(waits, default=None)
+
+    def _wants(self, symbol: str, heard: int) -> list[Want]:
+        planned = self._plans.get(symbol)
+        if planned is None or heard >= planned.valid_until:
+            planned = self._plans[symbol] = self._plan(symbol, heard)
+        return planned.wants
+
+    def _plan(self, symbol: str, heard: int) -> _Planned:
+        tracks = self.timeline.symbols[symbol].tracks
+        failing = [t for t in tracks if self._count(symbol, t) >= FAILING_AFTER]
+        wants = plan(
+            tracks,
+            self.timeline.children,
+            now=heard,
+            page_limit=self.venue.page_limit,
+            in_flight=self.in_flight.get(symbol, {}),
+            failing=failing,
+            unsupported=self.venue.unsupported,
+        )
+        delay = self.timeline.policy.settle_delay_ms
+        smallest = next(iter(tracks))
+        until = smallest.floor(heard - delay) + smallest.ms + delay
+        retries = [t.retry_at for t in tracks.values() if t.retry_at > heard]
+        return _Planned(wants, min([until, *retries]))
+
+    def _count(self, symbol: str, timeframe: Timeframe) -> int:
+        attempts = self.attempts.get((symbol, timeframe))
+        return attempts.count if attempts else 0
+
+    def _order(self, want: Want) -> int:
+        """The place of the most urgent configured timeframe that waits for this page."""
+        order = self.timeline.timeframes
+        return min((order.index(t) for t in want.serves if t in order), default=len(order))

@@ -1,0 +1,140 @@
+"""A venue at the protocol's seam: no sockets, any market, virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from livecache.clock import Clock
+from livecache.core.timeframe import Timeframe
+from livecache.simulator.market import Market
+from livecache.venues.venue import (
+    Broken,
+    Candles,
+    Event,
+    FailureKind,
+    FetchFailure,
+    Heard,
+    Page,
+    PageRequest,
+    Subscribed,
+    Trade,
+    Trades,
+)
+
+__all__ = ["ModelVenue"]
+
+WIDTH = Timeframe.M5.ms
+
+
+@dataclass
+class ModelVenue:
+    """Answers from a market, and keeps what was asked of it.
+
+    `start_ms` is the market's time when the host's monotonic clock stood at `epoch_s`; `speed` market
+    seconds pass in a real one.
+    """
+
+    market: Market
+    clock: Clock
+    start_ms: int
+    epoch_s: float
+    speed: float = 1.0
+    latency_s: float = 0.08
+    tick_ms: int = 1_000  # of market time, between updates of the feed
+    edge_lag_ms: int = 0  # how far REST is behind
+    last_update_lost: bool = False  # the old bucket's last update never comes
+    requests: list[tuple[float, PageRequest]] = field(default_factory=list)
+    fault: Callable[[PageRequest], FetchFailure | None] | None = None
+    cut: asyncio.Event = field(default_factory=asyncio.Event)  # set: the feed's connection breaks
+    feed_dead: bool = False
+    mute: set[str] = field(default_factory=set)  # products whose channel is dead while heartbeats go on
+    name: str = "coinbase"
+    origin: str = "http://model"
+    page_limit: int = 330
+    unsupported: frozenset[Timeframe] = frozenset()
+
+    def now(self) -> int:
+        return self.start_ms + int((self.clock.monotonic() - self.epoch_s) * self.speed * 1000)
+
+    async def time(self) -> int | FetchFailure:
+        await self.clock.sleep(self.latency_s / 2)
+        stamp = self.now()
+        await self.clock.sleep(self.latency_s / 2)
+        return stamp
+
+    async def products(self) -> Mapping[str, str] | FetchFailure:
+        return {p: p for p in self.market.products()}
+
+    async def fetch(self, request: PageRequest) -> Page | FetchFailure:
+        self.requests.append((self.clock.monotonic(), request))
+        await self.clock.sleep(self.latency_s / 2)
+        if self.fault is not None and (failure := self.fault(request)) is not None:
+            return failure
+        if request.symbol not in self.market.products():
+            return FetchFailure(FailureKind.UNKNOWN_SYMBOL, f"no product {request.symbol}", 404)
+        now = self.now() - self.edge_lag_ms
+        rows = self.market.candles(request.symbol, request.timeframe, request.start, request.end, now)
+        await self.clock.sleep(self.latency_s / 2)
+        return Page(request, tuple(rows))
+
+    def feeds(
+        self, products: Sequence[str], aliases: Mapping[str, str], *, trades: bool
+    ) -> Sequence[ModelFeed]:
+        return [ModelFeed(self, tuple(products), trades=trades)]
+
+    async def aclose(self) -> None:
+        pass
+
+
+class ModelFeed:
+    """The candles channel, and trades if wanted."""
+
+    def __init__(self, venue: ModelVenue, products: tuple[str, ...], *, trades: bool) -> None:
+        self.venue = venue
+        self.products = products
+        self.trades = trades
+
+    async def events(self) -> AsyncIterator[Event]:
+        venue = self.venue
+        while True:
+            while venue.feed_dead:
+                await venue.clock.sleep(1.0)
+            async for event in self._connection():
+                yield event
+            yield Broken(self.products, "the connection was cut", lost_connection=True)
+            await venue.clock.sleep(0.5)
+
+    async def _connection(self) -> AsyncIterator[Event]:
+        venue = self.venue
+        venue.cut.clear()
+        last = venue.now()
+        yield Subscribed(self.products, last)
+        shown: dict[str, tuple[int, str]] = {}
+        while not venue.cut.is_set() and not venue.feed_dead:
+            await venue.clock.sleep(venue.tick_ms / venue.speed / 1000)
+            if venue.cut.is_set() or venue.feed_dead:
+                return
+            now = venue.now()
+            candles = []
+            for product in self.products:
+                if product in venue.mute:
+                    continue
+                since = Timeframe.M5.floor(now if venue.last_update_lost else last)
+                for candle in venue.market.candles(product, Timeframe.M5, since, now + 1, now):
+                    if shown.get(product) != (candle.time, candle.volume):
+                        shown[product] = (candle.time, candle.volume)
+                        candles.append((product, candle))
+            if candles:
+                yield Candles(now, False, tuple(candles))
+            if self.trades:
+                found = [
+                    Trade(t.product, t.trade_id, t.price, t.size, t.time_us // 1000)
+                    for p in self.products
+                    for t in venue.market.trades(p, last, now)
+                ]
+                if found:
+                    yield Trades(now, False, tuple(found))
+            yield Heard(now)
+            last = now

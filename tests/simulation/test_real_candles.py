@@ -1,0 +1,120 @@
+"""Real candles, played through the whole service under virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from livecache.core.timeframe import Timeframe
+from livecache.simulator.recorded import CsvMarket
+from tests.simulation.model import ModelVenue
+from tests.simulation.service import DEFAULT, service
+from tests.simulation.virtual import VirtualClock, run_virtually
+from tests.simulation.watch import Watcher
+
+DATA = Path(__file__).parents[2].parent / "shared" / "data" / "coinbase"
+OUTAGE_FILE = DATA / "BTC-USD_5m_2025-07-01_2025-11-15.csv"
+THREE = {s: DATA / "three_symbols_5m_2026-02" / f"{s}_300s.csv" for s in ("BTC-USD", "ETH-USD", "SOL-USD")}
+DAY_S = 86_400
+SPEED = 60  # market seconds in a virtual one: leases and retries are real seconds, buckets are not
+
+Row = tuple[Decimal, ...]  # open, high, low, close, volume
+
+pytestmark = pytest.mark.skipif(not DATA.exists(), reason="the real market data is not here")
+
+
+def ms(text: str) -> int:
+    return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() * 1000)
+
+
+def file_rows(path: Path) -> dict[int, Row]:
+    with path.open() as file:
+        return {
+            ms(row["timestamp"]): tuple(Decimal(row[k]) for k in ("open", "high", "low", "close", "volume"))
+            for row in csv.DictReader(file)
+        }
+
+
+def rolled(rows: dict[int, Row], width: int) -> dict[int, Row]:
+    """The independent few lines: bigger candles from the file's rows."""
+    parents: dict[int, list[Row]] = {}
+    for time in sorted(rows):
+        parents.setdefault(time - time % width, []).append(rows[time])
+    return {
+        time: (c[0][0], max(r[1] for r in c), min(r[2] for r in c), c[-1][3], sum((r[4] for r in c), Decimal()))
+        for time, c in parents.items()
+    }  # fmt: skip
+
+
+def play(files: dict[str, Path], start: str, url: str, timeframes: tuple[Timeframe, ...] = DEFAULT) -> int:
+    """A day from `start` on: watched every twenty simulated minutes, compared with the files at the end."""
+    market = CsvMarket(files)
+
+    async def main() -> int:
+        clock = VirtualClock(ms(start) / 1000)
+        venue = ModelVenue(market, clock, ms(start), clock.monotonic(), speed=SPEED, tick_ms=10_000)
+        async with service(venue, url, list(files), timeframes) as running:
+            watcher = Watcher(url, market, running.writer_series)
+            for _ in range(DAY_S // 1200):
+                await asyncio.sleep(1200 / SPEED)
+                watcher.look()
+            compared = 0
+            for symbol, path in files.items():
+                rows = file_rows(path)
+                for timeframe in timeframes:
+                    view = running.reader.state(symbol, timeframe)
+                    assert view.record is not None
+                    state = view.record.state
+                    truth = rolled(rows, timeframe.ms)
+                    expected = {t: r for t, r in truth.items() if any(a <= t < b for a, b in state.coverage)}
+                    # As a redis-cli user reads it: the set itself, whatever our own reader makes of it.
+                    members = watcher.members(symbol, timeframe)
+                    assert {t: r for t, r in members.items() if t < state.settled_through} == expected
+                    assert state.settled_through >= timeframe.floor(venue.now() - 60_000)
+                    compared += len(expected)
+            assert running.live.timeline.counters.rollup_mismatches == 0
+            assert running.live.timeline.counters.revisions == 0
+            return watcher.compared + compared
+
+    return run_virtually(main())
+
+
+def test_a_day_of_three_real_symbols_is_settled_exactly_as_the_file_says(clean_valkey: str) -> None:
+    assert play(THREE, "2026-02-20T04:17:23", clean_valkey, DEFAULT[:4]) > 30_000
+
+
+def test_across_the_outage_everything_is_exact_and_the_hole_is_proven_empty(clean_valkey: str) -> None:
+    play({"BTC-USD": OUTAGE_FILE}, "2025-10-25T06:02:11", clean_valkey)
+
+
+def test_the_outage_is_covered_and_empty_not_missing(clean_valkey: str) -> None:
+    """In the middle of the venue's outage the series is settled up to now, and holds nothing of it."""
+    market = CsvMarket({"BTC-USD": OUTAGE_FILE})
+    start = "2025-10-25T14:40:30"
+
+    async def main() -> None:
+        clock = VirtualClock(ms(start) / 1000)
+        venue = ModelVenue(market, clock, ms(start), clock.monotonic(), speed=SPEED, tick_ms=5_000)
+        async with service(venue, clean_valkey, ["BTC-USD"]) as running:
+            await running.warm()
+            requests = len(venue.requests)
+            await asyncio.sleep(5 * 3600 / SPEED)  # until 19:40, deep in the outage
+            view = running.reader.state("BTC-USD", "5m")
+            assert view.record is not None
+            state = view.record.state
+            assert state.ready
+            assert state.settled_through == ms("2025-10-25T19:40")
+            assert state.coverage.covers(ms("2025-10-25T15:15"), ms("2025-10-25T19:40"))
+            candles = running.reader.candles("BTC-USD", "5m", 60)
+            assert candles[-1].time == ms("2025-10-25T15:10")
+            carried = running.reader.candles("BTC-USD", "5m", 60, empty="carry")
+            assert carried[-1].time == ms("2025-10-25T19:35")
+            assert carried[-1].close == candles[-1].close
+            assert len(venue.requests) - requests <= 5 * 12 + 3, "no more than one request a closed bucket"
+
+    run_virtually(main())

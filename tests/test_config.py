@@ -1,0 +1,302 @@
+"""Configuration: what wins over what, and how each mistake is told."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from livecache.config import Config, load, order_timeframes, parse_symbols, redact, render, settings
+from livecache.core.timeframe import TIMEFRAME_PRIORITY, Timeframe
+from livecache.errors import ConfigError, UnknownTimeframe
+
+ROOT = Path(__file__).parent.parent
+
+
+def from_file(tmp_path: Path, text: str, env: Mapping[str, str] | None = None) -> Config:
+    path = tmp_path / "livecache.toml"
+    path.write_text(text)
+    return load(path, env or {}).config
+
+
+# --- the shipped file
+
+
+def test_config_toml_holds_every_setting_with_its_default() -> None:
+    path = ROOT / "config.toml"
+    assert load(path, {}).config == Config()
+    text = path.read_text()
+    for key, default in settings(Config()):
+        name = key.rpartition(".")[2]
+        line = re.search(rf"^(# )?{name} = .+  # .+$", text, re.MULTILINE)
+        assert line, f"{key} has no line, or no word on it"
+        assert bool(line[1]) == (default is None), f"{key}: only a setting without default is commented out"
+
+
+def test_config_toml_holds_nothing_else() -> None:
+    written = {
+        f"{head}.{name}"
+        for head, table in _tables("", tomllib.loads((ROOT / "config.toml").read_text()))
+        for name in table
+    }
+    assert written == {key for key, default in settings(Config()) if default is not None}
+
+
+def _tables(head: str, table: Mapping[str, object]) -> list[tuple[str, list[str]]]:
+    found = [(head, [name for name, value in table.items() if not isinstance(value, dict)])] if head else []
+    for name, value in table.items():
+        if isinstance(value, dict):
+            found += _tables(f"{head}.{name}" if head else name, value)
+    return found
+
+
+# --- what wins
+
+
+def test_without_a_file_the_defaults_serve_and_it_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    loaded = load(None, {})
+    assert loaded.config == Config()
+    assert loaded.source == "the defaults (no ./config.toml here)"
+
+
+def test_a_config_toml_in_the_current_directory_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config.toml").write_text("[cache]\ncandles = 77\n")
+    loaded = load(None, {})
+    assert (loaded.config.cache.candles, loaded.source) == (77, "config.toml")
+
+
+def test_a_flag_wins_over_the_environment_over_the_file_over_the_default(tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    path.write_text('[redis]\nprefix = "file"\n[cache]\ncandles = 70\nmin_candles = 50\n')
+    env = {"LIVECACHE_REDIS_PREFIX": "env", "LIVECACHE_CACHE_CANDLES": "80"}
+    loaded = load(path, env, {"redis.prefix": "flag", "redis.url": None})
+    config = loaded.config
+    assert (config.redis.prefix, config.cache.candles, config.cache.min_candles) == ("flag", 80, 50)
+    assert config.redis.url == "embedded"
+    assert loaded.origins == {
+        "redis.prefix": "--prefix",
+        "cache.candles": "LIVECACHE_CACHE_CANDLES",
+        "cache.min_candles": str(path),
+    }
+
+
+def test_lists_in_the_environment_go_by_comma() -> None:
+    env = {
+        "LIVECACHE_CACHE_TIMEFRAMES": "1h, 5m",
+        "LIVECACHE_VENUES_COINBASE_SYMBOLS": "SOL-USD,BTC-USD",
+        "LIVECACHE_VENUES_COINBASE_REQUESTS_PER_SECOND": "2.5",
+        "LIVECACHE_BACKFILL_BATCH_SIZE": "5",
+        "LIVECACHE_BACKFILL_BATCH_DELAY_MS": "1000",
+        "LIVECACHE_LOG_LEVEL": "debug",
+    }
+    config = load(None, env).config
+    assert config.cache.timeframes == (Timeframe.H1, Timeframe.M5), "a configured order is kept"
+    assert config.venues.coinbase.symbols == ("SOL-USD", "BTC-USD")
+    assert config.venues.coinbase.requests_per_second == 2.5
+    assert (config.backfill.batch_size, config.backfill.batch_delay_ms) == (5, 1000)
+    assert config.log.level == "DEBUG"
+
+
+def test_an_empty_variable_counts_as_not_set() -> None:
+    assert load(None, {"LIVECACHE_REDIS_URL": "", "LIVECACHE_CACHE_CANDLES": ""}).config == Config()
+
+
+def test_secrets_and_the_variables_of_kubernetes_services_are_no_settings() -> None:
+    env = {
+        "LIVECACHE_COINBASE_KEY_NAME": "organizations/x",
+        "LIVECACHE_COINBASE_KEY_SECRET": "s3cret",
+        "LIVECACHE_EMBEDDED": "refuse",
+        "LIVECACHE_SERVICE_HOST": "10.0.0.1",
+        "LIVECACHE_PORT_8787_TCP_ADDR": "10.0.0.1",
+        "LIVECACHE_REDIS_PORT": "tcp://10.0.0.2:6379",
+        "LIVECACHE_REDIS_SERVICE_PORT_TCP": "6379",
+    }
+    assert load(None, env).config == Config()
+
+
+def test_integers_serve_where_seconds_are_wanted(tmp_path: Path) -> None:
+    config = from_file(tmp_path, "[venues.coinbase]\nsettle_delay = 0\n")
+    assert config.venues.coinbase.settle_delay == 0.0
+
+
+# --- mistakes
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("[cache]\ncandels = 5", "unknown key 'cache.candels'", "did you mean cache.candles?"),
+        ("[redis]\ncandles = 5", "unknown key 'redis.candles'", "did you mean cache.candles?"),
+        ("[cahce]\ncandles = 5", "unknown section 'cahce'", "did you mean cache?"),
+        ("[coinbase]\nsymbols = ['A-B']", "unknown section 'coinbase'", "did you mean venues.coinbase?"),
+        ("[venues.coinbse]\n", "unknown section 'venues.coinbse'", "did you mean venues.coinbase?"),
+        ("candles = 5", "unknown key 'candles'", "did you mean cache.candles?"),
+        ("cache = 5", "cache is a section, not a key", "write [cache]"),
+        ("[cache]\ncandles = 'x'", "cache.candles: 'x' cannot be used: expected int, got str", ""),
+        ("[cache]\ncandles = true", "cache.candles: 'True' cannot be used: expected int, got bool", ""),
+        ("[cache]\ncandles = 59", "cache.candles: 59 is less than cache.min_candles (60)", "ready"),
+        ("[cache]\ncandles = 10001", "cache.candles: '10001' cannot be used: expected int <= 10000", ""),
+        ("[cache]\nmin_candles = 0", "cache.min_candles: '0' cannot be used: expected int >= 1", ""),
+        ("[cache]\ntimeframes = ['5m', '7m']", "cache.timeframes: unknown timeframe '7m'", "did you mean"),
+        ("[cache]\ntimeframes = '5m'", "cache.timeframes: '5m' cannot be used: expected array", ""),
+        ("[cache]\ntimeframes = []", "cache.timeframes: is empty", "name at least one"),
+        ("[cache]\ntimeframes = ['5m', '5m']", "cache.timeframes: names '5m' twice", "once"),
+        ("[venues.coinbase]\nsymbols = []", "venues.coinbase.symbols: is empty", ""),
+        ("[venues.coinbase]\nsymbols = ['A-B', 'A-B']", "symbols: names 'A-B' twice", ""),
+        ("[venues.coinbase]\nsymbols = ['btc-usd']", "'btc-usd' is not the name", "did you mean BTC-USD?"),
+        ("[venues.coinbase]\nsymbols = ['BTC USD']", "'BTC USD' is not the name", "they look like BTC-USD"),
+        ("[venues.coinbase]\nsymbols = ['{BTC}-USD']", "'{BTC}-USD' is not the name", ""),
+        ("[venues.coinbase]\nrequests_per_second = 0", "requests_per_second: '0' cannot be used", ""),
+        ("[venues.coinbase]\nrequests_per_second = -1.5", "requests_per_second: '-1.5' cannot", ""),
+        ("[venues.coinbase]\nrequests_per_second = nan", "requests_per_second: 'nan' cannot", ""),
+        ("[venues.coinbase]\nrequests_per_second = inf", "requests_per_second: 'inf' cannot", ""),
+        ("[venues.coinbase]\npage_limit = 351", "page_limit: '351' cannot be used: expected int <= 350", ""),
+        ("[venues.coinbase]\nsettle_delay = -1", "settle_delay: '-1' cannot be used", ""),
+        ("[venues.coinbase]\nrequest_timeout = 0", "request_timeout: '0' cannot be used", ""),
+        (
+            "[venues.coinbase]\nrest_url = 'api.coinbase.com'",
+            "rest_url: 'api.coinbase.com' is not",
+            "https://",
+        ),
+        ("[venues.coinbase]\nws_url = 'https://x'", "ws_url: 'https://x' is not", "wss://"),
+        ("[venues.coinbase]\nrest_url = 'http://h:99999'", "rest_url: its port is not", ""),
+        ("[backfill]\nbatch_size = 5", "backfill.batch_size: is set without backfill.batch_delay_ms", "both"),
+        ("[backfill]\nbatch_delay_ms = 5", "batch_delay_ms: is set without backfill.batch_size", "both"),
+        ("[redis]\nurl = 'localhost:6379'", "redis.url: the value is not one", "redis://"),
+        ("[redis]\nurl = 'http://localhost'", "redis.url: the scheme 'http' is not one", "redis://"),
+        ("[redis]\nurl = 'valkeys://localhost'", "redis.url: the scheme 'valkeys'", "write rediss://"),
+        ("[redis]\nprefix = 'a b'", "redis.prefix: 'a b' holds a space or a brace", "hash tags"),
+        ("[redis]\nprefix = ''", "redis.prefix: '' cannot be used", ""),
+        ("[log]\nlevel = 'loud'", "log.level: 'LOUD' cannot be used", "DEBUG"),
+        ("[log]\nformat = 'xml'", "log.format: 'xml' cannot be used", "text or json"),
+        ("[cache\n", "is not TOML", ""),
+    ],
+)
+def test_a_mistake_in_the_file_is_told_with_file_and_key(
+    tmp_path: Path, text: str, message: str, hint: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        from_file(tmp_path, text)
+    assert "livecache.toml: " in caught.value.message
+    assert message in caught.value.message
+    assert hint in caught.value.hint
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("env", "message", "hint"),
+    [
+        ({"LIVECACHE_CACHE_CANDELS": "5"}, "variable LIVECACHE_CACHE_CANDELS", "LIVECACHE_CACHE_CANDLES?"),
+        ({"LIVECACHE_SYMBOLS": "X-Y"}, "variable LIVECACHE_SYMBOLS", "LIVECACHE_VENUES_COINBASE_SYMBOLS?"),
+        ({"LIVECACHE_COINBASE_KEYNAME": "x"}, "LIVECACHE_COINBASE_KEYNAME", "LIVECACHE_COINBASE_KEY_NAME?"),
+        ({"LIVECACHE_CACHE_CANDLES": "many"}, "LIVECACHE_CACHE_CANDLES: 'many' cannot be used", ""),
+        ({"LIVECACHE_CACHE_TIMEFRAMES": "5min"}, "LIVECACHE_CACHE_TIMEFRAMES: unknown timeframe", "5m"),
+        ({"LIVECACHE_CACHE_TIMEFRAMES": ","}, "LIVECACHE_CACHE_TIMEFRAMES: is empty", ""),
+    ],
+)
+def test_a_mistake_in_the_environment_names_the_variable(
+    env: dict[str, str], message: str, hint: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(None, env)
+    assert message in caught.value.message
+    assert hint in caught.value.hint
+
+
+def test_a_mistake_in_a_flag_names_the_flag() -> None:
+    with pytest.raises(ConfigError, match="--log-level: 'LOUD' cannot be used"):
+        load(None, {}, {"log.level": "loud"})
+
+
+def test_a_missing_or_unreadable_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"none\.toml: no such file"):
+        load(tmp_path / "none.toml", {})
+    with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
+        load(tmp_path, {})
+    (tmp_path / "latin.toml").write_bytes(b"# caf\xe9\n")
+    with pytest.raises(ConfigError, match="is not UTF-8 text"):
+        load(tmp_path / "latin.toml", {})
+
+
+def test_a_bad_url_never_shows_its_password() -> None:
+    for url in ("valkey://u:s3cret@h", "redis://u:s3cret@h:port", "s3cret", "redis://u:s3/cret@h"):
+        with pytest.raises(ConfigError) as caught:
+            load(None, {"LIVECACHE_REDIS_URL": url})
+        assert "s3" not in str(caught.value)
+
+
+# --- the order of timeframes
+
+
+def test_timeframes_given_out_of_order_follow_the_default_order() -> None:
+    given = ["1d", "5m", "4h", "1h", "15m"]
+    assert order_timeframes(given, TIMEFRAME_PRIORITY) == TIMEFRAME_PRIORITY
+
+
+def test_a_configured_order_overrides_the_default_one() -> None:
+    configured = (Timeframe.D1, Timeframe.M5)
+    assert order_timeframes(["5m", "1d"], configured) == configured
+
+
+def test_timeframes_that_nobody_ordered_come_last() -> None:
+    assert order_timeframes(["30m", "1m", "1h"], (Timeframe.H1,)) == (
+        Timeframe.H1,
+        Timeframe.M1,
+        Timeframe.M30,
+    )
+
+
+def test_timeframes_that_make_no_sense_are_told() -> None:
+    with pytest.raises(UnknownTimeframe):
+        order_timeframes(["5min"], TIMEFRAME_PRIORITY)
+    with pytest.raises(ConfigError, match="'5m' twice"):
+        order_timeframes(["5m", "5m"], TIMEFRAME_PRIORITY)
+    with pytest.raises(ConfigError, match="names none"):
+        order_timeframes([], TIMEFRAME_PRIORITY)
+
+
+def test_symbols_given_by_flag_are_checked_alike() -> None:
+    assert parse_symbols("--symbols", "BTC-USD, ETH-USD") == ("BTC-USD", "ETH-USD")
+    with pytest.raises(ConfigError, match="--symbols: is empty"):
+        parse_symbols("--symbols", "")
+    with pytest.raises(ConfigError, match="--symbols: 'btc' is not"):
+        parse_symbols("--symbols", "btc")
+
+
+# --- showing it
+
+
+def test_the_effective_configuration_is_toml_that_loads_alike(tmp_path: Path) -> None:
+    env = {"LIVECACHE_CACHE_TIMEFRAMES": "1h,5m", "LIVECACHE_REDIS_DATA_DIR": 'a "b" \\ ü'}
+    loaded = load(None, env)
+    again = from_file(tmp_path, render(loaded))
+    assert again == loaded.config
+    assert "data_dir" in render(loaded)
+    assert "# LIVECACHE_CACHE_TIMEFRAMES" in render(loaded)
+
+
+def test_passwords_are_hidden() -> None:
+    shown = render(load(None, {"LIVECACHE_REDIS_URL": "rediss://user:p@ss:w@host:6379/0"}))
+    assert 'url = "rediss://user:***@host:6379/0"' in shown
+    assert redact("at redis://:pw@h/0 and redis://h?password=pw&db=1") == (
+        "at redis://:***@h/0 and redis://h?password=***&db=1"
+    )
+    assert (
+        redact("redis://host:6379/0 by someone@example.com") == "redis://host:6379/0 by someone@example.com"
+    )
+
+
+def test_structs_cannot_be_changed() -> None:
+    with pytest.raises(AttributeError):
+        Config().cache.candles = 5  # type: ignore[misc]
+    assert all(isinstance(value, msgspec.Struct) for value in (Config().redis, Config().venues.coinbase))

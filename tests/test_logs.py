@@ -1,0 +1,98 @@
+"""Logs: one line a record, in either format, and never a secret."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+from loguru import logger
+
+from livecache.logs import setup
+
+
+@pytest.fixture(autouse=True)
+def _restored() -> Iterator[None]:
+    handlers, level = logging.root.handlers[:], logging.root.level
+    yield
+    logger.remove()
+    logging.root.handlers[:] = handlers
+    logging.root.setLevel(level)
+
+
+def test_text_shows_level_message_event_and_fields_on_one_line() -> None:
+    out = io.StringIO()
+    setup("INFO", "text", out)
+    logger.bind(event="backfill_start", symbols=["A-B", "C-D"], rate=9.0, note="two words").info(
+        "Filling {}", 2
+    )
+    line = out.getvalue()
+    assert line.endswith('INFO    Filling 2 [backfill_start symbols=A-B,C-D rate=9 note="two words"]\n')
+    assert line[:24].endswith("Z")
+    assert line.count("\n") == 1
+
+
+def test_json_is_one_object_a_line() -> None:
+    out = io.StringIO()
+    setup("DEBUG", "json", out)
+    logger.bind(event="x", count=3, time="a field", obj={1}).debug("two\nlines")
+    record = json.loads(out.getvalue())
+    assert out.getvalue().count("\n") == 1
+    assert list(record)[:4] == ["time", "level", "event", "message"]
+    assert (record["level"], record["event"], record["message"]) == ("DEBUG", "x", "two\nlines")
+    assert (record["count"], record["time_"], record["obj"]) == (3, "a field", "{1}")
+    assert record["time"].endswith("Z")
+
+
+def test_what_a_venue_sends_cannot_forge_a_line() -> None:
+    out = io.StringIO()
+    setup("INFO", "text", out)
+    logger.bind(event="x", payload="a\nb").info("c\r\nd")
+    assert out.getvalue().count("\n") == 1
+
+
+def test_set_up_again_it_does_not_log_twice_and_keeps_to_the_level() -> None:
+    out = io.StringIO()
+    setup("INFO", "text", out)
+    setup("WARNING", "text", out)
+    logger.bind(event="x").info("no")
+    logger.bind(event="x").warning("yes")
+    assert "no" not in out.getvalue()
+    assert out.getvalue().count("yes") == 1
+
+
+@pytest.mark.parametrize("format", ["text", "json"])
+def test_passwords_in_urls_are_hidden(format: str) -> None:
+    out = io.StringIO()
+    setup("INFO", format, out)
+    logger.bind(event="x", url="redis://u:s3cret@h:1/0").info("using redis://:s3cret@h/0")
+    assert "s3cret" not in out.getvalue()
+    assert out.getvalue().count("***@h") == 2
+
+
+@pytest.mark.parametrize("format", ["text", "json"])
+def test_a_traceback_does_not_show_the_values_of_variables(format: str) -> None:
+    out = io.StringIO()
+    setup("INFO", format, out)
+    key = "s3cret"
+    try:
+        _ = len(key) // 0
+    except ZeroDivisionError:
+        logger.bind(event="x").exception("broken")
+    assert "ZeroDivisionError" in out.getvalue()
+    assert "s3cret'" not in out.getvalue()
+
+
+def test_warnings_of_libraries_come_along() -> None:
+    out = io.StringIO()
+    setup("INFO", "json", out)
+    logging.getLogger("somelib").info("chatter")
+    logging.getLogger("somelib").warning("beware of %s", "{this}")
+    record = json.loads(out.getvalue())
+    assert (record["event"], record["library"], record["message"]) == (
+        "library",
+        "somelib",
+        "beware of {this}",
+    )

@@ -1,0 +1,193 @@
+"""Style, as tests: where modules may import from, how long they may be, and that documents keep up."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from livecache.config import Config, settings
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "livecache"
+MODULES = sorted(path.relative_to(ROOT).as_posix() for path in PACKAGE.rglob("*.py"))
+
+LINES_MAX = 400
+
+# What the pure core must not touch: whoever wants the time or a random number is told it.
+IMPURE = {"asyncio", "random", "redis", "secrets", "socket", "threading", "time", "uuid"}
+
+# A room of the house, and which others it may import from: core <- venues, cache <- service <- app
+# <- cli. Modules that are not named here are the front of the house, and may import anything.
+MAY_IMPORT = {
+    "errors": set[str](),
+    "clock": set[str](),
+    "core": {"errors"},
+    "config_schema": {"core", "errors"},
+    "config": {"core", "errors", "config_schema"},
+    "venues": {"core", "errors", "clock", "config"},
+    "cache": {"core", "errors", "clock"},
+    "simulator": {"core", "errors", "clock"},
+    "service": {"core", "errors", "clock", "venues", "cache"},
+    "logs": {"config"},
+    "progress": set[str](),
+    "redis_cli": {"config", "errors"},
+    "app": {
+        *("core", "errors", "clock", "config", "venues", "cache", "service", "simulator"),
+        *("logs", "progress"),
+    },
+}
+
+
+@functools.cache
+def tree(module: str) -> ast.Module:
+    return ast.parse((ROOT / module).read_text())
+
+
+def imports(module: str, *, on_loading: bool = False) -> Iterator[str]:
+    """Every absolute name that a module imports, but for type checking only.
+
+    `on_loading` leaves out what functions import when they are called.
+    """
+    package = Path(module).parent.as_posix().replace("/", ".").split(".")
+    skipped = {
+        id(inner)
+        for node in ast.walk(tree(module))
+        if (isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"))
+        or (on_loading and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree(module)):
+        if id(node) in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else []
+            origin = ".".join([*above, *([node.module] if node.module else [])])
+            # `from . import x` names a module; `from .y import x` may name one.
+            yield from (f"{origin}.{alias.name}" for alias in node.names)
+
+
+def room(name: str) -> str:
+    """The room of a dotted name within the package: `livecache.core.candle.Candle` is in `core`."""
+    return name.split(".")[1] if "." in name else ""
+
+
+def test_imports_go_one_way() -> None:
+    wrong = []
+    for module in MODULES:
+        here = room(module.removesuffix(".py").replace("/", "."))
+        allowed = MAY_IMPORT.get(here)
+        if allowed is None:
+            continue
+        for name in imports(module):
+            there = room(name) if name.startswith("livecache.") else here
+            if there != here and there not in allowed:
+                wrong.append(f"{module} imports {name}")
+    assert wrong == []
+
+
+def test_the_core_is_pure() -> None:
+    wrong = [
+        f"{module} imports {name}"
+        for module in MODULES
+        if module.startswith("livecache/core/")
+        for name in imports(module)
+        if name.split(".")[0] in IMPURE
+    ]
+    assert wrong == []
+
+
+def test_the_core_never_asks_a_clock() -> None:
+    wrong = [
+        f"{module}:{node.lineno}"
+        for module in MODULES
+        if module.startswith("livecache/core/")
+        for node in ast.walk(tree(module))
+        if isinstance(node, ast.Attribute) and node.attr in ("now", "today", "utcnow")
+        if isinstance(node.value, ast.Name) and node.value.id in ("datetime", "date")
+    ]
+    assert wrong == []
+
+
+def test_reading_needs_the_base_dependencies_only() -> None:
+    """Whatever `from livecache import Reader` can reach imports nothing of the extra `service` on loading."""
+    base = {*sys.stdlib_module_names, "livecache", "redis", "hiredis", "msgspec"}
+    seen: set[str] = set()
+    wanted = ["livecache/cache/reader.py", "livecache/cache/embedded.py"]
+    while wanted:
+        module = wanted.pop()
+        if module in seen:
+            continue
+        seen.add(module)
+        for name in imports(module, on_loading=True):
+            assert name.split(".")[0] in base, f"{module} imports {name}"
+            for candidate in (name, name.rpartition(".")[0]):
+                path = f"{candidate.replace('.', '/')}.py"
+                if path in MODULES:
+                    wanted.append(path)
+    assert "livecache/core/candle.py" in seen
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_is_short_and_says_what_it_exports(module: str) -> None:
+    text = (ROOT / module).read_text()
+    lines = text.count("\n")
+    assert lines <= LINES_MAX, f"{lines} lines want to be two modules"
+    if not text.strip():
+        return
+    assert ast.get_docstring(tree(module)), "the first line says what it is for"
+    exported = [
+        node
+        for node in tree(module).body
+        if isinstance(node, ast.Assign | ast.AnnAssign)
+        and "__all__" in ast.unparse(node.targets[0] if isinstance(node, ast.Assign) else node.target)
+    ]
+    assert len(exported) == 1, "no __all__"
+    value = exported[0].value
+    assert value is not None
+    names = ast.literal_eval(value)
+    assert names == sorted(set(names), key=_isort_key), "in ruff's order, each once"
+
+
+def _isort_key(name: str) -> tuple[int, str]:
+    # Constants, then classes, then the rest: as ruff sorts __all__.
+    kind = 0 if name.isupper() and len(name) > 1 else 1 if name[0].isupper() else 2
+    return kind, name
+
+
+def test_no_path_of_one_machine_is_in_the_repository() -> None:
+    wrong = [
+        f"{path.relative_to(ROOT)}: {found[0]}"
+        for path in [*PACKAGE.rglob("*"), *ROOT.glob("*.*"), *(ROOT / "docs").rglob("*")]
+        if path.is_file() and path.suffix in (".py", ".lua", ".md", ".toml", ".yaml")
+        for found in [re.search(r"/(home|root|Users|work)/\w+", path.read_text())]
+        if found
+    ]
+    assert wrong == []
+
+
+# --- documents keep up
+
+
+def readme() -> str:
+    return (ROOT / "README.md").read_text()
+
+
+def test_the_readme_names_every_command() -> None:
+    from livecache.cli import app
+
+    names = {info.name or info.callback.__name__ for info in app.registered_commands if info.callback}
+    assert {"run", "backfill", "demo", "status", "show", "ready", "redis", "simulator", "config"} <= names
+    assert [name for name in sorted(names) if f"livecache {name}" not in readme()] == []
+
+
+def test_the_readme_names_every_setting() -> None:
+    names = [key.rpartition(".")[2] for key, _ in settings(Config())]
+    assert [name for name in names if not re.search(rf"\b{name}\b", readme())] == []
