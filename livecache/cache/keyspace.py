@@ -166,9 +166,14 @@ class StateRecord:
 
 
 def encode_state(
-    state: SeriesState, *, origin: str, fence: int, revision: int, updated_at: int
+    state: SeriesState | None, *, origin: str, fence: int, revision: int, updated_at: int
 ) -> list[str | int]:
-    """The hash as alternating fields and values; all but `count`, which only the script can know."""
+    """The hash as alternating fields and values; all but `count`, which only the script can know.
+
+    Without a state, which then is as it was: only what every write changes.
+    """
+    if state is None:
+        return ["revision", revision]
     return [
         *("ready", int(state.ready)),
         *("reason", state.reason),

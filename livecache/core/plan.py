@@ -119,7 +119,7 @@ def _want(
     page = page_limit * width
     edge = timeframe.floor(now)
     settled_edge = _settled_edge(track, now)
-    newest_page = Span(edge - page, edge)
+    newest_page = Span(edge - page + width, edge)  # and, as its last, the bucket in progress
     if track.working:
         return _want_working(track, expected, now, page_limit, parents)
 
@@ -147,10 +147,10 @@ def _want(
         hole = missing.spans[-1]
         at_end = hole.end == settled_edge
         first = missing.spans[0].start
-        if first < edge - page:
+        if first < newest_page.start:
             # More than a page is missing: the newest page first, the rest page by page.
-            end = edge if at_end else hole.end
-            return Want(Priority.WARM, timeframe, end - page, end)
+            older = Span(hole.end - page, hole.end)
+            return Want(Priority.WARM, timeframe, *(newest_page if at_end else older))
         if first >= edge - REACH_BACK * width and track.coverage:
             return Want(Priority.SETTLE, timeframe, edge - REACH_BACK * width, edge)
         priority = Priority.SETTLE if at_end and len(missing.spans) == 1 else Priority.REPAIR

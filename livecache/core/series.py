@@ -81,7 +81,7 @@ class Change:
     whole: bool
     members: dict[int, ExactCandle | None]
     keep_from: int
-    state: SeriesState
+    state: SeriesState | None  # None: as it was last taken; never None in a `whole` change
     updates: tuple[Update, ...] = ()
 
 

@@ -87,9 +87,10 @@ def settle_page(track: Track, page: PageFacts, channel: Channel, *, feed: bool) 
             outcome.touched.append(bucket)
 
     _note_where_history_ends(track, page, reaches_back=reaches_back)
-    track.tried_edge = max(track.tried_edge, min(page.end, edge))
-    track.tries = track.tries + 1 if retry_at else 0
-    track.retry_at = retry_at
+    if min(page.end, edge) >= track.tried_edge:  # A page of older buckets says nothing of the newest ones.
+        track.tried_edge = min(page.end, edge)
+        track.tries = track.tries + 1 if retry_at else 0
+        track.retry_at = retry_at
     return outcome
 
 

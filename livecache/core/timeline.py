@@ -228,7 +228,7 @@ class Timeline:
                 closes += track.closes
                 before = track.state
                 change = self._change(timeline, track, now, whole=track.whole)
-                if change.whole or change.members or change.updates or change.state != before:
+                if change.whole or change.members or change.updates or track.state != before:
                     changes.append(change)
         return Changes(tuple(changes), tuple(closes))
 
@@ -261,13 +261,14 @@ class Timeline:
             shown = track.provisional.get(forming)
             if shown is not None and shown.vouched:
                 track.updates.append(Update(Kind.FORMING, shown.candle))
-        state = track.state
+        before = state = track.state
         if state is None or track.state_dirty or whole or state.forming != forming:
             state = track.compute_state(now, timeline.channel.through, forming)
+        told = None if state == before and not whole else state
         updates = tuple(track.updates)
         track.dirty, track.updates, track.closes = set(), [], []
         track.whole = track.state_dirty = False
-        return Change(track.series, whole, members, track.keep_from, state, updates)
+        return Change(track.series, whole, members, track.keep_from, told, updates)
 
     def _close(self, timeline: SymbolTimeline, track: Track, now: int) -> None:
         """Announce the bucket that closed last, once it is known and surely over."""

@@ -183,7 +183,8 @@ class Backfiller:
     async def _fail(self, pick: Pick, failure: FetchFailure) -> None:
         request, live = pick.request, self._live
         if failure.kind in (FailureKind.PAGE_TOO_LONG, FailureKind.UNSUPPORTED_TIMEFRAME):
-            return  # The venue has taken note, and the next plan with it.
+            self._schedule.replan_all()  # The venue has taken note.
+            return
         if failure.kind is FailureKind.UNKNOWN_SYMBOL:
             await self._forsake(request.symbol)
             return

@@ -114,6 +114,10 @@ class Schedule:
         """Something about the symbol has changed."""
         self._plans.pop(symbol, None)
 
+    def replan_all(self) -> None:
+        """Something about the venue has changed."""
+        self._plans.clear()
+
     def next_due(self) -> int:
         """When (venue time) a plan changes by the mere passing of time; 0 if nothing is planned."""
         return min((p.valid_until for p in self._plans.values()), default=0)
