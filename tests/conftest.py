@@ -10,6 +10,18 @@ import pytest
 import redis
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Under xdist, let workers that have nothing left take over what waits behind a long test."""
+    config.addinivalue_line("markers", "scheduled_first: takes minutes; starts before all others.")
+    if getattr(config.option, "dist", "no") == "load":
+        config.option.dist = "worksteal"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long test first: with several workers the whole suite then takes hardly longer than that one."""
+    items.sort(key=lambda item: item.get_closest_marker("scheduled_first") is None)
+
+
 @pytest.fixture(scope="session")
 def valkey_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a Valkey server that the session has for itself; skips where its wheel is missing."""

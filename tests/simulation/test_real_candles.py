@@ -45,10 +45,11 @@ def rolled(rows: dict[int, Row], width: int) -> dict[int, Row]:
     parents: dict[int, list[Row]] = {}
     for time in sorted(rows):
         parents.setdefault(time - time % width, []).append(rows[time])
-    return {
-        time: (c[0][0], max(r[1] for r in c), min(r[2] for r in c), c[-1][3], sum((r[4] for r in c), Decimal()))
-        for time, c in parents.items()
-    }  # fmt: skip
+    result = {}
+    for time, c in parents.items():
+        volume = sum((row[4] for row in c), Decimal())
+        result[time] = (c[0][0], max(row[1] for row in c), min(row[2] for row in c), c[-1][3], volume)
+    return result
 
 
 def play(files: dict[str, Path], start: str, url: str, timeframes: tuple[Timeframe, ...] = DEFAULT) -> int:

@@ -59,7 +59,7 @@ def test_a_thin_symbol_is_widened_by_four_pages_and_then_left_alone_also_after_a
             assert not short.ready
             assert "venue has only" in short.reason
             assert "searched back to" in short.reason
-            assert short.coverage.covers(short.history_from, Timeframe.M5.floor(START)), "proven, not guessed"
+            assert short.coverage.covers(short.history_from, M5.floor(START) - WIDTH), "proven, not guessed"
             assert running.live.warm_s is not None, "it does not hold the others back"
             with pytest.raises(NotReady, match="venue has only"):
                 running.reader.candles(THIN, "5m", 60)
