@@ -95,9 +95,10 @@ def plan(
         promised = track.coverage if timeframe in failing else expected
         planned[timeframe] = _Planned(promised, waiting and timeframe not in failing)
     asked = {w.timeframe for w in wants} | set(in_flight)
+    served = ((w, _served(w.timeframe, children, asked)) for w in wants)
     return [
-        _with_bucket_in_progress(w, now, page_limit)._replace(serves=_served(w.timeframe, children, asked))
-        for w in wants
+        _with_bucket_in_progress(w, now, page_limit)._replace(serves=s, priority=_urgency(w, s, tracks))
+        for w, s in served
     ]
 
 
@@ -206,6 +207,18 @@ def _through_child(child: Track, parent: Track, want: Want, page_limit: int) -> 
     length = page_limit // ratio * parent.width
     end = min(want.end, parent.coverage.spans[-1].start) if parent.coverage else want.end
     return Want(want.priority, child.series.timeframe, end - length, end)
+
+
+def _urgency(want: Want, serves: Collection[Timeframe], tracks: Mapping[Timeframe, Track]) -> Priority:
+    """A page that deepens one timeframe is a warm-up page if another becomes ready by it."""
+    if want.priority is Priority.DEEPEN and any(
+        not tracks[t].working
+        and (run := tracks[t].newest_settled_run())
+        and run[1] < tracks[t].policy.min_candles
+        for t in serves
+    ):
+        return Priority.WARM
+    return want.priority
 
 
 def _with_bucket_in_progress(want: Want, now: int, page_limit: int) -> Want:

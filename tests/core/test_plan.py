@@ -1,0 +1,119 @@
+"""The plan: the fewest requests, for every alignment of buckets."""
+
+import pytest
+
+from livecache.core.plan import Priority
+from livecache.core.timeframe import TIMEFRAME_PRIORITY, Timeframe
+from tests.core.driver import Driver
+
+M1, M5, M15, M30, H1, H2, H4, H6, D1 = Timeframe
+DAY = 1_770_000_000_000 // D1.ms * D1.ms
+FIRST_FILL = (Priority.WARM, Priority.REPAIR)
+
+
+@pytest.mark.parametrize("hour", range(24))
+def test_three_pages_a_symbol_make_all_five_timeframes_ready_and_a_fourth_fills_them(hour: int) -> None:
+    for now in range(DAY + hour * H1.ms, DAY + (hour + 1) * H1.ms, M5.ms):
+        driver = Driver(TIMEFRAME_PRIORITY, now + 61_000)
+        assert driver.fill(*FIRST_FILL) == 3
+        assert {w.timeframe for w in driver.asked} == {M5, H1, D1}
+        assert [driver.settled(t) >= 60 for t in TIMEFRAME_PRIORITY] == [True] * 5
+        assert driver.fill() == 1
+        assert driver.asked[-1].timeframe is H4
+        assert [driver.settled(t) >= 100 for t in TIMEFRAME_PRIORITY] == [True] * 5
+        assert all(w.end - w.start <= 330 * w.timeframe.ms for w in driver.asked)
+
+
+@pytest.mark.parametrize("into_bucket_ms", [0, 1, 9_999, 10_000, 59_999, 60_000, 299_999])
+@pytest.mark.parametrize("boundary", [DAY, DAY + H4.ms, DAY + H1.ms, DAY + M15.ms, DAY + M5.ms])
+def test_around_every_kind_of_boundary_the_fill_ends_and_is_complete(
+    boundary: int, into_bucket_ms: int
+) -> None:
+    driver = Driver(TIMEFRAME_PRIORITY, boundary + into_bucket_ms)
+    driver.fill()
+    for timeframe in TIMEFRAME_PRIORITY:
+        track = driver.symbol.tracks[timeframe]
+        assert driver.settled(timeframe) >= 100
+        assert len(track.coverage.spans) == 1
+        assert track.coverage.spans[0].end == timeframe.floor(driver.now - 10_000)
+
+
+@pytest.mark.parametrize(
+    ("timeframes", "pages"),
+    [
+        ((M5,), 1),
+        ((H1,), 2),  # and the 5m that work unseen for the hour in progress
+        ((D1,), 2),
+        ((M5, D1), 2),
+        ((M5, M15), 1),
+        ((M15, M5), 1),
+        ((M1, M5), 1),
+        ((M1, M5, M15), 2),
+        ((D1, H4, H1, M15, M5), 3),
+        (tuple(t for t in Timeframe if t is not M1), 5),  # a cleverer plan would do with four
+        (tuple(Timeframe), 4),
+    ],
+    ids=str,
+)
+def test_other_choices_of_timeframes_also_take_few_pages(
+    timeframes: tuple[Timeframe, ...], pages: int
+) -> None:
+    driver = Driver(timeframes, DAY + 3 * H1.ms + 17 * 60_000 + 61_000)
+    assert driver.fill(*FIRST_FILL) == pages
+    assert all(driver.settled(t) >= 60 for t in timeframes)
+
+
+def test_a_page_serves_the_timeframes_that_wait_to_be_rolled_up_from_it() -> None:
+    driver = Driver((H4, D1, M5, M15, H1), DAY + 3 * H1.ms)
+    serves = {w.timeframe: w.serves for w in driver.wants()}
+    assert serves == {M5: {M5, M15}, H1: {H1, H4}, D1: {D1}}
+
+
+@pytest.mark.parametrize("away", [1, 5, 11, 12, 13, 100, 300, 329])
+def test_after_an_absence_one_page_brings_everything_that_was_missed(away: int) -> None:
+    driver = Driver(TIMEFRAME_PRIORITY, DAY + 2 * H1.ms + 61_000)
+    driver.fill()
+    driver.now += away * M5.ms
+    assert driver.fill() == 1
+    for timeframe in TIMEFRAME_PRIORITY:
+        coverage = driver.symbol.tracks[timeframe].coverage
+        assert coverage.spans[-1].end == timeframe.floor(driver.now - 10_000)
+        assert len(coverage.spans) == 1
+
+
+@pytest.mark.parametrize("days", [2, 5, 40, 400])
+def test_after_a_long_absence_the_hole_is_filled_or_left_behind_never_hidden(days: int) -> None:
+    driver = Driver(TIMEFRAME_PRIORITY, DAY + 2 * H1.ms + 61_000)
+    driver.fill()
+    driver.now += days * D1.ms
+    assert driver.fill() <= 4
+    for timeframe in TIMEFRAME_PRIORITY:
+        assert driver.settled(timeframe) >= 100
+        assert len(driver.symbol.tracks[timeframe].coverage.spans) == 1
+
+
+def test_settling_reaches_a_dozen_buckets_back_and_asks_for_no_more() -> None:
+    driver = Driver(TIMEFRAME_PRIORITY, DAY + 2 * H1.ms + 61_000)
+    driver.fill()
+    assert driver.wants() == []
+    driver.now += M5.ms
+    (want,) = driver.wants()
+    assert (want.priority, want.timeframe) == (Priority.SETTLE, M5)
+    edge = M5.floor(driver.now)
+    assert (want.start, want.end) == (edge - 12 * M5.ms, edge + M5.ms)
+
+
+def test_a_bucket_is_not_asked_for_before_it_can_be_settled() -> None:
+    driver = Driver(TIMEFRAME_PRIORITY, DAY + 2 * H1.ms + 61_000)
+    driver.fill()
+    driver.now = DAY + 2 * H1.ms + M5.ms + 9_999
+    assert driver.wants() == []
+    driver.now += 1
+    assert [w.priority for w in driver.wants()] == [Priority.SETTLE]
+
+
+def test_a_shorter_page_limit_only_takes_more_pages() -> None:
+    driver = Driver(TIMEFRAME_PRIORITY, DAY + 2 * H1.ms + 61_000, page_limit=100)
+    driver.fill()
+    assert all(driver.settled(t) >= 99 for t in TIMEFRAME_PRIORITY)
+    assert all(w.end - w.start <= 100 * w.timeframe.ms for w in driver.asked)
