@@ -31,7 +31,6 @@ if TYPE_CHECKING:
         UnknownSeries,
         UnknownSymbol,
         UnknownTimeframe,
-        VenueError,
     )
 
 __version__ = "0.1.0"
@@ -55,7 +54,6 @@ __all__ = [
     "UnknownSeries",
     "UnknownSymbol",
     "UnknownTimeframe",
-    "VenueError",
     "__version__",
 ]
 

@@ -8,6 +8,7 @@ import random
 import secrets
 import signal
 import socket
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
@@ -166,8 +167,7 @@ class Service:
                 await self.backfiller.unknown_grew.wait()
                 for task in following:
                     task.cancel()
-            for link in range(len(symbols)):
-                self.live.timeline.broken(link, symbols, resumes=False, now=self.live.now())
+            self.live.timeline.feed_stopped(self.live.now())
 
     async def _follow(self, symbols: Sequence[str]) -> None:
         aliases = await self._aliases(symbols)
@@ -196,7 +196,7 @@ class Service:
 async def start_service(
     config: Config, *, announced: Sequence[SeriesId] = (), bar: bool = False
 ) -> AsyncIterator[Service]:
-    """A service ready to start, over the configured Redis or an embedded one; closes everything at the end."""
+    """A service ready to start, over the configured Redis or an embedded one; at the end all is closed."""
     async with AsyncExitStack() as stack:
         url, embedded = config.redis.url, config.redis.url == "embedded"
         if embedded:
@@ -327,7 +327,7 @@ def _signals(stop: asyncio.Event) -> Iterator[None]:
         stop.set()
         # The loop itself may be busy with stopping, so the second signal does not ask it.
         for each in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(each, lambda number, _: os._exit(128 + number))
+            signal.signal(each, _end_at_once)
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, on_signal, number)
@@ -336,3 +336,9 @@ def _signals(stop: asyncio.Event) -> Iterator[None]:
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
+
+
+def _end_at_once(number: int, _: object) -> None:
+    if sys.stderr.isatty():
+        os.write(2, b"\x1b[?25h\n")  # A table or a progress bar hides the cursor while it is drawn.
+    os._exit(128 + number)

@@ -38,16 +38,15 @@ async def demo(*, seconds: float | None, symbols: int, console: Console, speed: 
 
     async def main() -> None:
         nonlocal service
+        _say(
+            console,
+            f"livecache demo: {symbols} symbols × {len(CacheConfig().timeframes)} timeframes on a simulated "
+            f"exchange at {speed:g} times real speed (a 5m candle closes every {300 / speed:g} s)",
+        )
         with EmbeddedServer(temporary=True) as server:
             market = SeededMarket(products=products)
             async with Simulator(market, clock=MarketClock(speed=speed)) as simulator:
                 config = _config(server.url, simulator, [p.id for p in products])
-                _say(
-                    console,
-                    f"livecache demo: {symbols} symbols × {len(config.cache.timeframes)} timeframes on a "
-                    f"simulated exchange at {speed:g} times real speed (a 5m candle closes every "
-                    f"{300 / speed:g} s)",
-                )
                 _say(
                     console,
                     "look into its Redis meanwhile: "

@@ -7,7 +7,6 @@ LivecacheError
 ├── RedisUnavailable       no Redis found, or it cannot be reached      exit code 3
 ├── ForeignKey             a key of ours holds somebody else's data     exit code 4
 ├── EmbeddedError          the embedded server cannot be used           exit code 5
-├── VenueError             a venue cannot be reached or makes no sense  exit code 6
 └── ReadError              what a Reader raises instead of a wrong answer
     ├── UnknownSeries      nobody fills such a series
     ├── NotReady           fewer candles than asked for, or a hole
@@ -32,7 +31,6 @@ __all__ = [
     "UnknownSeries",
     "UnknownSymbol",
     "UnknownTimeframe",
-    "VenueError",
 ]
 
 
@@ -97,12 +95,6 @@ class EmbeddedError(LivecacheError):
     """The embedded server cannot be started, found or trusted."""
 
     exit_code = 5
-
-
-class VenueError(LivecacheError):
-    """A venue cannot be reached, or answers what cannot be understood."""
-
-    exit_code = 6
 
 
 class ReadError(LivecacheError):

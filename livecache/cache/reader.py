@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -37,6 +38,8 @@ _SCHEMES = ("redis://", "rediss://", "unix://")
 def resolve_url(url: str | None) -> str:
     """The server to read: `url`, else LIVECACHE_REDIS_URL, else the embedded server that runs here.
 
+    The latter is looked for in LIVECACHE_REDIS_DATA_DIR, else in the user's data directory.
+
     Raises `RedisUnavailable` if none is found, `ConfigError` for a URL of another kind.
     """
     chosen = url or os.environ.get("LIVECACHE_REDIS_URL") or "embedded"
@@ -44,7 +47,8 @@ def resolve_url(url: str | None) -> str:
         # Only here: whoever names a server needs nothing of the embedded one.
         from .embedded import find_url
 
-        chosen = find_url()
+        directory = os.environ.get("LIVECACHE_REDIS_DATA_DIR")
+        chosen = find_url(Path(directory).expanduser() if directory else None)
     # redis-py does not know Valkey's own schemes, which mean the same.
     if chosen.startswith(("valkey://", "valkeys://")):
         chosen = "redis" + chosen.removeprefix("valkey")

@@ -31,6 +31,7 @@ from .trouble import TROUBLE, Trouble, passes
 __all__ = ["Alive", "ChangeSource", "Writer", "WriterStats"]
 
 ALIVE_RENEW_S = 3.0
+ALIVE_AGAIN_S = 0.25  # at the soonest, where the feed came up or broke meanwhile
 CLOSE_GOODBYE_S = 1.0  # for all that is said to Redis at a clean stop
 FOREIGN_RETRY_S = 10.0
 REMIND_S = 10.0
@@ -56,6 +57,10 @@ class ChangeSource(Protocol):
 
     def alive(self) -> Alive | None:
         """What to vouch for, or None where that would be a lie: the venue is silent, or the host slept."""
+        ...
+
+    def feed_changes(self) -> int:
+        """How often the feed came up or broke for any symbol so far: readers are told at once."""
         ...
 
     def feed_status(self) -> Mapping[str, str]:
@@ -131,6 +136,7 @@ class Writer:
         self._owed: set[SeriesId] = set(series)
         self._closes = PendingCloses(redis, keys)
         self._vouched_at_s = float("-inf")
+        self._vouched_feed = 0
         self._retry_foreign_at_s = 0.0
 
     @property
@@ -220,12 +226,15 @@ class Writer:
     async def _vouch(self) -> None:
         """Renew the alive keys and the feed's hash, if that is due and true."""
         now_s = self._clock.monotonic()
-        if now_s - self._vouched_at_s < ALIVE_RENEW_S or self._lease.overdue:
+        feed_changes = self._source.feed_changes()
+        wait_s = ALIVE_RENEW_S if feed_changes == self._vouched_feed else ALIVE_AGAIN_S
+        if now_s - self._vouched_at_s < wait_s or self._lease.overdue:
             return
         alive = self._source.alive()
         if alive is None:
             return
         self._vouched_at_s = now_s
+        self._vouched_feed = feed_changes
         status = {"instance": self._instance, "origin": self._origin, **self._source.feed_status()}
         await self._presence.vouch(alive, status)
 

@@ -44,6 +44,7 @@ class Counters:
     disputes_lost: int = 0  # … and were taken after all
     dead_channels: int = 0
     breaks: int = 0
+    feed_changes: int = 0  # times that the feed came up or broke for a symbol
 
 
 class Timeline:
@@ -107,6 +108,7 @@ class Timeline:
         if outcome.channel_dead and timeline.channel.since and timeline.channel.link:
             self.counters.dead_channels += 1
             timeline.interrupt(timeline.channel.link, now)
+            self.counters.feed_changes += 1
             self._note("channel_dead", f"the feed shows nothing of {symbol}, but it trades", track)
         self._derive(timeline, now)
         for each in timeline.tracks.values():
@@ -174,6 +176,17 @@ class Timeline:
             if resumes:
                 link.resuming.add(symbol)
             timeline.interrupt(link, now)
+            self.counters.feed_changes += 1
+
+    def feed_stopped(self, now: int) -> None:
+        """All connections were closed by ourselves."""
+        for timeline in self.symbols.values():
+            link = timeline.channel.link
+            if link is not None:
+                link.up = False
+                timeline.interrupt(link, now)
+                self._stirred.add(timeline.symbol)
+        self.counters.feed_changes += 1
 
     def advance(self, now: int) -> None:
         """Time has passed: buckets close. Cheap where no boundary was crossed."""
@@ -303,6 +316,7 @@ class Timeline:
 
     def _vouch(self, timeline: SymbolTimeline, link: Link, stamp: int) -> None:
         if timeline.vouch(link, stamp):
+            self.counters.feed_changes += 1
             self._stirred.add(timeline.symbol)
 
     def _derive(self, timeline: SymbolTimeline, now: int) -> None:

@@ -123,6 +123,10 @@ class Live:
         feed = {s: "up" if self.timeline.feed_up(s) else "down" for s in self.timeline.symbols}
         return Alive(time=self.now(), feed=feed)
 
+    def feed_changes(self) -> int:
+        """How often the feed came up or broke for any symbol."""
+        return self.timeline.counters.feed_changes
+
     def feed_status(self) -> Mapping[str, str]:
         """Fields of the `feed` hash."""
         return {

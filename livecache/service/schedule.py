@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from ..core.backoff import delay_s
@@ -10,6 +10,7 @@ from ..core.coverage import Span
 from ..core.plan import Priority, Want, plan
 from ..core.timeframe import Timeframe
 from ..core.timeline import Timeline
+from ..core.track import Track
 from ..venues.venue import PageRequest, Venue
 
 __all__ = ["FAILING_AFTER", "Attempts", "Pick", "Schedule"]
@@ -40,7 +41,7 @@ class Pick:
 
 @dataclass(slots=True)
 class _Planned:
-    wants: list[Want]
+    wants: list[tuple[int, Want]]  # with the place in the order of what waits for it
     valid_until: int  # venue time
 
 
@@ -63,11 +64,11 @@ class Schedule:
         best: tuple[tuple[int, int, int], Want, str] | None = None
         settling: tuple[tuple[int, int, int], Want, str] | None = None
         for index, symbol in enumerate(self.timeline.symbols):
-            for want in self._wants(symbol, heard):
+            for order, want in self._wants(symbol, heard):
                 attempts = self.attempts.get((symbol, want.timeframe))
                 if attempts is not None and monotonic_s < attempts.not_before_s:
                     continue
-                key = (int(want.priority), self._order(want), index)
+                key = (int(want.priority), order, index)
                 if best is None or key < best[0]:
                     best = (key, want, symbol)
                 if want.priority is Priority.SETTLE and (settling is None or key < settling[0]):
@@ -127,7 +128,7 @@ class Schedule:
         waits = [a.not_before_s - monotonic_s for a in self.attempts.values() if a.not_before_s > monotonic_s]
         return min(waits, default=None)
 
-    def _wants(self, symbol: str, heard: int) -> list[Want]:
+    def _wants(self, symbol: str, heard: int) -> list[tuple[int, Want]]:
         planned = self._plans.get(symbol)
         if planned is None or heard >= planned.valid_until:
             planned = self._plans[symbol] = self._plan(symbol, heard)
@@ -149,13 +150,21 @@ class Schedule:
         smallest = next(iter(tracks))
         until = smallest.floor(heard - delay) + smallest.ms + delay
         retries = [t.retry_at for t in tracks.values() if t.retry_at > heard]
-        return _Planned(wants, min([until, *retries]))
+        return _Planned([(self._order(want, tracks), want) for want in wants], min([until, *retries]))
 
     def _count(self, symbol: str, timeframe: Timeframe) -> int:
         attempts = self.attempts.get((symbol, timeframe))
         return attempts.count if attempts else 0
 
-    def _order(self, want: Want) -> int:
+    def _order(self, want: Want, tracks: Mapping[Timeframe, Track]) -> int:
         """The place of the most urgent configured timeframe that waits for this page."""
         order = self.timeline.timeframes
-        return min((order.index(t) for t in want.serves if t in order), default=len(order))
+        # A parent that has enough candles gets a few more by the page, but does not wait for it.
+        waiting = (t for t in want.serves if t is want.timeframe or not _has_enough(tracks[t]))
+        return min((order.index(t) for t in waiting if t in order), default=len(order))
+
+
+def _has_enough(track: Track) -> bool:
+    """Whether the series holds as many settled candles as make it ready."""
+    run = track.newest_settled_run()
+    return run is not None and run[1] >= track.policy.min_candles

@@ -108,6 +108,9 @@ class Source:
     def alive(self) -> Alive | None:
         return self.vouch
 
+    def feed_changes(self) -> int:
+        return 0
+
     def feed_status(self) -> Mapping[str, str]:
         return {"connected": "1"}
 

@@ -41,7 +41,7 @@ def test_history_and_feed_meet_without_a_seam_wherever_they_meet(
             watcher.exact_when_known = not last_update_lost
             # Until the close that it joined around is settled; for a few, over the next close as well.
             last = CLOSE + (WIDTH if offset_ms % 1_000 else 0)
-            while venue.now() < last + 50_000 + edge_lag_ms:
+            while venue.now() < last + 75_000 + edge_lag_ms:
                 await asyncio.sleep(3.1)
                 watcher.look()
             for symbol in SYMBOLS[:2]:
