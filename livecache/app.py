@@ -21,6 +21,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from .cache import adoption
+from .cache.advice import advise
 from .cache.embedded import EmbeddedServer
 from .cache.keyspace import Keyspace
 from .cache.reader import resolve_url
@@ -45,6 +46,7 @@ from .venues.venue import FetchFailure, Venue
 __all__ = ["Service", "backfill", "run", "start_service", "until_stopped"]
 
 _REDIS_TIMEOUT_S = 5.0
+_STOP_WITHIN_S = (3.0, 1.5)  # after being asked, and after being asked again
 
 
 class Service:
@@ -122,6 +124,7 @@ class Service:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.timekeeper.learn(), name="learn the venue's time")
             tasks.create_task(self._open(), name="open the cache")
+        await advise(self.store)
         now = self.live.now()
         adopted = await adoption.load(self.store, self.keys, self.series, origin=self.venue.origin, now=now)
         for stored in adopted.stored:
@@ -300,8 +303,15 @@ async def until_stopped(main: Callable[[], Awaitable[None]]) -> bool:
             await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             stopping.cancel()
-            if not working.done():
-                working.cancel()
+        for wait_s in _STOP_WITHIN_S:
+            if working.done():
+                break
+            # On Python 3.11 a TaskGroup that is just ending by an error can swallow a cancellation.
+            working.cancel()
+            await asyncio.wait({working}, timeout=wait_s)
+        if not working.done():
+            logger.bind(event="stop_timeout").error("stopping took too long: ending at once")
+            os._exit(1)
         try:
             await working
         except asyncio.CancelledError:

@@ -20,7 +20,7 @@ import sys
 
 __all__ = ["main"]
 
-TERMINATE_S = 3.0
+TERMINATE_S = 2.0
 """A server that has not stopped so long after SIGTERM is killed: all are gone well within five seconds."""
 
 

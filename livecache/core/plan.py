@@ -75,7 +75,7 @@ def plan(
             grown = _parents_of(planned[child].coverage, track.width)
             expected = expected | grown
             waiting = planned[child].waiting
-        if track.coverage and _waits_for_retry(track, now):
+        if track.coverage and track.waits_for_retry(now):
             # The open buckets will be asked for again by themselves: parents need not ask in their stead.
             expected = expected.add(track.coverage.spans[0].start, _settled_edge(track, now))
         flight = in_flight.get(timeframe)
@@ -236,11 +236,6 @@ def _settled_edge(track: Track, now: int) -> int:
 
 def _settleable(track: Track, span: Span, now: int) -> Coverage:
     return Coverage([(span.start, min(span.end, _settled_edge(track, now)))])
-
-
-def _waits_for_retry(track: Track, now: int) -> bool:
-    """Whether a page left buckets open that are not worth asking for again yet, and none has closed since."""
-    return now < track.retry_at and _settled_edge(track, now) <= track.tried_edge
 
 
 def _served(

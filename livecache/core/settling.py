@@ -9,6 +9,10 @@ from .candle import ExactCandle
 from .feeding import Channel
 from .track import Track
 
+_DISPUTE_MOST_MS = 16_000
+_NONSENSE_MOST_MS = 300_000
+"""The longest waits before a page is read again that was poorer than the feed, or not to be believed."""
+
 __all__ = ["PageFacts", "PageOutcome", "settle_page"]
 
 
@@ -56,7 +60,7 @@ def settle_page(track: Track, page: PageFacts, channel: Channel, *, feed: bool) 
             _compare(track, bucket, row, outcome)
             continue
         if bucket in page.rejected or (row is None and not page.absence_proves):
-            retry_at = _sooner(retry_at, _backoff(track, page.heard))
+            retry_at = _sooner(retry_at, _backoff(track, page.heard, _NONSENSE_MOST_MS))
             continue
         shown = track.provisional.get(bucket)
         unbroken = feed and channel.unbroken_over(bucket, end)
@@ -64,7 +68,7 @@ def settle_page(track: Track, page: PageFacts, channel: Channel, *, feed: bool) 
             since = track.disputes.setdefault(bucket, page.heard)
             if page.heard < since + policy.dispute_ms:
                 outcome.disputed += 1
-                retry_at = _sooner(retry_at, _backoff(track, page.heard))
+                retry_at = _sooner(retry_at, _backoff(track, page.heard, _DISPUTE_MOST_MS))
                 continue
             outcome.disputes_lost.append(bucket)
         elif row is None and not (newest_row > bucket or unbroken or page.heard >= end + policy.proof_ms):
@@ -125,9 +129,9 @@ def _note_where_history_ends(track: Track, page: PageFacts, *, reaches_back: boo
         track.state_dirty = True
 
 
-def _backoff(track: Track, heard: int) -> int:
-    """When a disputed bucket is worth reading again: 2, 4, 8 … s later, at most 16."""
-    return heard + min(2_000 << min(track.tries, 10), 16_000)
+def _backoff(track: Track, heard: int, most_ms: int) -> int:
+    """When an open bucket is worth reading again: 2, 4, 8 … s later."""
+    return heard + min(2_000 << min(track.tries, 10), most_ms)
 
 
 def _sooner(one: int, other: int) -> int:

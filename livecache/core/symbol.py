@@ -103,6 +103,13 @@ class SymbolTimeline:
             return bucket if self.forming(smaller, now) else 0
         return 0
 
+    def awaits_proof(self, track: Track, now: int) -> bool:
+        """Whether the newest buckets, or children of them, were read and only wait for proof."""
+        child = self.children[track.series.timeframe]
+        return track.waits_for_retry(now) or (
+            child is not None and self.awaits_proof(self.tracks[child], now)
+        )
+
     # --- roll-ups ---------------------------------------------------------------------------------
 
     def stir(self) -> None:

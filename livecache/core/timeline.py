@@ -276,7 +276,9 @@ class Timeline:
                 track.updates.append(Update(Kind.FORMING, shown.candle))
         before = state = track.state
         if state is None or track.state_dirty or whole or state.forming != forming:
-            state = track.compute_state(now, timeline.channel.through, forming)
+            state = track.compute_state(
+                now, timeline.channel.through, forming, awaits_proof=timeline.awaits_proof(track, now)
+            )
         told = None if state == before and not whole else state
         updates = tuple(track.updates)
         track.dirty, track.updates, track.closes = set(), [], []

@@ -261,8 +261,13 @@ class Track:
         span = self.coverage.spans[-1]
         return span, sum(1 for t in self.settled if span.start <= t < span.end)
 
-    def compute_state(self, now: int, heard_through: int, forming: int) -> SeriesState:
-        """The watermarks and readiness as of `now`; remembered as `state`."""
+    def compute_state(
+        self, now: int, heard_through: int, forming: int, *, awaits_proof: bool = False
+    ) -> SeriesState:
+        """The watermarks and readiness as of `now`; remembered as `state`.
+
+        `awaits_proof`: the newest buckets were read, but what the page showed of them proves nothing yet.
+        """
         closed_through = self.series.timeframe.floor(now)
         known = self.known_spans(min(heard_through, closed_through)).clip(self.keep_from, closed_through)
         run, have, elsewhere = self._best_run(known)
@@ -282,7 +287,7 @@ class Track:
                 failure=self.failure,
                 was_ready=was_ready,
             ),
-            settling_ms=self.policy.settling_ms,
+            settling_ms=self.policy.settling_ms + (self.policy.proof_ms if awaits_proof else 0),
             max_lag_ms=self.policy.max_lag_ms,
         )
         self.state = SeriesState(
@@ -309,6 +314,11 @@ class Track:
         counts = [bisect_left(times, s.end) - bisect_left(times, s.start) for s in known.spans]
         best = max(range(len(counts)), key=lambda i: (min(counts[i], self.policy.min_candles), i))
         return known.spans[best], counts[best], sum(counts) - counts[best]
+
+    def waits_for_retry(self, now: int) -> bool:
+        """Whether a page left buckets open that are not worth asking for again yet, and none closed since."""
+        settled_edge = self.series.timeframe.floor(now - self.policy.settle_delay_ms)
+        return now < self.retry_at and settled_edge <= self.tried_edge
 
     def members(self) -> Iterator[ExactCandle]:
         """Everything that Redis keeps of this series."""

@@ -160,11 +160,6 @@ class Backfiller:
         self._repeats.forget("venue_unreachable")
         if self._schedule.succeeded(request) is not None:
             live.timeline.fail(request.symbol, request.timeframe, "")
-        if page.rejected or page.unreadable:
-            # Its bucket stays open: not sooner again than any other failure.
-            self._schedule.failed(
-                request.symbol, request.timeframe, "rows were rejected", live.clock.monotonic()
-            )
         facts = PageFacts(
             request.start,
             request.end,
@@ -190,7 +185,11 @@ class Backfiller:
             return
         self.failures += 1
         attempts = self._schedule.failed(
-            request.symbol, request.timeframe, failure.message, live.clock.monotonic()
+            request.symbol,
+            request.timeframe,
+            failure.message,
+            live.clock.monotonic(),
+            refused=failure.kind is FailureKind.REFUSED,
         )
         away = failure.kind in (FailureKind.NETWORK, FailureKind.TIMEOUT)
         if away:

@@ -18,6 +18,9 @@ __all__ = ["FAILING_AFTER", "Attempts", "Pick", "Schedule"]
 FAILING_AFTER = 5
 """Failed attempts after which a series is reported as failing; it is tried on, at longer intervals."""
 
+_REFUSALS_AN_ATTEMPT = 4
+"""So many refusals (429) in a row count as one failed attempt."""
+
 _SETTLING_SHARE = 3
 """Every third request settles while anything is due, whatever else is more urgent."""
 
@@ -27,6 +30,7 @@ class Attempts:
     """The failures in a row of one series' requests."""
 
     count: int = 0
+    refusals: int = 0
     not_before_s: float = 0.0  # monotonic
     message: str = ""
 
@@ -57,7 +61,6 @@ class Schedule:
     _plans: dict[str, _Planned] = field(default_factory=dict)
     _asked: dict[tuple[str, Timeframe], Span] = field(default_factory=dict)
     _since_settling: int = 0
-    _asked_unsettled: int = 0
 
     def pick(self, heard: int, monotonic_s: float) -> Pick | None:
         """The most urgent page that may be asked for now, or None."""
@@ -101,13 +104,23 @@ class Schedule:
         return self.attempts.pop((request.symbol, request.timeframe), None)
 
     def failed(
-        self, symbol: str, timeframe: Timeframe, message: str, monotonic_s: float, at_least_s: float = 0.0
+        self,
+        symbol: str,
+        timeframe: Timeframe,
+        message: str,
+        monotonic_s: float,
+        at_least_s: float = 0.0,
+        *,
+        refused: bool = False,
     ) -> Attempts:
         """Count a failure and say when to try again."""
         attempts = self.attempts.setdefault((symbol, timeframe), Attempts())
-        attempts.count += 1
+        attempts.refusals += refused
+        # Being too fast is no fault of the series: the limiter slows down. Only many in a row are.
+        if not refused or attempts.refusals % _REFUSALS_AN_ATTEMPT == 0:
+            attempts.count += 1
         attempts.message = message
-        attempts.not_before_s = monotonic_s + max(at_least_s, delay_s(attempts.count, self.jitter()))
+        attempts.not_before_s = monotonic_s + max(at_least_s, delay_s(max(1, attempts.count), self.jitter()))
         self.replan(symbol)
         return attempts
 

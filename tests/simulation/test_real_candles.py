@@ -45,7 +45,7 @@ def rolled(rows: dict[int, Row], width: int) -> dict[int, Row]:
     parents: dict[int, list[Row]] = {}
     for time in sorted(rows):
         parents.setdefault(time - time % width, []).append(rows[time])
-    result = {}
+    result: dict[int, Row] = {}
     for time, c in parents.items():
         volume = sum((row[4] for row in c), Decimal())
         result[time] = (c[0][0], max(row[1] for row in c), min(row[2] for row in c), c[-1][3], volume)

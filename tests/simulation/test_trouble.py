@@ -84,6 +84,45 @@ def test_a_thin_symbol_is_widened_by_four_pages_and_then_left_alone_also_after_a
     run_virtually(again())
 
 
+def test_a_start_just_after_a_close_does_not_keep_thin_series_waiting_for_proof(clean_valkey: str) -> None:
+    """Nothing traded, nobody watched: only time proves that. The rest of the series can be read meanwhile."""
+
+    async def main() -> None:
+        venue = venue_at(1_770_004_800_000 + 27_000)  # after the close of 5m, 15m, 1h and 4h alike
+        async with service(venue, clean_valkey, ["GRT-USD", "BTC-USD"]) as running:
+            await running.until(lambda: running.live.warm_s is not None, within_s=60)
+            seen = state(running, "GRT-USD", M5)
+            assert seen.ready
+            assert len(running.reader.candles("GRT-USD", "5m", 60)) == 60
+            await asyncio.sleep(330)
+            seen = state(running, "GRT-USD", M5)
+            assert seen.settled_through >= M5.floor(venue.now() - 75_000)
+
+    run_virtually(main())
+
+
+def test_a_row_that_stays_nonsense_is_not_asked_for_in_a_loop(clean_valkey: str) -> None:
+    async def main() -> None:
+        venue = venue_at()
+        bad = M5.floor(START) - 5 * WIDTH
+        fetch = venue.fetch
+
+        async def fetch_with_nonsense(request: PageRequest) -> Page | FetchFailure:
+            page = await fetch(request)
+            if isinstance(page, Page) and request.timeframe is M5:
+                rows = tuple(r for r in page.rows if r.time != bad)
+                return replace(page, rows=rows, rejected=frozenset({bad}))
+            return page
+
+        venue.fetch = fetch_with_nonsense  # type: ignore[method-assign]
+        async with service(venue, clean_valkey, ["BTC-USD"]) as running:
+            await asyncio.sleep(900)
+            assert len(pages(venue, M5)) <= 4 + 15
+            assert "hole" in state(running, "BTC-USD", M5).reason
+
+    run_virtually(main())
+
+
 def test_a_young_product_is_searched_until_an_empty_page_and_no_further(clean_valkey: str) -> None:
     young = Product.parse("NEW-USD")
     young = young._replace(listed_ms=START - 34 * D1.ms)

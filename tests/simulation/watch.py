@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 import redis
@@ -15,6 +16,11 @@ from livecache.core.timeframe import Timeframe
 from livecache.simulator.market import Market
 
 __all__ = ["Watcher"]
+
+
+@lru_cache(maxsize=100_000)
+def _parsed(member: bytes) -> tuple[Decimal, ...]:
+    return tuple(json.loads(member, parse_float=Decimal, parse_int=Decimal))
 
 
 class Watcher:
@@ -33,8 +39,8 @@ class Watcher:
     def members(self, symbol: str, timeframe: Timeframe) -> dict[int, tuple[Decimal, ...]]:
         """Open time → open, high, low, close, volume, as they lie in the set."""
         raw: Any = self.client.zrange(self.keys.candles(symbol, timeframe), 0, -1)
-        rows = [json.loads(member, parse_float=Decimal, parse_int=Decimal) for member in raw]
-        return {int(row[0]): tuple(row[1:]) for row in rows}
+        rows = [_parsed(member) for member in raw]
+        return {int(row[0]): row[1:] for row in rows}
 
     def look(self) -> None:
         """Check every series once."""
@@ -54,20 +60,17 @@ class Watcher:
         state = record.state
         assert state.contiguous_from <= state.settled_through <= state.known_through <= state.closed_through
         assert record.count == len(members)
-        rows = {
-            int(score): json.loads(member, parse_float=Decimal, parse_int=Decimal)
-            for member, score in members
-        }
+        rows = {int(score): _parsed(member) for member, score in members}
         assert len(rows) == len(members), f"{series}: two members in one bucket"
         for time, row in rows.items():
             assert row[0] == time
             key = (symbol, timeframe, time)
-            volume = Decimal(row[5])
+            volume = row[5]
             assert volume >= self._volumes.get(key, Decimal(0)), f"{series}: {time} became poorer"
             self._volumes[key] = volume
         for start, end in state.coverage:
             truth = self._truth(symbol, timeframe, start, end)
-            held = {t: tuple(row[1:]) for t, row in rows.items() if start <= t < end}
+            held = {t: row[1:] for t, row in rows.items() if start <= t < end}
             assert held == truth, f"{series}: settled candles differ from the venue's"
             self.compared += len(held)
         known = self._truth(symbol, timeframe, state.settled_through, state.known_through)
@@ -76,7 +79,7 @@ class Watcher:
                 f"{series}: the known bucket {time} is wrong about trades"
             )
             if time in known and self.exact_when_known:
-                assert tuple(rows[time][1:]) == known[time], f"{series}: {time} is known but not final"
+                assert rows[time][1:] == known[time], f"{series}: {time} is known but not final"
 
     def _truth(
         self, symbol: str, timeframe: Timeframe, start: int, end: int

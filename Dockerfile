@@ -1,0 +1,29 @@
+# livecache as a sidecar. Redis is another container: see docs/compose.yaml.
+
+FROM python:3.13-slim AS build
+WORKDIR /src
+RUN python -m venv /opt/livecache
+ENV PATH=/opt/livecache/bin:$PATH
+COPY pyproject.toml README.md LICENSE ./
+COPY livecache ./livecache
+RUN pip install --no-cache-dir '.[service]'
+
+FROM python:3.13-slim
+RUN useradd --system --uid 10001 --user-group --home-dir /config livecache
+COPY --from=build /opt/livecache /opt/livecache
+# An optional config.toml is mounted at /config/config.toml.
+WORKDIR /config
+USER 10001:10001
+# A container's disk ends with the container: the embedded server is refused, a Redis has to be given.
+ENV PATH=/opt/livecache/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    LIVECACHE_EMBEDDED=refuse \
+    LIVECACHE_REDIS_URL=redis://redis:6379/0 \
+    LIVECACHE_LOG_FORMAT=json
+STOPSIGNAL SIGTERM
+# Healthy once every series has been ready; from then on, while the service and Redis live. An outage of the
+# venue is shown by `livecache ready`, and is no reason to restart a cache that still serves.
+HEALTHCHECK --interval=5s --timeout=5s --start-period=180s --retries=4 \
+    CMD ["livecache", "ready", "--health"]
+ENTRYPOINT ["livecache"]
+CMD ["run"]

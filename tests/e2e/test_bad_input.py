@@ -1,0 +1,116 @@
+"""What cannot work ends at once, with one clear line and an exit code of its own; or says so and goes on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+import redis
+
+from livecache.cache.keyspace import Keyspace
+from livecache.core.timeframe import Timeframe
+
+from .support import Process, exchange, free_port, livecache, settings
+
+KEYS = Keyspace()
+NOWHERE = "http://127.0.0.1:1"
+
+
+def complaint(process: Process) -> str:
+    """The one complaint of a command that has ended: the error, and below it the hint."""
+    assert not any("Traceback" in line for line in process.errors), process.story()
+    errors = [line for line in process.errors if line.startswith("livecache: error: ")]
+    assert len(errors) == 1, process.story()
+    hints = [line for line in process.errors if line.startswith("  hint: ")]
+    assert len(process.errors) == len(errors) + len(hints), process.story()
+    return "\n".join(errors + hints)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[cache]\ncandels = 100\n", ["unknown key 'cache.candels'", "did you mean cache.candles?"]),
+        ('[cache]\ntimeframes = ["5min"]\n', ["unknown timeframe '5min'", "did you mean 5m?"]),
+        ("[venues.coinbase]\nrequests_per_second = 0\n", ["requests_per_second: '0' cannot be used", "> 0"]),
+        ('[venues.coinbase]\nsymbols = ["btc-usd"]\n', ["'btc-usd'", "did you mean BTC-USD?"]),
+        ('[redis]\nurl = "valkey://h"\n', ["'valkey'", "redis://"]),
+        ("[cache]\ncandles = 10\n", ["10 is less than cache.min_candles"]),
+        ("[cache\n", ["is not TOML"]),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_named_with_what_was_meant(
+    tmp_path: Path, text: str, said: list[str]
+) -> None:
+    (tmp_path / "config.toml").write_text(text)
+    with livecache("run", cwd=tmp_path) as process:
+        assert process.ended() == 2
+        told = complaint(process)
+    assert "config.toml: " in told
+    for part in said:
+        assert part in told
+
+
+@pytest.mark.parametrize(
+    ("command", "key"), [("run", KEYS.candles("ETH-USD", Timeframe.H1)), ("backfill", KEYS.lease)]
+)
+def test_a_key_that_holds_something_else_ends_it_before_anything_is_overwritten(
+    clean_valkey: str, command: str, key: str
+) -> None:
+    """Said at once, though the venue cannot even be reached."""
+    url = f"http://127.0.0.1:{free_port()}"
+    env = settings(url, url.replace("http", "ws"), clean_valkey, ["BTC-USD", "ETH-USD"])
+    with redis.Redis.from_url(clean_valkey, decode_responses=True) as client:
+        client.rpush(key, "precious")
+        with livecache(command, env=env) as process:
+            assert process.ended() == 4, process.story()
+            told = complaint(process)
+        assert f"the key {key} holds a list" in told
+        assert "redis.prefix" in told
+        assert client.lrange(key, 0, -1) == ["precious"]
+        assert set(client.scan_iter()) <= {key, KEYS.series}
+
+
+def test_a_data_directory_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    under: list[str] = []
+    if os.geteuid() == 0:  # Root may write everywhere, unless it gives up that privilege.
+        if shutil.which("setpriv") is None:
+            pytest.skip("root may write everywhere")
+        under = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"]
+    tmp_path.chmod(0o500)
+    env = settings(NOWHERE, "ws://127.0.0.1:1", "embedded", ["BTC-USD"], REDIS_DATA_DIR=tmp_path / "x")
+    with livecache("run", env=env, under=under) as process:
+        assert process.ended() == 5
+        told = complaint(process)
+    assert str(tmp_path / "x") in told and "Permission denied" in told and "redis.data_dir" in told
+
+
+def test_a_data_directory_that_is_a_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    env = settings(NOWHERE, "ws://127.0.0.1:1", "embedded", ["BTC-USD"], REDIS_DATA_DIR=tmp_path / "file")
+    with livecache("run", env=env) as process:
+        assert process.ended() == 5
+        told = complaint(process)
+    assert str(tmp_path / "file") in told and "redis.data_dir" in told
+
+
+def test_a_second_run_over_one_embedded_server_is_told_of_the_first(tmp_path: Path) -> None:
+    with exchange() as venue:
+        env = venue.settings("embedded", REDIS_DATA_DIR=tmp_path)
+        with livecache("run", env=env) as first:
+            first.event("warm")
+            with livecache("run", env=env) as second:
+                assert second.ended() == 5
+                assert f"in use by another livecache (pid {first.pid})" in complaint(second)
+            first.stop()
+
+
+def test_a_key_file_that_is_none_is_told(clean_valkey: str, tmp_path: Path) -> None:
+    (tmp_path / "key.json").write_text('{"name": "x"}')
+    given = {"VENUES_COINBASE_KEY_FILE": "key.json"}
+    with livecache(
+        "run", env=settings(NOWHERE, "ws://127.0.0.1:1", clean_valkey, ["BTC-USD"], **given), cwd=tmp_path
+    ) as process:
+        assert process.ended() == 2, process.story()
+        assert "key.json" in complaint(process)
