@@ -127,8 +127,7 @@ class Service:
         await advise(self.store)
         now = self.live.now()
         adopted = await adoption.load(self.store, self.keys, self.series, origin=self.venue.origin, now=now)
-        for stored in adopted.stored:
-            self.live.timeline.adopt(stored, now)
+        self.live.timeline.adopt(adopted.stored, now)
         if adopted.stored:
             candles = sum(len(stored.candles) for stored in adopted.stored)
             logger.bind(event="adopted", series=len(adopted.stored), candles=candles).info(

@@ -10,25 +10,26 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from loguru import logger
 
 from ..clock import Clock
 from ..core.backoff import delays
-from ..core.series import Change, Changes, SeriesId
+from ..core.series import Change, SeriesId
 from ..errors import ForeignKey
 from .closes import PendingCloses
 from .foreign import find_foreign
 from .keyspace import Keyspace, encode_state, encode_update
 from .lease import RENEW_S, Fenced, Lease
-from .presence import ALIVE_MS, Alive, Presence
+from .presence import ALIVE_MS, Presence
 from .scripts import RedisLike, Script, cancellable
+from .source import ChangeSource
 from .trouble import TROUBLE, Trouble, passes
 
-__all__ = ["Alive", "ChangeSource", "Writer", "WriterStats"]
+__all__ = ["Writer", "WriterStats"]
 
 ALIVE_RENEW_S = 3.0
 ALIVE_AGAIN_S = 0.25  # at the soonest, where the feed came up or broke meanwhile
@@ -42,30 +43,6 @@ _SERIES_A_CALL = 100
 _MEMBERS_A_CALL = 5_000
 
 _UPSERT = Script.load("upsert.lua")
-
-
-class ChangeSource(Protocol):
-    """Where changes come from. Answers at once, from memory, and only about configured series."""
-
-    def take(self) -> Changes:
-        """What changed since the last call, at most one change a series."""
-        ...
-
-    def whole(self, series: Sequence[SeriesId]) -> Changes:
-        """The complete content of these series, each a `whole` change, with all that was ever taken."""
-        ...
-
-    def alive(self) -> Alive | None:
-        """What to vouch for, or None where that would be a lie: the venue is silent, or the host slept."""
-        ...
-
-    def feed_changes(self) -> int:
-        """How often the feed came up or broke for any symbol so far: readers are told at once."""
-        ...
-
-    def feed_status(self) -> Mapping[str, str]:
-        """Fields for the `feed` hash."""
-        ...
 
 
 @dataclass(slots=True)

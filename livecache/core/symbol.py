@@ -123,6 +123,15 @@ class SymbolTimeline:
             if self.children[parent] is child:
                 buckets.add(parent.floor(bucket))
 
+    def touch_uncovered(self) -> None:
+        """Have all parents looked at that may be rolled up from settled children, but are not settled."""
+        for parent, child in self.children.items():
+            if child is None:
+                continue
+            step = parent.ms
+            for start, end in self.tracks[child].coverage.without(self.tracks[parent].coverage):
+                self.pending[parent].update(range(parent.floor(start), end, step))
+
     def derive(self, now: int) -> list[tuple[Track, Derived]]:
         """Roll up what was touched, smallest parent first; what became of each parent."""
         outcomes: list[tuple[Track, Derived]] = []

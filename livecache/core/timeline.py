@@ -68,18 +68,18 @@ class Timeline:
 
     # --- what comes in ----------------------------------------------------------------------------
 
-    def adopt(self, stored: Stored, now: int) -> None:
+    def adopt(self, stored: Iterable[Stored], now: int) -> None:
         """Take over what an earlier run left: its settled candles; provisional ones are not believed."""
-        track = self.symbols[stored.series.symbol].tracks[stored.series.timeframe]
-        track.coverage = stored.coverage
-        track.settled = {c.time: c for c in stored.candles if c.time in stored.coverage}
-        track.history_from = stored.history_from
-        track.announce_from = stored.coverage.spans[-1].end if stored.coverage else 0
-        track.closed_until = track.announce_from
-        for bucket in set(track.settled) | {s.end - track.width for s in stored.coverage}:
-            self.symbols[stored.series.symbol].touch(stored.series.timeframe, bucket)
-        track.keep_from = min([s.start for s in stored.coverage], default=0)
-        self._derive(self.symbols[stored.series.symbol], now)
+        for one in stored:
+            track = self.symbols[one.series.symbol].tracks[one.series.timeframe]
+            track.coverage = one.coverage
+            track.settled = {c.time: c for c in one.candles if c.time in one.coverage}
+            track.history_from = one.history_from
+            track.keep_from = min([s.start for s in one.coverage], default=0)
+            track.announce_from = track.closed_until = max([s.end for s in one.coverage], default=0)
+        for timeline in self.symbols.values():
+            timeline.touch_uncovered()
+            self._derive(timeline, now)
 
     def apply_page(
         self, symbol: str, timeframe: Timeframe, page: PageFacts, now: int, *, page_limit: int

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from loguru import logger
 
-from ..cache.writer import Alive
+from ..cache.presence import Alive
 from ..clock import Clock
 from ..core.clock import VenueClock
 from ..core.series import Changes, SeriesId

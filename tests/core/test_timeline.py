@@ -204,7 +204,7 @@ def test_adopted_candles_count_and_what_lies_outside_their_coverage_does_not() -
     driver = Driver((M5,), NOW)
     series = SeriesId("coinbase", SYMBOL, M5)
     driver.timeline.adopt(
-        Stored(series, (*settled, stray), Coverage([(edge - 80 * W, edge - W)]), 0), driver.now
+        [Stored(series, (*settled, stray), Coverage([(edge - 80 * W, edge - W)]), 0)], driver.now
     )
     (change,) = driver.timeline.take(driver.now).series
     assert change.whole

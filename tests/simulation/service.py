@@ -90,8 +90,7 @@ async def service(
     await timekeeper.learn()
     await writer.open()
     adopted = await adoption.load(store, keys, series, origin=venue.origin, now=live.now())
-    for stored in adopted.stored:
-        timeline.adopt(stored, live.now())
+    timeline.adopt(adopted.stored, live.now())
     try:
         async with asyncio.TaskGroup() as tasks:
             running = [

@@ -1,0 +1,35 @@
+"""What the writer asks of the service: the only way from the timeline to Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from ..core.series import Changes, SeriesId
+from .presence import Alive
+
+__all__ = ["ChangeSource"]
+
+
+class ChangeSource(Protocol):
+    """Where changes come from. Answers at once, from memory, and only about configured series."""
+
+    def take(self) -> Changes:
+        """What changed since the last call, at most one change a series."""
+        ...
+
+    def whole(self, series: Sequence[SeriesId]) -> Changes:
+        """The complete content of these series, each a `whole` change, with all that was ever taken."""
+        ...
+
+    def alive(self) -> Alive | None:
+        """What to vouch for, or None where that would be a lie: the venue is silent, or the host slept."""
+        ...
+
+    def feed_changes(self) -> int:
+        """How often the feed came up or broke for any symbol so far: readers are told at once."""
+        ...
+
+    def feed_status(self) -> Mapping[str, str]:
+        """Fields for the `feed` hash."""
+        ...
