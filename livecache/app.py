@@ -266,7 +266,7 @@ async def backfill(
         async with start_service(chosen, announced=announced, bar=True) as service:
             await service.start()
             await service.fill()
-            code = _summarise(service)
+        code = _summarise(service)  # By now the last flush has computed every state.
 
     stopped = await until_stopped(main)
     return 130 if stopped else code

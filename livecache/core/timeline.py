@@ -96,6 +96,8 @@ class Timeline:
         self.counters.disputes += outcome.disputed
         self.counters.disputes_lost += len(outcome.disputes_lost)
         self.counters.rollup_mismatches += len(outcome.mismatched)
+        if track.retry_at:
+            timeline.stir()  # That buckets only wait for proof now counts for readiness, the parents' too.
         for bucket in outcome.touched:
             timeline.touch(timeframe, bucket)
         for bucket in outcome.revised:

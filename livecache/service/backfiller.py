@@ -57,6 +57,7 @@ class Fill:
 
     total: int
     started_s: float
+    began: int = 0  # the venue's time: what had closed by then belongs to the fill
     completed: set[SeriesId] = field(default_factory=set)
     errors: set[SeriesId] = field(default_factory=set)
     reported: int = 0  # tenths of the total
@@ -246,6 +247,7 @@ class Backfiller:
     def _start_report(self) -> None:
         timeline, fill = self._live.timeline, self._fill
         fill.started_s = fill.reported_s = self._live.clock.monotonic()
+        fill.began = self._live.venue_clock.heard
         symbols, timeframes = list(timeline.symbols), [str(t) for t in timeline.timeframes]
         logger.bind(event="backfill_start", symbols=symbols, timeframes=timeframes, total=fill.total).info(
             f"back-fill of {fill.total} series: {len(symbols)} symbols, {', '.join(timeframes)}"
@@ -315,6 +317,11 @@ class Backfiller:
         """Whether the series holds all that is wanted of it, or all that the venue has."""
         run = track.newest_settled_run()
         if run is None:
+            return False
+        symbol, timeframe = track.series.symbol, track.series.timeframe
+        settleable = timeframe.floor(self._fill.began - track.policy.settle_delay_ms)
+        awaits_proof = self._live.timeline.symbols[symbol].awaits_proof(track, self._live.now())
+        if run[0].end < settleable and not awaits_proof:
             return False
         if run[1] >= track.policy.candles or bool(track.history_from and run[0].start <= track.history_from):
             return True
