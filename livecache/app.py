@@ -159,14 +159,14 @@ class Service:
                 helper.cancel()
 
     async def follow(self) -> None:
-        """Follow the feed; over again without them whenever symbols turn out not to exist."""
+        """Follow the feed; over again whenever symbols turn out not to exist, or to exist after all."""
         while True:
             symbols = [s for s in self.live.timeline.symbols if s not in self.backfiller.unknown]
-            self.backfiller.unknown_grew.clear()
+            self.backfiller.unknown_changed.clear()
             self.live.feed.connected = self.live.feed.connections = 0
             async with asyncio.TaskGroup() as tasks:
                 following = [tasks.create_task(self._follow(symbols), name="feeds")] if symbols else []
-                await self.backfiller.unknown_grew.wait()
+                await self.backfiller.unknown_changed.wait()
                 for task in following:
                     task.cancel()
             self.live.timeline.feed_stopped(self.live.now())

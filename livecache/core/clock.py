@@ -15,12 +15,13 @@ class VenueClock:
     may be settled. `now` adds the host's monotonic time since, and decides closing and schedules.
     """
 
-    __slots__ = ("_doubted", "_heard_at_s", "heard")
+    __slots__ = ("_claimed", "_doubted", "_heard_at_s", "heard")
 
     def __init__(self) -> None:
         self.heard = 0
         self._heard_at_s = 0.0
         self._doubted = False
+        self._claimed = 0  # the first implausible stamp, which waits for another one to agree
 
     @property
     def known(self) -> bool:
@@ -42,13 +43,25 @@ class VenueClock:
         """Take a stamp (Unix ms) from a message. False if it is implausibly far ahead and was not taken."""
         if not self.heard or stamp > self.now(monotonic_s) + IMPLAUSIBLE_MS:
             self._doubted = True
+            self._claimed = self._claimed or stamp
             return False
         self._advance(stamp, monotonic_s)
         return True
 
     def confirm(self, stamp: int, monotonic_s: float) -> None:
-        """Take the answer of GET /time (Unix ms), which is believed."""
+        """Take the answer of GET /time (Unix ms).
+
+        An implausible one counts once a second source agrees: a frame before it, or the next answer. What
+        one wrong answer settles ahead of time could never be taken back.
+        """
+        claimed, self._claimed = self._claimed, 0
         self._doubted = False
+        if self.heard and stamp > self.now(monotonic_s) + IMPLAUSIBLE_MS:
+            if not claimed or stamp < claimed:
+                self._claimed = stamp
+                self._doubted = True
+                return
+            stamp = claimed
         self._advance(stamp, monotonic_s)
 
     def silence_s(self, monotonic_s: float) -> float:

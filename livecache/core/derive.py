@@ -50,13 +50,13 @@ def derive(
         if known and child_edge < end:
             known = forming == child_edge
         if not known:
-            if time in parent.provisional:
-                parent.doubt(time)
-                outcome.touched.append(time)
+            parent.doubt(time)
+            outcome.touched.append(time)  # Also where nothing was shown: a grandparent may have relied on it.
             continue
         candles = [c for t in range(time, end, step) if (c := child.candle(t)) is not None]
         rolled = roll_up(time, candles)
-        if rolled is not None and parent.lay(rolled, vouched=True, replace=True):
+        # Known to be empty so far is news as well: a grandparent may wait for it.
+        if rolled is None or parent.lay(rolled, vouched=True, replace=True):
             outcome.touched.append(time)
     return outcome
 

@@ -72,12 +72,13 @@ def plan(
         expected = track.coverage
         waiting = False
         if child is not None:
+            # What is still to come. What the child holds already was rolled up, or can be no more.
             grown = _parents_of(planned[child].coverage, track.width)
-            expected = expected | grown
+            expected = expected | grown.without(_parents_of(tracks[child].coverage, track.width))
             waiting = planned[child].waiting
         if track.coverage and track.waits_for_retry(now):
             # The open buckets will be asked for again by themselves: parents need not ask in their stead.
-            expected = expected.add(track.coverage.spans[0].start, _settled_edge(track, now))
+            expected = expected.add(track.open_from, _settled_edge(track, now))
         flight = in_flight.get(timeframe)
         if flight is not None:
             expected = expected | _settleable(track, flight, now)
@@ -204,7 +205,7 @@ def _parents(
 def _through_child(child: Track, parent: Track, want: Want, page_limit: int) -> Want:
     """The page of the child's that brings the newest part of what an unsupported parent wants."""
     ratio = parent.width // child.width
-    length = page_limit // ratio * parent.width
+    length = max(1, page_limit // ratio) * parent.width
     end = min(want.end, parent.coverage.spans[-1].start) if parent.coverage else want.end
     return Want(want.priority, child.series.timeframe, end - length, end)
 

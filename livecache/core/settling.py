@@ -51,7 +51,7 @@ def settle_page(track: Track, page: PageFacts, channel: Channel, *, feed: bool) 
     edge = track.series.timeframe.floor(page.heard - policy.settle_delay_ms)
     newest_row = max(page.rows, default=0)
     reaches_back = not track.coverage or page.start < track.coverage.spans[-1].start
-    retry_at = 0
+    retry_at = open_from = 0
 
     for bucket in range(page.start, min(page.end, edge), width):
         end = bucket + width
@@ -61,6 +61,7 @@ def settle_page(track: Track, page: PageFacts, channel: Channel, *, feed: bool) 
             continue
         if bucket in page.rejected or (row is None and not page.absence_proves):
             retry_at = _sooner(retry_at, _backoff(track, page.heard, _NONSENSE_MOST_MS))
+            open_from = open_from or bucket
             continue
         shown = track.provisional.get(bucket)
         unbroken = feed and channel.unbroken_over(bucket, end)
@@ -69,15 +70,18 @@ def settle_page(track: Track, page: PageFacts, channel: Channel, *, feed: bool) 
             if page.heard < since + policy.dispute_ms:
                 outcome.disputed += 1
                 retry_at = _sooner(retry_at, _backoff(track, page.heard, _DISPUTE_MOST_MS))
+                open_from = open_from or bucket
                 continue
             outcome.disputes_lost.append(bucket)
         elif row is None and not (newest_row > bucket or unbroken or page.heard >= end + policy.proof_ms):
             retry_at = _sooner(retry_at, end + policy.proof_ms)
+            open_from = open_from or bucket
             continue
         elif row is not None and newest_row <= bucket and page.heard < end + policy.dispute_ms:
             # The venue's edge may run behind: a page made 10 s after the close can show the bucket as it was
             # before it. A later row refutes that; without one, only time does.
             retry_at = _sooner(retry_at, end + policy.dispute_ms)
+            open_from = open_from or bucket
             continue
         if row is not None and shown is None and unbroken:
             outcome.channel_dead = True
@@ -95,17 +99,18 @@ def settle_page(track: Track, page: PageFacts, channel: Channel, *, feed: bool) 
         track.tried_edge = min(page.end, edge)
         track.tries = track.tries + 1 if retry_at else 0
         track.retry_at = retry_at
+        track.open_from = open_from
     return outcome
 
 
 def _compare(track: Track, bucket: int, row: ExactCandle | None, outcome: PageOutcome) -> None:
     """A covered bucket was read again. A row that has vanished is a short page, not news."""
+    track.suspect.discard(bucket)  # Whatever the page says: it is not asked for over and over.
     if row is None:
         return
     before = track.settled.get(bucket)
     if before is not None and before.equals(row):
         track.derived.discard(bucket)
-        track.suspect.discard(bucket)
         return
     if bucket in track.derived:
         outcome.mismatched.append(bucket)

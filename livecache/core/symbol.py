@@ -98,8 +98,10 @@ class SymbolTimeline:
             return 0
         # Nothing has traded in it yet, as far as is known: is all of it known?
         smaller = self.tracks[child]
-        closed = range(bucket, child.floor(now), child.ms)
-        if all(smaller.known(t, self.channel.through) for t in closed):
+        edge = child.floor(now)
+        if any(smaller.candle(t) for t in range(bucket, edge + child.ms, child.ms)):
+            return 0
+        if all(smaller.known(t, self.channel.through) for t in range(bucket, edge, child.ms)):
             return bucket if self.forming(smaller, now) else 0
         return 0
 

@@ -63,6 +63,7 @@ class Timeline:
         self._edges: dict[Timeframe, int] = dict.fromkeys(self.children, 0)
         self._closing: set[tuple[str, Timeframe]] = set()
         self._stirred: set[str] = set(symbols)  # symbols of which something may have to be told
+        self._sweeps: list[int] = []  # when to look at all that is still to be announced as closed
         self._minute = 0
         self._notes: list[Note] = []
 
@@ -206,6 +207,7 @@ class Timeline:
                 timeline.touch(timeframe, floor - timeframe.ms)
                 if edge:
                     self._closing.add((timeline.symbol, timeframe))
+            self._sweeps = sorted({*self._sweeps, floor + _CLOSE_GRACE_MS, floor + self.policy.dispute_ms})
             self._stirred.update(self.symbols)
         if now - self._minute >= 60_000:  # Readiness may have run out though nothing happened.
             self._minute = now
@@ -231,7 +233,10 @@ class Timeline:
         self.advance(now)
         changes: list[Change] = []
         closes: list[Close] = []
-        stirred = self._stirred | {symbol for symbol, _ in self._closing}
+        stirred = self._stirred
+        if self._sweeps and now >= self._sweeps[0]:
+            self._sweeps = [at for at in self._sweeps if at > now]
+            stirred = stirred | {symbol for symbol, _ in self._closing}
         self._stirred = set()
         for symbol in self.symbols if len(stirred) == len(self.symbols) else sorted(stirred):
             timeline = self.symbols[symbol]

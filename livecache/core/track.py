@@ -68,6 +68,7 @@ class Track:
         "failure",
         "history_from",
         "keep_from",
+        "open_from",
         "policy",
         "provisional",
         "retry_at",
@@ -101,6 +102,7 @@ class Track:
         self.closed_until = 0  # buckets that open before this were announced as closed
         self.failure = ""  # the last error while requests keep failing
         self.retry_at = 0  # when buckets that a page left open are worth another request
+        self.open_from = 0  # the oldest bucket that this page left open
         self.tries = 0
         self.tried_edge = 0  # how far the last page could have settled
         # Waiting to be taken by the next flush:
@@ -179,11 +181,12 @@ class Track:
             wanted = self.policy.candles
             if len(times) > wanted:
                 keep_from = times[-wanted]
-                if len(self.provisional) > CROWD:  # Nothing has settled for long: those count as well.
-                    keep_from = max(keep_from, sorted((*times, *self.provisional))[-wanted - CROWD])
             else:
                 starts = [s.start for s in self.coverage.spans[:1]] + times[:1]
                 keep_from = min([*starts, *sorted(self.provisional)[:1]], default=0)
+            everything = sorted((*times, *self.provisional))
+            if len(self.provisional) > CROWD and len(everything) > wanted + CROWD:
+                keep_from = max(keep_from, everything[-wanted - CROWD])  # Nothing has settled for long.
             if keep_from != self.keep_from:
                 self.keep_from = keep_from
                 self.state_dirty = True

@@ -87,7 +87,7 @@ class Backfiller:
         self._repeats = Repeats(live.clock)
         self._slots = asyncio.Semaphore(_IN_FLIGHT_MOST)
         self.unknown: set[str] = set()  # symbols that the venue turned out not to have
-        self.unknown_grew = asyncio.Event()
+        self.unknown_changed = asyncio.Event()
         self._fill = Fill(total=len(live.configured()), started_s=live.clock.monotonic())
 
     @property
@@ -159,6 +159,9 @@ class Backfiller:
         live.answered()
         self._limiter.succeeded()
         self._repeats.forget("venue_unreachable")
+        if request.symbol in self.unknown:  # Listed meanwhile: the feed may carry it now.
+            self.unknown.discard(request.symbol)
+            self.unknown_changed.set()
         if self._schedule.succeeded(request) is not None:
             live.timeline.fail(request.symbol, request.timeframe, "")
         facts = PageFacts(
@@ -169,9 +172,12 @@ class Backfiller:
             page.rejected,
             absence_proves=not page.unreadable,
         )
+        track = live.timeline.symbols[request.symbol].tracks[request.timeframe]
+        before = track.coverage
         live.timeline.apply_page(
             request.symbol, request.timeframe, facts, live.now(), page_limit=self._venue.page_limit
         )
+        self._schedule.brought(request, live.clock.monotonic(), news=track.coverage != before)
         self._schedule.replan(request.symbol)
         live.changed.set()
         self._report(request.symbol)
@@ -179,6 +185,7 @@ class Backfiller:
     async def _fail(self, pick: Pick, failure: FetchFailure) -> None:
         request, live = pick.request, self._live
         if failure.kind in (FailureKind.PAGE_TOO_LONG, FailureKind.UNSUPPORTED_TIMEFRAME):
+            self._schedule.brought(request, live.clock.monotonic(), news=False)
             self._schedule.replan_all()  # The venue has taken note.
             return
         if failure.kind is FailureKind.UNKNOWN_SYMBOL:
@@ -229,7 +236,7 @@ class Backfiller:
         if symbol in self.unknown:
             return
         self.unknown.add(symbol)
-        self.unknown_grew.set()
+        self.unknown_changed.set()
         near: list[str] = []
         await self._limiter.acquire()
         products = await self._venue.products()

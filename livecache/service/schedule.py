@@ -60,6 +60,7 @@ class Schedule:
     attempts: dict[tuple[str, Timeframe], Attempts] = field(default_factory=dict)
     _plans: dict[str, _Planned] = field(default_factory=dict)
     _asked: dict[tuple[str, Timeframe], Span] = field(default_factory=dict)
+    _barren: dict[tuple[str, Timeframe], tuple[Span, int, float]] = field(default_factory=dict)
     _since_settling: int = 0
 
     def pick(self, heard: int, monotonic_s: float) -> Pick | None:
@@ -70,6 +71,9 @@ class Schedule:
             for order, want in self._wants(symbol, heard):
                 attempts = self.attempts.get((symbol, want.timeframe))
                 if attempts is not None and monotonic_s < attempts.not_before_s:
+                    continue
+                barren = self._barren.get((symbol, want.timeframe))
+                if barren is not None and barren[0] == want[2:4] and monotonic_s < barren[2]:
                     continue
                 key = (int(want.priority), order, index)
                 if best is None or key < best[0]:
@@ -98,6 +102,17 @@ class Schedule:
         """The request was answered, or failed, or was given up."""
         self.in_flight.get(request.symbol, {}).pop(request.timeframe, None)
         self.replan(request.symbol)
+
+    def brought(self, request: PageRequest, monotonic_s: float, *, news: bool) -> None:
+        """A page has come. One that settled nothing is asked for again only after a growing while."""
+        key = (request.symbol, request.timeframe)
+        if news:
+            self._barren.pop(key, None)
+            return
+        span = Span(request.start, request.end)
+        before = self._barren.get(key)
+        count = before[1] + 1 if before is not None and before[0] == span else 1
+        self._barren[key] = (span, count, monotonic_s + delay_s(count, self.jitter(), most_s=300.0))
 
     def succeeded(self, request: PageRequest) -> Attempts | None:
         """Forget the failures; what they were, if there were any."""

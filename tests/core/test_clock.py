@@ -38,6 +38,21 @@ def test_an_implausible_stamp_counts_only_once_the_venue_confirms_it() -> None:
     assert (made.heard, made.doubted) == (T + 61_001, False)
 
 
+def test_one_wrong_answer_of_the_venue_does_not_move_the_clock() -> None:
+    made = clock()
+    made.confirm(T + 3_600_000, 101.0)
+    assert (made.heard, made.doubted) == (T, True)
+    made.confirm(T + 2_000, 102.0)
+    assert (made.heard, made.doubted) == (T + 2_000, False)
+
+
+def test_two_answers_in_a_row_move_it_however_far() -> None:
+    made = clock()
+    made.confirm(T + 3_600_000, 101.0)
+    made.confirm(T + 3_601_000, 102.0)
+    assert (made.heard, made.doubted) == (T + 3_600_000, False)
+
+
 def test_a_market_that_runs_faster_is_followed_stamp_by_stamp() -> None:
     made = clock()
     for second in range(1, 60):
