@@ -33,6 +33,7 @@ from .core.series import SeriesId
 from .core.timeframe import Timeframe
 from .core.timeline import Timeline
 from .core.track import Policy
+from .errors import LeaseHeld
 from .progress import ProgressBar
 from .service.backfiller import Backfiller, NoProgress
 from .service.consumer import Consumer
@@ -46,6 +47,7 @@ from .venues.venue import FetchFailure, Venue
 __all__ = ["Service", "backfill", "run", "start_service", "until_stopped"]
 
 _REDIS_TIMEOUT_S = 5.0
+_LEASE_WAIT_S = 10.0  # a dead instance's lease has lapsed by then
 _STOP_WITHIN_S = (3.0, 1.5)  # after being asked, and after being asked again
 
 
@@ -119,11 +121,17 @@ class Service:
         """The venue's clock in Unix ms, None before it was heard."""
         return self.live.now() or None
 
-    async def start(self) -> None:
-        """Learn the venue's time, become the one writer, and take over what an earlier run left."""
+    async def start(self, opened: Callable[[], None] = lambda: None) -> None:
+        """Learn the venue's time, become the one writer, and take over what an earlier run left.
+
+        `opened` is called once this is the writer.
+        """
+        is_writer = asyncio.Event()
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self.timekeeper.learn(), name="learn the venue's time")
-            tasks.create_task(self._open(), name="open the cache")
+            holding = tasks.create_task(self._open_and_hold(is_writer, opened), name="open the cache")
+            await self.timekeeper.learn()
+            await is_writer.wait()
+            holding.cancel()
         await advise(self.store)
         now = self.live.now()
         adopted = await adoption.load(self.store, self.keys, self.series, origin=self.venue.origin, now=now)
@@ -133,11 +141,16 @@ class Service:
             logger.bind(event="adopted", series=len(adopted.stored), candles=candles).info(
                 f"taken over from an earlier run: {len(adopted.stored)} series, {candles} candles"
             )
+        self.live.serving = True
         self.live.changed.set()
 
-    async def _open(self) -> None:
+    async def _open_and_hold(self, is_writer: asyncio.Event, opened: Callable[[], None]) -> None:
+        """Become the one writer, and stay it for however long the venue does not answer."""
         for problem in await self.writer.open():
             raise problem  # The prefix is somebody else's: better to stop than to mix with their data.
+        is_writer.set()
+        opened()
+        await self.writer.run()
 
     async def run(self) -> None:
         """Fill, follow and write until cancelled."""
@@ -146,6 +159,18 @@ class Service:
             tasks.create_task(self.timekeeper.run(), name="timekeeper")
             tasks.create_task(self.backfiller.run(), name="backfiller")
             tasks.create_task(self.follow(), name="feed")
+
+    async def start_or_give_up(self) -> None:
+        """Like `start`, but `LeaseHeld` where another instance writes: what is to end does not wait."""
+        try:
+            async with asyncio.timeout(_LEASE_WAIT_S) as patience:
+                await self.start(opened=lambda: patience.reschedule(None))
+        except TimeoutError:
+            holder = await self.writer.holder()
+            if holder is None:  # It is Redis or the venue that does not answer: those are worth waiting for.
+                await self.start()
+            else:
+                raise LeaseHeld(holder) from None
 
     async def fill(self) -> None:
         """Fill everything once, and write it."""
@@ -264,7 +289,7 @@ async def backfill(
         ]
         announced = list(dict.fromkeys([*configured, *chosen_too]))
         async with start_service(chosen, announced=announced, bar=True) as service:
-            await service.start()
+            await service.start_or_give_up()
             await service.fill()
         code = _summarise(service)  # By now the last flush has computed every state.
 

@@ -7,6 +7,7 @@ LivecacheError
 ├── RedisUnavailable       no Redis found, or it cannot be reached      exit code 3
 ├── ForeignKey             a key of ours holds somebody else's data     exit code 4
 ├── EmbeddedError          the embedded server cannot be used           exit code 5
+├── LeaseHeld              another instance writes already              exit code 6
 └── ReadError              what a Reader raises instead of a wrong answer
     ├── UnknownSeries      nobody fills such a series
     ├── NotReady           fewer candles than asked for, or a hole
@@ -22,6 +23,7 @@ __all__ = [
     "ConfigError",
     "EmbeddedError",
     "ForeignKey",
+    "LeaseHeld",
     "LivecacheError",
     "NotReady",
     "OutOfSync",
@@ -95,6 +97,18 @@ class EmbeddedError(LivecacheError):
     """The embedded server cannot be started, found or trusted."""
 
     exit_code = 5
+
+
+class LeaseHeld(LivecacheError):
+    """Another instance writes this cache, and a command that is to end will not wait for it."""
+
+    exit_code = 6
+
+    def __init__(self, instance: str) -> None:
+        super().__init__(
+            f"another livecache writes this cache: {instance}",
+            "it keeps the cache filled; stop it first, or set another redis.prefix",
+        )
 
 
 class ReadError(LivecacheError):

@@ -93,7 +93,10 @@ class EmbeddedServer:
         """Start and wait until it has loaded its data and answers."""
         if self._guard is not None:
             raise EmbeddedError("the embedded server has been started already")
-        if self._env.get(REFUSE) == "refuse":
+        wish = self._env.get(REFUSE)
+        if wish not in (None, "", "refuse"):
+            raise EmbeddedError(f"{REFUSE} is {wish!r}", "it may be empty, or refuse")
+        if wish == "refuse":
             raise EmbeddedError(
                 "the embedded server is refused here", "give a Redis: set LIVECACHE_REDIS_URL"
             )

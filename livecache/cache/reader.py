@@ -80,7 +80,9 @@ class Reader:
     ) -> None:
         self._core = Core(Keyspace(prefix, venue), max_lag)
         self._owns = client is None
-        self._redis = client if client is not None else _connect(redis, resolve_url(url))
+        self._asked_url = url
+        self._url = "" if client is not None else resolve_url(url)
+        self._redis = client if client is not None else _connect(redis, self._url)
 
     def candles(
         self,
@@ -186,10 +188,24 @@ class Reader:
         try:
             commands = next(steps)
             while True:
-                commands = steps.send(self._send(commands))
+                try:
+                    replies = self._send(commands)
+                except RedisUnavailable:
+                    if not self._moved():
+                        raise
+                    replies = self._send(commands)
+                commands = steps.send(replies)
         except StopIteration as done:
             result: _T = done.value
             return result
+
+    def _moved(self) -> bool:
+        """Whether the server is another one now: the embedded one has another port after each start."""
+        url = _moved_to(self._owns, self._asked_url, self._url)
+        if url:
+            self._redis.close()
+            self._url, self._redis = url, _connect(redis, url)
+        return bool(url)
 
     def _send(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
         try:
@@ -219,7 +235,9 @@ class AsyncReader:
     ) -> None:
         self._core = Core(Keyspace(prefix, venue), max_lag)
         self._owns = client is None
-        self._redis = client if client is not None else _connect(redis.asyncio, resolve_url(url))
+        self._asked_url = url
+        self._url = "" if client is not None else resolve_url(url)
+        self._redis = client if client is not None else _connect(redis.asyncio, self._url)
 
     async def candles(
         self,
@@ -306,10 +324,24 @@ class AsyncReader:
         try:
             commands = next(steps)
             while True:
-                commands = steps.send(await self._send(commands))
+                try:
+                    replies = await self._send(commands)
+                except RedisUnavailable:
+                    if not await self._moved():
+                        raise
+                    replies = await self._send(commands)
+                commands = steps.send(replies)
         except StopIteration as done:
             result: _T = done.value
             return result
+
+    async def _moved(self) -> bool:
+        """Whether the server is another one now."""
+        url = _moved_to(self._owns, self._asked_url, self._url)
+        if url:
+            await self._redis.aclose()
+            self._url, self._redis = url, _connect(redis.asyncio, url)
+        return bool(url)
 
     async def _send(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
         try:
@@ -323,6 +355,17 @@ class AsyncReader:
             return [error]
         except (RedisError, OSError) as error:
             raise _unavailable(error) from error
+
+
+def _moved_to(owns: bool, asked: str | None, connected: str) -> str:
+    """Where the server is to be found now, if that is elsewhere; else ""."""
+    if not owns:
+        return ""
+    try:
+        found = resolve_url(asked)
+    except RedisUnavailable:
+        return ""
+    return found if found != connected else ""
 
 
 def _connect(library: Any, url: str) -> Any:

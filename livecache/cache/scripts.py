@@ -10,6 +10,9 @@ from typing import Any, Protocol, TypeVar
 
 from redis.exceptions import NoScriptError
 
+_ASK_AGAIN_S = 0.05
+_ASK_AGAIN_MOST = 10
+
 __all__ = ["RedisLike", "Script", "cancellable", "send"]
 
 _T = TypeVar("_T")
@@ -27,15 +30,22 @@ async def cancellable(work: Awaitable[_T]) -> _T:
     """Await `work`, and let no cancellation of this task get lost in it.
 
     redis-py sends through `asyncio.wait_for`, which on Python 3.11 drops a cancellation that comes just when
-    the send completes. Then a task goes on for ever that somebody waits for: a shutdown that hangs at times.
+    the send completes. Then it waits for an answer that may never come, and a shutdown hangs. So it works in
+    a task of its own, which is asked again until it ends.
     """
-    task = asyncio.current_task()
-    before = task.cancelling() if task else 0
+    task = asyncio.ensure_future(work)
     try:
-        return await work
-    finally:
-        if task and task.cancelling() > before:
-            raise asyncio.CancelledError
+        await asyncio.wait({task})
+    except asyncio.CancelledError:
+        for _ in range(_ASK_AGAIN_MOST):
+            task.cancel()
+            await asyncio.wait({task}, timeout=_ASK_AGAIN_S)
+            if task.done():
+                break
+        if task.done() and not task.cancelled():
+            task.exception()  # Nobody waits for its outcome any more.
+        raise
+    return task.result()
 
 
 async def send(redis: RedisLike, *command: str | int) -> Any:

@@ -22,6 +22,10 @@ class ChangeSource(Protocol):
         """The complete content of these series, each a `whole` change, with all that was ever taken."""
         ...
 
+    def sent(self) -> None:
+        """All that was taken so far is in Redis now."""
+        ...
+
     def alive(self) -> Alive | None:
         """What to vouch for, or None where that would be a lie: the venue is silent, or the host slept."""
         ...

@@ -22,10 +22,10 @@ from ..core.series import Change, SeriesId
 from ..errors import ForeignKey
 from .closes import PendingCloses
 from .foreign import find_foreign
-from .keyspace import Keyspace, encode_state, encode_update
+from .keyspace import Damaged, Keyspace, decode_lease, encode_state, encode_update
 from .lease import RENEW_S, Fenced, Lease
 from .presence import ALIVE_MS, Presence
-from .scripts import RedisLike, Script, cancellable
+from .scripts import RedisLike, Script, cancellable, send
 from .source import ChangeSource
 from .trouble import TROUBLE, Trouble, passes
 
@@ -114,6 +114,7 @@ class Writer:
         self._closes = PendingCloses(redis, keys)
         self._vouched_at_s = float("-inf")
         self._vouched_feed = 0
+        self._entered = False
         self._retry_foreign_at_s = 0.0
 
     @property
@@ -134,6 +135,15 @@ class Writer:
             self._complain(series, problem)
         await self._enter()
         return list(foreign.values())
+
+    async def holder(self) -> str | None:
+        """The instance that holds the lease, if it is another one and Redis tells."""
+        try:
+            raw = await send(self._redis, "GET", self._keys.lease)
+            record = decode_lease(raw) if raw is not None else None
+        except (Damaged, *TROUBLE):
+            return None
+        return record.instance if record is not None and record.instance != self._instance else None
 
     async def run(self) -> None:
         """Write until cancelled. Whenever the lease was lost, wait for it, and rewrite everything."""
@@ -157,7 +167,7 @@ class Writer:
         """
         try:
             async with asyncio.timeout(CLOSE_GOODBYE_S):
-                if not self._lease.record:
+                if not self._entered:  # Still waiting for its turn: it has said nothing to take back.
                     return
                 await self._lease.renew()
                 await self._flush()
@@ -174,12 +184,14 @@ class Writer:
 
     async def _enter(self) -> None:
         """Begin a tenure: nothing that an earlier one knew of Redis counts."""
+        self._entered = False
         await self._patiently(self._lease.acquire)
         self._revisions.clear()
         self._owed = set(self._series) - set(self.problems)
         self._vouched_at_s = float("-inf")
         # If the lease is lost again already, nothing is announced, and the next renewal leads back here.
         await self._patiently(lambda: self._presence.announce(self._lease.record))
+        self._entered = True
 
     async def _tenure(self) -> None:
         """Write until the lease is lost."""
@@ -244,6 +256,7 @@ class Writer:
         for batch in self._batches(changes):
             await self._send(batch)
         self.stats.flushes += 1
+        self._source.sent()
 
     def _gather(self) -> list[Change]:
         """What to send now: what changed, and whole what is owed. From here on all of it is owed."""

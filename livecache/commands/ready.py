@@ -14,6 +14,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from ..cache.keyspace import Damaged, Keyspace, decode_lease
+from ..cache.reading import SeriesView
 from ..config import Config
 from ..errors import RedisUnavailable
 from .reading import VENUE, open_reader, redis_url_of
@@ -26,16 +27,17 @@ def check_ready(config: Config, *, health: bool, as_json: bool) -> int:
     """Print whether all is ready and what is not; 0 if ready, else 1. Raises RedisUnavailable.
 
     A series of which the venue has too little does not hold the others back. With `health`, it is enough
-    that all was ready once and that the same service lives: a venue's outage is no reason to restart a cache.
+    that all was ready once and that a service lives: a venue's outage is no reason to restart a cache.
     """
     with open_reader(config) as reader:
-        table = [row_of(view) for view in reader.states()]
+        views = reader.states()
+    table = [row_of(view) for view in views]
     reasons = _reasons(table, config)
     if health:
         writer = _writer(config)
         if writer is None:
             reasons = ["no service holds the lease: it has ended, or not begun", *reasons]
-        elif _was_ready(config.redis.prefix, writer, now=not reasons):
+        elif _was_ready(config.redis.prefix, now=not reasons) or _stored_warm(views):
             reasons = []
     short = sum(row.state == "short" for row in table)
     if as_json:
@@ -75,13 +77,18 @@ def _writer(config: Config) -> str | None:
         raise RedisUnavailable(f"Redis cannot be read: {error}", "is it running?") from None
 
 
-def _was_ready(prefix: str, instance: str, *, now: bool) -> bool:
-    """Whether this instance has been seen ready; remembers it if it is so `now`.
+def _stored_warm(views: list[SeriesView]) -> bool:
+    """Whether an earlier run left everything ready, as a restart in a venue's outage finds it."""
+    states = [view.record.state for view in views if view.record is not None]
+    return len(states) == len(views) > 0 and all(s.ready or s.history_from for s in states)
 
-    A file remembers, since health checks are processes of their own. A restarted service is another instance,
-    and has to become ready again.
+
+def _was_ready(prefix: str, *, now: bool) -> bool:
+    """Whether all has been seen ready in this container; remembers it if it is so `now`.
+
+    A file remembers, since health checks are processes of their own.
     """
-    name = hashlib.sha256(f"{os.getuid()}\n{prefix}\n{instance}".encode()).hexdigest()[:16]
+    name = hashlib.sha256(f"{os.getuid()}\n{prefix}".encode()).hexdigest()[:16]
     mark = Path(tempfile.gettempdir()) / f"livecache-was-ready-{name}"
     if now:
         # A container without any place to write forgets: then every check counts by itself.

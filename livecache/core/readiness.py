@@ -55,5 +55,5 @@ def reason_not_ready(facts: Facts, *, settling_ms: int, max_lag_ms: int) -> str:
     elif overdue > allowed:
         problem = f"lagging: nothing is known since {iso(facts.known_through)}"
     if problem and facts.failure:
-        return f"failing: {facts.failure}; {problem}"
+        return f"failing: {facts.failure}" + (f"; {problem}" if facts.known_through else "")
     return problem

@@ -54,6 +54,7 @@ class Live:
     started_s: float = 0.0
     warm_s: float | None = None  # seconds from the start until every series that can be was ready
     closed_live: int = 0  # buckets announced as closed
+    serving: bool = False  # set once what an earlier run left was taken over: nothing is written before
     _answered_s: float = 0.0
     _renewed_s: float = 0.0
     _wall_ahead_s: float | None = None
@@ -100,24 +101,27 @@ class Live:
     def take(self) -> Changes:
         """What changed since the last call."""
         now = self.now()
-        if not now:
+        if not now or not self.serving:
             return Changes()
         changes = self.timeline.take(now)
         self.closed_live += sum(1 for c in changes.closes if c.kind == "closed")
         for note in self.timeline.notes():
             logger.bind(event=note.event, **note.fields).info(note.message)
-        if self.warm_s is None and changes:
-            self._notice_warm()
         return changes
 
     def whole(self, series: Iterable[SeriesId]) -> Changes:
         """Everything there is of these series."""
         now = self.now()
-        return self.timeline.whole(series, now) if now else Changes()
+        return self.timeline.whole(series, now) if now and self.serving else Changes()
+
+    def sent(self) -> None:
+        """All that was taken so far is in Redis now: only then readers are told that it is warm."""
+        if self.warm_s is None:
+            self._notice_warm()
 
     def alive(self) -> Alive | None:
         """What the alive keys say; None if the venue has not answered since they were last renewed."""
-        if self._answered_s <= self._renewed_s or not self.venue_clock.known:
+        if not self.serving or self._answered_s <= self._renewed_s or not self.venue_clock.known:
             return None
         self._renewed_s = self.clock.monotonic()
         feed = {s: "up" if self.timeline.feed_up(s) else "down" for s in self.timeline.symbols}

