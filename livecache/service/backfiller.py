@@ -271,8 +271,9 @@ class Backfiller:
         self._report(symbol)
 
     def _report(self, symbol: str) -> None:
-        """Note which of the symbol's series are filled now, and tell how far all is."""
+        """Note which of the symbol's series are filled now, and tell after each how far all is."""
         fill = self._fill
+        self._tell()
         for track in self._live.timeline.symbols[symbol].tracks.values():
             if track.working or track.series in fill.completed or not self._filled(track):
                 continue
@@ -284,6 +285,11 @@ class Backfiller:
                 timeframe=str(track.series.timeframe),
                 count=len(track.settled),
             ).debug(f"{track.series} holds {len(track.settled)} settled candles")
+            self._tell()
+
+    def _tell(self) -> None:
+        """Tell how far the first fill is, at every tenth and every ten seconds, and once when it is over."""
+        fill = self._fill
         if fill.over:
             return
         done = len(fill.completed) + len(fill.errors)
