@@ -24,6 +24,7 @@ from .cache import adoption
 from .cache.advice import advise
 from .cache.embedded import EmbeddedServer
 from .cache.keyspace import Keyspace
+from .cache.lease import Overtaken
 from .cache.reader import resolve_url
 from .cache.writer import Writer
 from .clock import Clock, SystemClock
@@ -36,11 +37,12 @@ from .core.track import Policy
 from .errors import LeaseHeld
 from .progress import ProgressBar
 from .service.backfiller import Backfiller, NoProgress
-from .service.consumer import Consumer
+from .service.consumer import Consumer, renew_dead
 from .service.live import Live
 from .service.ratelimit import RateLimiter
 from .service.timekeeper import Timekeeper
 from .venues.coinbase.auth import load_key
+from .venues.coinbase.pace import paced
 from .venues.coinbase.venue import CoinbaseVenue
 from .venues.venue import FetchFailure, Venue
 
@@ -48,6 +50,7 @@ __all__ = ["Service", "backfill", "run", "start_service", "until_stopped"]
 
 _REDIS_TIMEOUT_S = 5.0
 _LEASE_WAIT_S = 10.0  # a dead instance's lease has lapsed by then
+_LEARN_AGAIN_S = 1.0  # in line for so long, the clock ran on by the host's alone
 _STOP_WITHIN_S = (3.0, 1.5)  # after being asked, and after being asked again
 
 
@@ -61,6 +64,7 @@ class Service:
         *,
         announced: Sequence[SeriesId] = (),
         sole_owner: bool,
+        gives_way: bool = False,
         bar: bool,
         clock: Clock | None = None,
     ) -> None:
@@ -68,9 +72,10 @@ class Service:
         self.clock = clock or SystemClock()
         settings = config.venues.coinbase
         instance = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+        key = load_key(settings.key_file, os.environ)
         self.venue: Venue = CoinbaseVenue(
             settings,
-            key=load_key(settings.key_file, os.environ),
+            key=key,
             now=self.venue_time,
             clock=self.clock,
             jitter=random.random,
@@ -91,7 +96,7 @@ class Service:
         self.store = store
         delay_ms = config.backfill.batch_delay_ms
         self.limiter = RateLimiter(
-            settings.requests_per_second,
+            paced(settings.requests_per_second, keyed=key is not None),
             self.clock,
             batch_size=config.backfill.batch_size,
             batch_delay_s=None if delay_ms is None else delay_ms / 1000,
@@ -115,6 +120,7 @@ class Service:
             clock=self.clock,
             wake=self.live.changed,
             sole_owner=sole_owner,
+            gives_way=gives_way,
         )
 
     def venue_time(self) -> int | None:
@@ -130,11 +136,18 @@ class Service:
         async with asyncio.TaskGroup() as tasks:
             holding = tasks.create_task(self._open_and_hold(is_writer, opened), name="open the cache")
             await self.timekeeper.learn()
+            in_line_s = self.clock.monotonic()
             await is_writer.wait()
+            if self.clock.monotonic() - in_line_s > _LEARN_AGAIN_S:
+                await self.timekeeper.learn()
+                while self.live.venue_clock.doubted:  # A leap counts once a second answer agrees.
+                    await self.timekeeper.learn()
+            now = self.live.now()
+            adopted = await self.writer.patiently(
+                lambda: adoption.load(self.store, self.keys, self.series, origin=self.venue.origin, now=now)
+            )
             holding.cancel()
         await advise(self.store)
-        now = self.live.now()
-        adopted = await adoption.load(self.store, self.keys, self.series, origin=self.venue.origin, now=now)
         self.live.timeline.adopt(adopted.stored, now)
         if adopted.stored:
             candles = sum(len(stored.candles) for stored in adopted.stored)
@@ -199,9 +212,11 @@ class Service:
     async def _follow(self, symbols: Sequence[str]) -> None:
         aliases = await self._aliases(symbols)
         trades = Timeframe.M1 in self.live.timeline.children
+        feeds = self.venue.feeds(symbols, aliases, trades=trades)
         async with asyncio.TaskGroup() as tasks:
-            for link, feed in enumerate(self.venue.feeds(symbols, aliases, trades=trades)):
+            for link, feed in enumerate(feeds):
                 tasks.create_task(Consumer(self.live, feed, link).run(), name=f"feed {link}")
+            tasks.create_task(renew_dead(self.live, feeds), name="dead channels")
 
     async def _aliases(self, symbols: Sequence[str]) -> Mapping[str, str]:
         """Under which ids the feed carries these symbols. Only -USDC ones need the venue's list for that."""
@@ -221,7 +236,7 @@ class Service:
 
 @asynccontextmanager
 async def start_service(
-    config: Config, *, announced: Sequence[SeriesId] = (), bar: bool = False
+    config: Config, *, announced: Sequence[SeriesId] = (), gives_way: bool = False, bar: bool = False
 ) -> AsyncIterator[Service]:
     """A service ready to start, over the configured Redis or an embedded one; at the end all is closed."""
     async with AsyncExitStack() as stack:
@@ -241,7 +256,9 @@ async def start_service(
             retry=Retry(NoBackoff(), 0),  # The writer retries, and says so.
         )
         stack.push_async_callback(store.aclose)
-        service = Service(config, store, announced=announced, sole_owner=embedded, bar=bar)
+        service = Service(
+            config, store, announced=announced, sole_owner=embedded, gives_way=gives_way, bar=bar
+        )
         stack.push_async_callback(service.venue.aclose)
         stack.push_async_callback(service.writer.close)
         yield service
@@ -255,9 +272,14 @@ async def run(config: Config) -> int:
     """Warm the cache and keep it current until SIGINT or SIGTERM; returns the exit code."""
 
     async def main() -> None:
-        async with start_service(config, bar=True) as service:
-            await service.start()
-            await service.run()
+        while True:
+            try:
+                async with start_service(config, gives_way=True, bar=True) as service:
+                    await service.start()
+                    await service.run()
+            except* Overtaken:
+                # What this one holds is older than what is stored: it waits in line as if just started.
+                logger.bind(event="starting_over").info("starting over, behind the other instance")
 
     await until_stopped(main)
     logger.bind(event="stopped").info("stopped")

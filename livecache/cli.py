@@ -215,6 +215,12 @@ def simulator(
     start: Annotated[
         str | None, typer.Option(help="Market time to begin at, ISO 8601, UTC; else now.")
     ] = None,
+    faults: Annotated[
+        Path | None, typer.Option(help="A TOML script of what goes wrong, and when.", show_default=False)
+    ] = None,
+    faults_seed: Annotated[
+        int | None, typer.Option(help="Faults at random for a day of market time; the same seed, the same.")
+    ] = None,
     log_level: LevelOption = None,
     log_format: FormatOption = None,
 ) -> None:
@@ -232,6 +238,8 @@ def simulator(
         rate=rate,
         latency=latency,
         start=start,
+        faults=faults,
+        faults_seed=faults_seed,
     )
 
 

@@ -6,10 +6,10 @@ from typing import Any
 
 from loguru import logger
 
-from .scripts import RedisLike, send
+from .scripts import RedisLike, send, text_of
 from .trouble import TROUBLE
 
-__all__ = ["advise"]
+__all__ = ["ServerWatch", "advise"]
 
 _LONGEST_MEMBER = 96  # bytes: candles of BTC above 100,000 make 67, with room for what comes
 
@@ -28,15 +28,47 @@ async def advise(redis: RedisLike) -> list[str]:
     policy = await _setting(redis, "maxmemory-policy")
     limit = await _setting(redis, "maxmemory")
     if policy not in (None, "noeviction") and limit not in (None, "0"):
+        # Only what has a time limit: the lease, and what vouches for the candles, but not these.
+        victims = "the lease and the alive keys" if str(policy).startswith("volatile") else "candles"
         advice.append(
             (
-                f"this server evicts keys when it is full ({policy}): candles may vanish at any time",
+                f"this server evicts keys when it is full ({policy}): {victims} may vanish at any time",
                 "CONFIG SET maxmemory-policy noeviction",
+            )
+        )
+    buffers = await _setting(redis, "client-output-buffer-limit")
+    if buffers is not None and "pubsub 0 0 0" in buffers:
+        advice.append(
+            (
+                "a subscriber that does not read fills this server's memory without end",
+                "CONFIG SET client-output-buffer-limit 'pubsub 32mb 8mb 60'",
             )
         )
     for problem, remedy in advice:
         logger.bind(event="redis_advice", remedy=remedy).warning(f"Redis: {problem}; mend it by: {remedy}")
     return [remedy for _, remedy in advice]
+
+
+class ServerWatch:
+    """Notices when another server answers under the same address, by its run id, and advises on that one."""
+
+    def __init__(self, redis: RedisLike) -> None:
+        self._redis = redis
+        self._run_id: str | None = None
+
+    async def look(self) -> None:
+        """Look which server it is; the first one that tells is only remembered."""
+        try:
+            info: Any = await send(self._redis, "INFO", "server")
+        except TROUBLE:
+            return
+        run_id = info.get("run_id") if isinstance(info, dict) else None
+        if run_id is None or run_id == self._run_id:
+            return
+        known, self._run_id = self._run_id, run_id
+        if known is not None:
+            logger.bind(event="redis_replaced").info("Redis was restarted, or is another server now.")
+            await advise(self._redis)
 
 
 async def _setting(redis: RedisLike, name: str) -> str | None:
@@ -47,10 +79,6 @@ async def _setting(redis: RedisLike, name: str) -> str | None:
         return None
     found = reply if isinstance(reply, dict) else dict(zip(reply[::2], reply[1::2], strict=False))
     for key, value in found.items():
-        if _text(key) == name:
-            return _text(value)
+        if text_of(key) == name:
+            return text_of(value)
     return None
-
-
-def _text(raw: Any) -> str:
-    return raw.decode() if isinstance(raw, bytes) else str(raw)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from operator import attrgetter
 from typing import Any, overload
 
 from ..core.candle import Candle
@@ -84,43 +85,45 @@ class Candles(Sequence[Candle]):
     @property
     def time(self) -> Any:
         """Open times, Unix ms."""
-        return self._column("time", lambda c: c.time)
+        return self._column("time")
 
     @property
     def open(self) -> Any:
         """Opening prices."""
-        return self._column("open", lambda c: c.open)
+        return self._column("open")
 
     @property
     def high(self) -> Any:
         """Highest prices."""
-        return self._column("high", lambda c: c.high)
+        return self._column("high")
 
     @property
     def low(self) -> Any:
         """Lowest prices."""
-        return self._column("low", lambda c: c.low)
+        return self._column("low")
 
     @property
     def close(self) -> Any:
         """Closing prices."""
-        return self._column("close", lambda c: c.close)
+        return self._column("close")
 
     @property
     def volume(self) -> Any:
         """Volumes, in base units."""
-        return self._column("volume", lambda c: c.volume)
+        return self._column("volume")
 
-    def _column(self, name: str, pick: Callable[[Candle], float]) -> Any:
-        if name not in self._columns:
-            values = tuple(pick(candle) for candle in self._candles)
+    def _column(self, name: str) -> Any:
+        column = self._columns.get(name)
+        if column is None:
+            values = map(attrgetter(name), self._candles)
             try:
                 # Imported when the first column is asked for: it is no dependency, and it is slow to import.
                 import numpy
             except ImportError:
-                self._columns[name] = values
+                column = tuple(values)
             else:
-                array = numpy.array(values, dtype=numpy.int64 if name == "time" else numpy.float64)
-                array.setflags(write=False)
-                self._columns[name] = array
-        return self._columns[name]
+                dtype = numpy.int64 if name == "time" else numpy.float64
+                column = numpy.fromiter(values, dtype, len(self._candles))
+                column.setflags(write=False)
+            self._columns[name] = column
+        return column

@@ -3,11 +3,14 @@
 -- KEYS: the stream, the lease.
 -- ARGV: the writer's lease, word for word; about how many entries to keep; how many arguments one entry has;
 --       then the entries, each as alternating fields and values.
--- Returns the number of entries added, or "FENCED" and has added none.
+-- Returns the number of entries added; or "FENCED" or "WRONGTYPE <type>", and has added none.
 
 local unpack = unpack or table.unpack
 
-if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 'FENCED' end
+if redis.pcall('GET', KEYS[2]) ~= ARGV[1] then return 'FENCED' end
+local kind = redis.call('TYPE', KEYS[1])
+kind = type(kind) == 'table' and kind.ok or kind
+if kind ~= 'stream' and kind ~= 'none' then return 'WRONGTYPE ' .. kind end
 local width = tonumber(ARGV[3])
 local added = 0
 for first = 4, #ARGV, width do

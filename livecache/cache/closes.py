@@ -10,14 +10,16 @@ from loguru import logger
 from ..core.series import Close
 from .keyspace import Keyspace, encode_close
 from .lease import Fenced
-from .scripts import RedisLike, Script
+from .scripts import RedisLike, Script, text_of
 
-__all__ = ["PENDING_MAX", "PendingCloses"]
+__all__ = ["CLOSES_KEPT", "PENDING_MAX", "PendingCloses"]
 
 PENDING_MAX = 10_000
 """Entries that wait for a Redis that is away; beyond that the oldest are given up."""
 
-_KEPT = 10_000  # entries of the stream, about
+CLOSES_KEPT = 10_000
+"""Entries of the stream, about."""
+
 _ENTRIES_A_CALL = 100
 
 _CLOSES = Script.load("closes.lua")
@@ -36,6 +38,13 @@ class PendingCloses:
         self._pending: deque[Close] = deque()
         self.added = 0
         self.dropped = 0
+        self.blocked = ""
+        """The type that the stream's key holds instead of a stream; "" if nothing is in the way."""
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there is something to announce, and nothing known that is in the way."""
+        return bool(self._pending) and not self.blocked
 
     def __len__(self) -> int:
         return len(self._pending)
@@ -54,14 +63,22 @@ class PendingCloses:
                 self._pending.popleft()
 
     async def send(self, lease: str) -> None:
-        """Announce all, if `lease` is still the lease's value; else `Fenced`. Redis's errors pass through."""
+        """Announce all, if `lease` is still the lease's value; else `Fenced`. Redis's errors pass through.
+
+        Where something foreign is in the stream's place, all stays pending.
+        """
         while self._pending:
             entries = [self._pending[i] for i in range(min(_ENTRIES_A_CALL, len(self._pending)))]
             encoded = [encode_close(close, self._keys) for close in entries]
-            args = [lease, _KEPT, len(encoded[0]), *(arg for entry in encoded for arg in entry)]
+            args = [lease, CLOSES_KEPT, len(encoded[0]), *(arg for entry in encoded for arg in entry)]
             added = await _CLOSES.run(self._redis, [self._keys.closes, self._keys.lease], args)
             if not isinstance(added, int):
+                answer = text_of(added)
+                if answer.startswith("WRONGTYPE"):
+                    self.blocked = answer.split(" ", 1)[1]
+                    return
                 raise Fenced("the lease is not ours any more")
+            self.blocked = ""
             self.added += added
             for _ in entries:
                 self._pending.popleft()

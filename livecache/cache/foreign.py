@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+
+from loguru import logger
 
 from ..core.series import SeriesId
 from ..errors import ForeignKey
 from .keyspace import Keyspace
 from .scripts import RedisLike, Script
 
-__all__ = ["find_foreign"]
+__all__ = ["ForeignKeys", "find_foreign"]
 
 _SERIES_A_CALL = 70
 
@@ -22,6 +24,27 @@ for i, key in ipairs(KEYS) do
 end
 return types
 """)
+
+
+class ForeignKeys:
+    """Keys that several series share: each that is foreign is told once, and told again when it is gone."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, str] = {}
+        """The foreign ones, each with the type it has."""
+
+    def update(self, keys: Iterable[str], foreign: Mapping[str, str]) -> None:
+        """These keys were looked at, and `foreign` are those of another type, which it names."""
+        for key in keys:
+            kind = foreign.get(key)
+            if kind and self.known.get(key) != kind:
+                self.known[key] = kind
+                logger.bind(event="foreign_key", key=key, kind=kind).error(
+                    "{} is not written: {}", key, ForeignKey(key, kind)
+                )
+            elif not kind and key in self.known:
+                del self.known[key]
+                logger.bind(event="foreign_key_gone", key=key).info("{} is written again.", key)
 
 
 async def find_foreign(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated
 
 import msgspec
 
@@ -20,6 +21,7 @@ from ..errors import ConfigError
 
 __all__ = [
     "SCHEMA",
+    "UNDECODABLE",
     "AliveRecord",
     "Damaged",
     "Keyspace",
@@ -39,6 +41,12 @@ __all__ = [
 ]
 
 SCHEMA = 1
+
+UNDECODABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
+"""What decoding any bytes may raise: what is nested a thousandfold exhausts the decoder's stack."""
+
+_Millis = Annotated[int, msgspec.Meta(ge=0, lt=1 << 50)]
+_Token = Annotated[int, msgspec.Meta(ge=0, lt=1 << 62)]
 
 
 class Damaged(ValueError):
@@ -134,7 +142,9 @@ class Keyspace:
 # --- members
 
 
-_member = msgspec.json.Decoder(tuple[int, msgspec.Raw, msgspec.Raw, msgspec.Raw, msgspec.Raw, msgspec.Raw])
+_member = msgspec.json.Decoder(
+    tuple[_Millis, msgspec.Raw, msgspec.Raw, msgspec.Raw, msgspec.Raw, msgspec.Raw]
+)
 
 
 def decode_member(raw: bytes | str, timeframe: Timeframe) -> ExactCandle:
@@ -142,7 +152,7 @@ def decode_member(raw: bytes | str, timeframe: Timeframe) -> ExactCandle:
     try:
         time, *numbers = _member.decode(raw)
         candle = ExactCandle(time, *(bytes(number).decode() for number in numbers))
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNDECODABLE as error:
         raise Damaged(f"not a JSON candle: {error}") from None
     if reason := rejection(candle, timeframe, None):
         raise Damaged(reason)
@@ -245,7 +255,7 @@ def decode_coverage(text: str) -> Coverage:
     """The coverage in such a JSON text. `Damaged` for anything else."""
     try:
         spans = _spans.decode(text)
-    except msgspec.DecodeError:
+    except UNDECODABLE:
         raise Damaged("coverage is not a list of spans") from None
     if any(not 0 <= start < end for start, end in spans):
         raise Damaged("coverage has a span that ends before it starts")
@@ -259,15 +269,15 @@ class AliveRecord(msgspec.Struct, frozen=True):
     """What an alive key holds. `time` is the venue's clock, Unix ms; `feed` is "up" or "down"."""
 
     instance: str
-    time: int
-    feed: str
+    time: _Millis
+    feed: Annotated[str, msgspec.Meta(pattern="^(up|down)$")]
 
 
 class LeaseRecord(msgspec.Struct, frozen=True):
     """What the lease holds: who writes, and the fencing token of that tenure."""
 
     instance: str
-    token: int
+    token: _Token
 
 
 _encoder = msgspec.json.Encoder()
@@ -284,7 +294,7 @@ def decode_alive(raw: bytes | str) -> AliveRecord:
     """The record in such a JSON text. `Damaged` for anything else."""
     try:
         return _alive.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNDECODABLE:
         raise Damaged("alive is not what livecache writes") from None
 
 
@@ -297,7 +307,7 @@ def decode_lease(raw: bytes | str) -> LeaseRecord:
     """The record in such a JSON text. `Damaged` for anything else."""
     try:
         return _lease.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNDECODABLE:
         raise Damaged("the lease is not what livecache writes") from None
 
 

@@ -8,6 +8,7 @@ So every tenure has a token larger than all before it, each state hash bears the
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 from loguru import logger
 
@@ -15,29 +16,44 @@ from ..clock import Clock
 from ..errors import LivecacheError
 from .keyspace import Damaged, Keyspace, LeaseRecord, decode_lease, encode_lease
 from .scripts import RedisLike, Script, send
+from .trouble import TROUBLE
 
-__all__ = ["LEASE_MS", "RENEW_S", "Fenced", "Lease", "batched"]
+__all__ = ["LEASE_MS", "RENEW_S", "Fenced", "Lease", "Overtaken", "batched"]
 
 LEASE_MS = 6_000
 """The lease expires this long after its last renewal, in the server's milliseconds."""
 
-RENEW_S = 1.5
-"""Seconds between renewals: three may fail before the lease is lost."""
+RENEW_S = 1.0
+"""Seconds between renewals: five may fail before the lease is lost."""
 
 _RETRY_S = 1.0
 _REMIND_S = 10.0
 _KEYS_A_CALL = 100
+_UNREADABLE = "something that livecache did not write"
+
+
+_T = TypeVar("_T")
 
 
 class Fenced(LivecacheError):
     """Another writer has taken over, or may have. Never leaves the writer: it acquires anew and rewrites."""
 
 
+class Overtaken(LivecacheError):
+    """Another instance has written since: what this one holds in memory is older than what is stored."""
+
+    def __init__(self, successor: str) -> None:
+        super().__init__(
+            f"{successor} has taken over", "start over: wait for the lease, adopt what is stored"
+        )
+
+
 # KEYS: the lease. ARGV: our record; the start of any record of this instance; PX; 1 to take it from anybody.
 # Returns 1, or {whose it is, milliseconds it still lasts}. A lease of our own instance is one whose answer
-# was lost on the way, or of an earlier tenure.
+# was lost on the way, or of an earlier tenure. A key of another type is nobody's to take.
 _ACQUIRE = Script("""
-local held = redis.call('GET', KEYS[1])
+local held = redis.pcall('GET', KEYS[1])
+if type(held) == 'table' then return { 'another type', -1 } end
 if held and ARGV[4] ~= '1' and string.sub(held, 1, #ARGV[2]) ~= ARGV[2] then
   return { held, redis.call('PTTL', KEYS[1]) }
 end
@@ -47,53 +63,66 @@ return 1
 
 # KEYS: the lease. ARGV: our record; PX. Returns 1, or 0 if it is not ours any more.
 _RENEW = Script("""
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+if redis.pcall('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 return redis.call('PEXPIRE', KEYS[1], ARGV[2])
 """)
 
 # KEYS: the lease. ARGV: our record. Returns whether it was ours to give up.
 _RELEASE = Script("""
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+if redis.pcall('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 return redis.call('DEL', KEYS[1])
 """)
 
+# What is no plain number was stamped by no writer.
+_FENCE_OF = """
+local function fence_of(text)
+  return text and #text <= 15 and string.find(text, '^%d+$') and tonumber(text) or nil
+end
+"""
+
 # KEYS: state hashes. Returns the largest fence among them, "0" if there is none.
-_HIGHEST = Script("""
+_HIGHEST = Script(
+    _FENCE_OF
+    + """
 local highest, text = 0, '0'
 for _, key in ipairs(KEYS) do
   local kind = redis.call('TYPE', key)
   if (type(kind) == 'table' and kind.ok or kind) == 'hash' then
     local fence = redis.call('HGET', key, 'fence')
-    local number = tonumber(fence or '')
+    local number = fence_of(fence)
     if number and number > highest then highest, text = number, fence end
   end
 end
 return text
-""")
+"""
+)
 
 # KEYS: state hashes. ARGV: our token. From here on an older writer cannot touch them. Returns 1, or 0 if one
 # bears a larger token. The revision is void too: what an older tenure numbered means nothing to this one.
-_STAMP = Script("""
+_STAMP = Script(
+    _FENCE_OF
+    + """
 for _, key in ipairs(KEYS) do
   local kind = redis.call('TYPE', key)
   if (type(kind) == 'table' and kind.ok or kind) == 'hash' then
-    local fence = tonumber(redis.call('HGET', key, 'fence') or '')
+    local fence = fence_of(redis.call('HGET', key, 'fence'))
     if fence and fence > tonumber(ARGV[1]) then return 0 end
     redis.call('HSET', key, 'fence', ARGV[1], 'revision', '0')
   end
 end
 return 1
-""")
+"""
+)
 
 
-def batched(symbols_and_keys: Iterable[tuple[str, str]], most: int, *, cluster: bool) -> list[list[str]]:
-    """The keys in lists of at most `most`; in a cluster none mixes symbols, which live in different slots."""
-    batches: list[list[str]] = []
+def batched(by_symbol: Iterable[tuple[str, _T]], most: int, *, cluster: bool) -> list[list[_T]]:
+    """The values in lists of at most `most`; in a cluster none mixes symbols, which live in several slots."""
+    batches: list[list[_T]] = []
     last: str | None = None
-    for symbol, key in symbols_and_keys:
+    for symbol, value in by_symbol:
         if not batches or len(batches[-1]) >= most or (cluster and symbol != last):
             batches.append([])
-        batches[-1].append(key)
+        batches[-1].append(value)
         last = symbol
     return batches
 
@@ -127,6 +156,8 @@ class Lease:
         self._takes_over = sole_owner
         self._reminded_at_s = float("-inf")
         self._renewed_at_s = float("-inf")
+        self._theirs = ""  # who held it last, as far as was seen, and until when at least
+        self._theirs_until_s = float("-inf")
         self.token = 0
         """The fencing token of this tenure; 0 before the first."""
         self.record = ""
@@ -137,8 +168,10 @@ class Lease:
         """Whether it was not renewed for so long that it may be another's by now."""
         return self._clock.monotonic() - self._renewed_at_s > LEASE_MS / 1000
 
-    async def acquire(self) -> int:
+    async def acquire(self, *, gives_way: bool = False) -> int:
         """Wait until the lease is ours, stamp every stored state with the new token, and return it.
+
+        With `gives_way`, `Overtaken` where another instance holds it.
 
         When this returns no older writer can change a configured series any more: what is read from now on is
         what stays.
@@ -153,6 +186,8 @@ class Lease:
                 )
                 return self.token
             if holder is not None:
+                if gives_way and holder[0] != _UNREADABLE:
+                    raise Overtaken(holder[0])
                 self._remind(*holder)
             await self._clock.sleep(_RETRY_S)
 
@@ -168,9 +203,33 @@ class Lease:
         """Give it up, so that another need not wait for it to expire. False if it was not ours."""
         return bool(await _RELEASE.run(self._redis, [self._key], [self.record]))
 
+    async def successor(self) -> str | None:
+        """Who has written here after this tenure; None if nobody, even where the lease is gone.
+
+        Redis's errors pass through.
+        """
+        if (holder := await self.holder()) is not None:
+            return holder
+        newer = max(await self._fences(), default=0) > self.token
+        return "an instance that is gone" if newer else None
+
+    async def holder(self) -> str | None:
+        """The instance that holds it, if that is another one and Redis tells."""
+        try:
+            raw = await send(self._redis, "GET", self._key)
+            record = decode_lease(raw) if raw is not None else None
+        except (Damaged, *TROUBLE):
+            return None
+        return record.instance if record is not None and record.instance != self._instance else None
+
     async def _try(self) -> tuple[str, float] | None:
         """One attempt; None if it is ours, else who holds it and for how many seconds more."""
-        fences = [int(await _HIGHEST.run(self._redis, batch, [])) for batch in self._batches]
+        fences = await self._fences()
+        theirs_s = self._theirs_until_s - self._clock.monotonic()
+        if theirs_s > 0 and not any(fences) and await send(self._redis, "GET", self._key) is None:
+            # Gone before its time, and all else with it: the server was emptied. Whoever wrote here has all
+            # of it in memory, and we would have to ask the venue; so it goes first.
+            return self._theirs, theirs_s
         seconds, microseconds = await send(self._redis, "TIME")
         server_ms = int(seconds) * 1000 + int(microseconds) // 1000
         self.token = max(server_ms, *(fence + 1 for fence in fences), self.token + 1)
@@ -185,9 +244,14 @@ class Lease:
             return None
         held, left_ms = reply
         try:
-            return decode_lease(held).instance, int(left_ms) / 1000
+            self._theirs = decode_lease(held).instance
+            self._theirs_until_s = started_s + min(int(left_ms), LEASE_MS) / 1000
+            return self._theirs, int(left_ms) / 1000
         except Damaged:
-            return "something unreadable", int(left_ms) / 1000
+            return _UNREADABLE, max(0, int(left_ms)) / 1000
+
+    async def _fences(self) -> list[int]:
+        return [int(await _HIGHEST.run(self._redis, batch, [])) for batch in self._batches]
 
     async def _stamp(self) -> bool:
         """Mark all stored states as ours; False if an even newer writer was faster."""
@@ -201,5 +265,5 @@ class Lease:
             return
         self._reminded_at_s = now_s
         logger.bind(event="lease_wait", holder=holder, left_s=left_s).warning(
-            "Waiting: {} writes here; its lease runs for {:.1f} s unless renewed.", holder, left_s
+            "Waiting for the lease {}: {} holds it, for {:.1f} s unless renewed.", self._key, holder, left_s
         )

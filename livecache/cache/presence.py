@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..core.series import SeriesId
 from .keyspace import AliveRecord, Keyspace, encode_alive
-from .lease import batched
-from .scripts import RedisLike, Script, send
+from .lease import Fenced, batched
+from .scripts import RedisLike, Script, text_of
 
 __all__ = ["ALIVE_MS", "Alive", "Presence"]
 
@@ -17,16 +17,37 @@ ALIVE_MS = 10_000
 
 _KEYS_A_CALL = 200
 
-# KEYS: alive keys. ARGV: PX, then their values. Keys of another type are left alone.
+# KEYS: alive keys; then the lease, where it lies in the same slot. ARGV: PX, our lease ("" where it is in
+# another slot), then the keys' values. Keys of another type are left alone. Returns those, each with its
+# type; or "FENCED", and has changed nothing.
 _VOUCH = Script("""
-for i, key in ipairs(KEYS) do
-  local kind = redis.call('TYPE', key)
+local last = #KEYS
+if ARGV[2] ~= '' then
+  if redis.pcall('GET', KEYS[last]) ~= ARGV[2] then return 'FENCED' end
+  last = last - 1
+end
+local foreign = {}
+for i = 1, last do
+  local kind = redis.call('TYPE', KEYS[i])
   kind = type(kind) == 'table' and kind.ok or kind
   if kind == 'string' or kind == 'none' then
-    redis.call('SET', key, ARGV[i + 1], 'PX', ARGV[1])
+    redis.call('SET', KEYS[i], ARGV[i + 2], 'PX', ARGV[1])
+  else
+    foreign[#foreign + 1] = { KEYS[i], kind }
   end
 end
-return #KEYS
+return foreign
+""")
+
+# KEYS: the feed's hash, the lease. ARGV: our lease, then fields and values. Returns as _VOUCH does.
+_DESCRIBE = Script("""
+local unpack = unpack or table.unpack
+if redis.pcall('GET', KEYS[2]) ~= ARGV[1] then return 'FENCED' end
+local kind = redis.call('TYPE', KEYS[1])
+kind = type(kind) == 'table' and kind.ok or kind
+if kind ~= 'hash' and kind ~= 'none' then return { { KEYS[1], kind } } end
+redis.call('HSET', KEYS[1], unpack(ARGV, 2))
+return {}
 """)
 
 # KEYS: alive keys. ARGV: the start of every value that this instance writes. Removes those, and no other's.
@@ -41,15 +62,23 @@ return #KEYS
 """)
 
 # KEYS: the set of series, the lease. ARGV: our lease, then the members: afterwards the set holds exactly
-# these. Returns 1, or "FENCED" and has changed nothing.
+# these. They are added before others are removed, so that no reader finds a configured series unknown.
+# Returns as _VOUCH does.
 _ANNOUNCE = Script("""
 local unpack = unpack or table.unpack
-if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 'FENCED' end
-redis.call('DEL', KEYS[1])
+if redis.pcall('GET', KEYS[2]) ~= ARGV[1] then return 'FENCED' end
+local kind = redis.call('TYPE', KEYS[1])
+kind = type(kind) == 'table' and kind.ok or kind
+if kind ~= 'set' and kind ~= 'none' then return { { KEYS[1], kind } } end
+local wanted = {}
 for first = 2, #ARGV, 1000 do
   redis.call('SADD', KEYS[1], unpack(ARGV, first, math.min(first + 999, #ARGV)))
 end
-return 1
+for i = 2, #ARGV do wanted[ARGV[i]] = true end
+for _, member in ipairs(redis.call('SMEMBERS', KEYS[1])) do
+  if not wanted[member] then redis.call('SREM', KEYS[1], member) end
+end
+return {}
 """)
 
 
@@ -75,25 +104,44 @@ class Presence:
     ) -> None:
         self._redis = redis
         self._keys = keys
+        self._cluster = cluster
         self._announced = tuple(announced)
         self._instance = instance
         self._symbol_of = {keys.alive(s.symbol): s.symbol for s in series}
         named = ((symbol, key) for key, symbol in self._symbol_of.items())
         self._batches = batched(named, _KEYS_A_CALL, cluster=cluster)
 
-    async def announce(self, lease: str) -> None:
-        """Make the set of series say exactly what is configured, if `lease` is still the lease's value."""
-        members = [self._keys.series_member(series) for series in self._announced]
-        await _ANNOUNCE.run(self._redis, [self._keys.series, self._keys.lease], [lease, *members])
+    @property
+    def alive_keys(self) -> Sequence[str]:
+        """The alive keys of all symbols."""
+        return tuple(self._symbol_of)
 
-    async def vouch(self, alive: Alive, status: Mapping[str, str]) -> None:
-        """Renew every symbol's alive key, and the feed's hash."""
+    async def announce(self, lease: str) -> dict[str, str]:
+        """Make the set of series say exactly what is configured, if `lease` is still the lease's value.
+
+        Returns the key if it is of another type, with that type. `Fenced` if the lease is another one.
+        """
+        members = [self._keys.series_member(series) for series in self._announced]
+        return _foreign(
+            await _ANNOUNCE.run(self._redis, [self._keys.series, self._keys.lease], [lease, *members])
+        )
+
+    async def vouch(self, alive: Alive, status: Mapping[str, str], lease: str) -> dict[str, str]:
+        """Renew the feed's hash and every symbol's alive key, if `lease` is still the lease's value.
+
+        Returns the keys of another type, which were left alone, each with its type. `Fenced` if the lease is
+        another one: then nothing was written.
+        """
+        # The hash comes first. It shares a slot with the lease, so that a cluster compares it too.
+        pairs = [text for pair in status.items() for text in pair]
+        keys = [self._keys.feed, self._keys.lease]
+        foreign = _foreign(await _DESCRIBE.run(self._redis, keys, [lease, *pairs]))
         for batch in self._batches:
             symbols = [self._symbol_of[key] for key in batch]
             values = [self._value(alive.time, alive.feed.get(symbol, "down")) for symbol in symbols]
-            await _VOUCH.run(self._redis, batch, [ALIVE_MS, *values])
-        pairs = [text for pair in status.items() for text in pair]
-        await send(self._redis, "HSET", self._keys.feed, *pairs)
+            keys, compared = (batch, "") if self._cluster else ([*batch, self._keys.lease], lease)
+            foreign |= _foreign(await _VOUCH.run(self._redis, keys, [ALIVE_MS, compared, *values]))
+        return foreign
 
     async def retract(self) -> None:
         """Remove this instance's alive keys, so that readers know at once."""
@@ -103,3 +151,10 @@ class Presence:
 
     def _value(self, time: int, feed: str) -> str:
         return encode_alive(AliveRecord(self._instance, time, feed))
+
+
+def _foreign(reply: Any) -> dict[str, str]:
+    """The keys of another type in a script's reply, with their types; or `Fenced`."""
+    if not isinstance(reply, list):
+        raise Fenced("the lease is not ours any more")
+    return {text_of(key): text_of(kind) for key, kind in reply}

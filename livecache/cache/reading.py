@@ -6,8 +6,9 @@ readers only carry them back and forth. So both decide alike.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, NoReturn, TypeVar
 
 from redis.exceptions import NoScriptError, ResponseError
@@ -26,9 +27,12 @@ _T = TypeVar("_T")
 Steps = Generator[Sequence[tuple[Any, ...]], list[Any], _T]
 """Yields commands to send in one round trip; is sent their replies, errors among them, in order."""
 
+Keys = tuple[str, str, str]
+"""The keys of a series: the set of candles, the state hash, the alive key."""
+
 COUNT_MAX = 100_000
 _CALLS_A_TRIP = 100
-_NAMES_MAX = 10_000  # names are remembered, since making and checking them takes as long as decoding
+_REMEMBERED_MAX = 10_000  # requests and names, since checking and making them takes as long as decoding
 
 _READ = Script.load("read.lua")
 
@@ -51,7 +55,8 @@ class Core:
         self.keys = keys
         self.max_lag_s = max_lag_s
         self._evaluate_by = ("EVALSHA_RO", "EVAL_RO")
-        self._names: dict[SeriesId, tuple[str, str, str]] = {}
+        self._checked = lru_cache(maxsize=_REMEMBERED_MAX, typed=True)(self._check)
+        self._keys_of = lru_cache(maxsize=_REMEMBERED_MAX)(self._name)
 
     # --- what is asked
 
@@ -68,6 +73,19 @@ class Core:
         at_least: int | None = None,
     ) -> Request:
         """A read of the newest `count`. Raises `ValueError` or `UnknownTimeframe` for what makes no sense."""
+        return self._checked(symbol, timeframe, count, settled, forming, empty, max_lag, at_least)
+
+    def _check(
+        self,
+        symbol: str,
+        timeframe: str | Timeframe,
+        count: int,
+        settled: bool,
+        forming: bool,
+        empty: Empty,
+        max_lag: float | None,
+        at_least: int | None,
+    ) -> Request:
         if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= COUNT_MAX:
             raise ValueError(f"count is a number from 1 to {COUNT_MAX}, not {count!r}")
         if at_least is not None and not 1 <= at_least <= count:
@@ -119,37 +137,39 @@ class Core:
 
     def read(self, request: Request) -> Steps[Candles]:
         """One series. Raises the `ReadError` that says why it cannot be had."""
-        (outcome,) = yield from self.read_many([request])
-        if isinstance(outcome, ReadError):
-            raise outcome
-        return outcome
+        keys = self._keys_of(request.series)
+        (reply,) = yield from self._evaluate([(keys, arguments(request))])
+        if not reply or isinstance(reply, Exception):
+            yield from self._explain(request.series, reply)
+        return decide(request, reply, keys[0])
 
     def read_many(self, requests: Sequence[Request]) -> Steps[list[Candles | ReadError]]:
         """Many series, a hundred a round trip; each has its own outcome."""
         outcomes: list[Candles | ReadError] = []
-        replies = yield from self._evaluate([(r.series, arguments(r)) for r in requests])
-        for request, reply in zip(requests, replies, strict=True):
-            try:
-                if isinstance(reply, Exception):
-                    yield from self._foreign(request.series)
-                if not reply:
-                    yield from self._absent(request.series)
-                outcomes.append(decide(request, reply, self._keys_of(request.series)[0]))
-            except ReadError as error:
-                outcomes.append(error)
+        for trip in _trips(requests):
+            calls = [(self._keys_of(request.series), arguments(request)) for request in trip]
+            replies = yield from self._evaluate(calls)
+            for request, (keys, _), reply in zip(trip, calls, replies, strict=True):
+                try:
+                    if not reply or isinstance(reply, Exception):
+                        yield from self._explain(request.series, reply)
+                    outcomes.append(decide(request, reply, keys[0]))
+                except ReadError as error:
+                    outcomes.append(error)
         return outcomes
 
     def views(self, series: Sequence[SeriesId]) -> Steps[list[SeriesView]]:
         """How these series stand."""
-        replies = yield from self._evaluate([(one, ("state",)) for one in series])
         views: list[SeriesView] = []
-        for one, reply in zip(series, replies, strict=True):
-            try:
-                if isinstance(reply, Exception):
-                    yield from self._foreign(one)
-                views.append(_view(one, reply))
-            except ReadError as error:
-                views.append(SeriesView(one, None, None, 0, error.message))
+        for trip in _trips(series):
+            replies = yield from self._evaluate([(self._keys_of(one), ("state",)) for one in trip])
+            for one, reply in zip(trip, replies, strict=True):
+                try:
+                    if isinstance(reply, Exception):
+                        yield from self._foreign(one)
+                    views.append(_view(one, reply))
+                except ReadError as error:
+                    views.append(SeriesView(one, None, None, 0, error.message))
         return views
 
     def all_series(self) -> Steps[list[SeriesId]]:
@@ -162,41 +182,40 @@ class Core:
 
     # --- what they share
 
-    def _evaluate(self, calls: Sequence[tuple[SeriesId, tuple[Any, ...]]]) -> Steps[list[Any]]:
-        """Run read.lua for each of the calls. Among the replies are errors of a wrong type, and no others."""
-        results: list[Any] = []
-        for first in range(0, len(calls), _CALLS_A_TRIP):
-            part = calls[first : first + _CALLS_A_TRIP]
-            keyed = [(3, *self._keys_of(series), *args) for series, args in part]
+    def _evaluate(self, calls: Sequence[tuple[Keys, tuple[Any, ...]]]) -> Steps[list[Any]]:
+        """Run read.lua for each of the calls of one round trip, at most `_CALLS_A_TRIP`.
+
+        Among the replies are errors of a wrong type, and no others.
+        """
+        keyed = [(len(keys), *keys, *args) for keys, args in calls]
+        replies = yield [(self._evaluate_by[0], _READ.sha, *rest) for rest in keyed]
+        if _errors(replies):
+            replies = yield from self._repeat(keyed, replies)
+        return replies
+
+    def _repeat(self, keyed: Sequence[tuple[Any, ...]], replies: list[Any]) -> Steps[list[Any]]:
+        """Run them again, if it is the command or the script that the server does not know."""
+        if any(_is_unknown_command(error) for error in _errors(replies)):
+            # Before version 7 servers cannot be told that a script only reads. Nothing else differs.
+            self._evaluate_by = ("EVALSHA", "EVAL")
             replies = yield [(self._evaluate_by[0], _READ.sha, *rest) for rest in keyed]
-            if any(_is_unknown_command(error) for error in _errors(replies)):
-                # Before version 7 servers cannot be told that a script only reads. Nothing else differs.
-                self._evaluate_by = ("EVALSHA", "EVAL")
-                replies = yield [(self._evaluate_by[0], _READ.sha, *rest) for rest in keyed]
-            if any(isinstance(error, NoScriptError) for error in _errors(replies)):
-                replies = yield [(self._evaluate_by[1], _READ.text, *rest) for rest in keyed]
-            for error in _errors(replies):
-                if "WRONGTYPE" not in str(error):
-                    _raise(error)
-            results += replies
-        return results
+        if any(isinstance(error, NoScriptError) for error in _errors(replies)):
+            replies = yield [(self._evaluate_by[1], _READ.text, *rest) for rest in keyed]
+        for error in _errors(replies):
+            if "WRONGTYPE" not in str(error):
+                _raise(error)
+        return replies
 
-    def _keys_of(self, series: SeriesId) -> tuple[str, str, str]:
-        names = self._names.get(series)
-        if names is None:
-            if len(self._names) >= _NAMES_MAX:
-                self._names.clear()
-            _, symbol, timeframe = series
-            names = (
-                self.keys.candles(symbol, timeframe),
-                self.keys.state(symbol, timeframe),
-                self.keys.alive(symbol),
-            )
-            self._names[series] = names
-        return names
+    def _name(self, series: SeriesId) -> Keys:
+        """Its keys."""
+        _, symbol, timeframe = series
+        keys = self.keys
+        return keys.candles(symbol, timeframe), keys.state(symbol, timeframe), keys.alive(symbol)
 
-    def _absent(self, series: SeriesId) -> Steps[NoReturn]:
-        """Why there is no state: nobody was asked to fill the series, or nobody has come to it yet."""
+    def _explain(self, series: SeriesId, reply: Any) -> Steps[NoReturn]:
+        """Raise why there is no state: a key of another type, or nobody fills the series, or not yet."""
+        if isinstance(reply, Exception):
+            yield from self._foreign(series)
         (known,) = yield [("SISMEMBER", self.keys.series, self.keys.series_member(series))]
         if isinstance(known, Exception):
             _raise(known)
@@ -230,6 +249,12 @@ def _view(series: SeriesId, reply: Sequence[Any]) -> SeriesView:
     except Damaged as error:
         damage = str(error)
     return SeriesView(series, record, alive, size, damage)
+
+
+def _trips(items: Sequence[_T]) -> Iterator[Sequence[_T]]:
+    """What goes out in one round trip after another."""
+    for first in range(0, len(items), _CALLS_A_TRIP):
+        yield items[first : first + _CALLS_A_TRIP]
 
 
 # --- replies

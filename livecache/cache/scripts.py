@@ -13,7 +13,7 @@ from redis.exceptions import NoScriptError
 _ASK_AGAIN_S = 0.05
 _ASK_AGAIN_MOST = 10
 
-__all__ = ["RedisLike", "Script", "cancellable", "send"]
+__all__ = ["RedisLike", "Script", "cancellable", "send", "text_of"]
 
 _T = TypeVar("_T")
 
@@ -73,3 +73,8 @@ class Script:
             return await send(redis, "EVALSHA", self.sha, len(keys), *keys, *args)
         except NoScriptError:
             return await send(redis, "EVAL", self.text, len(keys), *keys, *args)
+
+
+def text_of(raw: Any) -> str:
+    """A reply as text, whether the client returns bytes or text."""
+    return raw.decode(errors="replace") if isinstance(raw, bytes) else str(raw)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from ..core.candle import ExactCandle
 from ..core.series import Changes, SeriesId
 from .presence import Alive
 
@@ -20,6 +21,10 @@ class ChangeSource(Protocol):
 
     def whole(self, series: Sequence[SeriesId]) -> Changes:
         """The complete content of these series, each a `whole` change, with all that was ever taken."""
+        ...
+
+    def held(self, series: SeriesId) -> Sequence[ExactCandle] | None:
+        """The candles of a series as they were last taken, in any order; None if it has changed since."""
         ...
 
     def sent(self) -> None:

@@ -43,28 +43,27 @@ class Trouble:
     def __init__(self, clock: Clock, *, remind_s: float) -> None:
         self._clock = clock
         self._remind_s = remind_s
-        self._kind: str | None = None
-        self._said_at_s = 0.0
+        self._said_at_s: dict[str, float] = {}  # by kind: two that take turns are each told once
         self._since_s = 0.0
 
     def note(self, error: BaseException) -> None:
         """Log the error, unless one of its kind was logged a moment ago."""
         kind, now_s = type(error).__name__, self._clock.monotonic()
-        if self._kind is None:
+        if not self._said_at_s:
             self._since_s = now_s
-        if kind == self._kind and now_s - self._said_at_s < self._remind_s:
+        if now_s - self._said_at_s.get(kind, float("-inf")) < self._remind_s:
             return
-        self._kind, self._said_at_s = kind, now_s
+        self._said_at_s[kind] = now_s
         logger.bind(event="redis_trouble", kind=kind, error=str(error)[:200]).warning(
             "Redis cannot be used now ({}: {}); trying again.", kind, str(error)[:200]
         )
 
     def over(self) -> bool:
         """Log that it works again; False if nothing was wrong."""
-        if self._kind is None:
+        if not self._said_at_s:
             return False
         logger.bind(event="redis_recovered", seconds=round(self._clock.monotonic() - self._since_s, 1)).info(
             "Redis works again."
         )
-        self._kind = None
+        self._said_at_s.clear()
         return True

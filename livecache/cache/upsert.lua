@@ -1,14 +1,15 @@
 -- The changes of several series, atomic for each of them.
 --
--- KEYS: for each series its set of candles and its state hash.
+-- KEYS: for each series its set of candles and its state hash; then the lease, where it lies in the same slot.
 -- ARGV: the writer's token; then for each series
 --   whole (1/0), the revision the state should be at, the revision of this write, keep_from,
 --   n, then n times a bucket's open time and its member ("" where the bucket holds none any more),
 --   f, then f times a field of the state and its value,
---   the channel, u, then u messages for it.
+--   the channel, u, then u messages for it;
+-- and at the end, if the lease is among the keys, the writer's lease, word for word.
 --
--- Returns "FENCED", and has written nothing, if any state bears a larger token than the writer's. Else a list,
--- for each series the number of members in its set now, or why it was left untouched:
+-- Returns "FENCED", and has written nothing, if the lease is another one or gone, or if any state bears a larger
+-- token than the writer's. Else a list, for each series the number of members in its set now, or why it was left untouched:
 --   "WRONGTYPE <type> <key>"  the key holds something that is not livecache's
 --   "LOST"                    Redis does not hold what this change builds on: write the series whole
 --
@@ -30,6 +31,14 @@ local function in_pieces(command, key, list)
   end
 end
 
+-- What is no plain number was stamped by no writer.
+local function fence_of(text)
+  return text and #text <= 15 and string.find(text, '^%d+$') and tonumber(text) or nil
+end
+
+-- A lease of another type is an error here, and so not ours either.
+if #KEYS % 2 == 1 and redis.pcall('GET', KEYS[#KEYS]) ~= ARGV[#ARGV] then return 'FENCED' end
+
 local position = 1
 local function take()
   position = position + 1
@@ -43,7 +52,7 @@ end
 
 local token = tonumber(ARGV[1])
 local series = {}
-for i = 1, #KEYS / 2 do
+for i = 1, math.floor(#KEYS / 2) do
   local one = { set = KEYS[2 * i - 1], state = KEYS[2 * i] }
   one.whole = take() == '1'
   one.expected, one.revision, one.keep_from = take(), take(), take()
@@ -60,7 +69,7 @@ for _, one in ipairs(series) do
   local held = {}
   if state_type == 'hash' then
     held = redis.call('HMGET', one.state, 'fence', 'revision', 'count')
-    local fence = tonumber(held[1] or '')
+    local fence = fence_of(held[1])
     if fence and fence > token then return 'FENCED' end
   end
   if set_type ~= 'zset' and set_type ~= 'none' then
@@ -70,7 +79,7 @@ for _, one in ipairs(series) do
   elseif not one.whole then
     -- The revision tells a server that came back with an older snapshot, which a count alone would not.
     local revision, count = held[2], tonumber(held[3] or '')
-    if tonumber(held[1] or '') ~= token
+    if fence_of(held[1]) ~= token
       or not (revision == one.expected or revision == one.revision)
       or redis.call('ZCARD', one.set) ~= count
     then

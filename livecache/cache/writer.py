@@ -9,10 +9,13 @@ rewritten without a request to the venue.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import itertools
 import random
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from dataclasses import replace
+from functools import partial
+from typing import TypeVar
 
 from loguru import logger
 
@@ -20,14 +23,19 @@ from ..clock import Clock
 from ..core.backoff import delays
 from ..core.series import Change, SeriesId
 from ..errors import ForeignKey
+from .advice import ServerWatch
+from .audit import Audit
 from .closes import PendingCloses
-from .foreign import find_foreign
-from .keyspace import Damaged, Keyspace, decode_lease, encode_state, encode_update
-from .lease import RENEW_S, Fenced, Lease
+from .damage import DamageTeller
+from .foreign import ForeignKeys, find_foreign
+from .keyspace import Keyspace
+from .lease import RENEW_S, Fenced, Lease, Overtaken
 from .presence import ALIVE_MS, Presence
-from .scripts import RedisLike, Script, cancellable, send
+from .scripts import RedisLike, cancellable
 from .source import ChangeSource
+from .stats import WriterStats
 from .trouble import TROUBLE, Trouble, passes
+from .upserts import Held, Upserts, batch_changes
 
 __all__ = ["Writer", "WriterStats"]
 
@@ -35,29 +43,8 @@ ALIVE_RENEW_S = 3.0
 ALIVE_AGAIN_S = 0.25  # at the soonest, where the feed came up or broke meanwhile
 CLOSE_GOODBYE_S = 1.0  # for all that is said to Redis at a clean stop
 FOREIGN_RETRY_S = 10.0
+AUDIT_EVERY = 2  # renewals of the lease
 REMIND_S = 10.0
-
-# What one call may hold. 100 series keep the server busy for 0.45 ms; whole ones with all their members,
-# longer.
-_SERIES_A_CALL = 100
-_MEMBERS_A_CALL = 5_000
-
-_UPSERT = Script.load("upsert.lua")
-
-
-@dataclass(slots=True)
-class WriterStats:
-    """Counters since start."""
-
-    flushes: int = 0
-    upserts: int = 0  # series written
-    closes: int = 0  # entries added to the stream
-    closes_dropped: int = 0  # entries given up because Redis was away for too long
-    lost: int = 0  # series found missing or outdated in Redis, and rewritten
-    foreign: int = 0  # writes refused because a key holds something that is not livecache's
-    fenced: int = 0  # times the lease was lost
-    errors: int = 0  # flushes that failed and were tried again
-    recoveries: int = 0  # times Redis worked again after errors
 
 
 _T = TypeVar("_T")
@@ -67,7 +54,8 @@ class Writer:
     """Writes the series of one venue: `open`, then `run` until cancelled, then `close`.
 
     `announced` are the series that readers may expect, where those written now are only some of them.
-    `wake` is set by whoever has changed something. `problems` says why a series cannot be written.
+    `wake` is set by whoever has changed something. `problems` says why a series cannot be written. With
+    `gives_way` it ends by `Overtaken` rather than write what it holds over what another instance has written.
     """
 
     def __init__(
@@ -83,6 +71,7 @@ class Writer:
         wake: asyncio.Event,
         announced: Sequence[SeriesId] | None = None,
         sole_owner: bool = False,
+        gives_way: bool = False,
         cluster: bool = False,
         jitter: Callable[[], float] = random.random,
     ) -> None:
@@ -96,6 +85,7 @@ class Writer:
         self._instance = instance
         self._clock = clock
         self._wake = wake
+        self._gives_way = gives_way
         self._cluster = cluster
         self._jitter = jitter
         self._trouble = Trouble(clock, remind_s=REMIND_S)
@@ -106,11 +96,24 @@ class Writer:
         self._presence = Presence(
             redis, keys, series, instance, announced=announced or series, cluster=cluster
         )
-        # The revision that Redis holds of each series, as far as this tenure knows. Owed are the series whose
-        # content there is unknown; they are written whole.
-        self._revisions: dict[SeriesId, int] = {}
-        self._revision = 0
+        self._upserts = Upserts(redis, keys, self._lease, origin=origin, clock=clock, cluster=cluster)
+        # The series whose content in Redis is unknown, or on its way: they are written whole.
         self._owed: set[SeriesId] = set(series)
+        self._audit = Audit(
+            redis,
+            keys,
+            series,
+            announced or series,
+            source,
+            self._held,
+            self._lease,
+            origin=origin,
+            cluster=cluster,
+        )
+        self._teller = DamageTeller()
+        self.stats.damage = self._teller.stats
+        self._foreign = ForeignKeys()
+        self._server = ServerWatch(redis)
         self._closes = PendingCloses(redis, keys)
         self._vouched_at_s = float("-inf")
         self._vouched_feed = 0
@@ -128,25 +131,23 @@ class Writer:
         Returns the keys of single series that hold something else: these series cannot be written for now.
         Raises `ForeignKey` if a key that all series need does.
         """
-        foreign = await self._patiently(
-            lambda: find_foreign(self._redis, self._keys, self._series, cluster=self._cluster)
-        )
+        look = partial(find_foreign, self._redis, self._keys, self._series, cluster=self._cluster)
+        foreign = await self.patiently(look)
         for series, problem in foreign.items():
             self._complain(series, problem)
         await self._enter()
+        await self._server.look()
         return list(foreign.values())
 
     async def holder(self) -> str | None:
         """The instance that holds the lease, if it is another one and Redis tells."""
-        try:
-            raw = await send(self._redis, "GET", self._keys.lease)
-            record = decode_lease(raw) if raw is not None else None
-        except (Damaged, *TROUBLE):
-            return None
-        return record.instance if record is not None and record.instance != self._instance else None
+        return await self._lease.holder()
 
     async def run(self) -> None:
-        """Write until cancelled. Whenever the lease was lost, wait for it, and rewrite everything."""
+        """Write until cancelled. Whenever the lease was lost, wait for it, and rewrite everything.
+
+        With `gives_way`, `Overtaken` if another instance has written meanwhile.
+        """
         while True:
             # A task of its own: on Python 3.11 a group that ends by an error drops a cancellation that comes
             # meanwhile. `cancellable` finds it, since nothing but a stop ever cancels this task here.
@@ -154,11 +155,12 @@ class Writer:
             try:
                 await cancellable(tenure)
             except* Fenced as fenced:
-                self.stats.fenced += 1
-                logger.bind(event="fenced", instance=self._instance).warning(
-                    "Stopped writing: {}. Waiting for the lease.", fenced.exceptions[0]
-                )
-            await self._enter()
+                reason = fenced.exceptions[0]
+            self._entered = False
+            self.stats.fenced += 1
+            await self._step_aside(reason)
+            await self._enter(again=True)
+            await self._server.look()
 
     async def close(self) -> None:
         """Send what is left, tell readers at once that nobody vouches any more, and give up the lease.
@@ -182,16 +184,35 @@ class Writer:
 
     # --- tenure
 
-    async def _enter(self) -> None:
+    async def _enter(self, *, again: bool = False) -> None:
         """Begin a tenure: nothing that an earlier one knew of Redis counts."""
-        self._entered = False
-        await self._patiently(self._lease.acquire)
-        self._revisions.clear()
+        await self.patiently(partial(self._lease.acquire, gives_way=again and self._gives_way))
+        self._upserts.held.clear()
+        self._teller.forget()
         self._owed = set(self._series) - set(self.problems)
         self._vouched_at_s = float("-inf")
         # If the lease is lost again already, nothing is announced, and the next renewal leads back here.
-        await self._patiently(lambda: self._presence.announce(self._lease.record))
+        with contextlib.suppress(Fenced):
+            await self.patiently(self._announce)
         self._entered = True
+
+    async def _announce(self) -> None:
+        """Make the set of series say what is configured."""
+        self._foreign.update([self._keys.series], await self._presence.announce(self._lease.record))
+
+    async def _step_aside(self, reason: BaseException) -> None:
+        """Tell whether another instance took over, or the lease is merely gone."""
+        successor = await self.patiently(self._lease.successor)
+        if successor is not None:
+            logger.bind(event="fenced", instance=self._instance, holder=successor).warning(
+                "Stopped writing: {} has taken over.", successor
+            )
+            if self._gives_way:
+                raise Overtaken(successor)
+        else:
+            logger.bind(event="lease_gone", instance=self._instance, reason=str(reason)).warning(
+                "Redis lost the lease, or was away ({}). Taking it anew, and rewriting everything.", reason
+            )
 
     async def _tenure(self) -> None:
         """Write until the lease is lost."""
@@ -201,11 +222,13 @@ class Writer:
 
     async def _hold_forever(self) -> None:
         """Renew the lease, and only then vouch: a writer that was stopped and wakes up must not."""
-        while True:
+        for renewal in itertools.count():
             try:
                 await self._lease.renew()
                 await self._vouch()
                 self._retry_foreign()
+                if renewal % AUDIT_EVERY == 0:
+                    await self._check()
             except TROUBLE as error:
                 self._note(error)
                 if self._lease.overdue:
@@ -225,14 +248,38 @@ class Writer:
         self._vouched_at_s = now_s
         self._vouched_feed = feed_changes
         status = {"instance": self._instance, "origin": self._origin, **self._source.feed_status()}
-        await self._presence.vouch(alive, status)
+        try:
+            foreign = await self._presence.vouch(alive, status, self._lease.record)
+        except BaseException:
+            self._vouched_at_s = float("-inf")
+            raise
+        self._foreign.update([self._keys.feed, *self._presence.alive_keys], foreign)
+
+    async def _check(self) -> None:
+        """Compare a part of what Redis holds with what was written; have rewritten what differs."""
+        damaged = self._teller.tell(await self._audit.series())
+        if damaged:
+            self._owed.update(damaged)
+            self._wake.set()
+        shared = await self._audit.shared()
+        self._teller.tell_shared(shared)
+        self._foreign.update([self._keys.series, self._keys.closes, self._keys.feed], shared.types)
+        if shared.set_damaged:
+            await self._announce()
+        if self._closes.blocked and self._keys.closes not in shared.types:
+            self._closes.blocked = ""
+            self._wake.set()
+
+    def _held(self, series: SeriesId) -> Held | None:
+        """What Redis holds of a series; None while that is not known, or a change is on its way."""
+        return None if series in self._owed else self._upserts.held.get(series)
 
     # --- flushing
 
     async def _flush_forever(self) -> None:
         waits = delays(self._jitter, first_s=0.2, most_s=5.0)
         while True:
-            if not self._owed and not self._closes:
+            if not self._owed and not self._closes.waiting:
                 await self._wake.wait()
             self._wake.clear()
             try:
@@ -243,7 +290,7 @@ class Writer:
                 self._note(error)
                 await self._clock.sleep(next(waits))
             else:
-                self._recovered()
+                await self._recovered()
                 waits = delays(self._jitter, first_s=0.2, most_s=5.0)
 
     async def _flush(self) -> None:
@@ -253,7 +300,9 @@ class Writer:
             await self._closes.send(self._lease.record)
         finally:
             self.stats.closes, self.stats.closes_dropped = self._closes.added, self._closes.dropped
-        for batch in self._batches(changes):
+        if self._closes.blocked:
+            self._foreign.update([self._keys.closes], {self._keys.closes: self._closes.blocked})
+        for batch in batch_changes(changes, cluster=self._cluster):
             await self._send(batch)
         self.stats.flushes += 1
         self._source.sent()
@@ -265,7 +314,7 @@ class Writer:
         changes: dict[SeriesId, Change] = {}
         for change in taken.series:
             # A change can build only on what was sent: where an earlier one failed, the series stays owed.
-            if change.whole or (change.series in self._revisions and change.series not in self._owed):
+            if change.whole or (change.series in self._upserts.held and change.series not in self._owed):
                 changes[change.series] = change
                 self._owed.discard(change.series)
             elif change.series not in self.problems:
@@ -279,70 +328,28 @@ class Writer:
         self._owed = set(changes)
         return list(changes.values())
 
-    def _batches(self, changes: Sequence[Change]) -> list[list[Change]]:
-        """The changes, so many a call; in a cluster only one symbol's, whose keys share a slot."""
-        batches: list[list[Change]] = []
-        members = 0
-        for change in sorted(changes, key=lambda c: c.series.symbol) if self._cluster else changes:
-            full = not batches or len(batches[-1]) >= _SERIES_A_CALL
-            full = full or members + len(change.members) > _MEMBERS_A_CALL
-            if full or (self._cluster and batches[-1][-1].series.symbol != change.series.symbol):
-                batches.append([])
-                members = 0
-            batches[-1].append(change)
-            members += len(change.members)
-        return batches
-
     async def _send(self, batch: Sequence[Change]) -> None:
-        """One call of the script. `Fenced` if a newer writer was here."""
-        keys: list[str] = []
-        args: list[str | int] = [self._lease.token]
-        revisions: dict[SeriesId, int] = {}
-        updated_at = int(self._clock.wall() * 1000)
-        for change in batch:
-            symbol, timeframe = change.series.symbol, change.series.timeframe
-            keys += (self._keys.candles(symbol, timeframe), self._keys.state(symbol, timeframe))
-            self._revision += 1
-            revisions[change.series] = self._revision
-            # Popped, for until the answer is in nobody knows which of the two Redis holds.
-            expected = self._revisions.pop(change.series, 0)
-            args += (int(change.whole), expected, self._revision, change.keep_from, len(change.members))
-            for time, candle in change.members.items():
-                args += (time, candle.member() if candle else "")
-            fields = encode_state(
-                change.state,
-                origin=self._origin,
-                fence=self._lease.token,
-                revision=self._revision,
-                updated_at=updated_at,
-            )
-            args += (len(fields) // 2, *fields)
-            args += (self._keys.updates(symbol, timeframe), len(change.updates))
-            args += [encode_update(update) for update in change.updates]
-        reply = await _UPSERT.run(self._redis, keys, args)
-        if not isinstance(reply, list):
-            raise Fenced("a newer writer has written here")
-        lost: list[SeriesId] = []
-        for (series, revision), result in zip(revisions.items(), reply, strict=True):
-            if isinstance(result, int):
-                self._revisions[series] = revision
+        """One call of the script. `Fenced` if the lease is another's."""
+        lost = 0
+        for series, outcome in (await self._upserts.send(batch)).items():
+            if isinstance(outcome, int):
                 self._owed.discard(series)
                 self.stats.upserts += 1
                 if self.problems.pop(series, None):
                     logger.bind(event="foreign_key_gone", series=str(series)).info(
                         "{} is written again.", series
                     )
-            elif _text(result) == "LOST":
-                lost.append(series)
+            elif outcome == "LOST":
+                lost += 1
             else:
                 self._owed.discard(series)
                 self.stats.foreign += 1
-                _, kind, key = _text(result).split(" ", 2)
+                _, kind, key = outcome.split(" ", 2)
                 self._complain(series, ForeignKey(key, kind))
         if lost:
-            self.stats.lost += len(lost)
-            logger.bind(event="cache_lost", series=len(lost)).warning(
-                "Redis no longer holds {} series as they were written; rewriting them from memory.", len(lost)
+            self.stats.lost += lost
+            logger.bind(event="cache_lost", series=lost).warning(
+                "Redis no longer holds {} series as they were written; rewriting them from memory.", lost
             )
 
     # --- keys of somebody else's
@@ -364,8 +371,8 @@ class Writer:
 
     # --- trouble
 
-    async def _patiently(self, attempt: Callable[[], Awaitable[_T]]) -> _T:
-        """Try until Redis lets it succeed."""
+    async def patiently(self, attempt: Callable[[], Awaitable[_T]]) -> _T:
+        """Try until Redis lets it succeed; say meanwhile why it does not."""
         for wait_s in delays(self._jitter, first_s=0.2, most_s=5.0):
             try:
                 result = await attempt()
@@ -373,7 +380,7 @@ class Writer:
                 self._note(error)
                 await self._clock.sleep(wait_s)
             else:
-                self._recovered()
+                await self._recovered()
                 return result
         raise AssertionError("delays never end")
 
@@ -384,9 +391,7 @@ class Writer:
         self.stats.errors += 1
         self._trouble.note(error)
 
-    def _recovered(self) -> None:
-        self.stats.recoveries += self._trouble.over()
-
-
-def _text(raw: Any) -> str:
-    return raw.decode() if isinstance(raw, bytes) else str(raw)
+    async def _recovered(self) -> None:
+        if self._trouble.over():
+            self.stats.recoveries += 1
+            await self._server.look()

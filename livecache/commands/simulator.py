@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 
 from ..errors import ConfigError
-from ..simulator import serve_forever
+from ..simulator import FaultScript, load_script, random_script, serve_forever
 
-__all__ = ["csv_files", "run_simulator", "start_time"]
+__all__ = ["csv_files", "fault_script", "run_simulator", "start_time"]
+
+RANDOM_HOURS = 24
+"""How long (market time) faults drawn at random go on."""
 
 
 def run_simulator(
@@ -25,10 +29,14 @@ def run_simulator(
     rate: int,
     latency: float,
     start: str | None,
+    faults: Path | None,
+    faults_seed: int | None,
 ) -> None:
     """Serve until SIGINT or SIGTERM. Raises ConfigError for an option that makes no sense."""
     if symbols is not None and csv:
         raise ConfigError("--symbols and --csv exclude each other", "files bring their own symbols")
+    if faults is not None and faults_seed is not None:
+        raise ConfigError("--faults and --faults-seed exclude each other", "a script may hold a seed")
     serving = serve_forever(
         port=port,
         speed=speed,
@@ -38,6 +46,7 @@ def run_simulator(
         rate=rate,
         latency=latency,
         start_ms=None if start is None else start_time(start),
+        faults=fault_script(faults, faults_seed),
         # Whoever starts it from a script waits for these lines.
         announce=partial(print, flush=True),
     )
@@ -63,6 +72,16 @@ def csv_files(given: Sequence[str]) -> dict[str, str]:
             raise ConfigError(f"--csv names {symbol!r} twice", "one file a symbol")
         files[symbol] = path
     return files
+
+
+def fault_script(path: Path | None, seed: int | None) -> Callable[[Sequence[str]], FaultScript] | None:
+    """The script in the file, or what the seed draws for given products, or None. Raises ConfigError."""
+    if path is not None:
+        script = load_script(path)
+        return lambda products: script
+    if seed is not None:
+        return partial(random_script, seed, RANDOM_HOURS)
+    return None
 
 
 def start_time(text: str) -> int:

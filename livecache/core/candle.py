@@ -56,8 +56,8 @@ class ExactCandle(NamedTuple):
 
 
 # A JSON number without sign: what the venue prints, and what may be copied into a member verbatim.
-# The length is bounded so that no absurd string can bloat a set.
-_NUMBER = r"(?:0|[1-9]\d{0,17})(?:\.\d{1,18})?(?:[eE][+-]?\d{1,2})?"
+# Length and exponent are bounded, so that no absurd string can bloat a set, nor an exact sum of such numbers.
+_NUMBER = r"(?:0|[1-9]\d{0,17})(?:\.\d{1,27})?(?:[eE][+-]?0?\d)?"
 _NUMBERS = re.compile(rf"{_NUMBER}(?:,{_NUMBER}){{4}}", re.ASCII)
 
 

@@ -48,15 +48,16 @@ class VenueClock:
         self._advance(stamp, monotonic_s)
         return True
 
-    def confirm(self, stamp: int, monotonic_s: float) -> None:
-        """Take the answer of GET /time (Unix ms).
+    def confirm(self, stamp: int, monotonic_s: float, wall_ms: int | None = None) -> None:
+        """Take the answer of GET /time (Unix ms); `wall_ms` is what the host's clock says.
 
         An implausible one counts once a second source agrees: a frame before it, or the next answer. What
-        one wrong answer settles ahead of time could never be taken back.
+        one wrong answer settles ahead of time could never be taken back. The first answer of all has nothing
+        but the host's clock to be compared with; if that differs, either may be wrong.
         """
         claimed, self._claimed = self._claimed, 0
         self._doubted = False
-        if self.heard and stamp > self.now(monotonic_s) + IMPLAUSIBLE_MS:
+        if self._is_implausible(stamp, monotonic_s, wall_ms):
             if not claimed or stamp < claimed:
                 self._claimed = stamp
                 self._doubted = True
@@ -67,6 +68,11 @@ class VenueClock:
     def silence_s(self, monotonic_s: float) -> float:
         """Seconds since `heard` last grew; infinite while nothing was heard."""
         return monotonic_s - self._heard_at_s if self.heard else float("inf")
+
+    def _is_implausible(self, stamp: int, monotonic_s: float, wall_ms: int | None) -> bool:
+        if self.heard:
+            return stamp > self.now(monotonic_s) + IMPLAUSIBLE_MS
+        return wall_ms is not None and abs(stamp - wall_ms) > IMPLAUSIBLE_MS
 
     def _advance(self, stamp: int, monotonic_s: float) -> None:
         if stamp > self.heard:

@@ -18,6 +18,7 @@ class Derived:
     touched: list[int] = field(default_factory=list)
     revised: list[int] = field(default_factory=list)
     mismatched: list[int] = field(default_factory=list)
+    doubtful: list[int] = field(default_factory=list)  # … and the fetched parent holds more than its children
 
 
 def derive(
@@ -49,6 +50,8 @@ def derive(
         known = all(child.known(t, heard_through) for t in closed)
         if known and child_edge < end:
             known = forming == child_edge
+        if now < end and parent.state is not None and (parent.state.forming == time) is not known:
+            parent.state_dirty = True  # Whether it is vouched for may have changed though no candle has.
         if not known:
             parent.doubt(time)
             outcome.touched.append(time)  # Also where nothing was shown: a grandparent may have relied on it.
@@ -80,3 +83,5 @@ def _settle(parent: Track, child: Track, time: int, outcome: Derived) -> None:
         outcome.touched.append(time)
     else:  # The fetched candle stays; that they differ is counted.
         outcome.mismatched.append(time)
+        if before is not None and (rolled is None or before.richer_than(rolled)):
+            outcome.doubtful.append(time)

@@ -17,7 +17,7 @@ _LONGEST_RATIO = 30
 """A parent with more children than this gets a working series between: a day of 5m would be 288."""
 
 # Enough digits for any sum of volumes that `rejection` lets through: sums stay exact.
-_EXACT = Context(prec=60)
+_EXACT = Context(prec=80)
 
 
 def children_of(configured: Iterable[Timeframe]) -> Mapping[Timeframe, Timeframe | None]:

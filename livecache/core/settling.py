@@ -35,9 +35,10 @@ class PageOutcome:
     touched: list[int] = field(default_factory=list)  # buckets of which more is known now
     revised: list[int] = field(default_factory=list)
     mismatched: list[int] = field(default_factory=list)  # differ from their own roll-up
+    doubtful: list[int] = field(default_factory=list)  # … and hold more than it
     disputed: int = 0
     disputes_lost: list[int] = field(default_factory=list)
-    channel_dead: bool = False  # a settled candle where an unbroken feed showed nothing
+    channel_dead: int = 0  # the first bucket with a settled candle where an unbroken feed showed nothing
 
 
 def settle_page(track: Track, page: PageFacts, channel: Channel, *, feed: bool) -> PageOutcome:
@@ -57,7 +58,10 @@ def settle_page(track: Track, page: PageFacts, channel: Channel, *, feed: bool) 
         end = bucket + width
         row = page.rows.get(bucket)
         if bucket in track.coverage:
-            _compare(track, bucket, row, outcome)
+            held = track.settled.get(bucket)
+            may_be_old = newest_row <= bucket and page.heard < end + policy.dispute_ms
+            if not (may_be_old and row and held and held.richer_than(row)):
+                _compare(track, bucket, row, outcome)
             continue
         if bucket in page.rejected or (row is None and not page.absence_proves):
             retry_at = _sooner(retry_at, _backoff(track, page.heard, _NONSENSE_MOST_MS))
@@ -84,7 +88,7 @@ def settle_page(track: Track, page: PageFacts, channel: Channel, *, feed: bool) 
             open_from = open_from or bucket
             continue
         if row is not None and shown is None and unbroken:
-            outcome.channel_dead = True
+            outcome.channel_dead = outcome.channel_dead or bucket
         track.settle(bucket, row, derived=False)
         outcome.touched.append(bucket)
 
@@ -114,6 +118,8 @@ def _compare(track: Track, bucket: int, row: ExactCandle | None, outcome: PageOu
         return
     if bucket in track.derived:
         outcome.mismatched.append(bucket)
+        if before is None or row.richer_than(before):
+            outcome.doubtful.append(bucket)
     else:
         outcome.revised.append(bucket)
     track.revise(bucket, row, derived=False)

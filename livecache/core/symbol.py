@@ -63,12 +63,12 @@ class SymbolTimeline:
         self.stir()
         return True
 
-    def interrupt(self, link: Link, now: int) -> None:
-        """The feed broke after the link's last stamp: what it had not finished, nobody vouches for."""
+    def interrupt(self, since: int, now: int) -> None:
+        """The feed broke after `since`: what it had not finished by then, nobody vouches for."""
         self.channel.since = 0
         for track in self.carried:
             for bucket in list(track.provisional):
-                if bucket + track.width > link.through:
+                if bucket + track.width > since:
                     track.doubt(bucket)
                     self.touch(track.series.timeframe, bucket)
         self.stir()
@@ -169,6 +169,19 @@ class SymbolTimeline:
                 elif not track.working:
                     track.suspect.add(time)
             self.revise_parents(parent, time)
+
+    def doubt_emptiness(self, parent: Timeframe, time: int) -> None:
+        """The parent as it was fetched holds more than its children: those without a candle are read again.
+
+        A page that lacks rows looks like one of a market that slept; here its parent gives it away.
+        """
+        child = self.children[parent]
+        if child is None or self.tracks[child].working:
+            return
+        for bucket in range(time, time + parent.ms, child.ms):
+            if self.tracks[child].reopen(bucket):
+                self.touch(child, bucket)
+                self.doubt_emptiness(child, bucket)
 
     def trim(self, now: int) -> None:
         """Drop what neither Redis nor a parent needs any more."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from .candle import ExactCandle
+from .clock import IMPLAUSIBLE_MS
 from .feeding import Link
 from .plan import history_ends
 from .rollup import FEED_TIMEFRAME, children_of
@@ -66,6 +67,7 @@ class Timeline:
         self._sweeps: list[int] = []  # when to look at all that is still to be announced as closed
         self._minute = 0
         self._notes: list[Note] = []
+        self._dead: set[str] = set()
 
     # --- what comes in ----------------------------------------------------------------------------
 
@@ -106,11 +108,14 @@ class Timeline:
             timeline.revise_parents(timeframe, bucket)
         for bucket in outcome.mismatched:
             self._note("rollup_mismatch", f"{track.series} differs from its roll-up", track, time=bucket)
+        for bucket in outcome.doubtful:
+            timeline.doubt_emptiness(timeframe, bucket)
         for bucket in outcome.disputes_lost:
             self._note("dispute_lost", f"{track.series} took a page poorer than the feed", track, time=bucket)
-        if outcome.channel_dead and timeline.channel.since and timeline.channel.link:
+        if outcome.channel_dead and timeline.channel.since:
             self.counters.dead_channels += 1
-            timeline.interrupt(timeline.channel.link, now)
+            self._dead.add(symbol)
+            timeline.interrupt(outcome.channel_dead, now)
             self.counters.feed_changes += 1
             self._note("channel_dead", f"the feed shows nothing of {symbol}, but it trades", track)
         self._derive(timeline, now)
@@ -124,15 +129,15 @@ class Timeline:
 
     def subscribe(self, link_id: int, stamp: int, symbols: Iterable[str], now: int) -> None:
         """From `stamp` on, the feed is known to carry these symbols."""
-        link = self._hear(link_id, stamp)
+        link = self._hear(link_id, stamp, now)
         for symbol in symbols:
-            self._vouch(self.symbols[symbol], link, stamp)
+            self._vouch(self.symbols[symbol], link, stamp, now)
 
     def feed_candles(
         self, link_id: int, stamp: int, candles: Iterable[tuple[str, ExactCandle]], now: int
     ) -> None:
         """Lay 5m candles from the feed. Each is all that traded in its bucket up to `stamp`."""
-        link = self._hear(link_id, stamp)
+        link = self._hear(link_id, stamp, now)
         width = FEED_TIMEFRAME.ms
         oldest = FEED_TIMEFRAME.floor(now) - 12 * width
         for symbol, candle in candles:
@@ -140,7 +145,7 @@ class Timeline:
             track = timeline.tracks.get(FEED_TIMEFRAME)
             channel = timeline.channel
             if channel.since == 0 or channel.link is not link:
-                self._vouch(timeline, link, stamp)
+                self._vouch(timeline, link, stamp, now)
             channel.newest = max(channel.newest, candle.time)
             if track is None or candle.time < oldest:
                 continue
@@ -152,7 +157,7 @@ class Timeline:
         self, link_id: int, stamp: int, trades: Iterable[tuple[str, int, str, str, int]], now: int
     ) -> None:
         """Build minutes from trades `(symbol, trade_id, price, size, time)`, ascending in id."""
-        self._hear(link_id, stamp)
+        self._hear(link_id, stamp, now)
         for symbol, trade_id, price, size, time in trades:
             timeline = self.symbols[symbol]
             candle = timeline.minutes.add(trade_id, price, size, time)
@@ -163,14 +168,17 @@ class Timeline:
 
     def heard(self, link_id: int, stamp: int, now: int) -> None:
         """The connection lives: a frame without news, stamped so."""
-        self._hear(link_id, stamp)
+        self._hear(link_id, stamp, now)
 
-    def broken(self, link_id: int, symbols: Iterable[str], *, resumes: bool, now: int) -> None:
-        """The feed of these symbols was interrupted after the link's last stamp.
+    def broken(
+        self, link_id: int, symbols: Iterable[str], *, resumes: bool, now: int, since: int | None = None
+    ) -> None:
+        """The feed of these symbols was interrupted after `since`, or else after the link's last stamp.
 
         `resumes`: frames go on over the same subscription, so the next stamp vouches again.
         """
         link = self._links.setdefault(link_id, Link())
+        since = link.through if since is None else min(since, link.through)
         link.up = resumes
         self.counters.breaks += 1
         for symbol in symbols:
@@ -178,7 +186,7 @@ class Timeline:
             self._stirred.add(symbol)
             if resumes:
                 link.resuming.add(symbol)
-            timeline.interrupt(link, now)
+            timeline.interrupt(since, now)
             self.counters.feed_changes += 1
 
     def feed_stopped(self, now: int) -> None:
@@ -187,7 +195,7 @@ class Timeline:
             link = timeline.channel.link
             if link is not None:
                 link.up = False
-                timeline.interrupt(link, now)
+                timeline.interrupt(link.through, now)
                 self._stirred.add(timeline.symbol)
         self.counters.feed_changes += 1
 
@@ -265,6 +273,11 @@ class Timeline:
         notes, self._notes = self._notes, []
         return notes
 
+    def dead_channels(self) -> set[str]:
+        """Symbols that trade though the feed shows nothing of them, found since the last call."""
+        dead, self._dead = self._dead, set()
+        return dead
+
     def feed_up(self, symbol: str) -> bool:
         """Whether the feed stands behind this symbol now."""
         return self.symbols[symbol].feed_up
@@ -306,13 +319,13 @@ class Timeline:
             elif now >= edge + self.policy.dispute_ms:
                 self._closing.discard(key)
 
-    def _hear(self, link_id: int, stamp: int) -> Link:
+    def _hear(self, link_id: int, stamp: int, now: int) -> Link:
         link = self._links.setdefault(link_id, Link())
         link.up = True
         if link.resuming:
             resuming, link.resuming = link.resuming, set()
             for symbol in resuming:
-                self._vouch(self.symbols[symbol], link, stamp)
+                self._vouch(self.symbols[symbol], link, stamp, now)
         if stamp > link.through:
             crossed = link.smallest.floor(stamp) > link.smallest.floor(link.through)
             link.through = stamp
@@ -323,8 +336,10 @@ class Timeline:
                         self._stirred.add(timeline.symbol)
         return link
 
-    def _vouch(self, timeline: SymbolTimeline, link: Link, stamp: int) -> None:
-        if timeline.vouch(link, stamp):
+    def _vouch(self, timeline: SymbolTimeline, link: Link, stamp: int, now: int) -> None:
+        # A frame that comes late or twice is stamped before the break that it would mend.
+        since = max(stamp if stamp >= link.through else now, now - IMPLAUSIBLE_MS)
+        if timeline.vouch(link, since):
             self.counters.feed_changes += 1
             self._stirred.add(timeline.symbol)
 
@@ -334,6 +349,8 @@ class Timeline:
             self.counters.revisions += len(outcome.revised)
             for bucket in outcome.mismatched:
                 self._note("rollup_mismatch", f"{track.series} differs from its roll-up", track, time=bucket)
+            for bucket in outcome.doubtful:
+                timeline.doubt_emptiness(track.series.timeframe, bucket)
 
     def _note(self, event: str, message: str, track: Track, **fields: object) -> None:
         series = {"symbol": track.series.symbol, "timeframe": str(track.series.timeframe)}

@@ -71,6 +71,7 @@ class Track:
         "open_from",
         "policy",
         "provisional",
+        "reopened",
         "retry_at",
         "series",
         "settled",
@@ -95,6 +96,7 @@ class Track:
         self.provisional: dict[int, Provisional] = {}
         self.derived: set[int] = set()  # settled buckets that were rolled up, not fetched
         self.suspect: set[int] = set()  # settled buckets to be read again
+        self.reopened: set[int] = set()  # buckets that seemed proven empty and were read once more
         self.disputes: dict[int, int] = {}  # bucket → when (heard) a page was first poorer than the feed
         self.history_from = 0  # where the search for more history stopped
         self.keep_from = 0  # the oldest bucket that Redis keeps
@@ -133,6 +135,16 @@ class Track:
         before = self.settled.get(bucket)
         self._put(bucket, candle, derived=derived)
         self._announce(Kind.REVISED, bucket, candle, before)
+
+    def reopen(self, bucket: int) -> bool:
+        """Take back, once, that the bucket is proven empty. Whether it was thought so."""
+        if bucket not in self.coverage or bucket in self.settled or bucket in self.reopened:
+            return False
+        self.reopened.add(bucket)
+        self.derived.discard(bucket)
+        self.coverage = self.coverage.remove(bucket, bucket + self.width)
+        self.state_dirty = True
+        return True
 
     def lay(self, candle: ExactCandle, *, vouched: bool, replace: bool = False) -> bool:
         """Lay a provisional candle over the end; the richer one wins. Whether anything changed."""
@@ -188,6 +200,8 @@ class Track:
             if len(self.provisional) > CROWD and len(everything) > wanted + CROWD:
                 keep_from = max(keep_from, everything[-wanted - CROWD])  # Nothing has settled for long.
             if keep_from != self.keep_from:
+                # What lies between was held back as too old while it moved the other way: Redis lacks it.
+                self.whole = self.whole or keep_from < self.keep_from
                 self.keep_from = keep_from
                 self.state_dirty = True
         oldest = min(keep_from, hold_from) if not self.working else hold_from
@@ -200,6 +214,7 @@ class Track:
             del self.settled[bucket]
         self.derived = {t for t in self.derived if t >= oldest}
         self.suspect = {t for t in self.suspect if t >= oldest}
+        self.reopened = {t for t in self.reopened if t >= oldest}
         self.disputes = {t: at for t, at in self.disputes.items() if t >= oldest}
 
     def _put(self, bucket: int, candle: ExactCandle | None, *, derived: bool) -> None:
@@ -215,7 +230,9 @@ class Track:
     def _announce(
         self, kind: Kind, bucket: int, candle: ExactCandle | None, replaced: ExactCandle | None
     ) -> None:
-        if self.working or not self.announce_from or bucket + self.width <= self.announce_from:
+        news = self.announce_from and bucket + self.width > self.announce_from
+        # What the first fill or an earlier run has settled is no news, but that it changed is.
+        if self.working or not (news or kind is Kind.REVISED):
             return
         self._tell(Close(kind, self.series, bucket, candle, replaced))
 

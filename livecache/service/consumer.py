@@ -5,7 +5,7 @@ Absorbing an event is cheap; what follows from it is computed once per flush, by
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import cast
 
@@ -25,7 +25,11 @@ from ..venues.venue import (
 from .live import Live
 from .repeats import Repeats
 
-__all__ = ["Consumer"]
+__all__ = ["Consumer", "renew_dead"]
+
+# A stamp that is ahead by less is not worth a word: a host that was busy or asleep, a market that runs fast.
+_ABSURD_MS = 3_600_000
+_BETWEEN_RENEWALS_S = 1.0  # Each may be four messages, and the venue takes 8 a second from one address.
 
 
 class Consumer:
@@ -36,6 +40,7 @@ class Consumer:
         self._feed = feed
         self._link = link
         self._connected = False
+        self._through = 0  # the newest stamp of this feed that could be believed
         self._repeats = Repeats(live.clock)
         live.feed.connections += 1
 
@@ -47,22 +52,12 @@ class Consumer:
 
     def take(self, event: Event) -> None:
         """Put one event into the timeline."""
-        live, timeline = self._live, self._live.timeline
+        live = self._live
         match event:
-            case Candles(stamp=stamp, candles=candles):
-                stamp = self._hear(stamp)
-                timeline.feed_candles(self._link, stamp, candles, live.now())
-            case Heard(stamp=stamp):
-                stamp = self._hear(stamp)
-                timeline.heard(self._link, stamp, live.now())
-            case Trades(stamp=stamp, trades=trades):
-                stamp = self._hear(stamp)
-                timeline.feed_trades(self._link, stamp, trades, live.now())
-            case Subscribed(products=products, stamp=stamp):
-                stamp = self._hear(stamp)
-                timeline.subscribe(self._link, stamp, products, live.now())
-            case Broken(products=products, reason=reason, lost_connection=lost):
-                self._break(products, reason, lost_connection=lost)
+            case Candles() | Trades() | Subscribed() | Heard():
+                self._hear(event)
+            case Broken():
+                self._break(event)
             case Rejected(reason=reason, payload=payload):
                 live.feed.rejections += 1
                 self._repeats.log(
@@ -72,27 +67,72 @@ class Consumer:
                 self._repeats.log("feed_failure", message, f"the feed: {message}")
         live.changed.set()
 
-    def _hear(self, stamp: int) -> int:
-        live = self._live
+    def _hear(self, event: Candles | Trades | Subscribed | Heard) -> None:
+        live, timeline, link = self._live, self._live.timeline, self._link
         live.feed.frames += 1
         if not self._connected:
             self._connected = True
             live.feed.connected += 1
             logger.bind(event="feed_up", products=len(self._feed.products)).info("the feed is up")
-        stamp = live.hear(stamp)
-        live.feed.last_message = max(live.feed.last_message, stamp)
-        return stamp
+        believed = live.hear(event.stamp) == event.stamp
+        if believed:
+            self._through = max(self._through, event.stamp)
+            live.feed.last_message = max(live.feed.last_message, event.stamp)
+        stamp = event.stamp if believed else self._through
+        match event:
+            case Candles(candles=candles):
+                timeline.feed_candles(link, stamp, candles, live.now())
+            case Trades(trades=trades):
+                timeline.feed_trades(link, stamp, trades, live.now())
+            case Subscribed(products=products):
+                timeline.subscribe(link, stamp, products, live.now())
+            case Heard():
+                timeline.heard(link, stamp, live.now())
+        if not believed:
+            self._doubt(event.stamp)
 
-    def _break(self, products: tuple[str, ...], reason: str, *, lost_connection: bool) -> None:
+    def _doubt(self, stamp: int) -> None:
+        """A frame bore an absurd time: what it said may stand, but it vouches for nothing.
+
+        It is as if it had been lost: the next one that can be believed vouches from its own stamp on.
+        """
         live = self._live
-        if lost_connection:
+        vouched = [product for product in self._feed.products if live.timeline.feed_up(product)]
+        if vouched:
+            live.timeline.broken(self._link, vouched, resumes=True, now=live.now())
+        live.feed.rejections += 1
+        if stamp - live.now() > _ABSURD_MS:
+            reason = "a frame stamped far ahead of the venue's clock"
+            self._repeats.log(
+                "feed_rejected", reason, f"rejected from the feed: {reason}", payload=str(stamp)
+            )
+
+    def _break(self, broken: Broken) -> None:
+        live, products, reason = self._live, broken.products, broken.reason
+        if broken.lost_connection:
             live.feed.reconnects += 1
             if self._connected:
                 self._connected = False
                 live.feed.connected -= 1
-        else:
+        elif broken.since is None:
             live.feed.sequence_gaps += 1
-        live.timeline.broken(self._link, products, resumes=not lost_connection, now=live.now())
+        resumes = not broken.lost_connection
+        live.timeline.broken(self._link, products, resumes=resumes, now=live.now(), since=broken.since)
         logger.bind(event="feed_broken", reason=reason, products=len(products)).warning(
             f"the feed was interrupted: {reason}"
         )
+
+
+async def renew_dead(live: Live, feeds: Sequence[Feed]) -> None:
+    """Have the channels that settling finds dead subscribed to anew, until cancelled.
+
+    The feeds bound how often.
+    """
+    while True:
+        await live.channel_dead.wait()
+        live.channel_dead.clear()
+        dead = live.timeline.dead_channels()
+        for feed in feeds:
+            if products := [product for product in feed.products if product in dead]:
+                await feed.renew(products)
+                await live.clock.sleep(_BETWEEN_RENEWALS_S)

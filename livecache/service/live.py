@@ -14,6 +14,7 @@ from loguru import logger
 
 from ..cache.presence import Alive
 from ..clock import Clock
+from ..core.candle import ExactCandle
 from ..core.clock import VenueClock
 from ..core.series import Changes, SeriesId
 from ..core.timeline import Timeline
@@ -50,6 +51,7 @@ class Live:
     feed: FeedStats = field(default_factory=FeedStats)
     changed: asyncio.Event = field(default_factory=asyncio.Event)  # the writer has something to take
     due: asyncio.Event = field(default_factory=asyncio.Event)  # the backfiller should look again
+    channel_dead: asyncio.Event = field(default_factory=asyncio.Event)  # settling found one: it wants renewal
     next_due: int = 0  # when (venue time) the backfiller wants to be woken
     started_s: float = 0.0
     warm_s: float | None = None  # seconds from the start until every series that can be was ready
@@ -58,6 +60,8 @@ class Live:
     _answered_s: float = 0.0
     _renewed_s: float = 0.0
     _wall_ahead_s: float | None = None
+    _sleeps: int = 0
+    _awake_at: int = 0  # after a sleep: the venue's time from which on stamps are fresh; 0 while awake
 
     # --- time -------------------------------------------------------------------------------------
 
@@ -67,29 +71,50 @@ class Live:
 
     def hear(self, stamp: int) -> int:
         """Take a stamp from a frame; the stamp to go by, which is never implausibly far ahead."""
+        self._notice_sleep()
         monotonic = self.clock.monotonic()
-        self._answered_s = monotonic
-        if not self.venue_clock.hear(stamp, monotonic):
+        plausible = self.venue_clock.hear(stamp, monotonic)
+        if plausible and stamp >= self._awake_at:
+            self._awake_at = 0
+        if not self._awake_at:
+            self._answered_s = monotonic
+        if not plausible:
             stamp = min(stamp, self.venue_clock.now(monotonic))
         self._wake_if_due()
         return stamp
 
-    def confirm_time(self, stamp: int) -> None:
-        """Take the answer of GET /time."""
+    def confirm_time(self, stamp: int, sleeps: int | None = None) -> None:
+        """Take the answer of GET /time. `sleeps` is what `sleeps()` said before it was asked."""
+        if sleeps is not None and sleeps != self.sleeps():
+            return  # It may lie here since before the host slept: the next one counts.
         monotonic = self.clock.monotonic()
+        self._awake_at = 0
         self._answered_s = monotonic
-        self.venue_clock.confirm(stamp, monotonic)
+        self.venue_clock.confirm(stamp, monotonic, int(self.clock.wall() * 1000))
         self._wake_if_due()
 
     def answered(self) -> None:
         """The venue has answered a request."""
-        self._answered_s = self.clock.monotonic()
+        self._notice_sleep()
+        if not self._awake_at:
+            self._answered_s = self.clock.monotonic()
 
-    def host_slept(self) -> bool:
-        """Whether the host slept since the last call: wall time ran ahead of monotonic time."""
+    def sleeps(self) -> int:
+        """How often the host has slept so far, as far as wall time ran ahead of monotonic time."""
+        self._notice_sleep()
+        return self._sleeps
+
+    def wants_time(self) -> bool:
+        """Whether only GET /time can tell: a stamp was implausible, or what came since a sleep was stale."""
+        return self.venue_clock.doubted or self._awake_at > 0
+
+    def _notice_sleep(self) -> None:
+        """After a sleep the venue has to be heard anew: what is still to be read may be from before it."""
         ahead = self.clock.wall() - self.clock.monotonic()
         before, self._wall_ahead_s = self._wall_ahead_s, ahead
-        return before is not None and ahead - before > _SLEPT_S
+        if before is not None and ahead - before > _SLEPT_S:
+            self._sleeps += 1
+            self._awake_at = self.now() + int((ahead - before - _SLEPT_S) * 1000)
 
     def _wake_if_due(self) -> None:
         if self.next_due and self.venue_clock.heard >= self.next_due:
@@ -106,6 +131,8 @@ class Live:
         changes = self.timeline.take(now)
         self.closed_live += sum(1 for c in changes.closes if c.kind == "closed")
         for note in self.timeline.notes():
+            if note.event == "channel_dead":
+                self.channel_dead.set()
             logger.bind(event=note.event, **note.fields).info(note.message)
         return changes
 
@@ -114,13 +141,22 @@ class Live:
         now = self.now()
         return self.timeline.whole(series, now) if now and self.serving else Changes()
 
+    def held(self, series: SeriesId) -> list[ExactCandle] | None:
+        """The candles that Redis should hold of a series; None while a change of it waits to be taken."""
+        track = self.timeline.symbols[series.symbol].tracks[series.timeframe]
+        waits = not self.serving or track.dirty or track.whole or track.state_dirty or track.updates
+        return None if waits else list(track.members())
+
     def sent(self) -> None:
         """All that was taken so far is in Redis now: only then readers are told that it is warm."""
         if self.warm_s is None:
             self._notice_warm()
 
     def alive(self) -> Alive | None:
-        """What the alive keys say; None if the venue has not answered since they were last renewed."""
+        """What the alive keys say; None if the venue has not answered since then, or since the host slept."""
+        self._notice_sleep()
+        if self._awake_at:
+            return None
         if not self.serving or self._answered_s <= self._renewed_s or not self.venue_clock.known:
             return None
         self._renewed_s = self.clock.monotonic()

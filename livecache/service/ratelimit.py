@@ -13,11 +13,18 @@ from ..clock import Clock
 
 __all__ = ["Pace", "RateLimiter"]
 
-_CUT = 0.7  # of the rate that is left after a refusal
-_LEAST_RATE_PER_S = 0.5
-_RETURN_S = 60.0  # from nothing to the whole rate; a single cut is made good in a third of that
+_CUT = 0.7  # of the rate that is left after a refusal that follows another
+_CUT_ALONE = 0.95  # … after one that stands alone: evenly sent requests may arrive bunched
+_ALONE_S = 30.0  # since the last cut: then a refusal stands alone
 _PAUSE_S = 1.0  # after a refusal that does not say how long
+_PAUSE_ALONE_S = 0.25
 _LONGEST_PAUSE_S = 300.0  # whatever the venue says: a wrong header must not stop the service for good
+_LEAST_RATE_PER_S = 0.5
+_RETURN_S = 60.0  # from nothing to the whole rate
+_ROOM = 0.95  # of the rate that was refused: how far the rate returns before it is tried again
+_TRIED_AFTER = 4  # times as long as it had gone well before
+_TRIED_AFTER_LEAST_S = 15.0
+_TRIED_AFTER_MOST_S = 1800.0
 _FORGIVEN_LATENESS = 0.1  # of an interval
 _TICK_S = 1e-6  # a wait this short is over: the sums of floats need not meet exactly
 
@@ -25,9 +32,13 @@ _TICK_S = 1e-6  # a wait this short is over: the sums of floats need not meet ex
 class Pace:
     """When the next request may start. Pure: `now` (monotonic seconds) comes in.
 
-    Starts are at least `1 / rate` apart and never bunch: a slot that nobody used is gone. A refusal cuts
-    the rate by a factor and pauses; successes return it, a little a second, to what was configured. With
+    Starts are at least `1 / rate` apart and never bunch: a slot that nobody used is gone. With
     `batch_size`, at most so many requests start in any `batch_delay_s`.
+
+    A refusal cuts the rate by a factor and pauses; successes return it, a little a second, to just below
+    what was refused. There it stays for a multiple of the time that went well before, and only then tries
+    for what was configured. So a venue that allows less is asked a few times an hour, while the refusal
+    that was mere chance, or trouble of the venue's, is soon made good.
     """
 
     def __init__(
@@ -45,9 +56,12 @@ class Pace:
         self._least_per_s = min(_LEAST_RATE_PER_S, rate_per_s)
         self._next = float("-inf")
         self._paused_until = float("-inf")
+        self._pause_s = _PAUSE_S
         self._cut_at = float("-inf")
         self._raised_at = float("-inf")
         self._started_since_cut = False
+        self._sustained_per_s = rate_per_s  # how far the rate returns before `_try_at`
+        self._try_at = float("-inf")
         self._batch_delay_s = batch_delay_s or 0.0
         self._batch: deque[float] = deque(maxlen=batch_size or 0)
 
@@ -73,22 +87,33 @@ class Pace:
         Requests that were under way when the rate was cut are refused by the dozen and say nothing of the
         new rate, so they do not cut it again.
         """
-        pause_s = _PAUSE_S if retry_after_s is None else min(max(retry_after_s, 0.0), _LONGEST_PAUSE_S)
+        if self._started_since_cut and (started is None or started > self._cut_at):
+            self._cut(now)
+        pause_s = self._pause_s if retry_after_s is None else min(max(retry_after_s, 0.0), _LONGEST_PAUSE_S)
         self._paused_until = max(self._paused_until, now + pause_s)
-        if not self._started_since_cut or (started is not None and started <= self._cut_at):
-            return
-        self.rate_per_s = max(self._least_per_s, self.rate_per_s * _CUT)
-        self.cuts += 1
-        self._cut_at = self._raised_at = now
-        self._started_since_cut = False
 
     def succeeded(self, now: float) -> None:
         """A request was answered: a lowered rate returns by the time that passed since it last changed."""
-        if self.rate_per_s >= self._configured_per_s or now < self._paused_until:
+        most = self._configured_per_s if now >= self._try_at else self._sustained_per_s
+        if self.rate_per_s >= most or now < self._paused_until:
             return
-        gain = (now - self._raised_at) / _RETURN_S * self._configured_per_s
-        self.rate_per_s = min(self._configured_per_s, self.rate_per_s + gain)
+        # Time in which nothing was asked proves nothing.
+        passed = min(now - self._raised_at, 2 / self.rate_per_s)
+        self.rate_per_s = min(most, self.rate_per_s + passed / _RETURN_S * self._configured_per_s)
         self._raised_at = now
+
+    def _cut(self, now: float) -> None:
+        went_well_s = now - self._cut_at
+        alone = went_well_s > _ALONE_S
+        if now >= self._try_at:  # The rate was on its way up, or all up: this is as far as it goes for now.
+            hold_s = _TRIED_AFTER * went_well_s if self.cuts else 0.0
+            self._try_at = now + min(max(hold_s, _TRIED_AFTER_LEAST_S), _TRIED_AFTER_MOST_S)
+        self._sustained_per_s = max(self._least_per_s, self.rate_per_s * _ROOM)
+        self.rate_per_s = max(self._least_per_s, self.rate_per_s * (_CUT_ALONE if alone else _CUT))
+        self._pause_s = _PAUSE_ALONE_S if alone else _PAUSE_S
+        self.cuts += 1
+        self._cut_at = self._raised_at = now
+        self._started_since_cut = False
 
 
 class RateLimiter:

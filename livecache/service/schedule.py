@@ -24,6 +24,9 @@ _REFUSALS_AN_ATTEMPT = 4
 _SETTLING_SHARE = 3
 """Every third request settles while anything is due, whatever else is more urgent."""
 
+_LAST = (len(Priority), 0, 0)
+"""Less urgent than anything."""
+
 
 @dataclass(slots=True)
 class Attempts:
@@ -45,7 +48,8 @@ class Pick:
 
 @dataclass(slots=True)
 class _Planned:
-    wants: list[tuple[int, Want]]  # with the place in the order of what waits for it
+    # The most urgent first, each with its priority and the place in the order of what waits for it.
+    wants: list[tuple[int, int, Want]]
     valid_until: int  # venue time
 
 
@@ -65,26 +69,14 @@ class Schedule:
 
     def pick(self, heard: int, monotonic_s: float) -> Pick | None:
         """The most urgent page that may be asked for now, or None."""
-        best: tuple[tuple[int, int, int], Want, str] | None = None
-        settling: tuple[tuple[int, int, int], Want, str] | None = None
-        for index, symbol in enumerate(self.timeline.symbols):
-            for order, want in self._wants(symbol, heard):
-                attempts = self.attempts.get((symbol, want.timeframe))
-                if attempts is not None and monotonic_s < attempts.not_before_s:
-                    continue
-                barren = self._barren.get((symbol, want.timeframe))
-                if barren is not None and barren[0] == want[2:4] and monotonic_s < barren[2]:
-                    continue
-                key = (int(want.priority), order, index)
-                if best is None or key < best[0]:
-                    best = (key, want, symbol)
-                if want.priority is Priority.SETTLE and (settling is None or key < settling[0]):
-                    settling = (key, want, symbol)
-        if settling is not None and self._since_settling >= _SETTLING_SHARE - 1:
-            best = settling
+        best: tuple[Want, str] | None = None
+        if self._since_settling >= _SETTLING_SHARE - 1:
+            best = self._most_urgent(heard, monotonic_s, settling=True)
+        if best is None:
+            best = self._most_urgent(heard, monotonic_s)
         if best is None:
             return None
-        _, want, symbol = best
+        want, symbol = best
         span = Span(want.start, want.end)
         fresh = self._asked.get((symbol, want.timeframe)) == span
         return Pick(PageRequest(symbol, want.timeframe, want.start, want.end, fresh), want)
@@ -156,11 +148,33 @@ class Schedule:
         waits = [a.not_before_s - monotonic_s for a in self.attempts.values() if a.not_before_s > monotonic_s]
         return min(waits, default=None)
 
-    def _wants(self, symbol: str, heard: int) -> list[tuple[int, Want]]:
-        planned = self._plans.get(symbol)
-        if planned is None or heard >= planned.valid_until:
-            planned = self._plans[symbol] = self._plan(symbol, heard)
-        return planned.wants
+    def _most_urgent(
+        self, heard: int, monotonic_s: float, *, settling: bool = False
+    ) -> tuple[Want, str] | None:
+        """What comes first of all that may be asked for now; with `settling` of what settles."""
+        best: tuple[Want, str] | None = None
+        best_key = _LAST
+        for index, symbol in enumerate(self.timeline.symbols):
+            planned = self._plans.get(symbol)
+            if planned is None or heard >= planned.valid_until:
+                planned = self._plans[symbol] = self._plan(symbol, heard)
+            for priority, order, want in planned.wants:
+                if settling and want.priority is not Priority.SETTLE:
+                    continue
+                if (priority, order, index) >= best_key:
+                    break  # The rest of this symbol's are less urgent still.
+                if not self._held_back(symbol, want, monotonic_s):
+                    best, best_key = (want, symbol), (priority, order, index)
+                    break
+        return best
+
+    def _held_back(self, symbol: str, want: Want, monotonic_s: float) -> bool:
+        """Whether the page failed or brought nothing lately, and is not to be asked for again yet."""
+        attempts = self.attempts.get((symbol, want.timeframe))
+        if attempts is not None and monotonic_s < attempts.not_before_s:
+            return True
+        barren = self._barren.get((symbol, want.timeframe))
+        return barren is not None and barren[0] == want[2:4] and monotonic_s < barren[2]
 
     def _plan(self, symbol: str, heard: int) -> _Planned:
         tracks = self.timeline.symbols[symbol].tracks
@@ -178,7 +192,9 @@ class Schedule:
         smallest = next(iter(tracks))
         until = smallest.floor(heard - delay) + smallest.ms + delay
         retries = [t.retry_at for t in tracks.values() if t.retry_at > heard]
-        return _Planned([(self._order(want, tracks), want) for want in wants], min([until, *retries]))
+        ordered = [(int(want.priority), self._order(want, tracks), want) for want in wants]
+        ordered.sort(key=lambda one: one[:2])
+        return _Planned(ordered, min([until, *retries]))
 
     def _count(self, symbol: str, timeframe: Timeframe) -> int:
         attempts = self.attempts.get((symbol, timeframe))

@@ -32,26 +32,31 @@ class Timekeeper:
     async def learn(self) -> None:
         """Ask until the venue has told its time once. Says at once, and every 10 s, why it cannot."""
         for delay in delays(self._jitter, most_s=_SLOWEST_RETRY_S):
-            if await self._ask():
-                return
+            # An answer that the host's clock contradicts is asked for a second time at once.
+            while await self._ask():
+                if self._live.venue_clock.known:
+                    return
             await self._live.clock.sleep(delay)
 
     async def run(self) -> None:
         """Watch for silence and for a host that slept, until cancelled."""
         live = self._live
+        sleeps = live.sleeps()
         while True:
             await live.clock.sleep(_TICK_S)
             monotonic = live.clock.monotonic()
-            slept = live.host_slept()
+            slept = live.sleeps() != sleeps
             if slept:
+                sleeps = live.sleeps()
                 logger.bind(event="host_slept").warning("the host slept: asking the venue for its time")
-            if slept or live.venue_clock.doubted or live.venue_clock.silence_s(monotonic) > _SILENCE_S:
+            if slept or live.wants_time() or live.venue_clock.silence_s(monotonic) > _SILENCE_S:
                 await self._ask()
             # Buckets close and readiness runs out though nothing is heard.
             live.changed.set()
 
     async def _ask(self) -> bool:
         started = await self._limiter.acquire()
+        sleeps = self._live.sleeps()
         answer = await self._venue.time()
         if isinstance(answer, FetchFailure):
             if answer.kind is FailureKind.REFUSED:
@@ -65,5 +70,5 @@ class Timekeeper:
             )
             return False
         self._repeats.forget("venue_unreachable")
-        self._live.confirm_time(answer)
+        self._live.confirm_time(answer, sleeps)
         return True

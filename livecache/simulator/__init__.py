@@ -9,11 +9,15 @@ from __future__ import annotations
 from .auth import KeyRing, ThrowawayKey, throwaway_key
 from .clock import MarketClock
 from .exchange import Counts, Exchange
-from .faults import Answer, Close, Faults, Frame, RequestRecord
+from .faults import Answer, Close, Faults, Frame, RequestRecord, Stage
 from .market import Increments, Market, MarketTrade
 from .options import ServerOptions
 from .products import DEFAULT_PRODUCTS, Liquidity, Product
+from .random_faults import random_script
 from .recorded import CsvMarket
+from .revised import RevisedMarket
+from .script import FaultScript, load_script
+from .scripted import ScriptedFaults
 from .seeded import SeededMarket
 from .server import Simulator, serve_forever
 
@@ -24,6 +28,7 @@ __all__ = [
     "Counts",
     "CsvMarket",
     "Exchange",
+    "FaultScript",
     "Faults",
     "Frame",
     "Increments",
@@ -34,10 +39,15 @@ __all__ = [
     "MarketTrade",
     "Product",
     "RequestRecord",
+    "RevisedMarket",
+    "ScriptedFaults",
     "SeededMarket",
     "ServerOptions",
     "Simulator",
+    "Stage",
     "ThrowawayKey",
+    "load_script",
+    "random_script",
     "serve_forever",
     "throwaway_key",
 ]

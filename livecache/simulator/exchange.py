@@ -175,13 +175,19 @@ class Exchange:
         product = route["product"]
         if product is None:
             return self._products(ask)
-        if product not in self._market.products() and product not in self._market.aliases():
+        if not self._knows(product):
             return _error(404, "NOT_FOUND", f"Product {product} not supported")
         if route["what"] == "candles":
             return self._candles(ask, product)
         if route["what"] == "ticker":
             return self._ticker(ask, product)
         return _json(product_json(self._market, product, self._clock.now()))
+
+    def _knows(self, product: str) -> bool:
+        """Whether a product or alias can be asked for now."""
+        aliases = self._market.aliases()
+        known = product in aliases or product in self._market.products()
+        return known and self._faults.lists(product) and self._faults.lists(aliases.get(product, product))
 
     def _time(self) -> Answer:
         now = self._clock.now()
@@ -193,7 +199,7 @@ class Exchange:
         ids = [*self._market.products(), *self._market.aliases()]
         if ask.get("product_type") not in ("", "SPOT"):
             ids = []
-        ids = [i for i in ids if not wanted or i in wanted]
+        ids = [i for i in ids if (not wanted or i in wanted) and self._knows(i)]
         offset = _integer(ask.get("offset")) or 0
         limit = _integer(ask.get("limit")) or len(ids)
         page = ids[offset : offset + limit]
@@ -203,7 +209,7 @@ class Exchange:
         return _json({"products": products, "num_products": len(page), "pagination": pagination})
 
     def _candles(self, ask: Ask, product: str) -> Answer:
-        options = self._options
+        options = self._faults.options(product, self._options)
         name = ask.get("granularity")
         timeframe = GRANULARITIES.get(name)
         if timeframe is None or name in options.rejected_granularities:

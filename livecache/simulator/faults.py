@@ -1,15 +1,21 @@
 """The seam for faults: where the exchange may be made to fail. By default nothing does.
 
-Subclass `Faults` and hand it to the `Simulator`. It is asked at two points: around every REST answer, and
-before every frame that a feed sends.
+Subclass `Faults` and hand it to the `Simulator`. It is asked around every REST answer and before every frame
+that a feed sends, and a few further things about the exchange go by it as well. `ScriptedFaults` is the one
+that plays a script.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
-__all__ = ["Answer", "Close", "Faults", "Frame", "RequestRecord"]
+from .clock import MarketClock
+from .market import Market
+from .options import ServerOptions
+
+__all__ = ["Answer", "Close", "Faults", "Frame", "RequestRecord", "Stage"]
 
 
 @dataclass(slots=True)
@@ -31,12 +37,13 @@ class RequestRecord:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One REST answer."""
+    """One REST answer. `cut_after`: the connection is cut after so many bytes of the body."""
 
     status: int
     body: bytes
     content_type: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict)
+    cut_after: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +66,27 @@ class Close:
     code: int | None = None
 
 
+class Stage(Protocol):
+    """What a fault may do to the exchange that it plays in."""
+
+    async def pause_listening(self) -> None:
+        """Cut every connection and refuse new ones. The port stays taken."""
+        ...
+
+    async def resume_listening(self) -> None:
+        """Accept connections again, at the same port."""
+        ...
+
+
 class Faults:
-    """No fault at all. Override either method."""
+    """No fault at all. Override what is to fail."""
+
+    def attach(self, market: Market, clock: MarketClock) -> Market:
+        """Learn what the exchange is made of, before anything else. Returns the market that it shows."""
+        return market
+
+    async def play(self, stage: Stage) -> None:
+        """Run beside the exchange while it listens. Cancelled at its end; may return before."""
 
     async def rest(self, request: RequestRecord, proceed: Callable[[], Awaitable[Answer]]) -> Answer | None:
         """Answer a request: `await proceed()` gives what the exchange would say.
@@ -69,9 +95,24 @@ class Faults:
         """
         return await proceed()
 
-    def frame(self, frame: Frame) -> Iterable[str] | Close:
-        """The texts to send in place of a frame: itself, none, several; or close the connection.
+    def frame(self, frame: Frame) -> Iterable[str | Close] | Close:
+        """What to send in place of a frame: its text, none, several; or close, also behind a text.
 
         Sequence numbers are already dealt, so a frame left out is a jump that the client can see.
         """
         return (frame.text,)
+
+    def mute(self, channel: str, product: str, subscribed_ms: int) -> bool:
+        """Whether the feed has nothing to say of that product, subscribed to at that market time.
+
+        Asked before a sequence number is dealt: what is muted leaves no jump. `heartbeats` is a product too.
+        """
+        return False
+
+    def lists(self, product: str) -> bool:
+        """Whether the exchange knows the product now."""
+        return True
+
+    def options(self, product: str, usual: ServerOptions) -> ServerOptions:
+        """How the exchange behaves now towards a product: its edge lag, bucket in progress, final updates."""
+        return usual

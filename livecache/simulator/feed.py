@@ -125,17 +125,19 @@ class Feed:
         if message.jwt and not self._keys.allows_feed(message.jwt):
             return self._refuse(session, "authentication failure")
         asked = [self._aliases.get(p, p) for p in message.product_ids]
-        products = [p for p in asked if p in self._products]
-        wanted = session.subscriptions.setdefault(message.channel, set())
+        products = [p for p in asked if p in self._products and self._faults.lists(p)]
+        wanted = session.subscriptions.setdefault(message.channel, {})
         if message.type == "unsubscribe":
-            wanted.difference_update(products if message.product_ids else set(wanted))
+            for product in products if message.product_ids else list(wanted):
+                wanted.pop(product, None)
             if not wanted:
                 del session.subscriptions[message.channel]
         else:
             session.has_subscribed = True
             for unknown in sorted(set(asked) - set(products)):
                 self._refuse(session, f"Product {unknown[:50]} not supported")
-            wanted.update(["heartbeats"] if message.channel == "heartbeats" else products)
+            subscribed = ["heartbeats"] if message.channel == "heartbeats" else products
+            wanted.update(dict.fromkeys(subscribed, self._clock.now()))
             self._send_snapshots(session, message.channel, list(dict.fromkeys(products)))
         # The acknowledgement comes after the first data, as at the venue.
         current = {c: sorted(p) for c, p in session.subscriptions.items() if p}
@@ -152,12 +154,12 @@ class Feed:
             if channel == "candles":
                 self._shown.setdefault(product, self._current(product, now))
                 candles = self._snapshot(product, now)
-                if candles:
+                if candles and session.wants(channel, product):
                     session.send(channel, self._timestamp(), _candles_event("snapshot", product, candles))
             elif channel == "market_trades":
                 self._traded_until.setdefault(product, now)
                 trades = [trade_json(t) for t in newest_trades(self._market, product, 0, now)]
-                if trades:
+                if trades and session.wants(channel, product):
                     event = {"type": "snapshot", "trades": trades}
                     session.send(channel, self._timestamp(), _json([event]))
 
@@ -200,7 +202,8 @@ class Feed:
         since, last = self._shown.get(product) or self._current(product, now)
         rows = self._market.candles(product, _M5, max(since, bucket - _CATCH_UP_MS), bucket + 1, now)
         self._shown[product] = (bucket, rows[-1] if rows and rows[-1].time == bucket else None)
-        if since < bucket and not self._options.final_update(product):
+        options = self._faults.options(product, self._options)
+        if since < bucket and not options.final_update(product):
             rows = [row for row in rows if row.time != since]
         return [row for row in rows if row != last]
 
@@ -233,7 +236,8 @@ class Feed:
                 session.send(channel, timestamp, events)
 
     def _subscribed(self, channel: str) -> list[str]:
-        return sorted(set().union(*(s.subscriptions.get(channel, ()) for s in self._sessions)))
+        wanted = set().union(*(s.subscriptions.get(channel, ()) for s in self._sessions))
+        return sorted(product for product in wanted if self._faults.lists(product))
 
     def _timestamp(self) -> str:
         """Market time in RFC 3339 with nanoseconds, without trailing zeros, as Go prints it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -18,12 +19,14 @@ from ..errors import ConfigError, LivecacheError
 from .auth import KeyRing
 from .clock import MarketClock
 from .exchange import API, Ask, Exchange
-from .faults import Faults
+from .faults import Answer, Faults
 from .feed import Feed
 from .market import Market
 from .options import ServerOptions
 from .products import DEFAULT_PRODUCTS, Product
 from .recorded import CsvMarket
+from .script import FaultScript
+from .scripted import ScriptedFaults
 from .seeded import SeededMarket
 
 __all__ = ["Simulator", "serve_forever"]
@@ -51,12 +54,13 @@ class Simulator:
         options: ServerOptions | None = None,
         **changes: Any,
     ) -> None:
-        self.market = market
+        faults, keys, host_clock = faults or Faults(), keys or KeyRing(), host_clock or SystemClock()
         self.clock = clock or MarketClock()
+        self.market = market = faults.attach(market, self.clock)
         self.options = replace(options or ServerOptions(), **changes)
         self._host = host
         self._port = port
-        faults, keys, host_clock = faults or Faults(), keys or KeyRing(), host_clock or SystemClock()
+        self._faults = faults
         self.exchange = Exchange(
             market, self.clock, self.options, faults=faults, keys=keys, host_clock=host_clock
         )
@@ -70,6 +74,8 @@ class Simulator:
             host_clock=host_clock,
         )
         self._runner: web.AppRunner | None = None
+        self._site: web.SockSite | None = None
+        self._reserved: socket.socket | None = None  # holds the port while nobody listens
         self._feeding: asyncio.Task[None] | None = None
 
     @property
@@ -95,6 +101,28 @@ class Simulator:
         """Close every websocket with that code, or cut it off (None). Returns how many there were."""
         return await self._feed.close_all(code)
 
+    async def pause_listening(self) -> None:
+        """Cut every connection and refuse new ones until `resume_listening`. The port stays taken."""
+        assert self._runner is not None
+        if self._site is None:
+            return
+        site, self._site = self._site, None
+        await site.stop()
+        # A socket that is bound and does not listen: connections are refused, and nobody else gets the port.
+        self._reserved = _bound(self._host, self._port)
+        await self._feed.close_all(None)
+        assert self._runner.server is not None
+        for connection in self._runner.server.connections:
+            connection.force_close()
+
+    async def resume_listening(self) -> None:
+        """Accept connections again, at the same port."""
+        assert self._runner is not None
+        if self._reserved is not None:
+            reserved, self._reserved = self._reserved, None
+            self._site = web.SockSite(self._runner, reserved)
+            await self._site.start()
+
     async def __aenter__(self) -> Self:
         try:
             listening = socket.create_server((self._host, self._port))
@@ -109,8 +137,9 @@ class Simulator:
         app.router.add_route("*", "/{path:.*}", self._rest)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
         await self._runner.setup()
-        await web.SockSite(self._runner, listening).start()
-        self._feeding = asyncio.create_task(self._feed.run(), name="simulator-feed")
+        self._site = web.SockSite(self._runner, listening)
+        await self._site.start()
+        self._feeding = asyncio.create_task(self._run(), name="simulator-feed")
         self._feeding.add_done_callback(_report)
         logger.bind(event="simulator_started", rest_url=self.rest_url, ws_url=self.ws_url).debug(
             "the simulated exchange listens on {}", self.rest_url
@@ -126,6 +155,8 @@ class Simulator:
         self._feeding.cancel()
         (outcome,) = await asyncio.gather(self._feeding, return_exceptions=True)
         await self._runner.cleanup()
+        if self._reserved is not None:
+            self._reserved.close()
         if isinstance(outcome, Exception) and error is None:
             raise outcome
 
@@ -133,6 +164,11 @@ class Simulator:
         """Return only by cancellation, or raise what went wrong in the feed."""
         assert self._feeding is not None
         await asyncio.shield(self._feeding)
+
+    async def _run(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._feed.run(), name="simulator-feed-clockwork")
+            tasks.create_task(self._faults.play(self), name="simulator-faults")
 
     async def _root(self, request: web.Request) -> web.StreamResponse:
         if request.headers.get("Upgrade", "").lower() == "websocket":
@@ -153,9 +189,34 @@ class Simulator:
             if request.transport is not None:
                 request.transport.abort()
             return web.Response(status=500)  # into the void
+        if answer.cut_after is not None:
+            return await _cut_short(request, answer, answer.cut_after)
         return web.Response(
             status=answer.status, body=answer.body, content_type=answer.content_type, headers=answer.headers
         )
+
+
+async def _cut_short(request: web.Request, answer: Answer, after: int) -> web.StreamResponse:
+    """Send the headers and so many bytes of the body that they announce, and hang up."""
+    response = web.StreamResponse(status=answer.status, headers=answer.headers)
+    response.content_type = answer.content_type
+    response.content_length = len(answer.body)
+    with suppress(ConnectionError):
+        await response.prepare(request)
+        await response.write(answer.body[:after])
+    if request.transport is not None:
+        # Not aborted: a reset would overtake what has been sent.
+        request.transport.close()
+    return response
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """A socket at that address that does not listen."""
+    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.setblocking(False)
+    bound.bind((host, port))
+    return bound
 
 
 def _report(feeding: asyncio.Task[None]) -> None:
@@ -174,14 +235,15 @@ async def serve_forever(
     rate: int = 10,
     latency: float = 0.0,
     start_ms: int | None = None,
+    faults: Callable[[Sequence[str]], FaultScript] | None = None,
     announce: Callable[[str], None] = print,
 ) -> None:
     """Serve until cancelled: `livecache simulator`. `announce` is given each line to show, once it listens.
 
     `symbols` are product ids, thin ones as `ANY-USD:thin` or `:very-thin`; none means the default ones. With
     `csv` (product to path) those files are the market, and it begins a day before they end unless `start_ms`
-    (Unix ms) is given. `rate` in requests a real second, `latency` in seconds. `ConfigError` for what makes
-    no sense, `LivecacheError` for a port that is taken.
+    (Unix ms) is given. `rate` in requests a real second, `latency` in seconds. `faults` is told the products
+    and says what goes wrong. Raises `ConfigError`, and `LivecacheError` for a port that is taken.
     """
     if not speed > 0:
         raise ConfigError(f"the speed must be above 0, not {speed}", "1 is real time, 60 a minute a second")
@@ -198,10 +260,15 @@ async def serve_forever(
     else:
         market = SeededMarket(seed, [Product.parse(s) for s in symbols] or DEFAULT_PRODUCTS)
     clock = MarketClock(start_ms, speed)
+    products = market.products()
     async with Simulator(
-        market, clock=clock, port=port, requests_per_second=rate, latency_s=latency
+        market,
+        clock=clock,
+        port=port,
+        requests_per_second=rate,
+        latency_s=latency,
+        faults=ScriptedFaults(faults(products)) if faults else None,
     ) as simulator:
-        products = market.products()
         announce(f"REST       {simulator.rest_url}")
         announce(f"websocket  {simulator.ws_url}")
         announce(f"{len(products)} products at speed {speed:g}: {', '.join(products)}")

@@ -23,7 +23,8 @@ _CLOSE_S = 0.5
 class Session:
     """A connection from its handshake to its end; `run` returns when it is over.
 
-    `subscriptions` maps a channel to the products that the client wants of it.
+    `subscriptions` maps a channel to the products that the client wants of it, and each of them to the market
+    time (Unix ms) at which it subscribed last.
     """
 
     def __init__(
@@ -38,7 +39,7 @@ class Session:
         host: Clock,
     ) -> None:
         self.number = number
-        self.subscriptions: dict[str, set[str]] = {}
+        self.subscriptions: dict[str, dict[str, int]] = {}
         self.has_subscribed = False
         self._ws = ws
         self._transport = transport
@@ -57,8 +58,9 @@ class Session:
         self._silence_s = least_s + (most_s - least_s) * (number * 0.618 % 1)
 
     def wants(self, channel: str, product: str) -> bool:
-        """Whether the client subscribed to that product's channel."""
-        return product in self.subscriptions.get(channel, ())
+        """Whether the client subscribed to that product's channel, and no fault has silenced it."""
+        subscribed_ms = self.subscriptions.get(channel, {}).get(product)
+        return subscribed_ms is not None and not self._faults.mute(channel, product, subscribed_ms)
 
     def send(self, channel: str, timestamp: str, events: str) -> None:
         """Put a frame in line, with the next sequence number. `events` is a JSON array."""
@@ -127,10 +129,10 @@ class Session:
                 frame = self._outbox.popleft()
                 self._backlog_bytes -= len(frame.text)
                 fate = self._faults.frame(frame)
-                if isinstance(fate, Close):
-                    return await self.close(fate.code)
                 try:
-                    for text in fate:
+                    for text in (fate,) if isinstance(fate, Close) else fate:
+                        if isinstance(text, Close):
+                            return await self.close(text.code)
                         await self._ws.send_str(text)
                         self._counts.frames += 1
                 except ConnectionError:

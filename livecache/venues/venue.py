@@ -141,13 +141,14 @@ class Heard:
 class Broken:
     """The feed of `products` was interrupted: closed, silent, or a message was lost.
 
-    Nothing after the last stamp before this event is vouched for until new data comes. `lost_connection` is
-    False for a mere sequence jump, where frames go on.
+    Nothing after `since` (Unix ms; None: the last stamp before this event) is vouched for until new data
+    comes. `lost_connection` is False for a mere sequence jump, where frames go on.
     """
 
     products: tuple[str, ...]
     reason: str
     lost_connection: bool
+    since: int | None = None  # earlier than the last stamp where heartbeats went on over a dead data channel
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +177,10 @@ class Feed(Protocol):
 
     def events(self) -> AsyncIterator[Event]:
         """Yield events until closed (`aclose`) or cancelled. Connects, reconnects, resubscribes by itself."""
+        ...
+
+    async def renew(self, products: Sequence[str]) -> None:
+        """Subscribe to these anew: settling found that the channel shows nothing of them. Never raises."""
         ...
 
 

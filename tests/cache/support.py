@@ -105,6 +105,11 @@ class Source:
         self.rewrites += 1
         return Changes(tuple(self.content[s] for s in series if s in self.content))
 
+    def held(self, series: SeriesId) -> Sequence[ExactCandle] | None:
+        if any(change.series == series for change in self.changed) or series not in self.content:
+            return None
+        return [candle for candle in self.content[series].members.values() if candle]
+
     def sent(self) -> None:
         pass
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from typing import Any
 
+import pytest
 import redis
 import redis.asyncio
 
-from livecache.cache.advice import advise
+from livecache.cache.advice import ServerWatch, advise
 
 
 def ask(url: str) -> list[str]:
@@ -22,21 +24,25 @@ def ask(url: str) -> list[str]:
     return asyncio.run(main())
 
 
-def test_the_commands_that_are_named_mend_what_they_are_named_for(clean_valkey: str) -> None:
+@pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-ttl"])
+def test_the_commands_that_are_named_mend_what_they_are_named_for(clean_valkey: str, policy: str) -> None:
     with redis.Redis.from_url(clean_valkey) as client:
         client.config_set("zset-max-listpack-value", "64")
         client.config_set("maxmemory", "100mb")
-        client.config_set("maxmemory-policy", "allkeys-lru")
+        client.config_set("maxmemory-policy", policy)
+        limits = client.config_get("client-output-buffer-limit")["client-output-buffer-limit"]
+        client.config_set("client-output-buffer-limit", "pubsub 0 0 0")
         try:
             remedies = ask(clean_valkey)
-            assert len(remedies) == 2
+            assert len(remedies) == 3
             for remedy in remedies:
-                client.execute_command(*remedy.split())
+                client.execute_command(*shlex.split(remedy))
             assert ask(clean_valkey) == []
         finally:
             client.config_set("zset-max-listpack-value", "64")
             client.config_set("maxmemory", "0")
             client.config_set("maxmemory-policy", "noeviction")
+            client.config_set("client-output-buffer-limit", limits)
 
 
 def test_a_server_that_does_not_tell_its_settings_is_left_in_peace() -> None:
@@ -45,3 +51,27 @@ def test_a_server_that_does_not_tell_its_settings_is_left_in_peace() -> None:
             raise redis.exceptions.ResponseError("unknown command 'CONFIG'")
 
     assert asyncio.run(advise(Managed())) == []
+
+
+def test_another_server_under_the_same_address_is_advised_on_once() -> None:
+    """As after a fail-over: what was mended on the first is not on the second."""
+
+    class Servers:
+        run_id = "first"
+        asked = 0
+
+        async def execute_command(self, *args: Any) -> Any:
+            if args[0] == "INFO":
+                return {"run_id": self.run_id}
+            self.asked += 1
+            return {"maxmemory-policy": "allkeys-lru"} if args[2] == "maxmemory-policy" else {args[2]: "1"}
+
+    async def main() -> None:
+        servers = Servers()
+        watch = ServerWatch(servers)
+        for run_id, advised in (("first", False), ("first", False), ("second", True), ("second", False)):
+            servers.run_id, servers.asked = run_id, 0
+            await watch.look()
+            assert bool(servers.asked) is advised
+
+    asyncio.run(main())

@@ -157,3 +157,25 @@ def test_announcements_are_json() -> None:
         *("series", "BTC-USD:5m", "time", T0, "kind", "settled"),
         *("candle", "null", "replaced", candle(0).member()),
     ]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    ['[0,"x",', '{"instance":"a","x":', "[0,1,1,1,1,1,", "[[0,"],
+    ids=["member", "record", "extra", "spans"],
+)
+def test_what_is_nested_without_end_is_damaged_and_no_crash(raw: str) -> None:
+    deep = raw + "[" * 100_000
+    for decode in (decode_alive, decode_lease, decode_coverage):
+        with pytest.raises(Damaged):
+            decode(deep)
+    with pytest.raises(Damaged):
+        decode_member(deep, Timeframe.M5)
+
+
+def test_a_record_that_no_writer_wrote_is_damaged() -> None:
+    for time, feed in ((-5, "up"), (5, "sideways"), ("1" + "0" * 4000, "up")):
+        with pytest.raises(Damaged):
+            decode_alive(f'{{"instance":"a","time":{time},"feed":"{feed}"}}')
+    with pytest.raises(Damaged):
+        decode_lease('{"instance":"a","token":-1}')

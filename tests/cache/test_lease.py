@@ -69,10 +69,37 @@ def test_states_that_do_not_exist_are_not_made_by_the_stamp() -> None:
 
 def test_another_writer_waits_until_the_lease_is_gone() -> None:
     with fakeredis.FakeRedis() as fake:
+        fake.hset(STATE, mapping={"fence": 5, "revision": 12})
         fake.set(KEYS.lease, encode_lease(LeaseRecord("other", 5)), px=60_000)
         clock: Steps = Steps(lambda: fake.delete(KEYS.lease) if len(clock.slept) == 12 else None)
         assert asyncio.run(lease_of(fake, clock).acquire())
         assert len(clock.slept) == 12
+
+
+def test_of_an_emptied_server_the_one_that_wrote_there_goes_first() -> None:
+    """It has everything in memory, where another would have to ask the venue."""
+    with fakeredis.FakeRedis() as fake:
+        fake.set(KEYS.lease, encode_lease(LeaseRecord("other", 5)), px=LEASE_MS)
+        clock: Steps = Steps(lambda: fake.flushall() if len(clock.slept) == 1 else None)
+        assert asyncio.run(lease_of(fake, clock).acquire())
+        assert LEASE_MS / 1000 <= sum(clock.slept) <= LEASE_MS / 1000 + 1
+
+
+def test_an_emptied_server_that_is_taken_anew_is_waited_for() -> None:
+    def step() -> None:
+        if len(clock.slept) == 1:
+            fake.flushall()
+        elif len(clock.slept) == 3:
+            fake.set(KEYS.lease, encode_lease(LeaseRecord("other", 6)), px=60_000)
+        elif len(clock.slept) == 9:
+            fake.hset(STATE, mapping={"fence": 6, "revision": 1})
+            fake.delete(KEYS.lease)
+
+    with fakeredis.FakeRedis() as fake:
+        fake.set(KEYS.lease, encode_lease(LeaseRecord("other", 5)), px=LEASE_MS)
+        clock = Steps(step)
+        assert asyncio.run(lease_of(fake, clock).acquire())
+        assert len(clock.slept) == 9
 
 
 def test_a_sole_owner_takes_a_dead_ones_lease_at_once_but_only_the_first_time() -> None:

@@ -7,7 +7,6 @@ import contextlib
 import math
 import socket
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import Any
 
 import fakeredis
@@ -17,7 +16,6 @@ import redis.asyncio
 
 from livecache import (
     AsyncReader,
-    ConfigError,
     NotReady,
     OutOfSync,
     Reader,
@@ -25,10 +23,8 @@ from livecache import (
     RedisUnavailable,
     Stale,
     UnknownSeries,
-    UnknownTimeframe,
 )
 from livecache.cache.keyspace import AliveRecord, Keyspace, encode_alive, encode_state
-from livecache.cache.reader import resolve_url
 from livecache.core.series import SeriesId, SeriesState
 from livecache.core.timeframe import Timeframe
 
@@ -196,7 +192,15 @@ def test_a_set_that_lost_members_is_not_ready(client: Any, reader: Reader) -> No
 
 
 @pytest.mark.parametrize(
-    "member", ["junk", "[1,2]", f"[{T0 + 9 * STEP},1,1,1,1,null]", f"[{T0 + 9 * STEP + 1},1,1,1,1,1]"]
+    "member",
+    [
+        "junk",
+        "[1,2]",
+        f"[{T0 + 9 * STEP},1,1,1,1,null]",
+        f"[{T0 + 9 * STEP + 1},1,1,1,1,1]",
+        f"[{T0 + 8 * STEP},1,1,1,1,1]",  # a second one for the bucket before
+        f"[{T0 + 2 * STEP},1,1,1,1,1]",  # one that belongs elsewhere
+    ],
 )
 def test_a_damaged_member_is_an_error_that_names_the_key(client: Any, reader: Reader, member: str) -> None:
     put(client, state(0, 10, 10), range(9), count=10)
@@ -216,6 +220,26 @@ def test_a_state_that_cannot_be_understood_is_an_error(
     client.hset(STATE, field, value)
     with pytest.raises(ReadError, match=message):
         reader.candles("BTC-USD", "5m", 2)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"known_through": 9_007_199_254_740_993},
+        {"known_through": T0 + 10 * STEP + 1},
+        {"settled_through": T0 + 11 * STEP},
+        {"contiguous_from": -STEP},
+        {"forming": T0 + 1},
+        {"count": -1},
+    ],
+    ids=str,
+)
+def test_watermarks_that_no_writer_wrote_are_an_error_and_not_a_truth(
+    client: Any, reader: Reader, fields: dict[str, Any]
+) -> None:
+    put(client, state(0, 10, 10), range(10), **fields)
+    with pytest.raises(ReadError, match="cannot be understood"):
+        reader.candles("BTC-USD", "5m", 3)
 
 
 @pytest.mark.parametrize("key", [SET, STATE, ALIVE])
@@ -324,73 +348,6 @@ def test_states_are_shown_whatever_they_are_worth(client: Any, reader: Reader) -
     assert btc.alive == AliveRecord("one", T0 + 10 * STEP + 1000, "up")
     assert eth.record is None and "schema is 7" in eth.damage and eth.alive
     assert (sol.record, sol.alive, sol.members, sol.damage) == (None, None, 0, "")
-
-
-# --- arguments and addresses
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        {"count": 0},
-        {"count": -5},
-        {"count": 10**9},
-        {"count": 1.5},
-        {"count": True},
-        {"count": 5, "at_least": 6},
-        {"count": 5, "at_least": 0},
-        {"count": 5, "empty": "zero"},
-        {"count": 5, "max_lag": -1},
-        {"count": 5, "max_lag": math.nan},
-        {"count": 5, "settled": True, "forming": True},
-    ],
-)
-def test_arguments_that_make_no_sense_are_refused(arguments: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"is a number|is 'skip'|never settled"):
-        Reader(client=fakeredis.FakeRedis()).candles("BTC-USD", "5m", **arguments)
-
-
-def test_names_that_make_no_sense_are_refused() -> None:
-    reader = Reader(client=fakeredis.FakeRedis())
-    with pytest.raises(UnknownTimeframe, match="5m"):
-        reader.candles("BTC-USD", "5min", 1)
-    with pytest.raises(ConfigError, match="symbol"):
-        reader.candles("BTC USD", "5m", 1)
-    with pytest.raises(ValueError, match="must hold the opens"):
-        reader.range("BTC-USD", "5m", T0, T0)
-    with pytest.raises(ConfigError, match="prefix"):
-        Reader(client=fakeredis.FakeRedis(), prefix="a{b")
-
-
-def test_the_address_is_the_argument_or_the_environment_or_the_embedded_servers(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("LIVECACHE_REDIS_URL", "redis://environment:1")
-    assert resolve_url("redis://argument:1") == "redis://argument:1"
-    assert resolve_url(None) == "redis://environment:1"
-    assert resolve_url("valkeys://host:1/2") == "rediss://host:1/2"
-    monkeypatch.delenv("LIVECACHE_REDIS_URL")
-    for name in ("HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR"):
-        monkeypatch.setenv(name, str(tmp_path))
-    with pytest.raises(RedisUnavailable):
-        resolve_url(None)
-
-
-def test_a_bad_address_is_told_without_its_password() -> None:
-    for url in ("http://user:secret@host", "redis://user:secret@host:port"):
-        with pytest.raises(ConfigError) as caught:
-            Reader(url)
-        assert "secret" not in str(caught.value) and caught.value.__cause__ is None
-
-
-def test_a_server_that_does_not_answer_is_unavailable_with_a_hint() -> None:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        url = f"redis://127.0.0.1:{unused.getsockname()[1]}"
-        with Reader(url) as reader, pytest.raises(RedisUnavailable, match="is it running"):
-            reader.candles("BTC-USD", "5m", 1)
-        with Reader(url) as reader, pytest.raises(RedisUnavailable):
-            reader.many([("BTC-USD", "5m", 1), ("ETH-USD", "5m", 1)])
 
 
 # --- asyncio

@@ -1,5 +1,8 @@
 """The venue's clock hears, advances and doubts."""
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from livecache.core.clock import VenueClock
 
 T = 1_770_000_000_000
@@ -58,3 +61,25 @@ def test_a_market_that_runs_faster_is_followed_stamp_by_stamp() -> None:
     for second in range(1, 60):
         assert made.hear(T + second * 59_000, 100.0 + second)
     assert made.heard == T + 59 * 59_000
+
+
+heard = st.tuples(st.sampled_from(["hear", "confirm"]), st.integers(-120_000, 200_000), st.floats(0, 30))
+
+
+@settings(deadline=None)
+@given(st.lists(heard, max_size=20))
+def test_whatever_is_heard_the_clock_never_goes_back_and_never_runs_ahead_of_two_sources(
+    stamps: list[tuple[str, int, float]],
+) -> None:
+    """A stamp far ahead moves it only if another source agrees; `now` never lies before `heard`."""
+    made, at_s, real = clock(), 100.0, T
+    told = [T]
+    for how, off, passed_s in stamps:
+        at_s += passed_s
+        real += int(passed_s * 1000)
+        before, now = made.heard, made.now(at_s)
+        (made.hear if how == "hear" else made.confirm)(real + off, at_s)
+        assert before <= made.heard <= made.now(at_s)
+        if made.heard > now + 60_000:
+            assert how == "confirm" and made.heard <= max(told), "one source alone has moved the clock"
+        told.append(real + off)

@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from livecache.core.candle import ExactCandle
@@ -21,6 +21,7 @@ def candles(draw: st.DrawFn) -> list[ExactCandle]:
     return found
 
 
+@settings(deadline=None)
 @given(candles())
 def test_a_parent_is_first_open_highest_high_lowest_low_last_close_and_the_sum_of_volumes(
     children: list[ExactCandle],

@@ -41,6 +41,7 @@ __all__ = [
     "free_port",
     "livecache",
     "market_of",
+    "reach",
     "settings",
     "until",
 ]
@@ -65,6 +66,11 @@ def until(
             return result
         assert time.monotonic() < deadline, f"not within {within_s:g} s: {what}"
         time.sleep(every_s)
+
+
+def reach(moment_s: float) -> None:
+    """Wait for that monotonic time: for what is to happen at a moment that nothing else marks."""
+    until("the moment has come", lambda: time.monotonic() >= moment_s, 60.0)
 
 
 # --- the command

@@ -14,6 +14,7 @@ from livecache.venues.venue import (
     Candles,
     Event,
     FailureKind,
+    Feed,
     FetchFailure,
     Heard,
     Page,
@@ -79,9 +80,7 @@ class ModelVenue:
         await self.clock.sleep(self.latency_s / 2)
         return Page(request, tuple(rows))
 
-    def feeds(
-        self, products: Sequence[str], aliases: Mapping[str, str], *, trades: bool
-    ) -> Sequence[ModelFeed]:
+    def feeds(self, products: Sequence[str], aliases: Mapping[str, str], *, trades: bool) -> Sequence[Feed]:
         return [ModelFeed(self, tuple(products), trades=trades)]
 
     async def aclose(self) -> None:
@@ -95,6 +94,9 @@ class ModelFeed:
         self.venue = venue
         self.products = products
         self.trades = trades
+
+    async def renew(self, products: Sequence[str]) -> None:
+        self.venue.mute.difference_update(products)
 
     async def events(self) -> AsyncIterator[Event]:
         venue = self.venue

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
+from datetime import UTC, datetime
 
 import msgspec
 from websockets.asyncio.server import ServerConnection
@@ -15,7 +16,18 @@ from livecache.venues.venue import Event
 
 from .loopback import InstantClock, feed_server, payload
 
-__all__ = ["Script", "feed_of", "kinds", "numbered", "subscriptions", "take", "told"]
+__all__ = [
+    "Script",
+    "candle_frame",
+    "feed_of",
+    "heartbeat_frame",
+    "kinds",
+    "numbered",
+    "subscriptions",
+    "take",
+    "take_until",
+    "told",
+]
 
 Script = Callable[[ServerConnection, int], Awaitable[None]]
 
@@ -25,6 +37,26 @@ def numbered(name: str, number: int) -> str:
     frame = msgspec.json.decode(payload(name))
     frame["sequence_num"] = number
     return msgspec.json.encode(frame).decode()
+
+
+def candle_frame(number: int, stamp: int, product: str, kind: str = "update") -> str:
+    """A frame with the 5m candle in which `stamp` (Unix ms) lies."""
+    frame = msgspec.json.decode(payload("candles_update"))
+    frame["sequence_num"], frame["timestamp"] = number, _timestamp(stamp)
+    event = frame["events"][0]
+    event["type"] = kind
+    event["candles"][0] |= {"product_id": product, "start": str(stamp // 300_000 * 300)}
+    return msgspec.json.encode(frame).decode()
+
+
+def heartbeat_frame(number: int, stamp: int) -> str:
+    frame = msgspec.json.decode(payload("heartbeats"))
+    frame["sequence_num"], frame["timestamp"] = number, _timestamp(stamp)
+    return msgspec.json.encode(frame).decode()
+
+
+def _timestamp(stamp: int) -> str:
+    return datetime.fromtimestamp(stamp / 1000, UTC).isoformat(timespec="milliseconds")
 
 
 def feed_of(
@@ -37,6 +69,7 @@ def feed_of(
     key: ApiKey | None = None,
     first_delay_s: float = 0.0,
     frame_bytes: int = 1024 * 1024,
+    open_timeout_s: float = 2.0,
 ) -> CoinbaseFeed:
     return CoinbaseFeed(
         url,
@@ -49,18 +82,23 @@ def feed_of(
         silence_timeout_s=silence_timeout_s,
         key=key,
         first_delay_s=first_delay_s,
-        open_timeout_s=2.0,
+        open_timeout_s=open_timeout_s,
         frame_bytes=frame_bytes,
     )
 
 
 async def take(feed: CoinbaseFeed, count: int) -> list[Event]:
     """The first `count` events."""
+    return await take_until(feed, lambda events: len(events) == count)
+
+
+async def take_until(feed: CoinbaseFeed, enough: Callable[[list[Event]], bool]) -> list[Event]:
+    """The first events, up to the one with which they are enough."""
     events: list[Event] = []
     async with asyncio.timeout(10), aclosing(feed.events()) as stream:
         async for event in stream:
             events.append(event)
-            if len(events) == count:
+            if enough(events):
                 break
     return events
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from livecache.core.candle import ExactCandle, rejection
 from livecache.core.timeframe import Timeframe
-from livecache.venues.coinbase.messages import Frame, FrameDecoder, subscription
+from livecache.venues.coinbase.messages import Frame, FrameDecoder, subscription, unsubscription
 from livecache.venues.venue import Candles, FeedFailure, Heard, Rejected, Subscribed, Trade, Trades
 
 from .loopback import CAPTURES, PAYLOADS, payload
@@ -84,7 +84,10 @@ def test_a_candle_of_the_wrong_shape_does_not_take_the_others_with_it(start: obj
 
 
 def test_a_candle_in_the_future_is_rejected_but_the_frames_own_stamp_counts_as_now() -> None:
-    late_clock = decoder(lambda: 1784086000000).decode(payload("candles_update"))
+    def just_opened(frame: Any) -> None:
+        frame["timestamp"] = "2026-07-15T03:40:10Z"
+
+    late_clock = decoder(lambda: 1784086790000).decode(altered("candles_update", just_opened))
     assert isinstance(late_clock.events[0], Candles)
 
     def postpone(frame: Any) -> None:
@@ -94,6 +97,28 @@ def test_a_candle_in_the_future_is_rejected_but_the_frames_own_stamp_counts_as_n
     assert heard == Heard(1784086872584)
     assert isinstance(rejected, Rejected)
     assert "future" in rejected.reason
+
+
+def test_an_absurd_stamp_does_not_let_an_absurd_candle_pass() -> None:
+    """A frame of the year 2100 with a candle of the year 2100 agrees with itself, and with nobody else."""
+
+    def in_2100(frame: Any) -> None:
+        frame["timestamp"] = "2100-01-01T00:00:01Z"
+        frame["events"][0]["candles"][0]["start"] = "4102444800"
+
+    heard, rejected = decoder(lambda: 1784086872584).decode(altered("candles_update", in_2100)).events
+    assert isinstance(heard, Heard)
+    assert isinstance(rejected, Rejected)
+    assert "future" in rejected.reason
+
+
+def test_a_product_is_subscribed_to_anew_by_ending_its_subscription_first() -> None:
+    assert msgspec.json.decode(unsubscription("candles", ["BTC-USD"], "token")) == {
+        "type": "unsubscribe",
+        "channel": "candles",
+        "product_ids": ["BTC-USD"],
+        "jwt": "token",
+    }
 
 
 def test_trades_are_told_in_ascending_id() -> None:

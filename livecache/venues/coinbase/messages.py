@@ -16,11 +16,12 @@ from typing import Annotated, NamedTuple, TypeVar
 import msgspec
 
 from ...core.candle import ExactCandle, rejection
+from ...core.clock import IMPLAUSIBLE_MS
 from ...core.timeframe import Timeframe
 from ..venue import Candles, Event, FeedFailure, Heard, Rejected, Subscribed, Trade, Trades
 from .text import excerpt, one_line
 
-__all__ = ["CANDLES", "HEARTBEATS", "TRADES", "Frame", "FrameDecoder", "subscription"]
+__all__ = ["CANDLES", "HEARTBEATS", "TRADES", "Frame", "FrameDecoder", "subscription", "unsubscription"]
 
 CANDLES = "candles"  # always 5m: the channel ignores a granularity
 TRADES = "market_trades"
@@ -138,7 +139,7 @@ _UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 _Item = TypeVar("_Item")
 
-_NUMBER = re.compile(r"(?:0|[1-9]\d{0,17})(?:\.\d{1,18})?(?:[eE][+-]?\d{1,2})?", re.ASCII)
+_NUMBER = re.compile(r"(?:0|[1-9]\d{0,17})(?:\.\d{1,27})?(?:[eE][+-]?0?\d)?", re.ASCII)
 
 # A trade is stamped by the matching engine and its message by another machine, whose clock may lag a little.
 _SKEW_MS = 1_000
@@ -149,7 +150,7 @@ class FrameDecoder:
 
     `symbols` maps each id that the feed carries to the ids that were asked for (BTC-USD to BTC-USD and
     BTC-USDC). `now` is the venue's clock in Unix ms, None while unknown; a frame's own stamp counts as now
-    if it is later.
+    if it is plausibly later.
     """
 
     def __init__(self, symbols: Mapping[str, Sequence[str]], now: Callable[[], int | None]) -> None:
@@ -256,13 +257,23 @@ class FrameDecoder:
         return (*self._trades(trades, stamp), *unreadable)
 
     def _latest(self, stamp: int) -> int:
+        """The venue's time: the frame's own stamp may be ahead of what was heard, but not by years."""
         now = self._now()
-        return stamp if now is None else max(now, stamp)
+        return stamp if now is None or now < stamp <= now + IMPLAUSIBLE_MS else now
 
 
 def subscription(channel: str, products: Sequence[str] = (), token: str | None = None) -> str:
     """The message that subscribes to a channel; heartbeats take no products. `token`: a fresh JWT."""
-    message: dict[str, str | Sequence[str]] = {"type": "subscribe", "channel": channel}
+    return _request("subscribe", channel, products, token)
+
+
+def unsubscription(channel: str, products: Sequence[str], token: str | None = None) -> str:
+    """The message that ends the subscription to these products of a channel. `token`: a fresh JWT."""
+    return _request("unsubscribe", channel, products, token)
+
+
+def _request(kind: str, channel: str, products: Sequence[str], token: str | None) -> str:
+    message: dict[str, str | Sequence[str]] = {"type": kind, "channel": channel}
     if products:
         message["product_ids"] = products
     if token is not None:

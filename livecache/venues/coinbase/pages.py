@@ -61,7 +61,7 @@ class _LooseCandlesBody(msgspec.Struct):
 
 
 class _Product(msgspec.Struct, gc=False):
-    product_id: str
+    product_id: Annotated[str, msgspec.Meta(min_length=1)]
     alias: str | None = (
         ""  # of BTC-USDC: BTC-USD. Not of USDT-USDC and a few more, which have their own feed.
     )

@@ -32,6 +32,9 @@ _REJECTIONS_LOGGED = 3  # of one page
 # Older texts of the venue, and most libraries, know no longer page than this one.
 _CERTAIN_PAGE_LIMIT = 300
 
+# So many answers 401 in a row to a key that was accepted before are throttling (coinbase-advanced-py#60).
+_DENIALS_BELIEVED = 20
+
 # What cannot be rolled up from something smaller is never given up as unsupported.
 _INDISPENSABLE = frozenset({Timeframe.M1, Timeframe.M5})
 
@@ -80,6 +83,7 @@ class CoinbaseRest:
         self._unsupported: frozenset[Timeframe] = frozenset()
         self._nonces = itertools.count(first_nonce)
         self._key = key
+        self._denials: int | None = None  # answers 401 to a key in a row; None until it was accepted once
         self._session: aiohttp.ClientSession | None = None
 
     @property
@@ -173,13 +177,24 @@ class CoinbaseRest:
             kind = next(kind for known, kind in _TRANSPORT_FAILURES if isinstance(error, known))
             return FetchFailure(kind, self._reason(error), cause=error)
         if answer.status != 200:
-            return refusal(
-                answer.status, answer.body, signed=key is not None, retry_after_s=answer.retry_after_s
-            )
+            signed = key is not None and not (answer.status == 401 and self._trusts_key())
+            return refusal(answer.status, answer.body, signed=signed, retry_after_s=answer.retry_after_s)
+        if key is not None:
+            self._denials = 0
         if len(answer.body) > _BODY_BYTES:
             message = f"an answer of more than {_BODY_BYTES} bytes"
             return FetchFailure(FailureKind.MALFORMED, message, answer.status)
         return answer
+
+    def _trusts_key(self) -> bool:
+        """Whether a 401 says too many requests, as the venue has done, and not that the key is wrong.
+
+        A key that was accepted just now has not become wrong; after many denials in a row perhaps it has.
+        """
+        if self._denials is None:
+            return False
+        self._denials += 1
+        return self._denials <= _DENIALS_BELIEVED
 
     def _reason(self, error: Exception) -> str:
         """Why no answer came, in plain words; the system's error within aiohttp's tells more."""

@@ -13,15 +13,17 @@ from urllib.parse import urlsplit
 
 from loguru import logger
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from ...clock import Clock
 from ...core.backoff import delays
-from ..venue import Broken, Event, FeedFailure
+from ..venue import Broken, Candles, Event, FeedFailure, Heard, Subscribed, Trades
 from .auth import ApiKey
-from .messages import CANDLES, HEARTBEATS, TRADES, FrameDecoder, subscription
+from .messages import CANDLES, HEARTBEATS, TRADES, FrameDecoder, subscription, unsubscription
 from .network import unreachable
+from .renewals import Renewals
 from .text import one_line
+from .watchdog import DataWatchdog, MessageNumbers, Silence, Suspect
 
 __all__ = ["CoinbaseFeed"]
 
@@ -31,6 +33,10 @@ _FRAMES_QUEUED = 64  # then the socket is not read until the consumer has caught
 _OPEN_TIMEOUT_S = 10.0
 _CLOSE_TIMEOUT_S = 0.5
 _HANG_UP_S = 1.0
+
+# Waits between connections begin anew only once one has worked for so long: a venue that accepts, says
+# something and hangs up is not to be stormed.
+_PROVEN_S = 5.0
 
 # Messages that prove the feed works; an ack does not.
 _PROOF = frozenset({CANDLES, TRADES, HEARTBEATS})
@@ -67,7 +73,11 @@ class CoinbaseFeed:
         self._products = tuple(dict.fromkeys(products))
         self._carried = tuple(symbols)
         self._decoder = FrameDecoder(symbols, now)
+        self._symbols = symbols
         self._channels = (CANDLES, TRADES) if trades else (CANDLES,)
+        self._watchdog = DataWatchdog(self._channels, self._products)
+        self._renewals = Renewals()
+        self._connected = False
         self._url = ws_url
         self._host = urlsplit(ws_url).netloc.rpartition("@")[2]
         self._clock = clock
@@ -96,21 +106,25 @@ class CoinbaseFeed:
         while True:
             try:
                 connection = await self._connect()
-            except (OSError, WebSocketException) as error:
+            # Besides its own and the system's, the library lets EOFError, ValueError, AssertionError and more
+            # out of a handshake that somebody answers with something else than HTTP, or hangs up in.
+            except Exception as error:
                 yield FeedFailure(self._no_connection(error))
                 await self._clock.sleep(next(waits))
                 continue
 
-            silence = _Silence(connection, self._silence_timeout_s)
-            sequence = _Sequence()
+            silence = Silence(connection, self._silence_timeout_s)
+            numbers = MessageNumbers()
+            proven_s = self._clock.monotonic() + _PROVEN_S
+            end: Broken | None = None
             try:
                 await self._subscribe(connection)
-                while True:
+                while end is None:
                     data = await connection.recv(decode=False)
                     assert isinstance(data, bytes)
                     silence.pause()
                     frame = self._decoder.decode(data)
-                    lost = sequence.lost_before(frame.sequence)
+                    lost = numbers.lost_before(frame.sequence)
                     if lost < 0:
                         self.repeated_frames += 1
                         silence.resume(heard=False)  # so that a counter gone astray ends as silence
@@ -120,17 +134,71 @@ class CoinbaseFeed:
                         yield Broken(self._products, reason, lost_connection=False)
                     for event in frame.events:
                         yield event
-                    if frame.channel in _PROOF:
+                        self._attend(event)
+                    suspects = self._watchdog.suspects()
+                    end = self._dead_channel(suspects)
+                    if end is None:
+                        for mute in self._mute_products(suspects):
+                            yield mute
+                        if anew := self._renewals.take():
+                            products = tuple(product for id_ in anew for product in self._symbols[id_])
+                            yield Broken(products, "subscribing anew", lost_connection=False)
+                            await self._resubscribe(connection, anew)
+                    if frame.channel in _PROOF and self._clock.monotonic() >= proven_s:
                         waits = delays(self._jitter)
                     silence.resume(heard=frame.channel != "")
             except ConnectionClosed as error:
-                reason = silence.reason or _closing(error)
+                end = Broken(self._products, silence.reason or _closing(error), lost_connection=True)
             finally:
+                self._connected = False
                 silence.stop()
                 await _hang_up(connection)
 
-            yield Broken(self._products, reason, lost_connection=True)
+            yield end
             await self._clock.sleep(next(waits))
+
+    async def renew(self, products: Sequence[str]) -> None:
+        """Subscribe to these anew within a second or so: something is known to be wrong with their channel.
+
+        What comes too soon after the last time is left out, and so are products that are not the feed's. A
+        feed that is not connected has nothing to do: its next connection subscribes to everything.
+        """
+        if self._connected:
+            self._ask_anew(products)
+
+    def _ask_anew(self, products: Sequence[str]) -> None:
+        # Done where messages are received, so that it is known after which stamp something may be missing.
+        ids = [id_ for id_, symbols in self._symbols.items() if not set(symbols).isdisjoint(products)]
+        self._renewals.ask(ids, self._clock.monotonic())
+
+    def _dead_channel(self, suspects: Sequence[Suspect]) -> Broken | None:
+        """The end of a connection of which a whole channel is suspect: the next one's snapshot proves it."""
+        whole = [suspect for suspect in suspects if not suspect.product]
+        if not whole:
+            return None
+        since = min(suspect.since for suspect in whole)
+        return Broken(self._products, _quiet(whole[0]), lost_connection=True, since=since)
+
+    def _mute_products(self, suspects: Sequence[Suspect]) -> list[Broken]:
+        """Single products that are suspect: they are subscribed to anew, if that is not too soon again."""
+        self._ask_anew([suspect.product for suspect in suspects])
+        return [
+            Broken((suspect.product,), _quiet(suspect), lost_connection=False, since=suspect.since)
+            for suspect in suspects
+        ]
+
+    def _attend(self, event: Event) -> None:
+        """Tell the watchdog what an event says of its channel."""
+        if isinstance(event, Candles):
+            self._watchdog.heard(event.stamp)
+            if not event.snapshot:
+                self._watchdog.updated(CANDLES, [product for product, _ in event.candles])
+        elif isinstance(event, Trades):
+            self._watchdog.heard(event.stamp)
+            if not event.snapshot:
+                self._watchdog.updated(TRADES, {trade.product for trade in event.trades})
+        elif isinstance(event, Heard | Subscribed):
+            self._watchdog.heard(event.stamp)
 
     async def _connect(self) -> ClientConnection:
         return await connect(
@@ -153,6 +221,18 @@ class CoinbaseFeed:
         logger.bind(event="feed_connected", products=len(self._products)).info(
             "subscribed to {} products at {}", len(self._products), self._host
         )
+        self._renewals.take()  # All that was asked for has just been done.
+        self._watchdog.connected()
+        self._connected = True
+
+    async def _resubscribe(self, connection: ClientConnection, ids: Sequence[str]) -> None:
+        """End the subscription to some of the products and begin it again; a snapshot of each will follow."""
+        for channel in self._channels:
+            await connection.send(unsubscription(channel, ids, self._token()))
+            await connection.send(subscription(channel, ids, self._token()))
+        logger.bind(event="feed_renewed", products=list(ids)).info(
+            "subscribed anew to {} at {}", ", ".join(ids), self._host
+        )
 
     def _token(self) -> str | None:
         return self._key.feed_token() if self._key else None
@@ -160,67 +240,9 @@ class CoinbaseFeed:
     def _no_connection(self, error: Exception) -> str:
         if isinstance(error, InvalidStatus):
             return f"{self._host} answered HTTP {error.response.status_code} instead of opening a websocket"
-        return unreachable(self._host, error, self._open_timeout_s)
-
-
-class _Sequence:
-    """The numbers of one connection's messages, over all channels: each is one more than the last."""
-
-    __slots__ = ("_last",)
-
-    def __init__(self) -> None:
-        self._last: int | None = None
-
-    def lost_before(self, number: int | None) -> int:
-        """How many messages are missing before this one; negative if it is not new.
-
-        The venue counts from 0, but nothing vouched for is lost before the first message that is seen.
-        """
-        if number is None:
-            return 0
-        lost = 0 if self._last is None else number - self._last - 1
-        if lost >= 0:
-            self._last = number
-        return lost
-
-
-class _Silence:
-    """Aborts a connection on which nothing intelligible has come for `timeout_s`.
-
-    A timer that is looked at once a timeout costs nothing a frame, as a timeout around each recv would.
-    Time that the consumer takes does not count.
-    """
-
-    def __init__(self, connection: ClientConnection, timeout_s: float) -> None:
-        self.reason = ""
-        self._connection = connection
-        self._timeout_s = timeout_s
-        self._loop = asyncio.get_running_loop()
-        self._heard_at = self._loop.time()
-        self._paused_at: float | None = None
-        self._timer = self._loop.call_later(timeout_s, self._look)
-
-    def pause(self) -> None:
-        """A message has come and is being dealt with."""
-        self._paused_at = self._loop.time()
-
-    def resume(self, *, heard: bool) -> None:
-        """The next message is waited for. `heard`: the last one was intelligible."""
-        now = self._loop.time()
-        self._heard_at = now if heard or self._paused_at is None else self._heard_at + now - self._paused_at
-        self._paused_at = None
-
-    def stop(self) -> None:
-        self._timer.cancel()
-
-    def _look(self) -> None:
-        quiet_s = 0.0 if self._paused_at is not None else self._loop.time() - self._heard_at
-        if quiet_s < self._timeout_s:
-            self._timer = self._loop.call_later(self._timeout_s - quiet_s, self._look)
-            return
-        self.reason = f"silent for {self._timeout_s:g} s"
-        # No closing handshake: nobody answers.
-        self._connection.transport.abort()
+        if isinstance(error, OSError):
+            return unreachable(self._host, error, self._open_timeout_s)
+        return one_line(f"{self._host} opens no websocket: {str(error) or type(error).__name__}")
 
 
 async def _hang_up(connection: ClientConnection) -> None:
@@ -230,6 +252,11 @@ async def _hang_up(connection: ClientConnection) -> None:
             await connection.close()
     except TimeoutError:
         connection.transport.abort()
+
+
+def _quiet(suspect: Suspect) -> str:
+    of = f" of {suspect.product}" if suspect.product else ""
+    return f"no {suspect.channel}{of} for {suspect.quiet_ms // 1000} s, which is unusual"
 
 
 def _closing(error: ConnectionClosed) -> str:

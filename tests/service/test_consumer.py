@@ -1,0 +1,206 @@
+"""What the consumer makes of a feed's events, and who has dead channels subscribed to anew."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+
+from livecache.core.candle import ExactCandle
+from livecache.core.series import SeriesState
+from livecache.core.settling import PageFacts
+from livecache.core.timeframe import Timeframe
+from livecache.core.timeline import Timeline
+from livecache.core.track import Policy
+from livecache.service.consumer import Consumer, renew_dead
+from livecache.service.live import Live
+from livecache.venues.venue import Broken, Candles, Event, Heard, Subscribed
+
+BTC, ETH = "BTC-USD", "ETH-USD"
+M5 = Timeframe.M5
+OPEN = 1784086800000  # of a 5m bucket
+NOW = OPEN + 60_000
+YEAR_2100 = 4102444800000
+
+
+class HandClock:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.time = 100.0
+
+    def monotonic(self) -> float:
+        return self.time
+
+    def wall(self) -> float:
+        return NOW / 1000 - 100.0 + self.time
+
+    async def sleep(self, seconds: float) -> None:
+        self.time += seconds
+        await asyncio.sleep(0)
+
+
+class StillFeed:
+    """A feed at the venue's seam that tells nothing, and remembers what it was asked to renew."""
+
+    def __init__(self, *products: str) -> None:
+        self.products = products
+        self.renewed: list[list[str]] = []
+        self.asked = asyncio.Event()
+
+    async def events(self) -> AsyncIterator[Event]:
+        return
+        yield
+
+    async def renew(self, products: Sequence[str]) -> None:
+        self.renewed.append(list(products))
+        self.asked.set()
+
+
+class Scene:
+    """A timeline of two symbols, fed by one consumer; the venue's clock stands at NOW."""
+
+    def __init__(self) -> None:
+        self.clock = HandClock()
+        self.timeline = Timeline("coinbase", [BTC, ETH], [M5], Policy())
+        self.live = Live(self.timeline, self.clock, "test", "http://venue", serving=True)
+        self.live.confirm_time(NOW)
+        self.consumer = Consumer(self.live, StillFeed(BTC, ETH), 0)
+
+    def take(self, *events: Event) -> None:
+        for event in events:
+            self.consumer.take(event)
+
+    def pass_until(self, stamp: int) -> None:
+        """The host's clock goes on until the venue's would show `stamp`."""
+        self.clock.time += (stamp - self.live.now()) / 1000
+
+    def state(self, symbol: str = BTC) -> SeriesState:
+        """What readers are told of a symbol's 5m series."""
+        self.live.take()
+        state = self.timeline.symbols[symbol].tracks[M5].state
+        assert state is not None
+        return state
+
+    def forming(self, symbol: str = BTC) -> int:
+        """The bucket in progress that readers may have; 0 if nobody vouches for it."""
+        return self.state(symbol).forming
+
+
+def candle(time: int = OPEN, volume: str = "5") -> ExactCandle:
+    return ExactCandle(time, "10", "12", "9", "11", volume)
+
+
+def update(stamp: int, *symbols: str) -> Candles:
+    return Candles(stamp, False, tuple((symbol, candle()) for symbol in symbols))
+
+
+def test_a_frame_of_the_year_2100_moves_no_clock_and_vouches_for_nothing() -> None:
+    scene = Scene()
+    scene.take(Subscribed((BTC, ETH), OPEN), update(NOW, BTC, ETH))
+    assert scene.forming() == OPEN
+
+    scene.take(Heard(YEAR_2100))
+    assert scene.live.now() == NOW
+    assert scene.forming() == 0, "what else that frame should have said, nobody knows"
+    assert not scene.timeline.feed_up(BTC)
+    assert scene.live.feed.rejections == 1
+    assert scene.live.feed.last_message == NOW
+
+    scene.take(Heard(NOW + 1_000))
+    assert scene.timeline.feed_up(BTC), "a frame that can be believed vouches from its own stamp on"
+    assert scene.forming() == 0, "but not for what came before"
+    scene.take(update(NOW + 2_000, BTC))
+    assert scene.forming() == OPEN, "which the product's next update tells"
+    assert scene.forming(ETH) == 0
+
+
+def test_what_a_frame_of_the_year_2100_shows_is_laid_but_not_vouched_for() -> None:
+    scene = Scene()
+    scene.take(Subscribed((BTC,), OPEN), update(YEAR_2100, BTC))
+    assert scene.timeline.symbols[BTC].tracks[M5].candle(OPEN) == candle()
+    assert scene.forming() == 0
+
+
+@pytest.mark.parametrize("frame", ["ack", "snapshot", "heartbeat"])
+def test_the_first_frames_after_a_long_sleep_do_not_vouch_for_the_time_slept(frame: str) -> None:
+    """The host's clock stood still: stamps are an hour ahead of it until the venue has told its time."""
+    scene = Scene()
+    scene.take(Subscribed((BTC,), OPEN), update(NOW, BTC))
+    scene.take(Broken((BTC, ETH), "the connection was cut", lost_connection=True))
+    awake = NOW + 3_600_000
+    snapshot = Candles(awake, True, ((BTC, candle(M5.floor(NOW - 600_000))),))
+    firsts: dict[str, Event] = {
+        "ack": Subscribed((BTC,), awake),
+        "snapshot": snapshot,
+        "heartbeat": Heard(awake),
+    }
+    scene.take(firsts[frame])
+    scene.live.confirm_time(awake)
+    scene.take(Heard(awake + 1_000), update(awake + 1_000, BTC))
+    channel = scene.timeline.symbols[BTC].channel
+    assert not channel.unbroken_over(OPEN, OPEN + M5.ms)
+    assert channel.since >= awake
+
+
+def test_a_dead_channel_is_broken_from_its_last_update_on_whatever_heartbeats_said_since() -> None:
+    """A bucket that closed meanwhile looked complete, since the connection was heard beyond its end."""
+    scene = Scene()
+    end = OPEN + M5.ms
+    scene.take(Subscribed((BTC, ETH), OPEN))
+    scene.pass_until(end + 5_000)
+    scene.take(update(end - 5_000, BTC, ETH), Heard(end + 5_000))
+    assert scene.state().known_through == end
+    reason = "no candles for 30 s, which is unusual"
+    scene.take(Broken((BTC, ETH), reason, lost_connection=True, since=end - 5_000))
+    assert scene.state().known_through < end
+    assert scene.state(ETH).known_through < end
+    assert scene.live.feed.reconnects == 1
+
+
+def test_a_single_mute_product_is_no_sequence_gap_and_leaves_the_others_alone() -> None:
+    scene = Scene()
+    scene.take(Subscribed((BTC, ETH), OPEN), update(NOW, BTC, ETH))
+    scene.take(Broken((BTC,), "no candles of BTC-USD", lost_connection=False, since=NOW))
+    assert scene.live.feed.sequence_gaps == 0
+    assert scene.forming(BTC) == 0
+    assert scene.forming(ETH) == OPEN
+    scene.take(Broken((BTC, ETH), "sequence jump: 1 messages lost", lost_connection=False))
+    assert scene.live.feed.sequence_gaps == 1
+
+
+def test_a_snapshot_in_mid_stream_replaces_nothing_richer_and_vouches_again() -> None:
+    scene = Scene()
+    scene.take(Subscribed((BTC,), OPEN), update(NOW, BTC))
+    scene.take(Broken((BTC,), "subscribing anew", lost_connection=False))
+    poorer = candle(volume="1")
+    scene.take(Candles(NOW + 1_000, True, ((BTC, poorer),)))
+    assert scene.timeline.symbols[BTC].tracks[M5].candle(OPEN) == candle()
+    assert scene.forming() == 0, "an old snapshot proves nothing of what came since"
+    scene.take(Candles(NOW + 2_000, True, ((BTC, candle()),)))
+    assert scene.forming() == OPEN
+
+
+def test_a_product_that_trades_though_the_feed_shows_nothing_is_subscribed_to_anew_by_its_feed() -> None:
+    async def scenario() -> tuple[list[list[str]], list[list[str]]]:
+        scene = Scene()
+        carrying, other = StillFeed(BTC, ETH), StillFeed("SOL-USD")
+        end = OPEN + M5.ms
+        async with asyncio.timeout(5):
+            renewing = asyncio.create_task(renew_dead(scene.live, [other, carrying]), name="renewing")
+            scene.take(Subscribed((BTC, ETH), OPEN), update(NOW, ETH))
+            scene.pass_until(end + 15_000)
+            scene.take(Heard(end + 15_000))
+            rows = {OPEN: candle(), end: candle(end)}
+            page = PageFacts(OPEN, end, rows, end + 15_000)
+            for symbol in (BTC, ETH):
+                scene.timeline.apply_page(symbol, M5, page, scene.live.now(), page_limit=330)
+            scene.live.take()
+            await carrying.asked.wait()
+            renewing.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await renewing
+        return carrying.renewed, other.renewed
+
+    assert asyncio.run(scenario()) == ([[BTC]], [])

@@ -1,0 +1,83 @@
+"""`livecache simulator --faults FILE` and `--faults-seed N`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from livecache.commands.simulator import fault_script
+from livecache.simulator import random_script
+
+COMMAND = [sys.executable, "-m", "livecache", "simulator", "--port", "0", "--symbols", "BTC-USD"]
+
+
+def test_the_command_plays_a_script_and_says_so(tmp_path: Path) -> None:
+    script = tmp_path / "faults.toml"
+    script.write_text('[[faults]]\nkind = "http_error"\nstatus = 502\nlasts = 600\n')
+    with subprocess.Popen(
+        [*COMMAND, "--faults", str(script), "--log-format", "json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+    ) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().split()[-1]
+        assert answered(url) == 502
+        process.terminate()
+        _, said = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert '"event": "fault_began"' in said and '"kind": "http_error"' in said
+
+
+def answered(url: str) -> int:
+    """The status of GET /time."""
+
+    async def ask() -> int:
+        async with (
+            aiohttp.ClientSession() as http,
+            http.get(f"{url}/api/v3/brokerage/time") as answer,
+        ):
+            return answer.status
+
+    return asyncio.run(ask())
+
+
+@pytest.mark.parametrize(
+    ("text", "more", "told"),
+    [
+        ('[[faults]]\nkind = "clsoe"', [], "did you mean close? one of close, drop"),
+        ('[[faults]]\nkind = "drop"\nproducts = ["BTC-USDT"]', [], "the market has no product 'BTC-USDT'"),
+        ("", ["--faults-seed", "3"], "--faults and --faults-seed exclude each other"),
+    ],
+)
+def test_a_script_that_cannot_be_played_ends_the_command(
+    tmp_path: Path, text: str, more: list[str], told: str
+) -> None:
+    script = tmp_path / "faults.toml"
+    script.write_text(text)
+    ended = subprocess.run(
+        [*COMMAND, "--faults", str(script), *more],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=60,
+        # Wide enough that no message is broken over lines.
+        env={**os.environ, "COLUMNS": "1000"},
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert told in ended.stderr and "Traceback" not in ended.stderr
+
+
+def test_a_seed_draws_a_day_of_faults_for_the_products_there_are() -> None:
+    drawn = fault_script(None, 7)
+    assert drawn is not None
+    assert drawn(["BTC-USD"]) == random_script(7, 24, ["BTC-USD"])
+    assert fault_script(None, None) is None

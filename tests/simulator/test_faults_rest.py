@@ -1,0 +1,257 @@
+"""What a client of REST sees of each kind of fault, over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from decimal import Decimal
+from typing import Any
+
+import aiohttp
+import pytest
+
+from livecache.core.timeframe import Timeframe
+from livecache.simulator import FaultScript, MarketClock, Product, ScriptedFaults, SeededMarket, Simulator
+from livecache.simulator.script import (
+    Delisted,
+    EdgeLag,
+    Fault,
+    Hang,
+    HttpError,
+    NewestAbsent,
+    Outage,
+    Reset,
+    Revision,
+    ShortPage,
+)
+
+from .support import NOW, connected
+
+BTC, ETH = "BTC-USD", "ETH-USD"
+API = "/api/v3/brokerage"
+LONG = 86_400.0
+M5, H1 = Timeframe.M5, Timeframe.H1
+NAMES = {M5: "FIVE_MINUTE", H1: "ONE_HOUR", Timeframe.M1: "ONE_MINUTE", Timeframe.D1: "ONE_DAY"}
+
+Row = dict[str, str]
+
+
+class Bench:
+    """A simulator whose market stands still at `NOW` until it is moved, its faults, and an HTTP client."""
+
+    def __init__(self, simulator: Simulator, faults: ScriptedFaults, http: aiohttp.ClientSession) -> None:
+        self.simulator = simulator
+        self.faults = faults
+        self.http = http
+        self._nonce = 0
+
+    async def get(self, path: str, **query: object) -> tuple[int, str, Mapping[str, str]]:
+        """Status, body and headers; past the edge's cache."""
+        self._nonce += 1
+        asked = {name: str(value) for name, value in query.items()} | {"_": str(self._nonce)}
+        async with self.http.get(self.simulator.rest_url + API + path, params=asked) as answer:
+            return answer.status, await answer.text(), answer.headers
+
+    async def page(self, product: str = BTC, timeframe: Timeframe = M5, buckets: int = 40) -> list[Row]:
+        """The newest rows, newest first."""
+        now = self.simulator.now()
+        async with self.http.get(
+            f"{self.simulator.rest_url}{API}/market/products/{product}/candles",
+            params={
+                "granularity": NAMES[timeframe],
+                "start": str((timeframe.floor(now) - (buckets - 1) * timeframe.ms) // 1000),
+                "end": str(now // 1000),
+                "_": str(time.monotonic_ns()),
+            },
+        ) as answer:
+            assert answer.status == 200, await answer.text()
+            rows: list[Row] = (await answer.json())["candles"]
+            return rows
+
+
+def on_a_bench(
+    scenario: Callable[[Bench], Coroutine[Any, Any, None]], *faults: Fault, start_ms: int = NOW
+) -> None:
+    async def run() -> None:
+        market = SeededMarket(3, [Product.parse(BTC), Product.parse(ETH)])
+        scripted = ScriptedFaults(FaultScript(faults=faults))
+        simulator = Simulator(market, clock=MarketClock(start_ms), faults=scripted, requests_per_second=1_000)
+        async with simulator, aiohttp.ClientSession() as http, asyncio.timeout(20):
+            await scenario(Bench(simulator, scripted, http))
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "body", "wait"),
+    [
+        (HttpError(status=400), "application/json", "INVALID_ARGUMENT", None),
+        (HttpError(status=401), "text/plain", "Unauthorized", None),
+        (HttpError(status=429), "application/json", "rate_limit_exceeded", None),
+        (HttpError(status=429, retry_after=7), "application/json", "Too many requests", "7"),
+        (HttpError(status=500), "application/json", "internal error", None),
+        (HttpError(status=502), "text/html", "<h1>Error 502</h1>", None),
+    ],
+)
+def test_a_request_is_answered_with_an_error_and_the_next_one_is_not(
+    fault: HttpError, kind: str, body: str, wait: str | None
+) -> None:
+    async def scenario(bench: Bench) -> None:
+        status, text, headers = await bench.get("/time")
+        assert status == fault.status and body in text
+        assert headers["Content-Type"].startswith(kind) and headers.get("Retry-After") == wait
+        assert (await bench.get("/time"))[0] == 200
+        assert bench.faults.counts == {f"http_error {fault.status}": 1}
+
+    on_a_bench(scenario, fault)
+
+
+def test_only_requests_of_the_named_products_and_timeframes_fail() -> None:
+    async def scenario(bench: Bench) -> None:
+        asked = [(p, t) for p in (BTC, ETH) for t in (M5, H1)]
+        failed = []
+        for product, timeframe in asked:
+            path = f"/market/products/{product}/candles"
+            begin = NOW // 1000 - 40_000
+            status, _, _ = await bench.get(path, granularity=NAMES[timeframe], start=begin, end=begin + 7_200)
+            failed += [(product, timeframe)] * (status == 503)
+        assert failed == [(ETH, H1)]
+        assert (await bench.get("/time"))[0] == 200
+
+    on_a_bench(scenario, HttpError(status=503, lasts=LONG, products=(ETH,), timeframes=(H1,)))
+
+
+def test_a_share_of_the_requests_fails() -> None:
+    async def scenario(bench: Bench) -> None:
+        answered = [(await bench.get("/time"))[0] for _ in range(60)]
+        assert 5 <= answered.count(500) <= 40
+        assert bench.faults.counts["http_error 500"] == answered.count(500)
+
+    on_a_bench(scenario, HttpError(lasts=LONG, share=0.3))
+
+
+def test_no_answer_comes_until_the_connection_is_cut() -> None:
+    async def scenario(bench: Bench) -> None:
+        began = time.monotonic()
+        with pytest.raises(aiohttp.ServerDisconnectedError):
+            await bench.get("/time")
+        assert time.monotonic() - began >= 0.2
+        assert bench.faults.counts["hang"] >= 1, "the client may have asked again by itself"
+
+    on_a_bench(scenario, Hang(lasts=LONG, seconds=0.2))
+
+
+def test_the_headers_and_half_the_body_come() -> None:
+    async def scenario(bench: Bench) -> None:
+        async with bench.http.get(bench.simulator.rest_url + API + "/market/products") as answer:
+            assert answer.status == 200
+            announced = int(answer.headers["Content-Length"])
+            half = await answer.content.readexactly(announced // 2)
+            assert half.startswith(b'{"products":[')
+            with pytest.raises(aiohttp.ClientPayloadError):
+                await answer.content.readany()
+        assert (await bench.get("/time"))[0] == 200
+
+    on_a_bench(scenario, Reset())
+
+
+def test_a_page_lacks_its_oldest_rows() -> None:
+    async def scenario(bench: Bench) -> None:
+        assert (await bench.get("/time"))[0] == 200, "only pages are short"
+        short, whole = await bench.page(), await bench.page()
+        assert len(whole) >= 39 and short == whole[: len(whole) // 4]
+
+    on_a_bench(scenario, ShortPage(keep=0.25))
+
+
+def test_pages_show_the_market_as_it_was_a_while_ago() -> None:
+    """Twenty seconds after a bucket's end it looks as it did twenty seconds before."""
+
+    async def scenario(bench: Bench) -> None:
+        behind, up_to_date = await bench.page(BTC), await bench.page(ETH)
+        assert int(up_to_date[0]["start"]) * 1000 == M5.floor(bench.simulator.now())
+        assert int(behind[0]["start"]) * 1000 == M5.floor(bench.simulator.now()) - M5.ms
+        bench.faults.end_all()
+        await bench.get("/time")
+        whole = await bench.page(BTC)
+        assert whole[1]["start"] == behind[0]["start"]
+        assert Decimal(whole[1]["volume"]) > Decimal(behind[0]["volume"])
+
+    on_a_bench(scenario, EdgeLag(lasts=LONG, seconds=40, products=(BTC,)), start_ms=M5.floor(NOW) + 20_000)
+
+
+def test_pages_do_not_show_the_bucket_in_progress() -> None:
+    async def scenario(bench: Bench) -> None:
+        newest = [int((await bench.page(product))[0]["start"]) * 1000 for product in (BTC, ETH)]
+        assert newest == [M5.floor(NOW) - M5.ms, M5.floor(NOW)]
+
+    on_a_bench(scenario, NewestAbsent(lasts=LONG, products=(BTC,)), start_ms=M5.floor(NOW) + 60_000)
+
+
+def test_rest_is_down_and_the_feed_goes_on() -> None:
+    async def scenario(bench: Bench) -> None:
+        async with connected(bench.simulator) as client:
+            await client.say("subscribe", "heartbeats")
+            for _ in range(3):
+                with pytest.raises(aiohttp.ServerDisconnectedError):
+                    await bench.get("/time")
+            await client.frame_of("heartbeats")
+            assert bench.faults.counts == {"outage": 1}
+            bench.faults.end_all()
+            await client.frame_of("heartbeats")
+        assert (await bench.get("/time"))[0] == 200
+
+    on_a_bench(scenario, Outage(lasts=LONG))
+
+
+def test_a_candle_is_revised_for_good_and_its_parents_with_it() -> None:
+    bucket = M5.floor(NOW) - 4 * M5.ms
+
+    async def scenario(bench: Bench) -> None:
+        before = {t: {row["start"]: row for row in await bench.page(BTC, t)} for t in NAMES}
+        others = await bench.page(ETH)
+        bench.faults.begin(Revision(products=(BTC,), back=3))
+        await bench.get("/time")
+        after = {t: {row["start"]: row for row in await bench.page(BTC, t)} for t in NAMES}
+        gained = {
+            t: {
+                start: Decimal(row["volume"]) - Decimal(before[t][start]["volume"])
+                for start, row in rows.items()
+                if row["high"] != before[t][start]["high"] or row["low"] != before[t][start]["low"]
+            }
+            for t, rows in after.items()
+        }
+        assert gained[M5].keys() == {str(bucket // 1000)}
+        more = gained[M5][str(bucket // 1000)]
+        assert more > Decimal(before[M5][str(bucket // 1000)]["volume"]) / 8
+        for timeframe, rows in after.items():
+            start = str(timeframe.floor(bucket) // 1000)
+            # The bucket in progress may have grown meanwhile.
+            growth = Decimal(rows[start]["volume"]) - Decimal(before[timeframe][start]["volume"])
+            assert growth == more or (timeframe.floor(NOW) <= timeframe.floor(bucket) and growth > more)
+        hour = [row for start, row in after[M5].items() if H1.floor(int(start) * 1000) == H1.floor(bucket)]
+        parent = after[H1][str(H1.floor(bucket) // 1000)]
+        if H1.floor(bucket) + H1.ms <= NOW:
+            assert sum(Decimal(row["volume"]) for row in hour) == Decimal(parent["volume"])
+        assert max(Decimal(row["high"]) for row in hour) <= Decimal(parent["high"])
+        assert [row for row in await bench.page(ETH) if row in others], "the other product is as it was"
+        assert bench.faults.counts == {"revision": 1}
+
+    on_a_bench(scenario)
+
+
+def test_a_delisted_product_is_not_found_and_not_listed() -> None:
+    async def scenario(bench: Bench) -> None:
+        for path in (
+            f"/market/products/{BTC}",
+            f"/market/products/{BTC}/candles",
+            "/market/products/BTC-USDC",
+        ):
+            status, body, _ = await bench.get(path, granularity="FIVE_MINUTE", start=1, end=2)
+            assert status == 404 and "NOT_FOUND" in body
+        _, body, _ = await bench.get("/market/products")
+        assert f'"{ETH}"' in body and f'"{BTC}"' not in body
+        assert await bench.page(ETH)
+
+    on_a_bench(scenario, Delisted(products=(BTC,)))

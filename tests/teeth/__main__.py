@@ -1,0 +1,83 @@
+"""Take away one rule at a time and see that the seeded simulation notices: `python -m tests.teeth [NAME…]`.
+
+Each breakage is made in a copy of the checkout. Exit code 1 if any passes all its seeds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from .breakages import BREAKAGES, Breakage
+
+ROOT = Path(__file__).parents[2]
+_COPIED = ("livecache", "tests", "pyproject.toml", "README.md", "config.toml")
+
+
+def copy(root: Path) -> None:
+    """Copy what the simulation needs of the checkout."""
+    for name in _COPIED:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, root / name)
+
+
+def simulate(root: Path, seeds: str, jobs: int) -> tuple[int, str]:
+    """Run the seeds with the checkout at `root`; the exit code and all that was said."""
+    command = [sys.executable, "-m", "tests.simulation.seeds", seeds, "--stop-at-first", "--jobs", str(jobs)]
+    done = subprocess.run(
+        command,
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout
+
+
+def bite(breakage: Breakage, seeds: str, jobs: int) -> bool:
+    """Whether the seeds notice the breakage; prints what they said."""
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as directory:
+        root = Path(directory)
+        copy(root)
+        for edit in breakage.edits:
+            if edit.found(root) != 1:
+                print(f"STALE   {breakage.name}: {edit.file} has changed, {edit.found(root)} places")
+                return False
+            edit.apply(root)
+        code, said = simulate(root, seeds, jobs)
+    failed = [line.strip() for line in said.splitlines() if "FAILED" in line]
+    caught = code == 1 and bool(failed)
+    verdict = "caught" if caught else "MISSED"
+    took = time.monotonic() - began
+    print(f"{verdict}  {breakage.name}  ({took:.0f} s)", flush=True)
+    for line in failed[:1] if caught else said.splitlines()[-15:]:
+        print(f"          {line}", flush=True)
+    return caught
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.teeth", description=__doc__)
+    parser.add_argument("names", nargs="*", help="only breakages whose name holds one of these")
+    parser.add_argument("--seeds", default="0:100", help="FIRST:LAST, the last one left out (0:100)")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    options = parser.parse_args()
+    chosen = [b for b in BREAKAGES if not options.names or any(n in b.name for n in options.names)]
+    missed = [b for b in chosen if not bite(b, options.seeds, options.jobs)]
+    print(f"{len(chosen) - len(missed)} of {len(chosen)} breakages were caught by the seeds {options.seeds}")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,221 @@
+"""Deliberate breakages: small edits, each of which takes away one rule that keeps a candle right."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["BREAKAGES", "Breakage", "Edit"]
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """Replace the one place where `old` stands in the file."""
+
+    file: str  # relative to the checkout
+    old: str
+    new: str
+
+    def found(self, root: Path) -> int:
+        """How often `old` stands in the file."""
+        return (root / self.file).read_text(encoding="utf-8").count(self.old)
+
+    def apply(self, root: Path) -> None:
+        """Make the edit in the checkout at `root`."""
+        path = root / self.file
+        path.write_text(path.read_text(encoding="utf-8").replace(self.old, self.new), encoding="utf-8")
+
+
+@dataclass(frozen=True, slots=True)
+class Breakage:
+    """One rule taken away."""
+
+    name: str
+    edits: tuple[Edit, ...]
+
+
+BREAKAGES = (
+    Breakage(
+        "the feed writes over what is settled",
+        (
+            Edit(
+                "livecache/core/track.py",
+                "        if bucket in self.coverage:\n            return False\n        shown =",
+                "        shown =",
+            ),
+        ),
+    ),
+    Breakage(
+        "coverage is extended before the page has come",
+        (
+            Edit(
+                "livecache/service/backfiller.py",
+                "        self.requests += 1\n        try:\n            outcome = await",
+                "        self.requests += 1\n"
+                "        early = self._live.timeline.symbols[request.symbol].tracks[request.timeframe]\n"
+                "        edge = request.timeframe.floor(heard - early.policy.settle_delay_ms)\n"
+                "        early.coverage = early.coverage.add(request.start, min(request.end, edge))\n"
+                "        try:\n            outcome = await",
+            ),
+        ),
+    ),
+    Breakage(
+        "coverage is written before its candles",
+        (
+            Edit(
+                "livecache/cache/upserts.py",
+                "            args += (len(fields) // 2, *fields)\n",
+                "            args += (len(fields) // 2, *fields)\n"
+                "            if fields:\n"
+                '                await self._redis.execute_command("HSET", keys[-1], *fields)\n',
+            ),
+        ),
+    ),
+    Breakage(
+        "a reconnect forgets to mark what it touched",
+        (
+            Edit(
+                "livecache/core/timeline.py",
+                "            timeline.interrupt(since, now)\n            self.counters.feed_changes += 1\n",
+                "            self.counters.feed_changes += 1\n",
+            ),
+        ),
+    ),
+    Breakage(
+        "changes are coalesced by symbol instead of by bucket",
+        (
+            Edit(
+                "livecache/core/timeline.py",
+                "members = {t: track.candle(t) for t in track.dirty if t >= track.keep_from}",
+                "members = {t: track.candle(t) for t in [max(track.dirty, default=0)] if t}",
+            ),
+        ),
+    ),
+    Breakage(
+        "candles are trimmed without their coverage",
+        (
+            Edit(
+                "livecache/core/track.py",
+                "            coverage=self.coverage.clip(self.keep_from, 1 << 62),",
+                "            coverage=self.coverage,",
+            ),
+            Edit(
+                "livecache/core/track.py",
+                "        self.coverage = self.coverage.clip(oldest, 1 << 62)\n",
+                "",
+            ),
+        ),
+    ),
+    Breakage(
+        "a foreign origin is adopted",
+        (Edit("livecache/cache/adoption.py", "if record.origin != origin:", "if False:"),),
+    ),
+    Breakage(
+        "the settling delay is ignored",
+        (
+            Edit(
+                "livecache/core/settling.py",
+                "track.series.timeframe.floor(page.heard - policy.settle_delay_ms)",
+                "track.series.timeframe.floor(page.heard)",
+            ),
+            Edit(
+                "livecache/core/track.py",
+                "    settle_delay_ms: int = 10_000",
+                "    settle_delay_ms: int = 0",
+            ),
+        ),
+    ),
+    Breakage(
+        "an absent row is always taken as proof",
+        (
+            Edit(
+                "livecache/core/settling.py",
+                "elif row is None and not (newest_row > bucket or unbroken "
+                "or page.heard >= end + policy.proof_ms):",
+                "elif False:",
+            ),
+        ),
+    ),
+    Breakage(
+        "between provisionals the newer is taken for the richer",
+        (
+            Edit(
+                "livecache/core/track.py",
+                "if shown is not None and not replace and not candle.richer_than(shown.candle):",
+                "if shown is not None and not replace and candle.equals(shown.candle):",
+            ),
+        ),
+    ),
+    Breakage(
+        "a page from before the close is believed",
+        (
+            Edit(
+                "livecache/core/settling.py",
+                "elif row is not None and newest_row <= bucket and page.heard < end + policy.dispute_ms:",
+                "elif False:",
+            ),
+        ),
+    ),
+    Breakage(
+        "a page poorer than the feed is believed at once",
+        (
+            Edit(
+                "livecache/core/settling.py",
+                "            if page.heard < since + policy.dispute_ms:",
+                "            if page.heard < since:",
+            ),
+        ),
+    ),
+    Breakage(
+        "a parent is rolled up though a child is not known",
+        (
+            Edit(
+                "livecache/core/derive.py",
+                "        known = all(child.known(t, heard_through) for t in closed)",
+                "        known = True",
+            ),
+        ),
+    ),
+    Breakage(
+        "candles of an earlier run are believed outside their coverage",
+        (
+            Edit(
+                "livecache/core/timeline.py",
+                "            track.settled = {c.time: c for c in one.candles if c.time in one.coverage}\n",
+                "            track.settled = {c.time: c for c in one.candles}\n"
+                "            for c in one.candles:\n"
+                "                track.coverage = track.coverage.add(c.time, c.time + track.width)\n",
+            ),
+        ),
+    ),
+    Breakage(
+        "a revision is not announced",
+        (
+            Edit(
+                "livecache/core/track.py",
+                "        self._announce(Kind.REVISED, bucket, candle, before)\n",
+                "",
+            ),
+        ),
+    ),
+    Breakage(
+        "what could not be sent is not owed",
+        (
+            Edit(
+                "livecache/cache/writer.py",
+                "        self._owed = set(changes)\n        return list(changes.values())",
+                "        self._owed = set()\n        return list(changes.values())",
+            ),
+        ),
+    ),
+    Breakage(
+        "somebody vouches though the venue is silent",
+        (
+            Edit(
+                "livecache/service/live.py",
+                "if not self.serving or self._answered_s <= self._renewed_s or not",
+                "if not self.serving or not",
+            ),
+        ),
+    ),
+)
