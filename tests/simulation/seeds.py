@@ -31,7 +31,7 @@ def own_valkey() -> Iterator[str]:
     """The URL of a server of one's own."""
     with tempfile.TemporaryDirectory() as directory:
         path = f"{directory}/valkey.sock"  # a third quicker than TCP
-        with ValkeyServer(data_dir=Path(directory), unix_socket_path=path):
+        with ValkeyServer(port=0, data_dir=Path(directory), unix_socket_path=path):
             yield f"unix://{path}"
 
 

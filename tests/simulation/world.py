@@ -171,7 +171,7 @@ class World:
             case Kind.DAMAGED:
                 self.disturb(damaged=self._series(fault))
                 key = self._key(fault)
-                if newest := client.zrange(key, -1, -1, withscores=True):
+                if client.type(key) == b"zset" and (newest := client.zrange(key, -1, -1, withscores=True)):
                     client.zremrangebyrank(key, -1, -1)
                     client.zadd(key, {b"[1,2": newest[0][1]})
             case Kind.FOREIGN:

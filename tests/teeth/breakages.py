@@ -107,6 +107,31 @@ BREAKAGES = (
         ),
     ),
     Breakage(
+        "a missing fence is accepted",
+        (
+            Edit(
+                "livecache/cache/upsert.lua",
+                "    if fence_of(held[1]) ~= token\n"
+                "      or not (revision == one.expected or revision == one.revision)\n"
+                "      or redis.call('ZCARD', one.set) ~= count\n",
+                "    if held[1] and (fence_of(held[1]) ~= token\n"
+                "      or not (revision == one.expected or revision == one.revision)\n"
+                "      or redis.call('ZCARD', one.set) ~= count)\n",
+            ),
+        ),
+    ),
+    Breakage(
+        "a writer whose lease has gone writes",
+        (
+            Edit(
+                "livecache/cache/upsert.lua",
+                "if #KEYS % 2 == 1 and redis.pcall('GET', KEYS[#KEYS]) ~= ARGV[#ARGV] then",
+                "if false then",
+            ),
+            Edit("livecache/cache/upsert.lua", "if fence and fence > token then return 'FENCED' end", ""),
+        ),
+    ),
+    Breakage(
         "a foreign origin is adopted",
         (Edit("livecache/cache/adoption.py", "if record.origin != origin:", "if False:"),),
     ),
