@@ -6,11 +6,9 @@ import asyncio
 import os
 import random
 import secrets
-import signal
 import socket
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,17 +39,17 @@ from .service.consumer import Consumer, renew_dead
 from .service.live import Live
 from .service.ratelimit import RateLimiter
 from .service.timekeeper import Timekeeper
+from .stopping import until_stopped
 from .venues.coinbase.auth import load_key
 from .venues.coinbase.pace import paced
 from .venues.coinbase.venue import CoinbaseVenue
 from .venues.venue import FetchFailure, Venue
 
-__all__ = ["Service", "backfill", "run", "start_service", "until_stopped"]
+__all__ = ["Service", "backfill", "run", "start_service"]
 
 _REDIS_TIMEOUT_S = 5.0
 _LEASE_WAIT_S = 10.0  # a dead instance's lease has lapsed by then
 _LEARN_AGAIN_S = 1.0  # in line for so long, the clock ran on by the host's alone
-_STOP_WITHIN_S = (3.0, 1.5)  # after being asked, and after being asked again
 
 
 class Service:
@@ -337,64 +335,3 @@ def _summarise(service: Service) -> int:
     for series, problem in unwritten.items():
         print(f"  {series.symbol} {series.timeframe}: {problem}")
     return 1 if failed or unwritten else 0
-
-
-async def until_stopped(main: Callable[[], Awaitable[None]]) -> bool:
-    """Run `main` until it ends or a signal comes; whether it was a signal. A second signal ends at once."""
-    stop = asyncio.Event()
-    with _signals(stop):
-        working = asyncio.ensure_future(main())
-        stopping = asyncio.ensure_future(stop.wait())
-        try:
-            await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            stopping.cancel()
-        for wait_s in _STOP_WITHIN_S:
-            if working.done():
-                break
-            # On Python 3.11 a TaskGroup that is just ending by an error can swallow a cancellation.
-            working.cancel()
-            await asyncio.wait({working}, timeout=wait_s)
-        if not working.done():
-            logger.bind(event="stop_timeout").error("stopping took too long: ending at once")
-            os._exit(1)
-        try:
-            await working
-        except asyncio.CancelledError:
-            return True
-        except BaseExceptionGroup as group:
-            raise _only(group) from None
-        return False
-
-
-def _only(error: BaseException) -> BaseException:
-    """The one error inside nested groups, if it is one; a user wants that, not the nesting."""
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return error
-
-
-@contextmanager
-def _signals(stop: asyncio.Event) -> Iterator[None]:
-    loop = asyncio.get_running_loop()
-
-    def on_signal(number: signal.Signals) -> None:
-        logger.bind(event="stopping", signal=number.name).info(f"{number.name}: stopping")
-        stop.set()
-        # The loop itself may be busy with stopping, so the second signal does not ask it.
-        for each in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(each, _end_at_once)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, on_signal, number)
-    try:
-        yield
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
-
-
-def _end_at_once(number: int, _: object) -> None:
-    if sys.stderr.isatty():
-        os.write(2, b"\x1b[?25h\n")  # A table or a progress bar hides the cursor while it is drawn.
-    os._exit(128 + number)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from .app import Service, start_service, until_stopped
+from .app import Service, start_service
 from .cache.embedded import EmbeddedServer
 from .config import CacheConfig, CoinbaseConfig, Config, RedisConfig, VenuesConfig
 from .core.readiness import iso
@@ -18,6 +18,7 @@ from .simulator.clock import MarketClock
 from .simulator.products import DEFAULT_PRODUCTS, Product
 from .simulator.seeded import SeededMarket
 from .simulator.server import Simulator
+from .stopping import until_stopped
 
 if TYPE_CHECKING:
     from rich.console import Console

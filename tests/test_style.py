@@ -39,7 +39,7 @@ MAY_IMPORT = {
     "redis_cli": {"config", "errors"},
     "app": {
         *("core", "errors", "clock", "config", "venues", "cache", "service", "simulator"),
-        *("logs", "progress"),
+        *("logs", "progress", "stopping"),
     },
 }
 
