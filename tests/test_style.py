@@ -36,6 +36,7 @@ MAY_IMPORT = {
     "service": {"core", "errors", "clock", "venues", "cache"},
     "logs": {"config"},
     "progress": set[str](),
+    "stopping": set[str](),
     "redis_cli": {"config", "errors"},
     "app": {
         *("core", "errors", "clock", "config", "venues", "cache", "service", "simulator"),
