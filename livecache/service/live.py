@@ -61,6 +61,7 @@ class Live:
     _renewed_s: float = 0.0
     _wall_ahead_s: float | None = None
     _sleeps: int = 0
+    _told_awake: int = 0  # what GET /time said last since then, and was not believed
     _awake_at: int = 0  # after a sleep: the venue's time from which on stamps are fresh; 0 while awake
 
     # --- time -------------------------------------------------------------------------------------
@@ -87,8 +88,11 @@ class Live:
         """Take the answer of GET /time. `sleeps` is what `sleeps()` said before it was asked."""
         if sleeps is not None and sleeps != self.sleeps():
             return  # It may lie here since before the host slept: the next one counts.
+        before, self._told_awake = self._told_awake, stamp
+        if stamp < self._awake_at and not 0 < before <= stamp:
+            return  # It says that less time has passed than the host slept: a second answer must agree.
         monotonic = self.clock.monotonic()
-        self._awake_at = 0
+        self._awake_at = self._told_awake = 0
         self._answered_s = monotonic
         self.venue_clock.confirm(stamp, monotonic, int(self.clock.wall() * 1000))
         self._wake_if_due()
@@ -159,6 +163,8 @@ class Live:
             return None
         if not self.serving or self._answered_s <= self._renewed_s or not self.venue_clock.known:
             return None
+        if self.venue_clock.doubted:
+            return None  # What time it is, is not known: what was fresh a moment ago may be hours old.
         self._renewed_s = self.clock.monotonic()
         feed = {s: "up" if self.timeline.feed_up(s) else "down" for s in self.timeline.symbols}
         return Alive(time=self.now(), feed=feed)

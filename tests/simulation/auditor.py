@@ -52,6 +52,7 @@ class _Seen:
     rows: dict[int, bytes] = field(default_factory=dict)
     record: StateRecord | None = None
     first_covered: int = 0  # when this tenure first held something settled of it
+    was_foreign: bool = False  # whether something else lay in the place of a key since then
     volumes: dict[int, Decimal] = field(default_factory=dict)
     verified: dict[int, tuple[bytes | None, int]] = field(default_factory=dict)  # with how many revisions
 
@@ -70,6 +71,7 @@ class Auditor:
         self._children = children_of(world.scenario.timeframes)
         self._closes = Announcements(world.client, world.keys)
         self._damaged: dict[SeriesId, float] = {}  # when on the host's clock
+        self._gone: set[SeriesId] = set()  # those of them that have vanished altogether
         self._lease = b""
         self._writer = ""
         self._refused: Counter[str] = Counter()
@@ -86,8 +88,10 @@ class Auditor:
         if lost:
             self._closes.restart()
             self._lease = b""
+            self._gone.clear()
         if damaged is not None:
             self._damaged[damaged] = self.world.host.monotonic()
+            self._gone.discard(damaged)
 
     # --- looking
 
@@ -113,8 +117,14 @@ class Auditor:
             self.disturbed(tenure=True)
         for n, series in enumerate(self._seen):
             members, fields = replies[2 * n : 2 * n + 2]
+            if series in self._damaged and not members and not fields:
+                self._gone.add(series)
+            elif fields and series in self._gone:  # What is written onto nothing must be whole at once.
+                self._gone.discard(series)
+                self._damaged.pop(series, None)
             try:
                 if isinstance(members, Exception) or isinstance(fields, Exception):
+                    self._seen[series].was_foreign = True
                     raise Violation(f"{series}: a key holds another type")
                 self._look_at(series, members, fields, decode_lease(lease).token if same_lease else None)
             except (Violation, ValueError, KeyError, IndexError, msgspec.DecodeError, LivecacheError):
@@ -250,6 +260,8 @@ class Auditor:
     def _announced(self, series: SeriesId, seen: _Seen, record: StateRecord) -> None:
         """What has settled was told in the stream before."""
         coverage, before = record.state.coverage, seen.record
+        if seen.was_foreign:  # One that started meanwhile has found nothing here: its first fill is no news.
+            before, seen.was_foreign = None, False
         if before is None or not before.state.coverage:
             seen.first_covered = self.world.now() if coverage else 0
             return

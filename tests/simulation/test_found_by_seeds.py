@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
+import msgspec
 import redis
 
 from livecache.core.candle import ExactCandle
@@ -36,7 +37,9 @@ def test_what_an_earlier_run_settled_and_the_venue_then_changes_is_announced(cle
         async def fetch_revised(request: PageRequest) -> Page | FetchFailure:
             page = await fetch(request)
             assert isinstance(page, Page)
-            rows = tuple(r._replace(volume="123456.5") if r.time == revised else r for r in page.rows)
+            rows = tuple(
+                msgspec.structs.replace(r, volume="123456.5") if r.time == revised else r for r in page.rows
+            )
             return replace(page, rows=rows)
 
         venue.fetch = fetch_revised  # type: ignore[method-assign]
@@ -116,6 +119,8 @@ def test_an_answer_that_was_asked_for_before_the_host_slept_does_not_count() -> 
     live.confirm_time(START + 500, sleeps)
     assert live.alive() is None
     live.confirm_time(START + 3_601_000, live.sleeps())
+    assert live.alive() is None, "a leap of an hour counts once a second answer agrees"
+    live.confirm_time(START + 3_602_000, live.sleeps())
     assert live.alive() is not None
 
 
@@ -127,7 +132,25 @@ def test_a_wall_clock_that_is_set_ahead_silences_it_only_until_the_venue_tells_i
     live.hear(START + 4_000)
     assert live.alive() is None
     live.confirm_time(START + 4_100, live.sleeps())
+    assert live.alive() is None, "it contradicts the wall clock, and one answer may be wrong"
+    live.confirm_time(START + 5_100, live.sleeps())
     assert live.alive() is not None
+
+
+def test_one_wrong_answer_after_a_sleep_does_not_make_old_candles_look_fresh() -> None:
+    clock = SleepyClock()
+    live = live_on(clock)
+    clock.slept += 1_300
+    clock.seconds += 1
+    live.confirm_time(START - 1_200_000, live.sleeps())  # it is 20 minutes behind, just this once
+    assert live.alive() is None
+    assert live.wants_time()
+    live.confirm_time(START + 1_302_000, live.sleeps())  # far ahead of what was heard last
+    assert live.alive() is None, "what time it is, is not known"
+    live.confirm_time(START + 1_303_000, live.sleeps())
+    alive = live.alive()
+    assert alive is not None
+    assert alive.time >= START + 1_302_000
 
 
 def test_a_late_frame_does_not_vouch_for_the_time_before_the_break_that_it_mends() -> None:

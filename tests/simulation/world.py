@@ -55,6 +55,7 @@ class World:
         self._lift: list[tuple[int, Callable[[], None]]] = []
         self._rolls_back = any(f.kind is Kind.ROLLED_BACK for f in scenario.faults)
         self._saved_at = 0
+        self._closely_until_s = 0.0
 
     def now(self) -> int:
         """The venue's time, Unix ms."""
@@ -164,6 +165,8 @@ class World:
                 for series, key in self._some_keys(fault.what):
                     self.disturb(damaged=series)
                     client.delete(key)
+                    store.persist(key)  # What is written there anew has no time limit.
+                self._closely_until_s = self.host.monotonic() + 6.0  # until the audit has come round
             case Kind.TTL_SET:
                 for series, key in self._some_keys(fault.what):
                     self.disturb(damaged=series)
@@ -210,6 +213,8 @@ class World:
 
     def _until_next_look(self) -> float:
         """Seconds until readers look again: often after a close, where most happens."""
+        if self.host.monotonic() < self._closely_until_s:
+            return self.random.uniform(0.3, 1.0)
         into_s = self.now() / 1000 % 300
         return self.random.uniform(0.5, 4.0) if into_s < 20 else self.random.uniform(1.0, 28.0)
 
