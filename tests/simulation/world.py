@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["World"]
 
 PREFIX = "sim"
+DAMAGE = b"[1,2"  # what a damaged member looks like
 _FOREIGN_S = 30.0
 TTL_S = 20.0
 _SAVE_EVERY_MS = 240_000
@@ -161,6 +162,10 @@ class World:
                 self.look()
                 if store.roll_back():
                     self.disturb(lost=True)
+                    for series in self.series:  # The copy may be of a time when something was damaged.
+                        key = self.keys.candles(series.symbol, series.timeframe)
+                        if client.type(key) == b"zset" and client.zscore(key, DAMAGE) is not None:
+                            self.disturb(damaged=series)
             case Kind.KEYS_LOST:
                 for series, key in self._some_keys(fault.what):
                     self.disturb(damaged=series)
@@ -176,7 +181,7 @@ class World:
                 key = self._key(fault)
                 if client.type(key) == b"zset" and (newest := client.zrange(key, -1, -1, withscores=True)):
                     client.zremrangebyrank(key, -1, -1)
-                    client.zadd(key, {b"[1,2": newest[0][1]})
+                    client.zadd(key, {DAMAGE: newest[0][1]})
             case Kind.FOREIGN:
                 self.disturb(damaged=self._series(fault))
                 key = self._key(fault)
