@@ -121,17 +121,6 @@ BREAKAGES = (
         ),
     ),
     Breakage(
-        "a writer whose lease has gone writes",
-        (
-            Edit(
-                "livecache/cache/upsert.lua",
-                "if #KEYS % 2 == 1 and redis.pcall('GET', KEYS[#KEYS]) ~= ARGV[#ARGV] then",
-                "if false then",
-            ),
-            Edit("livecache/cache/upsert.lua", "if fence and fence > token then return 'FENCED' end", ""),
-        ),
-    ),
-    Breakage(
         "a foreign origin is adopted",
         (Edit("livecache/cache/adoption.py", "if record.origin != origin:", "if False:"),),
     ),
