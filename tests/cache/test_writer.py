@@ -104,7 +104,9 @@ def test_a_lost_key_alone_is_rewritten_with_the_next_change(clean_valkey: str) -
             source.change(BTC, {T0 + 10 * STEP: candle(10)}, state(0, 10, 11))
             await until(lambda: writer.stats.upserts == 3)
             assert len(await stored(client)) == 11
-            assert (writer.stats.lost, source.rewrites, writer.stats.fenced) == (1, 1, 0)
+            # On a busy machine the audit may come first.
+            assert writer.stats.lost + writer.stats.damage.series == 1
+            assert (source.rewrites, writer.stats.fenced) == (1, 0)
 
     on_valkey(clean_valkey, test)
 

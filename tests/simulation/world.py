@@ -164,7 +164,10 @@ class World:
                     self.disturb(lost=True)
                     for series in self.series:  # The copy may be of a time when something was damaged.
                         key = self.keys.candles(series.symbol, series.timeframe)
-                        if client.type(key) == b"zset" and client.zscore(key, DAMAGE) is not None:
+                        if client.type(key) == b"string":
+                            client.delete(key)
+                            self.disturb(damaged=series)
+                        elif client.zscore(key, DAMAGE) is not None:
                             self.disturb(damaged=series)
             case Kind.KEYS_LOST:
                 for series, key in self._some_keys(fault.what):
