@@ -37,7 +37,7 @@ def installed(package: str) -> str:
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """The lines of a table: the first column is text, the others are figures."""
+    """The lines of a table: figures stand to the right, but for the first column."""
     lines = [headers, *rows]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for number, (name, *figures) in enumerate(lines):

@@ -13,15 +13,13 @@ Prints a table; 1 if anything was wrong.
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import sys
-from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import Sequence
 
 import redis
 from loguru import logger
 
+from benchmarks.common import circumstances, table
 from livecache.cache.embedded import EmbeddedServer
 from tests.e2e.two_instances import FAULTS, SERIES, SPEED, TakeOver, pair
 
@@ -46,7 +44,13 @@ def main() -> int:
     seen: list[TakeOver] = []
     with EmbeddedServer(temporary=True) as server:
         with redis.Redis.from_url(server.url) as store:
-            print(*circumstances(store), sep="\n", end="\n\n", flush=True)
+            print(
+                *circumstances(store, "livecache"),
+                f"market at speed {SPEED:g}",
+                sep="\n",
+                end="\n\n",
+                flush=True,
+            )
         with pair(server.url) as two:
             for number in range(rounds):
                 seen.append(two.fail(FAULTS[number % len(FAULTS)]))
@@ -54,7 +58,7 @@ def main() -> int:
             unlawful, writes = two.unlawful_writes(), len(two.recorder.writes)
             compared = two.compare()
             wrong, looks = [*two.watcher.wrong, *two.watcher.went_back], len(two.watcher.looks)
-    print(*table(seen), LEGEND, "", sep="\n")
+    print(*table(HEADERS, rows(seen)), LEGEND, "", sep="\n")
     print(f"{compared} candles of the store and the stream compared with the market: all as traded")
     print(f"{writes} writes recorded, {len(unlawful)} of them without the lease")
     print(f"{looks} looks of a reader at {len(SERIES)} series, {len(wrong)} wrong answers")
@@ -66,36 +70,17 @@ def main() -> int:
     return int(bool(problems))
 
 
-def circumstances(store: redis.Redis) -> Iterator[str]:
-    """When, on what, and with what it was measured."""
-    server = store.info("server")
-    load = ", ".join(f"{average:.1f}" for average in os.getloadavg())
-    now = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
-    version = server.get("valkey_version") or server["redis_version"]
-    yield f"{now}: python -m benchmarks.takeover"
-    yield f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, load average {load}"
-    yield f"Python {platform.python_version()}, server {version}, market at speed {SPEED:g}"
-
-
-def table(rounds: Sequence[TakeOver]) -> Iterator[str]:
-    """The lines of the table."""
-    cells = [HEADERS, *(_cells(one) for one in rounds)]
-    cells.append(
-        (
-            "at most",
-            f"{max(one.lease_s for one in rounds):.2f}",
-            f"{max(one.alive_s for one in rounds):.2f}",
-            str(max((one.asked or 0) for one in rounds)),
-            f"{max(one.blind_s for one in rounds):.2f}",
-            "",
-        )
+def rows(rounds: Sequence[TakeOver]) -> list[tuple[str, ...]]:
+    """A row for each round, and the worst of all."""
+    worst = (
+        "at most",
+        f"{max(one.lease_s for one in rounds):.2f}",
+        f"{max(one.alive_s for one in rounds):.2f}",
+        str(max((one.asked or 0) for one in rounds)),
+        f"{max(one.blind_s for one in rounds):.2f}",
+        "",
     )
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    for number, (name, *figures, remark) in enumerate(cells):
-        texts = [figure.rjust(width) for figure, width in zip(figures, widths[1:], strict=False)]
-        yield "  ".join([name.ljust(widths[0]), *texts, remark]).rstrip()
-        if number == 0:
-            yield "  ".join("-" * width for width in widths)
+    return [*(_cells(one) for one in rounds), worst]
 
 
 def _cells(one: TakeOver) -> tuple[str, ...]:

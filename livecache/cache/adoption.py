@@ -10,7 +10,7 @@ from loguru import logger
 from ..core.candle import ExactCandle
 from ..core.series import SeriesId, Stored
 from .keyspace import Damaged, Keyspace, decode_member, decode_state
-from .scripts import RedisLike, Script
+from .scripts import COMMON, RedisLike, Script
 
 __all__ = ["Adopted", "Found", "judge", "load"]
 
@@ -21,18 +21,16 @@ _SERIES_A_CALL = 20
 
 # KEYS: for each series its set and its state hash. ARGV: the most members to return of each.
 # Returns for each series {the hash, the members with their scores}, or the type that should not be there.
-_LOAD = Script("""
+_LOAD = Script(
+    COMMON
+    + """
 local results = {}
 for i = 1, #KEYS / 2 do
-  local kinds = {}
-  for k = 1, 2 do
-    local kind = redis.call('TYPE', KEYS[2 * i - 2 + k])
-    kinds[k] = type(kind) == 'table' and kind.ok or kind
-  end
-  if kinds[1] ~= 'zset' and kinds[1] ~= 'none' then
-    results[i] = kinds[1]
-  elseif kinds[2] ~= 'hash' and kinds[2] ~= 'none' then
-    results[i] = kinds[2]
+  local set_type, state_type = type_of(KEYS[2 * i - 1]), type_of(KEYS[2 * i])
+  if set_type ~= 'zset' and set_type ~= 'none' then
+    results[i] = set_type
+  elseif state_type ~= 'hash' and state_type ~= 'none' then
+    results[i] = state_type
   else
     results[i] = {
       redis.call('HGETALL', KEYS[2 * i]),
@@ -41,7 +39,8 @@ for i = 1, #KEYS / 2 do
   end
 end
 return results
-""")
+"""
+)
 
 
 @dataclass(frozen=True, slots=True)

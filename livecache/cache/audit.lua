@@ -13,12 +13,6 @@
 local FIELDS = { 'ready', 'reason', 'contiguous_from', 'settled_through', 'known_through', 'closed_through',
   'coverage', 'history_from', 'forming', 'origin', 'schema', 'fence', 'revision', 'count' }
 local FENCE, REVISION, COUNT = 12, 13, 14
-local unpack = unpack or table.unpack
-
-local function type_of(key)
-  local reply = redis.call('TYPE', key)
-  return type(reply) == 'table' and reply.ok or reply
-end
 
 local function lift_limit(key)
   return redis.call('PTTL', key) >= 0 and redis.call('PERSIST', key) == 1

@@ -15,7 +15,7 @@ from ..core.candle import ExactCandle
 from ..core.series import SeriesId
 from .keyspace import Keyspace, encode_state
 from .lease import Fenced, Lease, batched
-from .scripts import RedisLike, Script, text_of
+from .scripts import COMMON, RedisLike, Script, text_of
 from .source import ChangeSource
 from .upserts import Held
 
@@ -24,17 +24,18 @@ __all__ = ["Audit", "Finding", "SharedFindings"]
 _SERIES_A_ROUND = 100
 _SERIES_A_CALL = 50  # keep the server busy for 3 ms, a hundred candles each
 
-_AUDIT = Script.load("audit.lua")
+_AUDIT = Script.load("common.lua", "audit.lua")
 
 # KEYS: the set of series, the feed's hash, the stream of closes, the lease. ARGV: our lease, how many members
 # the set has, and some of them. Lifts time limits. Returns "FENCED"; or the stream's length, and a list of
 # pairs: a key, and "ttl", "members" or "type" and which.
-_AUDIT_SHARED = Script("""
+_AUDIT_SHARED = Script(
+    COMMON
+    + """
 if redis.pcall('GET', KEYS[4]) ~= ARGV[1] then return 'FENCED' end
 local found, length = {}, 0
 for i, expected in ipairs({ 'set', 'hash', 'stream' }) do
-  local kind = redis.call('TYPE', KEYS[i])
-  kind = type(kind) == 'table' and kind.ok or kind
+  local kind = type_of(KEYS[i])
   if kind ~= expected and kind ~= 'none' then
     found[#found + 1] = { KEYS[i], 'type ' .. kind }
   else
@@ -53,7 +54,8 @@ for i, expected in ipairs({ 'set', 'hash', 'stream' }) do
   end
 end
 return { length, found }
-""")
+"""
+)
 
 
 class Finding(NamedTuple):

@@ -5,11 +5,8 @@
 --       then the entries, each as alternating fields and values.
 -- Returns the number of entries added; or "FENCED" or "WRONGTYPE <type>", and has added none.
 
-local unpack = unpack or table.unpack
-
 if redis.pcall('GET', KEYS[2]) ~= ARGV[1] then return 'FENCED' end
-local kind = redis.call('TYPE', KEYS[1])
-kind = type(kind) == 'table' and kind.ok or kind
+local kind = type_of(KEYS[1])
 if kind ~= 'stream' and kind ~= 'none' then return 'WRONGTYPE ' .. kind end
 local width = tonumber(ARGV[3])
 local added = 0

@@ -22,7 +22,7 @@ CLOSES_KEPT = 10_000
 
 _ENTRIES_A_CALL = 100
 
-_CLOSES = Script.load("closes.lua")
+_CLOSES = Script.load("common.lua", "closes.lua")
 
 
 class PendingCloses:

@@ -9,21 +9,23 @@ from loguru import logger
 from ..core.series import SeriesId
 from ..errors import ForeignKey
 from .keyspace import Keyspace
-from .scripts import RedisLike, Script
+from .scripts import COMMON, RedisLike, Script
 
 __all__ = ["ForeignKeys", "find_foreign"]
 
 _SERIES_A_CALL = 70
 
 # KEYS: any. Returns the type of each.
-_TYPES = Script("""
+_TYPES = Script(
+    COMMON
+    + """
 local types = {}
 for i, key in ipairs(KEYS) do
-  local kind = redis.call('TYPE', key)
-  types[i] = type(kind) == 'table' and kind.ok or kind
+  types[i] = type_of(key)
 end
 return types
-""")
+"""
+)
 
 
 class ForeignKeys:

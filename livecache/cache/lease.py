@@ -15,7 +15,7 @@ from loguru import logger
 from ..clock import Clock
 from ..errors import LivecacheError
 from .keyspace import Damaged, Keyspace, LeaseRecord, decode_lease, encode_lease
-from .scripts import RedisLike, Script, send
+from .scripts import COMMON, RedisLike, Script, send
 from .trouble import TROUBLE
 
 __all__ = ["LEASE_MS", "RENEW_S", "Fenced", "Lease", "Overtaken", "batched"]
@@ -73,21 +73,13 @@ if redis.pcall('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 return redis.call('DEL', KEYS[1])
 """)
 
-# What is no plain number was stamped by no writer.
-_FENCE_OF = """
-local function fence_of(text)
-  return text and #text <= 15 and string.find(text, '^%d+$') and tonumber(text) or nil
-end
-"""
-
 # KEYS: state hashes. Returns the largest fence among them, "0" if there is none.
 _HIGHEST = Script(
-    _FENCE_OF
+    COMMON
     + """
 local highest, text = 0, '0'
 for _, key in ipairs(KEYS) do
-  local kind = redis.call('TYPE', key)
-  if (type(kind) == 'table' and kind.ok or kind) == 'hash' then
+  if type_of(key) == 'hash' then
     local fence = redis.call('HGET', key, 'fence')
     local number = fence_of(fence)
     if number and number > highest then highest, text = number, fence end
@@ -100,11 +92,10 @@ return text
 # KEYS: state hashes. ARGV: our token. From here on an older writer cannot touch them. Returns 1, or 0 if one
 # bears a larger token. The revision is void too: what an older tenure numbered means nothing to this one.
 _STAMP = Script(
-    _FENCE_OF
+    COMMON
     + """
 for _, key in ipairs(KEYS) do
-  local kind = redis.call('TYPE', key)
-  if (type(kind) == 'table' and kind.ok or kind) == 'hash' then
+  if type_of(key) == 'hash' then
     local fence = fence_of(redis.call('HGET', key, 'fence'))
     if fence and fence > tonumber(ARGV[1]) then return 0 end
     redis.call('HSET', key, 'fence', ARGV[1], 'revision', '0')

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from ..core.series import SeriesId
 from .keyspace import AliveRecord, Keyspace, encode_alive
 from .lease import Fenced, batched
-from .scripts import RedisLike, Script, text_of
+from .scripts import COMMON, RedisLike, Script, text_of
 
 __all__ = ["ALIVE_MS", "Alive", "Presence"]
 
@@ -20,7 +20,9 @@ _KEYS_A_CALL = 200
 # KEYS: alive keys; then the lease, where it lies in the same slot. ARGV: PX, our lease ("" where it is in
 # another slot), then the keys' values. Keys of another type are left alone. Returns those, each with its
 # type; or "FENCED", and has changed nothing.
-_VOUCH = Script("""
+_VOUCH = Script(
+    COMMON
+    + """
 local last = #KEYS
 if ARGV[2] ~= '' then
   if redis.pcall('GET', KEYS[last]) ~= ARGV[2] then return 'FENCED' end
@@ -28,8 +30,7 @@ if ARGV[2] ~= '' then
 end
 local foreign = {}
 for i = 1, last do
-  local kind = redis.call('TYPE', KEYS[i])
-  kind = type(kind) == 'table' and kind.ok or kind
+  local kind = type_of(KEYS[i])
   if kind == 'string' or kind == 'none' then
     redis.call('SET', KEYS[i], ARGV[i + 2], 'PX', ARGV[1])
   else
@@ -37,38 +38,42 @@ for i = 1, last do
   end
 end
 return foreign
-""")
+"""
+)
 
 # KEYS: the feed's hash, the lease. ARGV: our lease, then fields and values. Returns as _VOUCH does.
-_DESCRIBE = Script("""
-local unpack = unpack or table.unpack
+_DESCRIBE = Script(
+    COMMON
+    + """
 if redis.pcall('GET', KEYS[2]) ~= ARGV[1] then return 'FENCED' end
-local kind = redis.call('TYPE', KEYS[1])
-kind = type(kind) == 'table' and kind.ok or kind
+local kind = type_of(KEYS[1])
 if kind ~= 'hash' and kind ~= 'none' then return { { KEYS[1], kind } } end
 redis.call('HSET', KEYS[1], unpack(ARGV, 2))
 return {}
-""")
+"""
+)
 
 # KEYS: alive keys. ARGV: the start of every value that this instance writes. Removes those, and no other's.
-_RETRACT = Script("""
+_RETRACT = Script(
+    COMMON
+    + """
 for _, key in ipairs(KEYS) do
-  local kind = redis.call('TYPE', key)
-  if (type(kind) == 'table' and kind.ok or kind) == 'string' then
-    if string.sub(redis.call('GET', key), 1, #ARGV[1]) == ARGV[1] then redis.call('DEL', key) end
+  if type_of(key) == 'string' and string.sub(redis.call('GET', key), 1, #ARGV[1]) == ARGV[1] then
+    redis.call('DEL', key)
   end
 end
 return #KEYS
-""")
+"""
+)
 
 # KEYS: the set of series, the lease. ARGV: our lease, then the members: afterwards the set holds exactly
 # these. They are added before others are removed, so that no reader finds a configured series unknown.
 # Returns as _VOUCH does.
-_ANNOUNCE = Script("""
-local unpack = unpack or table.unpack
+_ANNOUNCE = Script(
+    COMMON
+    + """
 if redis.pcall('GET', KEYS[2]) ~= ARGV[1] then return 'FENCED' end
-local kind = redis.call('TYPE', KEYS[1])
-kind = type(kind) == 'table' and kind.ok or kind
+local kind = type_of(KEYS[1])
 if kind ~= 'set' and kind ~= 'none' then return { { KEYS[1], kind } } end
 local wanted = {}
 for first = 2, #ARGV, 1000 do
@@ -79,7 +84,8 @@ for _, member in ipairs(redis.call('SMEMBERS', KEYS[1])) do
   if not wanted[member] then redis.call('SREM', KEYS[1], member) end
 end
 return {}
-""")
+"""
+)
 
 
 class Alive(NamedTuple):

@@ -13,7 +13,7 @@ from redis.exceptions import NoScriptError
 _ASK_AGAIN_S = 0.05
 _ASK_AGAIN_MOST = 10
 
-__all__ = ["RedisLike", "Script", "cancellable", "send", "text_of"]
+__all__ = ["COMMON", "RedisLike", "Script", "cancellable", "send", "text_of"]
 
 _T = TypeVar("_T")
 
@@ -53,6 +53,14 @@ async def send(redis: RedisLike, *command: str | int) -> Any:
     return await cancellable(redis.execute_command(*command))
 
 
+def _read(name: str) -> str:
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")
+
+
+COMMON = _read("common.lua")
+"""The start of every script that is written here in Python and wants what is in it."""
+
+
 class Script:
     """A Lua script, called by its digest."""
 
@@ -63,9 +71,9 @@ class Script:
         self.sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
 
     @classmethod
-    def load(cls, name: str) -> Script:
-        """The script in the file of that name beside this module."""
-        return cls(Path(__file__).with_name(name).read_text(encoding="utf-8"))
+    def load(cls, *names: str) -> Script:
+        """The script in the files of these names beside this module, one after the other."""
+        return cls("".join(_read(name) for name in names))
 
     async def run(self, redis: RedisLike, keys: Sequence[str], args: Sequence[str | int]) -> Any:
         """Run it. A server that does not know it yet is sent its text, once."""

@@ -8,8 +8,9 @@
 --   the channel, u, then u messages for it;
 -- and at the end, if the lease is among the keys, the writer's lease, word for word.
 --
--- Returns "FENCED", and has written nothing, if the lease is another one or gone, or if any state bears a larger
--- token than the writer's. Else a list, for each series the number of members in its set now, or why it was left untouched:
+-- Returns "FENCED", and has written nothing, if the lease is another one or gone, or if any state bears a
+-- larger token than the writer's. Else a list, for each series the number of members in its set now, or why it
+-- was left untouched:
 --   "WRONGTYPE <type> <key>"  the key holds something that is not livecache's
 --   "LOST"                    Redis does not hold what this change builds on: write the series whole
 --
@@ -18,22 +19,11 @@
 
 -- Lua's stack is bounded, so long lists go to a command in pieces.
 local PIECE = 1000
-local unpack = unpack or table.unpack
-
-local function type_of(key)
-  local reply = redis.call('TYPE', key)
-  return type(reply) == 'table' and reply.ok or reply
-end
 
 local function in_pieces(command, key, list)
   for first = 1, #list, PIECE do
     redis.call(command, key, unpack(list, first, math.min(first + PIECE - 1, #list)))
   end
-end
-
--- What is no plain number was stamped by no writer.
-local function fence_of(text)
-  return text and #text <= 15 and string.find(text, '^%d+$') and tonumber(text) or nil
 end
 
 -- A lease of another type is an error here, and so not ours either.

@@ -18,7 +18,7 @@ __all__ = ["Held", "Upserts", "batch_changes"]
 _SERIES_A_CALL = 100
 _MEMBERS_A_CALL = 5_000
 
-_UPSERT = Script.load("upsert.lua")
+_UPSERT = Script.load("common.lua", "upsert.lua")
 
 
 class Held(NamedTuple):

@@ -14,7 +14,7 @@ import msgspec
 
 from .timeframe import Timeframe
 
-__all__ = ["Candle", "ExactCandle", "rejection"]
+__all__ = ["NUMBER", "Candle", "ExactCandle", "rejection"]
 
 
 class Candle(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -57,8 +57,8 @@ class ExactCandle(NamedTuple):
 
 # A JSON number without sign: what the venue prints, and what may be copied into a member verbatim.
 # Length and exponent are bounded, so that no absurd string can bloat a set, nor an exact sum of such numbers.
-_NUMBER = r"(?:0|[1-9]\d{0,17})(?:\.\d{1,27})?(?:[eE][+-]?0?\d)?"
-_NUMBERS = re.compile(rf"{_NUMBER}(?:,{_NUMBER}){{4}}", re.ASCII)
+NUMBER = r"(?:0|[1-9]\d{0,17})(?:\.\d{1,27})?(?:[eE][+-]?0?\d)?"
+_NUMBERS = re.compile(rf"{NUMBER}(?:,{NUMBER}){{4}}", re.ASCII)
 
 
 def rejection(candle: ExactCandle, timeframe: Timeframe, now: int | None) -> str | None:

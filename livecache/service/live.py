@@ -157,7 +157,11 @@ class Live:
             self._notice_warm()
 
     def alive(self) -> Alive | None:
-        """What the alive keys say; None if the venue has not answered since then, or since the host slept."""
+        """What the alive keys say; None where that might be a lie.
+
+        That is if the venue has not answered since they said so last, or since the host slept, and while its
+        time is in doubt.
+        """
         self._notice_sleep()
         if self._awake_at:
             return None

@@ -14,7 +14,7 @@ from redis.exceptions import OutOfMemoryError
 
 from livecache.cache.scripts import Script
 
-UPSERT = Script.load("upsert.lua")
+UPSERT = Script.load("common.lua", "upsert.lua")
 SETS = ("p:{a}:5m", "p:{a}:1h")
 CHANNEL = "p:{a}:5m:updates"
 

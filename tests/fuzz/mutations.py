@@ -145,13 +145,18 @@ def _one_key_less(rng: random.Random, data: bytes, seeds: Sequence[bytes]) -> by
     return _without(tree, rng.choice(keys)) if keys else _cut(rng, data, seeds)
 
 
+def _some(rng: random.Random, tree: Any, kind: type) -> _Path | None:
+    """Where an object or a list stands that is not empty; None if nowhere."""
+    places = [path for path in _paths(tree) if isinstance(_at(tree, path), kind) and _at(tree, path)]
+    return rng.choice(places) if places else None
+
+
 def _one_key_twice(rng: random.Random, data: bytes, seeds: Sequence[bytes]) -> bytes:
     """The same key again, with another value, before or after the first."""
     tree = _tree(data)
-    places = [path for path in _paths(tree) if isinstance(_at(tree, path), dict) and _at(tree, path)]
-    if not places:
+    path = _some(rng, tree, dict)
+    if path is None:
         return _repeat(rng, data, seeds)
-    path = rng.choice(places)
     before, after = _around(tree, path)
     key = msgspec.json.encode(rng.choice(list(_at(tree, path))))
     pair, inside = key + b":" + rng.choice(NASTY), msgspec.json.encode(_at(tree, path))[1:-1]
@@ -161,10 +166,9 @@ def _one_key_twice(rng: random.Random, data: bytes, seeds: Sequence[bytes]) -> b
 def _many_items(rng: random.Random, data: bytes, seeds: Sequence[bytes]) -> bytes:
     """A list whose items repeat many times."""
     tree = _tree(data)
-    places = [path for path in _paths(tree) if isinstance(_at(tree, path), list) and _at(tree, path)]
-    if not places:
+    path = _some(rng, tree, list)
+    if path is None:
         return _repeat(rng, data, seeds)
-    path = rng.choice(places)
     before, after = _around(tree, path)
     items = msgspec.json.encode(_at(tree, path))[1:-1]
     return before + b"[" + b",".join([items] * rng.choice((2, 3, 50))) + b"]" + after

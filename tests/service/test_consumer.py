@@ -17,28 +17,13 @@ from livecache.service.consumer import Consumer, renew_dead
 from livecache.service.live import Live
 from livecache.venues.venue import Broken, Candles, Event, Heard, Subscribed
 
+from .hand_clock import HandClock
+
 BTC, ETH = "BTC-USD", "ETH-USD"
 M5 = Timeframe.M5
 OPEN = 1784086800000  # of a 5m bucket
 NOW = OPEN + 60_000
 YEAR_2100 = 4102444800000
-
-
-class HandClock:
-    """A clock that is set by hand."""
-
-    def __init__(self) -> None:
-        self.time = 100.0
-
-    def monotonic(self) -> float:
-        return self.time
-
-    def wall(self) -> float:
-        return NOW / 1000 - 100.0 + self.time
-
-    async def sleep(self, seconds: float) -> None:
-        self.time += seconds
-        await asyncio.sleep(0)
 
 
 class StillFeed:
@@ -62,7 +47,7 @@ class Scene:
     """A timeline of two symbols, fed by one consumer; the venue's clock stands at NOW."""
 
     def __init__(self) -> None:
-        self.clock = HandClock()
+        self.clock = HandClock(wall_s=NOW / 1000)
         self.timeline = Timeline("coinbase", [BTC, ETH], [M5], Policy())
         self.live = Live(self.timeline, self.clock, "test", "http://venue", serving=True)
         self.live.confirm_time(NOW)

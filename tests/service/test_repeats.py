@@ -8,21 +8,7 @@ from loguru import logger
 
 from livecache.service.repeats import Repeats
 
-
-class HandClock:
-    """A clock that is set by hand."""
-
-    def __init__(self) -> None:
-        self.time = 100.0
-
-    def monotonic(self) -> float:
-        return self.time
-
-    def wall(self) -> float:
-        return self.time
-
-    async def sleep(self, seconds: float) -> None:
-        self.time += seconds
+from .hand_clock import HandClock
 
 
 def test_a_line_comes_at_once_then_every_ten_seconds_with_a_count_of_those_withheld() -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
+import pytest
 from aiohttp import web
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-__all__ = ["CAPTURES", "InstantClock", "feed_server", "payload", "raw_server", "rest_server"]
+__all__ = ["CAPTURES", "InstantClock", "Names", "feed_server", "payload", "raw_server", "rest_server"]
 
 PAYLOADS = Path(__file__).parent / "payloads"
 CAPTURES = Path(__file__).parents[3] / "shared" / "data" / "ws_captures"
@@ -20,6 +23,23 @@ CAPTURES = Path(__file__).parents[3] / "shared" / "data" / "ws_captures"
 def payload(name: str) -> bytes:
     """One of the hand-checked payloads."""
     return (PAYLOADS / f"{name}.json").read_bytes().strip()
+
+
+class Names:
+    """Resolves venue.example to loopback; while it is `down`, fails with that error of getaddrinfo's."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, error: int) -> None:
+        self.down = True
+        self._error = error
+        self._resolve = socket.getaddrinfo
+        monkeypatch.setattr(socket, "getaddrinfo", self._look_up)
+
+    def _look_up(self, host: str, *arguments: Any, **more: Any) -> Any:
+        if host != "venue.example":
+            return self._resolve(host, *arguments, **more)
+        if self.down:
+            raise socket.gaierror(self._error, "it cannot be resolved")
+        return self._resolve("127.0.0.1", *arguments, **more)
 
 
 class InstantClock:

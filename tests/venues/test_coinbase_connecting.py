@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 from contextlib import aclosing
-from typing import Any
 
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
@@ -19,7 +18,7 @@ from livecache.venues.venue import (
     Heard,
 )
 
-from .loopback import InstantClock, feed_server, raw_server
+from .loopback import InstantClock, Names, feed_server, raw_server
 from .scripted_feed import feed_of, numbered, subscriptions, take, told
 
 
@@ -141,15 +140,7 @@ def test_a_name_that_cannot_be_resolved_is_a_failure_each_try_until_it_can(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """At the start and while running: the feed goes on by itself once the network is back."""
-    resolve = socket.getaddrinfo
-    down = True
-
-    def resolver(host: str, *arguments: Any, **more: Any) -> Any:
-        if host != "venue.example":
-            return resolve(host, *arguments, **more)
-        if down:
-            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-        return resolve("127.0.0.1", *arguments, **more)
+    names = Names(monkeypatch, socket.EAI_NONAME)
 
     async def script(connection: ServerConnection, number: int) -> None:
         await subscriptions(connection, 2)
@@ -158,7 +149,6 @@ def test_a_name_that_cannot_be_resolved_is_a_failure_each_try_until_it_can(
             await connection.wait_closed()
 
     async def scenario() -> None:
-        nonlocal down
         clock = InstantClock()
         async with feed_server(script) as url:
             port = url.rpartition(":")[2]
@@ -166,15 +156,14 @@ def test_a_name_that_cannot_be_resolved_is_a_failure_each_try_until_it_can(
             failure = FeedFailure(f"the name of venue.example:{port} cannot be resolved: is the network up?")
             async with asyncio.timeout(10), aclosing(stream):
                 assert [await anext(stream) for _ in range(3)] == [failure] * 3
-                down = False
+                names.down = False
                 assert isinstance(await anext(stream), Heard)
-                down = True
+                names.down = True
                 assert isinstance(await anext(stream), Broken)
                 assert await anext(stream) == failure
-                down = False
+                names.down = False
                 assert isinstance(await anext(stream), Heard)
 
-    monkeypatch.setattr(socket, "getaddrinfo", resolver)
     asyncio.run(scenario())
 
 

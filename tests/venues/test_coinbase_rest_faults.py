@@ -6,14 +6,13 @@ import asyncio
 import gzip
 import socket
 import tracemalloc
-from typing import Any
 
 import pytest
 from aiohttp import web
 
 from livecache.venues.venue import FailureKind, FetchFailure
 
-from .loopback import payload, raw_server, rest_server
+from .loopback import Names, payload, raw_server, rest_server
 from .test_coinbase_rest import REQUEST, Outcome, client, failure_of, fetched, reply
 
 
@@ -130,28 +129,18 @@ def test_a_reset_or_nonsense_is_a_failure_of_the_page_and_of_the_time_and_of_the
 
 def test_a_name_that_cannot_be_resolved_is_said_and_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """A failure is not remembered: the request after the network is back goes through."""
-    resolve = socket.getaddrinfo
-    down = True
-
-    def resolver(host: str, *arguments: Any, **more: Any) -> Any:
-        if host != "venue.example":
-            return resolve(host, *arguments, **more)
-        if down:
-            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
-        return resolve("127.0.0.1", *arguments, **more)
+    names = Names(monkeypatch, socket.EAI_AGAIN)
 
     async def scenario() -> list[int | FetchFailure]:
-        nonlocal down
         async with rest_server(reply(payload("rest_time"))) as (url, _), asyncio.timeout(10):
             rest = client(f"http://venue.example:{url.rpartition(':')[2]}")
             try:
                 failed = await rest.time()
-                down = False
+                names.down = False
                 return [failed, await rest.time()]
             finally:
                 await rest.aclose()
 
-    monkeypatch.setattr(socket, "getaddrinfo", resolver)
     for variable in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(variable, raising=False)
     failed, time = asyncio.run(scenario())

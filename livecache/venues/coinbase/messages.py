@@ -15,7 +15,7 @@ from typing import Annotated, NamedTuple, TypeVar
 
 import msgspec
 
-from ...core.candle import ExactCandle, rejection
+from ...core.candle import NUMBER, ExactCandle, rejection
 from ...core.clock import IMPLAUSIBLE_MS
 from ...core.timeframe import Timeframe
 from ..venue import Candles, Event, FeedFailure, Heard, Rejected, Subscribed, Trade, Trades
@@ -139,7 +139,7 @@ _UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 _Item = TypeVar("_Item")
 
-_NUMBER = re.compile(r"(?:0|[1-9]\d{0,17})(?:\.\d{1,27})?(?:[eE][+-]?0?\d)?", re.ASCII)
+_NUMBER = re.compile(NUMBER, re.ASCII)
 
 # A trade is stamped by the matching engine and its message by another machine, whose clock may lag a little.
 _SKEW_MS = 1_000

@@ -1,0 +1,16 @@
+-- What the scripts share; it stands before each that writes.
+
+-- Lua 5.1 has it as a function of its own, a double's newer Lua in a table.
+local unpack = unpack or table.unpack
+
+-- The type of a key; a double replies with plain text.
+local function type_of(key)
+  local reply = redis.call('TYPE', key)
+  return type(reply) == 'table' and reply.ok or reply
+end
+
+-- What is no plain number was stamped by no writer.
+local function fence_of(text)
+  return text and #text <= 15 and string.find(text, '^%d+$') and tonumber(text) or nil
+end
+
