@@ -53,9 +53,7 @@ class CoinbaseConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     symbols: tuple[str, ...] = ("BTC-USD", "ETH-USD")  # in priority order
     rest_url: str = "https://api.coinbase.com"
     ws_url: str = "wss://advanced-trade-ws.coinbase.com"
-    requests_per_second: Rate = (
-        9.0  # real seconds; a refusal lowers it for a while; of 10 (30 with a key) 5 % stay free
-    )
+    requests_per_second: Rate = 9.0  # real seconds; a refusal lowers it for a while
     settle_delay: Annotated[float, Meta(ge=0, le=3600)] = 10.0  # seconds of the venue's clock
     request_timeout: Seconds = 10.0  # real seconds for one request, all told
     page_limit: Annotated[int, Meta(ge=1, le=350)] = 330  # buckets a page; 349 or 350 is the venue's edge
