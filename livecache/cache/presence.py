@@ -18,8 +18,8 @@ ALIVE_MS = 10_000
 _KEYS_A_CALL = 200
 
 # KEYS: alive keys; then the lease, where it lies in the same slot. ARGV: PX, our lease ("" where it is in
-# another slot), then the keys' values. Keys of another type are left alone. Returns those, each with its
-# type; or "FENCED", and has changed nothing.
+# another slot), then the keys' values. PX 0 changes values only: no key lives longer, or anew, for it. Keys
+# of another type are left alone. Returns those, each with its type; or "FENCED", and has changed nothing.
 _VOUCH = Script(
     COMMON
     + """
@@ -31,8 +31,10 @@ end
 local foreign = {}
 for i = 1, last do
   local kind = type_of(KEYS[i])
-  if kind == 'string' or kind == 'none' then
-    redis.call('SET', KEYS[i], ARGV[i + 2], 'PX', ARGV[1])
+  if kind == 'string' and ARGV[1] == '0' then
+    redis.call('SET', KEYS[i], ARGV[i + 2], 'XX', 'KEEPTTL')
+  elseif kind == 'string' or kind == 'none' then
+    if ARGV[1] ~= '0' then redis.call('SET', KEYS[i], ARGV[i + 2], 'PX', ARGV[1]) end
   else
     foreign[#foreign + 1] = { KEYS[i], kind }
   end
@@ -89,10 +91,14 @@ return {}
 
 
 class Alive(NamedTuple):
-    """What the alive keys may say now: the venue's time (Unix ms), "up" or "down" for each symbol's feed."""
+    """What the alive keys may say now: the venue's time (Unix ms), "up" or "down" for each symbol's feed.
+
+    `renews`: the venue was heard since they said so last, so they live on; else they only say something else.
+    """
 
     time: int
     feed: Mapping[str, str]
+    renews: bool = True
 
 
 class Presence:
@@ -133,7 +139,7 @@ class Presence:
         )
 
     async def vouch(self, alive: Alive, status: Mapping[str, str], lease: str) -> dict[str, str]:
-        """Renew the feed's hash and every symbol's alive key, if `lease` is still the lease's value.
+        """Write the feed's hash and every symbol's alive key, if `lease` is still the lease's value.
 
         Returns the keys of another type, which were left alone, each with its type. `Fenced` if the lease is
         another one: then nothing was written.
@@ -146,7 +152,8 @@ class Presence:
             symbols = [self._symbol_of[key] for key in batch]
             values = [self._value(alive.time, alive.feed.get(symbol, "down")) for symbol in symbols]
             keys, compared = (batch, "") if self._cluster else ([*batch, self._keys.lease], lease)
-            foreign |= _foreign(await _VOUCH.run(self._redis, keys, [ALIVE_MS, compared, *values]))
+            lives_ms = ALIVE_MS if alive.renews else 0
+            foreign |= _foreign(await _VOUCH.run(self._redis, keys, [lives_ms, compared, *values]))
         return foreign
 
     async def retract(self) -> None:

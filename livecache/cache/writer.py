@@ -35,7 +35,7 @@ from .scripts import RedisLike, cancellable
 from .source import ChangeSource
 from .stats import WriterStats
 from .trouble import TROUBLE, Trouble, passes
-from .upserts import Held, Upserts, batch_changes
+from .upserts import Held, Upserts, batch_changes, rest_s
 
 __all__ = ["Writer", "WriterStats"]
 
@@ -243,7 +243,7 @@ class Writer:
         if now_s - self._vouched_at_s < wait_s or self._lease.overdue:
             return
         alive = self._source.alive()
-        if alive is None:
+        if alive is None or not (alive.renews or feed_changes != self._vouched_feed):
             return
         self._vouched_at_s = now_s
         self._vouched_feed = feed_changes
@@ -283,7 +283,7 @@ class Writer:
                 await self._wake.wait()
             self._wake.clear()
             try:
-                await self._flush()
+                written = await self._flush()
                 # The first time as soon as it can be said, not at the lease's next renewal.
                 await self._vouch()
             except TROUBLE as error:
@@ -292,9 +292,11 @@ class Writer:
             else:
                 await self._recovered()
                 waits = delays(self._jitter, first_s=0.2, most_s=5.0)
+                if (rest := rest_s(written)) > 0:
+                    await self._clock.sleep(rest)
 
-    async def _flush(self) -> None:
-        """Send all that is there to send. What fails stays owed, and closes stay pending."""
+    async def _flush(self) -> int:
+        """Send all that is there to send; of how many series. What fails stays owed, and closes pending."""
         changes = self._gather()
         try:
             await self._closes.send(self._lease.record)
@@ -306,6 +308,7 @@ class Writer:
             await self._send(batch)
         self.stats.flushes += 1
         self._source.sent()
+        return len(changes)
 
     def _gather(self) -> list[Change]:
         """What to send now: what changed, and whole what is owed. From here on all of it is owed."""

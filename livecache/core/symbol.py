@@ -18,7 +18,7 @@ __all__ = ["SymbolTimeline"]
 class SymbolTimeline:
     """All timeframes of one symbol, smallest first: the configured ones, and those that work unseen."""
 
-    __slots__ = ("channel", "children", "minutes", "pending", "symbol", "tracks")
+    __slots__ = ("channel", "children", "minutes", "parents", "pending", "symbol", "tracks")
 
     def __init__(
         self,
@@ -37,6 +37,8 @@ class SymbolTimeline:
         self.minutes = MinuteBuilder()
         # Parent buckets to be rolled up again, per parent.
         self.pending: dict[Timeframe, set[int]] = {t: set() for t, c in children.items() if c is not None}
+        # The same sets, by the child whose news they wait for.
+        self.parents = {t: [(p, self.pending[p]) for p, c in children.items() if c is t] for t in children}
 
     # --- the feed ---------------------------------------------------------------------------------
 
@@ -121,9 +123,8 @@ class SymbolTimeline:
 
     def touch(self, child: Timeframe, bucket: int) -> None:
         """What is known of a child's bucket has changed: its parents must be looked at again."""
-        for parent, buckets in self.pending.items():
-            if self.children[parent] is child:
-                buckets.add(parent.floor(bucket))
+        for parent, buckets in self.parents[child]:
+            buckets.add(parent.floor(bucket))
 
     def touch_uncovered(self) -> None:
         """Have all parents looked at that may be rolled up from settled children, but are not settled."""

@@ -27,6 +27,9 @@ class Timeframe(StrEnum):
     H6 = "6h"
     D1 = "1d"
 
+    # Enum's own is written in Python: 0.2 µs wherever a timeframe is a key, which is everywhere.
+    __hash__ = str.__hash__
+
     @classmethod
     def parse(cls, name: str) -> Timeframe:
         """The timeframe of that name; `UnknownTimeframe` with a suggestion for any other."""

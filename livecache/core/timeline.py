@@ -320,7 +320,9 @@ class Timeline:
                 self._closing.discard(key)
 
     def _hear(self, link_id: int, stamp: int, now: int) -> Link:
-        link = self._links.setdefault(link_id, Link())
+        link = self._links.get(link_id)
+        if link is None:
+            link = self._links[link_id] = Link()
         link.up = True
         if link.resuming:
             resuming, link.resuming = link.resuming, set()

@@ -279,6 +279,8 @@ class Track:
         if not self.coverage:
             return None
         span = self.coverage.spans[-1]
+        if len(self.coverage.spans) == 1:  # nearly always; settled candles lie in coverage
+            return span, len(self.settled)
         return span, sum(1 for t in self.settled if span.start <= t < span.end)
 
     def compute_state(

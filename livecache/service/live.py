@@ -72,8 +72,7 @@ class Live:
 
     def hear(self, stamp: int) -> int:
         """Take a stamp from a frame; the stamp to go by, which is never implausibly far ahead."""
-        self._notice_sleep()
-        monotonic = self.clock.monotonic()
+        monotonic = self._notice_sleep()
         plausible = self.venue_clock.hear(stamp, monotonic)
         if plausible and stamp >= self._awake_at:
             self._awake_at = 0
@@ -99,9 +98,9 @@ class Live:
 
     def answered(self) -> None:
         """The venue has answered a request."""
-        self._notice_sleep()
+        monotonic = self._notice_sleep()
         if not self._awake_at:
-            self._answered_s = self.clock.monotonic()
+            self._answered_s = monotonic
 
     def sleeps(self) -> int:
         """How often the host has slept so far, as far as wall time ran ahead of monotonic time."""
@@ -112,13 +111,18 @@ class Live:
         """Whether only GET /time can tell: a stamp was implausible, or what came since a sleep was stale."""
         return self.venue_clock.doubted or self._awake_at > 0
 
-    def _notice_sleep(self) -> None:
-        """After a sleep the venue has to be heard anew: what is still to be read may be from before it."""
-        ahead = self.clock.wall() - self.clock.monotonic()
+    def _notice_sleep(self) -> float:
+        """After a sleep the venue has to be heard anew: what is still to be read may be from before it.
+
+        Returns the monotonic time.
+        """
+        monotonic = self.clock.monotonic()
+        ahead = self.clock.wall() - monotonic
         before, self._wall_ahead_s = self._wall_ahead_s, ahead
         if before is not None and ahead - before > _SLEPT_S:
             self._sleeps += 1
             self._awake_at = self.now() + int((ahead - before - _SLEPT_S) * 1000)
+        return monotonic
 
     def _wake_if_due(self) -> None:
         if self.next_due and self.venue_clock.heard >= self.next_due:
@@ -159,19 +163,19 @@ class Live:
     def alive(self) -> Alive | None:
         """What the alive keys say; None where that might be a lie.
 
-        That is if the venue has not answered since they said so last, or since the host slept, and while its
-        time is in doubt.
+        That is if the venue has not answered since the host slept, and while its time is in doubt. If it has
+        not since they said so last, they are not renewed; but that a feed broke they say all the same.
         """
-        self._notice_sleep()
-        if self._awake_at:
-            return None
-        if not self.serving or self._answered_s <= self._renewed_s or not self.venue_clock.known:
+        monotonic = self._notice_sleep()
+        if self._awake_at or not self.serving or not self.venue_clock.known:
             return None
         if self.venue_clock.doubted:
             return None  # What time it is, is not known: what was fresh a moment ago may be hours old.
-        self._renewed_s = self.clock.monotonic()
+        renews = self._answered_s > self._renewed_s
+        if renews:
+            self._renewed_s = monotonic
         feed = {s: "up" if self.timeline.feed_up(s) else "down" for s in self.timeline.symbols}
-        return Alive(time=self.now(), feed=feed)
+        return Alive(self.now(), feed, renews)
 
     def feed_changes(self) -> int:
         """How often the feed came up or broke for any symbol."""

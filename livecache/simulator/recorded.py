@@ -14,6 +14,8 @@ from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 
+import msgspec
+
 from ..core.candle import ExactCandle
 from ..core.timeframe import Timeframe
 from ..errors import ConfigError
@@ -117,7 +119,7 @@ class CsvMarket:
 def _merge(r: _Recording, open_ms: int, i: int, j: int, growing: ExactCandle | None) -> ExactCandle | None:
     """Rows `i` to `j` and after them perhaps one that still grows, as one candle in their own digits."""
     if i == j:
-        return growing and growing._replace(time=open_ms)
+        return growing and msgspec.structs.replace(growing, time=open_ms)
     high, low = max(r.highs[i:j]), min(r.lows[i:j])
     volume = decimal_text(sum(r.volumes[i:j]), r.volume_decimals)
     high_text = r.rows[r.highs.index(high, i, j)].high
@@ -180,7 +182,7 @@ def _read(path: Path) -> _Recording:
     for a, b in pairwise(rows):
         if a.time == b.time:
             raise ConfigError(f"{path} holds the bucket {a.time} twice", "remove one of the two rows")
-    price_decimals = max(_decimals(text) for row in rows for text in row[1:5])
+    price_decimals = max(_decimals(text) for row in rows for text in row.numbers[:4])
     volume_decimals = max(_decimals(row.volume) for row in rows)
 
     def units(text: str, decimals: int) -> int:

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
+import msgspec
+
 from ..core.candle import ExactCandle
 from ..core.timeframe import Timeframe
 
@@ -99,8 +101,8 @@ class Subscribed:
     stamp: int
 
 
-@dataclass(frozen=True, slots=True)
-class Candles:
+# A struct, for one is made of every frame: 0.2 µs instead of 0.8.
+class Candles(msgspec.Struct, frozen=True, gc=False):
     """5m candles, cumulative, in progress or closed, in any order. Also proof of subscription for each.
 
     A `snapshot` is old news with holes: its candles are true, but it says nothing of what it omits.

@@ -71,6 +71,7 @@ class Source:
     vouch: Alive | None = field(
         default_factory=lambda: Alive(T0 + 100 * STEP, {"BTC-USD": "up", "ETH-USD": "up"})
     )
+    breaks: int = 0
     rewrites: int = 0
     wake: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -117,7 +118,7 @@ class Source:
         return self.vouch
 
     def feed_changes(self) -> int:
-        return 0
+        return self.breaks
 
     def feed_status(self) -> Mapping[str, str]:
         return {"connected": "1"}

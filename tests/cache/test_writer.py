@@ -267,6 +267,30 @@ def test_nobody_is_vouched_for_while_the_venue_is_silent(clean_valkey: str) -> N
     on_valkey(clean_valkey, test)
 
 
+def test_a_break_in_a_silent_venue_is_told_but_vouches_for_nobody_longer(clean_valkey: str) -> None:
+    async def test(client: Any, source: Source) -> None:
+        btc, eth = KEYS.alive("BTC-USD"), KEYS.alive("ETH-USD")
+
+        async def vouched() -> bool:
+            return bool(await client.exists(btc, eth) == 2)
+
+        async def told() -> bool:
+            return decode_alive(await client.get(btc)).feed == "down"
+
+        async with running(writer_of(client, source)):
+            await eventually(vouched)
+            source.vouch = Alive(T0 + 100 * STEP, {"BTC-USD": "down"}, renews=False)
+            await client.delete(eth)
+            await client.pexpire(btc, 5_000)
+            source.breaks += 1
+            source.wake.set()
+            await eventually(told)
+            assert 0 < await client.pttl(btc) <= 5_000
+            assert not await client.exists(eth), "what has expired stays so"
+
+    on_valkey(clean_valkey, test)
+
+
 def test_a_stop_without_redis_takes_a_second_at_most(clean_valkey: str) -> None:
     async def test(client: Any, source: Source) -> None:
         class Stuck:

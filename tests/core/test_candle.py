@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from livecache.core.candle import ExactCandle, rejection
 from livecache.core.timeframe import Timeframe
@@ -40,18 +41,18 @@ def test_a_plausible_candle_is_believed_and_keeps_its_digits() -> None:
     ],
 )
 def test_a_candle_that_cannot_be_true_is_rejected_with_the_reason(change: dict[str, str], word: str) -> None:
-    reason = rejection(GOOD._replace(**change), Timeframe.M5, NOW)  # type: ignore[arg-type]
+    reason = rejection(replace(GOOD, **change), Timeframe.M5, NOW)
     assert reason is not None
     assert word in reason
 
 
 @given(st.text(max_size=20))
 def test_no_text_ever_breaks_the_check(text: str) -> None:
-    rejection(GOOD._replace(close=text, volume=text), Timeframe.M5, NOW)
+    rejection(replace(GOOD, close=text, volume=text), Timeframe.M5, NOW)
 
 
 def test_candles_are_compared_by_value_not_by_digits() -> None:
-    assert GOOD.equals(GOOD._replace(open="2.50", volume="10.500"))
-    assert not GOOD.equals(GOOD._replace(volume="10.50000001"))
-    assert GOOD._replace(volume="10.50000001").richer_than(GOOD)
-    assert not GOOD._replace(volume="10.500").richer_than(GOOD)
+    assert GOOD.equals(replace(GOOD, open="2.50", volume="10.500"))
+    assert not GOOD.equals(replace(GOOD, volume="10.50000001"))
+    assert replace(GOOD, volume="10.50000001").richer_than(GOOD)
+    assert not replace(GOOD, volume="10.500").richer_than(GOOD)

@@ -30,7 +30,7 @@ def independent(candles: Iterable[ExactCandle], timeframe: Timeframe) -> dict[in
     rows: dict[int, Row] = {}
     with localcontext() as context:
         context.prec = 200
-        for time, *texts in candles:
+        for time, texts in ((candle.time, candle.numbers) for candle in candles):
             open_, high, low, close, volume = map(Decimal, texts)
             before = rows.get(time - time % timeframe.ms)
             if before is not None:
@@ -56,7 +56,7 @@ def check_chain(candles: list[ExactCandle], chain: Iterable[Timeframe]) -> int:
             continue  # Six hours are not made of four.
         children = rolled(children, timeframe)
         expected = independent(candles, timeframe)
-        assert {c.time: tuple(map(Decimal, c[1:])) for c in children} == expected
+        assert {c.time: tuple(map(Decimal, c.numbers)) for c in children} == expected
         assert all(rejection(c, timeframe, None) is None for c in children), "would not be believed when read"
         compared += len(children)
     return compared

@@ -116,7 +116,7 @@ def held(scene: Scene, name: str, time: int) -> tuple[Decimal, ...]:
     key, bucket = KEYS.candles(BTC, timeframe), timeframe.floor(time)
     members: Any = scene.store.zrange(key, bucket, bucket, byscore=True)
     (member,) = members
-    return tuple(Decimal(number) for number in decode_member(member, timeframe)[1:])
+    return tuple(Decimal(number) for number in decode_member(member, timeframe).numbers)
 
 
 def traded(scene: Scene, name: str, time: int) -> tuple[Decimal, ...]:
@@ -124,7 +124,7 @@ def traded(scene: Scene, name: str, time: int) -> tuple[Decimal, ...]:
     timeframe = Timeframe(name)
     bucket = timeframe.floor(time)
     (row,) = scene.venue.simulator.market.candles(BTC, timeframe, bucket, bucket + 1, scene.now())
-    return tuple(Decimal(number) for number in row[1:])
+    return tuple(Decimal(number) for number in row.numbers)
 
 
 def holds_what_was_traded(scene: Scene, name: str, time: int) -> bool:

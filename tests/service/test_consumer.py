@@ -189,3 +189,38 @@ def test_a_product_that_trades_though_the_feed_shows_nothing_is_subscribed_to_an
         return carrying.renewed, other.renewed
 
     assert asyncio.run(scenario()) == ([[BTC]], [])
+
+
+def test_that_the_feed_broke_is_said_though_the_venue_was_not_heard_since() -> None:
+    scene = Scene()
+    scene.take(Subscribed((BTC, ETH), NOW))
+    alive = scene.live.alive()
+    assert alive is not None
+    assert alive.renews
+    assert alive.feed[BTC] == "up"
+    scene.take(Broken((BTC, ETH), "cut", lost_connection=True))
+    told = scene.live.alive()
+    assert told is not None
+    assert told.feed[BTC] == "down"
+    assert not told.renews, "nobody vouches for longer by it"
+
+
+def test_a_feed_that_never_pauses_leaves_the_others_their_turns() -> None:
+    """A backlog is read without waiting for anything: the writer has to get its turns all the same."""
+
+    class Backlog(StillFeed):
+        async def events(self) -> AsyncIterator[Event]:
+            while True:
+                yield update(NOW, BTC)
+
+    async def scenario() -> int:
+        live = Scene().live
+        reading = asyncio.create_task(Consumer(live, Backlog(BTC), 0).run(), name="reading")
+        for _ in range(10):
+            await asyncio.sleep(0)
+        taken = live.feed.frames
+        reading.cancel()
+        await asyncio.wait([reading])
+        return taken
+
+    assert 0 < asyncio.run(scenario()) < 1_000

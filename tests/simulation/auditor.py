@@ -341,7 +341,7 @@ def _columns(row: Any) -> tuple[float, ...]:
 
 
 def _as_floats(candle: ExactCandle | None) -> tuple[float, ...] | None:
-    return tuple(map(float, candle[1:])) if candle is not None else None
+    return tuple(map(float, candle.numbers)) if candle is not None else None
 
 
 def _same(member: bytes | None, candle: ExactCandle | None) -> bool:
@@ -350,7 +350,7 @@ def _same(member: bytes | None, candle: ExactCandle | None) -> bool:
     if member == candle.member().encode():
         return True
     numbers = [Decimal(bytes(raw).decode()) for raw in _member.decode(member)[1:]]
-    return numbers == [Decimal(text) for text in candle[1:]]
+    return numbers == [Decimal(text) for text in candle.numbers]
 
 
 def _same_text(one: bytes | None, other: bytes | None) -> bool:

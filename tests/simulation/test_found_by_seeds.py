@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
+import msgspec
 import redis
 
 from livecache.core.candle import ExactCandle
@@ -36,7 +37,9 @@ def test_what_an_earlier_run_settled_and_the_venue_then_changes_is_announced(cle
         async def fetch_revised(request: PageRequest) -> Page | FetchFailure:
             page = await fetch(request)
             assert isinstance(page, Page)
-            rows = tuple(r._replace(volume="123456.5") if r.time == revised else r for r in page.rows)
+            rows = tuple(
+                msgspec.structs.replace(r, volume="123456.5") if r.time == revised else r for r in page.rows
+            )
             return replace(page, rows=rows)
 
         venue.fetch = fetch_revised  # type: ignore[method-assign]

@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from dataclasses import replace
 
+import msgspec
 import pytest
 import redis
 
@@ -361,7 +362,9 @@ def test_a_revised_bucket_is_announced_with_old_and_new_and_its_parents_follow(c
         async def fetch_revised(request: PageRequest) -> Page | FetchFailure:
             page = await fetch(request)
             if isinstance(page, Page) and request.timeframe is M5:
-                rows = tuple(r._replace(volume=revised.get(r.time, r.volume)) for r in page.rows)
+                rows = tuple(
+                    msgspec.structs.replace(r, volume=revised.get(r.time, r.volume)) for r in page.rows
+                )
                 return replace(page, rows=rows)
             return page
 

@@ -8,6 +8,8 @@ from functools import lru_cache
 from itertools import chain, combinations
 from typing import NamedTuple
 
+import msgspec
+
 from livecache.core.candle import ExactCandle
 from livecache.core.timeframe import Timeframe
 from livecache.simulator import SeededMarket
@@ -107,4 +109,6 @@ class Truth:
 
 
 def _revised(candle: ExactCandle, extra: Decimal) -> ExactCandle:
-    return candle._replace(volume=format(Decimal(candle.volume) + extra, "f")) if extra else candle
+    if not extra:
+        return candle
+    return msgspec.structs.replace(candle, volume=format(Decimal(candle.volume) + extra, "f"))

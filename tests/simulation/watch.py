@@ -91,5 +91,5 @@ class Watcher:
         if unseen:
             final.update(dict.fromkeys(range(unseen[0], end, timeframe.ms)))
             for candle in self.market.candles(symbol, timeframe, unseen[0], end, 1 << 60):
-                final[candle.time] = tuple(map(Decimal, candle[1:]))
+                final[candle.time] = tuple(map(Decimal, candle.numbers))
         return {t: row for t in wanted if (row := final[t]) is not None}

@@ -13,6 +13,7 @@ import requests
 from coinbase.rest import RESTClient
 from requests.adapters import HTTPAdapter
 
+from livecache.core.candle import ExactCandle
 from livecache.core.timeframe import Timeframe
 from livecache.simulator import KeyRing, MarketClock, SeededMarket, Simulator, serve_forever, throwaway_key
 from livecache.simulator.exchange import GRANULARITIES
@@ -84,7 +85,7 @@ def test_the_sdk_reads_candles_of_every_granularity(public: bool) -> None:
             start = end - 330 * timeframe.ms
             page = get("BTC-USD", str(start // 1000), str(end // 1000 - 1), name)
             rows = [
-                (int(c["start"]) * 1000, c["open"], c["high"], c["low"], c["close"], c["volume"])
+                ExactCandle(int(c["start"]) * 1000, c["open"], c["high"], c["low"], c["close"], c["volume"])
                 for c in reversed(page["candles"])
             ]
             assert rows == sim.market.candles("BTC-USD", timeframe, start, end, NOW)

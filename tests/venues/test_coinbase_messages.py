@@ -112,6 +112,23 @@ def test_an_absurd_stamp_does_not_let_an_absurd_candle_pass() -> None:
     assert "future" in rejected.reason
 
 
+def test_what_a_frame_claimed_before_the_time_was_known_lets_no_later_candle_pass() -> None:
+    def in_2100(frame: Any) -> None:
+        frame["timestamp"] = "2100-01-01T00:00:01Z"
+        frame["events"][0]["candles"][0]["start"] = "4102444800"
+
+    def in_2099(frame: Any) -> None:
+        frame["events"][0]["candles"][0]["start"] = "4070908800"
+
+    times: list[int | None] = [None]
+    feed = decoder(lambda: times[0])
+    assert isinstance(feed.decode(altered("candles_update", in_2100)).events[0], Candles)
+    times[0] = 1784086872584
+    _, rejected = feed.decode(altered("candles_update", in_2099)).events
+    assert isinstance(rejected, Rejected)
+    assert "future" in rejected.reason
+
+
 def test_a_product_is_subscribed_to_anew_by_ending_its_subscription_first() -> None:
     assert msgspec.json.decode(unsubscription("candles", ["BTC-USD"], "token")) == {
         "type": "unsubscribe",

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, NamedTuple, TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 
@@ -29,7 +29,7 @@ HEARTBEATS = "heartbeats"
 _ACK = "subscriptions"
 
 
-class Frame(NamedTuple):
+class Frame(msgspec.Struct, frozen=True, gc=False):
     """One message. `channel` is "" for what is no channel's: error frames and the unintelligible.
 
     `sequence` counts the connection's messages over all channels; None where the message bears none.
@@ -156,6 +156,7 @@ class FrameDecoder:
     def __init__(self, symbols: Mapping[str, Sequence[str]], now: Callable[[], int | None]) -> None:
         self._symbols = {carried: tuple(asked) for carried, asked in symbols.items()}
         self._now = now
+        self._past = 0  # the clock, when it was last looked at: what opened before it needs no other look
 
     def decode(self, data: bytes) -> Frame:
         """The message in `data`. Never raises: what cannot be believed becomes `Rejected`."""
@@ -173,7 +174,7 @@ class FrameDecoder:
         return Frame(_ACK, frame.sequence_num, (self._ack(frame.events, stamp),))
 
     def _candles(self, events: Iterable[_CandlesEvent], stamp: int) -> tuple[Event, ...]:
-        now = self._latest(stamp)
+        now = self._past
         told: list[Event] = []
         rejected: list[Event] = []
         for event in events:
@@ -182,6 +183,8 @@ class FrameDecoder:
                 candle = ExactCandle(
                     wire.start * 1000, wire.open, wire.high, wire.low, wire.close, wire.volume
                 )
+                if candle.time > now:
+                    now = self._latest(stamp)
                 symbols = self._symbols.get(wire.product_id)
                 if symbols is None:
                     rejected.append(_rejected("a candle of a product that was not asked for", wire))
@@ -192,6 +195,8 @@ class FrameDecoder:
                         candles.append((symbol, candle))
             if candles:
                 told.append(Candles(stamp, event.type == "snapshot", tuple(candles)))
+        if told and not rejected:  # nearly always
+            return tuple(told)
         return (*(told or (Heard(stamp),)), *rejected)
 
     def _trades(self, events: Iterable[_TradesEvent], stamp: int) -> tuple[Event, ...]:
@@ -259,7 +264,10 @@ class FrameDecoder:
     def _latest(self, stamp: int) -> int:
         """The venue's time: the frame's own stamp may be ahead of what was heard, but not by years."""
         now = self._now()
-        return stamp if now is None or now < stamp <= now + IMPLAUSIBLE_MS else now
+        if now is None:
+            return stamp
+        self._past = now
+        return stamp if now < stamp <= now + IMPLAUSIBLE_MS else now
 
 
 def subscription(channel: str, products: Sequence[str] = (), token: str | None = None) -> str:

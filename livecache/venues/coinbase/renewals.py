@@ -38,5 +38,7 @@ class Renewals:
 
     def take(self) -> list[str]:
         """The products in line, which are in line no longer."""
+        if not self._waiting:  # asked at every frame
+            return []
         taken, self._waiting = list(self._waiting), {}
         return taken

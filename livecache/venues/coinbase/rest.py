@@ -2,7 +2,7 @@
 
 https://docs.cdp.coinbase.com/coinbase-app/advanced-trade-apis/rest-api
 
-The only module that imports aiohttp; nobody above it sees aiohttp's exceptions.
+Beside connection.py the only module that imports aiohttp; nobody above sees aiohttp's exceptions.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from websockets.asyncio.client import ClientConnection
+from .connection import Connection
 
 __all__ = ["DataWatchdog", "MessageNumbers", "Silence", "Suspect"]
 
@@ -150,7 +150,7 @@ class Silence:
     Time that the consumer takes does not count.
     """
 
-    def __init__(self, connection: ClientConnection, timeout_s: float) -> None:
+    def __init__(self, connection: Connection, timeout_s: float) -> None:
         self.reason = ""
         self._connection = connection
         self._timeout_s = timeout_s
@@ -180,4 +180,4 @@ class Silence:
             return
         self.reason = f"silent for {self._timeout_s:g} s"
         # No closing handshake: nobody answers.
-        self._connection.transport.abort()
+        self._connection.abort()

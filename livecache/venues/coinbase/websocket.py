@@ -2,37 +2,30 @@
 
 https://docs.cdp.coinbase.com/coinbase-app/advanced-trade-apis/websocket/websocket-overview
 
-Proxies are not supported: websockets learned that after 13.1, to which the SDK holds us.
+Proxies are not supported.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from urllib.parse import urlsplit
 
 from loguru import logger
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from ...clock import Clock
 from ...core.backoff import delays
 from ..venue import Broken, Candles, Event, FeedFailure, Heard, Subscribed, Trades
 from .auth import ApiKey
+from .connection import Connection, ConnectionEnded, NoConnection
 from .messages import CANDLES, HEARTBEATS, TRADES, FrameDecoder, subscription, unsubscription
-from .network import unreachable
 from .renewals import Renewals
-from .text import one_line
 from .watchdog import DataWatchdog, MessageNumbers, Silence, Suspect
 
 __all__ = ["CoinbaseFeed"]
 
 # A candles snapshot has about 15 KB a product, a trades snapshot 14 KB.
 _FRAME_BYTES = 1024 * 1024
-_FRAMES_QUEUED = 64  # then the socket is not read until the consumer has caught up
 _OPEN_TIMEOUT_S = 10.0
-_CLOSE_TIMEOUT_S = 0.5
-_HANG_UP_S = 1.0
 
 # Waits between connections begin anew only once one has worked for so long: a venue that accepts, says
 # something and hangs up is not to be stormed.
@@ -106,22 +99,19 @@ class CoinbaseFeed:
         while True:
             try:
                 connection = await self._connect()
-            # Besides its own and the system's, the library lets EOFError, ValueError, AssertionError and more
-            # out of a handshake that somebody answers with something else than HTTP, or hangs up in.
-            except Exception as error:
-                yield FeedFailure(self._no_connection(error))
+            except NoConnection as failure:
+                yield FeedFailure(str(failure))
                 await self._clock.sleep(next(waits))
                 continue
 
             silence = Silence(connection, self._silence_timeout_s)
             numbers = MessageNumbers()
-            proven_s = self._clock.monotonic() + _PROVEN_S
+            proven_s, proven = self._clock.monotonic() + _PROVEN_S, False
             end: Broken | None = None
             try:
                 await self._subscribe(connection)
                 while end is None:
-                    data = await connection.recv(decode=False)
-                    assert isinstance(data, bytes)
+                    data = await connection.receive()
                     silence.pause()
                     frame = self._decoder.decode(data)
                     lost = numbers.lost_before(frame.sequence)
@@ -135,24 +125,24 @@ class CoinbaseFeed:
                     for event in frame.events:
                         yield event
                         self._attend(event)
-                    suspects = self._watchdog.suspects()
-                    end = self._dead_channel(suspects)
-                    if end is None:
-                        for mute in self._mute_products(suspects):
+                    if suspects := self._watchdog.suspects():
+                        end = self._dead_channel(suspects)
+                        for mute in () if end else self._mute_products(suspects):
                             yield mute
-                        if anew := self._renewals.take():
-                            products = tuple(product for id_ in anew for product in self._symbols[id_])
-                            yield Broken(products, "subscribing anew", lost_connection=False)
-                            await self._resubscribe(connection, anew)
-                    if frame.channel in _PROOF and self._clock.monotonic() >= proven_s:
+                    if end is None and (anew := self._renewals.take()):
+                        products = tuple(product for id_ in anew for product in self._symbols[id_])
+                        yield Broken(products, "subscribing anew", lost_connection=False)
+                        await self._resubscribe(connection, anew)
+                    if not proven and frame.channel in _PROOF and self._clock.monotonic() >= proven_s:
+                        proven = True
                         waits = delays(self._jitter)
                     silence.resume(heard=frame.channel != "")
-            except ConnectionClosed as error:
-                end = Broken(self._products, silence.reason or _closing(error), lost_connection=True)
+            except ConnectionEnded as ended:
+                end = Broken(self._products, silence.reason or str(ended), lost_connection=True)
             finally:
                 self._connected = False
                 silence.stop()
-                await _hang_up(connection)
+                await connection.close()
 
             yield end
             await self._clock.sleep(next(waits))
@@ -200,19 +190,14 @@ class CoinbaseFeed:
         elif isinstance(event, Heard | Subscribed):
             self._watchdog.heard(event.stamp)
 
-    async def _connect(self) -> ClientConnection:
-        return await connect(
-            self._url,
-            open_timeout=self._open_timeout_s,
-            close_timeout=_CLOSE_TIMEOUT_S,
-            # Heartbeats come every second, so their silence tells a dead connection sooner than pings, and
-            # a consumer that is slow for once is not taken for a dead connection.
-            ping_interval=None,
-            max_size=self._frame_bytes,
-            max_queue=_FRAMES_QUEUED,
+    async def _connect(self) -> Connection:
+        # No pings: heartbeats come every second, so their silence tells a dead connection sooner, and a
+        # consumer that is slow for once is not taken for a dead connection.
+        return await Connection.open(
+            self._url, self._host, timeout_s=self._open_timeout_s, message_bytes=self._frame_bytes
         )
 
-    async def _subscribe(self, connection: ClientConnection) -> None:
+    async def _subscribe(self, connection: Connection) -> None:
         """One message a channel, the first within 5 s. Acks come late or empty: nobody waits for one."""
         # Heartbeats first: without them the venue closes a connection on which nothing trades.
         await connection.send(subscription(HEARTBEATS, token=self._token()))
@@ -225,7 +210,7 @@ class CoinbaseFeed:
         self._watchdog.connected()
         self._connected = True
 
-    async def _resubscribe(self, connection: ClientConnection, ids: Sequence[str]) -> None:
+    async def _resubscribe(self, connection: Connection, ids: Sequence[str]) -> None:
         """End the subscription to some of the products and begin it again; a snapshot of each will follow."""
         for channel in self._channels:
             await connection.send(unsubscription(channel, ids, self._token()))
@@ -237,33 +222,7 @@ class CoinbaseFeed:
     def _token(self) -> str | None:
         return self._key.feed_token() if self._key else None
 
-    def _no_connection(self, error: Exception) -> str:
-        if isinstance(error, InvalidStatus):
-            return f"{self._host} answered HTTP {error.response.status_code} instead of opening a websocket"
-        if isinstance(error, OSError):
-            return unreachable(self._host, error, self._open_timeout_s)
-        return one_line(f"{self._host} opens no websocket: {str(error) or type(error).__name__}")
-
-
-async def _hang_up(connection: ClientConnection) -> None:
-    """Close politely, but not for longer than a second: a TLS shutdown alone may wait for 30."""
-    try:
-        async with asyncio.timeout(_HANG_UP_S):
-            await connection.close()
-    except TimeoutError:
-        connection.transport.abort()
-
 
 def _quiet(suspect: Suspect) -> str:
     of = f" of {suspect.product}" if suspect.product else ""
     return f"no {suspect.channel}{of} for {suspect.quiet_ms // 1000} s, which is unusual"
-
-
-def _closing(error: ConnectionClosed) -> str:
-    close = error.rcvd
-    if close is not None:
-        why = f" {close.reason}" if close.reason else ""
-        return one_line(f"closed by the venue ({close.code}{why})")
-    if error.sent is not None:
-        return one_line(f"closed from here ({error.sent.code} {error.sent.reason})")
-    return "the connection was cut"
