@@ -57,12 +57,8 @@ class Pages:
         if key not in self._made:
             self._made[key] = self._market.candles(BTC, timeframe, start, end, self.now)
         # Copied digit by digit, for no two symbols share their strings when a venue has sent them.
-        rows = {c.time: ExactCandle(c.time, *map(_copy, _digits(c))) for c in self._made[key]}
+        rows = {c.time: ExactCandle(c.time, *map(_copy, c.numbers)) for c in self._made[key]}
         return PageFacts(start, end, rows, self.now)
-
-
-def _digits(candle: ExactCandle) -> tuple[str, ...]:
-    return candle.open, candle.high, candle.low, candle.close, candle.volume
 
 
 def _copy(text: str) -> str:

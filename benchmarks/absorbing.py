@@ -1,0 +1,266 @@
+"""Who takes what the feed sends, in a process each: livecache, the usual loop, the least that it costs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import redis.asyncio
+from loguru import logger
+from websockets.asyncio.client import connect
+
+from benchmarks.filling import Pages, btc_market, fill
+from livecache import Timeframe
+from livecache.cache.keyspace import Keyspace
+from livecache.cache.writer import Writer
+from livecache.clock import SystemClock
+from livecache.core.series import SeriesId
+from livecache.service.consumer import Consumer
+from livecache.service.live import Live
+from livecache.venues.coinbase.connection import Connection as OneConnection
+from livecache.venues.coinbase.websocket import CoinbaseFeed
+
+__all__ = ["WAYS", "Absorber", "Job", "Spent", "absorber", "usual_channel", "usual_key"]
+
+TIMEFRAMES = (Timeframe.M5, Timeframe.M15, Timeframe.H1, Timeframe.H4, Timeframe.D1)
+CANDLES = 100
+_ANSWER_S_MAX = 120.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """What an absorber is told. Market's time is the monotonic clock and `ahead_ms`."""
+
+    port: int
+    url: str
+    symbols: Sequence[str]
+    ahead_ms: int
+
+
+class Spent(NamedTuple):
+    """Counts since the start: frames taken, CPU seconds, resident bytes, and when that was."""
+
+    frames: int
+    cpu_s: float
+    resident: int
+    at_s: float
+
+
+def usual_key(symbol: str) -> str:
+    """The set that the usual loop writes."""
+    return f"usual:{symbol}"
+
+
+def usual_channel(symbol: str) -> str:
+    """Where the usual loop publishes, that its latency can be seen at all."""
+    return f"usual:{symbol}:updates"
+
+
+# --- the process
+
+
+class Absorber:
+    """An absorber as the benchmark's process sees it."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+        self._hear()
+
+    def spent(self) -> Spent:
+        """What it has taken and spent so far."""
+        self._pipe.send("spent")
+        return self._hear()
+
+    def _hear(self) -> Spent:
+        if not self._pipe.poll(_ANSWER_S_MAX):
+            raise TimeoutError("the absorber does not answer")
+        spent: Spent = self._pipe.recv()
+        return spent
+
+
+Count = Callable[[], int]
+Way = Callable[[Job, Callable[[Count], None]], Awaitable[None]]
+
+
+@contextmanager
+def absorber(way: str, job: Job) -> Iterator[Absorber]:
+    """A process that absorbs in the way of that name (`WAYS`), connected and ready."""
+    ours, theirs = multiprocessing.Pipe()
+    process = multiprocessing.get_context("spawn").Process(
+        target=_absorb, args=(theirs, way, job), daemon=True
+    )
+    process.start()
+    theirs.close()
+    try:
+        with ours:
+            yield Absorber(ours)
+    finally:
+        process.terminate()
+        process.join(5)
+
+
+def _absorb(pipe: Connection, way: str, job: Job) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    logger.remove()
+    asyncio.run(_run(pipe, WAYS[way], job))
+
+
+async def _run(pipe: Connection, way: Way, job: Job) -> None:
+    def begin(count: Count) -> None:
+        def answer() -> None:
+            try:
+                pipe.recv()
+                pipe.send(Spent(count(), time.process_time(), _resident(), time.monotonic()))
+            except (EOFError, OSError):
+                asyncio.get_running_loop().remove_reader(pipe.fileno())
+
+        pipe.send(Spent(0, 0.0, 0, time.monotonic()))
+        asyncio.get_running_loop().add_reader(pipe.fileno(), answer)
+
+    await way(job, begin)
+
+
+def _resident() -> int:
+    statm = Path("/proc/self/statm")
+    return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if statm.exists() else 0
+
+
+# --- the ways
+
+
+async def livecache(job: Job, begin: Callable[[Count], None]) -> None:
+    """Feed, consumer, timeline and writer, as the service composes them, over a full history."""
+    market, _, _ = btc_market()
+    now = int(time.monotonic() * 1000) + job.ahead_ms
+    timeline = fill(Pages(market, now), job.symbols, TIMEFRAMES, CANDLES)
+    live = Live(timeline, SystemClock(), "benchmark", "http://benchmark")
+    live.venue_clock.confirm(int(time.monotonic() * 1000) + job.ahead_ms, live.clock.monotonic())
+    live.serving = True
+    feed = CoinbaseFeed(
+        f"ws://127.0.0.1:{job.port}",
+        job.symbols,
+        {},
+        trades=False,
+        now=live.now,
+        clock=live.clock,
+        jitter=lambda: 0.5,
+        silence_timeout_s=600.0,
+    )
+    async with redis.asyncio.Redis.from_url(job.url, socket_timeout=5.0) as store:
+        writer = Writer(
+            store,
+            Keyspace(),
+            [SeriesId(timeline.venue, s, t) for t in TIMEFRAMES for s in job.symbols],
+            live,
+            origin=live.origin,
+            instance=live.instance,
+            clock=live.clock,
+            wake=live.changed,
+        )
+        await writer.open()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(writer.run(), name="writer")
+            tasks.create_task(Consumer(live, feed, 0).run(), name="consumer")
+            begin(lambda: live.feed.frames)
+
+
+async def usual_loop(job: Job, begin: Callable[[Count], None]) -> None:
+    """json.loads, ZREMRANGEBYSCORE and ZADD in a MULTI, a message at a time: the 5m candle and no roll-up."""
+    frames = 0
+    async with (
+        redis.asyncio.Redis.from_url(job.url) as store,
+        connect(f"ws://127.0.0.1:{job.port}", ping_interval=None, compression=None) as connection,
+    ):
+        begin(lambda: frames)
+        async for message in connection:
+            frames += 1
+            for event in json.loads(message)["events"]:
+                for candle in event["candles"]:
+                    time_ms = int(candle["start"]) * 1000
+                    values = (float(candle[name]) for name in ("open", "high", "low", "close", "volume"))
+                    member = json.dumps([time_ms, *values])
+                    key = usual_key(candle["product_id"])
+                    async with store.pipeline(transaction=True) as pipe:
+                        pipe.zremrangebyscore(key, time_ms, time_ms)
+                        pipe.zadd(key, {member: time_ms})
+                        pipe.publish(usual_channel(candle["product_id"]), member)
+                        await pipe.execute()
+
+
+async def receive_by_websockets(job: Job, begin: Callable[[Count], None]) -> None:
+    """Nothing but the receive of the SDK's library."""
+    async with connect(f"ws://127.0.0.1:{job.port}", ping_interval=None, compression=None) as connection:
+        await _take(begin, lambda: connection.recv(decode=False), lambda data: data)
+
+
+async def receive(job: Job, begin: Callable[[Count], None]) -> None:
+    """Nothing but livecache's receive, which is aiohttp's."""
+    await _receive(job, begin, lambda data: data)
+
+
+async def receive_and_decode(job: Job, begin: Callable[[Count], None]) -> None:
+    """Receive, and decode into structs."""
+    await _receive(job, begin, msgspec.json.Decoder(_Frame, strict=False).decode)
+
+
+async def _receive(job: Job, begin: Callable[[Count], None], handle: Callable[[Any], object]) -> None:
+    host = f"127.0.0.1:{job.port}"
+    connection = await OneConnection.open(f"ws://{host}", host, timeout_s=10.0, message_bytes=1 << 20)
+    try:
+        await _take(begin, connection.receive, handle)
+    finally:
+        await connection.close()
+
+
+async def _take(
+    begin: Callable[[Count], None],
+    receive_one: Callable[[], Awaitable[Any]],
+    handle: Callable[[Any], object],
+) -> None:
+    frames = 0
+    begin(lambda: frames)
+    while True:
+        handle(await receive_one())
+        frames += 1
+
+
+class _Candle(msgspec.Struct, gc=False):
+    start: int
+    high: str
+    low: str
+    open: str
+    close: str
+    volume: str
+    product_id: str
+
+
+class _Event(msgspec.Struct, gc=False):
+    type: str
+    candles: list[_Candle]
+
+
+class _Frame(msgspec.Struct, gc=False):
+    channel: str
+    timestamp: str
+    sequence_num: int
+    events: list[_Event]
+
+
+WAYS: dict[str, Way] = {
+    "livecache": livecache,
+    "the usual loop": usual_loop,
+    "receive: websockets": receive_by_websockets,
+    "receive: aiohttp": receive,
+    "… and decode": receive_and_decode,
+}
