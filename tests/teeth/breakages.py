@@ -227,8 +227,8 @@ BREAKAGES = (
         (
             Edit(
                 "livecache/service/live.py",
-                "if not self.serving or self._answered_s <= self._renewed_s or not",
-                "if not self.serving or not",
+                "renews = self._answered_s > self._renewed_s",
+                "renews = True",
             ),
         ),
     ),
