@@ -12,7 +12,9 @@ from .errors import LivecacheError
 
 __all__ = ["main"]
 
-_SERVICE_PACKAGES = frozenset({"aiohttp", "coinbase", "loguru", "rich", "typer", "websockets"})
+_SERVICE_PACKAGES = frozenset(
+    {"aiohttp", "coinbase", "loguru", "prometheus_client", "rich", "typer", "websockets"}
+)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -33,6 +33,8 @@ from .core.timeframe import Timeframe
 from .core.timeline import Timeline
 from .core.track import Policy
 from .errors import LeaseHeld
+from .http.front import HttpFront
+from .http.instance import Instance
 from .progress import ProgressBar
 from .service.backfiller import Backfiller, NoProgress
 from .service.consumer import Consumer, renew_dead
@@ -43,7 +45,8 @@ from .stopping import until_stopped
 from .venues.coinbase.auth import load_key
 from .venues.coinbase.pace import paced
 from .venues.coinbase.venue import CoinbaseVenue
-from .venues.venue import FetchFailure, Venue
+from .venues.counted import CountedVenue
+from .venues.venue import FetchFailure
 
 __all__ = ["Service", "backfill", "run", "start_service"]
 
@@ -71,13 +74,14 @@ class Service:
         settings = config.venues.coinbase
         instance = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         key = load_key(settings.key_file, os.environ)
-        self.venue: Venue = CoinbaseVenue(
+        coinbase = CoinbaseVenue(
             settings,
             key=key,
             now=self.venue_time,
             clock=self.clock,
             jitter=random.random,
         )
+        self.venue = CountedVenue(coinbase, self.clock)
         policy = Policy(
             candles=config.cache.candles,
             min_candles=config.cache.min_candles,
@@ -269,15 +273,28 @@ def _data_dir(config: Config) -> Path | None:
 async def run(config: Config) -> int:
     """Warm the cache and keep it current until SIGINT or SIGTERM; returns the exit code."""
 
-    async def main() -> None:
+    clock = SystemClock()
+    instance = Instance(config, clock)
+
+    async def serve() -> None:
         while True:
             try:
                 async with start_service(config, gives_way=True, bar=True) as service:
+                    instance.service = service
                     await service.start()
                     await service.run()
             except* Overtaken:
                 # What this one holds is older than what is stored: it waits in line as if just started.
                 logger.bind(event="starting_over").info("starting over, behind the other instance")
+            finally:
+                instance.service = None
+
+    async def main() -> None:
+        # Side by side, so that both end at once, and neither takes from the other's few seconds.
+        with HttpFront(config.http, instance, clock) as http:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(serve(), name="service")
+                tasks.create_task(http.run(), name="http")
 
     await until_stopped(main)
     logger.bind(event="stopped").info("stopped")

@@ -21,9 +21,11 @@ from .config_schema import (
     CacheConfig,
     CoinbaseConfig,
     Config,
+    HttpConfig,
     LogConfig,
     RedisConfig,
     VenuesConfig,
+    listen_address,
     problems,
     symbol_problems,
 )
@@ -35,10 +37,12 @@ __all__ = [
     "CacheConfig",
     "CoinbaseConfig",
     "Config",
+    "HttpConfig",
     "Loaded",
     "LogConfig",
     "RedisConfig",
     "VenuesConfig",
+    "listen_address",
     "load",
     "order_timeframes",
     "parse_symbols",
@@ -49,9 +53,12 @@ __all__ = [
 
 CONFIG_FILE = "config.toml"
 
-# Variables that are no settings: the venue's key, and what the image sets to refuse the embedded server.
+# Variables that are no settings: secrets, and what the image sets to refuse the embedded server.
 OTHER_VARIABLES = frozenset(
-    {"LIVECACHE_COINBASE_KEY_NAME", "LIVECACHE_COINBASE_KEY_SECRET", "LIVECACHE_EMBEDDED"}
+    {
+        *("LIVECACHE_COINBASE_KEY_NAME", "LIVECACHE_COINBASE_KEY_SECRET"),
+        *("LIVECACHE_EMBEDDED", "LIVECACHE_HTTP_TOKEN"),
+    }
 )
 
 # Kubernetes gives every pod such variables for a service named livecache or livecache-redis.

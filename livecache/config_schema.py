@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from ipaddress import IPv4Address, IPv6Address
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
@@ -20,9 +21,11 @@ __all__ = [
     "CacheConfig",
     "CoinbaseConfig",
     "Config",
+    "HttpConfig",
     "LogConfig",
     "RedisConfig",
     "VenuesConfig",
+    "listen_address",
     "problems",
     "symbol_problems",
 ]
@@ -72,6 +75,11 @@ class BackfillConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     batch_delay_ms: Annotated[int, Meta(ge=1, le=3_600_000)] | None = None
 
 
+class HttpConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    listen: str = "127.0.0.1:8787"  # address:port; "off" serves nothing
+    token_file: str = ""  # asked for by all but health and metrics; or LIVECACHE_HTTP_TOKEN
+
+
 class LogConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     level: Literal["TRACE", "DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     format: Literal["text", "json"] = "text"
@@ -82,6 +90,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cache: CacheConfig = CacheConfig()
     venues: VenuesConfig = VenuesConfig()
     backfill: BackfillConfig = BackfillConfig()
+    http: HttpConfig = HttpConfig()
     log: LogConfig = LogConfig()
 
 
@@ -107,6 +116,11 @@ def problems(config: Config) -> Iterator[tuple[str, str, str]]:
     if (size is None) != (delay is None):
         given, other = ("batch_size", "batch_delay_ms") if delay is None else ("batch_delay_ms", "batch_size")
         yield f"backfill.{given}", f"is set without backfill.{other}", "set both, or neither"
+    try:
+        listen_address(config.http.listen)
+    except ValueError as error:
+        hint = 'address:port, such as 127.0.0.1:8787, [::1]:8787 or 0.0.0.0:8787; "off" serves nothing'
+        yield "http.listen", f"{config.http.listen!r}: {error}", hint
 
 
 def symbol_problems(key: str, symbols: tuple[str, ...]) -> Iterator[tuple[str, str, str]]:
@@ -117,6 +131,21 @@ def symbol_problems(key: str, symbols: tuple[str, ...]) -> Iterator[tuple[str, s
             upper = symbol.strip().upper()
             near = f"did you mean {upper}? " if _SYMBOL.fullmatch(upper) else ""
             yield key, f"{symbol!r} is not the name of a product", f"{near}they look like BTC-USD"
+
+
+def listen_address(text: str) -> tuple[str, int] | None:
+    """(IP address or localhost, port) of `http.listen`; None for "off" and "". Raises ValueError.
+
+    Names are not taken: what one resolves to, and so who can connect, may change.
+    """
+    if text in ("off", ""):
+        return None
+    host, _, port = text.rpartition(":")
+    if not (port.isascii() and port.isdecimal() and len(port) <= 5 and int(port) <= 65535):
+        raise ValueError("its port is not a number from 0 to 65535")
+    if host.startswith("[") and host.endswith("]"):
+        return str(IPv6Address(host[1:-1])), int(port)
+    return (host if host == "localhost" else str(IPv4Address(host))), int(port)
 
 
 def _redis_problems(redis: RedisConfig) -> Iterator[tuple[str, str, str]]:

@@ -12,8 +12,11 @@ import msgspec
 
 from .app import Service, start_service
 from .cache.embedded import EmbeddedServer
-from .config import CacheConfig, CoinbaseConfig, Config, RedisConfig, VenuesConfig
+from .clock import SystemClock
+from .config import CacheConfig, CoinbaseConfig, Config, HttpConfig, RedisConfig, VenuesConfig
 from .core.readiness import iso
+from .http.front import HttpFront
+from .http.instance import Instance
 from .simulator.clock import MarketClock
 from .simulator.products import DEFAULT_PRODUCTS, Product
 from .simulator.seeded import SeededMarket
@@ -44,7 +47,11 @@ async def demo(*, seconds: float | None, symbols: int, console: Console, speed: 
             f"livecache demo: {symbols} symbols × {len(CacheConfig().timeframes)} timeframes on a simulated "
             f"exchange at {speed:g} times real speed (a 5m candle closes every {300 / speed:g} s)",
         )
-        with EmbeddedServer(temporary=True) as server:
+        clock = SystemClock()
+        instance = Instance(Config(), clock)
+        # A free port, and no token: whatever is configured, a demo touches none of it.
+        front = HttpFront(HttpConfig(listen="127.0.0.1:0"), instance, clock, environ={})
+        with EmbeddedServer(temporary=True) as server, front as http:
             market = SeededMarket(products=products)
             async with Simulator(market, clock=MarketClock(speed=speed)) as simulator:
                 config = _config(server.url, simulator, [p.id for p in products])
@@ -53,11 +60,14 @@ async def demo(*, seconds: float | None, symbols: int, console: Console, speed: 
                     "look into its Redis meanwhile: "
                     f"livecache status --redis-url {server.url} --prefix {_PREFIX}",
                 )
+                _say(console, f"and at what a monitor sees: {http.url}/metrics and {http.url}/readyz")
                 async with start_service(config) as service:
+                    instance.service = service
                     await service.start()
                     async with asyncio.TaskGroup() as tasks:
                         running = [
                             tasks.create_task(service.run(), name="service"),
+                            tasks.create_task(http.run(), name="http"),
                             tasks.create_task(_show(service, console), name="show"),
                         ]
                         if seconds is not None:

@@ -34,13 +34,14 @@ MAY_IMPORT = {
     "cache": {"core", "errors", "clock"},
     "simulator": {"core", "errors", "clock"},
     "service": {"core", "errors", "clock", "venues", "cache"},
+    "http": {"core", "errors", "clock", "config", "venues", "cache", "service"},
     "logs": {"config"},
     "progress": set[str](),
     "stopping": set[str](),
     "redis_cli": {"config", "errors"},
     "app": {
         *("core", "errors", "clock", "config", "venues", "cache", "service", "simulator"),
-        *("logs", "progress", "stopping"),
+        *("logs", "progress", "stopping", "http"),
     },
 }
 

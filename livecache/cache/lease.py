@@ -15,6 +15,7 @@ from loguru import logger
 from ..clock import Clock
 from ..errors import LivecacheError
 from .keyspace import Damaged, Keyspace, LeaseRecord, decode_lease, encode_lease
+from .pulse import Pulse
 from .scripts import COMMON, RedisLike, Script, send
 from .trouble import TROUBLE
 
@@ -149,6 +150,7 @@ class Lease:
         self._renewed_at_s = float("-inf")
         self._theirs = ""  # who held it last, as far as was seen, and until when at least
         self._theirs_until_s = float("-inf")
+        self.pulse = Pulse(stirred_at_s=clock.monotonic())
         self.token = 0
         """The fencing token of this tenure; 0 before the first."""
         self.record = ""
@@ -168,7 +170,10 @@ class Lease:
         what stays.
         """
         while True:
+            self.pulse.stirred_at_s = self._clock.monotonic()
             holder = await self._try()
+            self.pulse.answered_at_s = self._clock.wall()
+            self.pulse.waits_for = holder[0] if holder is not None else ""
             if holder is None and await self._stamp():
                 self._takes_over = False
                 self._reminded_at_s = float("-inf")
@@ -184,8 +189,10 @@ class Lease:
 
     async def renew(self) -> None:
         """Hold it for another while. `Fenced` if it is not ours any more, be it another's or gone."""
-        started_s = self._clock.monotonic()
-        if await _RENEW.run(self._redis, [self._key], [self.record, LEASE_MS]) != 1:
+        started_s = self.pulse.stirred_at_s = self._clock.monotonic()
+        renewed = await _RENEW.run(self._redis, [self._key], [self.record, LEASE_MS])
+        self.pulse.answered_at_s = self._clock.wall()
+        if renewed != 1:
             raise Fenced("the lease is not ours any more")
         # Counted from before the request: the server cannot have renewed it earlier than that.
         self._renewed_at_s = started_s
@@ -203,6 +210,19 @@ class Lease:
             return holder
         newer = max(await self._fences(), default=0) > self.token
         return "an instance that is gone" if newer else None
+
+    async def tell_loss(self, reason: BaseException) -> str | None:
+        """Log whether another instance took over, or the lease is merely gone; returns the `successor`."""
+        successor = await self.successor()
+        if successor is not None:
+            logger.bind(event="fenced", instance=self._instance, holder=successor).warning(
+                "Stopped writing: {} has taken over.", successor
+            )
+        else:
+            logger.bind(event="lease_gone", instance=self._instance, reason=str(reason)).warning(
+                "Redis lost the lease, or was away ({}). Taking it anew, and rewriting everything.", reason
+            )
+        return successor
 
     async def holder(self) -> str | None:
         """The instance that holds it, if that is another one and Redis tells."""

@@ -31,6 +31,7 @@ from .foreign import ForeignKeys, find_foreign
 from .keyspace import Keyspace
 from .lease import RENEW_S, Fenced, Lease, Overtaken
 from .presence import ALIVE_MS, Presence
+from .pulse import Pulse
 from .scripts import RedisLike, cancellable
 from .source import ChangeSource
 from .stats import WriterStats
@@ -45,7 +46,6 @@ CLOSE_GOODBYE_S = 1.0  # for all that is said to Redis at a clean stop
 FOREIGN_RETRY_S = 10.0
 AUDIT_EVERY = 2  # renewals of the lease
 REMIND_S = 10.0
-
 
 _T = TypeVar("_T")
 
@@ -125,6 +125,16 @@ class Writer:
         """The fencing token of this tenure; 0 before `open`."""
         return self._lease.token
 
+    @property
+    def writing(self) -> bool:
+        """Whether this instance holds the lease, as far as it knows."""
+        return self._entered and not self._lease.overdue
+
+    @property
+    def pulse(self) -> Pulse:
+        """Its signs of life."""
+        return self._lease.pulse
+
     async def open(self) -> list[ForeignKey]:
         """Wait for Redis and for the lease, and fence off older writers. Then what is stored may be read.
 
@@ -158,7 +168,9 @@ class Writer:
                 reason = fenced.exceptions[0]
             self._entered = False
             self.stats.fenced += 1
-            await self._step_aside(reason)
+            successor = await self.patiently(partial(self._lease.tell_loss, reason))
+            if successor is not None and self._gives_way:
+                raise Overtaken(successor)
             await self._enter(again=True)
             await self._server.look()
 
@@ -200,20 +212,6 @@ class Writer:
         """Make the set of series say what is configured."""
         self._foreign.update([self._keys.series], await self._presence.announce(self._lease.record))
 
-    async def _step_aside(self, reason: BaseException) -> None:
-        """Tell whether another instance took over, or the lease is merely gone."""
-        successor = await self.patiently(self._lease.successor)
-        if successor is not None:
-            logger.bind(event="fenced", instance=self._instance, holder=successor).warning(
-                "Stopped writing: {} has taken over.", successor
-            )
-            if self._gives_way:
-                raise Overtaken(successor)
-        else:
-            logger.bind(event="lease_gone", instance=self._instance, reason=str(reason)).warning(
-                "Redis lost the lease, or was away ({}). Taking it anew, and rewriting everything.", reason
-            )
-
     async def _tenure(self) -> None:
         """Write until the lease is lost."""
         async with asyncio.TaskGroup() as tasks:
@@ -253,6 +251,7 @@ class Writer:
         except BaseException:
             self._vouched_at_s = float("-inf")
             raise
+        self.pulse.vouched_at_s = self._clock.wall()
         self._foreign.update([self._keys.feed, *self._presence.alive_keys], foreign)
 
     async def _check(self) -> None:
@@ -297,6 +296,7 @@ class Writer:
 
     async def _flush(self) -> int:
         """Send all that is there to send; of how many series. What fails stays owed, and closes pending."""
+        began_s = self._clock.monotonic()
         changes = self._gather()
         try:
             await self._closes.send(self._lease.record)
@@ -307,6 +307,8 @@ class Writer:
         for batch in batch_changes(changes, cluster=self._cluster):
             await self._send(batch)
         self.stats.flushes += 1
+        if changes:
+            self.stats.flush_seconds.observe(self._clock.monotonic() - began_s)
         self._source.sent()
         return len(changes)
 
@@ -377,6 +379,7 @@ class Writer:
     async def patiently(self, attempt: Callable[[], Awaitable[_T]]) -> _T:
         """Try until Redis lets it succeed; say meanwhile why it does not."""
         for wait_s in delays(self._jitter, first_s=0.2, most_s=5.0):
+            self.pulse.stirred_at_s = self._clock.monotonic()
             try:
                 result = await attempt()
             except TROUBLE as error:

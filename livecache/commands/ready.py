@@ -14,11 +14,10 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from ..cache.keyspace import Damaged, Keyspace, decode_lease
-from ..cache.reading import SeriesView
+from ..cache.standing import left_warm, reasons_not_ready, row_of
 from ..config import Config
 from ..errors import RedisUnavailable
 from .reading import VENUE, open_reader, redis_url_of
-from .status import Row, row_of
 
 __all__ = ["check_ready"]
 
@@ -32,12 +31,12 @@ def check_ready(config: Config, *, health: bool, as_json: bool) -> int:
     with open_reader(config) as reader:
         views = reader.states()
     table = [row_of(view) for view in views]
-    reasons = _reasons(table, config)
+    reasons = reasons_not_ready(table, config.redis.prefix)
     if health:
         writer = _writer(config)
         if writer is None:
             reasons = ["no service holds the lease: it has ended, or not begun", *reasons]
-        elif _was_ready(config.redis.prefix, now=not reasons) or _stored_warm(views):
+        elif _was_ready(config.redis.prefix, now=not reasons) or left_warm(views):
             reasons = []
     short = sum(row.state == "short" for row in table)
     if as_json:
@@ -53,16 +52,6 @@ def check_ready(config: Config, *, health: bool, as_json: bool) -> int:
     return 1 if reasons else 0
 
 
-def _reasons(table: list[Row], config: Config) -> list[str]:
-    if not table:
-        return [f"no series under the prefix {config.redis.prefix!r} yet"]
-    return [
-        f"{row.series.symbol} {row.series.timeframe}: {row.reason or row.state}"
-        for row in table
-        if row.state not in ("ready", "short")
-    ]
-
-
 def _writer(config: Config) -> str | None:
     """The instance that holds the lease: unlike the alive keys, it lives on while the venue is silent."""
     try:
@@ -75,12 +64,6 @@ def _writer(config: Config) -> str | None:
         return None
     except (redis.RedisError, OSError) as error:
         raise RedisUnavailable(f"Redis cannot be read: {error}", "is it running?") from None
-
-
-def _stored_warm(views: list[SeriesView]) -> bool:
-    """Whether an earlier run left everything ready, as a restart in a venue's outage finds it."""
-    states = [view.record.state for view in views if view.record is not None]
-    return len(states) == len(views) > 0 and all(s.ready or s.history_from for s in states)
 
 
 def _was_ready(prefix: str, *, now: bool) -> bool:

@@ -4,33 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
-from ..cache.reading import SeriesView
+from ..cache.standing import Row, row_of
 from ..config import Config
-from ..core.series import SeriesId
 from .reading import duration, open_reader, utc
 
 __all__ = ["Row", "row_of", "show_status"]
 
 _COLOURS = {"ready": "green", "short": "cyan", "warming": "yellow", "lagging": "yellow"}
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One series as the table shows it."""
-
-    series: SeriesId
-    state: str  # ready, short (the venue has no more), stale, warming, lagging, hole, failing or damaged
-    count: int
-    settled_through: int  # Unix ms, 0 while nothing is settled
-    lag_ms: int | None  # how far that is behind the last bucket to close; None while nothing is settled
-    reason: str
-    feed: str  # up, down, or "" where nobody vouches
 
 
 def show_status(config: Config, *, as_json: bool) -> None:
@@ -44,34 +29,6 @@ def show_status(config: Config, *, as_json: bool) -> None:
         print(_summary(table))
     else:
         print(f"no series under the prefix {config.redis.prefix!r} yet: start `livecache run`")
-
-
-def row_of(view: SeriesView) -> Row:
-    """What the table shows of a series."""
-    feed = view.alive.feed if view.alive else ""
-    if view.record is None:
-        state, reason = ("damaged", view.damage) if view.damage else ("warming", "nothing written yet")
-        return Row(view.series, state, view.members, 0, None, reason, feed)
-    stored = view.record.state
-    # While somebody vouches, the venue's clock counts; a simulated one may be far from this host's.
-    now = view.alive.time if view.alive else max(stored.closed_through, int(time.time() * 1000))
-    through = stored.settled_through
-    lag = max(0, view.series.timeframe.floor(now) - through) if through else None
-    state, reason = _state(stored.ready, stored.reason, vouched=view.alive is not None)
-    if view.members != view.record.count:
-        state, reason = "damaged", f"{view.members} of {view.record.count} candles are left"
-    return Row(view.series, state, view.members, through, lag, reason, feed)
-
-
-def _state(ready: bool, reason: str, *, vouched: bool) -> tuple[str, str]:
-    if not vouched:
-        reason = f"nobody vouches for it now{': ' if reason else ''}{reason}"
-    if ready:
-        return ("ready" if vouched else "stale"), reason
-    if not vouched or reason.startswith("venue has only"):
-        return ("short" if vouched else "stale"), reason
-    word = reason.partition(":")[0]
-    return (word if word in ("failing", "hole", "lagging") else "warming"), reason
 
 
 def _summary(table: Sequence[Row]) -> str:

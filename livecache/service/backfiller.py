@@ -79,6 +79,7 @@ class Backfiller:
         self.requests = 0
         self.refusals = 0
         self.failures = 0
+        self.rejected = 0  # rows of pages that could not be believed
         self._live = live
         self._venue = venue
         self._limiter = limiter
@@ -156,6 +157,7 @@ class Backfiller:
 
     def _take(self, pick: Pick, page: Page, heard: int) -> None:
         request, live = pick.request, self._live
+        self.rejected += len(page.rejected) + page.unreadable
         live.answered()
         self._limiter.succeeded()
         self._repeats.forget("venue_unreachable")

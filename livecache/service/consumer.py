@@ -65,8 +65,8 @@ class Consumer:
                 self._hear(event)
             case Broken():
                 self._break(event)
-            case Rejected(reason=reason, payload=payload):
-                live.feed.rejections += 1
+            case Rejected(reason=reason, payload=payload, kind=kind):
+                live.feed.rejected[kind] += 1
                 self._repeats.log(
                     "feed_rejected", reason, f"rejected from the feed: {reason}", payload=payload
                 )
@@ -107,7 +107,7 @@ class Consumer:
         vouched = [product for product in self._feed.products if live.timeline.feed_up(product)]
         if vouched:
             live.timeline.broken(self._link, vouched, resumes=True, now=live.now())
-        live.feed.rejections += 1
+        live.feed.rejected["time"] += 1
         if stamp - live.now() > _ABSURD_MS:
             reason = "a frame stamped far ahead of the venue's clock"
             self._repeats.log(

@@ -7,6 +7,7 @@ All of them run in one event loop, so nothing here needs a lock.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -16,7 +17,8 @@ from ..cache.presence import Alive
 from ..clock import Clock
 from ..core.candle import ExactCandle
 from ..core.clock import VenueClock
-from ..core.series import Changes, SeriesId
+from ..core.histogram import Histogram
+from ..core.series import Changes, Kind, SeriesId
 from ..core.timeline import Timeline
 from ..core.track import Track
 
@@ -24,6 +26,10 @@ __all__ = ["FeedStats", "Live"]
 
 # Wall time running ahead of monotonic time by more than this means that the host slept.
 _SLEPT_S = 5.0
+
+# Venue seconds from a bucket's end until it was settled: `settle_delay` (10 s) and a little, unless something
+# is wrong, or nothing was traded in a thin market.
+_SETTLING_BOUNDS_S = (5.0, 10.0, 12.5, 15.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
 
 
 @dataclass(slots=True)
@@ -35,8 +41,13 @@ class FeedStats:
     last_message: int = 0  # stamp of the newest frame, Unix ms
     sequence_gaps: int = 0
     reconnects: int = 0
-    rejections: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)  # by kind: frame, candle, trade, time
     frames: int = 0
+
+    @property
+    def rejections(self) -> int:
+        """All of them."""
+        return self.rejected.total()
 
 
 @dataclass(slots=True)
@@ -56,6 +67,7 @@ class Live:
     started_s: float = 0.0
     warm_s: float | None = None  # seconds from the start until every series that can be was ready
     closed_live: int = 0  # buckets announced as closed
+    settling: Histogram = field(default_factory=lambda: Histogram(_SETTLING_BOUNDS_S))
     serving: bool = False  # set once what an earlier run left was taken over: nothing is written before
     _answered_s: float = 0.0
     _renewed_s: float = 0.0
@@ -137,7 +149,11 @@ class Live:
         if not now or not self.serving:
             return Changes()
         changes = self.timeline.take(now)
-        self.closed_live += sum(1 for c in changes.closes if c.kind == "closed")
+        for close in changes.closes:
+            if close.kind is Kind.CLOSED:
+                self.closed_live += 1
+            elif close.kind is Kind.SETTLED:
+                self.settling.observe((now - close.time - close.series.timeframe.ms) / 1000)
         for note in self.timeline.notes():
             if note.event == "channel_dead":
                 self.channel_dead.set()

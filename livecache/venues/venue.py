@@ -155,10 +155,11 @@ class Broken:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A frame or candle that could not be believed, counted; `payload` is bounded."""
+    """What could not be believed, a "frame", "candle" or "trade"; `payload` is bounded."""
 
     reason: str
     payload: str
+    kind: str = "candle"
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,9 +77,13 @@ def reach(moment_s: float) -> None:
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """This environment without livecache's own variables, and `extra`; logs come as JSON."""
+    """This environment without livecache's own variables, and `extra`; logs come as JSON.
+
+    HTTP is off unless `extra` says otherwise: services that run side by side would want the same port.
+    """
     clean = {name: value for name, value in os.environ.items() if not name.startswith("LIVECACHE_")}
-    return {**clean, "LIVECACHE_LOG_FORMAT": "json", **(extra or {})}
+    ours = {"LIVECACHE_LOG_FORMAT": "json", "LIVECACHE_HTTP_LISTEN": "off"}
+    return {**clean, **ours, **(extra or {})}
 
 
 class Process:

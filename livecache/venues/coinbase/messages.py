@@ -230,17 +230,17 @@ class FrameDecoder:
         try:
             envelope = _ENVELOPE.decode(data)
         except _UNDECODABLE as error:
-            return Frame("", None, (Rejected(_because("undecodable frame", error), excerpt(data)),))
+            return Frame("", None, (Rejected(_because("undecodable frame", error), excerpt(data), "frame"),))
         if envelope.type == "error":
             complaint = one_line(envelope.message) or "no reason given"
             return Frame("", envelope.sequence_num, (FeedFailure(f"the venue says: {complaint}"),))
         if not envelope.channel:
-            rejected = Rejected("a frame of no channel", excerpt(data))
+            rejected = Rejected("a frame of no channel", excerpt(data), "frame")
             return Frame("", envelope.sequence_num, (rejected,))
         try:
             stamp = _milliseconds(_STAMP.decode(envelope.timestamp))
         except _UNDECODABLE as error:
-            rejected = Rejected(_because("a frame without a time", error), excerpt(data))
+            rejected = Rejected(_because("a frame without a time", error), excerpt(data), "frame")
             return Frame(envelope.channel, envelope.sequence_num, (rejected,))
         return Frame(envelope.channel, envelope.sequence_num, self._salvaged(envelope, stamp))
 
@@ -250,7 +250,8 @@ class FrameDecoder:
         try:
             loose = _LOOSE_EVENTS.decode(envelope.events)
         except _UNDECODABLE as error:
-            rejected = Rejected(_because("events of no known shape", error), excerpt(bytes(envelope.events)))
+            reason = _because("events of no known shape", error)
+            rejected = Rejected(reason, excerpt(bytes(envelope.events)), "frame")
             return (Heard(stamp), rejected)
         unreadable: list[Event] = []
         if envelope.channel == CANDLES:
@@ -318,12 +319,13 @@ def _readable(
         try:
             items.append(decoder.decode(raw))
         except _UNDECODABLE as error:
-            unreadable.append(Rejected(_because(f"an unreadable {what}", error), excerpt(bytes(raw))))
+            unreadable.append(Rejected(_because(f"an unreadable {what}", error), excerpt(bytes(raw)), what))
     return items
 
 
 def _rejected(reason: str, wire: _Candle | _Trade) -> Rejected:
-    return Rejected(one_line(reason), excerpt(msgspec.json.encode(wire)))
+    kind = "candle" if isinstance(wire, _Candle) else "trade"
+    return Rejected(one_line(reason), excerpt(msgspec.json.encode(wire)), kind)
 
 
 def _because(what: str, error: Exception) -> str:

@@ -1,0 +1,81 @@
+"""How a series stands for those who look at it, and when all of them are ready.
+
+`livecache status`, `livecache ready` and the HTTP server decide by these, from what readers see.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..core.series import SeriesId
+from .reading import SeriesView
+
+__all__ = ["Row", "left_warm", "reasons_not_ready", "row_of", "state_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One series as the table of `livecache status` shows it."""
+
+    series: SeriesId
+    state: str  # ready, short (the venue has no more), stale, warming, lagging, hole, failing or damaged
+    count: int
+    settled_through: int  # Unix ms, 0 while nothing is settled
+    lag_ms: int | None  # how far that is behind the last bucket to close; None while nothing is settled
+    reason: str
+    feed: str  # up, down, or "" where nobody vouches
+
+
+def row_of(view: SeriesView) -> Row:
+    """What the table shows of a series."""
+    feed = view.alive.feed if view.alive else ""
+    if view.record is None:
+        state, reason = ("damaged", view.damage) if view.damage else ("warming", "nothing written yet")
+        return Row(view.series, state, view.members, 0, None, reason, feed)
+    stored = view.record.state
+    # While somebody vouches, the venue's clock counts; a simulated one may be far from this host's.
+    now = view.alive.time if view.alive else max(stored.closed_through, int(time.time() * 1000))
+    through = stored.settled_through
+    lag = max(0, view.series.timeframe.floor(now) - through) if through else None
+    state, reason = _vouched(stored.ready, stored.reason, vouched=view.alive is not None)
+    if view.members != view.record.count:
+        state, reason = "damaged", f"{view.members} of {view.record.count} candles are left"
+    return Row(view.series, state, view.members, through, lag, reason, feed)
+
+
+def reasons_not_ready(table: Sequence[Row], prefix: str) -> list[str]:
+    """Why not everything is ready, a line for each series that is not; [] if all is.
+
+    A series of which the venue has too little does not hold the others back.
+    """
+    if not table:
+        return [f"no series under the prefix {prefix!r} yet"]
+    return [
+        f"{row.series.symbol} {row.series.timeframe}: {row.reason or row.state}"
+        for row in table
+        if row.state not in ("ready", "short")
+    ]
+
+
+def left_warm(views: Sequence[SeriesView]) -> bool:
+    """Whether an earlier run left everything ready, as a restart in a venue's outage finds it."""
+    states = [view.record.state for view in views if view.record is not None]
+    return len(states) == len(views) > 0 and all(s.ready or s.history_from for s in states)
+
+
+def state_of(*, ready: bool, reason: str) -> str:
+    """One word for a series that somebody vouches for, from what its state says."""
+    if ready:
+        return "ready"
+    if reason.startswith("venue has only"):
+        return "short"
+    word = reason.partition(":")[0]
+    return word if word in ("failing", "hole", "lagging") else "warming"
+
+
+def _vouched(ready: bool, reason: str, *, vouched: bool) -> tuple[str, str]:
+    if vouched:
+        return state_of(ready=ready, reason=reason), reason
+    return "stale", f"nobody vouches for it now{': ' if reason else ''}{reason}"

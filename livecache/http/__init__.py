@@ -1,0 +1,8 @@
+"""The HTTP server of a running service: health, metrics, and whatever else is served to people and machines.
+
+To serve something more, write a handler beside `health.py` and name it in `routes.py`.
+"""
+
+from __future__ import annotations
+
+__all__: list[str] = []

@@ -1,0 +1,52 @@
+"""What the HTTP server looks at: this process, and the service in it."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Protocol
+
+from ..cache.keyspace import Keyspace
+from ..cache.writer import Writer
+from ..clock import Clock
+from ..config import Config
+from ..service.backfiller import Backfiller
+from ..service.live import Live
+from ..service.ratelimit import RateLimiter
+from ..venues.counted import CountedVenue
+
+__all__ = ["Instance", "Role", "Running"]
+
+Role = Literal["starting", "waiting", "writing"]
+
+
+class Running(Protocol):
+    """A running service. `livecache.app.Service` is one."""
+
+    config: Config
+    clock: Clock
+    venue: CountedVenue
+    live: Live
+    limiter: RateLimiter
+    backfiller: Backfiller
+    writer: Writer
+    store: Any  # a redis.asyncio.Redis
+    keys: Keyspace
+
+
+class Instance:
+    """This process. `service` is None before one runs, and between two: an overtaken one starts over."""
+
+    def __init__(self, config: Config, clock: Clock) -> None:
+        self.config = config
+        self.clock = clock
+        self.service: Running | None = None
+        self.started_at_s = clock.wall()
+        self.was_ready = False  # all was ready once, as readers saw it; stays so
+
+    @property
+    def role(self) -> Role:
+        """Whether it writes the cache, waits for the lease of one that does, or does not know yet."""
+        if self.service is None:
+            return "starting"
+        if self.service.writer.writing:
+            return "writing"
+        return "waiting" if self.service.writer.pulse.waits_for else "starting"

@@ -1,0 +1,62 @@
+"""What readers see in Redis now: looked at once a second at most, however many ask."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..cache.reader import AsyncReader
+from ..cache.standing import left_warm, reasons_not_ready, row_of
+from ..clock import Clock
+from ..errors import LivecacheError
+from .instance import Instance, Running
+
+__all__ = ["Look", "Lookout"]
+
+LOOK_AGAIN_S = 1.0
+LOOK_S = 2.0  # in all; a probe that asks waits for it
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look. `reasons` say why not everything is ready; none: it is."""
+
+    series: int
+    reasons: Sequence[str]
+    left_warm: bool = False  # all of it was ready when it was written, whoever vouches for it now
+
+
+class Lookout:
+    """Looks for all who ask; remembers in the instance that all was ready once."""
+
+    def __init__(self, instance: Instance, clock: Clock) -> None:
+        self._instance = instance
+        self._clock = clock
+        self._turn = asyncio.Lock()
+        self._seen = Look(0, ["the service is starting"])
+        self._seen_at_s = float("-inf")
+
+    async def look(self) -> Look:
+        """What readers see now, or saw a moment ago."""
+        async with self._turn:
+            if self._clock.monotonic() - self._seen_at_s >= LOOK_AGAIN_S:
+                self._seen = await self._look(self._instance.service)
+                self._seen_at_s = self._clock.monotonic()
+                self._instance.was_ready |= not self._seen.reasons
+            return self._seen
+
+    async def _look(self, service: Running | None) -> Look:
+        if service is None:
+            return Look(0, ["the service is starting"])
+        prefix = service.config.redis.prefix
+        # By the writer's own client: so it takes the same way to the same server.
+        reader = AsyncReader(client=service.store, prefix=prefix, venue=service.venue.name)
+        try:
+            async with asyncio.timeout(LOOK_S):
+                views = await reader.states()
+        except TimeoutError:
+            return Look(0, [f"Redis does not answer within {LOOK_S:g} s"])
+        except LivecacheError as error:
+            return Look(0, [error.message])
+        return Look(len(views), reasons_not_ready([row_of(view) for view in views], prefix), left_warm(views))

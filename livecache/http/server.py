@@ -1,0 +1,171 @@
+"""The server itself: aiohttp's, bounded in every way, and a table of routes.
+
+aiohttp's own application is not used: its router, its middlewares and its way of ending do more than is
+needed here, and none of them bounds what a client may hold on to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Sequence
+from typing import Any
+
+from aiohttp import web
+from loguru import logger
+
+from ..clock import Clock
+from ..errors import LivecacheError
+from ..service.repeats import Repeats
+from .answers import of_error, refusal
+from .guard import Guard
+from .instance import Instance
+from .listen import BACKLOG
+from .requests import RequestStats
+from .routes import Handler, Route, routes
+
+__all__ = ["Server"]
+
+CLIENTS_MOST = 64
+BODY_BYTES_MOST = 64 * 1024
+HEADERS_MOST = 64
+HEADER_BYTES_MOST = 8 * 1024  # of each, and of the request's line
+ANSWER_S = 10.0  # to read a body, and to make and send the answer; a client that does not read is cut off
+IDLE_S = 15.0  # between two requests, and until the first has come
+STOP_S = 0.5  # for requests under way at the end; then as long again for their handlers to be cancelled
+
+_HEADERS = {"Server": "livecache", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+
+
+class Server:
+    """Answers requests until cancelled."""
+
+    def __init__(self, instance: Instance, guard: Guard, clock: Clock) -> None:
+        self._guard = guard
+        self._stats = RequestStats()
+        self._repeats = Repeats(clock)
+        table = routes(instance, self._stats, clock)
+        self._routes = {(route.method, route.path): route for route in table}
+        self._paths = [route.path for route in table]
+
+    async def run(self, sockets: Sequence[socket.socket]) -> None:
+        """Serve on these, which listen already; closes them at the end."""
+        runner = web.ServerRunner(_Clients(self._handle), shutdown_timeout=STOP_S)
+        await runner.setup()
+        try:
+            for listening in sockets:
+                await web.SockSite(runner, listening, backlog=BACKLOG).start()
+            await asyncio.get_running_loop().create_future()  # For ever.
+        finally:
+            await runner.cleanup()
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """One request: never raises but for a cancellation."""
+        method = "GET" if request.method == "HEAD" else request.method
+        route = self._routes.get((method, request.path))
+        if route is None:
+            response = self._nowhere(request)
+        elif route.endless:
+            response = await self._ask(route, request)
+        else:
+            response = await self._in_time(route, request)
+        self._stats.count(route.path if route else "other", response.status)
+        return response
+
+    async def _in_time(self, route: Route, request: web.BaseRequest) -> web.StreamResponse:
+        response: web.StreamResponse = refusal(503, "no answer in time")
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                response = await self._ask(route, request)
+                await response.prepare(request)
+                await response.write_eof()
+        except TimeoutError:
+            if response.prepared and request.transport is not None:
+                request.transport.abort()  # It does not read what it asked for.
+        except ConnectionError:
+            pass  # It has gone. The library, which sends what was not sent, finds that out too.
+        return response
+
+    async def _ask(self, route: Route, request: web.BaseRequest) -> web.StreamResponse:
+        """What the route answers, or why it does not; a bug in it is told, and the cache goes on."""
+        response: web.StreamResponse | None
+        try:
+            response = self._refused(route, request)
+            if response is None:
+                response = await route.handler(request)
+        except LivecacheError as error:
+            response = of_error(error)
+        except web.HTTPException as error:
+            response = refusal(error.status, error.reason)
+        except (TimeoutError, ConnectionError):
+            raise
+        except Exception as error:
+            message = f"{route.method} {route.path} failed: {type(error).__name__}: {error}"
+            if self._repeats.log("http_failed", route.path, message):
+                logger.bind(event="http_failed").opt(exception=error).debug("{}: the traceback", message)
+            response = refusal(500, "this is a bug; the log says more")
+        if not response.prepared:
+            response.headers.update(_HEADERS)
+        return response
+
+    def _refused(self, route: Route, request: web.BaseRequest) -> web.Response | None:
+        if route.public:
+            return None
+        header = request.headers.get
+        refused = self._guard.refuses(
+            authorization=header("Authorization"), host=header("Host"), origin=header("Origin")
+        )
+        if refused is None:
+            return None
+        return refusal(*refused, {"WWW-Authenticate": "Bearer"} if refused.status == 401 else None)
+
+    def _nowhere(self, request: web.BaseRequest) -> web.Response:
+        allowed = [route.method for route in self._routes.values() if route.path == request.path]
+        if allowed:
+            allow = {"Allow": ", ".join(allowed)}
+            return refusal(405, f"{request.method} is not for this", headers=_HEADERS | allow)
+        return refusal(404, "there is nothing here", f"there are {', '.join(self._paths)}", headers=_HEADERS)
+
+
+class _Clients(web.Server):
+    """The connections: so many at most, and nothing of them in the log."""
+
+    def __init__(self, handler: Any) -> None:
+        # Its complaints about what clients send are no news to whoever runs this.
+        silent = logging.Logger("livecache.http", level=logging.CRITICAL + 1)
+        super().__init__(
+            self._busy_with(handler),
+            request_factory=_request,
+            access_log=None,
+            logger=silent,
+            keepalive_timeout=IDLE_S,
+            lingering_time=STOP_S,
+            max_line_size=HEADER_BYTES_MOST,
+            max_field_size=HEADER_BYTES_MOST,
+            max_headers=HEADERS_MOST,
+        )
+        self._busy: set[Any] = set()
+
+    def connection_made(self, handler: Any, transport: asyncio.Transport) -> None:
+        super().connection_made(handler, transport)
+        connections = self.connections
+        if len(connections) > CLIENTS_MOST:
+            # Whoever has asked for nothing yet gives way, lest idle clients keep an orchestrator's probe out.
+            idle = (each for each in connections if each not in self._busy)
+            next(idle, handler).force_close()
+
+    def _busy_with(self, handler: Handler) -> Handler:
+        async def handle(request: web.BaseRequest) -> web.StreamResponse:
+            self._busy.add(request.protocol)
+            try:
+                return await handler(request)
+            finally:
+                self._busy.discard(request.protocol)
+
+        return handle
+
+
+def _request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
+    loop = asyncio.get_running_loop()
+    return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=BODY_BYTES_MOST)
