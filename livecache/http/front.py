@@ -80,6 +80,8 @@ class HttpFront:
             with contextlib.suppress(OSError):
                 self._listen()
         await self._clock.sleep(LOAD_AFTER_S)
+        from .requests import RequestStats
+        from .routes import routes
         from .server import Server
 
         guard = Guard(self._token, loopback=is_loopback(self._address[0]))
@@ -89,7 +91,9 @@ class HttpFront:
                 "and metrics are served.",
                 TOKEN_VARIABLE,
             )
-        await Server(self._instance, guard, self._clock).run(self._sockets)
+        stats = RequestStats()
+        table = routes(self._instance, stats, self._clock)
+        await Server(table, guard, stats, self._clock).run(self._sockets)
 
     def _listen(self) -> None:
         """Bind, if there is an address to bind. Raises OSError."""

@@ -20,10 +20,9 @@ from ..errors import LivecacheError
 from ..service.repeats import Repeats
 from .answers import of_error, refusal
 from .guard import Guard
-from .instance import Instance
 from .listen import BACKLOG
 from .requests import RequestStats
-from .routes import Handler, Route, routes
+from .routes import Handler, Route
 
 __all__ = ["Server"]
 
@@ -41,11 +40,10 @@ _HEADERS = {"Server": "livecache", "Cache-Control": "no-store", "X-Content-Type-
 class Server:
     """Answers requests until cancelled."""
 
-    def __init__(self, instance: Instance, guard: Guard, clock: Clock) -> None:
+    def __init__(self, table: Sequence[Route], guard: Guard, stats: RequestStats, clock: Clock) -> None:
         self._guard = guard
-        self._stats = RequestStats()
+        self._stats = stats
         self._repeats = Repeats(clock)
-        table = routes(instance, self._stats, clock)
         self._routes = {(route.method, route.path): route for route in table}
         self._paths = [route.path for route in table]
 
@@ -64,6 +62,7 @@ class Server:
         """One request: never raises but for a cancellation."""
         method = "GET" if request.method == "HEAD" else request.method
         route = self._routes.get((method, request.path))
+        response: web.StreamResponse
         if route is None:
             response = self._nowhere(request)
         elif route.endless:

@@ -1,0 +1,110 @@
+"""What an orchestrator is told: when a restart helps, and why something is not ready."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import redis.asyncio
+from redis.backoff import NoBackoff
+
+from livecache.app import Service
+from livecache.config import CoinbaseConfig, Config, VenuesConfig
+from livecache.http.health import REASONS_MOST, STIRS_WITHIN_S, Health, reasons_dead, shortened
+from livecache.http.instance import Instance
+from livecache.http.lookout import LOOK_AGAIN_S, Lookout
+
+from ..e2e.support import free_port
+from ..e2e.test_start import Hurried
+from ..service.hand_clock import HandClock
+
+
+def service_without_redis(clock: Any) -> tuple[Service, Instance, Health]:
+    """A service whose Redis and venue refuse connections, and what is said of it."""
+    nobody = f"127.0.0.1:{free_port()}"
+    coinbase = CoinbaseConfig(rest_url=f"http://{nobody}", ws_url=f"ws://{nobody}")
+    config = Config(venues=VenuesConfig(coinbase))
+    retry = redis.asyncio.retry.Retry(NoBackoff(), 0)
+    store = redis.asyncio.Redis.from_url(f"redis://{nobody}", retry=retry)
+    service = Service(config, store, sole_owner=False, bar=False, clock=clock)
+    instance = Instance(config, clock)
+    instance.service = service
+    return service, instance, Health(instance, Lookout(instance, clock))
+
+
+async def said(answer: Any) -> tuple[int, dict[str, Any]]:
+    response = await answer
+    return response.status, json.loads(response.body)
+
+
+async def closed(service: Service) -> None:
+    await service.writer.close()
+    await service.venue.aclose()
+    await service.store.aclose()
+
+
+def test_only_a_writer_that_does_not_stir_is_dead() -> None:
+    assert reasons_dead(still_s=0.0) == reasons_dead(still_s=STIRS_WITHIN_S) == []
+    assert reasons_dead(still_s=75.4) == ["the writer has neither written, waited nor tried for 75 s"]
+
+
+def test_a_writer_that_got_stuck_is_told_to_whoever_can_restart_it() -> None:
+    async def main() -> None:
+        clock = HandClock()
+        service, _, health = service_without_redis(clock)  # And nobody runs it.
+        assert await said(health.alive(None)) == (200, {"alive": True, "role": "starting", "reasons": []})
+        clock.time += STIRS_WITHIN_S + 1
+        status, content = await said(health.alive(None))
+        assert (status, content["alive"], len(content["reasons"])) == (503, False, 1)
+        await closed(service)
+
+    asyncio.run(main())
+
+
+def test_it_lives_for_however_long_neither_redis_nor_the_venue_answers() -> None:
+    """Two minutes of a hurried clock; and it says why it is not ready."""
+
+    async def main() -> None:
+        clock = Hurried(60.0)
+        service, _, health = service_without_redis(clock)
+        async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
+            starting = tasks.create_task(service.start())
+            while clock.monotonic() < 2 * STIRS_WITHIN_S:
+                await asyncio.sleep(0.01)
+                assert (await said(health.alive(None)))[0] == 200
+            for probe, name in ((health.started, "started"), (health.ready, "ready")):
+                status, content = await said(probe(None))
+                assert (status, content[name], content["role"]) == (503, False, "starting")
+                assert content["reasons"][0].startswith("Redis cannot be read: ")
+            starting.cancel()
+        await closed(service)
+
+    asyncio.run(main())
+
+
+def test_redis_is_looked_at_once_a_second_however_many_ask(clean_valkey: str) -> None:
+    async def main() -> None:
+        clock = HandClock()
+        service, instance, _ = service_without_redis(clock)
+        instance.service = service
+        service.store = redis.asyncio.Redis.from_url(clean_valkey)
+        lookout = Lookout(instance, clock)
+        before = (await service.store.info("commandstats")).get("cmdstat_smembers", {"calls": 0})["calls"]
+        looks = await asyncio.gather(*(lookout.look() for _ in range(50)))
+        clock.time += LOOK_AGAIN_S
+        looks.append(await lookout.look())
+        after = (await service.store.info("commandstats"))["cmdstat_smembers"]["calls"]
+        assert after - before == 2
+        assert {tuple(look.reasons) for look in looks} == {("no series under the prefix 'livecache' yet",)}
+        await closed(service)
+
+    asyncio.run(main())
+
+
+def test_many_reasons_are_counted_and_secrets_in_them_hidden() -> None:
+    few = ["redis://user:s3cret@host is away"]
+    assert shortened(few) == ["redis://user:***@host is away"]
+    many = [f"COIN{n}-USD 5m: warming up" for n in range(6_300)]
+    told = shortened(many)
+    assert told == [*many[:REASONS_MOST], f"and {6_300 - REASONS_MOST} more"]
