@@ -33,7 +33,7 @@ README = (ROOT / "README.md").read_text()
 PAGES = [
     "README.md",
     "CHANGELOG.md",
-    *(f"docs/{name}.md" for name in ("architecture", "decisions", "limits")),
+    *(f"docs/{name}.md" for name in ("architecture", "decisions", "http", "limits")),
 ]
 
 # What the README tells people to start, only faster: the market has the same candles at any speed.
