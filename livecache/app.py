@@ -281,13 +281,14 @@ async def run(config: Config) -> int:
             try:
                 async with start_service(config, gives_way=True, bar=True) as service:
                     instance.service = service
-                    await service.start()
-                    await service.run()
+                    try:
+                        await service.start()
+                        await service.run()
+                    finally:
+                        instance.service = None  # Before it is closed: nobody is to look through it then.
             except* Overtaken:
                 # What this one holds is older than what is stored: it waits in line as if just started.
                 logger.bind(event="starting_over").info("starting over, behind the other instance")
-            finally:
-                instance.service = None
 
     async def main() -> None:
         # Side by side, so that both end at once, and neither takes from the other's few seconds.

@@ -93,7 +93,12 @@ class HttpFront:
             )
         stats = RequestStats()
         table = routes(self._instance, stats, self._clock)
-        await Server(table, guard, stats, self._clock).run(self._sockets)
+        try:
+            await Server(table, guard, stats, self._clock).run(self._sockets)
+        except Exception as error:
+            logger.bind(event="http_ended").opt(exception=error).error(
+                "Health and metrics are not served any more: {}. The cache is kept all the same.", error
+            )
 
     def _listen(self) -> None:
         """Bind, if there is an address to bind. Raises OSError."""

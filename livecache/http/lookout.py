@@ -17,6 +17,8 @@ __all__ = ["Look", "Lookout"]
 LOOK_AGAIN_S = 1.0
 LOOK_S = 2.0  # in all; a probe that asks waits for it
 
+_NO_SERVICE = "the service is starting, or ending"
+
 
 @dataclass(frozen=True, slots=True)
 class Look:
@@ -34,7 +36,7 @@ class Lookout:
         self._instance = instance
         self._clock = clock
         self._turn = asyncio.Lock()
-        self._seen = Look(0, ["the service is starting"])
+        self._seen = Look(0, [_NO_SERVICE])
         self._seen_at_s = float("-inf")
 
     async def look(self) -> Look:
@@ -48,7 +50,7 @@ class Lookout:
 
     async def _look(self, service: Running | None) -> Look:
         if service is None:
-            return Look(0, ["the service is starting"])
+            return Look(0, [_NO_SERVICE])
         prefix = service.config.redis.prefix
         # By the writer's own client: so it takes the same way to the same server.
         reader = AsyncReader(client=service.store, prefix=prefix, venue=service.venue.name)
