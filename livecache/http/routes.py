@@ -36,6 +36,7 @@ class Route(NamedTuple):
 
 def routes(instance: Instance, stats: RequestStats, clock: Clock) -> Sequence[Route]:
     """All of them."""
+    # What is neither health nor metrics is not `public`: whoever can connect could ask for it.
     health = Health(instance, Lookout(instance, clock))
     metrics = Metrics(instance, stats)
     return (
