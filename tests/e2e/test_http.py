@@ -249,6 +249,11 @@ def test_requests_leave_no_line_in_the_log(clean_valkey: str) -> None:
             for _ in range(10):
                 for path in ("/healthz", "/readyz", "/metrics", "/nowhere"):
                     ask(url, path)
+            host, port = url.removeprefix("http://").split(":")
+            for _ in range(10):
+                with socket.create_connection((host, int(port)), timeout=20) as client:
+                    client.sendall(b"\x16\x03\x01 or anything else\r\n\r\n")
+                    assert b" 400 " in client.recv(1000)
             assert metrics(url).one("http_requests_total", "404", "other") == 10
             service.stop()
         assert not [r for r in service.records if "http" in r["event"] and r["event"] != "http_listening"]

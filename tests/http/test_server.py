@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -105,10 +106,24 @@ def raw(url: str, sent: bytes = b"") -> socket.socket:
     return connection
 
 
+class Listening(logging.Handler):
+    """Takes what libraries log."""
+
+    def __init__(self, told: list[str]) -> None:
+        super().__init__()
+        self._told = told
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._told.append(f"{record.levelname} {record.getMessage()}")
+
+
 @contextmanager
 def logged() -> Iterator[list[str]]:
-    """What is logged meanwhile, at any level: level and message."""
+    """What is logged meanwhile, by us at any level, by libraries from INFO on: level and message."""
     told: list[str] = []
+    library = Listening(told)
+    library.setLevel(logging.INFO)
+    logging.root.addHandler(library)
     handler = logger.add(
         lambda m: told.append(f"{m.record['level'].name} {m}"), level="TRACE", format="{message}"
     )
@@ -116,6 +131,7 @@ def logged() -> Iterator[list[str]]:
         yield told
     finally:
         logger.remove(handler)
+        logging.root.removeHandler(library)
 
 
 def test_what_is_not_served_is_said_in_json() -> None:
