@@ -13,12 +13,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .cache.async_reader import AsyncReader
     from .cache.candles import Candles
-    from .cache.reader import AsyncReader, Reader
+    from .cache.close_events import CloseEvent
+    from .cache.reader import Reader
+    from .cache.service_status import ServiceStatus
     from .core.candle import Candle
     from .core.series import SeriesId
     from .core.timeframe import Timeframe
     from .errors import (
+        ClosesLost,
         ConfigError,
         EmbeddedError,
         ForeignKey,
@@ -40,6 +44,8 @@ __all__ = [
     "AsyncReader",
     "Candle",
     "Candles",
+    "CloseEvent",
+    "ClosesLost",
     "ConfigError",
     "EmbeddedError",
     "ForeignKey",
@@ -51,6 +57,7 @@ __all__ = [
     "Reader",
     "RedisUnavailable",
     "SeriesId",
+    "ServiceStatus",
     "Stale",
     "Timeframe",
     "UnknownSeries",
@@ -60,11 +67,13 @@ __all__ = [
 ]
 
 _HOME = {
-    "AsyncReader": ".cache.reader",
+    "AsyncReader": ".cache.async_reader",
     "Candle": ".core.candle",
     "Candles": ".cache.candles",
+    "CloseEvent": ".cache.close_events",
     "Reader": ".cache.reader",
     "SeriesId": ".core.series",
+    "ServiceStatus": ".cache.service_status",
     "Timeframe": ".core.timeframe",
 }
 

@@ -12,7 +12,8 @@ LivecacheError
     ├── UnknownSeries      nobody fills such a series
     ├── NotReady           fewer candles than asked for, or a hole
     ├── Stale              nobody vouches, or the newest bucket lags
-    └── OutOfSync          the bucket in progress is not vouched for
+    ├── OutOfSync          the bucket in progress is not vouched for
+    └── ClosesLost         entries of the stream of closes are gone
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 __all__ = [
+    "ClosesLost",
     "ConfigError",
     "EmbeddedError",
     "ForeignKey",
@@ -120,7 +122,10 @@ class UnknownSeries(ReadError):
 
 
 class NotReady(ReadError):
-    """Fewer contiguous closed candles than asked for. `have` and `want` count candles."""
+    """Fewer contiguous closed candles than asked for. `have` and `want` count candles.
+
+    From `wait_ready` it says that not all series can be read; then they count series.
+    """
 
     def __init__(self, message: str, hint: str = "", *, have: int = 0, want: int = 0) -> None:
         super().__init__(message, hint)
@@ -134,3 +139,14 @@ class Stale(ReadError):
 
 class OutOfSync(ReadError):
     """The bucket in progress was asked for, but the feed does not vouch for it."""
+
+
+class ClosesLost(ReadError):
+    """Entries that follow `after` may be gone: the stream of closes was trimmed beyond it, or emptied."""
+
+    def __init__(self, key: str, after: str) -> None:
+        super().__init__(
+            f"the entry {after} of {key} is gone, and entries after it may be",
+            "read the candles anew, and go on with after='0', or with None for those to come",
+        )
+        self.after = after

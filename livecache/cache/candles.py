@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from importlib import import_module
 from operator import attrgetter
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from ..core.candle import Candle
 from ..core.series import SeriesId
 
+if TYPE_CHECKING:
+    import numpy
+    import pandas
+    import polars
+
 __all__ = ["Candles"]
+
+_COLUMNS = ("time", "open", "high", "low", "close", "volume")
 
 
 class Candles(Sequence[Candle]):
@@ -17,19 +25,26 @@ class Candles(Sequence[Candle]):
 
     A sequence of `Candle`, and columns: `.time .open .high .low .close .volume` are numpy arrays where numpy
     is installed (int64 for the time, float64 for the rest, read-only), else tuples.
+
+    >>> candles = reader.candles("BTC-USD", "5m", 3)
+    >>> len(candles), candles[0].time, candles.close
+    (3, 1771588200000, array([76396.23, 76381.7 , 76324.18]))
+    >>> [candle.close > candle.open for candle in candles]
+    [False, True, False]
     """
 
+    # Private, since then an assignment to what they are read by fails, and making one costs nothing more.
     __slots__ = (
+        "_age",
         "_candles",
         "_columns",
-        "age",
-        "contiguous_from",
-        "feed",
-        "forming",
-        "known_through",
-        "series",
-        "settled_through",
-        "synthetic",
+        "_contiguous_from",
+        "_feed",
+        "_forming",
+        "_known_through",
+        "_series",
+        "_settled_through",
+        "_synthetic",
     )
 
     def __init__(
@@ -47,21 +62,16 @@ class Candles(Sequence[Candle]):
     ) -> None:
         self._candles = tuple(candles)
         self._columns: dict[str, Any] = {}
-        self.series = series
-        self.contiguous_from = contiguous_from
-        """From here to `known_through` nothing is missing (Unix ms)."""
-        self.settled_through = settled_through
-        """Before this every bucket was read from the venue after it had closed (Unix ms)."""
-        self.known_through = known_through
-        """Before this every bucket is settled, or vouched for by an unbroken feed (Unix ms)."""
-        self.forming = forming
-        """Open time of the bucket in progress, if it was asked for; else 0."""
-        self.feed = feed
-        """"up" or "down". While it is down, closed candles come from REST, a little later."""
-        self.age = age
-        """Milliseconds of the venue's clock from `known_through` to the last sign of life."""
-        self.synthetic = synthetic
-        """Open times of the candles that stand for buckets in which nothing was traded."""
+        self._series = series
+        self._contiguous_from = contiguous_from
+        self._settled_through = settled_through
+        self._known_through = known_through
+        self._forming = forming
+        self._feed = feed
+        self._age = age
+        self._synthetic = synthetic
+
+    # --- a sequence
 
     def __len__(self) -> int:
         return len(self._candles)
@@ -81,6 +91,75 @@ class Candles(Sequence[Candle]):
     def __repr__(self) -> str:
         series, size = self.series, len(self._candles)
         return f"<Candles: {size} of {series.symbol} {series.timeframe}, feed {self.feed}, age {self.age} ms>"
+
+    # --- who vouches for them
+
+    @property
+    def series(self) -> SeriesId:
+        """Whose candles they are: venue, symbol, timeframe."""
+        return self._series
+
+    @property
+    def contiguous_from(self) -> int:
+        """From here to `known_through` nothing is missing (Unix ms)."""
+        return self._contiguous_from
+
+    @property
+    def settled_through(self) -> int:
+        """Before this every bucket was read from the venue's REST API after it had closed (Unix ms).
+
+        >>> candles = reader.candles("BTC-USD", "5m", 60)
+        >>> all(candle.time < candles.settled_through for candle in candles)
+        True
+        """
+        return self._settled_through
+
+    @property
+    def known_through(self) -> int:
+        """Before this every bucket is settled, or vouched for by an unbroken feed (Unix ms).
+
+        >>> candles = reader.candles("BTC-USD", "5m", 60)
+        >>> candles.known_through - candles[-1].time  # the end of the last one: a bucket is 5 min long
+        300000
+        """
+        return self._known_through
+
+    @property
+    def forming(self) -> int:
+        """Open time of the bucket in progress (Unix ms), if it was asked for; else 0."""
+        return self._forming
+
+    @property
+    def feed(self) -> str:
+        """ "up" or "down". While it is down, closed candles come from REST, a little later.
+
+        >>> reader.candles("BTC-USD", "5m", 60).feed
+        'up'
+        """
+        return self._feed
+
+    @property
+    def age(self) -> int:
+        """Milliseconds of the venue's clock from `known_through` to the last sign of life.
+
+        Up to the length of a bucket it is the bucket in progress that takes so long; `max_lag` bounds what is
+        beyond that.
+
+        >>> reader.candles("BTC-USD", "5m", 60).age
+        15000
+        """
+        return self._age
+
+    @property
+    def synthetic(self) -> frozenset[int]:
+        """Open times of the candles that stand for buckets in which nothing was traded (Unix ms).
+
+        >>> reader.candles("BTC-USD", "1h", 3, empty="carry").synthetic
+        frozenset({1771581600000})
+        """
+        return self._synthetic
+
+    # --- columns
 
     @property
     def time(self) -> Any:
@@ -112,6 +191,55 @@ class Candles(Sequence[Candle]):
         """Volumes, in base units."""
         return self._column("volume")
 
+    def to_numpy(self) -> numpy.ndarray[Any, Any]:
+        """A structured array of your own: a row a candle, fields named as the columns.
+
+        `ModuleNotFoundError` where numpy is not installed.
+
+        >>> array = reader.candles("BTC-USD", "5m", 60).to_numpy()
+        >>> array.shape, array.dtype.names
+        ((60,), ('time', 'open', 'high', 'low', 'close', 'volume'))
+        >>> float(array["high"].max())
+        76598.06
+        """
+        np = _package("numpy", "to_numpy")
+        array: numpy.ndarray[Any, Any] = np.empty(
+            len(self), [(name, "i8" if name == "time" else "f8") for name in _COLUMNS]
+        )
+        for name in _COLUMNS:
+            array[name] = self._column(name)
+        return array
+
+    def to_polars(self) -> polars.DataFrame:
+        """A polars frame: `time` as Datetime in UTC, the rest as Float64.
+
+        `ModuleNotFoundError` where polars is not installed.
+
+        >>> reader.candles("BTC-USD", "5m", 60).to_polars().columns
+        ['time', 'open', 'high', 'low', 'close', 'volume']
+        """
+        pl = _package("polars", "to_polars")
+        kinds = {name: pl.Int64 if name == "time" else pl.Float64 for name in _COLUMNS}
+        columns = {name: list(self._column(name)) for name in _COLUMNS}
+        time = pl.col("time").cast(pl.Datetime("ms", "UTC"))
+        frame: polars.DataFrame = pl.DataFrame(columns, schema=kinds).with_columns(time)
+        return frame
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """A pandas frame: the index is a DatetimeIndex in UTC named `time`, the columns are floats.
+
+        `ModuleNotFoundError` where pandas is not installed.
+
+        >>> frame = reader.candles("BTC-USD", "5m", 60).to_pandas()
+        >>> str(frame.index[-1]), list(frame.columns)
+        ('2026-02-20 12:00:00+00:00', ['open', 'high', 'low', 'close', 'volume'])
+        """
+        pd = _package("pandas", "to_pandas")
+        index = pd.DatetimeIndex(pd.to_datetime(self.time, unit="ms", utc=True), name="time")
+        columns = {name: self._column(name) for name in _COLUMNS[1:]}
+        frame: pandas.DataFrame = pd.DataFrame(columns, index=index, copy=True)
+        return frame
+
     def _column(self, name: str) -> Any:
         column = self._columns.get(name)
         if column is None:
@@ -127,3 +255,15 @@ class Candles(Sequence[Candle]):
                 column.setflags(write=False)
             self._columns[name] = column
         return column
+
+
+def _package(name: str, method: str) -> Any:
+    """The package, which is no dependency; or an error that names it, and not the method's insides."""
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise
+        raise ModuleNotFoundError(
+            f"{method}() needs the package {name}, which is not installed: pip install {name}", name=name
+        ) from None

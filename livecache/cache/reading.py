@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypedDict, TypeVar
 
 from redis.exceptions import NoScriptError, ResponseError
 
@@ -21,7 +21,7 @@ from .candles import Candles
 from .keyspace import AliveRecord, Damaged, Keyspace, StateRecord, decode_alive, decode_state
 from .scripts import Script
 
-__all__ = ["COUNT_MAX", "Core", "SeriesView", "Steps"]
+__all__ = ["COUNT_MAX", "Core", "ReadOptions", "SeriesView", "Steps", "checked", "trips"]
 
 _T = TypeVar("_T")
 Steps = Generator[Sequence[tuple[Any, ...]], list[Any], _T]
@@ -35,6 +35,16 @@ _CALLS_A_TRIP = 100
 _REMEMBERED_MAX = 10_000  # requests and names, since checking and making them takes as long as decoding
 
 _READ = Script.load("read.lua")
+
+
+class ReadOptions(TypedDict, total=False):
+    """The options of a read, as `Reader.candles` explains them."""
+
+    settled: bool
+    forming: bool
+    empty: Empty
+    max_lag: float | None
+    at_least: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +156,7 @@ class Core:
     def read_many(self, requests: Sequence[Request]) -> Steps[list[Candles | ReadError]]:
         """Many series, a hundred a round trip; each has its own outcome."""
         outcomes: list[Candles | ReadError] = []
-        for trip in _trips(requests):
+        for trip in trips(requests):
             calls = [(self._keys_of(request.series), arguments(request)) for request in trip]
             replies = yield from self._evaluate(calls)
             for request, (keys, _), reply in zip(trip, calls, replies, strict=True):
@@ -161,7 +171,7 @@ class Core:
     def views(self, series: Sequence[SeriesId]) -> Steps[list[SeriesView]]:
         """How these series stand."""
         views: list[SeriesView] = []
-        for trip in _trips(series):
+        for trip in trips(series):
             replies = yield from self._evaluate([(self._keys_of(one), ("state",)) for one in trip])
             for one, reply in zip(trip, replies, strict=True):
                 try:
@@ -175,9 +185,7 @@ class Core:
     def all_series(self) -> Steps[list[SeriesId]]:
         """The configured series, by symbol and then from the shortest timeframe to the longest."""
         (reply,) = yield [("SMEMBERS", self.keys.series)]
-        if isinstance(reply, Exception):
-            _raise(reply)
-        found = [self.keys.parse_series(_text(member)) for member in reply]
+        found = [self.keys.parse_series(_text(member)) for member in checked(reply, self.keys.series)]
         return sorted((s for s in found if s), key=lambda s: (s.symbol, s.timeframe.ms))
 
     # --- what they share
@@ -251,13 +259,23 @@ def _view(series: SeriesId, reply: Sequence[Any]) -> SeriesView:
     return SeriesView(series, record, alive, size, damage)
 
 
-def _trips(items: Sequence[_T]) -> Iterator[Sequence[_T]]:
+def trips(items: Sequence[_T]) -> Iterator[Sequence[_T]]:
     """What goes out in one round trip after another."""
     for first in range(0, len(items), _CALLS_A_TRIP):
         yield items[first : first + _CALLS_A_TRIP]
 
 
 # --- replies
+
+
+def checked(reply: Any, key: str) -> Any:
+    """The reply to a command on that key; or its error: `ReadError` if the key is of another type."""
+    if isinstance(reply, Exception):
+        if "WRONGTYPE" in str(reply):
+            foreign = ForeignKey(key, "value of another type")
+            raise ReadError(foreign.message, foreign.hint)
+        _raise(reply)
+    return reply
 
 
 def _errors(replies: Sequence[Any]) -> list[Exception]:

@@ -1,0 +1,105 @@
+"""The stream of closes, seen from a reader: what its entries say, and how one follows it without a gap."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from ..core.candle import Candle
+from ..core.series import SeriesId
+from ..errors import ClosesLost, ReadError, RedisUnavailable
+from .keyspace import UNDECODABLE, Keyspace
+from .orders import Give, Orders, Patience, Pause
+from .reading import checked
+from .scripts import text_of
+
+__all__ = ["BLOCK_MS", "ENTRIES_A_READ", "CloseEvent", "closes", "entry_id"]
+
+BLOCK_MS = 1_000
+"""How long one wait for a new entry lasts: well below the 5 s after which a client gives an answer up."""
+
+ENTRIES_A_READ = 100
+
+_START = "0-0"  # before the first entry of any stream
+_ID = re.compile(r"\d{1,20}(-\d{1,20})?", re.ASCII)
+
+_candle = msgspec.json.Decoder(Candle | None)
+_time = msgspec.json.Decoder(int)
+
+
+class CloseEvent(msgspec.Struct, frozen=True):
+    """One entry of the `closes` stream: what became of a bucket. Immutable."""
+
+    id: str
+    """The entry's id in the stream: go on after it with `closes(after=event.id)`."""
+    series: SeriesId
+    kind: Literal["closed", "settled", "revised"]
+    """`closed`: the first word on it. `settled`: REST confirms or corrects it. `revised`: changed later."""
+    time: int
+    """The bucket's open, Unix ms."""
+    candle: Candle | None
+    """What it holds; None: proven empty."""
+    replaced: Candle | None
+    """What readers saw in this bucket before, if anything."""
+
+
+def entry_id(after: str) -> str:
+    """An entry's id in full, `ms-number`; "0" stands before all. `ValueError` for what is no id."""
+    if not (isinstance(after, str) and _ID.fullmatch(after)):
+        raise ValueError(f"after is an entry's id such as '1771589100000-0', '0', or None, not {after!r}")
+    return after if "-" in after else f"{after}-0"
+
+
+def closes(keys: Keyspace, after: str | None, patience: Patience) -> Orders:
+    """Give each entry after that one, in the stream's order; `ClosesLost` where some may be missing.
+
+    None: those that come from now on. Raises `ValueError` at once for what is no id.
+    """
+    return _closes(keys, None if after is None else entry_id(after), patience)
+
+
+def _closes(keys: Keyspace, last: str | None, patience: Patience) -> Orders:
+    while True:
+        try:
+            if last is None:
+                newest = yield [("XREVRANGE", keys.closes, "+", "-", "COUNT", 1)]
+                last = next((text_of(entry) for entry, _ in checked(newest[0], keys.closes)), _START)
+            # That one is asked for too. While it is there, none after it is gone: a stream loses its oldest.
+            replies = yield [("XRANGE", keys.closes, last, "+", "COUNT", ENTRIES_A_READ + 1)]
+            entries = checked(replies[0], keys.closes)
+            if last != _START:
+                if not entries or text_of(entries[0][0]) != last:
+                    raise ClosesLost(keys.closes, last)
+                entries = entries[1:]
+            patience.renew()
+            for raw_id, fields in entries:
+                last = text_of(raw_id)
+                event = _event(last, fields, keys)
+                if event is not None:
+                    yield Give(event)
+            if not entries:
+                replies = yield [("XREAD", "BLOCK", BLOCK_MS, "STREAMS", keys.closes, last)]
+        except RedisUnavailable as error:
+            yield Pause(patience.wait_s(error))
+
+
+def _event(entry: str, fields: Mapping[Any, Any], keys: Keyspace) -> CloseEvent | None:
+    """What the entry says; None if it is of a timeframe that this version does not know."""
+    told = {text_of(name): text_of(value) for name, value in fields.items()}
+    try:
+        kind = told["kind"]
+        if kind not in ("closed", "settled", "revised"):
+            raise ValueError(f"kind is {kind[:40]!r}")
+        candle, replaced = _candle.decode(told["candle"]), _candle.decode(told["replaced"])
+        time = _time.decode(told["time"])
+        series = keys.parse_series(told["series"])
+    except (KeyError, ValueError, *UNDECODABLE) as error:
+        raise ReadError(
+            f"the entry {entry} of {keys.closes} cannot be read: {str(error)[:200]}",
+            f"to pass over it, go on with closes(after={entry!r})",
+        ) from None
+    # mypy does not narrow a str to the literals that it was compared with.
+    return CloseEvent(entry, series, kind, time, candle, replaced) if series else None  # type: ignore[arg-type]

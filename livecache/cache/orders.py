@@ -1,0 +1,201 @@
+"""What a reader does over time, without a socket and without waiting: follow a series, wait for some.
+
+Each is a generator of *orders*. The two shells in links.py carry them out alike, send back what came of it,
+and throw in the `RedisUnavailable` that kept them from it. So all that is decided, is decided here once.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from ..core.backoff import delays
+from ..core.series import SeriesId
+from ..errors import LivecacheError, NotReady, ReadError, RedisUnavailable
+from .answer import Request
+from .candles import Candles
+from .reading import Core
+
+__all__ = [
+    "AGAIN_FIRST_S",
+    "AGAIN_MOST_S",
+    "REREAD_S",
+    "Give",
+    "Listen",
+    "Order",
+    "Orders",
+    "Patience",
+    "Pause",
+    "Subscribe",
+    "follow",
+    "wait_ready",
+]
+
+REREAD_S = 5.0
+"""A follower reads again after so long without a hint: a hint may have been lost, or nobody be alive."""
+
+AGAIN_FIRST_S, AGAIN_MOST_S = 0.1, 1.0
+"""While something is amiss it is tried again after so long: longer each time, jittered."""
+
+_FORMING = b'{"kind":"forming"'
+
+_encoder = msgspec.json.Encoder()
+
+
+# --- orders
+
+
+@dataclass(frozen=True, slots=True)
+class Give:
+    """Hand this to whoever iterates."""
+
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribe:
+    """Subscribe to this channel, in place of any subscription before, and wait for the confirmation."""
+
+    channel: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Wait so long for a message that does not begin with `ignored`; then take all that are there."""
+
+    within_s: float
+    ignored: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Wait."""
+
+    seconds: float
+
+
+Order = Sequence[tuple[Any, ...]] | Give | Subscribe | Listen | Pause
+"""One of these, or commands to send in one round trip, whose replies are sent back."""
+
+Orders = Generator[Order, Any, None]
+
+
+class Patience:
+    """How long something may be amiss: `seconds` from its first failure on, or None for ever."""
+
+    def __init__(
+        self,
+        seconds: float | None,
+        *,
+        now: Callable[[], float] = time.monotonic,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        if seconds is not None and not seconds >= 0:
+            raise ValueError(f"seconds are 0 or more, or None for ever, not {seconds!r}")
+        self._most_s = math.inf if seconds is None else seconds
+        self._now = now
+        self._jitter = jitter
+        self._since_s: float | None = None
+        self._waits: Iterator[float] = iter(())
+
+    def wait_s(self, error: LivecacheError) -> float:
+        """How long to wait before the next attempt. Raises `error` once this has lasted for too long."""
+        now_s = self._now()
+        if self._since_s is None:
+            self._since_s = now_s
+            self._waits = delays(self._jitter, first_s=AGAIN_FIRST_S, most_s=AGAIN_MOST_S)
+        left_s = self._since_s + self._most_s - now_s
+        if left_s <= 0:
+            raise error
+        return min(next(self._waits), left_s)
+
+    def renew(self) -> None:
+        """It went well."""
+        self._since_s = None
+
+
+# --- what is done with them
+
+
+def follow(core: Core, request: Request, patience: Patience) -> Orders:
+    """Give the candles, and again whenever something in them or about them has changed."""
+    _, symbol, timeframe = request.series
+    channel = core.keys.updates(symbol, timeframe)
+    # Who asks for closed candles need not read at every trade.
+    ignored = None if request.forming else _FORMING
+    subscribed = False
+    given: object = None
+    while True:
+        try:
+            if not subscribed:
+                # Before the read: whatever changes after it is heard.
+                yield Subscribe(channel)
+                subscribed = True
+            try:
+                candles = yield from core.read(request)
+            except ReadError as error:
+                wait_s = patience.wait_s(error)
+            else:
+                patience.renew()
+                wait_s = REREAD_S
+                if (shown := _shown(candles)) != given:
+                    given = shown
+                    yield Give(candles)
+            yield Listen(wait_s, ignored)
+        except RedisUnavailable as error:
+            # What was published meanwhile nobody has heard, so it begins anew.
+            subscribed = False
+            yield Pause(patience.wait_s(error))
+
+
+def _shown(candles: Candles) -> tuple[object, ...]:
+    """All that a reader may notice of an answer, but its age."""
+    # Encoded, since the NaN that may stand for an empty bucket does not equal itself.
+    return (
+        _encoder.encode(list(candles)),
+        candles.settled_through,
+        candles.known_through,
+        candles.forming,
+        candles.feed,
+    )
+
+
+def wait_ready(core: Core, requests: Sequence[Request], patience: Patience) -> Orders:
+    """Give the candles of all requests, as a dict by series, once each of them can be had."""
+    waiting = list(requests)
+    while True:
+        try:
+            # Only those that are missing, and once none is, all of them.
+            asked = waiting or requests
+            outcomes = yield from core.read_many(asked)
+            missing = {r: o for r, o in zip(asked, outcomes, strict=True) if isinstance(o, ReadError)}
+            if not missing and not waiting:
+                yield Give(_by_series(requests, outcomes))
+                return
+            waiting = list(missing)
+            if missing:
+                yield Pause(patience.wait_s(_not_ready(missing, len(requests))))
+        except RedisUnavailable as error:
+            yield Pause(patience.wait_s(error))
+
+
+def _by_series(requests: Sequence[Request], outcomes: Sequence[Any]) -> dict[SeriesId, Any]:
+    return {request.series: outcome for request, outcome in zip(requests, outcomes, strict=True)}
+
+
+def _not_ready(missing: dict[Request, ReadError], wanted: int) -> NotReady:
+    first = next(iter(missing.values()))
+    problem = NotReady(
+        f"{len(missing)} of {wanted} series cannot be read yet; the first: {first.message}",
+        first.hint,
+        have=wanted - len(missing),
+        want=wanted,
+    )
+    problem.__cause__ = first
+    return problem

@@ -1,0 +1,64 @@
+"""Both readers behind one synchronous face: what is tested of one is tested of the other."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from livecache import AsyncReader, Reader
+
+__all__ = ["KINDS", "either"]
+
+KINDS = ["sync", "async"]
+
+
+class _Awaited:
+    """An `AsyncReader` whose methods return what they return once it was awaited."""
+
+    def __init__(self, runner: asyncio.Runner, reader: AsyncReader) -> None:
+        self._runner = runner
+        self._reader = reader
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def call(*args: Any, **options: Any) -> Any:
+            result = getattr(self._reader, name)(*args, **options)
+            if inspect.isasyncgen(result):
+                return self._iterated(result)
+            return self._runner.run(result)
+
+        return call
+
+    def _iterated(self, answers: AsyncGenerator[Any, None]) -> Iterator[Any]:
+        async def following() -> Any:
+            return await anext(answers)
+
+        try:
+            while True:
+                try:
+                    yield self._runner.run(following())
+                except StopAsyncIteration:
+                    return
+        finally:
+            self._runner.run(answers.aclose())
+
+
+@contextmanager
+def either(kind: str, url: str | None, **options: Any) -> Iterator[Any]:
+    """A reader of that kind."""
+    if kind == "sync":
+        with Reader(url, **options) as reader:
+            yield reader
+        return
+    with asyncio.Runner() as runner:
+
+        async def opened() -> AsyncReader:
+            return AsyncReader(url, **options)
+
+        reader_too = runner.run(opened())
+        try:
+            yield _Awaited(runner, reader_too)
+        finally:
+            runner.run(reader_too.aclose())
