@@ -129,7 +129,7 @@ class AsyncReader:
         >>> async def main():
         ...     async with AsyncReader() as reader, aclosing(reader.follow("BTC-USD", "5m", 60)) as answers:
         ...         async for candles in answers:
-        ...             return candles.close[-1]
+        ...             return candles[-1].close
         >>> asyncio.run(main())
         76324.18
         """

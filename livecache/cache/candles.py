@@ -30,7 +30,7 @@ class Candles(Sequence[Candle]):
     >>> len(candles), candles[0].time, candles.close
     (3, 1771588200000, array([76396.23, 76381.7 , 76324.18]))
     >>> [candle.close > candle.open for candle in candles]
-    [False, True, False]
+    [True, False, False]
     """
 
     # Private, since then an assignment to what they are read by fails, and making one costs nothing more.
@@ -200,7 +200,7 @@ class Candles(Sequence[Candle]):
         >>> array.shape, array.dtype.names
         ((60,), ('time', 'open', 'high', 'low', 'close', 'volume'))
         >>> float(array["high"].max())
-        76598.06
+        76718.43
         """
         np = _package("numpy", "to_numpy")
         array: numpy.ndarray[Any, Any] = np.empty(

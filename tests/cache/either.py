@@ -6,7 +6,7 @@ import asyncio
 import inspect
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 from livecache import AsyncReader, Reader
 
@@ -26,7 +26,7 @@ class _Awaited:
         def call(*args: Any, **options: Any) -> Any:
             result = getattr(self._reader, name)(*args, **options)
             if inspect.isasyncgen(result):
-                return self._iterated(result)
+                return self._iterated(cast(AsyncGenerator[Any, None], result))
             return self._runner.run(result)
 
         return call

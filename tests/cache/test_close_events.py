@@ -1,0 +1,209 @@
+"""The stream of closes: every entry at least once, resumable, and no gap that is not told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from livecache import Candle, CloseEvent, ClosesLost, ReadError, RedisUnavailable
+from livecache.cache.close_events import ENTRIES_A_READ
+from livecache.cache.keyspace import encode_close
+from livecache.core.candle import ExactCandle
+from livecache.core.series import Close, Kind
+
+from ..e2e.store import store_in
+from .either import KINDS, either
+from .support import BTC, STEP, T0, candle
+from .test_follow import later
+from .test_reader import KEYS
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    value: str = request.param
+    return value
+
+
+@pytest.fixture
+def store(clean_valkey: str) -> Iterator[Any]:
+    with redis.Redis.from_url(clean_valkey) as client:
+        yield client
+
+
+def announce(
+    client: Any,
+    n: int,
+    *,
+    kind: Kind = Kind.CLOSED,
+    shown: ExactCandle | None = None,
+    replaced: ExactCandle | None = None,
+    **xadd: Any,
+) -> str:
+    """Add an entry for bucket `n` as the writer would; its id."""
+    flat = encode_close(Close(kind, BTC, T0 + n * STEP, shown, replaced), KEYS)
+    entry: bytes = client.xadd(KEYS.closes, dict(zip(flat[::2], flat[1::2], strict=True)), **xadd)
+    return entry.decode()
+
+
+def blocked(client: Any) -> int:
+    return int(client.info("clients")["blocked_clients"])
+
+
+# --- what is given
+
+
+def test_an_entry_says_what_became_of_a_bucket(kind: str, clean_valkey: str, store: Any) -> None:
+    ids = [
+        announce(store, 1, shown=candle(1)),
+        announce(store, 2, kind=Kind.SETTLED),
+        announce(store, 3, kind=Kind.REVISED, shown=candle(3, close="99"), replaced=candle(3)),
+    ]
+    with either(kind, clean_valkey) as reader, closing(reader.closes(after="0")) as events:
+        closed, settled, revised = islice(events, 3)
+    shown = Candle(T0 + STEP, 100.0, 110.0, 90.0, 101.5, 2.5)
+    assert closed == CloseEvent(ids[0], BTC, "closed", T0 + STEP, shown, None)
+    assert (settled.kind, settled.candle, settled.replaced) == ("settled", None, None), "proven empty"
+    assert (revised.kind, revised.candle.close, revised.replaced.close) == ("revised", 99, 101.5)
+    with pytest.raises(AttributeError, match="immutable"):
+        closed.time = 0
+
+
+def test_without_an_id_only_what_comes_from_now_on_is_given(kind: str, clean_valkey: str, store: Any) -> None:
+    announce(store, 1)
+    with (
+        either(kind, clean_valkey) as reader,
+        closing(reader.closes()) as events,
+        later(lambda: announce(store, 2), lambda: blocked(store)),
+    ):
+        assert next(events).time == T0 + 2 * STEP
+
+
+def test_a_stream_that_does_not_exist_yet_is_waited_for(kind: str, clean_valkey: str, store: Any) -> None:
+    with (
+        either(kind, clean_valkey) as reader,
+        closing(reader.closes()) as events,
+        later(lambda: announce(store, 1), lambda: blocked(store)),
+    ):
+        assert next(events).time == T0 + STEP
+
+
+def test_who_was_away_goes_on_after_the_last_event_and_misses_none(
+    kind: str, clean_valkey: str, store: Any
+) -> None:
+    buckets = range(2 * ENTRIES_A_READ + 50)
+    for n in buckets:
+        announce(store, n)
+    with either(kind, clean_valkey) as reader:
+        with closing(reader.closes(after="0")) as events:
+            first = list(islice(events, 120))
+        with closing(reader.closes(after=first[-1].id)) as events:
+            rest = list(islice(events, len(buckets) - 120))
+    assert [event.time for event in (*first, *rest)] == [T0 + n * STEP for n in buckets]
+
+
+def test_a_series_of_a_timeframe_to_come_is_passed_over(kind: str, clean_valkey: str, store: Any) -> None:
+    fields = {"series": "BTC-USD:3m", "time": 0, "kind": "closed", "candle": "null", "replaced": "null"}
+    store.xadd(KEYS.closes, fields)
+    announce(store, 1)
+    with either(kind, clean_valkey) as reader, closing(reader.closes(after="0")) as events:
+        assert next(events).series == BTC
+
+
+# --- what is told
+
+
+def test_a_stream_that_was_trimmed_beyond_the_last_event_is_told(
+    kind: str, clean_valkey: str, store: Any
+) -> None:
+    first = announce(store, 0)
+    for n in range(1, 5):
+        announce(store, n)
+    store.xtrim(KEYS.closes, maxlen=2, approximate=False)
+    with either(kind, clean_valkey) as reader:
+        with pytest.raises(ClosesLost, match="is gone") as caught:
+            next(reader.closes(after=first))
+        assert caught.value.after == first
+        with closing(reader.closes(after="0")) as events:
+            assert next(events).time == T0 + 3 * STEP, "as the hint says: what is left"
+
+
+def test_a_trim_that_overtakes_who_is_slow_is_told(kind: str, clean_valkey: str, store: Any) -> None:
+    announce(store, 0)
+    with either(kind, clean_valkey) as reader:
+        events = reader.closes(after="0")
+        next(events)
+        for n in range(1, 10):
+            announce(store, n, maxlen=3, approximate=False)
+        with pytest.raises(ClosesLost):
+            next(events)
+
+
+@pytest.mark.parametrize("refilled", [False, True])
+def test_a_server_that_was_emptied_is_told(kind: str, refilled: bool, clean_valkey: str, store: Any) -> None:
+    announce(store, 0)
+    with either(kind, clean_valkey) as reader:
+        events = reader.closes(after="0")
+        next(events)
+        store.flushall()
+        if refilled:  # with entries that are newer by their ids, so that nothing looks amiss
+            announce(store, 1)
+        with pytest.raises(ClosesLost):
+            next(events)
+
+
+def test_a_server_that_is_emptied_while_one_waits_is_told(kind: str, clean_valkey: str, store: Any) -> None:
+    announce(store, 0)
+    with either(kind, clean_valkey) as reader:
+        events = reader.closes()
+        with later(store.flushall, lambda: blocked(store)), pytest.raises(ClosesLost):
+            next(events)
+
+
+def test_an_entry_that_cannot_be_read_is_named_and_can_be_passed_over(
+    kind: str, clean_valkey: str, store: Any
+) -> None:
+    damaged = store.xadd(KEYS.closes, {"series": "BTC-USD:5m", "time": "soon", "kind": "closed"}).decode()
+    announce(store, 1)
+    with either(kind, clean_valkey) as reader:
+        with pytest.raises(ReadError, match=damaged):
+            next(reader.closes(after="0"))
+        with closing(reader.closes(after=damaged)) as events:
+            assert next(events).time == T0 + STEP
+
+
+def test_a_foreign_key_in_its_place_is_told(kind: str, clean_valkey: str, store: Any) -> None:
+    store.set(KEYS.closes, "mine")
+    with either(kind, clean_valkey) as reader, pytest.raises(ReadError, match="not livecache's"):
+        next(reader.closes())
+
+
+@pytest.mark.parametrize("after", ["", "$", "now", "1-2-3", "-1", 5])
+def test_what_is_no_id_is_refused_at_once(kind: str, after: Any, clean_valkey: str) -> None:
+    with either(kind, clean_valkey) as reader, pytest.raises(ValueError, match="after is"):
+        reader.closes(after=after)
+
+
+def test_a_server_that_is_killed_and_comes_back_with_its_data_loses_nothing(
+    kind: str, tmp_path: Path
+) -> None:
+    with store_in(tmp_path / "store") as server, either(kind, server.url) as reader:
+        with redis.Redis.from_url(server.url) as client:
+            announce(client, 0)
+            announce(client, 1)
+            client.config_set("appendfsync", "always")
+            announce(client, 2)
+        events = reader.closes(after="0")
+        assert next(events).time == T0
+        server.kill()
+        server.start()
+        assert [event.time for event in islice(events, 2)] == [T0 + STEP, T0 + 2 * STEP]
+        server.kill()
+        events = reader.closes(patience=0.3)
+        with pytest.raises(RedisUnavailable):
+            next(events)
