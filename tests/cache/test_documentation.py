@@ -126,8 +126,10 @@ def run(command: list[str], env: dict[str, str]) -> str | None:
 NOTHING = state(0, 0, 0, contiguous_from=0, settled_through=0, known_through=0)
 
 
-def settle(client: Any, **other: Any) -> None:
+def settle(client: Any, **other: Any) -> Any:
+    """Write seventy settled candles; the client, for what is done to them."""
     put(client, state(0, 70, 70, **other), range(70))
+    return client
 
 
 SITUATIONS: dict[str, Callable[[Any], object]] = {
@@ -140,14 +142,14 @@ SITUATIONS: dict[str, Callable[[Any], object]] = {
     "too few since a hole": lambda c: put(c, state(20, 70, 70), [*range(10), *range(20, 70)]),
     "too few": lambda c: put(c, state(0, 40, 40), range(40)),
     "nothing is known": lambda c: put(c, NOTHING, []),
-    "nobody vouches": lambda c: (settle(c), c.delete(ALIVE)),
+    "nobody vouches": lambda c: settle(c).delete(ALIVE),
     "a day old": lambda c: put(c, state(0, 70, 70), range(70), now=T0 + 400 * STEP),
     "overdue by the state": lambda c: settle(c, closed_through=T0 + 90 * STEP),
     "just not overdue": lambda c: put(c, state(0, 70, 70), range(70), now=T0 + 71 * STEP + 600_000),
     "just overdue": lambda c: put(c, state(0, 70, 70), range(70), now=T0 + 71 * STEP + 600_001),
-    "some were evicted": lambda c: (settle(c), c.zremrangebyrank(SET, 0, 0)),
-    "the set was evicted": lambda c: (settle(c), c.delete(SET)),
-    "another schema": lambda c: (settle(c), c.hset(STATE, "schema", 2)),
+    "some were evicted": lambda c: settle(c).zremrangebyrank(SET, 0, 0),
+    "the set was evicted": lambda c: settle(c).delete(SET),
+    "another schema": lambda c: settle(c).hset(STATE, "schema", 2),
     "nobody fills it": lambda c: c.sadd(KEYS.series, "ETH-USD:5m"),
 }  # fmt: skip
 
