@@ -122,7 +122,7 @@ def test_reading_needs_the_base_dependencies_only() -> None:
     """Whatever `from livecache import Reader` can reach imports nothing of the extra `service` on loading."""
     base = {*sys.stdlib_module_names, "livecache", "redis", "hiredis", "msgspec"}
     seen: set[str] = set()
-    wanted = ["livecache/cache/reader.py", "livecache/cache/embedded.py"]
+    wanted = [f"livecache/cache/{name}.py" for name in ("reader", "async_reader", "embedded")]
     while wanted:
         module = wanted.pop()
         if module in seen:

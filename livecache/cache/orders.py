@@ -13,8 +13,6 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
 from ..core.backoff import delays
 from ..core.series import SeriesId
 from ..errors import LivecacheError, NotReady, ReadError, RedisUnavailable
@@ -44,8 +42,6 @@ AGAIN_FIRST_S, AGAIN_MOST_S = 0.1, 1.0
 """While something is amiss it is tried again after so long: longer each time, jittered."""
 
 _FORMING = b'{"kind":"forming"'
-
-_encoder = msgspec.json.Encoder()
 
 
 # --- orders
@@ -156,9 +152,9 @@ def follow(core: Core, request: Request, patience: Patience) -> Orders:
 
 def _shown(candles: Candles) -> tuple[object, ...]:
     """All that a reader may notice of an answer, but its age."""
-    # Encoded, since the NaN that may stand for an empty bucket does not equal itself.
+    # The NaN that may stand for an empty bucket is always the same object, and so equals itself here.
     return (
-        _encoder.encode(list(candles)),
+        candles[:],
         candles.settled_through,
         candles.known_through,
         candles.forming,

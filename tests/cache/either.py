@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import signal
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, cast
@@ -45,9 +46,32 @@ class _Awaited:
             self._runner.run(answers.aclose())
 
 
+_DEADLINE_S = 120.0
+
+
 @contextmanager
 def either(kind: str, url: str | None, **options: Any) -> Iterator[Any]:
-    """A reader of that kind."""
+    """A reader of that kind; what waits for ever with it fails after two minutes."""
+    with _deadline(), _opened(kind, url, **options) as reader:
+        yield reader
+
+
+@contextmanager
+def _deadline() -> Iterator[None]:
+    def expire(*_: object) -> None:
+        raise AssertionError(f"not within {_DEADLINE_S:g} s")
+
+    before = signal.signal(signal.SIGALRM, expire)
+    signal.setitimer(signal.ITIMER_REAL, _DEADLINE_S)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@contextmanager
+def _opened(kind: str, url: str | None, **options: Any) -> Iterator[Any]:
     if kind == "sync":
         with Reader(url, **options) as reader:
             yield reader

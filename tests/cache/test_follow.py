@@ -114,7 +114,7 @@ def test_what_has_not_changed_is_not_given_again(kind: str, clean_valkey: str, s
     put(store, state(0, 10, 10), range(10))
     with (
         either(kind, clean_valkey) as reader,
-        # NaN does not equal itself, and yet an answer that holds it is the same.
+        # NaN equals nothing, and yet an answer that holds it is the same.
         closing(reader.follow("BTC-USD", "5m", 4, empty="null")) as answers,
     ):
         put(store, state(0, 10, 10), [0, 1, 2, 3, 4, 5, 6, 9])
