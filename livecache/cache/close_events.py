@@ -16,7 +16,7 @@ from .orders import Give, Orders, Patience, Pause
 from .reading import checked
 from .scripts import text_of
 
-__all__ = ["BLOCK_MS", "ENTRIES_A_READ", "CloseEvent", "closes", "entry_id"]
+__all__ = ["BLOCK_MS", "ENTRIES_A_READ", "CloseEvent", "closes", "decode_event", "entry_id"]
 
 BLOCK_MS = 1_000
 """How long one wait for a new entry lasts: well below the 5 s after which a client gives an answer up."""
@@ -77,7 +77,7 @@ def _closes(keys: Keyspace, last: str | None, patience: Patience) -> Orders:
             patience.renew()
             for raw_id, fields in entries:
                 last = text_of(raw_id)
-                event = _event(last, fields, keys)
+                event = decode_event(last, fields, keys)
                 if event is not None:
                     yield Give(event)
             if not entries:
@@ -86,8 +86,11 @@ def _closes(keys: Keyspace, last: str | None, patience: Patience) -> Orders:
             yield Pause(patience.wait_s(error))
 
 
-def _event(entry: str, fields: Mapping[Any, Any], keys: Keyspace) -> CloseEvent | None:
-    """What the entry says; None if it is of a timeframe that this version does not know."""
+def decode_event(entry: str, fields: Mapping[Any, Any], keys: Keyspace) -> CloseEvent | None:
+    """What an entry says; None if it is of a timeframe that this version does not know.
+
+    `ReadError` names the entry if it cannot be read.
+    """
     told = {text_of(name): text_of(value) for name, value in fields.items()}
     try:
         kind = told["kind"]

@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 import redis
+from hypothesis import given
+from hypothesis import strategies as st
 
 from livecache import Candle, CloseEvent, ClosesLost, ReadError, RedisUnavailable
-from livecache.cache.close_events import ENTRIES_A_READ
+from livecache.cache.close_events import ENTRIES_A_READ, decode_event
 from livecache.cache.keyspace import encode_close
 from livecache.core.candle import ExactCandle
 from livecache.core.series import Close, Kind
@@ -175,6 +177,22 @@ def test_an_entry_that_cannot_be_read_is_named_and_can_be_passed_over(
             next(reader.closes(after="0"))
         with closing(reader.closes(after=damaged)) as events:
             assert next(events).time == T0 + STEP
+
+
+_VALUES = st.binary(max_size=60) | st.sampled_from(
+    [b"closed", b"BTC-USD:5m", b"null", b"1753056000000", b"[1,2,3,4,5,6]", b"[" * 5_000, b"1e400", b"true"]
+)
+
+
+@given(st.dictionaries(st.sampled_from([b"series", b"time", b"kind", b"candle", b"replaced"]), _VALUES))
+def test_whatever_an_entry_holds_it_is_an_event_or_an_error_that_names_it(fields: dict[bytes, bytes]) -> None:
+    event, told = None, ""
+    try:
+        event = decode_event("5-0", fields, KEYS)
+    except ReadError as error:
+        told = str(error)
+    assert event is None or (event.id, event.kind) == ("5-0", "closed")
+    assert not told or "5-0" in told
 
 
 def test_a_foreign_key_in_its_place_is_told(kind: str, clean_valkey: str, store: Any) -> None:

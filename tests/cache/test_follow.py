@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ import fakeredis
 import pytest
 import redis
 
-from livecache import NotReady, OutOfSync, RedisUnavailable, Stale, UnknownSeries
+from livecache import AsyncReader, NotReady, OutOfSync, RedisUnavailable, Stale, UnknownSeries
 from livecache.cache.embedded import EmbeddedServer
 from livecache.cache.keyspace import Keyspace, encode_update
 from livecache.cache.orders import REREAD_S, Give, Listen, Order, Patience, Pause, Subscribe, follow
@@ -267,6 +268,38 @@ def test_a_server_that_stays_away_is_told(kind: str, tmp_path: Path) -> None:
         server.kill()
         with pytest.raises(RedisUnavailable):
             next(answers)
+
+
+def test_many_follow_at_once_and_leave_nothing_behind_when_they_are_cancelled(
+    clean_valkey: str, store: Any
+) -> None:
+    put(store, state(0, 10, 10), range(10))
+    given = [0] * 150
+
+    async def follow_on(reader: AsyncReader, number: int) -> None:
+        async for _ in reader.follow("BTC-USD", "5m", 4):
+            given[number] += 1
+
+    async def all_given(times: int) -> None:
+        async with asyncio.timeout(30):
+            while given != [times] * len(given):
+                await asyncio.sleep(0.02)
+
+    async def main() -> None:
+        async with AsyncReader(clean_valkey) as reader, asyncio.TaskGroup() as tasks:
+            followers = [
+                tasks.create_task(follow_on(reader, number), name=f"follower {number}")
+                for number in range(len(given))
+            ]
+            await all_given(1)
+            put(store, state(0, 10, 11), range(11))
+            hint(store, 10)
+            await all_given(2)
+            for follower in followers:
+                follower.cancel()
+
+    asyncio.run(main())
+    until("nobody listens any more", lambda: listeners(store) == 0)
 
 
 # --- what is decided, without a socket and without waiting
