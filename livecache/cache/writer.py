@@ -31,7 +31,6 @@ from .foreign import ForeignKeys, find_foreign
 from .keyspace import Keyspace
 from .lease import RENEW_S, Fenced, Lease, Overtaken
 from .presence import ALIVE_MS, Presence
-from .pulse import Pulse
 from .scripts import RedisLike, cancellable
 from .source import ChangeSource
 from .stats import WriterStats
@@ -93,6 +92,7 @@ class Writer:
         self._lease = Lease(
             redis, keys, instance, states, clock=clock, sole_owner=sole_owner, cluster=cluster
         )
+        self.pulse = self._lease.pulse
         self._presence = Presence(
             redis, keys, series, instance, announced=announced or series, cluster=cluster
         )
@@ -129,11 +129,6 @@ class Writer:
     def writing(self) -> bool:
         """Whether this instance holds the lease, as far as it knows."""
         return self._entered and not self._lease.overdue
-
-    @property
-    def pulse(self) -> Pulse:
-        """Its signs of life."""
-        return self._lease.pulse
 
     async def open(self) -> list[ForeignKey]:
         """Wait for Redis and for the lease, and fence off older writers. Then what is stored may be read.

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..cache.reader import AsyncReader
+from ..cache.async_reader import AsyncReader
 from ..cache.reading import SeriesView
 from ..cache.standing import Row, left_warm, reasons_not_ready, row_of
 from ..clock import Clock
