@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .core.series import SeriesId
     from .core.timeframe import Timeframe
     from .errors import (
+        AccessDenied,
         ClosesLost,
         ConfigError,
         EmbeddedError,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AccessDenied",
     "AsyncReader",
     "Candle",
     "Candles",

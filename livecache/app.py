@@ -20,10 +20,10 @@ from redis.backoff import NoBackoff
 
 from .cache import adoption
 from .cache.advice import advise
+from .cache.connecting import client_for, resolve_url
 from .cache.embedded import EmbeddedServer
 from .cache.keyspace import Keyspace
 from .cache.lease import Overtaken
-from .cache.reader import resolve_url
 from .cache.writer import Writer
 from .clock import Clock, SystemClock
 from .config import Config
@@ -251,7 +251,8 @@ async def start_service(
             )
         else:
             url = resolve_url(url)
-        store = redis.asyncio.Redis.from_url(
+        store = client_for(
+            redis.asyncio,
             url,
             socket_timeout=_REDIS_TIMEOUT_S,
             socket_connect_timeout=_REDIS_TIMEOUT_S,

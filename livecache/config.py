@@ -162,7 +162,7 @@ def render(loaded: Loaded) -> str:
     return "\n".join(lines) + "\n"
 
 
-_PASSWORD = re.compile(r"""(://[^\s:@/"']*:)[^\s"']+(?=@)|([?&](?:password|token)=)[^\s&"']+""")
+_PASSWORD = re.compile(r"""(://[^\s:@/"']*:)[^\s"']+(?=@)|([?&](?:\w*password|token)=)[^\s&"']+""")
 
 
 def redact(text: str) -> str:

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from .core.timeframe import TIMEFRAME_PRIORITY, Timeframe
+from .redis_url import url_problem
 
 __all__ = [
     "BackfillConfig",
@@ -36,7 +37,7 @@ Rate = Annotated[float, Meta(gt=0, le=1000)]
 
 
 class RedisConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    url: str = "embedded"  # or redis://, rediss://, unix://
+    url: str = "embedded"  # or redis://, rediss://, unix://, redis+sentinel://
     prefix: Annotated[str, Meta(min_length=1, max_length=100)] = "livecache"
     data_dir: str = ""  # of the embedded server; "" is the user's data directory
 
@@ -149,16 +150,8 @@ def listen_address(text: str) -> tuple[str, int] | None:
 
 
 def _redis_problems(redis: RedisConfig) -> Iterator[tuple[str, str, str]]:
-    scheme, separator, _ = redis.url.partition("://")
-    if redis.url != "embedded" and (not separator or scheme not in ("redis", "rediss", "unix")):
-        # The value may hold a password in a place we cannot know, so that only its scheme is shown.
-        shown = f"the scheme {scheme!r}" if separator else "the value"
-        hint = 'give "embedded", or a URL that begins with redis://, rediss:// or unix://'
-        if scheme in ("valkey", "valkeys"):
-            hint = f"Valkey speaks Redis's protocol: write redis{'s' * (scheme == 'valkeys')}://"
-        yield "redis.url", f"{shown} is not one that livecache knows", hint
-    elif scheme in ("redis", "rediss"):
-        yield from _port_problems("redis.url", redis.url)
+    if redis.url != "embedded" and (problem := url_problem(redis.url)):
+        yield "redis.url", *problem
     if re.search(r"[\s{}]", redis.prefix):
         yield (
             "redis.prefix",

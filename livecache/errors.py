@@ -5,6 +5,7 @@ LivecacheError
 │   ├── UnknownTimeframe
 │   └── UnknownSymbol
 ├── RedisUnavailable       no Redis found, or it cannot be reached      exit code 3
+│   └── AccessDenied       it does not let this user in, or do that
 ├── ForeignKey             a key of ours holds somebody else's data     exit code 4
 ├── EmbeddedError          the embedded server cannot be used           exit code 5
 ├── LeaseHeld              another instance writes already              exit code 6
@@ -21,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 __all__ = [
+    "AccessDenied",
     "ClosesLost",
     "ConfigError",
     "EmbeddedError",
@@ -80,6 +82,10 @@ class RedisUnavailable(LivecacheError):
     """No Redis is configured or found, or it does not answer."""
 
     exit_code = 3
+
+
+class AccessDenied(RedisUnavailable):
+    """Redis does not know this user or password, or its ACL does not allow what was asked."""
 
 
 class ForeignKey(LivecacheError):

@@ -14,6 +14,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from .cache.connecting import client_for, hint_on
 from .config import redact
 from .errors import RedisUnavailable
 
@@ -133,9 +134,9 @@ def _quoted(text: bytes) -> str:
 
 
 def _replies(url: str, command: Sequence[str], *, endless: bool) -> Iterator[Reply]:
-    hint = "is it running, and is the URL right?"
     try:
-        pool = redis.ConnectionPool.from_url(
+        client = client_for(
+            redis,
             url,
             protocol=2,
             retry=Retry(NoBackoff(), 0),
@@ -143,11 +144,11 @@ def _replies(url: str, command: Sequence[str], *, endless: bool) -> Iterator[Rep
             # A blocking command may take as long as it says: redis-py 8 would give up after 5 s.
             socket_timeout=None,
         )
-        connection = pool.get_connection()
-    except (redis.RedisError, OSError, ValueError) as error:
-        raise RedisUnavailable(f"cannot connect to {redact(url)}: {error}", hint) from None
+        connection = client.connection_pool.get_connection()
+    except (redis.RedisError, OSError) as error:
+        raise RedisUnavailable(f"cannot connect to {redact(url)}: {error}", hint_on(error)) from None
     try:
-        connection.send_command(*command)  # type: ignore[no-untyped-call]
+        connection.send_command(*command)
         wire = connection._get_socket()
         assert wire is not None
         with wire.makefile("rb") as stream:
@@ -155,6 +156,6 @@ def _replies(url: str, command: Sequence[str], *, endless: bool) -> Iterator[Rep
             while endless:
                 yield read_reply(stream)
     except (redis.RedisError, OSError, EOFError) as error:
-        raise RedisUnavailable(f"{redact(url)} broke off: {error}", hint) from None
+        raise RedisUnavailable(f"{redact(url)} broke off: {error}", hint_on(error)) from None
     finally:
-        pool.disconnect()
+        client.close()

@@ -1,4 +1,4 @@
-"""What is shipped around the package: the image, the compose file, CI's script; read, not run."""
+"""What is shipped around the package: the image and CI's script; read, not run."""
 
 from __future__ import annotations
 
@@ -7,10 +7,7 @@ import re
 import subprocess
 from pathlib import Path
 
-import pytest
-
 from livecache.config import load
-from livecache.errors import ConfigError
 
 ROOT = Path(__file__).parent.parent
 TEST_LINE = (
@@ -62,6 +59,7 @@ def test_the_image_refuses_the_embedded_server_and_expects_a_redis() -> None:
 def test_the_image_is_healthy_by_livecache_ready_after_a_start_period() -> None:
     check = argument("HEALTHCHECK")
     assert "--start-period=" in check
+    assert "--start-interval=" in check, "whoever waits for it should not wait for the usual interval"
     assert check.endswith('CMD ["livecache", "ready", "--health"]')
 
 
@@ -75,50 +73,6 @@ def test_what_the_image_copies_is_there_and_not_ignored() -> None:
     }
     assert {source.removeprefix("./") for source in copied} == kept
     assert all((ROOT / source).exists() for source in copied)
-
-
-# --- the compose file
-
-
-def service(name: str) -> str:
-    """The lines of one service of the compose file."""
-    text = (ROOT / "docs/compose.yaml").read_text()
-    assert "\t" not in text, "YAML knows no tabs"
-    found = re.search(rf"^  {name}:\n((?:    .*\n|\s*\n|  #.*\n)+)", text, re.MULTILINE)
-    assert found, f"no service {name}"
-    return found[1]
-
-
-def test_redis_keeps_all_and_keeps_it_dense() -> None:
-    command = service("redis").partition("volumes:")[0]
-    words = re.findall(r'^      - "?([^"\n]*)"?$', command, re.MULTILINE)
-    options = dict(zip(words[1::2], words[2::2], strict=True))
-    assert options == {
-        "--appendonly": "yes",
-        "--save": "",
-        "--maxmemory-policy": "noeviction",
-        "--zset-max-listpack-value": "128",
-    }
-    assert "healthcheck:" in service("redis")
-
-
-def test_each_service_waits_until_the_one_before_is_healthy() -> None:
-    for name, awaited in (("livecache", "redis"), ("app", "livecache")):
-        assert re.search(
-            rf"depends_on:\n      {awaited}:\n        condition: service_healthy\n", service(name)
-        )
-
-
-def test_livecache_has_time_to_end_and_a_configuration_that_loads() -> None:
-    lines = service("livecache")
-    grace = re.search(r"stop_grace_period: (\d+)s", lines)
-    assert grace
-    assert int(grace[1]) > 5, "it promises to end within five seconds"
-    env = dict(re.findall(r"^      (LIVECACHE_\w+): (.+)$", lines, re.MULTILINE))
-    config = load(Path(os.devnull), env).config
-    assert config.redis.url == "redis://redis:6379/0"
-    with pytest.raises(ConfigError):
-        load(Path(os.devnull), {**env, "LIVECACHE_REDIS_URI": "x"})
 
 
 # --- CI

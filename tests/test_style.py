@@ -28,17 +28,18 @@ MAY_IMPORT = {
     "errors": set[str](),
     "clock": set[str](),
     "core": {"errors"},
-    "config_schema": {"core", "errors"},
+    "redis_url": set[str](),
+    "config_schema": {"core", "errors", "redis_url"},
     "config": {"core", "errors", "config_schema"},
     "venues": {"core", "errors", "clock", "config"},
-    "cache": {"core", "errors", "clock"},
+    "cache": {"core", "errors", "clock", "redis_url"},
     "simulator": {"core", "errors", "clock"},
     "service": {"core", "errors", "clock", "venues", "cache"},
     "http": {"core", "errors", "clock", "config", "venues", "cache", "service"},
     "logs": {"config"},
     "progress": set[str](),
     "stopping": set[str](),
-    "redis_cli": {"config", "errors"},
+    "redis_cli": {"cache", "config", "errors"},
     "app": {
         *("core", "errors", "clock", "config", "venues", "cache", "service", "simulator"),
         *("logs", "progress", "stopping", "http"),
@@ -116,6 +117,16 @@ def test_the_core_never_asks_a_clock() -> None:
         if isinstance(node.value, ast.Name) and node.value.id in ("datetime", "date")
     ]
     assert wrong == []
+
+
+def test_whoever_needs_a_redis_by_its_url_gets_the_client_from_one_place() -> None:
+    """Else one command would know nothing of Sentinels, or tell a wrong URL by a traceback."""
+    wrong = [
+        module
+        for module in MODULES
+        if module != "livecache/cache/connecting.py" and ".from_url(" in (ROOT / module).read_text()
+    ]
+    assert wrong == [], "use cache.connecting.client_for"
 
 
 def test_reading_needs_the_base_dependencies_only() -> None:

@@ -16,7 +16,8 @@ import redis.asyncio
 from redis.exceptions import RedisError, ResponseError
 
 from ..errors import RedisUnavailable
-from .addresses import connect, moved_to, resolve_url, unavailable
+from .addresses import connect, moved_to
+from .connecting import resolve_url, unavailable
 from .orders import Give, Listen, Order, Orders, Pause, Subscribe
 from .reading import Steps
 from .scripts import cancellable

@@ -14,10 +14,10 @@ from ..core.candle import Candle
 from ..core.series import SeriesId
 from ..core.timeframe import Timeframe
 from ..errors import ReadError
-from .addresses import resolve_url
 from .answer import Empty
 from .candles import Candles
 from .close_events import CloseEvent, closes
+from .connecting import resolve_url
 from .keyspace import Keyspace
 from .links import Link
 from .orders import Patience, follow, wait_ready
@@ -40,7 +40,8 @@ class Reader:
     """Reads candles from Redis. Threads may share one, as they may redis-py's client.
 
     Args:
-        url: `redis://`, `rediss://`, `unix://`. Without it LIVECACHE_REDIS_URL, else the embedded server.
+        url: `redis://`, `rediss://`, `unix://`, `redis+sentinel://` (docs/redis.md). Without it
+            LIVECACHE_REDIS_URL, else the embedded server.
         prefix: the writer's `redis.prefix`.
         venue: the venue in the keys.
         max_lag: seconds of the venue's clock that a closed bucket may be missing before it is `Stale`.

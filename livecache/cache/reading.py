@@ -18,6 +18,7 @@ from ..core.timeframe import Timeframe
 from ..errors import ForeignKey, NotReady, ReadError, RedisUnavailable, UnknownSeries
 from .answer import HINT_RUN, Empty, Request, arguments, decide
 from .candles import Candles
+from .connecting import is_denied, unavailable
 from .keyspace import AliveRecord, Damaged, Keyspace, StateRecord, decode_alive, decode_state
 from .scripts import Script
 
@@ -287,6 +288,8 @@ def _is_unknown_command(error: Exception) -> bool:
 
 
 def _raise(error: Exception) -> NoReturn:
+    if is_denied(error):
+        raise unavailable(error) from error
     raise RedisUnavailable(f"Redis refuses to read: {str(error)[:200]}", "see the server's log") from error
 
 

@@ -6,7 +6,6 @@ from loguru import logger
 from redis.exceptions import (
     ClusterError,
     ConnectionError,
-    NoPermissionError,
     OutOfMemoryError,
     ReadOnlyError,
     RedisError,
@@ -15,6 +14,7 @@ from redis.exceptions import (
 )
 
 from ..clock import Clock
+from .connecting import hint_on, is_denied
 
 __all__ = ["TROUBLE", "Trouble", "passes"]
 
@@ -30,7 +30,7 @@ _PASSING_CODES = frozenset(
 
 def passes(error: BaseException) -> bool:
     """Whether trying again later can help. An error reply of any other kind is a bug of ours."""
-    if isinstance(error, OutOfMemoryError | ReadOnlyError | NoPermissionError | ClusterError):
+    if isinstance(error, OutOfMemoryError | ReadOnlyError | ClusterError) or is_denied(error):
         return True
     if isinstance(error, ResponseError):
         return str(error).split(" ", 1)[0] in _PASSING_CODES
@@ -54,8 +54,9 @@ class Trouble:
         if now_s - self._said_at_s.get(kind, float("-inf")) < self._remind_s:
             return
         self._said_at_s[kind] = now_s
-        logger.bind(event="redis_trouble", kind=kind, error=str(error)[:200]).warning(
-            "Redis cannot be used now ({}: {}); trying again.", kind, str(error)[:200]
+        text, hint = str(error)[:200], hint_on(error)
+        logger.bind(event="redis_trouble", kind=kind, error=text, hint=hint).warning(
+            "Redis cannot be used now ({}: {}); trying again. {}", kind, text, hint
         )
 
     def over(self) -> bool:

@@ -13,10 +13,10 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from ..cache.connecting import client_for, unavailable
 from ..cache.keyspace import Damaged, Keyspace, decode_lease
 from ..cache.standing import left_warm, reasons_not_ready, row_of
 from ..config import Config
-from ..errors import RedisUnavailable
 from .reading import VENUE, open_reader, redis_url_of
 
 __all__ = ["check_ready"]
@@ -55,15 +55,15 @@ def check_ready(config: Config, *, health: bool, as_json: bool) -> int:
 def _writer(config: Config) -> str | None:
     """The instance that holds the lease: unlike the alive keys, it lives on while the venue is silent."""
     try:
-        with redis.Redis.from_url(
-            redis_url_of(config), socket_connect_timeout=2.0, retry=Retry(NoBackoff(), 0)
+        with client_for(
+            redis, redis_url_of(config), socket_connect_timeout=2.0, retry=Retry(NoBackoff(), 0)
         ) as client:
             raw = client.get(Keyspace(config.redis.prefix, VENUE).lease)
         return decode_lease(raw).instance if isinstance(raw, bytes | str) else None
     except Damaged:
         return None
     except (redis.RedisError, OSError) as error:
-        raise RedisUnavailable(f"Redis cannot be read: {error}", "is it running?") from None
+        raise unavailable(error) from None
 
 
 def _was_ready(prefix: str, *, now: bool) -> bool:

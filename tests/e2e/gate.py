@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -18,13 +19,15 @@ class Gate:
 
     `addresses` are those under which the server behind it knows who came through, as `127.0.0.1:50123`, and
     since when, in seconds of the wall clock. `knocks` counts who came at all.
+    With `tls` it is TLS up to here.
     """
 
-    def __init__(self, target: int) -> None:
+    def __init__(self, target: int, tls: ssl.SSLContext | None = None) -> None:
         self.port = 0
         self.knocks = 0
         self.addresses: dict[str, float] = {}
         self._target = target
+        self._tls = tls
         self._loop = asyncio.new_event_loop()
         self._flows = asyncio.Event()
         self._flows.set()
@@ -64,7 +67,7 @@ class Gate:
         self._loop.call_soon_threadsafe(self._stop.set)
 
     async def _run(self, ready: threading.Event) -> None:
-        server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self._tls)
         self.port = server.sockets[0].getsockname()[1]
         ready.set()
         await self._stop.wait()
@@ -118,9 +121,9 @@ class Gate:
 
 
 @contextmanager
-def gate(target: int) -> Iterator[Gate]:
+def gate(target: int, tls: ssl.SSLContext | None = None) -> Iterator[Gate]:
     """An open gate to that port of loopback."""
-    made, ready = Gate(target), threading.Event()
+    made, ready = Gate(target, tls), threading.Event()
     thread = threading.Thread(target=made.run, args=(ready,), name=f"gate to {target}")
     thread.start()
     try:

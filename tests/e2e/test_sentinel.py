@@ -1,0 +1,163 @@
+"""Sentinels: the service and its readers follow a failover, and nobody is told anything wrong meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import redis
+
+from livecache import AsyncReader, Reader, RedisUnavailable
+from livecache.cache.connecting import client_for
+from livecache.cache.keyspace import Keyspace
+from livecache.core.timeframe import Timeframe
+
+from .gate import gate
+from .servers import MASTER, Server, certificates, sentinel, server
+from .support import exchange, free_port, livecache, market_of, until
+from .truth import Truth, everything_is_right, series_of, watching
+
+KEYS = Keyspace()
+SYMBOLS = ("BTC-USD", "ETH-USD")
+SERIES = series_of(SYMBOLS, ("5m", "15m", "1h", "4h", "1d"))
+WITHIN_S = 60.0
+
+
+@contextmanager
+def pair() -> Iterator[tuple[Server, Server, Server]]:
+    """A master, its replica in step, and a Sentinel that knows of both."""
+    with server() as master, server("--replicaof", f"127.0.0.1 {master.port}") as replica, sentinel(
+        master
+    ) as watch:  # fmt: skip
+        until("the replica is in step", lambda: _in_step(replica), WITHIN_S)
+        until("the Sentinel knows of it", lambda: _knows_replica(watch), WITHIN_S)
+        yield master, replica, watch
+
+
+def _in_step(replica: Server) -> bool:
+    with replica.client() as client:
+        return bool(client.info("replication").get("master_link_status") == "up")
+
+
+def _knows_replica(watch: Server) -> bool:
+    with watch.client() as client:
+        return int(client.sentinel_masters()[MASTER]["num-slaves"]) == 1
+
+
+def _is_master(one: Server) -> bool:
+    with one.client() as client:
+        return bool(client.info("replication")["role"] == "master")
+
+
+def test_the_service_and_its_readers_follow_two_failovers() -> None:
+    """One that is asked for, after which the old master lives on as a replica; and one by kill -9.
+
+    The first Sentinel of the URL is dead.
+    """
+    truth = Truth(market_of(*SYMBOLS))
+    with (
+        pair() as (first, second, watch),
+        exchange(market_of(*SYMBOLS), speed=60.0, update_ms=5_000) as venue,
+    ):
+        url = f"redis+sentinel://127.0.0.1:{free_port()},127.0.0.1:{watch.port}/{MASTER}/0"
+        with livecache("run", env=venue.settings(url)) as service, watching(url, SERIES, truth) as watcher:
+            service.event("backfill_complete")
+            until("all can be read", watcher.sees_all, WITHIN_S)
+
+            with watch.client() as client:
+                client.execute_command("SENTINEL", "FAILOVER", MASTER)
+            until("the second is master", lambda: _is_master(second), WITHIN_S)
+            began = time.monotonic()
+            until("all can be read there", lambda: watcher.all_read_since(began), WITHIN_S)
+            until("the lease is there", lambda: _holds_lease(second), WITHIN_S)
+            until("the first follows the second", lambda: _in_step(first), WITHIN_S)
+
+            second.kill()
+            until("the first is master again", lambda: _is_master(first), WITHIN_S)
+            began = time.monotonic()
+            until("all can be read there", lambda: watcher.all_read_since(began), WITHIN_S)
+            until("the lease is there", lambda: _holds_lease(first), WITHIN_S)
+
+            assert asyncio.run(_read(url)) == 60
+            with livecache("ready", env=venue.settings(url)) as ready:
+                assert ready.ended() == 0, ready.story()
+            with livecache("redis", "SCARD", KEYS.series, env=venue.settings(url)) as asked:
+                assert asked.ended() == 0, asked.story()
+                assert asked.output == ["(integer) 10"]
+            service.stop()
+            with redis.Redis(port=first.port) as raw:
+                everything_is_right(raw, SERIES, truth)
+        assert watcher.wrong == []
+        assert watcher.went_back == []
+        assert watcher.errors() <= {"RedisUnavailable", "Stale", "NotReady", "UnknownSeries"}
+
+
+def _holds_lease(master: Server) -> bool:
+    with master.client() as client:
+        return bool(client.exists(KEYS.lease))
+
+
+async def _read(url: str) -> int:
+    async with AsyncReader(url) as reader:
+        return len(await reader.candles("BTC-USD", "5m", 60))
+
+
+def test_a_replica_that_lacks_the_last_writes_is_written_whole_without_asking_the_venue() -> None:
+    """It was cut off from the master a moment before that died, and the service wrote on meanwhile."""
+    truth = Truth(market_of(*SYMBOLS))
+    state = KEYS.state("BTC-USD", Timeframe.M5)
+    with pair() as (master, replica, watch), exchange(market_of(*SYMBOLS)) as venue:
+        url = f"redis+sentinel://127.0.0.1:{watch.port}/{MASTER}"
+        with livecache("run", env=venue.settings(url)) as service, watching(url, SERIES, truth) as watcher:
+            service.event("backfill_complete")
+            until("all can be read", watcher.sees_all, WITHIN_S)
+            with replica.client() as behind, master.client() as ahead:
+                behind.config_set("masteruser", "nobody")
+                behind.config_set("masterauth", "wrong")
+                ahead.client_kill_filter(_type="replica")
+                old = behind.hget(state, "revision")
+                until("the master is ahead", lambda: ahead.hget(state, "revision") != old, WITHIN_S)
+            asked = len(venue.candle_requests)
+            master.kill()
+            until("the replica is master", lambda: _is_master(replica), WITHIN_S)
+            began = time.monotonic()
+            until("all can be read there", lambda: watcher.all_read_since(began), WITHIN_S)
+            until("the lease is there", lambda: _holds_lease(replica), WITHIN_S)
+            assert service.events("cache_lost") or service.events("lease_gone"), service.story()
+            assert len(venue.candle_requests) == asked, "it was all in memory"
+            service.stop()
+            with redis.Redis(port=replica.port) as raw:
+                everything_is_right(raw, SERIES, truth)
+        assert watcher.wrong == []
+        assert watcher.went_back == []
+
+
+def test_with_tls_the_sentinels_are_asked_over_tls_too(tmp_path: Path) -> None:
+    """Where they lead is asked for. (The master here speaks no TLS itself, and so the way ends there.)"""
+    made = certificates(tmp_path)
+    with server() as master, sentinel(master) as watch, gate(watch.port, made.server_context) as way:
+        address = f"127.0.0.1:{way.port}/{MASTER}"
+        with client_for(redis, f"rediss+sentinel://{address}?ssl_ca_certs={made.ca}") as client:
+            assert client.connection_pool.sentinel_manager.discover_master(MASTER) == (
+                "127.0.0.1",
+                master.port,
+            )
+            assert issubclass(client.connection_pool.connection_class, redis.SSLConnection)
+        untrusted = pytest.raises(RedisUnavailable, match=r"CERTIFICATE_VERIFY_FAILED.*ssl_ca_certs")
+        with Reader(f"rediss+sentinel://{address}") as reader, untrusted:
+            reader.series()
+
+
+def test_sentinels_with_a_password_of_their_own_are_told_it() -> None:
+    with server() as master, sentinel(master, "requirepass hush") as watch:
+        url = f"redis+sentinel://127.0.0.1:{watch.port}/{MASTER}"
+        with Reader(f"{url}?sentinel_password=hush") as reader:
+            assert reader.series() == []
+        refused = pytest.raises(RedisUnavailable, match="check user and password: sentinel_username")
+        with Reader(f"{url}?sentinel_password=wr0ng") as reader, refused as caught:
+            reader.series()
+        assert "wr0ng" not in str(caught.value)

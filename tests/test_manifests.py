@@ -1,0 +1,219 @@
+"""The compose file and the manifests for Kubernetes: valid by their schemas, free of the usual mistakes."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import kubernetes_validate
+import pytest
+import yaml
+
+from livecache.config import load
+from livecache.errors import ConfigError
+
+ROOT = Path(__file__).parent.parent
+MANIFESTS = ("redis.yaml", "sidecar.yaml")
+KUBERNETES = "1.29"  # the first in which a native sidecar needs no switch
+
+
+# --- Kubernetes
+
+
+def manifests(*names: str) -> list[dict[str, Any]]:
+    return [
+        document
+        for name in names or MANIFESTS
+        for document in yaml.safe_load_all((ROOT / "docs/kubernetes" / name).read_text())
+    ]
+
+
+def one(kind: str, *names: str) -> dict[str, Any]:
+    (found,) = (manifest for manifest in manifests(*names) if manifest["kind"] == kind)
+    return found
+
+
+def containers() -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Every container with its pod."""
+    for manifest in manifests():
+        if manifest["kind"] in ("Deployment", "StatefulSet"):
+            pod = manifest["spec"]["template"]["spec"]
+            for container in [*pod.get("initContainers", ()), *pod["containers"]]:
+                yield container, pod
+
+
+def sidecar() -> dict[str, Any]:
+    (container,) = one("Deployment")["spec"]["template"]["spec"]["initContainers"]
+    found: dict[str, Any] = container
+    return found
+
+
+@pytest.mark.parametrize("manifest", manifests(), ids=lambda m: f"{m['kind']}-{m['metadata']['name']}")
+@pytest.mark.parametrize("version", [KUBERNETES, kubernetes_validate.latest_version()])
+def test_a_manifest_is_valid_by_kubernetes_own_schema(version: str, manifest: dict[str, Any]) -> None:
+    """Strictly: a misspelt field is an error, where the server would drop it."""
+    kubernetes_validate.validate(manifest, version, strict=True)
+
+
+def test_selectors_find_their_pods_and_ports_have_their_names() -> None:
+    for manifest in manifests():
+        if manifest["kind"] in ("Deployment", "StatefulSet"):
+            labels = manifest["spec"]["template"]["metadata"]["labels"]
+            assert manifest["spec"]["selector"]["matchLabels"].items() <= labels.items()
+    labels = one("StatefulSet")["spec"]["template"]["metadata"]["labels"]
+    assert one("Service")["spec"]["selector"].items() <= labels.items()
+    assert one("StatefulSet")["spec"]["serviceName"] == one("Service")["metadata"]["name"]
+    for container, _ in containers():
+        named = {port["name"]: port["containerPort"] for port in container.get("ports", ())}
+        for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+            handler = container.get(probe, {})
+            for way in ("httpGet", "tcpSocket"):
+                if way in handler:
+                    assert handler[way]["port"] in named
+    (port,) = one("Service")["spec"]["ports"]
+    assert port["targetPort"] == "redis"
+
+
+def test_what_is_mounted_is_there() -> None:
+    claimed = {c["metadata"]["name"] for c in one("StatefulSet")["spec"]["volumeClaimTemplates"]}
+    for container, pod in containers():
+        volumes = {volume["name"] for volume in pod.get("volumes", ())}
+        for mount in container.get("volumeMounts", ()):
+            assert mount["name"] in volumes | claimed
+    (volume,) = one("Deployment")["spec"]["template"]["spec"]["volumes"]
+    assert volume["configMap"]["name"] == one("ConfigMap")["metadata"]["name"]
+
+
+def test_no_container_is_root_or_may_become_it_or_writes_into_its_image() -> None:
+    for container, pod in containers():
+        context = {**pod["securityContext"], **container["securityContext"]}
+        assert context["runAsNonRoot"] is True
+        assert context["runAsUser"] > 0, "a number: the kubelet cannot look a name up"
+        assert context["readOnlyRootFilesystem"] is True
+        assert context["allowPrivilegeEscalation"] is False
+        assert context["capabilities"] == {"drop": ["ALL"]}
+        assert context["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert pod["automountServiceAccountToken"] is False
+
+
+def test_every_container_says_what_it_needs_and_no_cpu_is_withheld() -> None:
+    for container, _ in containers():
+        resources = container["resources"]
+        assert set(resources["requests"]) == {"cpu", "memory"}
+        assert set(resources["limits"]) == {"memory"}, "a throttled feed falls behind"
+
+
+def test_images_have_versions() -> None:
+    for container, _ in containers():
+        assert re.search(r":\d[\w.-]*$", container["image"]), container["image"]
+
+
+def test_livecache_is_a_native_sidecar_that_starts_before_the_application() -> None:
+    container = sidecar()
+    assert container["restartPolicy"] == "Always"
+    assert container["startupProbe"]["httpGet"]["path"] == "/startupz"
+    assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
+    assert container["livenessProbe"]["httpGet"]["path"] == "/healthz"
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        assert container[probe]["timeoutSeconds"] >= 3, "an answer may wait 2 s for Redis"
+    patience_s = container["startupProbe"]["periodSeconds"] * container["startupProbe"]["failureThreshold"]
+    assert patience_s >= 400, "900 symbols warm up for 300 s"
+
+
+def test_the_sidecars_user_is_the_images_own() -> None:
+    user = re.search(r"^USER (\d+):", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    assert user
+    assert sidecar()["securityContext"]["runAsUser"] == int(user[1])
+
+
+def test_the_sidecars_configuration_is_one_and_listens_where_the_probes_come() -> None:
+    text = one("ConfigMap")["data"]["config.toml"]
+    (port,) = sidecar()["ports"]
+    assert tomllib.loads(text)["http"]["listen"] == f"0.0.0.0:{port['containerPort']}"
+    (mount,) = sidecar()["volumeMounts"]
+    assert f"WORKDIR {mount['mountPath']}" in (ROOT / "Dockerfile").read_text(), "it reads ./config.toml"
+
+
+def test_the_sidecars_configuration_loads(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(one("ConfigMap")["data"]["config.toml"])
+    if "[http]" not in (ROOT / "config.toml").read_text():
+        pytest.skip("there is no HTTP server yet")
+    env = {variable["name"]: "redis://redis:6379/0" for variable in sidecar()["env"]}
+    assert load(file, env).config.redis.url == "redis://redis:6379/0"
+
+
+def test_passwords_come_from_secrets_and_each_container_has_its_own_user() -> None:
+    keys = {}
+    for container, _ in containers():
+        for variable in container.get("env", ()):
+            assert "value" not in variable, f"{variable['name']} stands in the manifest"
+            keys[container["name"]] = variable["valueFrom"]["secretKeyRef"]["key"]
+    assert keys == {"livecache": "writer", "indicator": "reader"}
+
+
+def test_both_redis_keep_all_and_keep_it_dense() -> None:
+    (in_kubernetes,) = one("StatefulSet")["spec"]["template"]["spec"]["containers"]
+    for command in (in_kubernetes["command"], compose()["redis"]["command"]):
+        assert command[0] == "redis-server"
+        options = dict(zip(command[1::2], command[2::2], strict=True))
+        assert options["--appendonly"] == "yes"
+        assert options["--maxmemory-policy"] == "noeviction"
+        assert int(options["--zset-max-listpack-value"]) >= 96
+        assert options["--client-output-buffer-limit"] == "pubsub 32mb 8mb 60"
+
+
+# --- the compose file
+
+
+def compose() -> dict[str, Any]:
+    """The services of the compose file."""
+    services: dict[str, Any] = yaml.safe_load((ROOT / "docs/compose.yaml").read_text())["services"]
+    return services
+
+
+def test_the_compose_file_is_valid_by_the_compose_specification() -> None:
+    # As check-jsonschema ships it. Not by importing that: its command line wants another click than ours.
+    package = importlib.metadata.distribution("check-jsonschema")
+    file = Path(str(package.locate_file("check_jsonschema/builtin_schemas/vendor/compose-spec.json")))
+    schema = json.loads(file.read_text())
+    jsonschema.validate(yaml.safe_load((ROOT / "docs/compose.yaml").read_text()), schema)
+
+
+def test_each_service_waits_until_the_one_before_is_healthy() -> None:
+    for name, awaited in (("livecache", "redis"), ("app", "livecache")):
+        assert compose()[name]["depends_on"] == {awaited: {"condition": "service_healthy"}}
+    assert compose()["redis"]["healthcheck"]
+    assert "HEALTHCHECK" in (ROOT / "Dockerfile").read_text()
+
+
+def test_volumes_that_are_used_are_named() -> None:
+    named = set(yaml.safe_load((ROOT / "docs/compose.yaml").read_text())["volumes"])
+    used = {v.split(":")[0] for service in compose().values() for v in service.get("volumes", ())}
+    assert used == named
+
+
+def test_livecache_has_time_to_end_and_publishes_to_this_machine_only() -> None:
+    service = compose()["livecache"]
+    assert int(service["stop_grace_period"].removesuffix("s")) > 5, "it promises to end within five seconds"
+    assert service["read_only"] is True
+    (port,) = service["ports"]
+    assert port == "127.0.0.1:8787:8787"
+    assert service["environment"]["LIVECACHE_HTTP_LISTEN"] == "0.0.0.0:8787", "else the port leads nowhere"
+
+
+def test_the_environment_of_the_compose_file_loads() -> None:
+    env = dict(compose()["livecache"]["environment"])
+    if "[http]" not in (ROOT / "config.toml").read_text():
+        del env["LIVECACHE_HTTP_LISTEN"]  # there is no HTTP server yet
+    config = load(Path(os.devnull), env).config
+    assert config.redis.url == "redis://redis:6379/0"
+    with pytest.raises(ConfigError):
+        load(Path(os.devnull), {**env, "LIVECACHE_REDIS_URI": "x"})
