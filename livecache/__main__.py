@@ -5,12 +5,16 @@ Only a bug prints a traceback, and ends with 70 (EX_SOFTWARE).
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import sys
 
 from .errors import LivecacheError
 
 __all__ = ["main"]
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 _SERVICE_PACKAGES = frozenset(
     {"aiohttp", "coinbase", "loguru", "prometheus_client", "rich", "typer", "websockets"}
@@ -19,6 +23,7 @@ _SERVICE_PACKAGES = frozenset(
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
+    _prepare_output()
     try:
         code = _run(sys.argv[1:] if arguments is None else arguments)
         # What is still buffered may meet a closed pipe: better here than in the interpreter's last breath.
@@ -33,6 +38,12 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     except KeyboardInterrupt:
         return 130
+    except OSError as error:
+        if error.errno not in _FULL:
+            return _bug()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _explain(f"the output cannot be written: {error.strerror}", "")
+        return 1
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] not in _SERVICE_PACKAGES:
             return _bug()
@@ -40,6 +51,14 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     except Exception:
         return _bug()
+
+
+def _prepare_output() -> None:
+    """Make whatever stdout is fit to print to: it may be closed, or lack characters that we use."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  (it stays open to the end)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
 
 
 def _run(arguments: list[str]) -> int:

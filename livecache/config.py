@@ -42,10 +42,12 @@ __all__ = [
     "LogConfig",
     "RedisConfig",
     "VenuesConfig",
+    "check",
     "listen_address",
     "load",
     "order_timeframes",
     "parse_symbols",
+    "parse_timeframes",
     "redact",
     "render",
     "settings",
@@ -95,22 +97,36 @@ def load(path: Path | None, env: Mapping[str, str], flags: Mapping[str, object] 
     `flags` maps dotted keys (`"redis.url"`) to values; None means that the flag was not given. An empty
     variable counts as not set. Raises ConfigError, naming the source and the key.
     """
+    loaded, wrong = check(path, env, flags)
+    if wrong:
+        raise wrong[0]
+    return loaded
+
+
+def check(
+    path: Path | None, env: Mapping[str, str], flags: Mapping[str, object] | None = None
+) -> tuple[Loaded, list[ConfigError]]:
+    """As `load`, and all that is wrong, not just the first. What cannot be used has its default there."""
+    wrong: list[ConfigError] = []
     file = path or Path(CONFIG_FILE)
     given: dict[str, _Given] = {}
     if path is not None or file.is_file():
-        given |= _from_file(file)
+        given |= _from_file(file, wrong)
         source = str(file)
     else:
         source = f"the defaults (no ./{CONFIG_FILE} here)"
-    given |= _from_environment(env)
+    given |= _from_environment(env, wrong)
     for key, value in (flags or {}).items():
         if value is not None:
             flag = _FLAGS.get(key, key)
             given[key] = _Given(value, flag, flag, text=True)
-    config = _convert(given)
+    config, unusable = _convert(given)
+    wrong += unusable.values()
     for key, problem, hint in problems(config):
-        raise ConfigError(f"{given[key].source if key in given else key}: {problem}", hint)
-    return Loaded(config, source, {key: item.origin for key, item in given.items()})
+        if key not in unusable:  # of which the default stands there now
+            told = given[key].source if key in given else key
+            wrong.append(ConfigError(f"{told}: {problem}", hint))
+    return Loaded(config, source, {key: item.origin for key, item in given.items()}), wrong
 
 
 def settings(config: Config) -> Iterator[tuple[str, object]]:
@@ -118,19 +134,10 @@ def settings(config: Config) -> Iterator[tuple[str, object]]:
     return _walk("", config)
 
 
-def order_timeframes(given: Sequence[str], configured: Sequence[Timeframe]) -> tuple[Timeframe, ...]:
-    """`given` timeframes in priority order: as configured, then by default, then the shortest first.
-
-    Raises UnknownTimeframe, or ConfigError for none or for one named twice.
-    """
-    parsed = [Timeframe.parse(str(name)) for name in given]
-    if not parsed:
-        raise ConfigError("--timeframes names none", f"one of {', '.join(Timeframe)}")
-    if len(set(parsed)) < len(parsed):
-        twice = next(timeframe for timeframe in parsed if parsed.count(timeframe) > 1)
-        raise ConfigError(f"--timeframes names {twice.value!r} twice", "name each once")
+def order_timeframes(given: Sequence[Timeframe], configured: Sequence[Timeframe]) -> tuple[Timeframe, ...]:
+    """`given` timeframes in priority order: as configured, then by default, then the shortest first."""
     order = list(dict.fromkeys([*configured, *TIMEFRAME_PRIORITY, *Timeframe]))
-    return tuple(sorted(parsed, key=order.index))
+    return tuple(sorted(given, key=order.index))
 
 
 def parse_symbols(source: str, text: str) -> tuple[str, ...]:
@@ -139,6 +146,20 @@ def parse_symbols(source: str, text: str) -> tuple[str, ...]:
     for _, problem, hint in symbol_problems("", symbols):
         raise ConfigError(f"{source}: {problem}", hint)
     return symbols
+
+
+def parse_timeframes(source: str, text: str) -> tuple[Timeframe, ...]:
+    """The timeframes of a list by comma, as `source` (a flag) gives it.
+
+    Raises UnknownTimeframe, or ConfigError for none or for one named twice.
+    """
+    names = [item.strip() for item in text.split(",") if item.strip()]
+    parsed = tuple(Timeframe.parse(name) for name in names)
+    if not parsed:
+        raise ConfigError(f"{source} names none", f"one of {', '.join(Timeframe)}")
+    for twice in (timeframe for timeframe in parsed if parsed.count(timeframe) > 1):
+        raise ConfigError(f"{source} names {twice.value!r} twice", "name each once")
+    return parsed
 
 
 def render(loaded: Loaded) -> str:
@@ -184,38 +205,46 @@ _SECTIONS = tuple(dict.fromkeys(key.rpartition(".")[0] for key in _KEYS))
 _VARIABLES = {f"LIVECACHE_{key.upper().replace('.', '_')}": key for key in _KEYS}
 
 
-def _from_file(path: Path) -> dict[str, _Given]:
+# What is wrong is gathered in `wrong`, and the rest goes on: so that a check can tell all of it.
+
+
+def _from_file(path: Path, wrong: list[ConfigError]) -> dict[str, _Given]:
     try:
         table = tomllib.loads(path.read_text("utf-8-sig"))
     except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file", "see --config; without it, the defaults serve") from None
+        wrong.append(ConfigError(f"{path}: no such file", "see --config; without it, the defaults serve"))
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+        wrong.append(ConfigError(f"{path}: cannot be read: {error.strerror}"))
     except UnicodeDecodeError:
-        raise ConfigError(f"{path}: is not UTF-8 text") from None
+        wrong.append(ConfigError(f"{path}: is not UTF-8 text"))
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: is not TOML: {error}", "strings need quotes, lists brackets") from None
-    return {
-        key: _Given(value, f"{path}: {key}", str(path), text=False)
-        for key, value in _flatten(path, "", table)
-    }
+        wrong.append(ConfigError(f"{path}: is not TOML: {error}", "strings need quotes, lists brackets"))
+    else:
+        return {
+            key: _Given(value, f"{path}: {key}", str(path), text=False)
+            for key, value in _flatten(path, "", table, wrong)
+        }
+    return {}
 
 
-def _flatten(path: Path, head: str, table: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+def _flatten(
+    path: Path, head: str, table: Mapping[str, Any], wrong: list[ConfigError]
+) -> Iterator[tuple[str, object]]:
     for name, value in table.items():
         key = f"{head}{name}"
         if key in _KEYS:
             yield key, value
         elif not any(section == key or section.startswith(f"{key}.") for section in _SECTIONS):
             kind, known = ("section", _SECTIONS) if isinstance(value, dict) else ("key", _KEYS)
-            raise ConfigError(f"{path}: unknown {kind} {key!r}", _suggest(key, known))
+            wrong.append(ConfigError(f"{path}: unknown {kind} {key!r}", _suggest(key, known)))
         elif isinstance(value, dict):
-            yield from _flatten(path, f"{key}.", value)
+            yield from _flatten(path, f"{key}.", value, wrong)
         else:
-            raise ConfigError(f"{path}: {key} is a section, not a key", f"write [{key}] and its keys below")
+            hint = f"write [{key}] and its keys below"
+            wrong.append(ConfigError(f"{path}: {key} is a section, not a key", hint))
 
 
-def _from_environment(env: Mapping[str, str]) -> dict[str, _Given]:
+def _from_environment(env: Mapping[str, str], wrong: list[ConfigError]) -> dict[str, _Given]:
     given = {}
     for name in sorted(env):
         if not name.startswith("LIVECACHE_") or name in OTHER_VARIABLES:
@@ -224,11 +253,9 @@ def _from_environment(env: Mapping[str, str]) -> dict[str, _Given]:
         if key is None:
             if _SERVICE_LINK.fullmatch(name):
                 continue
-            raise ConfigError(
-                f"unknown environment variable {name}",
-                _suggest(name, [*_VARIABLES, *sorted(OTHER_VARIABLES)]),
-            )
-        if env[name]:
+            hint = _suggest(name, [*_VARIABLES, *sorted(OTHER_VARIABLES)])
+            wrong.append(ConfigError(f"unknown environment variable {name}", hint))
+        elif env[name]:
             given[key] = _Given(env[name], name, name, text=True)
     return given
 
@@ -245,8 +272,10 @@ def _suggest(wrong: str, known: Sequence[str]) -> str:
     return f"did you mean {near[0]}?" if near else f"one of {', '.join(known)}"
 
 
-def _convert(given: Mapping[str, _Given]) -> Config:
+def _convert(given: Mapping[str, _Given]) -> tuple[Config, dict[str, ConfigError]]:
     # Setting by setting, not the whole at once: so each error can name where the value came from.
+    unusable: dict[str, ConfigError] = {}
+
     def build(kind: type[msgspec.Struct], head: str) -> msgspec.Struct:
         values: dict[str, object] = {}
         for field in msgspec.structs.fields(kind):
@@ -254,12 +283,15 @@ def _convert(given: Mapping[str, _Given]) -> Config:
             if isinstance(field.default, msgspec.Struct):
                 values[field.name] = build(type(field.default), f"{key}.")
             elif key in given:
-                values[field.name] = _value(key, given[key], field.type)
+                try:
+                    values[field.name] = _value(key, given[key], field.type)
+                except ConfigError as error:
+                    unusable[key] = error
         return kind(**values)
 
     config = build(Config, "")
     assert isinstance(config, Config)
-    return config
+    return config, unusable
 
 
 def _value(key: str, given: _Given, kind: Any) -> object:

@@ -10,7 +10,17 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from livecache.config import Config, load, order_timeframes, parse_symbols, redact, render, settings
+from livecache.config import (
+    Config,
+    check,
+    load,
+    order_timeframes,
+    parse_symbols,
+    parse_timeframes,
+    redact,
+    render,
+    settings,
+)
 from livecache.core.timeframe import TIMEFRAME_PRIORITY, Timeframe
 from livecache.errors import ConfigError, UnknownTimeframe
 
@@ -243,17 +253,17 @@ def test_a_bad_url_never_shows_its_password() -> None:
 
 
 def test_timeframes_given_out_of_order_follow_the_default_order() -> None:
-    given = ["1d", "5m", "4h", "1h", "15m"]
+    given = [Timeframe(name) for name in ("1d", "5m", "4h", "1h", "15m")]
     assert order_timeframes(given, TIMEFRAME_PRIORITY) == TIMEFRAME_PRIORITY
 
 
 def test_a_configured_order_overrides_the_default_one() -> None:
     configured = (Timeframe.D1, Timeframe.M5)
-    assert order_timeframes(["5m", "1d"], configured) == configured
+    assert order_timeframes((Timeframe.M5, Timeframe.D1), configured) == configured
 
 
 def test_timeframes_that_nobody_ordered_come_last() -> None:
-    assert order_timeframes(["30m", "1m", "1h"], (Timeframe.H1,)) == (
+    assert order_timeframes((Timeframe.M30, Timeframe.M1, Timeframe.H1), (Timeframe.H1,)) == (
         Timeframe.H1,
         Timeframe.M1,
         Timeframe.M30,
@@ -262,11 +272,11 @@ def test_timeframes_that_nobody_ordered_come_last() -> None:
 
 def test_timeframes_that_make_no_sense_are_told() -> None:
     with pytest.raises(UnknownTimeframe):
-        order_timeframes(["5min"], TIMEFRAME_PRIORITY)
+        parse_timeframes("--timeframes", "5min")
     with pytest.raises(ConfigError, match="'5m' twice"):
-        order_timeframes(["5m", "5m"], TIMEFRAME_PRIORITY)
+        parse_timeframes("--timeframes", "5m,5m")
     with pytest.raises(ConfigError, match="names none"):
-        order_timeframes([], TIMEFRAME_PRIORITY)
+        parse_timeframes("--timeframes", ",")
 
 
 def test_symbols_given_by_flag_are_checked_alike() -> None:
@@ -304,3 +314,44 @@ def test_structs_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
         Config().cache.candles = 5  # type: ignore[misc]
     assert all(isinstance(value, msgspec.Struct) for value in (Config().redis, Config().venues.coinbase))
+
+
+# --- all that is wrong
+
+
+def test_a_check_tells_all_that_is_wrong_not_just_the_first(tmp_path: Path) -> None:
+    path = tmp_path / "livecache.toml"
+    path.write_text(
+        "[cache]\ncandels = 5\nmin_candles = 200\ntimeframes = ['5min']\n"
+        "[venues]\ncoinbase = 1\n[nosuch]\nx = 1\n"
+    )
+    env = {"LIVECACHE_CACHE_CANDLES": "many", "LIVECACHE_NOSUCH": "1", "LIVECACHE_REDIS_PREFIX": "a b"}
+    loaded, wrong = check(path, env, {"log.level": "loud"})
+    told = "\n".join(error.message for error in wrong)
+    assert len(wrong) == 8, told
+    for part in (
+        "unknown key 'cache.candels'",
+        "venues.coinbase is a section, not a key",
+        "unknown section 'nosuch'",
+        "unknown environment variable LIVECACHE_NOSUCH",
+        "LIVECACHE_CACHE_CANDLES: 'many' cannot be used",
+        "cache.timeframes: unknown timeframe '5min'",
+        "--log-level: 'LOUD' cannot be used",
+        "LIVECACHE_REDIS_PREFIX: 'a b' holds a space",
+    ):
+        assert part in told
+    assert loaded.config.cache.min_candles == 200, "what can be used is used"
+    assert loaded.config.cache.candles == Config().cache.candles
+
+
+def test_what_is_told_first_is_what_loading_raises(tmp_path: Path) -> None:
+    env = {"LIVECACHE_CACHE_CANDLES": "many", "LIVECACHE_NOSUCH": "1"}
+    _, wrong = check(None, env)
+    with pytest.raises(ConfigError) as caught:
+        load(None, env)
+    assert str(caught.value) == str(wrong[0])
+
+
+def test_a_sound_configuration_has_nothing_wrong() -> None:
+    loaded, wrong = check(ROOT / "config.toml", {})
+    assert (loaded.config, wrong) == (Config(), [])

@@ -19,21 +19,25 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import typer
 
 from livecache import AsyncReader, ReadError, errors
 from livecache.__main__ import main
 from livecache.app import start_service
 from livecache.cache.embedded import EmbeddedServer
+from livecache.cli import keeping, looking
+from livecache.commands.stored import BucketKind
 from livecache.config import CoinbaseConfig, Config, RedisConfig, VenuesConfig, settings
 from livecache.core.timeframe import TIMEFRAME_PRIORITY
 from livecache.simulator import MarketClock, Product, SeededMarket, Simulator
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+CLI = (ROOT / "docs/cli.md").read_text()
 PAGES = [
     "README.md",
     "CHANGELOG.md",
-    *(f"docs/{name}.md" for name in ("architecture", "decisions", "http", "limits")),
+    *(f"docs/{name}.md" for name in ("architecture", "cli", "decisions", "http", "limits")),
 ]
 
 # What the README tells people to start, only faster: the market has the same candles at any speed.
@@ -64,13 +68,14 @@ def _trimmed(text: str) -> str:
     return "\n".join(line.rstrip() for line in text.splitlines())
 
 
-def fences(language: str) -> list[str]:
-    """What is in the README's fenced blocks of that language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+def fences(language: str, page: str = README) -> list[str]:
+    """What is in a page's fenced blocks of that language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
 
 
 def console_examples() -> list[Example]:
-    parts = [part for fence in fences("console") for part in re.split(r"^\$ ", fence, flags=re.MULTILINE)]
+    blocks = [*fences("console"), *fences("console", CLI)]
+    parts = [part for block in blocks for part in re.split(r"^\$ ", block, flags=re.MULTILINE)]
     return [Example(*part.split("\n", 1)) for part in parts if part]
 
 
@@ -176,11 +181,27 @@ def test_the_table_of_settings_has_each_with_its_default() -> None:
 
 
 def test_the_table_of_exit_codes_has_each_that_an_error_ends_with() -> None:
-    table = "\n| exit code | meaning |" + README.partition("\n| exit code | meaning |")[2]
-    told = {int(code) for code, _ in rows(table, "exit code")}
+    told = {int(code) for code, _ in rows(CLI, "exit code")}
     kinds = [kind for _, kind in inspect.getmembers(errors, inspect.isclass)]
-    assert {kind.exit_code for kind in kinds if issubclass(kind, errors.LivecacheError)} <= told
-    assert {70, 130} <= told
+    ours = {kind.exit_code for kind in kinds if issubclass(kind, errors.LivecacheError)}
+    assert told == ours | {0, 70, 130}
+
+
+def test_each_command_has_a_section_that_shows_it() -> None:
+    sections = set(re.findall(r"^## (.+)$", CLI, re.MULTILINE))
+    shown = {shlex.split(e.command)[1] for e in EXAMPLES}
+    for group in (looking, keeping):
+        app = typer.Typer()
+        group.register(app)
+        for info in app.registered_commands:
+            assert info.callback
+            name = info.name or info.callback.__name__
+            assert name in sections
+            assert name in shown or name == "watch", "which does not end by itself"
+
+
+def test_the_kinds_of_buckets_are_told() -> None:
+    assert {kind.strip("`") for _, kind, _ in rows(CLI, "in the chart")} == set(BucketKind)
 
 
 def test_the_table_of_errors_names_each_that_a_reader_raises() -> None:

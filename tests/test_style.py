@@ -197,7 +197,7 @@ def test_the_readme_names_every_command() -> None:
     from livecache.cli import app
 
     names = {info.name or info.callback.__name__ for info in app.registered_commands if info.callback}
-    assert {"run", "backfill", "demo", "status", "show", "ready", "redis", "simulator", "config"} <= names
+    assert {"run", "backfill", "demo", "status", "show", "watch", "export", "prune", "config"} <= names
     assert [name for name in sorted(names) if f"livecache {name}" not in readme()] == []
 
 

@@ -26,9 +26,12 @@ if ARGV[1] == 'range' then
   members = redis.call('ZRANGEBYSCORE', KEYS[1], ARGV[2], '(' .. ARGV[3])
   others = redis.call('ZREVRANGEBYSCORE', KEYS[1], '(' .. ARGV[2], '-inf', 'LIMIT', 0, 1)
 else
-  local through = (ARGV[2] == 'settled' and state[5] or state[6]) or '0'
-  members = redis.call('ZREVRANGEBYSCORE', KEYS[1], '(' .. through, '-inf', 'LIMIT', 0, ARGV[3])
-  if ARGV[4] == '1' and state[8] and state[8] ~= '0' then
+  -- A watermark that is no number finds nothing here: whoever reads the state says that it is damaged.
+  local through = string.match(ARGV[2] == 'settled' and state[5] or state[6] or '', '^%d+$')
+  if through then
+    members = redis.call('ZREVRANGEBYSCORE', KEYS[1], '(' .. through, '-inf', 'LIMIT', 0, ARGV[3])
+  end
+  if ARGV[4] == '1' and state[8] and state[8] ~= '0' and string.match(state[8], '^%d+$') then
     others = redis.call('ZRANGEBYSCORE', KEYS[1], state[8], state[8])
   end
 end

@@ -1,20 +1,42 @@
-"""What all commands that look at the cache share: where Redis is, and how times are shown."""
+"""What the commands that look at the cache share: where Redis is, which series is meant, how times look."""
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..cache.embedded_state import find_url
+from ..core.series import SeriesId
+from ..core.timeframe import Timeframe
+from ..errors import UnknownSeries
 
 if TYPE_CHECKING:
+    import redis
+
+    from ..cache.keyspace import Keyspace
     from ..cache.reader import Reader
     from ..config import Config
 
-__all__ = ["VENUE", "duration", "open_reader", "redis_url_of", "utc"]
+__all__ = [
+    "VENUE",
+    "connect",
+    "duration",
+    "find_series",
+    "keyspace_of",
+    "near_symbols",
+    "open_reader",
+    "redis_url_of",
+    "utc",
+]
 
 VENUE = "coinbase"
+
+_CONNECT_S = 2.0
+_COMMAND_S = 5.0
 
 
 def redis_url_of(config: Config) -> str:
@@ -33,6 +55,64 @@ def open_reader(config: Config) -> Reader:
 
     url = redis_url_of(config)
     return Reader(url, prefix=config.redis.prefix, venue=VENUE, max_lag=config.cache.max_lag)
+
+
+def keyspace_of(config: Config) -> Keyspace:
+    """The names of the keys that this configuration's service writes."""
+    from ..cache.keyspace import Keyspace
+
+    return Keyspace(config.redis.prefix, VENUE)
+
+
+@contextmanager
+def connect(config: Config) -> Iterator[redis.Redis]:
+    """A client of the Redis in use, for what a `Reader` does not read.
+
+    Raises RedisUnavailable, also in place of redis-py's errors within.
+    """
+    import redis
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
+    from ..cache.connecting import client_for, unavailable
+
+    try:
+        with client_for(
+            redis,
+            redis_url_of(config),
+            retry=Retry(NoBackoff(), 0),
+            socket_connect_timeout=_CONNECT_S,
+            socket_timeout=_COMMAND_S,
+        ) as client:
+            yield client
+    except redis.RedisError as error:  # which redis-py makes of a socket's errors as well
+        raise unavailable(error) from None
+
+
+def find_series(reader: Reader, symbol: str, timeframe: str) -> SeriesId:
+    """The series of these names, in any case of letters.
+
+    Raises UnknownTimeframe, or UnknownSeries with what was probably meant.
+    """
+    wanted = SeriesId(VENUE, symbol.upper(), Timeframe.parse(timeframe))
+    there = reader.series()
+    if wanted in there:
+        return wanted
+    symbols = list(dict.fromkeys(series.symbol for series in there))
+    if wanted.symbol in symbols:
+        filled = ", ".join(series.timeframe for series in there if series.symbol == wanted.symbol)
+        hint = f"of {wanted.symbol} there are {filled}"
+    elif near := near_symbols(wanted.symbol, symbols):
+        hint = f"did you mean {' or '.join(near)}?"
+    else:
+        hint = "`livecache series` lists those that are filled"
+    raise UnknownSeries(f"nobody fills {wanted.symbol} {wanted.timeframe}", hint)
+
+
+def near_symbols(wrong: str, symbols: Sequence[str]) -> list[str]:
+    """At most three of the symbols that may have been meant: `BTC`, `BTCUSD` and `BTC-USDT` mean BTC-USD."""
+    begun = [symbol for symbol in symbols if symbol.partition("-")[0] == wrong.partition("-")[0]]
+    return (begun or difflib.get_close_matches(wrong, symbols, n=3, cutoff=0.8))[:3]
 
 
 def utc(time: int) -> str:

@@ -9,15 +9,10 @@ import os
 import tempfile
 from pathlib import Path
 
-import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
-
-from ..cache.connecting import client_for, unavailable
-from ..cache.keyspace import Damaged, Keyspace, decode_lease
+from ..cache.keyspace import Damaged, decode_lease
 from ..cache.standing import left_warm, reasons_not_ready, row_of
 from ..config import Config
-from .reading import VENUE, open_reader, redis_url_of
+from .reading import connect, keyspace_of, open_reader
 
 __all__ = ["check_ready"]
 
@@ -54,16 +49,12 @@ def check_ready(config: Config, *, health: bool, as_json: bool) -> int:
 
 def _writer(config: Config) -> str | None:
     """The instance that holds the lease: unlike the alive keys, it lives on while the venue is silent."""
+    with connect(config) as client:
+        raw = client.get(keyspace_of(config).lease)
     try:
-        with client_for(
-            redis, redis_url_of(config), socket_connect_timeout=2.0, retry=Retry(NoBackoff(), 0)
-        ) as client:
-            raw = client.get(Keyspace(config.redis.prefix, VENUE).lease)
         return decode_lease(raw).instance if isinstance(raw, bytes | str) else None
     except Damaged:
         return None
-    except (redis.RedisError, OSError) as error:
-        raise unavailable(error) from None
 
 
 def _was_ready(prefix: str, *, now: bool) -> bool:

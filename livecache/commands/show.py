@@ -2,58 +2,77 @@
 
 from __future__ import annotations
 
-import os
-import sys
+import json
 from collections.abc import Iterator, Sequence
+from typing import Any
 
-from ..cache.candles import Candles
 from ..cache.reader import Reader
 from ..cache.reading import SeriesView
 from ..config import Config
-from ..core.candle import Candle
+from ..core.series import SeriesId
 from ..core.timeframe import Timeframe
-from ..errors import OutOfSync
-from .reading import duration, open_reader, utc
+from ..errors import LivecacheError
+from . import terminal
+from .chart import UNICODE_GLYPHS, Style, chart
+from .reading import connect, duration, find_series, keyspace_of, open_reader, utc
 from .status import row_of
+from .stored import Bucket, BucketKind, read_stored
 
-__all__ = ["chart", "show_series"]
+__all__ = ["bucket_json", "show_series", "table_lines"]
 
-CHART_CANDLES = 60
-CHART_ROWS = 12
+_TOLD = {BucketKind.FORMING: "in progress", BucketKind.UNVOUCHED: "not vouched for"}
 
 
-def show_series(config: Config, symbol: str, timeframe: str, rows: int) -> None:
-    """Print the series. Raises what a read raises, after showing what vouches for it, if anything does."""
-    known = Timeframe.parse(timeframe)
+def show_series(
+    config: Config, symbol: str, timeframe: str, *, count: int, draw: bool, as_json: bool
+) -> None:
+    """Print the series with the newest `count` buckets, also if no reader would get it.
+
+    Raises what a reader would be refused with, at the end.
+    """
+    Timeframe.parse(timeframe)  # a slip of the keyboard is told even where no Redis is
     with open_reader(config) as reader:
-        view = reader.state(symbol, known)
-        if view.record is not None:
-            print("\n".join(_head(view)))
-        candles = _read(reader, view, max(rows, CHART_CANDLES))
-    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    print()
-    print("\n".join(chart(candles[-CHART_CANDLES:], colour=colour)))
-    print()
-    print("\n".join(_table(candles, rows)))
+        series = find_series(reader, symbol, timeframe)
+        refusal = _refusal(reader, series)
+    columns = terminal.width() if draw and not as_json else 0
+    with connect(config) as client:
+        stored = read_stored(client, keyspace_of(config), series, max(count, columns, 1))
+    listed = stored.buckets[-count:] if count else ()
+    if as_json:
+        print(json.dumps(_json(stored.view, listed, refusal)))
+    else:
+        parts = [list(_head(stored.view))]
+        style = Style(terminal.has_colour(), ascii=not terminal.can_show(UNICODE_GLYPHS))
+        parts += [_drawing(stored.buckets, columns, style)] if draw else []
+        parts += [table_lines(listed, terminal.width() if terminal.is_terminal() else None)] if listed else []
+        print("\n\n".join("\n".join(lines) for lines in parts if lines))
+    if refusal is not None:
+        raise refusal
 
 
-def _read(reader: Reader, view: SeriesView, count: int) -> Candles:
-    """The newest closed candles, as many as there are, and the one in progress if the feed vouches for it."""
-    series = view.series
-    forming = view.record is not None and view.record.state.forming > 0
+def _drawing(buckets: Sequence[Bucket], columns: int, style: Style) -> list[str]:
+    lines = chart(buckets, width=columns, style=style)
+    nothing = f"  there is no candle in the newest {min(len(buckets), columns)} buckets"
+    return lines or ([nothing] if buckets else [])
+
+
+def _refusal(reader: Reader, series: SeriesId) -> LivecacheError | None:
+    """What a reader of the newest candle would be refused with."""
     try:
-        return reader.candles(series.symbol, series.timeframe, count, at_least=1, forming=forming)
-    except OutOfSync:
-        # The feed broke between the two questions, or is not vouched for.
-        return reader.candles(series.symbol, series.timeframe, count, at_least=1)
+        reader.candles(series.symbol, series.timeframe, 1)
+    except LivecacheError as error:
+        return error  # if Redis itself is away, what comes next says so
+    return None
 
 
 def _head(view: SeriesView) -> Iterator[str]:
-    assert view.record is not None
-    (venue, symbol, timeframe), row, state = view.series, row_of(view), view.record.state
+    (venue, symbol, timeframe), row = view.series, row_of(view)
     yield f"{symbol} {timeframe} at {venue}: {row.state}, {row.count} candles"
     if row.reason:
         yield f"  because           {row.reason}"
+    if view.record is None:
+        return
+    state = view.record.state
     yield f"  contiguous from   {utc(state.contiguous_from)} UTC"
     behind = f" (behind by {duration(row.lag_ms)})" if row.lag_ms else ""
     yield f"  settled through   {utc(state.settled_through)}{behind}"
@@ -65,54 +84,50 @@ def _head(view: SeriesView) -> Iterator[str]:
     yield f"  origin            {view.record.origin}"
 
 
-def chart(candles: Sequence[Candle], *, rows: int = CHART_ROWS, colour: bool = False) -> list[str]:
-    """The candles as lines of text, one column each, a price axis at the right; time runs to the right."""
-    top, bottom = max(candle.high for candle in candles), min(candle.low for candle in candles)
-    step = (top - bottom) / rows or 1.0
-    lines = []
-    for row in range(rows):
-        above, below = top - row * step, top - (row + 1) * step
-        cells = "".join(_cell(candle, above, below, colour) for candle in candles)
-        lines.append(f"{cells} ┤ {_price((above + below) / 2, step)}")
+def table_lines(buckets: Sequence[Bucket], width: int | None = None) -> list[str]:
+    """The buckets as a table, prices in the venue's own digits.
+
+    Where they do not fit into `width` columns, open, high and low are left out.
+    """
+    table = [["OPEN TIME (UTC)", "OPEN", "HIGH", "LOW", "CLOSE", "VOLUME", ""]]
+    for time, kind, candle in buckets:
+        numbers = candle.numbers if candle else ("-",) * 5
+        table.append([utc(time), *numbers, _TOLD.get(kind, kind.value)])
+    lines = _aligned(table)
+    if width is not None and max(map(len, lines)) > width:
+        lines = _aligned([[row[0], *row[4:]] for row in table])
     return lines
 
 
-def _cell(candle: Candle, above: float, below: float, colour: bool) -> str:
-    body_top, body_bottom = max(candle.open, candle.close), min(candle.open, candle.close)
-    if body_top >= below and body_bottom <= above:
-        mark = "┃"
-    elif candle.high >= below and candle.low <= above:
-        mark = "│"
-    else:
-        return " "
-    if not colour:
-        return mark
-    return f"\x1b[{32 if candle.close >= candle.open else 31}m{mark}\x1b[0m"
+def _aligned(table: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in list(zip(*table, strict=True))[:-1]]
+    lines = []
+    for *cells, last in table:
+        aligned = [cell.rjust(width) for cell, width in zip(cells, widths, strict=True)]
+        lines.append("  ".join([*aligned, last]).rstrip())
+    return lines
 
 
-def _price(price: float, step: float) -> str:
-    """The price with as many decimals as tell one row of the chart from the next."""
-    decimals = 0
-    while decimals < 10 and step < 10.0**-decimals:
-        decimals += 1
-    return f"{price:,.{decimals}f}"
+def bucket_json(bucket: Bucket) -> dict[str, Any]:
+    """A bucket as `--json` gives it: its candle as it lies in Redis, `[time,open,high,low,close,volume]`."""
+    candle = json.loads(bucket.candle.member()) if bucket.candle else None
+    return {"time": bucket.time, "kind": bucket.kind.value, "candle": candle}
 
 
-def _table(candles: Candles, rows: int) -> Iterator[str]:
-    table = [["OPEN TIME (UTC)", "OPEN", "HIGH", "LOW", "CLOSE", "VOLUME", ""]]
-    for candle in candles[-rows:]:
-        kind = "settled" if candle.time < candles.settled_through else "provisional"
-        if candles.forming and candle.time >= candles.forming:
-            kind = "in progress"
-        prices = (candle.open, candle.high, candle.low, candle.close)
-        table.append([utc(candle.time), *map(_number, prices), _number(candle.volume), kind])
-    widths = [max(len(row[column]) for row in table) for column in range(6)]
-    for row in table:
-        numbers = "  ".join(text.rjust(width) for text, width in zip(row[:6], widths, strict=True))
-        yield f"{numbers}  {row[6]}".rstrip()
-
-
-def _number(value: float) -> str:
-    # Python's shortest form that reads back alike, without an exponent: the venue's own digits.
-    text = f"{value:.12f}".rstrip("0").rstrip(".") if "e" in repr(value) else repr(value)
-    return text.removesuffix(".0")
+def _json(view: SeriesView, buckets: Sequence[Bucket], refusal: LivecacheError | None) -> dict[str, Any]:
+    row, record = row_of(view), view.record
+    told: dict[str, Any] = {
+        "venue": view.series.venue,
+        "symbol": view.series.symbol,
+        "timeframe": view.series.timeframe.value,
+        "state": row.state,
+        "reason": row.reason,
+        "refused": None if refusal is None else refusal.message,
+        "count": row.count,
+        "feed": row.feed,
+        "instance": view.alive.instance if view.alive else None,
+        "origin": record.origin if record else None,
+    }
+    for name in ("contiguous_from", "settled_through", "known_through", "closed_through", "forming"):
+        told[name] = getattr(record.state, name) if record else 0
+    return {**told, "buckets": [bucket_json(bucket) for bucket in buckets]}

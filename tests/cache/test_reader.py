@@ -211,7 +211,13 @@ def test_a_damaged_member_is_an_error_that_names_the_key(client: Any, reader: Re
 
 @pytest.mark.parametrize(
     ("field", "value", "message"),
-    [("schema", "2", "update livecache"), ("count", "x", "understood"), ("known_through", "", "understood")],
+    [
+        ("schema", "2", "update livecache"),
+        ("count", "x", "understood"),
+        ("known_through", "", "understood"),
+        ("known_through", "soon", "understood"),
+        ("forming", "soon", "understood"),
+    ],
 )
 def test_a_state_that_cannot_be_understood_is_an_error(
     client: Any, reader: Reader, field: str, value: str, message: str

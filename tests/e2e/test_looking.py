@@ -25,7 +25,7 @@ def test_everybody_finds_the_embedded_server_and_its_candles(tmp_path: Path) -> 
             assert said("ready", env=env) == (0, "ready: 10 series\n")
             assert said("ready", "--health", env=env) == (0, "healthy\n")
 
-            code, output = said("show", "eth-usd", "1h", "--rows", "2", env=env)
+            code, output = said("show", "eth-usd", "1h", "--count", "2", env=env)
             assert code == 0
             assert output.startswith("ETH-USD 1h at coinbase: ready, 10")
             assert output.count("  settled\n") >= 1

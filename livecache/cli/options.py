@@ -1,0 +1,67 @@
+"""What several commands take: the options, and the configuration that follows from them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..config import Loaded, load
+
+__all__ = [
+    "ConfigOption",
+    "FormatOption",
+    "JsonOption",
+    "LevelOption",
+    "PrefixOption",
+    "RedisOption",
+    "SymbolsOption",
+    "TimeframesOption",
+    "flags_of",
+    "load_config",
+]
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", help="The configuration file; else ./config.toml, else the defaults."),
+]
+RedisOption = Annotated[
+    str | None, typer.Option("--redis-url", help='redis://, rediss://, unix:// or "embedded".')
+]
+PrefixOption = Annotated[str | None, typer.Option("--prefix", help="What every key begins with.")]
+LevelOption = Annotated[str | None, typer.Option("--log-level", help="TRACE, DEBUG, INFO, WARNING or ERROR.")]
+FormatOption = Annotated[str | None, typer.Option("--log-format", help="text or json.")]
+SymbolsOption = Annotated[str | None, typer.Option("--symbols", help="Only these, with commas between.")]
+TimeframesOption = Annotated[
+    str | None, typer.Option("--timeframes", help="Only these, with commas between.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="As one JSON object.")]
+
+
+def load_config(
+    config: Path | None,
+    redis_url: str | None,
+    prefix: str | None,
+    log_level: str | None = None,
+    log_format: str | None = None,
+) -> Loaded:
+    """The effective configuration under these flags. Raises ConfigError."""
+    flags = flags_of(redis_url=redis_url, prefix=prefix, log_level=log_level, log_format=log_format)
+    return load(config, os.environ, flags)
+
+
+def flags_of(
+    redis_url: str | None = None,
+    prefix: str | None = None,
+    log_level: str | None = None,
+    log_format: str | None = None,
+) -> dict[str, object]:
+    """The flags by the settings that they set; None for one that is not given."""
+    return {
+        "redis.url": redis_url,
+        "redis.prefix": prefix,
+        "log.level": log_level,
+        "log.format": log_format,
+    }

@@ -1,0 +1,175 @@
+"""The commands that run something: the service, a demonstration of it, a simulated exchange."""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..config import load, order_timeframes, parse_symbols, parse_timeframes
+from .options import (
+    ConfigOption,
+    FormatOption,
+    LevelOption,
+    PrefixOption,
+    RedisOption,
+    SymbolsOption,
+    TimeframesOption,
+    flags_of,
+    load_config,
+)
+
+if TYPE_CHECKING:
+    from ..config import Config
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the command line."""
+    for command in (run, backfill, demo, simulator):
+        app.command()(command)
+
+
+def run(
+    config: ConfigOption = None,
+    redis_url: RedisOption = None,
+    prefix: PrefixOption = None,
+    log_level: LevelOption = None,
+    log_format: FormatOption = None,
+) -> None:
+    """Warm the cache and keep it current until a signal."""
+    effective = _service(config, redis_url, prefix, log_level, log_format)
+    with _loading():
+        import asyncio
+
+        from .. import app as service
+
+    raise typer.Exit(asyncio.run(service.run(effective)))
+
+
+def backfill(
+    symbols: SymbolsOption = None,
+    timeframes: TimeframesOption = None,
+    config: ConfigOption = None,
+    redis_url: RedisOption = None,
+    prefix: PrefixOption = None,
+    log_level: LevelOption = None,
+    log_format: FormatOption = None,
+) -> None:
+    """Fill the cache once and end.
+
+    Exit 0, or 1 if any series failed.
+    """
+    effective = _service(config, redis_url, prefix, log_level, log_format)
+    chosen = None if symbols is None else parse_symbols("--symbols", symbols)
+    ordered = None
+    if timeframes is not None:
+        given = parse_timeframes("--timeframes", timeframes)
+        ordered = order_timeframes(given, effective.cache.timeframes)
+    with _loading():
+        import asyncio
+
+        from .. import app as service
+
+    raise typer.Exit(asyncio.run(service.backfill(effective, symbols=chosen, timeframes=ordered)))
+
+
+def demo(
+    seconds: Annotated[float | None, typer.Option(min=1, help="End after so long; else by Ctrl-C.")] = None,
+    symbols: Annotated[int, typer.Option(min=1, max=200, help="How many symbols to simulate.")] = 25,
+    log_level: LevelOption = None,
+    log_format: FormatOption = None,
+) -> None:
+    """Try the real service on a simulated exchange.
+
+    It runs 60 times as fast, with a Redis of its own that ends with it.
+    """
+    # Only the log is taken from the environment: whatever else is configured, a demo touches none of it.
+    env = {name: value for name, value in os.environ.items() if name.startswith("LIVECACHE_LOG_")}
+    _set_up_logs(load(Path(os.devnull), env, flags_of(log_level=log_level, log_format=log_format)).config)
+    import asyncio
+
+    from rich.console import Console
+
+    from ..demo import demo as run_demo
+
+    raise typer.Exit(asyncio.run(run_demo(seconds=seconds, symbols=symbols, console=Console())))
+
+
+def simulator(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="On loopback; 0 takes a free one.")] = 8788,
+    speed: Annotated[float, typer.Option(min=0.001, max=10_000, help="Market seconds a real second.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same market.")] = 1,
+    symbols: Annotated[
+        str | None, typer.Option(help="What to simulate, by comma; thin ones as ANY-USD:thin or :very-thin.")
+    ] = None,
+    csv: Annotated[
+        list[str] | None, typer.Option(help="SYMBOL=PATH: real candles instead; may be given many times.")
+    ] = None,
+    rate: Annotated[int, typer.Option(min=1, max=100_000, help="Requests a real second; 429 beyond.")] = 10,
+    latency: Annotated[float, typer.Option(min=0, max=60, help="Seconds added to every answer.")] = 0.0,
+    start: Annotated[
+        str | None, typer.Option(help="Market time to begin at, ISO 8601, UTC; else now.")
+    ] = None,
+    faults: Annotated[
+        Path | None, typer.Option(help="A TOML script of what goes wrong, and when.", show_default=False)
+    ] = None,
+    faults_seed: Annotated[
+        int | None, typer.Option(help="Faults at random for a day of market time; the same seed, the same.")
+    ] = None,
+    log_level: LevelOption = None,
+    log_format: FormatOption = None,
+) -> None:
+    """Run a Coinbase on loopback, to test against."""
+    env = {name: value for name, value in os.environ.items() if name.startswith("LIVECACHE_LOG_")}
+    _set_up_logs(load(Path(os.devnull), env, flags_of(log_level=log_level, log_format=log_format)).config)
+    from ..commands.simulator import run_simulator
+
+    run_simulator(
+        port=port,
+        speed=speed,
+        seed=seed,
+        symbols=symbols,
+        csv=csv or [],
+        rate=rate,
+        latency=latency,
+        start=start,
+        faults=faults,
+        faults_seed=faults_seed,
+    )
+
+
+def _service(*given: Any) -> Config:
+    """The configuration of a command that runs the service; says in the log where it came from."""
+    loaded = load_config(*given)
+    _set_up_logs(loaded.config)
+    from loguru import logger
+
+    logger.bind(event="configured", source=loaded.source).info("Configuration from {}", loaded.source)
+    return loaded.config
+
+
+@contextmanager
+def _loading() -> Iterator[None]:
+    """Load modules without a look for garbage: they leave none, and what they make is there to stay.
+
+    That saves a tenth of the time to the first request, and later 30 ms at each full collection.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def _set_up_logs(config: Config) -> None:
+    from ..logs import setup
+
+    setup(config.log.level, config.log.format)

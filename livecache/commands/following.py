@@ -1,0 +1,121 @@
+"""One series as it happens, for `livecache watch`: the only place there that knows channel and stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from ..cache.keyspace import Damaged, Keyspace, decode_member
+from ..cache.reading import SeriesView
+from ..core.candle import ExactCandle
+from ..core.series import Kind, SeriesId
+from ..core.timeframe import Timeframe
+
+if TYPE_CHECKING:
+    import redis
+
+    from ..cache.reader import Reader
+
+__all__ = ["Happening", "follow"]
+
+_LOOK_S = 1.0  # between looks at who vouches: a key that expires tells nobody
+_MESSAGES = 1000  # of the channel, before something is shown
+_ENTRIES = 500  # of the stream, at once
+
+
+class Happening(NamedTuple):
+    """What happened to a bucket. No candle: nothing was traded. `replaced`: what readers saw before."""
+
+    kind: Kind
+    time: int  # its open, Unix ms
+    candle: ExactCandle | None
+    replaced: ExactCandle | None
+
+
+class _Update(msgspec.Struct):
+    kind: Kind
+    candle: msgspec.Raw
+
+
+_update = msgspec.json.Decoder(_Update)
+
+
+def follow(
+    client: redis.Redis, reader: Reader, keys: Keyspace, series: SeriesId
+) -> Iterator[Happening | SeriesView]:
+    """Each thing that happens from now on, and how the series stands: at first, and about once a second.
+
+    The channel says at once that something happened, and alone tells of the bucket in progress. What has
+    closed comes from the stream, which has also the buckets in which nothing was traded. By the time of the
+    first answer it listens: what is read after that misses nothing.
+    """
+    _, symbol, timeframe = series
+    channel: Any
+    with client.pubsub(ignore_subscribe_messages=True) as channel:  # type: ignore[no-untyped-call]
+        channel.subscribe(keys.updates(symbol, timeframe))
+        after = _last(client, keys)
+        while True:
+            yield reader.state(symbol, timeframe)
+            forming = _newest_forming(channel, timeframe)
+            after, news = _read(client, keys, series, after)
+            yield from news
+            if forming:
+                yield forming
+
+
+def _newest_forming(channel: Any, timeframe: Timeframe) -> Happening | None:
+    """Wait for a message, then take all that are there; the newest of the bucket in progress, if any is."""
+    newest = None
+    message = channel.get_message(timeout=_LOOK_S)
+    for _ in range(_MESSAGES):
+        if message is None:
+            break
+        update = _update_in(message, timeframe)
+        newest = update if update and update.kind is Kind.FORMING else newest
+        message = channel.get_message(timeout=0.0)
+    return newest
+
+
+def _last(client: redis.Redis, keys: Keyspace) -> bytes:
+    """The entry of the stream that is the newest now."""
+    newest: Any = client.xrevrange(keys.closes, count=1)
+    return newest[0][0] if newest else b"0-0"
+
+
+def _read(
+    client: redis.Redis, keys: Keyspace, series: SeriesId, after: bytes
+) -> tuple[bytes, list[Happening]]:
+    """What the stream tells of the series after that entry, and the entry to go on from."""
+    news: list[Happening] = []
+    while True:
+        entries: Any = client.xrange(keys.closes, min=b"(" + after, count=_ENTRIES)
+        for _, fields in entries:
+            if fields.get(b"series") == keys.series_member(series).encode():
+                news += _close_in(fields, series.timeframe)
+        after = entries[-1][0] if entries else after
+        if len(entries) < _ENTRIES:
+            return after, news
+
+
+def _update_in(message: dict[str, Any], timeframe: Timeframe) -> Happening | None:
+    try:
+        update = _update.decode(message["data"])
+        candle = decode_member(bytes(update.candle), timeframe)
+    except (msgspec.DecodeError, Damaged, TypeError):
+        return None
+    return Happening(update.kind, candle.time, candle, None)
+
+
+def _close_in(fields: dict[bytes, bytes], timeframe: Timeframe) -> list[Happening]:
+    """The happening in an entry; nothing for one that cannot be understood."""
+
+    def candle(name: bytes) -> ExactCandle | None:
+        return None if fields[name] == b"null" else decode_member(fields[name], timeframe)
+
+    try:
+        kind, time = Kind(fields[b"kind"].decode()), int(fields[b"time"])
+        return [Happening(kind, time, candle(b"candle"), candle(b"replaced"))]
+    except (Damaged, KeyError, ValueError):
+        return []

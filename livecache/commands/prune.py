@@ -1,0 +1,142 @@
+"""`livecache prune`: remove what Redis still holds of series that are no longer configured."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..cache.keyspace import Damaged, Keyspace, decode_lease
+from ..config import Config, Loaded
+from ..core.series import SeriesId
+from ..errors import ConfigError
+from .reading import VENUE, connect, keyspace_of
+
+if TYPE_CHECKING:
+    import redis
+
+__all__ = ["Plan", "plan", "prune"]
+
+SERIES_MAX = 10_000
+"""Series that one run looks for; what is beyond them is left for the next."""
+
+_SCAN_COUNT = 1_000  # keys that the server looks through before it serves others again
+
+# KEYS: the set of configured series, the lease, the set of candles, the state. ARGV: the series' name.
+# What a living writer fills is left alone, even if it began to only now. So is what is not of our types.
+# Returns how many keys are gone, or -1 for a series that is left alone.
+_REMOVE = """
+local function is(key, wanted)
+  local kind = redis.call('TYPE', key)
+  kind = type(kind) == 'table' and kind.ok or kind
+  return kind == wanted or kind == 'none'
+end
+if redis.call('EXISTS', KEYS[2]) == 1 and redis.call('SISMEMBER', KEYS[1], ARGV[1]) == 1 then return -1 end
+if not is(KEYS[3], 'zset') or not is(KEYS[4], 'hash') then return -1 end
+redis.call('SREM', KEYS[1], ARGV[1])
+return redis.call('UNLINK', KEYS[3], KEYS[4])
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What may go, and what stays although it is not configured here: another instance fills it."""
+
+    remove: tuple[SeriesId, ...]
+    filled: tuple[SeriesId, ...]
+    writer: str  # the instance that writes now, "" if none does
+    more: bool  # whether there may be more than SERIES_MAX
+
+
+def prune(loaded: Loaded, *, remove: bool, as_json: bool) -> None:
+    """Print what is to be removed; with `remove`, remove it. Raises RedisUnavailable."""
+    config = loaded.config
+    keys = keyspace_of(config)
+    with connect(config) as client:
+        found = plan(client, keys, config)
+        gone = [series for series in found.remove if remove and _remove(client, keys, series)]
+    if as_json:
+        print(json.dumps(_json(found, gone, removed=remove)))
+        return
+    for series in gone if remove else found.remove:
+        print(f"{'removed' if remove else 'would remove'} {series.symbol} {series.timeframe}")
+    if left := len(found.remove) - len(gone) if remove else 0:
+        print(f"left alone: {left} series that somebody fills by now, or whose keys hold something else")
+    if found.filled:
+        print(f"kept: {len(found.filled)} series not configured here, since {found.writer} fills them")
+    if not found.remove:
+        print(f"nothing to remove under the prefix {config.redis.prefix!r}")
+    elif not remove:
+        print(f"{len(found.remove)} series are not in {loaded.source}; --yes removes them")
+    if found.more:
+        print("there may be more: run it again")
+
+
+def plan(client: redis.Redis, keys: Keyspace, config: Config) -> Plan:
+    """What there is beyond the configuration, and beyond what a living instance fills. Reads only."""
+    configured = {
+        SeriesId(VENUE, symbol, timeframe)
+        for symbol in config.venues.coinbase.symbols
+        for timeframe in config.cache.timeframes
+    }
+    writer = _writer(client, keys)
+    members: Any = client.smembers(keys.series) if writer else set()
+    filled = {series for member in members if (series := keys.parse_series(member.decode()))}
+    found: set[SeriesId] = set()
+    for series in _stored(client, keys):
+        found.add(series)
+        if len(found - configured) >= SERIES_MAX:
+            break
+    beyond = sorted(found - configured, key=lambda s: (s.symbol, s.timeframe.ms))
+    return Plan(
+        remove=tuple(series for series in beyond if series not in filled),
+        filled=tuple(series for series in beyond if series in filled),
+        writer=writer,
+        more=len(beyond) >= SERIES_MAX,
+    )
+
+
+def _writer(client: redis.Redis, keys: Keyspace) -> str:
+    held: Any = client.get(keys.lease)
+    if held is None:
+        return ""
+    try:
+        return decode_lease(held).instance
+    except Damaged:
+        return "somebody"
+
+
+def _stored(client: redis.Redis, keys: Keyspace) -> Iterator[SeriesId]:
+    """The series that have a set of candles or a state under these names, some of them twice."""
+    begin = re.sub(r"([\\*?\[\]])", r"\\\1", f"{keys.prefix}:{{{keys.venue}:")
+    for raw in client.scan_iter(match=f"{begin}*", count=_SCAN_COUNT):
+        key = raw.decode(errors="replace")
+        symbol, _, rest = key[len(keys.prefix) + len(keys.venue) + 3 :].partition("}:")
+        series = keys.parse_series(f"{symbol}:{rest.removesuffix(':state')}")
+        with suppress(ConfigError):  # such a symbol was never ours
+            if series and key in (keys.candles(*series[1:]), keys.state(*series[1:])):
+                yield series
+
+
+def _remove(client: redis.Redis, keys: Keyspace, series: SeriesId) -> bool:
+    _, symbol, timeframe = series
+    names = keys.series, keys.lease, keys.candles(symbol, timeframe), keys.state(symbol, timeframe)
+    answer: Any = client.eval(_REMOVE, len(names), *names, keys.series_member(series))
+    return int(answer) >= 0
+
+
+def _json(found: Plan, gone: list[SeriesId], *, removed: bool) -> dict[str, Any]:
+    def names(series: tuple[SeriesId, ...] | list[SeriesId]) -> list[dict[str, str]]:
+        return [{"symbol": s.symbol, "timeframe": s.timeframe.value} for s in series]
+
+    return {
+        "dry_run": not removed,
+        "unconfigured": names(found.remove),
+        "removed": names(gone),
+        "kept": names(found.filled),
+        "writer": found.writer or None,
+        "more": found.more,
+    }

@@ -1,0 +1,78 @@
+"""What the tests of the commands share: a Redis with series in it as the service would have written them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Collection
+from pathlib import Path
+
+import redis
+
+from livecache.cache.keyspace import AliveRecord, Keyspace, encode_alive, encode_state
+from livecache.core.coverage import Coverage
+from livecache.core.series import SeriesId, SeriesState
+from livecache.core.timeframe import Timeframe
+
+__all__ = ["BUCKET", "KEYS", "NOW", "fill", "livecache"]
+
+KEYS = Keyspace("cli-test")
+BUCKET = Timeframe.M5.ms
+NOW = 1_760_000_100_000 // BUCKET * BUCKET + 60_000
+
+
+def fill(
+    store: redis.Redis,
+    symbol: str = "BTC-USD",
+    *,
+    count: int = 70,
+    ready: bool = True,
+    reason: str = "",
+    vouched: bool = True,
+    without: Collection[int] = (),
+) -> None:
+    """Write a series as the service would: `count` settled buckets of 5m and the one in progress.
+
+    Nothing was traded in the buckets `without`, counted from the oldest.
+    """
+    end = NOW // BUCKET * BUCKET
+    start = end - count * BUCKET
+    timeframe = Timeframe.M5
+    key = KEYS.candles(symbol, timeframe)
+    for i, time_ in enumerate(range(start, end + BUCKET, BUCKET)):
+        low = 100 + i % 7
+        if i not in without:
+            store.zadd(key, {f"[{time_},{low + 1},{low + 3}.5,{low},{low + 2}.25,0.0001]": time_})
+    state = SeriesState(
+        ready=ready,
+        reason=reason,
+        contiguous_from=start,
+        settled_through=end,
+        known_through=end,
+        closed_through=end,
+        coverage=Coverage([(start, end)]),
+        history_from=0,
+        forming=end,
+    )
+    fields = encode_state(state, origin="http://127.0.0.1", fence=1, revision=1, updated_at=NOW)
+    store.hset(KEYS.state(symbol, timeframe), items=[*fields, "count", store.zcard(key)])
+    if vouched:
+        store.set(KEYS.alive(symbol), encode_alive(AliveRecord("someone", NOW, "up")))
+    store.sadd(KEYS.series, KEYS.series_member(SeriesId("coinbase", symbol, timeframe)))
+
+
+def livecache(
+    *arguments: str, env: dict[str, str] | None = None, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """The command in a process of its own, in an environment without livecache's variables."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("LIVECACHE_")}
+    return subprocess.run(
+        [sys.executable, "-m", "livecache", *arguments],
+        env={**clean, **(env or {})},
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )

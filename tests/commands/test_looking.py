@@ -1,0 +1,234 @@
+"""`status`, `ready`, `show`, `series` and `redis` over what a service has written."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+import redis
+
+from livecache.__main__ import main
+from livecache.cache.keyspace import LeaseRecord, encode_lease
+from livecache.commands.reading import duration
+from livecache.core.timeframe import Timeframe
+
+from .support import KEYS, fill, livecache
+
+
+def test_status_has_a_line_for_each_series(store: redis.Redis, capsys: pytest.CaptureFixture[str]) -> None:
+    fill(store)
+    fill(store, "ETH-USD", ready=False, reason="warming up: 34 of 60", count=34)
+    fill(store, "OLD-USD", ready=False, reason="venue has only 34 of 60, searched back to x", count=34)
+    fill(store, "ODD-USD", ready=False, reason="failing: 503; warming up: 0 of 60", count=1)
+    fill(store, "SOL-USD", vouched=False)
+    assert main(["status"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    states = {line.split()[0]: line.split()[2] for line in lines[1:6]}
+    assert states == {
+        "BTC-USD": "ready",
+        "ETH-USD": "warming",
+        "OLD-USD": "short",
+        "ODD-USD": "failing",
+        "SOL-USD": "stale",
+    }
+    assert "warming up: 34 of 60" in next(line for line in lines if line.startswith("ETH-USD"))
+    assert lines[-1].startswith("5 series: ")
+    assert "1 ready" in lines[-1]
+
+
+def test_status_speaks_json(store: redis.Redis, capsys: pytest.CaptureFixture[str]) -> None:
+    fill(store)
+    assert main(["status", "--json"]) == 0
+    (series,) = json.loads(capsys.readouterr().out)["series"]
+    assert (series["symbol"], series["timeframe"], series["state"]) == ("BTC-USD", "5m", "ready")
+    assert (series["count"], series["lag_ms"], series["feed"]) == (71, 0, "up")
+
+
+def test_status_of_an_empty_redis_says_so(store: redis.Redis, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["status"]) == 0
+    assert "no series under the prefix 'cli-test' yet" in capsys.readouterr().out
+
+
+def test_ready_is_an_exit_code_with_reasons(store: redis.Redis, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ready"]) == 1
+    assert "no series" in capsys.readouterr().out
+    fill(store)
+    fill(store, "OLD-USD", ready=False, reason="venue has only 34 of 60, searched back to x", count=34)
+    assert main(["ready"]) == 0, "what the venue does not have holds nobody back"
+    assert capsys.readouterr().out.startswith("ready: 2 series")
+    fill(store, "ETH-USD", ready=False, reason="warming up: 34 of 60")
+    assert main(["ready", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out) == {
+        "ready": False,
+        "series": 3,
+        "reasons": ["ETH-USD 5m: warming up: 34 of 60"],
+    }
+    fill(store, "ETH-USD")
+    store.delete(KEYS.alive("BTC-USD"))
+    assert main(["ready"]) == 1
+    assert "BTC-USD 5m: nobody vouches for it now" in capsys.readouterr().out
+
+
+def test_once_warm_a_venues_outage_does_not_make_it_unhealthy(store: redis.Redis) -> None:
+    def lease(instance: str) -> None:
+        store.set(KEYS.lease, encode_lease(LeaseRecord(instance, 1)))
+
+    lease("first")
+    fill(store, ready=False, reason="warming up: 3 of 60")
+    assert main(["ready", "--health"]) == 1, "not warm yet"
+    fill(store)
+    assert main(["ready", "--health"]) == 0
+    fill(store, ready=False, reason="lagging: nothing is known since x")
+    store.delete(KEYS.alive("BTC-USD"))
+    assert main(["ready"]) == 1
+    assert main(["ready", "--health"]) == 0, "the venue is out, and the service lives"
+    store.delete(KEYS.lease)
+    assert main(["ready", "--health"]) == 1, "the service is dead"
+    lease("second")
+    assert main(["ready", "--health"]) == 0, "restarted in an outage, it is no reason for another restart"
+
+
+def test_show_lists_the_newest_buckets_with_a_chart(
+    store: redis.Redis, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fill(store, without=[68])
+    assert main(["show", "btc-usd", "5m", "--count", "3"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "BTC-USD 5m at coinbase: ready, 70 candles"
+    assert any("vouched for by    someone, feed up" in line for line in lines)
+    (marks,) = (line for line in lines if line.strip("· >") == "" and ">" in line)
+    assert marks.endswith("· >"), "proven empty, settled, in progress"
+    assert [line.split("  ")[-1] for line in lines[-3:]] == ["empty", "settled", "in progress"]
+    assert lines[-3].split()[2:7] == ["-"] * 5
+    assert lines[-1].split()[2:7] == ["101", "103.5", "100", "102.25", "0.0001"]
+
+
+def test_show_draws_or_lists_as_it_is_told(store: redis.Redis, capsys: pytest.CaptureFixture[str]) -> None:
+    fill(store)
+    assert main(["show", "BTC-USD", "5m", "--no-chart", "-n", "2"]) == 0
+    shown = capsys.readouterr().out
+    assert "┤" not in shown
+    assert shown.count("settled") == 2  # in the head as well
+    assert main(["show", "BTC-USD", "5m", "-n", "0"]) == 0
+    shown = capsys.readouterr().out
+    assert "┤" in shown
+    assert "OPEN TIME" not in shown
+
+
+def test_show_says_where_there_is_nothing_to_draw(
+    store: redis.Redis, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fill(store, count=200, without=range(10, 201))
+    assert main(["show", "BTC-USD", "5m", "-n", "1"]) == 0
+    shown = capsys.readouterr().out
+    assert "there is no candle in the newest 80 buckets" in shown
+    assert shown.rstrip().endswith("in progress")
+
+
+def test_show_speaks_json(store: redis.Redis, capsys: pytest.CaptureFixture[str]) -> None:
+    fill(store, without=[69])
+    assert main(["show", "BTC-USD", "5m", "--json", "-n", "3"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["symbol"], told["timeframe"], told["state"], told["feed"]) == (
+        "BTC-USD",
+        "5m",
+        "ready",
+        "up",
+    )
+    assert told["refused"] is None
+    assert told["known_through"] == told["forming"] == told["buckets"][-1]["time"]
+    assert [bucket["kind"] for bucket in told["buckets"]] == ["settled", "empty", "forming"]
+    assert told["buckets"][1]["candle"] is None
+    assert told["buckets"][2]["candle"] == [told["forming"], 101, 103.5, 100, 102.25, 0.0001]
+
+
+def test_what_no_reader_would_get_is_shown_and_said(
+    store: redis.Redis, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fill(store, vouched=False)
+    assert main(["show", "BTC-USD", "5m"]) == 1
+    shown = capsys.readouterr()
+    assert shown.out.startswith("BTC-USD 5m at coinbase: stale")
+    assert "102.25" in shown.out
+    assert "nobody vouches" in shown.err
+    assert main(["show", "BTC-USD", "5m", "--json"]) == 1
+    assert "nobody vouches" in json.loads(capsys.readouterr().out)["refused"]
+
+
+def test_a_damaged_series_is_shown_as_far_as_it_can_be(
+    store: redis.Redis, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fill(store)
+    store.hset(KEYS.state("BTC-USD", Timeframe.M5), "schema", 2)
+    assert main(["show", "BTC-USD", "5m", "-n", "1"]) == 1
+    shown = capsys.readouterr()
+    assert "damaged" in shown.out.splitlines()[0]
+    assert shown.out.rstrip().endswith("not vouched for")
+    store.delete(KEYS.state("BTC-USD", Timeframe.M5))
+    store.set(KEYS.state("BTC-USD", Timeframe.M5), "somebody's")
+    assert main(["show", "BTC-USD", "5m"]) == 1
+    assert "holds a string" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("symbol", "timeframe", "hint"),
+    [
+        ("BTC", "5m", "did you mean BTC-USD?"),
+        ("btcusd", "5m", "did you mean BTC-USD?"),
+        ("ETH-USDT", "5m", "did you mean ETH-USD?"),
+        ("BTC-USD", "1h", "of BTC-USD there are 5m"),
+        ("WXYZ", "5m", "`livecache series` lists"),
+    ],
+)
+@pytest.mark.parametrize("command", ["show", "watch"])
+def test_an_unknown_series_is_told_with_what_was_meant(
+    store: redis.Redis,
+    capsys: pytest.CaptureFixture[str],
+    command: str,
+    symbol: str,
+    timeframe: str,
+    hint: str,
+) -> None:
+    fill(store)
+    fill(store, "ETH-USD")
+    assert main([command, symbol, timeframe]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("livecache: error: nobody fills ")
+    assert hint in error
+
+
+def test_series_are_listed(store: redis.Redis, capsys: pytest.CaptureFixture[str]) -> None:
+    fill(store, "ETH-USD")
+    fill(store)
+    assert main(["series"]) == 0
+    assert capsys.readouterr().out == "BTC-USD 5m\nETH-USD 5m\n"
+    assert main(["series", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["series"][0] == {"symbol": "BTC-USD", "timeframe": "5m"}
+
+
+def test_an_ascii_output_gets_ascii(store: redis.Redis) -> None:
+    fill(store, without=[68])
+    ascii_only = {"PYTHONIOENCODING": "ascii", "LIVECACHE_REDIS_PREFIX": KEYS.prefix}
+    ended = livecache(
+        "show", "BTC-USD", "5m", "--redis-url", os.environ["LIVECACHE_REDIS_URL"], env=ascii_only
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ". nothing traded  > in progress" in ended.stdout
+    assert "?" not in ended.stdout, "nothing had to be replaced"
+
+
+def test_redis_passes_everything_on(store: redis.Redis, capsys: pytest.CaptureFixture[str]) -> None:
+    fill(store, count=3)
+    assert main(["redis", "ZRANGE", KEYS.candles("BTC-USD", Timeframe.M5), "-1", "-1"]) == 0
+    assert capsys.readouterr().out.startswith('1) "[')
+    assert main(["redis", "--raw", "HGET", KEYS.state("BTC-USD", Timeframe.M5), "ready"]) == 0
+    assert capsys.readouterr().out == "1\n"
+    assert main(["redis", "NOSUCH", "--raw", "--help"]) == 1
+    assert capsys.readouterr().out.startswith("(error) ERR unknown command")
+
+
+def test_durations_are_in_the_two_largest_units() -> None:
+    seconds = [0, 59, 60, 3600, 3661, 90_000, 86_400]
+    assert [duration(s * 1000) for s in seconds] == ["0s", "59s", "1m", "1h", "1h 1m", "1d 1h", "1d"]

@@ -1,0 +1,77 @@
+"""The table of `livecache status` on terminals of several widths, and what `--watch` tells of changes."""
+
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+
+from livecache.commands.status import Row, rich_table
+from livecache.commands.watch_status import changes
+from livecache.core.series import SeriesId
+from livecache.core.timeframe import Timeframe
+
+THROUGH = 1_771_589_100_000  # 2026-02-20T12:05Z
+
+
+def row(symbol: str, state: str = "ready", reason: str = "") -> Row:
+    return Row(SeriesId("coinbase", symbol, Timeframe.M5), state, 101, THROUGH, 300_000, reason, "up")
+
+
+def printed(rows: list[Row], width: int, *, colour: bool = False) -> list[str]:
+    out = io.StringIO()
+    console = Console(
+        file=out,
+        width=width,
+        highlight=False,
+        force_terminal=colour,
+        color_system="standard" if colour else None,
+    )
+    console.print(rich_table(rows, width))
+    return [line.rstrip() for line in out.getvalue().splitlines()]
+
+
+def test_a_wide_terminal_has_everything_in_one_line() -> None:
+    reason = "warming up: 34 of 60 [since 12:00]"
+    head, *lines = printed([row("BTC-USD"), row("ETH-USD", "warming", reason)], 120)
+    assert head.split() == ["SERIES", "STATE", "COUNT", "SETTLED", "THROUGH", "(UTC)", "LAG", "REASON"]
+    assert lines == [
+        "BTC-USD 5m  ready      101    2026-02-20 12:05:00   5m",
+        f"ETH-USD 5m  warming    101    2026-02-20 12:05:00   5m  {reason}",
+    ]
+
+
+def test_a_narrow_terminal_keeps_names_states_and_lag_whole() -> None:
+    for width in (36, 60, 75):
+        head, *lines = printed([row("BTC-USD"), row("VERY-LONG-USD", "hole", "x" * 200)], width)
+        assert head.split() == ["SERIES", "STATE", "LAG", "REASON"]
+        assert len(lines) == 2, "a line each"
+        assert all(len(line) <= width for line in lines)
+        assert lines[1].startswith("VERY-LONG-USD 5m  hole    5m  xx")
+        assert lines[1].endswith("…")
+
+
+def test_a_long_reason_wraps_only_where_it_may() -> None:
+    rows = [row("BTC-USD", "hole", "something is missing " * 9)]
+    assert len(printed(rows, 100)) == 2
+    out = io.StringIO()
+    Console(file=out, width=100).print(rich_table(rows, 100, wrap=True))
+    assert out.getvalue().count("missing") == 9, "nothing of it is cut"
+
+
+def test_colours_tell_good_from_bad() -> None:
+    lines = printed([row("A-USD"), row("B-USD", "lagging"), row("C-USD", "damaged")], 120, colour=True)
+    assert "\x1b[32mready\x1b[0m" in lines[1]
+    assert "\x1b[33mlagging\x1b[0m" in lines[2]
+    assert "\x1b[31mdamaged\x1b[0m" in lines[3]
+
+
+def test_only_what_changes_is_told() -> None:
+    before = [row("A-USD"), row("B-USD", "warming", "3 of 60"), row("GONE-USD")]
+    after = [row("A-USD", "stale", "nobody vouches"), row("B-USD", "warming", "9 of 60"), row("NEW-USD")]
+    assert list(changes(before, after)) == [
+        "A-USD 5m ready -> stale: nobody vouches",
+        "NEW-USD 5m ready",
+        "GONE-USD 5m ready -> no longer configured",
+    ]
+    assert list(changes(after, after)) == []
