@@ -9,6 +9,8 @@ LivecacheError
 ├── ForeignKey             a key of ours holds somebody else's data     exit code 4
 ├── EmbeddedError          the embedded server cannot be used           exit code 5
 ├── LeaseHeld              another instance writes already              exit code 6
+├── RepairRefused          the service will not read that span again    exit code 1
+│   └── RepairNotNow       … or not yet
 └── ReadError              what a Reader raises instead of a wrong answer
     ├── UnknownSeries      nobody fills such a series
     ├── NotReady           fewer candles than asked for, or a hole
@@ -33,6 +35,8 @@ __all__ = [
     "OutOfSync",
     "ReadError",
     "RedisUnavailable",
+    "RepairNotNow",
+    "RepairRefused",
     "Stale",
     "UnknownSeries",
     "UnknownSymbol",
@@ -117,6 +121,14 @@ class LeaseHeld(LivecacheError):
             f"another livecache writes this cache: {instance}",
             "it keeps the cache filled; stop it first, or set another redis.prefix",
         )
+
+
+class RepairRefused(LivecacheError):
+    """The running service will not read that span again: it makes no sense, or holds nothing there."""
+
+
+class RepairNotNow(RepairRefused):
+    """The service takes no such order now: too much is waiting, or it does not write yet. Ask later."""
 
 
 class ReadError(LivecacheError):

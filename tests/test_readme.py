@@ -25,7 +25,8 @@ from livecache import AsyncReader, ReadError, errors
 from livecache.__main__ import main
 from livecache.app import start_service
 from livecache.cache.embedded import EmbeddedServer
-from livecache.cli import keeping, looking
+from livecache.cli import checking, keeping, looking
+from livecache.commands.check import FINDINGS_EXIT_CODE
 from livecache.commands.stored import BucketKind
 from livecache.config import CoinbaseConfig, Config, RedisConfig, VenuesConfig, settings
 from livecache.core.timeframe import TIMEFRAME_PRIORITY
@@ -184,20 +185,21 @@ def test_the_table_of_exit_codes_has_each_that_an_error_ends_with() -> None:
     told = {int(code) for code, _ in rows(CLI, "exit code")}
     kinds = [kind for _, kind in inspect.getmembers(errors, inspect.isclass)]
     ours = {kind.exit_code for kind in kinds if issubclass(kind, errors.LivecacheError)}
-    assert told == ours | {0, 70, 130}
+    assert told == ours | {0, FINDINGS_EXIT_CODE, 70, 130}
 
 
 def test_each_command_has_a_section_that_shows_it() -> None:
     sections = set(re.findall(r"^## (.+)$", CLI, re.MULTILINE))
     shown = {shlex.split(e.command)[1] for e in EXAMPLES}
-    for group in (looking, keeping):
+    for group in (looking, checking, keeping):
         app = typer.Typer()
         group.register(app)
         for info in app.registered_commands:
             assert info.callback
             name = info.name or info.callback.__name__
             assert name in sections
-            assert name in shown or name == "watch", "which does not end by itself"
+            # The one does not end by itself, the other needs the service's HTTP server.
+            assert name in shown or name in ("watch", "repair")
 
 
 def test_the_kinds_of_buckets_are_told() -> None:

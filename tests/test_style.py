@@ -33,6 +33,7 @@ MAY_IMPORT = {
     "config": {"core", "errors", "config_schema"},
     "venues": {"core", "errors", "clock", "config"},
     "cache": {"core", "errors", "clock", "redis_url"},
+    "quality": {"core", "errors", "cache"},
     "simulator": {"core", "errors", "clock"},
     "service": {"core", "errors", "clock", "venues", "cache"},
     "http": {"core", "errors", "clock", "config", "venues", "cache", "service"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from loguru import logger
@@ -9,15 +10,26 @@ from loguru import logger
 from .scripts import RedisLike, send, text_of
 from .trouble import TROUBLE
 
-__all__ = ["ServerWatch", "advise"]
+__all__ = ["SETTINGS", "ServerWatch", "advice_on", "advise"]
+
+SETTINGS = ("zset-max-listpack-value", "maxmemory-policy", "maxmemory", "client-output-buffer-limit")
+"""What is asked of a server."""
 
 _LONGEST_MEMBER = 96  # bytes: candles of BTC above 100,000 make 67, with room for what comes
 
 
 async def advise(redis: RedisLike) -> list[str]:
     """Log once what the server's settings cost; the commands that mend it. Silent where it may not ask."""
+    advice = advice_on({name: await _setting(redis, name) for name in SETTINGS})
+    for problem, remedy in advice:
+        logger.bind(event="redis_advice", remedy=remedy).warning(f"Redis: {problem}; mend it by: {remedy}")
+    return [remedy for _, remedy in advice]
+
+
+def advice_on(settings: Mapping[str, str | None]) -> list[tuple[str, str]]:
+    """What these settings cost, each with the command that mends it. None: the server does not tell."""
     advice: list[tuple[str, str]] = []
-    longest = await _setting(redis, "zset-max-listpack-value")
+    longest = settings.get("zset-max-listpack-value")
     if longest is not None and longest.isdigit() and int(longest) < _LONGEST_MEMBER:
         advice.append(
             (
@@ -25,8 +37,7 @@ async def advise(redis: RedisLike) -> list[str]:
                 "CONFIG SET zset-max-listpack-value 128",
             )
         )
-    policy = await _setting(redis, "maxmemory-policy")
-    limit = await _setting(redis, "maxmemory")
+    policy, limit = settings.get("maxmemory-policy"), settings.get("maxmemory")
     if policy not in (None, "noeviction") and limit not in (None, "0"):
         # Only what has a time limit: the lease, and what vouches for the candles, but not these.
         victims = "the lease and the alive keys" if str(policy).startswith("volatile") else "candles"
@@ -36,7 +47,7 @@ async def advise(redis: RedisLike) -> list[str]:
                 "CONFIG SET maxmemory-policy noeviction",
             )
         )
-    buffers = await _setting(redis, "client-output-buffer-limit")
+    buffers = settings.get("client-output-buffer-limit")
     if buffers is not None and "pubsub 0 0 0" in buffers:
         advice.append(
             (
@@ -44,9 +55,7 @@ async def advise(redis: RedisLike) -> list[str]:
                 "CONFIG SET client-output-buffer-limit 'pubsub 32mb 8mb 60'",
             )
         )
-    for problem, remedy in advice:
-        logger.bind(event="redis_advice", remedy=remedy).warning(f"Redis: {problem}; mend it by: {remedy}")
-    return [remedy for _, remedy in advice]
+    return advice
 
 
 class ServerWatch:

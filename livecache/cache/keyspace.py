@@ -38,6 +38,7 @@ __all__ = [
     "encode_lease",
     "encode_state",
     "encode_update",
+    "parse_member",
 ]
 
 SCHEMA = 1
@@ -147,13 +148,18 @@ _member = msgspec.json.Decoder(
 )
 
 
-def decode_member(raw: bytes | str, timeframe: Timeframe) -> ExactCandle:
-    """The candle in a member, its digits verbatim. `Damaged` if it cannot be believed."""
+def parse_member(raw: bytes | str) -> ExactCandle:
+    """What a member says, believable or not, its digits verbatim. `Damaged` if it is no JSON candle."""
     try:
         time, *numbers = _member.decode(raw)
-        candle = ExactCandle(time, *(bytes(number).decode() for number in numbers))
+        return ExactCandle(time, *(bytes(number).decode() for number in numbers))
     except UNDECODABLE as error:
         raise Damaged(f"not a JSON candle: {error}") from None
+
+
+def decode_member(raw: bytes | str, timeframe: Timeframe) -> ExactCandle:
+    """The candle in a member. `Damaged` if it cannot be believed."""
+    candle = parse_member(raw)
     if reason := rejection(candle, timeframe, None):
         raise Damaged(reason)
     return candle

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from . import keeping, looking, running
+from . import checking, keeping, looking, running
 
 __all__ = ["app", "run_command"]
 
@@ -47,4 +47,5 @@ def _version(
 # The help lists them in this order.
 running.register(app)
 looking.register(app)
+checking.register(app)
 keeping.register(app)

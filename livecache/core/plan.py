@@ -141,7 +141,7 @@ def _want(
         # What is on its way may be enough; whether older holes still matter shows when it is here.
         wanted_from = max(wanted_from, expected.spans[-1].start)
     missing = expected.missing(wanted_from, settled_edge)
-    suspects = [t for t in track.suspect if t >= wanted_from]
+    suspects = [t for t in track.suspect if t >= wanted_from or t in track.contested]
     if suspects:
         first = min(suspects)
         return Want(Priority.REPAIR, timeframe, first, min(edge, first + page))

@@ -13,6 +13,9 @@ _DISPUTE_MOST_MS = 16_000
 _NONSENSE_MOST_MS = 300_000
 """The longest waits before a page is read again that was poorer than the feed, or not to be believed."""
 
+_PAGES_LACKING = 2
+"""Pages without a row that take back a settled candle: one page alone may simply be short."""
+
 __all__ = ["PageFacts", "PageOutcome", "settle_page"]
 
 
@@ -60,7 +63,11 @@ def settle_page(track: Track, page: PageFacts, channel: Channel, *, feed: bool) 
         if bucket in track.coverage:
             held = track.settled.get(bucket)
             may_be_old = newest_row <= bucket and page.heard < end + policy.dispute_ms
-            if not (may_be_old and row and held and held.richer_than(row)):
+            absent = row is None and page.absence_proves and bucket not in page.rejected
+            if absent and held is not None and bucket in track.contested:
+                if newest_row > bucket or page.heard >= end + policy.proof_ms:
+                    _miss(track, bucket, outcome)
+            elif not (may_be_old and row and held and held.richer_than(row)):
                 _compare(track, bucket, row, outcome)
             continue
         if bucket in page.rejected or (row is None and not page.absence_proves):
@@ -107,9 +114,18 @@ def settle_page(track: Track, page: PageFacts, channel: Channel, *, feed: bool) 
     return outcome
 
 
+def _miss(track: Track, bucket: int, outcome: PageOutcome) -> None:
+    """The venue was asked about a settled candle, and shows none: proven empty, once two pages say so."""
+    track.contested[bucket] += 1
+    if track.contested[bucket] >= _PAGES_LACKING:
+        track.revise(bucket, None, derived=False)
+        outcome.revised.append(bucket)
+        outcome.touched.append(bucket)
+
+
 def _compare(track: Track, bucket: int, row: ExactCandle | None, outcome: PageOutcome) -> None:
     """A covered bucket was read again. A row that has vanished is a short page, not news."""
-    track.suspect.discard(bucket)  # Whatever the page says: it is not asked for over and over.
+    track.trust(bucket)  # Whatever the page says: it is not asked for over and over.
     if row is None:
         return
     before = track.settled.get(bucket)

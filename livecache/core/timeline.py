@@ -234,6 +234,13 @@ class Timeline:
             track.state_dirty = True
             self._stirred.add(symbol)
 
+    def read_again(self, symbol: str, timeframe: Timeframe, start: int, end: int) -> None:
+        """Somebody doubts the settled buckets of `[start, end)`, or what Redis holds of the series."""
+        track = self.symbols[symbol].tracks[timeframe]
+        track.contest(start, end)
+        track.whole = True
+        self._stirred.add(symbol)
+
     # --- what goes out ----------------------------------------------------------------------------
 
     def take(self, now: int) -> Changes:

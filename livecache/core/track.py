@@ -61,6 +61,7 @@ class Track:
         "closed_until",
         "closes",
         "closes_dropped",
+        "contested",
         "coverage",
         "derived",
         "dirty",
@@ -96,6 +97,7 @@ class Track:
         self.provisional: dict[int, Provisional] = {}
         self.derived: set[int] = set()  # settled buckets that were rolled up, not fetched
         self.suspect: set[int] = set()  # settled buckets to be read again
+        self.contested: dict[int, int] = {}  # those of them that somebody asked for → pages that lacked them
         self.reopened: set[int] = set()  # buckets that seemed proven empty and were read once more
         self.disputes: dict[int, int] = {}  # bucket → when (heard) a page was first poorer than the feed
         self.history_from = 0  # where the search for more history stopped
@@ -145,6 +147,18 @@ class Track:
         self.coverage = self.coverage.remove(bucket, bucket + self.width)
         self.state_dirty = True
         return True
+
+    def contest(self, start: int, end: int) -> None:
+        """Have what is settled in `[start, end)` read again, because somebody asks for it."""
+        for span in self.coverage.clip(start, end):
+            for bucket in range(*span, self.width):
+                self.suspect.add(bucket)
+                self.contested.setdefault(bucket, 0)
+
+    def trust(self, bucket: int) -> None:
+        """The settled bucket was read again: it is not asked for any more."""
+        self.suspect.discard(bucket)
+        self.contested.pop(bucket, None)
 
     def lay(self, candle: ExactCandle, *, vouched: bool, replace: bool = False) -> bool:
         """Lay a provisional candle over the end; the richer one wins. Whether anything changed."""
@@ -214,6 +228,7 @@ class Track:
             del self.settled[bucket]
         self.derived = {t for t in self.derived if t >= oldest}
         self.suspect = {t for t in self.suspect if t >= oldest}
+        self.contested = {t: n for t, n in self.contested.items() if t >= oldest}
         self.reopened = {t for t in self.reopened if t >= oldest}
         self.disputes = {t: at for t, at in self.disputes.items() if t >= oldest}
 
@@ -223,7 +238,7 @@ class Track:
         else:
             self.settled[bucket] = candle
         (self.derived.add if derived else self.derived.discard)(bucket)
-        self.suspect.discard(bucket)
+        self.trust(bucket)
         self.dirty.add(bucket)
         self.state_dirty = True
 

@@ -9,7 +9,7 @@ import msgspec
 from aiohttp import web
 
 from ..config import redact
-from ..errors import ConfigError, LivecacheError, UnknownSeries
+from ..errors import ConfigError, LivecacheError, RepairNotNow, RepairRefused, UnknownSeries
 
 __all__ = ["answer", "decode", "of_error", "refusal"]
 
@@ -17,6 +17,8 @@ __all__ = ["answer", "decode", "of_error", "refusal"]
 _STATUS: tuple[tuple[type[LivecacheError], int], ...] = (
     (ConfigError, 400),
     (UnknownSeries, 404),
+    (RepairNotNow, 503),
+    (RepairRefused, 400),
     (LivecacheError, 503),
 )
 

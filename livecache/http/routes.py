@@ -12,6 +12,8 @@ from .health import Health
 from .instance import Instance
 from .lookout import Lookout
 from .metrics import Metrics
+from .repair import PATH as REPAIR
+from .repair import Repairs
 from .requests import RequestStats
 
 __all__ = ["Handler", "Route", "routes"]
@@ -39,9 +41,12 @@ def routes(instance: Instance, stats: RequestStats, clock: Clock) -> Sequence[Ro
     # What is neither health nor metrics is not `public`: whoever can connect could ask for it.
     health = Health(instance, Lookout(instance, clock))
     metrics = Metrics(instance, stats)
+    repairs = Repairs(instance)
     return (
         Route("GET", "/healthz", health.alive, public=True),
         Route("GET", "/startupz", health.started, public=True),
         Route("GET", "/readyz", health.ready, public=True),
         Route("GET", "/metrics", metrics.show, public=True),
+        Route("POST", REPAIR, repairs.order),
+        Route("GET", REPAIR, repairs.left),
     )

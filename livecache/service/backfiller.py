@@ -16,11 +16,12 @@ from loguru import logger
 
 from ..core.plan import history_ends
 from ..core.readiness import iso
+from ..core.repair import RepairPlan, order_repair, pages_waiting
 from ..core.series import SeriesId
 from ..core.settling import PageFacts
 from ..core.timeframe import Timeframe
 from ..core.track import Track
-from ..errors import UnknownSymbol
+from ..errors import RepairNotNow, RepairRefused, UnknownSymbol
 from ..venues.venue import FailureKind, FetchFailure, Page, Venue
 from .live import Live
 from .ratelimit import RateLimiter
@@ -95,6 +96,45 @@ class Backfiller:
     def errors(self) -> frozenset[SeriesId]:
         """Series whose first fill failed, and has not succeeded since."""
         return frozenset(self._fill.errors)
+
+    def repair(self, symbol: str, timeframe: Timeframe, start: int | None, end: int | None) -> RepairPlan:
+        """Have a span read again, `[start, end)` in Unix ms; without one of them, as far as is kept.
+
+        What is settled stays served meanwhile. Raises `UnknownSeries`, `RepairRefused` or `RepairNotNow`.
+        """
+        live = self._live
+        if not live.serving:
+            raise RepairNotNow("this instance does not write yet", "it is starting, or another one writes")
+        if timeframe in self._venue.unsupported:
+            child = live.timeline.children[timeframe]
+            raise RepairRefused(
+                f"{self._venue.name} does not serve {timeframe}",
+                f"repair {child}, which it is rolled up from",
+            )
+        plan = order_repair(
+            live.timeline,
+            symbol,
+            timeframe,
+            start,
+            end,
+            now=live.venue_clock.heard,
+            page_limit=self._venue.page_limit,
+        )
+        logger.bind(
+            event="repair_ordered",
+            symbol=symbol,
+            timeframe=str(timeframe),
+            pages=plan.pages,
+            waiting=plan.waiting,
+        ).info(f"{symbol} {timeframe} is read again from {iso(plan.start)} to {iso(plan.end)}")
+        self._schedule.hurry(symbol, timeframe)
+        live.due.set()
+        live.changed.set()
+        return plan
+
+    def repairing(self, symbol: str, timeframe: Timeframe) -> int:
+        """How many pages of this series' repair are still to be read. Raises `UnknownSeries`."""
+        return pages_waiting(self._live.timeline, self._venue.page_limit, (symbol, timeframe))
 
     async def run(self, *, once: bool = False) -> None:
         """Work until cancelled; with `once`, until every series was filled or has failed."""
@@ -175,13 +215,17 @@ class Backfiller:
             absence_proves=not page.unreadable,
         )
         track = live.timeline.symbols[request.symbol].tracks[request.timeframe]
-        before = track.coverage
+        before, contested = track.coverage, bool(track.contested)
         live.timeline.apply_page(
             request.symbol, request.timeframe, facts, live.now(), page_limit=self._venue.page_limit
         )
         self._schedule.brought(request, live.clock.monotonic(), news=track.coverage != before)
         self._schedule.replan(request.symbol)
         live.changed.set()
+        if contested and not track.contested:
+            logger.bind(
+                event="repair_complete", symbol=request.symbol, timeframe=str(request.timeframe)
+            ).info(f"{request.symbol} {request.timeframe} has been read again")
         self._report(request.symbol)
 
     async def _fail(self, pick: Pick, failure: FetchFailure) -> None:

@@ -78,7 +78,8 @@ class Schedule:
             return None
         want, symbol = best
         span = Span(want.start, want.end)
-        fresh = self._asked.get((symbol, want.timeframe)) == span
+        # The venue's edge keeps an answer for a second: who asks again wants another one.
+        fresh = want.priority is Priority.REPAIR or self._asked.get((symbol, want.timeframe)) == span
         return Pick(PageRequest(symbol, want.timeframe, want.start, want.end, fresh), want)
 
     def started(self, pick: Pick) -> None:
@@ -105,6 +106,13 @@ class Schedule:
         before = self._barren.get(key)
         count = before[1] + 1 if before is not None and before[0] == span else 1
         self._barren[key] = (span, count, monotonic_s + delay_s(count, self.jitter(), most_s=300.0))
+
+    def hurry(self, symbol: str, timeframe: Timeframe) -> None:
+        """Whatever failed or brought nothing of late, the series is worth asking for now."""
+        self._barren.pop((symbol, timeframe), None)
+        if attempts := self.attempts.get((symbol, timeframe)):
+            attempts.not_before_s = 0.0
+        self.replan(symbol)
 
     def succeeded(self, request: PageRequest) -> Attempts | None:
         """Forget the failures; what they were, if there were any."""

@@ -142,6 +142,11 @@ class Venue(RuleBasedStateMachine):
         page = PageFacts(start, end, rows, heard)
         self.timeline.apply_page(SYMBOL, timeframe, page, self.now, page_limit=300)
 
+    @rule(timeframe=st.sampled_from(CONFIGURED), back=st.integers(0, 40), length=st.integers(1, 40))
+    def somebody_has_a_span_read_again(self, timeframe: Timeframe, back: int, length: int) -> None:
+        start = timeframe.floor(self.now) - (back + length) * timeframe.ms
+        self.timeline.read_again(SYMBOL, timeframe, start, start + length * timeframe.ms)
+
     @rule()
     def redis_takes_what_changed(self) -> None:
         changes = self.timeline.take(self.now)

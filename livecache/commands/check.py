@@ -1,0 +1,151 @@
+"""`livecache check`: is what is stored what it should be? The rules are in `livecache.quality`."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from itertools import groupby
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from ..cache.advice import SETTINGS
+from ..cache.inspection import Inspector
+from ..cache.keyspace import Keyspace
+from ..config import Config
+from ..core.series import SeriesId
+from ..core.timeframe import Timeframe
+from ..errors import ConfigError, UnknownSeries
+from ..quality.check import Check, Rules
+from ..quality.findings import Finding, Kind
+from ..quality.report import TABLES, Report, as_csv, as_json, as_text
+from ..quality.venue import Compared
+from .reading import VENUE, redis_url_of
+
+__all__ = ["FINDINGS_EXIT_CODE", "Wanted", "check"]
+
+FINDINGS_EXIT_CODE = 7
+"""What `livecache check` ends with if something is wrong with the data."""
+
+_SECOND_LOOK_S = 1.0
+"""After how long roll-ups that do not agree are read again: the writer may be between two calls."""
+
+
+class Wanted(NamedTuple):
+    """What to check, and how to tell it."""
+
+    symbols: Sequence[str] | None = None
+    timeframes: Sequence[Timeframe] | None = None
+    gap_buckets: int = 1
+    as_json: bool = False
+    csv_table: str | None = None
+    output: Path | None = None
+    against_venue: bool = False
+    requests_most: int = 1_000
+
+
+def check(config: Config, wanted: Wanted) -> int:
+    """Check what is stored and print the outcome; 0 if it is clean, else 7.
+
+    Raises RedisUnavailable, UnknownSeries for a symbol or timeframe of which nothing is announced, and
+    ConfigError for an output that cannot be written.
+    """
+    if wanted.csv_table is not None and wanted.csv_table not in TABLES:
+        raise ConfigError(f"--csv knows no table {wanted.csv_table!r}", f"one of {', '.join(TABLES)}")
+    keys = Keyspace(config.redis.prefix, VENUE)
+    inspector = Inspector(redis_url_of(config), keys)
+    try:
+        gathered = _gather(inspector, config, wanted)
+    finally:
+        inspector.close()
+    compared = _compare(config, gathered, wanted) if wanted.against_venue else None
+    now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    report = gathered.report(checked_at=now, venue=compared)
+    if wanted.output is not None:
+        _write(report, wanted.output)
+    if wanted.as_json:
+        sys.stdout.write(as_json(report))
+    elif wanted.csv_table is not None:
+        sys.stdout.write(as_csv(report, wanted.csv_table))
+    else:
+        print("\n".join(as_text(report)))
+    return 0 if report.clean else FINDINGS_EXIT_CODE
+
+
+def _gather(inspector: Inspector, config: Config, wanted: Wanted) -> Check:
+    """Read and judge all that is wanted."""
+    rules = Rules(
+        patience_ms=int(config.cache.max_lag * 1000),
+        gap_buckets=wanted.gap_buckets,
+        origin=_origin(config.venues.coinbase.rest_url),
+    )
+    gathered = Check(inspector.keys, rules)
+    announced = gathered.take_shared(inspector.shared())
+    if not announced:
+        message = f"no series is announced under the prefix {config.redis.prefix!r}"
+        gathered.findings.append(Finding(Kind.ABSENT, message, "livecache run"))
+    chosen = _chosen(announced, wanted)
+    gathered.take_names(inspector.names(), announced, complete=True)
+    if not inspector.saw_all_names:
+        gathered.take_names((), announced, complete=False)
+    gathered.take_settings(inspector.settings(SETTINGS))
+    doubtful = [symbol for symbol in _by_symbol(chosen) if not gathered.take_symbol(inspector.series(symbol))]
+    if doubtful:
+        time.sleep(_SECOND_LOOK_S)
+        for symbol in doubtful:
+            gathered.take_symbol(inspector.series(symbol))
+    return gathered
+
+
+def _origin(rest_url: str) -> str:
+    """Scheme and host, as the service notes where its history came from."""
+    parts = urlsplit(rest_url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+
+def _chosen(announced: Sequence[SeriesId], wanted: Wanted) -> list[SeriesId]:
+    for what, given, known in (
+        ("symbol", wanted.symbols, {series.symbol for series in announced}),
+        ("timeframe", wanted.timeframes, {series.timeframe for series in announced}),
+    ):
+        for one in given or ():
+            if one not in known:
+                raise UnknownSeries(f"no series of the {what} {one} is stored", "see `livecache status`")
+    return [
+        series
+        for series in announced
+        if (wanted.symbols is None or series.symbol in wanted.symbols)
+        and (wanted.timeframes is None or series.timeframe in wanted.timeframes)
+    ]
+
+
+def _by_symbol(series: Sequence[SeriesId]) -> Iterator[list[SeriesId]]:
+    for _, group in groupby(series, key=lambda one: one.symbol):
+        yield list(group)
+
+
+def _compare(config: Config, gathered: Check, wanted: Wanted) -> Compared:
+    from .venue_check import compare_with_venue
+
+    return compare_with_venue(
+        config.venues.coinbase, os.environ, gathered, requests_most=wanted.requests_most
+    )
+
+
+def _write(report: Report, directory: Path) -> None:
+    """All forms of the report, into a directory that is made if need be."""
+    files = {f"{table}.csv": as_csv(report, table) for table in TABLES}
+    files["report.json"] = as_json(report)
+    files["report.txt"] = "\n".join([*as_text(report), ""])
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            (directory / name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(
+            f"{directory} cannot be written: {error.strerror}", "name another --output"
+        ) from None
+    print(f"written to {directory}: {', '.join(sorted(files))}", file=sys.stderr)

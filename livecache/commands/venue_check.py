@@ -1,0 +1,129 @@
+"""`livecache check --against-venue`: asks the witness, slowly enough, and says what it does."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from ..config import CoinbaseConfig
+from ..progress import ProgressBar
+from ..quality.check import Check
+from ..quality.findings import Finding, Kind
+from ..quality.venue import Compared, PageWanted, compare_page, pages_wanted
+from ..venues.coinbase.auth import load_key
+from ..venues.coinbase.pace import paced
+from ..venues.venue import FailureKind, FetchFailure
+
+if TYPE_CHECKING:
+    from ..venues.coinbase.witness import Witness, WitnessPage
+
+__all__ = ["compare_with_venue"]
+
+_PAGE_LIMIT = 300
+"""Buckets a page: what every version of the venue has accepted."""
+
+_SHARE = 0.5
+"""Of the configured rate, while a service lives that needs the rest."""
+
+_ATTEMPTS = 4
+_FAILURES_MOST = 3
+"""Attempts at one page, and pages in a row that fail before the rest is given up."""
+
+_REFUSED_S = 1.0  # the first wait after a refusal that names none; it doubles
+_WAIT_MOST_S = 60.0
+_TOLD_EVERY_S = 10.0
+
+
+def compare_with_venue(
+    config: CoinbaseConfig, environ: Mapping[str, str], gathered: Check, *, requests_most: int
+) -> Compared:
+    """Compare the settled candles that were gathered with what the SDK's client returns; to stderr, how far.
+
+    What differs, and what could not be compared, becomes a finding.
+    """
+    key = load_key(config.key_file, environ)
+    alive = any(stored.alive is not None for stored in gathered.stored.values())
+    rate = paced(config.requests_per_second, keyed=key is not None) * (_SHARE if alive else 1.0)
+    pages = pages_wanted(list(gathered.stored.values()), _PAGE_LIMIT)
+    compared = Compared(requests_wanted=len(pages))
+    if len(pages) > requests_most:
+        message = f"{len(pages) - requests_most} of {len(pages)} requests were left out: the older pages"
+        gathered.findings.append(Finding(Kind.UNFINISHED, message, "--requests sets the limit"))
+        pages = pages[:requests_most]
+    _say(
+        f"asking {config.rest_url}, by its own SDK: {len(pages)} requests, at most {rate:.2g} a second"
+        f"{' beside the running service' if alive else ''}: {len(pages) / rate:.0f} s or more"
+    )
+    # Imported only now: it takes a while, and what is to come has been said.
+    from ..venues.coinbase.witness import Witness
+
+    asking = _Asking(Witness(config.rest_url, timeout_s=config.request_timeout, key=key), rate)
+    stored = gathered.stored
+    bar = ProgressBar("comparing")
+    bar.start(len(pages))
+    told_s = time.monotonic()
+    failed_in_a_row = 0
+    try:
+        for done, page in enumerate(pages):
+            answer = asking.ask(page, compared)
+            if isinstance(answer, FetchFailure):
+                compared.failures += 1
+                failed_in_a_row += answer.kind is not FailureKind.UNKNOWN_SYMBOL
+                stored[page.series].report(
+                    Kind.NOT_COMPARED,
+                    f"the venue was asked in vain: {answer.message}",
+                    remedy="check again later",
+                )
+                if failed_in_a_row >= _FAILURES_MOST:
+                    message = f"{len(pages) - done - 1} more requests were given up"
+                    gathered.findings.append(Finding(Kind.NOT_COMPARED, message, "check again later"))
+                    break
+            else:
+                failed_in_a_row = 0
+                compare_page(stored[page.series], page, answer.rows, answer.rejected, compared)
+            bar.advance(done + 1, compared.failures)
+            if not sys.stderr.isatty() and time.monotonic() - told_s >= _TOLD_EVERY_S:
+                told_s = time.monotonic()
+                _say(f"{done + 1} of {len(pages)} requests, {compared.differ} buckets differ")
+    finally:
+        bar.stop()
+        asking.witness.close()
+    return compared
+
+
+class _Asking:
+    """Asks the witness, evenly, and again where it was refused for being too fast."""
+
+    def __init__(self, witness: Witness, rate_per_s: float) -> None:
+        self.witness = witness
+        self._interval_s = 1 / rate_per_s
+        self._next_s = time.monotonic()
+
+    def ask(self, page: PageWanted, compared: Compared) -> WitnessPage | FetchFailure:
+        """One page, and the bucket after it, whose row proves how fresh the answer is."""
+        _, symbol, timeframe = page.series
+        wait_s = _REFUSED_S
+        for attempt in range(1, _ATTEMPTS + 1):
+            self._keep_pace()
+            compared.requests += 1
+            answer = self.witness.fetch(symbol, timeframe, page.start, page.end + timeframe.ms)
+            refused = isinstance(answer, FetchFailure) and answer.kind is FailureKind.REFUSED
+            if not refused or attempt == _ATTEMPTS:
+                break
+            told_s = answer.retry_after_s if isinstance(answer, FetchFailure) else None
+            time.sleep(min(_WAIT_MOST_S, told_s or wait_s))
+            self._interval_s *= 2  # Somebody else asks from this address too.
+            wait_s *= 2
+        return answer
+
+    def _keep_pace(self) -> None:
+        now_s = time.monotonic()
+        if self._next_s > now_s:
+            time.sleep(self._next_s - now_s)
+        self._next_s = max(now_s, self._next_s) + self._interval_s
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

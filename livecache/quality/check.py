@@ -1,0 +1,122 @@
+"""The whole check over what was read: every rule, in order. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ..cache.advice import advice_on
+from ..cache.inspection import Found, Shared
+from ..cache.keyspace import Keyspace
+from ..core.series import SeriesId
+from .findings import Finding, Kind, repair_command
+from .keys import judge_shared, sort_keys
+from .report import Report, line_of
+from .rollups import compare_rollups
+from .spans import Gap, Tally, judge_spans
+from .stored import Stored, examine
+from .venue import Compared
+
+__all__ = ["Check", "Rules"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What is tolerated, and expected."""
+
+    patience_ms: int = 600_000  # how long a closed bucket may be missing or provisional, venue time
+    gap_buckets: int = 1  # shorter gaps are no findings
+    origin: str = ""  # where the candles should come from; "" to accept any
+
+
+@dataclass(slots=True)
+class Check:
+    """Gathers what is told to it, series by series, and makes the report of it."""
+
+    keys: Keyspace
+    rules: Rules = field(default_factory=Rules)
+    stored: dict[SeriesId, Stored] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)  # about no series that is configured
+    _rollups: dict[str, int] = field(default_factory=dict)  # compared, by symbol
+    _spans: dict[SeriesId, tuple[Tally, list[Gap]]] = field(default_factory=dict)
+
+    def take_shared(self, shared: Shared) -> list[SeriesId]:
+        """Judge the shared keys; the announced series, by symbol."""
+        announced, findings = judge_shared(shared, self.keys)
+        self.findings += findings
+        return announced
+
+    def take_names(
+        self, names: Iterable[str], announced: Sequence[SeriesId], *, complete: bool = True
+    ) -> None:
+        """Judge which keys there are."""
+        self.findings += sort_keys(names, self.keys, announced).findings()
+        if not complete:
+            self.findings.append(
+                Finding(Kind.UNFINISHED, "this server has so many keys that not all were looked at")
+            )
+
+    def take_settings(self, settings: Mapping[str, str | None]) -> None:
+        """Judge the server's settings."""
+        self.findings += [
+            Finding(Kind.SERVER, problem, f"livecache redis {remedy}")
+            for problem, remedy in advice_on(settings)
+        ]
+
+    def take_symbol(self, found: Sequence[Found]) -> bool:
+        """Judge all series of one symbol, read at one moment. Whether their roll-ups agree."""
+        symbol = [examine(one) for one in found]
+        for stored in symbol:
+            self._spans[stored.series] = judge_spans(
+                stored, patience_ms=self.rules.patience_ms, gap_buckets=self.rules.gap_buckets
+            )
+        if symbol:
+            self._rollups[symbol[0].series.symbol] = compare_rollups(symbol)
+        self.stored.update({stored.series: stored for stored in symbol})
+        return not any(finding.kind is Kind.ROLLUP for stored in symbol for finding in stored.findings)
+
+    def report(self, *, checked_at: str, venue: Compared | None = None) -> Report:
+        """All that was found."""
+        spans = self._spans
+        return Report.of(
+            checked_at=checked_at,
+            prefix=self.keys.prefix,
+            lines=[line_of(stored, *spans[stored.series]) for stored in self.stored.values()],
+            findings=[
+                *self.findings,
+                *(finding for stored in self.stored.values() for finding in stored.findings),
+                *self._whose(),
+            ],
+            gaps=[gap for stored in self.stored.values() for gap in spans[stored.series][1]],
+            remedies=self._remedies(),
+            rollups_compared=sum(self._rollups.values()),
+            venue=venue,
+        )
+
+    def _remedies(self) -> list[str]:
+        """The commands that would mend what was found: one repair a series, and what else there is."""
+        repairs = [
+            repair_command(series, *stored.doubted)
+            for series, stored in self.stored.items()
+            if stored.doubted is not None
+        ]
+        found = [*self.findings, *(finding for stored in self.stored.values() for finding in stored.findings)]
+        others = [f.remedy for f in found if not f.is_advice and "livecache repair" not in f.remedy]
+        return [*repairs, *dict.fromkeys(filter(None, others))]
+
+    def _whose(self) -> Iterator[Finding]:
+        """Who vouches for the candles, and where they came from: no fault, but worth a note."""
+        found = [stored for stored in self.stored.values() if stored.record is not None]
+        if unvouched := [stored for stored in found if stored.alive is None]:
+            yield Finding(
+                Kind.UNVOUCHED,
+                f"nobody vouches for {len(unvouched)} of {len(self.stored)} series now",
+                "is `livecache run` running?",
+            )
+        others = {stored.record.origin for stored in found if stored.record} - {self.rules.origin}
+        for origin in sorted(others) if self.rules.origin else ():
+            yield Finding(
+                Kind.ORIGIN,
+                f"history came from {origin[:200]!r}, and {self.rules.origin} is configured",
+                "livecache config",
+            )

@@ -1,0 +1,111 @@
+"""What a check can find, how bad that is, and what would mend it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import NamedTuple
+
+import msgspec
+
+from ..core.series import SeriesId
+from ..core.timeframe import Timeframe
+
+__all__ = ["ADVICE", "FINDINGS_A_KIND_MAX", "Finding", "Kind", "moment", "repair_command", "runs"]
+
+FINDINGS_A_KIND_MAX = 100
+"""Findings of one kind in one series that are told one by one; the rest are counted in the last of them."""
+
+_TIME_MAX = 253_402_300_800_000  # ms: the year 10000, where datetime ends
+
+
+class Kind(StrEnum):
+    """What was found. docs/checking.md explains each."""
+
+    # Redis does not hold what livecache writes.
+    FOREIGN = "foreign-key"
+    ABSENT = "absent"
+    STATE = "damaged-state"
+    COUNT = "count"
+    EXPIRES = "expires"
+    UNREADABLE = "damaged-member"
+    DUPLICATE = "duplicate"
+    MISPLACED = "misplaced"
+    MISALIGNED = "misaligned"
+    OHLCV = "ohlcv"
+    FUTURE = "future"
+    # What is said of the candles does not fit them.
+    WATERMARKS = "watermarks"
+    COVERAGE = "coverage"
+    # Something is missing, or late.
+    GAP = "gap"
+    OVERDUE = "overdue"
+    # The candles themselves.
+    ROLLUP = "rollup"
+    VENUE = "venue-differs"
+    NOT_COMPARED = "not-compared"
+    # Worth knowing, and no fault of the data.
+    UNVOUCHED = "unvouched"
+    ORIGIN = "origin"
+    LEFTOVER = "leftover-key"
+    UNKNOWN_KEY = "unknown-key"
+    SERVER = "server"
+    UNFINISHED = "unfinished"
+
+
+ADVICE = frozenset(
+    {Kind.UNVOUCHED, Kind.ORIGIN, Kind.LEFTOVER, Kind.UNKNOWN_KEY, Kind.SERVER, Kind.UNFINISHED}
+)
+"""Kinds that say nothing against the data: a cache with nothing else counts as clean."""
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One thing that was found. `[start, end)`: the buckets it is about, in Unix ms; zeros if about none."""
+
+    kind: Kind
+    message: str
+    remedy: str = ""  # a command, or words
+    symbol: str = ""
+    timeframe: str = ""
+    start: int = 0
+    end: int = 0
+
+    @property
+    def is_advice(self) -> bool:
+        """Whether it says nothing against the data."""
+        return self.kind in ADVICE
+
+
+class _Run(NamedTuple):
+    start: int
+    end: int
+    buckets: int
+
+
+def runs(times: Iterable[int], width: int) -> list[_Run]:
+    """Bucket times as runs of neighbours, oldest first."""
+    found: list[_Run] = []
+    for time in sorted(times):
+        if found and found[-1].end == time:
+            found[-1] = _Run(found[-1].start, time + width, found[-1].buckets + 1)
+        else:
+            found.append(_Run(time, time + width, 1))
+    return found
+
+
+def moment(time: int) -> str:
+    """A Unix ms time as commands take it and people read it, UTC: `2026-02-19T23:15Z`."""
+    if not 0 <= time < _TIME_MAX:
+        return str(time)
+    whole = datetime.fromtimestamp(time // 1000, UTC).isoformat()[:-6]
+    return f"{whole}.{time % 1000:03}Z" if time % 1000 else whole.removesuffix(":00") + "Z"
+
+
+def repair_command(series: SeriesId, start: int = 0, end: int = 0) -> str:
+    """The command that has the running service read these buckets again; all of the series without any."""
+    name = f"livecache repair {series.symbol} {series.timeframe}"
+    if not (0 < start < end < _TIME_MAX):
+        return f"{name} --all"
+    timeframe: Timeframe = series.timeframe
+    return f"{name} --from {moment(timeframe.floor(start))} --to {moment(timeframe.ceil(end))}"

@@ -1,0 +1,214 @@
+"""A check's outcome as a struct, and as JSON, CSV and plain text. Pure."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+
+import msgspec
+
+from .findings import Finding, moment
+from .spans import GAPS_LISTED_MAX, Gap, Tally
+from .stored import Stored
+from .venue import Compared
+
+__all__ = ["TABLES", "Report", "SeriesLine", "as_csv", "as_json", "as_text", "line_of"]
+
+_HEADER = "SERIES CANDLES FROM THROUGH SETTLED EMPTY PROVISIONAL PENDING MISSING COVERED FINDINGS"
+
+_FINDINGS_SHOWN = 50
+"""Findings in the text; the files hold all."""
+
+
+class SeriesLine(msgspec.Struct, frozen=True):
+    """One series in numbers. Times in Unix ms, `through` exclusive; buckets are closed ones."""
+
+    symbol: str
+    timeframe: str
+    members: int
+    oldest: int
+    through: int
+    settled: int
+    empty: int  # settled, and proven to hold no candle
+    provisional: int
+    pending: int
+    missing: int
+    coverage_percent: float
+    gaps: int
+    largest_gap: int  # in buckets
+    findings: int
+
+
+class Report(msgspec.Struct):
+    """All that a check has found. `gaps` are the largest ones, `gaps_in_all` says how many there are."""
+
+    clean: bool
+    checked_at: str
+    prefix: str
+    series: list[SeriesLine]
+    findings: list[Finding]
+    advice: list[Finding]
+    gaps: list[Gap]
+    gaps_in_all: int
+    remedies: list[str]  # commands and words; the findings have each its own, here they are joined
+    rollups_compared: int
+    venue: Compared | None = None
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        checked_at: str,
+        prefix: str,
+        lines: Sequence[SeriesLine],
+        findings: Iterable[Finding],
+        gaps: Sequence[Gap],
+        remedies: Sequence[str],
+        rollups_compared: int,
+        venue: Compared | None,
+    ) -> Report:
+        """Sort what was found: what speaks against the data, and what is only advice."""
+        found = list(findings)
+        against = [finding for finding in found if not finding.is_advice]
+        return cls(
+            clean=not against,
+            checked_at=checked_at,
+            prefix=prefix,
+            series=list(lines),
+            findings=against,
+            advice=[finding for finding in found if finding.is_advice],
+            gaps=sorted(gaps, key=lambda gap: (-gap.buckets, gap.symbol, gap.start))[:GAPS_LISTED_MAX],
+            gaps_in_all=len(gaps),
+            remedies=list(remedies),
+            rollups_compared=rollups_compared,
+            venue=venue,
+        )
+
+
+def line_of(stored: Stored, tally: Tally, gaps: Sequence[Gap]) -> SeriesLine:
+    """The line of one series."""
+    return SeriesLine(
+        symbol=stored.series.symbol,
+        timeframe=stored.series.timeframe.value,
+        members=stored.members,
+        oldest=tally.start,
+        through=tally.end,
+        settled=tally.settled,
+        empty=tally.empty,
+        provisional=tally.provisional,
+        pending=tally.pending,
+        missing=tally.missing,
+        coverage_percent=tally.coverage_percent,
+        gaps=len(gaps),
+        largest_gap=max((gap.buckets for gap in gaps), default=0),
+        findings=sum(not finding.is_advice for finding in stored.findings),
+    )
+
+
+def as_json(report: Report) -> str:
+    """The report as one JSON object."""
+    return msgspec.json.format(msgspec.json.encode(report), indent=2).decode() + "\n"
+
+
+TABLES = ("series", "findings", "gaps")
+"""What there is as CSV."""
+
+
+def as_csv(report: Report, table: str) -> str:
+    """One of `TABLES` as CSV with a header; times both in Unix ms and to be read."""
+    if table == "series":
+        names = list(SeriesLine.__struct_fields__)
+        rows = [msgspec.to_builtins(line) for line in report.series]
+    elif table == "gaps":
+        names = [*Gap.__struct_fields__, "from", "to"]
+        rows = [_spelled(gap) for gap in report.gaps]
+    else:
+        names = [*Finding.__struct_fields__, "from", "to"]
+        rows = [_spelled(finding) for finding in [*report.findings, *report.advice]]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _spelled(one: Gap | Finding) -> dict[str, object]:
+    fields: dict[str, object] = msgspec.to_builtins(one)
+    spelled = {"from": moment(one.start), "to": moment(one.end)} if one.end else {"from": "", "to": ""}
+    return {**fields, **spelled}
+
+
+def as_text(report: Report) -> Iterator[str]:
+    """The report as lines for people."""
+    yield from _table(report)
+    if report.findings:
+        yield ""
+        for finding in report.findings[:_FINDINGS_SHOWN]:
+            yield f"{finding.kind.value}: {_name(finding)}{finding.message}"
+        if len(report.findings) > _FINDINGS_SHOWN:
+            yield f"and {len(report.findings) - _FINDINGS_SHOWN} more: see --json or --output"
+        yield ""
+        yield "What would mend it:"
+        yield from (f"  {remedy}" for remedy in report.remedies[:_FINDINGS_SHOWN])
+        if len(report.remedies) > _FINDINGS_SHOWN:
+            yield f"  and {len(report.remedies) - _FINDINGS_SHOWN} more"
+    if report.advice:
+        yield ""
+        for finding in report.advice[:_FINDINGS_SHOWN]:
+            remedy = f" ({finding.remedy})" if finding.remedy else ""
+            yield f"note: {_name(finding)}{finding.message}{remedy}"
+        if len(report.advice) > _FINDINGS_SHOWN:
+            yield f"note: and {len(report.advice) - _FINDINGS_SHOWN} more"
+    yield ""
+    yield from _summary(report)
+
+
+def _name(finding: Finding) -> str:
+    return f"{finding.symbol} {finding.timeframe}: " if finding.symbol else ""
+
+
+def _table(report: Report) -> Iterator[str]:
+    if not report.series:
+        yield f"no series under the prefix {report.prefix!r}: has `livecache run` been started?"
+        return
+    table = [_HEADER.split()]
+    for line in report.series:
+        numbers = (line.settled, line.empty, line.provisional, line.pending, line.missing)
+        table.append(
+            [
+                f"{line.symbol} {line.timeframe}",
+                str(line.members),
+                moment(line.oldest) if line.oldest else "-",
+                moment(line.through) if line.through else "-",
+                *map(str, numbers),
+                f"{line.coverage_percent:g} %",
+                str(line.findings) if line.findings else "-",
+            ]
+        )
+    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
+    for row in table:
+        first, *rest = (
+            text.ljust(w) if i == 0 else text.rjust(w)
+            for i, (text, w) in enumerate(zip(row, widths, strict=True))
+        )
+        yield "  ".join([first, *rest]).rstrip()
+
+
+def _summary(report: Report) -> Iterator[str]:
+    if report.venue is not None:
+        venue = report.venue
+        yield (
+            f"against the venue: {venue.same + venue.differ} settled buckets compared "
+            f"in {venue.requests} requests, {venue.differ} differ"
+            + (f", {venue.passed_over} too new to compare" if venue.passed_over else "")
+            + (f", {venue.failures} requests failed" if venue.failures else "")
+        )
+    counts = Counter(finding.kind.value for finding in report.findings)
+    what = ", ".join(f"{count} {kind}" for kind, count in counts.most_common())
+    settled = sum(line.settled + line.empty for line in report.series)
+    yield (
+        f"{len(report.series)} series, {settled} settled buckets, "
+        f"{report.rollups_compared} roll-ups compared: {what or 'clean'}"
+    )

@@ -1,0 +1,71 @@
+"""Do parents agree with their children, where both are stored and settled? Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..core.candle import ExactCandle
+from ..core.rollup import roll_up
+from ..core.timeframe import Timeframe
+from .findings import FINDINGS_A_KIND_MAX, Kind, moment, repair_command
+from .stored import Stored
+
+__all__ = ["compare_rollups"]
+
+
+def compare_rollups(symbol: Sequence[Stored]) -> int:
+    """Compare all series of one symbol, each with the largest smaller one that divides it.
+
+    What differs goes to the parent's findings. Returns how many parent buckets were compared.
+    """
+    sound = {stored.series.timeframe: stored for stored in symbol if stored.record is not None}
+    compared = 0
+    for timeframe, parent in sound.items():
+        smaller = [t for t in sound if t.ms < timeframe.ms and timeframe.ms % t.ms == 0]
+        if smaller:
+            compared += _compare(parent, sound[max(smaller, key=_length)])
+    return compared
+
+
+def _length(timeframe: Timeframe) -> int:
+    return timeframe.ms
+
+
+def _compare(parent: Stored, child: Stored) -> int:
+    assert parent.record is not None and child.record is not None
+    width, step = parent.series.timeframe.ms, child.series.timeframe.ms
+    children = child.record.state.coverage
+    compared = differ = 0
+    for start, end in parent.record.state.coverage:
+        for known in children.clip(start, end):
+            for time in range(known.start + -known.start % width, known.end - width + 1, width):
+                compared += 1
+                parts = [child.candles[t] for t in range(time, time + width, step) if t in child.candles]
+                rolled, held = roll_up(time, parts), parent.candles.get(time)
+                if rolled is None and held is None:
+                    continue
+                if rolled is not None and held is not None and rolled.equals(held):
+                    continue
+                differ += 1
+                if differ <= FINDINGS_A_KIND_MAX:
+                    _report(parent, child, time, held, rolled)
+    if differ > FINDINGS_A_KIND_MAX:
+        parent.report(Kind.ROLLUP, f"and {differ - FINDINGS_A_KIND_MAX} more of this kind")
+    return compared
+
+
+def _report(
+    parent: Stored, child: Stored, time: int, held: ExactCandle | None, rolled: ExactCandle | None
+) -> None:
+    end = time + parent.series.timeframe.ms
+    ours, sum_of_children = (one.member() if one else "nothing" for one in (held, rolled))
+    both = [repair_command(one.series, time, end) for one in (child, parent)]
+    for one in (child, parent):
+        one.doubt(time, end)
+    parent.report(
+        Kind.ROLLUP,
+        f"{moment(time)} holds {ours}, and its {child.series.timeframe} candles add up to {sum_of_children}",
+        start=time,
+        end=end,
+        remedy="; ".join(both),
+    )

@@ -1,0 +1,152 @@
+"""What every bucket of a series is: settled, proven empty, provisional, not due yet, or missing. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+
+from ..core.coverage import Coverage
+from .findings import Kind, moment, runs
+from .stored import Stored
+
+__all__ = ["GAPS_LISTED_MAX", "Gap", "Tally", "judge_spans"]
+
+GAPS_LISTED_MAX = 100
+"""Gaps that are listed, the largest ones."""
+
+_BUCKETS_MAX = 1_000_000
+"""Buckets between a series' first and last that are looked at: beyond that its times are absurd."""
+
+
+class Gap(msgspec.Struct, frozen=True):
+    """Closed buckets that are neither settled nor there, `[start, end)` in Unix ms."""
+
+    symbol: str
+    timeframe: str
+    start: int
+    end: int
+    buckets: int
+    claimed: bool  # the state says that all of it is known: a reader is told so
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many of a series' closed buckets are what, and from where to where they were counted, Unix ms."""
+
+    start: int = 0
+    end: int = 0
+    settled: int = 0  # with a candle that the venue's REST API has confirmed
+    empty: int = 0  # settled too: proven to hold none
+    provisional: int = 0  # with a candle that is not settled
+    pending: int = 0  # without one, and closed so shortly ago that this is no fault
+    missing: int = 0
+
+    @property
+    def buckets(self) -> int:
+        """All closed buckets that were counted."""
+        return self.settled + self.empty + self.provisional + self.pending + self.missing
+
+    @property
+    def coverage_percent(self) -> float:
+        """How much of them is settled, proven empty ones among it; 0 where nothing was counted."""
+        return round(100 * (self.settled + self.empty) / self.buckets, 2) if self.buckets else 0.0
+
+
+def judge_spans(stored: Stored, *, patience_ms: int, gap_buckets: int = 1) -> tuple[Tally, list[Gap]]:
+    """The tally and the gaps; what is wrong goes to the series' findings.
+
+    `patience_ms`: how long after its end a bucket may be missing or provisional without a fault, in ms of the
+    venue's clock. `gap_buckets`: shorter gaps are not reported.
+    """
+    if stored.record is None:
+        return Tally(), []
+    state, width = stored.record.state, stored.series.timeframe.ms
+    end = state.closed_through - state.closed_through % width
+    firsts = [*stored.candles, *(s.start for s in state.coverage), *filter(None, [state.contiguous_from])]
+    start = min(firsts, default=end)
+    start = max(start + -start % width, end - _BUCKETS_MAX * width)
+    covered = state.coverage.clip(start, end)
+    settled, bare = _parted(stored, covered)
+    provisional, missing = _parted(stored, covered.missing(start, end))
+    # What lies there damaged is not proven empty; that it is damaged was told.
+    damaged = [time for time in bare if time in stored.damaged]
+    due = [t for t in missing if stored.now - (t + width) > patience_ms or _is_claimed(stored, t)]
+    gaps = _gaps(stored, due, gap_buckets)
+    _report(stored, gaps, provisional, patience_ms)
+    tally = Tally(
+        start,
+        end,
+        settled=len(settled),
+        empty=len(bare) - len(damaged),
+        provisional=len(provisional),
+        pending=len(missing) - len(due),
+        missing=len(due) + len(damaged),
+    )
+    return tally, gaps
+
+
+def _parted(stored: Stored, spans: Coverage) -> tuple[list[int], list[int]]:
+    """The open times of the buckets of these spans: those with a candle, and those without."""
+    width = stored.series.timeframe.ms
+    times = [t for start, end in spans for t in range(start + -start % width, end, width)]
+    return [t for t in times if t in stored.candles], [t for t in times if t not in stored.candles]
+
+
+def _is_claimed(stored: Stored, time: int) -> bool:
+    """Whether readers are told that the bucket is known."""
+    assert stored.record is not None
+    state = stored.record.state
+    return state.contiguous_from <= time < state.known_through
+
+
+def _gaps(stored: Stored, due: list[int], gap_buckets: int) -> list[Gap]:
+    series, width = stored.series, stored.series.timeframe.ms
+    gaps = []
+    for claimed in (True, False):
+        times = [time for time in due if _is_claimed(stored, time) is claimed]
+        gaps += [
+            Gap(series.symbol, series.timeframe.value, run.start, run.end, run.buckets, claimed)
+            for run in runs(times, width)
+            if run.buckets >= gap_buckets
+        ]
+    return sorted(gaps, key=lambda gap: (-gap.buckets, gap.start))
+
+
+def _report(stored: Stored, gaps: list[Gap], provisional: list[int], patience_ms: int) -> None:
+    for gap in gaps[:GAPS_LISTED_MAX]:
+        count = f"{gap.buckets} bucket{'s' * (gap.buckets > 1)} from {moment(gap.start)} to {moment(gap.end)}"
+        is_there = "are" if gap.buckets > 1 else "is"
+        message = f"{count} {is_there} missing"
+        if gap.claimed:
+            message += (
+                ", and the state calls them known" if gap.buckets > 1 else ", and the state calls it known"
+            )
+        stored.report(Kind.GAP, message, start=gap.start, end=gap.end)
+    if len(gaps) > GAPS_LISTED_MAX:
+        stored.report(Kind.GAP, f"and {len(gaps) - GAPS_LISTED_MAX} smaller gaps")
+    width = stored.series.timeframe.ms
+    late = [time for time in provisional if stored.now - (time + width) > patience_ms]
+    for run in runs(late, width)[:GAPS_LISTED_MAX]:
+        stored.report(
+            Kind.OVERDUE,
+            f"{run.buckets} closed bucket{'s' * (run.buckets > 1)} from {moment(run.start)} not settled yet",
+            start=run.start,
+            end=run.end,
+        )
+    _report_claims(stored)
+
+
+def _report_claims(stored: Stored) -> None:
+    """Whether what the state calls settled is in its own coverage."""
+    assert stored.record is not None
+    state = stored.record.state
+    if state.contiguous_from < state.settled_through and not state.coverage.covers(
+        state.contiguous_from, state.settled_through
+    ):
+        stored.report(
+            Kind.WATERMARKS,
+            f"settled_through ({moment(state.settled_through)}) claims buckets that are not in the coverage",
+            start=state.contiguous_from,
+            end=state.settled_through,
+        )

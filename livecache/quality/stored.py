@@ -1,0 +1,177 @@
+"""One series as it lies in Redis: is each member a candle, and does the state say what is there? Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from ..cache.inspection import Found
+from ..cache.keyspace import AliveRecord, Damaged, StateRecord, decode_alive, decode_state, parse_member
+from ..core.candle import ExactCandle, rejection
+from ..core.coverage import Span
+from ..core.series import SeriesId
+from .findings import FINDINGS_A_KIND_MAX, Finding, Kind, moment, repair_command
+
+__all__ = ["Stored", "examine"]
+
+_SPANS_MAX = 1_000
+"""Spans of a coverage that is looked at: it has one, or a few after trouble."""
+
+_RESTORED = "the running service writes it anew within seconds"
+
+
+@dataclass(slots=True)
+class Stored:
+    """What could be read of a series, and what is wrong with it."""
+
+    series: SeriesId
+    record: StateRecord | None = None
+    alive: AliveRecord | None = None
+    candles: dict[int, ExactCandle] = field(default_factory=dict)  # those to be believed, by open time
+    members: int = 0
+    now: int = 0  # the venue's time as far as Redis tells it, Unix ms; 0 if it does not
+    damaged: set[int] = field(default_factory=set)  # buckets of which a member is there, and no use
+    findings: list[Finding] = field(default_factory=list)
+    doubted: Span | None = None  # what a repair should read again; from 0 on: all of the series
+
+    def report(self, kind: Kind, message: str, *, start: int = 0, end: int = 0, remedy: str = "") -> None:
+        """Note a finding; by default a repair of these buckets, or of all of them, would mend it."""
+        if not remedy:
+            self.doubt(start, end)
+            remedy = repair_command(self.series, start, end)
+        symbol, timeframe = self.series.symbol, self.series.timeframe.value
+        self.findings.append(Finding(kind, message, remedy, symbol, timeframe, start, end))
+
+    def doubt(self, start: int, end: int) -> None:
+        """Have a repair read these buckets again, beside others; without a start, all."""
+        before = self.doubted
+        self.doubted = Span(min(start, before.start), max(end, before.end)) if before else Span(start, end)
+
+
+def examine(found: Found) -> Stored:
+    """The series decoded, with every finding that needs no other series and no judgement of time."""
+    stored = Stored(found.series, members=found.size)
+    if not _types_are_ours(found, stored):
+        return stored
+    if found.alive is not None:
+        try:
+            stored.alive = decode_alive(found.alive)
+        except Damaged as damage:
+            stored.report(Kind.STATE, f"the alive key cannot be read: {damage}", remedy=_RESTORED)
+    if not found.fields and not found.size:
+        stored.report(Kind.ABSENT, "nothing is stored yet", remedy="livecache run fills it: see its log")
+        return stored
+    _examine_state(found, stored)
+    if found.expires_ms is not None:
+        seconds = found.expires_ms / 1000
+        stored.report(Kind.EXPIRES, f"somebody set a time limit: it is gone in {seconds:.0f} s")
+    _examine_members(found, stored)
+    return stored
+
+
+def _types_are_ours(found: Found, stored: Stored) -> bool:
+    kinds = (
+        ("set", found.set_type, "zset"),
+        ("state", found.state_type, "hash"),
+        ("alive key", found.alive_type, "string"),
+    )
+    for what, kind, expected in kinds:
+        if kind not in (expected, "none"):
+            remedy = "delete that key if nothing needs it, or set another redis.prefix"
+            stored.report(Kind.FOREIGN, f"its {what} is a {kind}, which is not livecache's", remedy=remedy)
+    return not stored.findings
+
+
+def _examine_state(found: Found, stored: Stored) -> None:
+    fields: Mapping[str, str] = found.fields or {}
+    if not fields:
+        stored.report(Kind.STATE, f"there is no state beside {found.size} members")
+        return
+    try:
+        stored.record = decode_state(fields)
+    except Damaged as damage:
+        stored.report(Kind.STATE, str(damage))
+        return
+    state, width = stored.record.state, found.series.timeframe.ms
+    if len(state.coverage.spans) > _SPANS_MAX:
+        stored.report(Kind.STATE, f"coverage has {len(state.coverage.spans)} spans")
+        stored.record = None
+        return
+    stored.now = max(state.closed_through, stored.alive.time if stored.alive else 0)
+    if surplus := found.size - stored.record.count:
+        what = f"{surplus} are not livecache's" if surplus > 0 else f"{-surplus} are gone"
+        stored.report(
+            Kind.COUNT,
+            f"the set has {found.size} members of the {stored.record.count} that were written: {what}",
+        )
+    for message in _watermark_faults(stored.record, width):
+        stored.report(Kind.WATERMARKS, message)
+    for start, end in state.coverage:
+        if start % width or end % width or end > state.closed_through:
+            stored.report(
+                Kind.COVERAGE,
+                f"the settled span from {moment(start)} to {moment(end)} is not one of whole, closed buckets",
+            )
+
+
+def _watermark_faults(record: StateRecord, width: int) -> Iterator[str]:
+    """What is wrong with the watermarks by themselves."""
+    state = record.state
+    marks = {
+        "contiguous_from": state.contiguous_from,
+        "settled_through": state.settled_through,
+        "known_through": state.known_through,
+        "closed_through": state.closed_through,
+    }
+    names = list(marks)
+    for before, after in pairwise(names):
+        if marks[before] > marks[after]:
+            yield f"{before} ({moment(marks[before])}) is later than {after} ({moment(marks[after])})"
+    for name, mark in {**marks, "forming": state.forming}.items():
+        if mark % width:
+            yield f"{name} ({mark}) is not the open of a bucket"
+    if state.forming not in (0, state.closed_through):
+        yield f"forming ({moment(state.forming)}) is not the bucket after the last that closed"
+
+
+def _examine_members(found: Found, stored: Stored) -> None:
+    """Every member by itself, and against its neighbours; the first sound one of a bucket is believed."""
+    timeframe = found.series.timeframe
+    told: Counter[Kind] = Counter()
+    latest = timeframe.floor(stored.now) if stored.now else None
+
+    def report(kind: Kind, message: str, time: int) -> None:
+        told[kind] += 1
+        stored.damaged.add(timeframe.floor(time))
+        if told[kind] <= FINDINGS_A_KIND_MAX:
+            start = timeframe.floor(time) if 0 < time < 1 << 47 else 0
+            stored.report(kind, message, start=start, end=start + timeframe.ms if start else 0)
+
+    for member, score in found.members:
+        at = int(score) if abs(score) < 1 << 60 else 0
+        try:
+            candle = parse_member(member)
+        except Damaged as damage:
+            report(Kind.UNREADABLE, f"the member at {score:.0f} is {str(damage)[:200]}", at)
+            continue
+        time = candle.time
+        if time != score:
+            report(Kind.MISPLACED, f"the candle of {moment(time)} lies at the score {score:.0f}", time)
+            continue
+        if time % timeframe.ms or not time:
+            report(Kind.MISALIGNED, f"{moment(time)} is not the open of a {timeframe} bucket", time)
+        elif reason := rejection(candle, timeframe, None):
+            report(Kind.OHLCV, f"the candle of {moment(time)}: {reason}", time)
+        elif latest is not None and time > latest:
+            report(Kind.FUTURE, f"the candle of {moment(time)} lies ahead of the venue's clock", time)
+        elif time in stored.candles:
+            report(Kind.DUPLICATE, f"there are two members for the bucket of {moment(time)}", time)
+        else:
+            stored.candles[time] = candle
+    if len(found.members) < found.size:
+        stored.report(Kind.COUNT, f"only {len(found.members)} of {found.size} members were looked at")
+    for kind, count in told.items():
+        if count > FINDINGS_A_KIND_MAX:
+            stored.report(kind, f"and {count - FINDINGS_A_KIND_MAX} more of this kind")

@@ -1,0 +1,101 @@
+"""What an inspector sees of a real server: whatever lies under our names; and it changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+from livecache.cache.inspection import MEMBERS_SEEN_MAX, Inspector
+from livecache.cache.keyspace import Keyspace
+from livecache.core.series import SeriesId
+from livecache.core.timeframe import Timeframe
+from livecache.errors import RedisUnavailable
+
+KEYS = Keyspace("in*sp[e]ct")
+SERIES = SeriesId("coinbase", "BTC-USD", Timeframe.M5)
+SET, STATE, ALIVE = KEYS.candles(*SERIES[1:]), KEYS.state(*SERIES[1:]), KEYS.alive("BTC-USD")
+
+
+@pytest.fixture
+def store(clean_valkey: str) -> Iterator[redis.Redis]:
+    with redis.Redis.from_url(clean_valkey) as client:
+        yield client
+
+
+@pytest.fixture
+def inspector(clean_valkey: str) -> Iterator[Inspector]:
+    inspector = Inspector(clean_valkey, KEYS)
+    yield inspector
+    inspector.close()
+
+
+def test_it_sees_members_with_their_scores_and_the_state_beside_them(
+    store: redis.Redis, inspector: Inspector
+) -> None:
+    store.zadd(SET, {b"[1]": 1, b"\xff": 2.5})
+    store.hset(STATE, mapping={"count": 2, "reason": b"\xff"})
+    store.set(ALIVE, b"\xfe")
+    (found,) = inspector.series([SERIES])
+    assert list(found.members) == [(b"[1]", 1.0), (b"\xff", 2.5)]
+    assert found.fields == {"count": "2", "reason": "�"}
+    assert (found.size, found.alive, found.expires_ms) == (2, b"\xfe", None)
+    assert (found.set_type, found.state_type, found.alive_type) == ("zset", "hash", "string")
+
+
+def test_keys_of_other_types_come_out_as_words(store: redis.Redis, inspector: Inspector) -> None:
+    for key in (SET, STATE, ALIVE):
+        store.rpush(key, "x")
+    store.set(KEYS.series, "x")
+    (found,) = inspector.series([SERIES])
+    assert (found.set_type, found.state_type, found.alive_type) == ("list", "list", "list")
+    assert (found.fields, list(found.members), found.size, found.alive) == (None, [], 0, None)
+    shared = inspector.shared()
+    assert shared.types[KEYS.series] == "string" and shared.announced == []
+
+
+def test_it_tells_the_sooner_end_of_a_series_that_expires(store: redis.Redis, inspector: Inspector) -> None:
+    store.zadd(SET, {b"[1]": 1})
+    store.hset(STATE, "count", 1)
+    store.expire(SET, 1_000)
+    store.expire(STATE, 100)
+    (found,) = inspector.series([SERIES])
+    assert found.expires_ms is not None and 90_000 < found.expires_ms <= 100_000
+
+
+def test_a_set_of_a_million_is_counted_and_not_read(store: redis.Redis, inspector: Inspector) -> None:
+    for first in range(0, MEMBERS_SEEN_MAX + 1_000, 1_000):
+        store.zadd(SET, {f"[{n}]": n for n in range(first, first + 1_000)})
+    (found,) = inspector.series([SERIES])
+    assert (len(found.members), found.size) == (MEMBERS_SEEN_MAX, MEMBERS_SEEN_MAX + 1_000)
+
+
+def test_the_names_are_those_that_begin_with_the_prefix_word_for_word(
+    store: redis.Redis, inspector: Inspector
+) -> None:
+    for key in (SET, f"{KEYS.prefix}:other", "inXspect:no", "inspect:no", "in*sp[e]ct2:no"):
+        store.set(key, "x")
+    assert sorted(inspector.names()) == sorted([SET, f"{KEYS.prefix}:other"])
+    assert inspector.saw_all_names
+
+
+def test_nothing_is_changed_by_looking(store: redis.Redis, inspector: Inspector) -> None:
+    store.zadd(SET, {b"[1]": 1})
+    store.expire(SET, 1_000)
+    before = store.info("persistence")["rdb_changes_since_last_save"]
+    inspector.series([SERIES])
+    inspector.shared()
+    list(inspector.names())
+    inspector.settings(["maxmemory"])
+    assert store.info("persistence")["rdb_changes_since_last_save"] == before
+    assert store.ttl(SET) > 0
+
+
+def test_a_server_that_is_not_there_is_one_error() -> None:
+    inspector = Inspector("redis://127.0.0.1:9", KEYS)
+    with pytest.raises(RedisUnavailable):
+        inspector.series([SERIES])
+    with pytest.raises(RedisUnavailable):
+        list(inspector.names())
+    assert inspector.settings(["maxmemory"]) == {"maxmemory": None}
