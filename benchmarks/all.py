@@ -1,6 +1,6 @@
 """All benchmarks, one after another, each in a process of its own.
 
-python -m benchmarks.all            # about an hour
+python -m benchmarks.all            # fifty minutes
 python -m benchmarks.all --quick    # ten minutes: the small sizes
 """
 

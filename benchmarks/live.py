@@ -225,6 +225,8 @@ SATURATION_ROWS = (
     ("receive: websockets", 0, 25),
     ("receive: aiohttp", 0, 25),
     ("… and decode", 0, 25),
+    (OURS, 10_000, 25),
+    (OURS, 30_000, 25),
     (OURS, 50_000, 25),
     (OURS, 100_000, 25),
     (OURS, 100_000, 100),
