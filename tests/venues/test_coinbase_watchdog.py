@@ -128,8 +128,19 @@ def test_one_busy_product_that_goes_mute_among_many_is_suspected_by_itself() -> 
     watched = Watched("BTC-USD", "ETH-USD", "RAD-USD")
     assert watched.busy(60, "BTC-USD", "ETH-USD") == []
     last = watched.stamp
-    assert watched.until_suspect("ETH-USD") == ([Suspect("candles", "BTC-USD", 31_000, last)], 31)
+    assert watched.until_suspect("ETH-USD") == ([Suspect("candles", "BTC-USD", 61_000, last)], 61)
     assert watched.until_suspect("ETH-USD") == ([], HOUR_S), "from then on it is settling that finds it"
+
+
+def test_a_product_that_trades_in_bursts_is_given_eight_times_its_longest_pause() -> None:
+    watched = Watched("BTC-USD", "ETH-USD")
+    for _ in range(10):
+        watched.busy(20, "BTC-USD", "ETH-USD")
+        assert watched.busy(10, "ETH-USD") == []
+    watched.busy(20, "BTC-USD", "ETH-USD")
+    found, seconds = watched.until_suspect("ETH-USD")
+    assert [suspect.product for suspect in found] == ["BTC-USD"]
+    assert 80 <= seconds <= 90
 
 
 def test_a_thin_product_is_left_to_settling() -> None:

@@ -14,12 +14,21 @@ __all__ = ["DataWatchdog", "MessageNumbers", "Silence", "Suspect"]
 _QUIET_FACTOR = 4  # times its longest gap lately
 _QUIET_LEAST_MS = 30_000
 _QUIET_MOST_MS = 3_600_000
-_PRODUCT_QUIET_MOST_MS = 120_000  # A slower product is left to settling, which sees it at its next bucket.
+
+# A single product pauses more often than all together do, and a false alarm takes its feed from readers. A
+# slower one is left to settling, which sees it at its next bucket.
+_PRODUCT_QUIET_FACTOR = 8
+_PRODUCT_QUIET_LEAST_MS = 60_000
+_PRODUCT_QUIET_MOST_MS = 120_000
 
 _MEMORY_MS = 900_000  # in which a gap that was not seen again is forgotten
 _GAPS_TO_LEARN = 20  # before that nobody knows what is usual
 _LOOK_EVERY_MS = 1_000
 _LEAP_MS = 5_000  # Between frames further apart nothing at all was heard: no blame to a channel.
+
+
+_CHANNEL_PATIENCE = (_QUIET_FACTOR, _QUIET_LEAST_MS, _QUIET_MOST_MS)
+_PRODUCT_PATIENCE = (_PRODUCT_QUIET_FACTOR, _PRODUCT_QUIET_LEAST_MS, _PRODUCT_QUIET_MOST_MS)
 
 
 class Suspect(NamedTuple):
@@ -49,8 +58,9 @@ class _Pulse:
             self.last_ms = now_ms
             self.gaps += 1
 
-    def suspect(self, quiet_ms: int, most_ms: int) -> bool:
-        patience_ms = max(_QUIET_FACTOR * self.usual_ms, _QUIET_LEAST_MS)
+    def suspect(self, quiet_ms: int, *, product: bool) -> bool:
+        factor, least_ms, most_ms = _PRODUCT_PATIENCE if product else _CHANNEL_PATIENCE
+        patience_ms = max(factor * self.usual_ms, least_ms)
         return self.gaps >= _GAPS_TO_LEARN and quiet_ms > patience_ms <= most_ms
 
 
@@ -64,8 +74,9 @@ class DataWatchdog:
     stays quiet is suspected four times in the first hour and hourly from then on, and seven times in any
     hour whatever it does.
 
-    A single product is suspected only while others go on, and only where that takes two minutes at most.
-    Settling finds the slower ones as soon: the venue has a candle where the feed showed none.
+    A single product is suspected only while others go on, after eight times its longest gap, a minute at
+    least, and only where that takes two minutes at most. Settling finds the slower ones as soon: the venue
+    has a candle where the feed showed none.
 
     Time is what passes between the stamps of the frames. So time that the consumer takes does not count, nor
     does time without a connection; and a market that runs faster is watched faster. Snapshots are not
@@ -115,7 +126,7 @@ class DataWatchdog:
                 quiet_ms = now_ms - pulse.last_ms
                 if product and quiet_ms <= 2 * channel_quiet_ms:
                     continue  # It is not the only one.
-                if pulse.suspect(quiet_ms, _PRODUCT_QUIET_MOST_MS if product else _QUIET_MOST_MS):
+                if pulse.suspect(quiet_ms, product=bool(product)):
                     found.append(Suspect(channel, product, quiet_ms, self._stamp - quiet_ms))
                     pulse.usual_ms = min(quiet_ms, _QUIET_MOST_MS / _QUIET_FACTOR)
                     pulse.last_ms = now_ms
