@@ -14,7 +14,7 @@ from .app import Service, start_service
 from .cache.embedded import EmbeddedServer
 from .clock import SystemClock
 from .config import CacheConfig, CoinbaseConfig, Config, HttpConfig, RedisConfig, VenuesConfig
-from .core.readiness import iso
+from .core.timeframe import iso
 from .http.front import HttpFront
 from .http.instance import Instance
 from .simulator.clock import MarketClock

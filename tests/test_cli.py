@@ -13,7 +13,8 @@ import pytest
 
 from livecache.__main__ import main
 from livecache.cache.embedded import EmbeddedServer
-from livecache.commands.simulator import csv_files, start_time
+from livecache.commands.reading import moment_of
+from livecache.commands.simulator import csv_files
 from livecache.errors import ConfigError
 
 from .commands.support import livecache
@@ -143,9 +144,10 @@ def test_options_of_the_simulator_are_checked() -> None:
     assert csv_files(["A-B=x.csv", "C-D=y=z.csv"]) == {"A-B": "x.csv", "C-D": "y=z.csv"}
     with pytest.raises(ConfigError, match="twice"):
         csv_files(["A-B=x", "A-B=y"])
-    assert start_time("2025-10-25T14:00") == start_time("2025-10-25T16:00+02:00") == 1_761_400_800_000
+    assert moment_of("--start", "2025-10-25T14:00") == 1_761_400_800_000
+    assert moment_of("--start", "2025-10-25T16:00+02:00") == 1_761_400_800_000
     with pytest.raises(ConfigError, match="is not a time"):
-        start_time("yesterday")
+        moment_of("--start", "yesterday")
 
 
 def test_the_simulator_says_where_it_listens_and_ends_by_a_signal(tmp_path: Path) -> None:

@@ -10,12 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import redis
-from redis.backoff import ExponentialBackoff
 from redis.exceptions import RedisError
-from redis.retry import Retry
 
 from ..core.series import SeriesId
-from .connecting import client_for, unavailable
+from .connecting import unavailable
 from .keyspace import Keyspace
 
 __all__ = ["KEYS_SEEN_MAX", "MEMBERS_SEEN_MAX", "Found", "Inspector", "Shared"]
@@ -58,16 +56,10 @@ class Shared:
 class Inspector:
     """Looks at one venue's keys under one prefix. Raises `RedisUnavailable` where Redis does not answer."""
 
-    def __init__(self, url: str, keys: Keyspace) -> None:
+    def __init__(self, client: redis.Redis, keys: Keyspace) -> None:
         self.keys = keys
         self.saw_all_names = True
-        self._redis = client_for(
-            redis,
-            url,
-            retry=Retry(ExponentialBackoff(cap=0.3, base=0.05), 3),
-            socket_connect_timeout=2.0,
-            socket_timeout=10.0,
-        )
+        self._redis: Any = client
 
     def series(self, series: Sequence[SeriesId]) -> list[Found]:
         """These series of one symbol, all of one moment."""
@@ -133,10 +125,6 @@ class Inspector:
                 told = {_text(key): _text(value) for key, value in reply.items()}
                 found[name] = told.get(name)
         return found
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._redis.close()
 
     def _execute(self, pipe: Any) -> list[Any]:
         try:

@@ -132,6 +132,15 @@ class Keyspace:
         except ValueError:
             return None
 
+    def series_of(self, key: str) -> SeriesId | None:
+        """The series whose set or state bears that name; None for any other key."""
+        symbol, separator, rest = key.removeprefix(f"{self.prefix}:{{{self.venue}:").partition("}:")
+        series = self.parse_series(f"{symbol}:{rest.removesuffix(':state')}") if separator else None
+        try:
+            return series if series and key in (self.candles(*series[1:]), self.state(*series[1:])) else None
+        except ConfigError:  # such a symbol was never ours
+            return None
+
     @property
     def _own(self) -> str:
         return f"{self.prefix}:{{{self.venue}}}"

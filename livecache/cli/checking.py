@@ -7,15 +7,18 @@ from typing import Annotated
 
 import typer
 
-from ..config import order_timeframes, parse_symbols, parse_timeframes
+from ..config import parse_timeframes
 from .options import (
     ConfigOption,
     JsonOption,
     PrefixOption,
     RedisOption,
+    SymbolArgument,
     SymbolsOption,
+    TimeframeArgument,
     TimeframesOption,
     load_config,
+    symbols_of,
 )
 
 __all__ = ["register"]
@@ -60,11 +63,9 @@ def check(
     """
     from ..commands.check import Wanted, check
 
-    effective = load_config(config, redis_url, prefix).config
-    named = None if timeframes is None else parse_timeframes("--timeframes", timeframes)
     wanted = Wanted(
-        symbols=None if symbols is None else parse_symbols("--symbols", symbols),
-        timeframes=None if named is None else order_timeframes(named, effective.cache.timeframes),
+        symbols=symbols_of(symbols),
+        timeframes=None if timeframes is None else parse_timeframes("--timeframes", timeframes),
         gap_buckets=gap,
         as_json=as_json,
         csv_table=csv,
@@ -72,12 +73,12 @@ def check(
         against_venue=against_venue,
         requests_most=requests,
     )
-    raise typer.Exit(check(effective, wanted))
+    raise typer.Exit(check(load_config(config, redis_url, prefix).config, wanted))
 
 
 def repair(
-    symbol: Annotated[str, typer.Argument(help="Such as BTC-USD.")],
-    timeframe: Annotated[str, typer.Argument(help="Such as 5m.")],
+    symbol: SymbolArgument,
+    timeframe: TimeframeArgument,
     start: Annotated[
         str | None, typer.Option("--from", help="The first bucket: ISO 8601, UTC, or Unix ms.")
     ] = None,

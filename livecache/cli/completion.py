@@ -1,9 +1,9 @@
-"""What the shell offers for a symbol or a timeframe: those that are filled, else those configured."""
+"""What the shell offers for symbols and timeframes: those that are filled, else those configured."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
 from ..config import Config, load
@@ -14,15 +14,18 @@ _QUICK_S = 0.3  # somebody has pressed a key and waits
 
 
 def complete_symbol(incomplete: str) -> list[str]:
-    """The symbols that begin so."""
-    found = dict.fromkeys(symbol for symbol, _ in _series())
-    return [symbol for symbol in found if symbol.startswith(incomplete)]
+    """The symbols that begin so; of a list with commas, its last."""
+    return _offered((symbol for symbol, _ in _series()), incomplete)
 
 
 def complete_timeframe(incomplete: str) -> list[str]:
-    """The timeframes that begin so."""
-    found = dict.fromkeys(timeframe for _, timeframe in _series())
-    return [timeframe for timeframe in found if timeframe.startswith(incomplete)]
+    """The timeframes that begin so; of a list with commas, its last."""
+    return _offered((timeframe for _, timeframe in _series()), incomplete)
+
+
+def _offered(names: Iterable[str], incomplete: str) -> list[str]:
+    before, comma, begun = incomplete.rpartition(",")
+    return [f"{before}{comma}{name}" for name in dict.fromkeys(names) if name.startswith(begun)]
 
 
 def _series() -> Iterator[tuple[str, str]]:
@@ -38,22 +41,11 @@ def _series() -> Iterator[tuple[str, str]]:
 
 def _filled(config: Config) -> list[tuple[str, str]]:
     with suppress(Exception):
-        import redis
-        from redis.backoff import NoBackoff
-        from redis.retry import Retry
-
-        from ..cache.connecting import client_for
         from ..cache.reader import Reader
-        from ..commands.reading import VENUE, redis_url_of
+        from ..commands.reading import VENUE, connect
 
         with (
-            client_for(
-                redis,
-                redis_url_of(config),
-                retry=Retry(NoBackoff(), 0),
-                socket_connect_timeout=_QUICK_S,
-                socket_timeout=_QUICK_S,
-            ) as client,
+            connect(config, connect_s=_QUICK_S, command_s=_QUICK_S) as client,
             Reader(client=client, prefix=config.redis.prefix, venue=VENUE) as reader,
         ):
             return [(series.symbol, series.timeframe.value) for series in reader.series()]

@@ -8,21 +8,20 @@ from typing import Annotated
 import typer
 
 from ..config import parse_timeframes
-from .completion import complete_symbol, complete_timeframe
 from .options import (
     ConfigOption,
     JsonOption,
     PrefixOption,
     RedisOption,
+    SymbolArgument,
     SymbolsOption,
+    TimeframeArgument,
     TimeframesOption,
     load_config,
+    symbols_of,
 )
 
 __all__ = ["register"]
-
-SymbolArgument = Annotated[str, typer.Argument(help="Such as BTC-USD.", autocompletion=complete_symbol)]
-TimeframeArgument = Annotated[str, typer.Argument(help="Such as 5m.", autocompletion=complete_timeframe)]
 
 
 def register(app: typer.Typer) -> None:
@@ -186,7 +185,7 @@ def export(
 
     loaded = load_config(config, redis_url, prefix)
     wish = Wish(
-        symbols=None if symbols is None else [s.strip().upper() for s in symbols.split(",") if s.strip()],
+        symbols=symbols_of(symbols),
         timeframes=None if timeframes is None else parse_timeframes("--timeframes", timeframes),
         count=count,
         settled=settled,

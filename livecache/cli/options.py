@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from ..config import Loaded, load
+from .completion import complete_symbol, complete_timeframe
 
 __all__ = [
     "ConfigOption",
@@ -17,10 +18,13 @@ __all__ = [
     "LevelOption",
     "PrefixOption",
     "RedisOption",
+    "SymbolArgument",
     "SymbolsOption",
+    "TimeframeArgument",
     "TimeframesOption",
     "flags_of",
     "load_config",
+    "symbols_of",
 ]
 
 ConfigOption = Annotated[
@@ -28,14 +32,21 @@ ConfigOption = Annotated[
     typer.Option("--config", help="The configuration file; else ./config.toml, else the defaults."),
 ]
 RedisOption = Annotated[
-    str | None, typer.Option("--redis-url", help='redis://, rediss://, unix:// or "embedded".')
+    str | None,
+    typer.Option("--redis-url", help='redis://, rediss://, unix://, redis+sentinel:// or "embedded".'),
 ]
 PrefixOption = Annotated[str | None, typer.Option("--prefix", help="What every key begins with.")]
 LevelOption = Annotated[str | None, typer.Option("--log-level", help="TRACE, DEBUG, INFO, WARNING or ERROR.")]
 FormatOption = Annotated[str | None, typer.Option("--log-format", help="text or json.")]
-SymbolsOption = Annotated[str | None, typer.Option("--symbols", help="Only these, with commas between.")]
+SymbolArgument = Annotated[str, typer.Argument(help="Such as BTC-USD.", autocompletion=complete_symbol)]
+TimeframeArgument = Annotated[str, typer.Argument(help="Such as 5m.", autocompletion=complete_timeframe)]
+SymbolsOption = Annotated[
+    str | None,
+    typer.Option("--symbols", help="Only these, with commas between.", autocompletion=complete_symbol),
+]
 TimeframesOption = Annotated[
-    str | None, typer.Option("--timeframes", help="Only these, with commas between.")
+    str | None,
+    typer.Option("--timeframes", help="Only these, with commas between.", autocompletion=complete_timeframe),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="As one JSON object.")]
 
@@ -50,6 +61,11 @@ def load_config(
     """The effective configuration under these flags. Raises ConfigError."""
     flags = flags_of(redis_url=redis_url, prefix=prefix, log_level=log_level, log_format=log_format)
     return load(config, os.environ, flags)
+
+
+def symbols_of(text: str | None) -> list[str] | None:
+    """The symbols of a list with commas, for commands that know which there are; None if none is given."""
+    return None if text is None else [name.strip().upper() for name in text.split(",") if name.strip()]
 
 
 def flags_of(

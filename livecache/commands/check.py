@@ -14,16 +14,15 @@ from urllib.parse import urlsplit
 
 from ..cache.advice import SETTINGS
 from ..cache.inspection import Inspector
-from ..cache.keyspace import Keyspace
 from ..config import Config
 from ..core.series import SeriesId
 from ..core.timeframe import Timeframe
-from ..errors import ConfigError, UnknownSeries
+from ..errors import ConfigError
 from ..quality.check import Check, Rules
 from ..quality.findings import Finding, Kind
 from ..quality.report import TABLES, Report, as_csv, as_json, as_text
 from ..quality.venue import Compared
-from .reading import VENUE, redis_url_of
+from .reading import choose_series, connect, keyspace_of
 
 __all__ = ["FINDINGS_EXIT_CODE", "Wanted", "check"]
 
@@ -50,17 +49,13 @@ class Wanted(NamedTuple):
 def check(config: Config, wanted: Wanted) -> int:
     """Check what is stored and print the outcome; 0 if it is clean, else 7.
 
-    Raises RedisUnavailable, UnknownSeries for a symbol or timeframe of which nothing is announced, and
-    ConfigError for an output that cannot be written.
+    Raises RedisUnavailable, UnknownSeries for names of which nothing is announced, and ConfigError for an
+    output that cannot be written.
     """
     if wanted.csv_table is not None and wanted.csv_table not in TABLES:
         raise ConfigError(f"--csv knows no table {wanted.csv_table!r}", f"one of {', '.join(TABLES)}")
-    keys = Keyspace(config.redis.prefix, VENUE)
-    inspector = Inspector(redis_url_of(config), keys)
-    try:
-        gathered = _gather(inspector, config, wanted)
-    finally:
-        inspector.close()
+    with connect(config) as client:
+        gathered = _gather(Inspector(client, keyspace_of(config)), config, wanted)
     compared = _compare(config, gathered, wanted) if wanted.against_venue else None
     now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     report = gathered.report(checked_at=now, venue=compared)
@@ -87,7 +82,7 @@ def _gather(inspector: Inspector, config: Config, wanted: Wanted) -> Check:
     if not announced:
         message = f"no series is announced under the prefix {config.redis.prefix!r}"
         gathered.findings.append(Finding(Kind.ABSENT, message, "livecache run"))
-    chosen = _chosen(announced, wanted)
+    chosen = choose_series(announced, wanted.symbols, wanted.timeframes)
     gathered.take_names(inspector.names(), announced, complete=True)
     if not inspector.saw_all_names:
         gathered.take_names((), announced, complete=False)
@@ -104,22 +99,6 @@ def _origin(rest_url: str) -> str:
     """Scheme and host, as the service notes where its history came from."""
     parts = urlsplit(rest_url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
-
-
-def _chosen(announced: Sequence[SeriesId], wanted: Wanted) -> list[SeriesId]:
-    for what, given, known in (
-        ("symbol", wanted.symbols, {series.symbol for series in announced}),
-        ("timeframe", wanted.timeframes, {series.timeframe for series in announced}),
-    ):
-        for one in given or ():
-            if one not in known:
-                raise UnknownSeries(f"no series of the {what} {one} is stored", "see `livecache status`")
-    return [
-        series
-        for series in announced
-        if (wanted.symbols is None or series.symbol in wanted.symbols)
-        and (wanted.timeframes is None or series.timeframe in wanted.timeframes)
-    ]
 
 
 def _by_symbol(series: Sequence[SeriesId]) -> Iterator[list[SeriesId]]:

@@ -18,7 +18,7 @@ from ..config import Config
 from ..core.series import SeriesId
 from ..core.timeframe import Timeframe
 from ..errors import ConfigError, LivecacheError, ReadError, Stale, UnknownSeries
-from .reading import connect, keyspace_of, near_symbols, open_reader, utc
+from .reading import choose_series, connect, keyspace_of, open_reader, utc
 from .stored import Bucket, BucketKind, StoredSeries, read_stored
 
 __all__ = ["COLUMNS", "Wish", "export", "replacing"]
@@ -49,7 +49,9 @@ def export(config: Config, wish: Wish, *, output: Path | None, as_json: bool) ->
     file that cannot be written, RedisUnavailable.
     """
     with open_reader(config) as reader:
-        chosen = _choose(reader.series(), wish)
+        chosen = choose_series(reader.series(), wish.symbols, wish.timeframes)
+        if not chosen:
+            raise UnknownSeries("nobody fills anything yet", "start `livecache run`")
         refused = _refused(reader, chosen, wish)
     exported = [series for series in chosen if series not in refused]
     for series, why in refused.items():
@@ -62,25 +64,6 @@ def export(config: Config, wish: Wish, *, output: Path | None, as_json: bool) ->
         where = f" to {output}" if output else ""
         print(f"exported {rows} candles of {len(exported)} series{where}", file=sys.stderr)
     return 1 if refused else 0
-
-
-def _choose(there: Sequence[SeriesId], wish: Wish) -> list[SeriesId]:
-    """The series that are meant. Raises UnknownSeries for a name that stands for none."""
-    symbols = list(dict.fromkeys(series.symbol for series in there))
-    for symbol in wish.symbols or ():
-        if symbol not in symbols:
-            near = near_symbols(symbol, symbols)
-            hint = f"did you mean {' or '.join(near)}?" if near else "`livecache series` lists what is filled"
-            raise UnknownSeries(f"nobody fills {symbol}", hint)
-    chosen = [
-        series
-        for series in there
-        if (wish.symbols is None or series.symbol in wish.symbols)
-        and (wish.timeframes is None or series.timeframe in wish.timeframes)
-    ]
-    if not chosen:
-        raise UnknownSeries("nobody fills such a series", "`livecache series` lists those that are filled")
-    return chosen
 
 
 def _refused(reader: Reader, chosen: Sequence[SeriesId], wish: Wish) -> dict[SeriesId, str]:

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from ..cache.reader import Reader
 
-__all__ = ["Happening", "follow"]
+__all__ = ["LOOK_S", "Following", "Happening"]
 
-_LOOK_S = 1.0  # between looks at who vouches: a key that expires tells nobody
+LOOK_S = 1.0  # between looks at who vouches: a key that expires tells nobody
 _MESSAGES = 1000  # of the channel, before something is shown
 _ENTRIES = 500  # of the stream, at once
 
@@ -42,33 +42,44 @@ class _Update(msgspec.Struct):
 _update = msgspec.json.Decoder(_Update)
 
 
-def follow(
-    client: redis.Redis, reader: Reader, keys: Keyspace, series: SeriesId
-) -> Iterator[Happening | SeriesView]:
-    """Each thing that happens from now on, and how the series stands: at first, and about once a second.
+class Following:
+    """One series, followed over as many connections as it takes: the next one goes on where this one ended.
 
-    The channel says at once that something happened, and alone tells of the bucket in progress. What has
-    closed comes from the stream, which has also the buckets in which nothing was traded. By the time of the
-    first answer it listens: what is read after that misses nothing.
+    Not by `Reader.follow` and `Reader.closes`, each of which waits for itself, and gives floats where people
+    want to see the venue's digits.
     """
-    _, symbol, timeframe = series
-    channel: Any
-    with client.pubsub(ignore_subscribe_messages=True) as channel:  # type: ignore[no-untyped-call]
-        channel.subscribe(keys.updates(symbol, timeframe))
-        after = _last(client, keys)
-        while True:
-            yield reader.state(symbol, timeframe)
-            forming = _newest_forming(channel, timeframe)
-            after, news = _read(client, keys, series, after)
-            yield from news
-            if forming:
-                yield forming
+
+    def __init__(self, keys: Keyspace, series: SeriesId) -> None:
+        self._keys = keys
+        self._series = series
+        self._after: bytes | None = None  # the entry of the stream that was dealt with last
+
+    def happenings(self, client: redis.Redis, reader: Reader) -> Iterator[Happening | SeriesView]:
+        """Each thing that happens from now on, and how the series stands: at first, and about once a second.
+
+        The channel says at once that something happened, and alone tells of the bucket in progress. What has
+        closed comes from the stream, which has also the buckets in which nothing was traded. By the time of
+        the first answer it listens: what is read after that misses nothing. redis-py's errors pass through.
+        """
+        _, symbol, timeframe = self._series
+        channel: Any
+        with client.pubsub(ignore_subscribe_messages=True) as channel:  # type: ignore[no-untyped-call]
+            channel.subscribe(self._keys.updates(symbol, timeframe))
+            if self._after is None:
+                self._after = _last(client, self._keys)
+            while True:
+                yield reader.state(symbol, timeframe)
+                forming = _newest_forming(channel, timeframe)
+                self._after, news = _read(client, self._keys, self._series, self._after)
+                yield from news
+                if forming:
+                    yield forming
 
 
 def _newest_forming(channel: Any, timeframe: Timeframe) -> Happening | None:
     """Wait for a message, then take all that are there; the newest of the bucket in progress, if any is."""
     newest = None
-    message = channel.get_message(timeout=_LOOK_S)
+    message = channel.get_message(timeout=LOOK_S)
     for _ in range(_MESSAGES):
         if message is None:
             break

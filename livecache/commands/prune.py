@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..cache.inspection import Inspector
 from ..cache.keyspace import Damaged, Keyspace, decode_lease
 from ..config import Config, Loaded
 from ..core.series import SeriesId
-from ..errors import ConfigError
 from .reading import VENUE, connect, keyspace_of
 
 if TYPE_CHECKING:
@@ -22,8 +19,6 @@ __all__ = ["Plan", "plan", "prune"]
 
 SERIES_MAX = 10_000
 """Series that one run looks for; what is beyond them is left for the next."""
-
-_SCAN_COUNT = 1_000  # keys that the server looks through before it serves others again
 
 # KEYS: the set of configured series, the lease, the set of candles, the state. ARGV: the series' name.
 # What a living writer fills is left alone, even if it began to only now. So is what is not of our types.
@@ -85,17 +80,20 @@ def plan(client: redis.Redis, keys: Keyspace, config: Config) -> Plan:
     writer = _writer(client, keys)
     members: Any = client.smembers(keys.series) if writer else set()
     filled = {series for member in members if (series := keys.parse_series(member.decode()))}
+    inspector = Inspector(client, keys)
     found: set[SeriesId] = set()
-    for series in _stored(client, keys):
-        found.add(series)
-        if len(found - configured) >= SERIES_MAX:
+    for name in inspector.names():
+        series = keys.series_of(name)
+        if series and series not in configured:
+            found.add(series)
+        if len(found) >= SERIES_MAX:
             break
-    beyond = sorted(found - configured, key=lambda s: (s.symbol, s.timeframe.ms))
+    beyond = sorted(found, key=lambda s: (s.symbol, s.timeframe.ms))
     return Plan(
         remove=tuple(series for series in beyond if series not in filled),
         filled=tuple(series for series in beyond if series in filled),
         writer=writer,
-        more=len(beyond) >= SERIES_MAX,
+        more=len(beyond) >= SERIES_MAX or not inspector.saw_all_names,
     )
 
 
@@ -107,18 +105,6 @@ def _writer(client: redis.Redis, keys: Keyspace) -> str:
         return decode_lease(held).instance
     except Damaged:
         return "somebody"
-
-
-def _stored(client: redis.Redis, keys: Keyspace) -> Iterator[SeriesId]:
-    """The series that have a set of candles or a state under these names, some of them twice."""
-    begin = re.sub(r"([\\*?\[\]])", r"\\\1", f"{keys.prefix}:{{{keys.venue}:")
-    for raw in client.scan_iter(match=f"{begin}*", count=_SCAN_COUNT):
-        key = raw.decode(errors="replace")
-        symbol, _, rest = key[len(keys.prefix) + len(keys.venue) + 3 :].partition("}:")
-        series = keys.parse_series(f"{symbol}:{rest.removesuffix(':state')}")
-        with suppress(ConfigError):  # such a symbol was never ours
-            if series and key in (keys.candles(*series[1:]), keys.state(*series[1:])):
-                yield series
 
 
 def _remove(client: redis.Redis, keys: Keyspace, series: SeriesId) -> bool:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..cache.embedded_state import find_url
 from ..core.series import SeriesId
 from ..core.timeframe import Timeframe
-from ..errors import UnknownSeries
+from ..errors import ConfigError, UnknownSeries
 
 if TYPE_CHECKING:
     import redis
@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "VENUE",
+    "choose_series",
     "connect",
     "duration",
     "find_series",
     "keyspace_of",
-    "near_symbols",
+    "moment_of",
     "open_reader",
     "redis_url_of",
     "utc",
@@ -65,7 +66,9 @@ def keyspace_of(config: Config) -> Keyspace:
 
 
 @contextmanager
-def connect(config: Config) -> Iterator[redis.Redis]:
+def connect(
+    config: Config, *, connect_s: float = _CONNECT_S, command_s: float = _COMMAND_S
+) -> Iterator[redis.Redis]:
     """A client of the Redis in use, for what a `Reader` does not read.
 
     Raises RedisUnavailable, also in place of redis-py's errors within.
@@ -81,8 +84,8 @@ def connect(config: Config) -> Iterator[redis.Redis]:
             redis,
             redis_url_of(config),
             retry=Retry(NoBackoff(), 0),
-            socket_connect_timeout=_CONNECT_S,
-            socket_timeout=_COMMAND_S,
+            socket_connect_timeout=connect_s,
+            socket_timeout=command_s,
         ) as client:
             yield client
     except redis.RedisError as error:  # which redis-py makes of a socket's errors as well
@@ -98,21 +101,54 @@ def find_series(reader: Reader, symbol: str, timeframe: str) -> SeriesId:
     there = reader.series()
     if wanted in there:
         return wanted
-    symbols = list(dict.fromkeys(series.symbol for series in there))
-    if wanted.symbol in symbols:
-        filled = ", ".join(series.timeframe for series in there if series.symbol == wanted.symbol)
-        hint = f"of {wanted.symbol} there are {filled}"
-    elif near := near_symbols(wanted.symbol, symbols):
-        hint = f"did you mean {' or '.join(near)}?"
-    else:
-        hint = "`livecache series` lists those that are filled"
+    hint = _meant(wanted.symbol, there)
+    if of_symbol := [series.timeframe for series in there if series.symbol == wanted.symbol]:
+        hint = f"of {wanted.symbol} there are {', '.join(of_symbol)}"
     raise UnknownSeries(f"nobody fills {wanted.symbol} {wanted.timeframe}", hint)
 
 
-def near_symbols(wrong: str, symbols: Sequence[str]) -> list[str]:
-    """At most three of the symbols that may have been meant: `BTC`, `BTCUSD` and `BTC-USDT` mean BTC-USD."""
+def choose_series(
+    there: Sequence[SeriesId], symbols: Sequence[str] | None, timeframes: Sequence[Timeframe] | None
+) -> list[SeriesId]:
+    """Those of the series that are meant; None means all. Raises UnknownSeries for what names none."""
+    filled = {series.symbol for series in there}
+    for symbol in symbols or ():
+        if symbol not in filled:
+            raise UnknownSeries(f"nobody fills {symbol}", _meant(symbol, there))
+    chosen = [
+        series
+        for series in there
+        if (symbols is None or series.symbol in symbols)
+        and (timeframes is None or series.timeframe in timeframes)
+    ]
+    if not chosen and (symbols is not None or timeframes is not None):
+        raise UnknownSeries("nobody fills such a series", _LISTED)
+    return chosen
+
+
+_LISTED = "`livecache series` lists those that are filled"
+
+
+def _meant(wrong: str, there: Sequence[SeriesId]) -> str:
+    """A hint at the three symbols that are nearest: `BTC`, `BTCUSD` and `BTC-USDT` mean BTC-USD."""
+    symbols = list(dict.fromkeys(series.symbol for series in there))
     begun = [symbol for symbol in symbols if symbol.partition("-")[0] == wrong.partition("-")[0]]
-    return (begun or difflib.get_close_matches(wrong, symbols, n=3, cutoff=0.8))[:3]
+    near = (begun or difflib.get_close_matches(wrong, symbols, n=3, cutoff=0.8))[:3]
+    return f"did you mean {' or '.join(near)}?" if near else _LISTED
+
+
+def moment_of(option: str, text: str) -> int:
+    """A time in Unix ms, from ISO 8601 (UTC if it names no zone) or Unix ms. Raises ConfigError."""
+    if text.isascii() and text.isdigit():
+        return int(text[:18])
+    try:
+        parsed = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise ConfigError(
+            f"{option} {text[:40]!r} is not a time", "such as 2026-02-20T12:00, in UTC, or Unix ms"
+        ) from None
+    aware = parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+    return max(0, (aware - datetime.fromtimestamp(0, UTC)) // timedelta(milliseconds=1))
 
 
 def utc(time: int) -> str:

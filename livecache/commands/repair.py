@@ -7,18 +7,17 @@ import os
 import time
 import urllib.error
 import urllib.request
-from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from ..config import Config
 from ..config_schema import listen_address
-from ..core.timeframe import Timeframe
+from ..core.timeframe import Timeframe, iso
 from ..errors import ConfigError, RepairRefused
 from ..http.guard import TOKEN_VARIABLE, load_token
-from ..quality.findings import moment
+from .reading import moment_of
 
-__all__ = ["Order", "moment_of", "repair"]
+__all__ = ["Order", "repair"]
 
 _PATH = "/api/v1/repair"
 _TIMEOUT_S = 10.0
@@ -63,26 +62,12 @@ def repair(config: Config, order: Order) -> int:
         return 0
     pages = answer["pages"]
     print(
-        f"{order.symbol} {timeframe} from {moment(answer['start'])} to {moment(answer['end'])}: "
+        f"{order.symbol} {timeframe} from {iso(answer['start'])} to {iso(answer['end'])}: "
         f"{pages} page{'s' * (pages != 1)} {'read again' if order.wait else 'to be read again'}"
     )
     if not order.wait:
         print(f"{answer['waiting']} waiting in all; what is settled stays served meanwhile")
     return 0
-
-
-def moment_of(option: str, text: str) -> int:
-    """A time in Unix ms, from ISO 8601 (UTC if it names no zone) or Unix ms. Raises ConfigError."""
-    if text.isascii() and text.isdigit():
-        return int(text[:18])
-    try:
-        parsed = datetime.fromisoformat(text.strip())
-    except ValueError:
-        raise ConfigError(
-            f"{option} {text[:40]!r} is not a time", "such as 2026-02-20T12:00, in UTC, or Unix ms"
-        ) from None
-    aware = parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
-    return max(0, (aware - datetime.fromtimestamp(0, UTC)) // timedelta(milliseconds=1))
 
 
 def _listening_at(config: Config) -> str:

@@ -6,14 +6,14 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 from ..errors import ConfigError
 from ..simulator import FaultScript, load_script, random_script, serve_forever
+from .reading import moment_of
 
-__all__ = ["csv_files", "fault_script", "run_simulator", "start_time"]
+__all__ = ["csv_files", "fault_script", "run_simulator"]
 
 RANDOM_HOURS = 24
 """How long (market time) faults drawn at random go on."""
@@ -45,7 +45,7 @@ def run_simulator(
         csv=csv_files(csv),
         rate=rate,
         latency=latency,
-        start_ms=None if start is None else start_time(start),
+        start_ms=None if start is None else moment_of("--start", start),
         faults=fault_script(faults, faults_seed),
         # Whoever starts it from a script waits for these lines.
         announce=partial(print, flush=True),
@@ -82,12 +82,3 @@ def fault_script(path: Path | None, seed: int | None) -> Callable[[Sequence[str]
     if seed is not None:
         return partial(random_script, seed, RANDOM_HOURS)
     return None
-
-
-def start_time(text: str) -> int:
-    """An ISO 8601 time, UTC where it names no zone, as Unix ms. Raises ConfigError."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise ConfigError(f"--start {text!r} is not a time", "such as 2025-10-25T14:00") from None
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Sequence
 from contextlib import closing, suppress
 from typing import Any
 
 from ..cache.reading import SeriesView
 from ..config import Config
 from ..core.series import Kind
+from ..errors import RedisUnavailable
 from . import terminal
-from .following import Happening, follow
+from .following import LOOK_S, Following, Happening
 from .reading import connect, find_series, keyspace_of, open_reader, utc
-from .stored import Bucket, BucketKind, read_stored
+from .stored import Bucket, BucketKind, StoredSeries, read_stored
 
 __all__ = ["line_of", "watch_series"]
 
@@ -25,24 +28,36 @@ def watch_series(
     """Print the newest `count` closed buckets, then each thing that happens, until Ctrl-C.
 
     `forming` is whether the bucket in progress is shown as it changes; None: on a terminal only, in place.
-    Raises UnknownSeries; RedisUnavailable, also when Redis goes away.
+    Raises UnknownSeries; RedisUnavailable at the beginning only: later it is told, and tried again.
     """
-    with (
-        suppress(KeyboardInterrupt),
-        open_reader(config) as reader,
-        connect(config) as client,
-        closing(_Screen(forming, as_json=as_json)) as screen,
-    ):
-        series, keys = find_series(reader, symbol, timeframe), keyspace_of(config)
-        happenings = follow(client, reader, keys, series)
-        standing = next(happenings)  # by now it listens, so that nothing falls in between
-        stored = read_stored(client, keys, series, count + 1)
-        closed = [b for b in stored.buckets if b.kind is not BucketKind.FORMING]
-        for bucket in closed[-count:] if count else []:
-            screen.bucket(bucket)
-        screen.show(standing)
-        for news in happenings:
-            screen.show(news)
+    with suppress(KeyboardInterrupt), closing(_Screen(forming, as_json=as_json)) as screen:
+        with open_reader(config) as reader:
+            series, keys = find_series(reader, symbol, timeframe), keyspace_of(config)
+        following = Following(keys, series)
+        begun = False
+        while True:
+            try:
+                with open_reader(config) as reader, connect(config) as client:
+                    happenings = following.happenings(client, reader)
+                    standing = next(happenings)  # by now it listens, so that nothing falls in between
+                    if not begun:
+                        for bucket in _closed(read_stored(client, keys, series, count + 1), count):
+                            screen.bucket(bucket)
+                        begun = True
+                    screen.show(standing)
+                    for news in happenings:
+                        screen.show(news)
+            except RedisUnavailable as error:
+                if not begun:
+                    raise
+                screen.trouble(error)
+                time.sleep(LOOK_S)
+
+
+def _closed(stored: StoredSeries, count: int) -> Sequence[Bucket]:
+    """The newest `count` that are not in progress."""
+    closed = [bucket for bucket in stored.buckets if bucket.kind is not BucketKind.FORMING]
+    return closed[-count:] if count else []
 
 
 def line_of(
@@ -94,6 +109,13 @@ class _Screen:
             line = f"{line}  was {' '.join(news.replaced.numbers)}"
         told = {"kind": news.kind.value, "time": news.time, "candle": _array(news.candle)}
         self._print({**told, "replaced": _array(news.replaced)}, line, news.kind)
+
+    def trouble(self, error: RedisUnavailable) -> None:
+        """Print that Redis cannot be read, once."""
+        if error.message != self._vouched:
+            self._vouched = error.message
+            told = {"kind": "standing", "vouched": False, "feed": "", "error": error.message}
+            self._print(told, f"-- {error.message}")
 
     def _line(self, time: int, kind: str, numbers: tuple[str, ...] | None) -> str:
         columns = terminal.width() if self._in_place else None

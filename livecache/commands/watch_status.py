@@ -21,8 +21,6 @@ from .status import Row, as_object, rich_table, row_of, summary
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from ..cache.reader import Reader
-
 __all__ = ["changes", "watch_status"]
 
 _HEALTHY = ("ready", "short")
@@ -37,14 +35,14 @@ def watch_status(config: Config, *, every_s: float, as_json: bool) -> None:
     """
     # A signal ends it as Ctrl-C does, so that the terminal is left as it was found.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with suppress(KeyboardInterrupt), open_reader(config) as reader:
-        table = _look(reader)
+    with suppress(KeyboardInterrupt):
+        table = _look(config)
         if as_json:
-            _print_objects(reader, table, every_s)
+            _print_objects(config, table, every_s)
         elif terminal.is_terminal():
-            _draw(reader, table, every_s)
+            _draw(config, table, every_s)
         else:
-            _print_changes(reader, table, every_s)
+            _print_changes(config, table, every_s)
 
 
 def changes(before: Sequence[Row], after: Sequence[Row]) -> Iterator[str]:
@@ -60,28 +58,30 @@ def changes(before: Sequence[Row], after: Sequence[Row]) -> Iterator[str]:
         yield f"{row.series.symbol} {row.series.timeframe} {row.state} -> no longer configured"
 
 
-def _look(reader: Reader) -> list[Row]:
-    return [row_of(view) for view in reader.states()]
+def _look(config: Config) -> list[Row]:
+    # Each by a reader of its own: an embedded server has another port when it comes back.
+    with open_reader(config) as reader:
+        return [row_of(view) for view in reader.states()]
 
 
-def _again(reader: Reader) -> list[Row] | RedisUnavailable:
+def _again(config: Config) -> list[Row] | RedisUnavailable:
     """The table now, or why it cannot be had now: Redis may come back."""
     try:
-        return _look(reader)
+        return _look(config)
     except RedisUnavailable as error:
         return error
 
 
-def _print_objects(reader: Reader, table: Sequence[Row], every_s: float) -> None:
+def _print_objects(config: Config, table: Sequence[Row], every_s: float) -> None:
     latest: list[Row] | RedisUnavailable = list(table)
     while True:
         told = {"error": latest.message} if isinstance(latest, RedisUnavailable) else as_object(latest)
         print(json.dumps(told), flush=True)
         time.sleep(every_s)
-        latest = _again(reader)
+        latest = _again(config)
 
 
-def _print_changes(reader: Reader, table: Sequence[Row], every_s: float) -> None:
+def _print_changes(config: Config, table: Sequence[Row], every_s: float) -> None:
     def say(line: str) -> None:
         print(f"{utc(int(time.time() * 1000))} {line}", flush=True)
 
@@ -91,7 +91,7 @@ def _print_changes(reader: Reader, table: Sequence[Row], every_s: float) -> None
     trouble = ""
     while True:
         time.sleep(every_s)
-        latest = _again(reader)
+        latest = _again(config)
         if isinstance(latest, RedisUnavailable):
             if latest.message != trouble:
                 say(trouble := latest.message)
@@ -104,7 +104,7 @@ def _print_changes(reader: Reader, table: Sequence[Row], every_s: float) -> None
         table = latest
 
 
-def _draw(reader: Reader, table: Sequence[Row], every_s: float) -> None:
+def _draw(config: Config, table: Sequence[Row], every_s: float) -> None:
     from rich.console import Console
     from rich.live import Live
 
@@ -115,7 +115,7 @@ def _draw(reader: Reader, table: Sequence[Row], every_s: float) -> None:
             live.update(_screen(console, table, trouble), refresh=True)
             if pressed(every_s) in _QUIT:
                 return
-            latest = _again(reader)
+            latest = _again(config)
             if isinstance(latest, RedisUnavailable):
                 trouble = latest.message
             else:

@@ -6,15 +6,10 @@ Newest-bucket age and contiguity decide; never a count alone.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
-__all__ = ["Facts", "iso", "reason_not_ready"]
+from .timeframe import iso
 
-
-def iso(time: int) -> str:
-    """A Unix ms time as people read it: `2026-02-19 23:15Z`."""
-    moment = datetime.fromtimestamp(time / 1000, UTC)
-    return moment.strftime("%Y-%m-%d %H:%M:%SZ" if time % 60_000 else "%Y-%m-%d %H:%MZ")
+__all__ = ["Facts", "reason_not_ready"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ..errors import RepairNotNow, RepairRefused, UnknownSeries
-from .readiness import iso
-from .timeframe import Timeframe
+from .timeframe import Timeframe, iso
 from .timeline import Timeline
 from .track import Track
 

@@ -7,11 +7,15 @@ timeframe since the epoch. That holds for every timeframe Coinbase serves, the d
 from __future__ import annotations
 
 import difflib
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from ..errors import UnknownTimeframe
 
-__all__ = ["TIMEFRAME_PRIORITY", "Timeframe"]
+__all__ = ["TIMEFRAME_PRIORITY", "TIME_MAX", "Timeframe", "iso"]
+
+TIME_MAX = 253_402_300_800_000
+"""Unix ms: the year 10000, where what people can read ends."""
 
 
 class Timeframe(StrEnum):
@@ -74,3 +78,11 @@ TIMEFRAME_PRIORITY: tuple[Timeframe, ...] = (
     Timeframe.D1,
 )
 """The default timeframes, the most urgent first."""
+
+
+def iso(time: int) -> str:
+    """A Unix ms time as people read it and commands take it, UTC: `2026-02-19T23:15Z`."""
+    if not 0 <= time < TIME_MAX:
+        return str(time)
+    whole = datetime.fromtimestamp(time // 1000, UTC).isoformat()[:-6]
+    return f"{whole}.{time % 1000:03}Z" if time % 1000 else whole.removesuffix(":00") + "Z"

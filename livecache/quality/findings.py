@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import NamedTuple
 
 import msgspec
 
 from ..core.series import SeriesId
-from ..core.timeframe import Timeframe
+from ..core.timeframe import TIME_MAX, Timeframe, iso
 
-__all__ = ["ADVICE", "FINDINGS_A_KIND_MAX", "Finding", "Kind", "moment", "repair_command", "runs"]
+__all__ = ["ADVICE", "FINDINGS_A_KIND_MAX", "Finding", "Kind", "repair_command", "runs"]
 
 FINDINGS_A_KIND_MAX = 100
 """Findings of one kind in one series that are told one by one; the rest are counted in the last of them."""
-
-_TIME_MAX = 253_402_300_800_000  # ms: the year 10000, where datetime ends
 
 
 class Kind(StrEnum):
@@ -94,18 +91,10 @@ def runs(times: Iterable[int], width: int) -> list[_Run]:
     return found
 
 
-def moment(time: int) -> str:
-    """A Unix ms time as commands take it and people read it, UTC: `2026-02-19T23:15Z`."""
-    if not 0 <= time < _TIME_MAX:
-        return str(time)
-    whole = datetime.fromtimestamp(time // 1000, UTC).isoformat()[:-6]
-    return f"{whole}.{time % 1000:03}Z" if time % 1000 else whole.removesuffix(":00") + "Z"
-
-
 def repair_command(series: SeriesId, start: int = 0, end: int = 0) -> str:
     """The command that has the running service read these buckets again; all of the series without any."""
     name = f"livecache repair {series.symbol} {series.timeframe}"
-    if not (0 < start < end < _TIME_MAX):
+    if not (0 < start < end < TIME_MAX):
         return f"{name} --all"
     timeframe: Timeframe = series.timeframe
-    return f"{name} --from {moment(timeframe.floor(start))} --to {moment(timeframe.ceil(end))}"
+    return f"{name} --from {iso(timeframe.floor(start))} --to {iso(timeframe.ceil(end))}"

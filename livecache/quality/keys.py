@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from ..cache.inspection import Shared
 from ..cache.keyspace import Keyspace
 from ..core.series import SeriesId
-from ..core.timeframe import Timeframe
 from ..errors import ConfigError
 from .findings import Finding, Kind
 
@@ -57,25 +56,13 @@ def sort_keys(names: Iterable[str], keys: Keyspace, announced: Sequence[SeriesId
             continue
         if name.startswith(other_venue) and not name.startswith((f"{head}:", f"{head}}}")):
             continue
-        series = _series_of(name, keys)
+        series = keys.series_of(name)
         if series is not None:
             result.leftovers.add(series)
         elif not _is_alive_key(name, keys):
             result.unknown.append(name)
     result.unknown.sort()
     return result
-
-
-def _series_of(name: str, keys: Keyspace) -> SeriesId | None:
-    """The series whose set or state has that name."""
-    symbol, separator, rest = name.removeprefix(f"{keys.prefix}:{{{keys.venue}:").partition("}:")
-    if not separator:
-        return None
-    try:
-        series = SeriesId(keys.venue, symbol, Timeframe(rest.removesuffix(":state")))
-        return series if name in (keys.candles(*series[1:]), keys.state(*series[1:])) else None
-    except (ValueError, ConfigError):
-        return None
 
 
 def _is_alive_key(name: str, keys: Keyspace) -> bool:

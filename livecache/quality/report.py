@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from .findings import Finding, moment
+from ..core.timeframe import iso
+from .findings import Finding
 from .spans import GAPS_LISTED_MAX, Gap, Tally
 from .stored import Stored
 from .venue import Compared
@@ -136,7 +137,7 @@ def as_csv(report: Report, table: str) -> str:
 
 def _spelled(one: Gap | Finding) -> dict[str, object]:
     fields: dict[str, object] = msgspec.to_builtins(one)
-    spelled = {"from": moment(one.start), "to": moment(one.end)} if one.end else {"from": "", "to": ""}
+    spelled = {"from": iso(one.start), "to": iso(one.end)} if one.end else {"from": "", "to": ""}
     return {**fields, **spelled}
 
 
@@ -180,8 +181,8 @@ def _table(report: Report) -> Iterator[str]:
             [
                 f"{line.symbol} {line.timeframe}",
                 str(line.members),
-                moment(line.oldest) if line.oldest else "-",
-                moment(line.through) if line.through else "-",
+                iso(line.oldest) if line.oldest else "-",
+                iso(line.through) if line.through else "-",
                 *map(str, numbers),
                 f"{line.coverage_percent:g} %",
                 str(line.findings) if line.findings else "-",

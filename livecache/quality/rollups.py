@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from ..core.candle import ExactCandle
 from ..core.rollup import roll_up
-from ..core.timeframe import Timeframe
-from .findings import FINDINGS_A_KIND_MAX, Kind, moment, repair_command
+from ..core.timeframe import Timeframe, iso
+from .findings import FINDINGS_A_KIND_MAX, Kind, repair_command
 from .stored import Stored
 
 __all__ = ["compare_rollups"]
@@ -64,7 +64,7 @@ def _report(
         one.doubt(time, end)
     parent.report(
         Kind.ROLLUP,
-        f"{moment(time)} holds {ours}, and its {child.series.timeframe} candles add up to {sum_of_children}",
+        f"{iso(time)} holds {ours}, and its {child.series.timeframe} candles add up to {sum_of_children}",
         start=time,
         end=end,
         remedy="; ".join(both),

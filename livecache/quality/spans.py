@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import msgspec
 
 from ..core.coverage import Coverage
-from .findings import Kind, moment, runs
+from ..core.timeframe import iso
+from .findings import Kind, runs
 from .stored import Stored
 
 __all__ = ["GAPS_LISTED_MAX", "Gap", "Tally", "judge_spans"]
@@ -115,7 +116,7 @@ def _gaps(stored: Stored, due: list[int], gap_buckets: int) -> list[Gap]:
 
 def _report(stored: Stored, gaps: list[Gap], provisional: list[int], patience_ms: int) -> None:
     for gap in gaps[:GAPS_LISTED_MAX]:
-        count = f"{gap.buckets} bucket{'s' * (gap.buckets > 1)} from {moment(gap.start)} to {moment(gap.end)}"
+        count = f"{gap.buckets} bucket{'s' * (gap.buckets > 1)} from {iso(gap.start)} to {iso(gap.end)}"
         is_there = "are" if gap.buckets > 1 else "is"
         message = f"{count} {is_there} missing"
         if gap.claimed:
@@ -130,7 +131,7 @@ def _report(stored: Stored, gaps: list[Gap], provisional: list[int], patience_ms
     for run in runs(late, width)[:GAPS_LISTED_MAX]:
         stored.report(
             Kind.OVERDUE,
-            f"{run.buckets} closed bucket{'s' * (run.buckets > 1)} from {moment(run.start)} not settled yet",
+            f"{run.buckets} closed bucket{'s' * (run.buckets > 1)} from {iso(run.start)} not settled yet",
             start=run.start,
             end=run.end,
         )
@@ -146,7 +147,7 @@ def _report_claims(stored: Stored) -> None:
     ):
         stored.report(
             Kind.WATERMARKS,
-            f"settled_through ({moment(state.settled_through)}) claims buckets that are not in the coverage",
+            f"settled_through ({iso(state.settled_through)}) claims buckets that are not in the coverage",
             start=state.contiguous_from,
             end=state.settled_through,
         )

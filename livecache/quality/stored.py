@@ -12,7 +12,8 @@ from ..cache.keyspace import AliveRecord, Damaged, StateRecord, decode_alive, de
 from ..core.candle import ExactCandle, rejection
 from ..core.coverage import Span
 from ..core.series import SeriesId
-from .findings import FINDINGS_A_KIND_MAX, Finding, Kind, moment, repair_command
+from ..core.timeframe import iso
+from .findings import FINDINGS_A_KIND_MAX, Finding, Kind, repair_command
 
 __all__ = ["Stored", "examine"]
 
@@ -112,7 +113,7 @@ def _examine_state(found: Found, stored: Stored) -> None:
         if start % width or end % width or end > state.closed_through:
             stored.report(
                 Kind.COVERAGE,
-                f"the settled span from {moment(start)} to {moment(end)} is not one of whole, closed buckets",
+                f"the settled span from {iso(start)} to {iso(end)} is not one of whole, closed buckets",
             )
 
 
@@ -128,12 +129,12 @@ def _watermark_faults(record: StateRecord, width: int) -> Iterator[str]:
     names = list(marks)
     for before, after in pairwise(names):
         if marks[before] > marks[after]:
-            yield f"{before} ({moment(marks[before])}) is later than {after} ({moment(marks[after])})"
+            yield f"{before} ({iso(marks[before])}) is later than {after} ({iso(marks[after])})"
     for name, mark in {**marks, "forming": state.forming}.items():
         if mark % width:
             yield f"{name} ({mark}) is not the open of a bucket"
     if state.forming not in (0, state.closed_through):
-        yield f"forming ({moment(state.forming)}) is not the bucket after the last that closed"
+        yield f"forming ({iso(state.forming)}) is not the bucket after the last that closed"
 
 
 def _examine_members(found: Found, stored: Stored) -> None:
@@ -158,16 +159,16 @@ def _examine_members(found: Found, stored: Stored) -> None:
             continue
         time = candle.time
         if time != score:
-            report(Kind.MISPLACED, f"the candle of {moment(time)} lies at the score {score:.0f}", time)
+            report(Kind.MISPLACED, f"the candle of {iso(time)} lies at the score {score:.0f}", time)
             continue
         if time % timeframe.ms or not time:
-            report(Kind.MISALIGNED, f"{moment(time)} is not the open of a {timeframe} bucket", time)
+            report(Kind.MISALIGNED, f"{iso(time)} is not the open of a {timeframe} bucket", time)
         elif reason := rejection(candle, timeframe, None):
-            report(Kind.OHLCV, f"the candle of {moment(time)}: {reason}", time)
+            report(Kind.OHLCV, f"the candle of {iso(time)}: {reason}", time)
         elif latest is not None and time > latest:
-            report(Kind.FUTURE, f"the candle of {moment(time)} lies ahead of the venue's clock", time)
+            report(Kind.FUTURE, f"the candle of {iso(time)} lies ahead of the venue's clock", time)
         elif time in stored.candles:
-            report(Kind.DUPLICATE, f"there are two members for the bucket of {moment(time)}", time)
+            report(Kind.DUPLICATE, f"there are two members for the bucket of {iso(time)}", time)
         else:
             stored.candles[time] = candle
     if len(found.members) < found.size:

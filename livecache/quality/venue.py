@@ -9,7 +9,8 @@ import msgspec
 
 from ..core.candle import ExactCandle
 from ..core.series import SeriesId
-from .findings import FINDINGS_A_KIND_MAX, Kind, moment
+from ..core.timeframe import iso
+from .findings import FINDINGS_A_KIND_MAX, Kind
 from .stored import Stored
 
 __all__ = ["Compared", "PageWanted", "compare_page", "pages_wanted"]
@@ -88,7 +89,7 @@ def compare_page(
                 ours, theirs = (one.member() if one else "nothing" for one in (held, row))
                 stored.report(
                     Kind.VENUE,
-                    f"{moment(time)} holds {ours}, and the venue shows {theirs}",
+                    f"{iso(time)} holds {ours}, and the venue shows {theirs}",
                     start=time,
                     end=time + width,
                 )

@@ -15,11 +15,10 @@ from typing import Protocol
 from loguru import logger
 
 from ..core.plan import history_ends
-from ..core.readiness import iso
 from ..core.repair import RepairPlan, order_repair, pages_waiting
 from ..core.series import SeriesId
 from ..core.settling import PageFacts
-from ..core.timeframe import Timeframe
+from ..core.timeframe import Timeframe, iso
 from ..core.track import Track
 from ..errors import RepairNotNow, RepairRefused, UnknownSymbol
 from ..venues.venue import FailureKind, FetchFailure, Page, Venue

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from livecache.cache.inspection import MEMBERS_SEEN_MAX, Inspector
 from livecache.cache.keyspace import Keyspace
@@ -25,10 +27,8 @@ def store(clean_valkey: str) -> Iterator[redis.Redis]:
 
 
 @pytest.fixture
-def inspector(clean_valkey: str) -> Iterator[Inspector]:
-    inspector = Inspector(clean_valkey, KEYS)
-    yield inspector
-    inspector.close()
+def inspector(store: redis.Redis) -> Inspector:
+    return Inspector(store, KEYS)
 
 
 def test_it_sees_members_with_their_scores_and_the_state_beside_them(
@@ -93,7 +93,7 @@ def test_nothing_is_changed_by_looking(store: redis.Redis, inspector: Inspector)
 
 
 def test_a_server_that_is_not_there_is_one_error() -> None:
-    inspector = Inspector("redis://127.0.0.1:9", KEYS)
+    inspector = Inspector(redis.Redis(port=9, retry=Retry(NoBackoff(), 0)), KEYS)
     with pytest.raises(RedisUnavailable):
         inspector.series([SERIES])
     with pytest.raises(RedisUnavailable):

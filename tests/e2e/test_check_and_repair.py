@@ -239,7 +239,9 @@ def test_what_others_did_to_the_keys_is_found_and_a_repair_rewrites_it_at_once(c
             rows = list(csv.DictReader(io.StringIO(text)))
             assert code == 7
             assert {row["timeframe"] for row in rows if row["symbol"]} == {"15m", "1h"}
-            assert here.check("--symbols", "ANY-USD")[0] == 0
+            assert here.check("--symbols", "any-usd")[0] == 0
+            code, _, errors = here.said("check", "--symbols", "BTC")
+            assert code == 1 and "did you mean BTC-USD?" in errors
             await here.mend(report["remedies"])
             assert here.check()[1]["findings"] == []
 
@@ -311,7 +313,7 @@ def test_orders_that_make_no_sense_are_one_line_and_a_hint(clean_valkey: str) ->
                 (["BTC-USD", "5m", "--all", "--to", "0"], 2, "say which span"),
                 (["BTC-USD", "5min", "--all"], 2, "did you mean 5m?"),
                 (["BTC-USD", "5m", "--from", "yesterday"], 2, "is not a time"),
-                (["BTC-USD", "5m", "--from", "2026-10-01T11:02"], 1, "2026-10-01 11:00Z"),
+                (["BTC-USD", "5m", "--from", "2026-10-01T11:02"], 1, "2026-10-01T11:00Z"),
                 (["BTC-USD", "5m", "--from", "2020-01-01"], 1, "what is kept is"),
                 (["BTC-USD", "1h", "--all"], 1, "fills no such series"),
                 (["NO-USD", "5m", "--all"], 1, "fills no such series"),
@@ -341,7 +343,7 @@ def test_a_check_of_nothing_is_not_called_clean_and_mistakes_are_one_line(
     for arguments, code, told in (
         ([], 7, "no series is announced under the prefix 'livecache'"),
         (["--csv", "candles"], 2, "one of series, findings, gaps"),
-        (["--symbols", "BTC-USD"], 1, "no series of the symbol BTC-USD is stored"),
+        (["--symbols", "BTC-USD"], 1, "nobody fills BTC-USD"),
         (["--timeframes", "5min"], 2, "did you mean 5m?"),
         (["--redis-url", "redis://127.0.0.1:9"], 3, "Redis cannot be read"),
         (["--output", "/dev/null/report"], 2, "cannot be written"),

@@ -169,6 +169,7 @@ def test_a_batch_size_bounds_how_many_requests_start_in_a_delay(clean_valkey: st
         arrivals = [request.at for request in venue.requests]
         assert len(venue.candle_requests) == 16, "three pages a symbol and one to deepen"
     spans = [sixth - first for first, sixth in zip(arrivals, arrivals[5:], strict=False)]
-    # A request starts a little before it arrives: by how much differs with how busy the machine is.
-    assert min(spans) > 0.9, spans
-    assert arrivals[16] - arrivals[0] < 3 * 1.0 + 3.0, "and hardly slower than that"
+    # A request starts a little before it arrives: by how much differs with how busy the machine is. At a
+    # hundred a second these would be 0.05 s and 0.16 s.
+    assert min(spans) > 0.5, spans
+    assert 3 * 1.0 - 0.5 < arrivals[16] - arrivals[0] < 3 * 1.0 + 3.0, "and hardly slower than that"

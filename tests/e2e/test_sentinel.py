@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 import redis
 
-from livecache import AsyncReader, Reader, RedisUnavailable
+from livecache import AsyncReader, CloseEvent, Reader, RedisUnavailable
 from livecache.cache.connecting import client_for
 from livecache.cache.keyspace import Keyspace
 from livecache.core.timeframe import Timeframe
 
+from ..cache.either import KINDS, either
 from .gate import gate
 from .servers import MASTER, Server, certificates, sentinel, server
 from .support import exchange, free_port, livecache, market_of, until
@@ -104,6 +105,41 @@ def _holds_lease(master: Server) -> bool:
 async def _read(url: str) -> int:
     async with AsyncReader(url) as reader:
         return len(await reader.candles("BTC-USD", "5m", 60))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_who_follows_goes_on_at_the_new_master_and_misses_no_close(kind: str) -> None:
+    """At a failover that is asked for, for which the replica is brought into step first."""
+    truth = Truth(market_of(*SYMBOLS))
+    with pair() as (_, second, watch), exchange(market_of(*SYMBOLS), speed=60.0, update_ms=5_000) as venue:
+        url = f"redis+sentinel://127.0.0.1:{watch.port}/{MASTER}"
+        env = venue.settings(url, CACHE_TIMEFRAMES="5m")
+        with livecache("run", env=env) as service, either(kind, url, max_lag=3_600) as reader:
+            service.event("warm", WITHIN_S)
+            with closing(reader.follow("BTC-USD", "5m", 60, patience=WITHIN_S)) as answers, closing(
+                reader.closes(after="0", patience=WITHIN_S)
+            ) as closes:  # fmt: skip
+                through = [next(answers).known_through]
+                settled = [settled_next(closes, truth)]
+                with watch.client() as client:
+                    client.execute_command("SENTINEL", "FAILOVER", MASTER)
+                until("the second is master", lambda: _is_master(second), WITHIN_S)
+                until("the lease is there", lambda: _holds_lease(second), WITHIN_S)
+                while through[-1] < through[0] + 2 * Timeframe.M5.ms:
+                    through.append(next(answers).known_through)
+                while settled[-1] < through[-1] - Timeframe.M5.ms:
+                    settled.append(settled_next(closes, truth))
+            service.stop()
+        assert through == sorted(through)
+        assert settled == list(range(settled[0], settled[-1] + 1, Timeframe.M5.ms)), "each, and once"
+
+
+def settled_next(closes: Iterator[CloseEvent], truth: Truth) -> int:
+    """The open time of the next bucket of BTC-USD that is told as settled, as it was traded."""
+    event = next(event for event in closes if event.series == SERIES[0] and event.kind == "settled")
+    assert event.candle is not None
+    assert truth.fault(event.series, event.candle, final=True) == ""
+    return event.time
 
 
 def test_a_replica_that_lacks_the_last_writes_is_written_whole_without_asking_the_venue() -> None:

@@ -165,6 +165,38 @@ def test_watch_says_when_nobody_vouches_any_more_and_when_somebody_does_again(en
         assert process.ended() == 0
 
 
+def test_watch_and_status_outlive_a_server_that_comes_back_elsewhere(tmp_path: Path) -> None:
+    """The embedded one, which has another port at each start."""
+    with exchange(market_of("BTC-USD"), speed=SPEED) as venue:
+        env = venue.settings("embedded", CACHE_TIMEFRAMES="5m", REDIS_DATA_DIR=tmp_path / "valkey")
+        with livecache("run", env=env) as service:
+            service.event("warm")
+            with (
+                livecache("watch", "BTC-USD", "5m", env=env) as watch,
+                livecache("status", "--watch", "--every", "0.2", env=env) as status,
+            ):
+                watch.line("-- vouched for by")
+                status.line("BTC-USD 5m ready")
+                service.stop()
+                watch.line("-- no Redis is given, and no embedded server runs")
+                status.line("no Redis is given, and no embedded server runs")
+                before = len(watch.output)
+                with livecache("run", env=env) as again:
+                    again.event("warm")
+                    until(
+                        "it closes and settles there",
+                        lambda: (
+                            {"closed", "settled"} <= {line[21:28].strip() for line in watch.output[before:]}
+                        ),
+                        60.0,
+                    )
+                    for process in (watch, status):
+                        process.send(signal.SIGINT)
+                        assert process.ended() == 0
+                        assert process.errors == []
+                    again.stop()
+
+
 # --- show, export, series, prune, config
 
 
@@ -270,6 +302,8 @@ def test_a_shell_completes_commands_symbols_and_timeframes(env: dict[str, str]) 
     assert offered("livecache show ", 2) == ["BTC-USD", "THIN-USD"]
     assert offered("livecache show TH", 2) == ["THIN-USD"]
     assert offered("livecache watch BTC-USD 1", 3) == ["15m", "1h", "1d"]
+    assert offered("livecache repair BTC-USD 4", 3) == ["4h"]
+    assert offered("livecache check --symbols BTC-USD,T", 3) == ["BTC-USD,THIN-USD"]
     nowhere = {
         **env,
         "LIVECACHE_REDIS_URL": "redis://127.0.0.1:1",

@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 
 from livecache.cache.inspection import Found, Shared
 from livecache.cache.keyspace import Keyspace, encode_state
-from livecache.commands.repair import moment_of
+from livecache.commands.reading import moment_of
 from livecache.core.candle import ExactCandle
 from livecache.core.coverage import Coverage
 from livecache.core.series import SeriesId
-from livecache.core.timeframe import Timeframe
+from livecache.core.timeframe import Timeframe, iso
 from livecache.quality.check import Check, Rules
-from livecache.quality.findings import FINDINGS_A_KIND_MAX, Kind, moment
+from livecache.quality.findings import FINDINGS_A_KIND_MAX, Kind
 from livecache.quality.report import TABLES, Report, as_csv, as_json, as_text
 
 from .stored import DEFECTS, ORIGIN, START, Defect, Line, sound_line, sound_symbols
@@ -212,7 +212,7 @@ def test_the_remedies_name_one_repair_a_series_over_all_that_is_damaged() -> Non
         lines[0].candles[START + n * W] = ExactCandle(START + n * W, "1", "1", "1", "2", "1")
     lines[1].extra["count"] = "3"
     assert checked(lines).remedies == [
-        f"livecache repair BTC-USD 5m --from {moment(START + 7 * W)} --to {moment(START + 21 * W)}",
+        f"livecache repair BTC-USD 5m --from {iso(START + 7 * W)} --to {iso(START + 21 * W)}",
         "livecache repair BTC-USD 1d --all",
     ]
 
@@ -290,7 +290,7 @@ def test_the_text_names_what_was_found_and_ends_with_a_verdict() -> None:
     lines = list(as_text(checked([gapped(2)])))
     assert lines[0].split()[:2] == ["SERIES", "CANDLES"]
     assert lines[1].startswith("BTC-USD 5m ")
-    span = f"--from {moment(START + 20 * W)} --to {moment(START + 22 * W)}"
+    span = f"--from {iso(START + 20 * W)} --to {iso(START + 22 * W)}"
     assert f"  livecache repair BTC-USD 5m {span}" in lines
     assert lines[-1].endswith("1 gap")
     assert list(as_text(checked([sound_line(5)])))[-1].endswith("clean")
@@ -309,7 +309,7 @@ def test_json_and_csv_hold_every_finding() -> None:
 
 @given(st.integers(0, 253_402_300_799_999))
 def test_a_moment_that_is_told_is_a_moment_that_a_command_takes(time: int) -> None:
-    assert moment_of("--from", moment(time)) == time
+    assert moment_of("--from", iso(time)) == time
 
 
 def test_the_page_on_checking_explains_every_kind_of_finding() -> None:

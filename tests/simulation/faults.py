@@ -57,6 +57,8 @@ class Kind(StrEnum):
     STORM = "killed and started over and over"
     PAUSED = "a process stands still beyond its lease while another takes over, and wakes up"
     SUCCEEDED = "a second instance waits, and the first one is killed"
+    # Somebody who doubts.
+    REPAIRED = "a series is to be read again, whole"
 
 
 class Fault(NamedTuple):
@@ -180,8 +182,14 @@ def draw(seed: int) -> Scenario:
         embedded=random.random() < 0.5,
         foreign_first=random.random() < 0.12,
         skew_s=random.choice((0.0, 0.0, -3_600.0, 45.0)),
-        faults=tuple(sorted(_faults(random, symbols, frames, start_ms, lasts_s))),
+        faults=_in_order(
+            _faults(random, symbols, frames, start_ms, lasts_s), _repairs(seed, symbols, frames, lasts_s)
+        ),
     )
+
+
+def _in_order(*several: list[Fault]) -> tuple[Fault, ...]:
+    return tuple(sorted(fault for faults in several for fault in faults))
 
 
 def _faults(
@@ -205,6 +213,16 @@ def _faults(
             faults.append(_fault(random, kind, begins_s, symbols, frames))
         at_s += random.expovariate(1 / every_s)
     return faults
+
+
+def _repairs(seed: int, symbols: Sequence[str], frames: Sequence[Timeframe], lasts_s: float) -> list[Fault]:
+    """In every fifth run somebody has series read again. Drawn apart, so that all else is as it was."""
+    random = Random(f"repairs {seed}")
+    times = [random.uniform(60.0, lasts_s) for _ in range(random.randint(3, 12))] if seed % 5 == 4 else []
+    return [
+        Fault(at_s, Kind.REPAIRED, symbol=random.choice(symbols), timeframe=random.choice(frames))
+        for at_s in times
+    ]
 
 
 def _fault(

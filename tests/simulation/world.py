@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from decimal import Decimal
 from random import Random
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ import redis
 
 from livecache.cache.keyspace import Keyspace
 from livecache.core.series import SeriesId
+from livecache.errors import RepairNotNow, RepairRefused
 
 from .faults import Fault, Kind, Scenario
 from .faulty_store import Store
@@ -210,6 +212,8 @@ class World:
                 await self._pause(fault)
             case Kind.SUCCEEDED:
                 await self._succeed(fault)
+            case Kind.REPAIRED:
+                self._repair(self._series(fault))
 
     async def pass_time(self, seconds: float) -> None:
         """Let time pass while a fault is under way; readers go on looking."""
@@ -330,6 +334,13 @@ class World:
         if second is not None:
             self.processes.remove(paused)
             await paused.kill()
+
+    def _repair(self, series: SeriesId) -> None:
+        """Order it of whoever writes. Readers and the auditor are told nothing: they must not notice."""
+        for process in self.processes:
+            if process.is_writer:
+                with suppress(RepairRefused, RepairNotNow):
+                    process.backfiller.repair(series.symbol, series.timeframe, None, None)
 
     async def _succeed(self, fault: Fault) -> None:
         """A second instance waits without a request of its own, and takes over when the first one dies."""
