@@ -144,8 +144,6 @@ def test_the_sidecars_configuration_is_one_and_listens_where_the_probes_come() -
 def test_the_sidecars_configuration_loads(tmp_path: Path) -> None:
     file = tmp_path / "config.toml"
     file.write_text(one("ConfigMap")["data"]["config.toml"])
-    if "[http]" not in (ROOT / "config.toml").read_text():
-        pytest.skip("there is no HTTP server yet")
     env = {variable["name"]: "redis://redis:6379/0" for variable in sidecar()["env"]}
     assert load(file, env).config.redis.url == "redis://redis:6379/0"
 
@@ -210,10 +208,8 @@ def test_livecache_has_time_to_end_and_publishes_to_this_machine_only() -> None:
 
 
 def test_the_environment_of_the_compose_file_loads() -> None:
-    env = dict(compose()["livecache"]["environment"])
-    if "[http]" not in (ROOT / "config.toml").read_text():
-        del env["LIVECACHE_HTTP_LISTEN"]  # there is no HTTP server yet
+    env = compose()["livecache"]["environment"]
     config = load(Path(os.devnull), env).config
-    assert config.redis.url == "redis://redis:6379/0"
+    assert (config.redis.url, config.http.listen) == ("redis://redis:6379/0", "0.0.0.0:8787")
     with pytest.raises(ConfigError):
         load(Path(os.devnull), {**env, "LIVECACHE_REDIS_URI": "x"})

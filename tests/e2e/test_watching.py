@@ -181,15 +181,13 @@ def test_watch_and_status_outlive_a_server_that_comes_back_elsewhere(tmp_path: P
                 watch.line("-- no Redis is given, and no embedded server runs")
                 status.line("no Redis is given, and no embedded server runs")
                 before = len(watch.output)
+
+                def happened() -> set[str]:
+                    return {line[21:28] for line in watch.output[before:]}
+
                 with livecache("run", env=env) as again:
                     again.event("warm")
-                    until(
-                        "it closes and settles there",
-                        lambda: (
-                            {"closed", "settled"} <= {line[21:28].strip() for line in watch.output[before:]}
-                        ),
-                        60.0,
-                    )
+                    until("it closes and settles there", lambda: {"closed ", "settled"} <= happened(), 60.0)
                     for process in (watch, status):
                         process.send(signal.SIGINT)
                         assert process.ended() == 0
