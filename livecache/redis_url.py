@@ -13,7 +13,7 @@ import difflib
 from typing import NamedTuple
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
-__all__ = ["OPTIONS", "SCHEMES", "Sentinels", "parse_sentinels", "plain_scheme", "url_problem"]
+__all__ = ["OPTIONS", "SCHEMES", "Sentinels", "parse_sentinels", "url_problem"]
 
 SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel")
 
@@ -49,11 +49,6 @@ class Sentinels(NamedTuple):
     password: str | None
 
 
-def plain_scheme(url: str) -> str:
-    """`url` with Redis's scheme where it has Valkey's, which means the same."""
-    return "redis" + url.removeprefix("valkey") if url.startswith("valkey") else url
-
-
 def parse_sentinels(url: str) -> Sentinels | None:
     """What a Sentinel URL says; None for any other. The URL is one without a `url_problem`."""
     parts = urlsplit(url)
@@ -82,11 +77,11 @@ def url_problem(url: str) -> tuple[str, str] | None:
     """
     scheme, separator, _ = url.partition("://")
     if scheme not in SCHEMES or not separator:
-        shown = f"the scheme {scheme!r}" if separator else "the value"
+        what = f"the scheme {scheme!r} is not one that livecache knows" if separator else "is not a URL"
         hint = f"it begins with {', '.join(f'{s}://' for s in SCHEMES[:-1])} or {SCHEMES[-1]}://"
         if scheme in ("valkey", "valkeys"):
-            hint = f"Valkey speaks Redis's protocol: write {plain_scheme(scheme)}://"
-        return f"{shown} is not one that livecache knows", hint
+            hint = f"Valkey speaks Redis's protocol: write {scheme.replace('valkey', 'redis')}://"
+        return what, hint
     try:
         parts = urlsplit(url)
     except ValueError:

@@ -31,7 +31,7 @@ def test_a_url_of_each_kind_is_understood(url: str) -> None:
 @pytest.mark.parametrize(
     ("url", "what", "hint"),
     [
-        ("localhost:6379", "the value", "begins with redis://"),
+        ("localhost:6379", "is not a URL", "begins with redis://"),
         ("http://host", "the scheme 'http'", "redis+sentinel://"),
         ("valkey://host", "the scheme 'valkey'", "write redis://"),
         ("redis://host:port", "port is not a number", "scheme://host:port"),

@@ -30,7 +30,7 @@ from redis.retry import Retry
 from redis.sentinel import MasterNotFoundError, Sentinel, SentinelConnectionPool
 
 from ..errors import AccessDenied, ConfigError, RedisUnavailable
-from ..redis_url import Sentinels, parse_sentinels, plain_scheme, url_problem
+from ..redis_url import Sentinels, parse_sentinels, url_problem
 
 __all__ = ["client_for", "hint_on", "is_denied", "resolve_url", "unavailable"]
 
@@ -55,8 +55,6 @@ def resolve_url(url: str | None) -> str:
 
         directory = os.environ.get("LIVECACHE_REDIS_DATA_DIR")
         chosen = find_url(Path(directory).expanduser() if directory else None)
-    # redis-py does not know Valkey's own schemes.
-    chosen = plain_scheme(chosen)
     if problem := url_problem(chosen):
         what, hint = problem
         raise ConfigError(f"the Redis URL: {what}", hint)

@@ -33,7 +33,7 @@ def prune(
     prefix: PrefixOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Remove series that are no longer configured.
+    """List, or with --yes remove, series that are no longer configured.
 
     Only under this prefix, and none that another running livecache fills.
     """

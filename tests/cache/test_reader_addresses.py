@@ -67,7 +67,8 @@ def test_the_address_is_the_argument_or_the_environment_or_the_embedded_servers(
     monkeypatch.setenv("LIVECACHE_REDIS_URL", "redis://environment:1")
     assert resolve_url("redis://argument:1") == "redis://argument:1"
     assert resolve_url(None) == "redis://environment:1"
-    assert resolve_url("valkeys://host:1/2") == "rediss://host:1/2"
+    with pytest.raises(ConfigError, match="write rediss://"):  # as the service says
+        resolve_url("valkeys://host:1/2")
     monkeypatch.delenv("LIVECACHE_REDIS_URL")
     for name in ("HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR"):
         monkeypatch.setenv(name, str(tmp_path))
