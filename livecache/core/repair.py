@@ -75,7 +75,7 @@ def _track(timeline: Timeline, symbol: str, timeframe: Timeframe) -> Track:
     if symbol not in timeline.symbols or timeframe not in timeline.timeframes:
         raise UnknownSeries(
             f"{symbol} {timeframe}: this service fills no such series",
-            "`livecache status` lists those that it fills",
+            "`livecache series` lists those that are filled",
         )
     return timeline.symbols[symbol].tracks[timeframe]
 
