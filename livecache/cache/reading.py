@@ -232,7 +232,7 @@ class Core:
             raise NotReady(f"{series}: no state yet", HINT_RUN)
         raise UnknownSeries(
             f"{series}: nobody fills this series under the prefix {self.keys.prefix!r}",
-            "is it in cache.timeframes and the venue's symbols? `livecache series` lists those that are filled",
+            "is it in cache.timeframes and the venue's symbols? see `livecache series`",
         )
 
     def _foreign(self, series: SeriesId) -> Steps[NoReturn]:
