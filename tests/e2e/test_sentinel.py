@@ -16,7 +16,7 @@ from livecache.cache.connecting import client_for
 from livecache.cache.keyspace import Keyspace
 from livecache.core.timeframe import Timeframe
 
-from ..cache.either import KINDS, either
+from ..cache.either import either
 from .gate import gate
 from .servers import MASTER, Server, certificates, sentinel, server
 from .support import exchange, free_port, livecache, market_of, until
@@ -107,18 +107,21 @@ async def _read(url: str) -> int:
         return len(await reader.candles("BTC-USD", "5m", 60))
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_who_follows_goes_on_at_the_new_master_and_misses_no_close(kind: str) -> None:
+def test_who_follows_goes_on_at_the_new_master_and_misses_no_close() -> None:
     """At a failover that is asked for, for which the replica is brought into step first."""
     truth = Truth(market_of(*SYMBOLS))
     with pair() as (_, second, watch), exchange(market_of(*SYMBOLS), speed=60.0, update_ms=5_000) as venue:
         url = f"redis+sentinel://127.0.0.1:{watch.port}/{MASTER}"
-        env = venue.settings(url, CACHE_TIMEFRAMES="5m")
-        with livecache("run", env=env) as service, either(kind, url, max_lag=3_600) as reader:
+        with (
+            livecache("run", env=venue.settings(url, CACHE_TIMEFRAMES="5m")) as service,
+            either("sync", url, max_lag=3_600) as reader,
+            either("async", url) as other,
+        ):
             service.event("warm", WITHIN_S)
-            with closing(reader.follow("BTC-USD", "5m", 60, patience=WITHIN_S)) as answers, closing(
-                reader.closes(after="0", patience=WITHIN_S)
-            ) as closes:  # fmt: skip
+            with (
+                closing(reader.follow("BTC-USD", "5m", 60, patience=WITHIN_S)) as answers,
+                closing(other.closes(after="0", patience=WITHIN_S)) as closes,
+            ):
                 through = [next(answers).known_through]
                 settled = [settled_next(closes, truth)]
                 with watch.client() as client:
