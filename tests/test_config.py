@@ -182,7 +182,7 @@ def test_integers_serve_where_seconds_are_wanted(tmp_path: Path) -> None:
         ("[venues.coinbase]\nrest_url = 'http://h:99999'", "rest_url: its port is not", ""),
         ("[backfill]\nbatch_size = 5", "backfill.batch_size: is set without backfill.batch_delay_ms", "both"),
         ("[backfill]\nbatch_delay_ms = 5", "batch_delay_ms: is set without backfill.batch_size", "both"),
-        ("[redis]\nurl = 'localhost:6379'", "redis.url: the value is not one", "redis://"),
+        ("[redis]\nurl = 'localhost:6379'", "redis.url: is not a URL", "redis://"),
         ("[redis]\nurl = 'http://localhost'", "redis.url: the scheme 'http' is not one", "redis://"),
         ("[redis]\nurl = 'valkeys://localhost'", "redis.url: the scheme 'valkeys'", "write rediss://"),
         ("[redis]\nprefix = 'a b'", "redis.prefix: 'a b' holds a space or a brace", "hash tags"),
