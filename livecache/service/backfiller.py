@@ -266,7 +266,7 @@ class Backfiller:
             record.opt(exception=failure.cause).debug(f"{text}: the cause")
         if attempts.count >= FAILING_AFTER:
             wait_s = attempts.not_before_s - live.clock.monotonic()
-            again = iso((live.now() or int(live.clock.wall() * 1000)) + int(wait_s) * 1000)
+            again = iso((live.now() or int(live.clock.wall() * 1000)) // 1000 * 1000 + int(wait_s) * 1000)
             reason = f"{failure.message}, tried {attempts.count} times, next at {again}"
             live.timeline.fail(request.symbol, request.timeframe, reason)
             live.changed.set()
