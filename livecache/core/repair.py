@@ -105,7 +105,7 @@ def _span(track: Track, start: int | None, end: int | None, now: int) -> tuple[i
             f"{name}: a span begins and ends where a bucket does, at whole multiples of {timeframe}",
             f"the buckets around it are {iso(timeframe.floor(start))} to {iso(timeframe.ceil(end))}",
         )
-    if start < kept[0] or end > kept[1] or start >= kept[1]:
+    if start < kept[0] or end > kept[1] or start >= kept[1] or end <= kept[0]:
         raise RepairRefused(
             f"{name}: what is kept is {iso(kept[0])} to {iso(kept[1])}, and the span reaches beyond",
             "leave an end out to mean that of what is kept",

@@ -45,7 +45,7 @@ class Server:
         self._stats = stats
         self._repeats = Repeats(clock)
         self._routes = {(route.method, route.path): route for route in table}
-        self._paths = [route.path for route in table]
+        self._paths = list(dict.fromkeys(route.path for route in table))
 
     async def run(self, sockets: Sequence[socket.socket]) -> None:
         """Serve on these, which listen already; closes them at the end."""

@@ -271,7 +271,7 @@ async def serve_forever(
     ) as simulator:
         announce(f"REST       {simulator.rest_url}")
         announce(f"websocket  {simulator.ws_url}")
-        announce(f"{len(products)} products at speed {speed:g}: {', '.join(products)}")
+        announce(f"at speed {speed:g}: {', '.join(products)}")
         announce("To use it, in config.toml:")
         announce("[venues.coinbase]")
         announce(f'rest_url = "{simulator.rest_url}"')

@@ -315,6 +315,7 @@ def test_orders_that_make_no_sense_are_one_line_and_a_hint(clean_valkey: str) ->
                 (["BTC-USD", "5m", "--from", "yesterday"], 2, "is not a time"),
                 (["BTC-USD", "5m", "--from", "2026-10-01T11:02"], 1, "2026-10-01T11:00Z"),
                 (["BTC-USD", "5m", "--from", "2020-01-01"], 1, "what is kept is"),
+                (["BTC-USD", "5m", "--to", "2020-01-01"], 1, "what is kept is"),
                 (["BTC-USD", "1h", "--all"], 1, "fills no such series"),
                 (["NO-USD", "5m", "--all"], 1, "fills no such series"),
             ):
