@@ -96,7 +96,7 @@ class Inspector:
             lease=lease if isinstance(lease, bytes) else None,
         )
 
-    def names(self) -> Iterator[str]:
+    def names(self, *, most: float = KEYS_SEEN_MAX) -> Iterator[str]:
         """Every key that begins with our prefix, at most so many of the server's looked at."""
         pattern = f"{self.keys.prefix.translate(_GLOB)}:*"
         cursor, seen = 0, 0
@@ -109,7 +109,7 @@ class Inspector:
             yield from map(_text, names)
             if cursor == 0:
                 return
-            if seen >= KEYS_SEEN_MAX:
+            if seen >= most:
                 self.saw_all_names = False
                 return
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -80,9 +81,8 @@ def plan(client: redis.Redis, keys: Keyspace, config: Config) -> Plan:
     writer = _writer(client, keys)
     members: Any = client.smembers(keys.series) if writer else set()
     filled = {series for member in members if (series := keys.parse_series(member.decode()))}
-    inspector = Inspector(client, keys)
     found: set[SeriesId] = set()
-    for name in inspector.names():
+    for name in Inspector(client, keys).names(most=math.inf):
         series = keys.series_of(name)
         if series and series not in configured:
             found.add(series)
@@ -93,7 +93,7 @@ def plan(client: redis.Redis, keys: Keyspace, config: Config) -> Plan:
         remove=tuple(series for series in beyond if series not in filled),
         filled=tuple(series for series in beyond if series in filled),
         writer=writer,
-        more=len(beyond) >= SERIES_MAX or not inspector.saw_all_names,
+        more=len(beyond) >= SERIES_MAX,
     )
 
 
