@@ -33,6 +33,7 @@ class Watcher:
         self.keys = Keyspace(prefix, "coinbase")
         self.compared = 0
         self.exact_when_known = True  # whether a provisional candle that is known is the final one
+        self._seen: dict[SeriesId, tuple[Any, Any]] = {}
         self._volumes: dict[tuple[str, Timeframe, int], Decimal] = {}
         self._final: dict[tuple[str, Timeframe], dict[int, tuple[Decimal, ...] | None]] = {}
 
@@ -43,19 +44,21 @@ class Watcher:
         return {int(row[0]): row[1:] for row in rows}
 
     def look(self) -> None:
-        """Check every series once."""
-        for series in self.series:
-            self.look_at(series)
+        """Check every series once: all of them as they lie there at one moment."""
+        with self.client.pipeline(transaction=True) as pipeline:
+            for _, symbol, timeframe in self.series:
+                pipeline.zrange(self.keys.candles(symbol, timeframe), 0, -1, withscores=True)
+                pipeline.hgetall(self.keys.state(symbol, timeframe))
+            replies = pipeline.execute()
+        for series, members, fields in zip(self.series, replies[::2], replies[1::2], strict=True):
+            # What lies there as it did was right then, and the market's past does not change.
+            if fields and self._seen.get(series) != (members, fields):
+                self._judge(series, members, fields)
+                self._seen[series] = (members, fields)
 
-    def look_at(self, series: SeriesId) -> None:
+    def _judge(self, series: SeriesId, members: Any, fields: Any) -> None:
         """Nothing doubled, nothing poorer than before, everything settled true and none of it missing."""
         _, symbol, timeframe = series
-        with self.client.pipeline(transaction=True) as pipeline:
-            pipeline.zrange(self.keys.candles(symbol, timeframe), 0, -1, withscores=True)
-            pipeline.hgetall(self.keys.state(symbol, timeframe))
-            members, fields = pipeline.execute()
-        if not fields:
-            return
         record = decode_state({k.decode(): v.decode() for k, v in fields.items()})
         state = record.state
         assert state.contiguous_from <= state.settled_through <= state.known_through <= state.closed_through
