@@ -171,5 +171,5 @@ def test_a_batch_size_bounds_how_many_requests_start_in_a_delay(clean_valkey: st
     spans = [sixth - first for first, sixth in zip(arrivals, arrivals[5:], strict=False)]
     # A request starts a little before it arrives: by how much differs with how busy the machine is. At a
     # hundred a second these would be 0.05 s and 0.16 s.
-    assert min(spans) > 0.5, spans
+    assert min(spans) > 0.2, spans
     assert 3 * 1.0 - 0.5 < arrivals[16] - arrivals[0] < 3 * 1.0 + 3.0, "and hardly slower than that"
