@@ -6,6 +6,7 @@ from loguru import logger
 from redis.exceptions import (
     ClusterError,
     ConnectionError,
+    InvalidResponse,
     OutOfMemoryError,
     ReadOnlyError,
     RedisError,
@@ -34,7 +35,8 @@ def passes(error: BaseException) -> bool:
         return True
     if isinstance(error, ResponseError):
         return str(error).split(" ", 1)[0] in _PASSING_CODES
-    return isinstance(error, ConnectionError | TimeoutError | OSError)
+    # What answers there may be no Redis: a proxy in its place, or another service's port.
+    return isinstance(error, ConnectionError | TimeoutError | InvalidResponse | OSError)
 
 
 class Trouble:

@@ -72,6 +72,20 @@ def test_a_key_that_holds_something_else_ends_it_before_anything_is_overwritten(
         assert set(client.scan_iter()) <= {key, KEYS.series}
 
 
+def test_a_redis_that_is_none_is_told_and_tried_again() -> None:
+    """Another service's port, as the exchange's here."""
+    with exchange() as venue:
+        env = venue.settings(venue.rest_url.replace("http://", "redis://"))
+        with livecache("run", env=env) as service:
+            told = service.event("redis_trouble")
+            assert told["kind"] == "InvalidResponse" and "is this its address?" in told["message"]
+            service.stop()
+            assert service.errors == [], service.story()
+        with livecache("status", env=env) as status:
+            assert status.ended() == 3
+            assert "is this its address?" in complaint(status)
+
+
 def test_a_data_directory_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     under: list[str] = []
     if os.geteuid() == 0:  # Root may write everywhere, unless it gives up that privilege.
