@@ -19,7 +19,6 @@ CLOSE = 1_770_001_200_000  # the end of a bucket of every timeframe up to the qu
 # Well within a bucket, and around its end to the millisecond.
 OFFSETS_MS = [-150_000, -12_000, -10_001, -9_999, -3_000, -1_001, -999, -81, -1]
 OFFSETS_MS += [0, 1, 81, 999, 1_001, 9_950, 10_001, 11_000, 149_999]
-ON_TO_THE_NEXT_MS = {-9_999, -81, 1, 10_001}
 SYMBOLS = ["BTC-USD", "ETH-USD", "GRT-USD"]  # two liquid ones and a thin one
 
 
@@ -41,7 +40,7 @@ def test_history_and_feed_meet_without_a_seam_wherever_they_meet(
             watcher = Watcher(clean_valkey, venue.market, running.writer_series, prefix)
             watcher.exact_when_known = not last_update_lost
             # Until the close that it joined around is settled; for a few, over the next close as well.
-            last = CLOSE + (WIDTH if offset_ms in ON_TO_THE_NEXT_MS else 0)
+            last = CLOSE + (WIDTH if offset_ms % 1_000 else 0)
             while venue.now() < last + 75_000 + edge_lag_ms:
                 await asyncio.sleep(3.1)
                 watcher.look()
