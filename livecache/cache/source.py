@@ -32,7 +32,7 @@ class ChangeSource(Protocol):
         ...
 
     def alive(self) -> Alive | None:
-        """What to vouch for, or None where that would be a lie: the venue is silent, or the host slept."""
+        """What to say of the feed, and whether to vouch anew; None where either would be a lie."""
         ...
 
     def feed_changes(self) -> int:

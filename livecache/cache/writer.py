@@ -246,7 +246,8 @@ class Writer:
         except BaseException:
             self._vouched_at_s = float("-inf")
             raise
-        self.pulse.vouched_at_s = self._clock.wall()
+        if alive.renews:
+            self.pulse.vouched_at_s = self._clock.wall()
         self._foreign.update([self._keys.feed, *self._presence.alive_keys], foreign)
 
     async def _check(self) -> None:
