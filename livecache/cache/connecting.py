@@ -20,8 +20,11 @@ from redis.asyncio.sentinel import SentinelConnectionPool as AsyncSentinelConnec
 from redis.backoff import NoBackoff
 from redis.connection import parse_url
 from redis.exceptions import (
+    AskError,
     AuthenticationError,
     AuthenticationWrongNumberOfArgsError,
+    ClusterCrossSlotError,
+    ClusterError,
     NoPermissionError,
     RedisError,
     ResponseError,
@@ -32,7 +35,15 @@ from redis.sentinel import MasterNotFoundError, Sentinel, SentinelConnectionPool
 from ..errors import AccessDenied, ConfigError, RedisUnavailable
 from ..redis_url import Sentinels, parse_sentinels, url_problem
 
-__all__ = ["client_for", "hint_on", "is_denied", "resolve_url", "unavailable"]
+__all__ = [
+    "client_for",
+    "hint_on",
+    "is_denied",
+    "is_of_cluster",
+    "is_protected",
+    "resolve_url",
+    "unavailable",
+]
 
 _SENTINEL_TIMEOUT_S = 1.0  # for one Sentinel's answer; then the next is asked
 
@@ -86,6 +97,10 @@ def hint_on(error: BaseException) -> str:
     """What to do about an error of redis-py's or of the network's."""
     sentinel = isinstance(error, MasterNotFoundError)
     causes = list(_causes(error))
+    if any(is_protected(cause) for cause in causes):
+        return "it is in protected mode, for this machine only: give it a password, or a `bind`"
+    if any(is_of_cluster(cause) for cause in causes):
+        return "a Redis Cluster is not supported: a single server is, or one behind Sentinels"
     if any(is_denied(cause) for cause in causes):
         return "docs/redis.md lists what each user has to be allowed"
     if any(isinstance(cause, _UNKNOWN_USER) for cause in causes):
@@ -104,6 +119,16 @@ def is_denied(error: BaseException) -> bool:
     return isinstance(error, NoPermissionError) or (
         isinstance(error, ResponseError) and "ACL failure in script" in str(error)
     )
+
+
+def is_protected(error: BaseException) -> bool:
+    """Whether the server talks to nobody beyond its own machine: it has neither a password nor a `bind`."""
+    return isinstance(error, ResponseError) and str(error).startswith("DENIED ")
+
+
+def is_of_cluster(error: BaseException) -> bool:
+    """Whether it is what a node of a Redis Cluster says to a client that does not know of it."""
+    return isinstance(error, AskError | ClusterCrossSlotError | ClusterError)
 
 
 def unavailable(error: BaseException) -> RedisUnavailable:

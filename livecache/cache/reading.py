@@ -18,7 +18,7 @@ from ..core.timeframe import Timeframe
 from ..errors import ForeignKey, NotReady, ReadError, RedisUnavailable, UnknownSeries
 from .answer import HINT_RUN, Empty, Request, arguments, decide
 from .candles import Candles
-from .connecting import is_denied, unavailable
+from .connecting import hint_on, is_denied, is_of_cluster, is_protected, unavailable
 from .keyspace import AliveRecord, Damaged, Keyspace, StateRecord, decode_alive, decode_state
 from .scripts import Script
 
@@ -290,7 +290,8 @@ def _is_unknown_command(error: Exception) -> bool:
 def _raise(error: Exception) -> NoReturn:
     if is_denied(error):
         raise unavailable(error) from error
-    raise RedisUnavailable(f"Redis refuses to read: {str(error)[:200]}", "see the server's log") from error
+    hint = hint_on(error) if is_protected(error) or is_of_cluster(error) else "see the server's log"
+    raise RedisUnavailable(f"Redis refuses to read: {str(error)[:200]}", hint) from error
 
 
 def _text(raw: Any) -> str:

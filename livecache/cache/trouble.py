@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from loguru import logger
 from redis.exceptions import (
-    ClusterError,
     ConnectionError,
     InvalidResponse,
     OutOfMemoryError,
@@ -15,7 +14,7 @@ from redis.exceptions import (
 )
 
 from ..clock import Clock
-from .connecting import hint_on, is_denied
+from .connecting import hint_on, is_denied, is_of_cluster, is_protected
 
 __all__ = ["TROUBLE", "Trouble", "passes"]
 
@@ -31,7 +30,13 @@ _PASSING_CODES = frozenset(
 
 def passes(error: BaseException) -> bool:
     """Whether trying again later can help. An error reply of any other kind is a bug of ours."""
-    if isinstance(error, OutOfMemoryError | ReadOnlyError | ClusterError) or is_denied(error):
+    # The last three by somebody's hand, who put another address there or another setting.
+    if (
+        isinstance(error, OutOfMemoryError | ReadOnlyError)
+        or is_denied(error)
+        or is_protected(error)
+        or is_of_cluster(error)
+    ):
         return True
     if isinstance(error, ResponseError):
         return str(error).split(" ", 1)[0] in _PASSING_CODES

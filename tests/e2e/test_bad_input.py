@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import socketserver
+import threading
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,8 @@ import redis
 from livecache.cache.keyspace import Keyspace
 from livecache.core.timeframe import Timeframe
 
-from .support import Process, exchange, free_port, livecache, settings
+from .servers import server
+from .support import Process, Record, exchange, free_port, livecache, settings, until
 
 KEYS = Keyspace()
 NOWHERE = "http://127.0.0.1:1"
@@ -74,16 +77,53 @@ def test_a_key_that_holds_something_else_ends_it_before_anything_is_overwritten(
 
 def test_a_redis_that_is_none_is_told_and_tried_again() -> None:
     """Another service's port, as the exchange's here."""
-    with exchange() as venue:
-        env = venue.settings(venue.rest_url.replace("http://", "redis://"))
-        with livecache("run", env=env) as service:
-            told = service.event("redis_trouble")
-            assert told["kind"] == "InvalidResponse" and "is this its address?" in told["message"]
-            service.stop()
-            assert service.errors == [], service.story()
-        with livecache("status", env=env) as status:
-            assert status.ended() == 3
-            assert "is this its address?" in complaint(status)
+    with exchange() as other:
+        url = other.rest_url.replace("http://", "redis://")
+        told = told_by_the_service(url)
+        assert told["kind"] == "InvalidResponse"
+        for text in (told["message"], told_by_status(url)):
+            assert "is this its address?" in text
+
+
+def told_by_the_service(url: str) -> Record:
+    """What a service says of a Redis that it cannot use; it goes on trying."""
+    with exchange() as venue, livecache("run", env=venue.settings(url)) as service:
+        told = service.event("redis_trouble")
+        service.stop()
+        assert service.errors == [], service.story()
+        return told
+
+
+def told_by_status(url: str) -> str:
+    """What `livecache status` complains of."""
+    with livecache("status", env=settings(NOWHERE, "ws://127.0.0.1:1", url, ["BTC-USD"])) as status:
+        assert status.ended() == 3
+        return complaint(status)
+
+
+def test_a_redis_in_protected_mode_is_told_with_the_remedy() -> None:
+    """A server without a password that is asked from another machine, or another container."""
+    denial = b"-DENIED Redis is running in protected mode because protected mode is enabled\r\n"
+
+    class Denies(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.sendall(denial)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Denies) as denying:
+        threading.Thread(target=denying.serve_forever, args=(0.05,), daemon=True).start()
+        url = f"redis://127.0.0.1:{denying.server_address[1]}"
+        told = told_by_the_service(url)["message"], told_by_status(url)
+        denying.shutdown()
+    for text in told:
+        assert "DENIED" in text and "give it a password" in text
+
+
+def test_a_node_of_a_cluster_is_told_to_be_none_that_can_be_used() -> None:
+    with server("--cluster-enabled", "yes", "--cluster-port", str(free_port())) as node:
+        with node.client() as client:
+            client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16_383)
+            until("it serves", lambda: "cluster_state:ok" in client.execute_command("CLUSTER", "INFO"))
+        assert "Redis Cluster is not supported" in told_by_the_service(node.url)["message"]
 
 
 def test_a_data_directory_that_cannot_be_written_is_told(tmp_path: Path) -> None:
