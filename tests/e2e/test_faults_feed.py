@@ -116,7 +116,8 @@ def test_a_connection_on_which_nothing_comes_is_told_and_made_again(clean_valkey
     with faulty(clean_valkey, settings={"VENUES_COINBASE_SILENCE_TIMEOUT": 2}) as scene, scene.few_requests():
         scene.faults.begin(Silence(lasts=LONG, cured=True))
         scene.told("silent for 2 s")
-        # It says so just before readers are told: they may be in sync with the old connection for one more look.
+        # It says so just before readers are told: for one more look they may be in sync with the old
+        # connection.
         until("it is made again", lambda: connections(scene) >= 2, 60.0)
         until("it is heard again", scene.in_sync, 60.0)
         scene.heals()
