@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import tempfile
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -13,14 +15,31 @@ import redis
 
 def pytest_configure(config: pytest.Config) -> None:
     """Under xdist, let workers that have nothing left take over what waits behind a long test."""
-    config.addinivalue_line("markers", "scheduled_first: takes minutes; starts before all others.")
+    config.addinivalue_line("markers", "takes(seconds): one of the longest tests; they start first.")
     if getattr(config.option, "dist", "no") == "load":
         config.option.dist = "worksteal"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The long test first: with several workers the whole suite then takes hardly longer than that one."""
-    items.sort(key=lambda item: item.get_closest_marker("scheduled_first") is None)
+    """The longest tests first, and each worker its share of them.
+
+    What they wait for, others can compute meanwhile; begun last, they would be waited for alone.
+    """
+    takes: dict[pytest.Item, float] = {
+        item: mark.args[0] for item in items if (mark := item.get_closest_marker("takes"))
+    }
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    shares: list[list[pytest.Item]] = [[] for _ in range(workers)]
+    for item in sorted(takes, key=takes.__getitem__, reverse=True):
+        min(shares, key=lambda share: sum(takes[i] for i in share)).append(item)
+    others, left = iter([item for item in items if item not in takes]), len(items)
+    items.clear()
+    for n, share in enumerate(shares):
+        # As xdist deals them out at first: in their order, to each worker as many.
+        size = left // (workers - n)
+        items += [*share, *islice(others, max(0, size - len(share)))]
+        left -= size
+    items += others
 
 
 @pytest.fixture(scope="session")
