@@ -9,12 +9,18 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
+import hypothesis
 import pytest
 import redis
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Under xdist, let workers that have nothing left take over what waits behind a long test."""
+    """Under xdist, let workers that have nothing left take over what waits behind a long test.
+
+    And let no example of hypothesis fail for being slow: so may any be on a busy machine.
+    """
+    hypothesis.settings.register_profile("unhurried", deadline=None)
+    hypothesis.settings.load_profile("unhurried")
     config.addinivalue_line("markers", "takes(seconds): one of the longest tests; they start first.")
     if getattr(config.option, "dist", "no") == "load":
         config.option.dist = "worksteal"
