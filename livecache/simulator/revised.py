@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
 from ..core.candle import ExactCandle
 from ..core.timeframe import Timeframe
-from .market import Increments, Market, MarketTrade
+from .market import Market, MarketOverlay
 
 __all__ = ["RevisedMarket"]
 
@@ -25,11 +24,14 @@ class _Change:
     volume: Decimal  # more of it
 
 
-class RevisedMarket:
-    """Another market, and what is revised in it. As pure as that one, once all revisions are known."""
+class RevisedMarket(MarketOverlay):
+    """Another market, and what is revised in it. As pure as that one, once all revisions are known.
+
+    Its trades stay as they were shown: nobody is told of the one that makes the difference.
+    """
 
     def __init__(self, market: Market) -> None:
-        self._market = market
+        super().__init__(market)
         self._changes: dict[str, list[_Change]] = {}
 
     def revise(self, product: str, bucket: int, at: int) -> bool:
@@ -52,28 +54,15 @@ class RevisedMarket:
         self._changes.setdefault(product, []).append(change)
         return True
 
-    def products(self) -> list[str]:
-        return self._market.products()
-
-    def aliases(self) -> Mapping[str, str]:
-        return self._market.aliases()
-
-    def increments(self, product: str) -> Increments:
-        return self._market.increments(product)
-
     def candles(
         self, product: str, timeframe: Timeframe, start_ms: int, end_ms: int, now_ms: int
     ) -> list[ExactCandle]:
-        rows = self._market.candles(product, timeframe, start_ms, end_ms, now_ms)
+        rows = super().candles(product, timeframe, start_ms, end_ms, now_ms)
         for change in self._changes.get(product, ()):
             bucket = timeframe.floor(change.minute)
             if change.at <= now_ms and start_ms <= bucket < end_ms:
                 rows = [_changed(row, change) if row.time == bucket else row for row in rows]
         return rows
-
-    def trades(self, product: str, from_ms: int, to_ms: int) -> list[MarketTrade]:
-        """The trades as they were shown: nobody is told of the one that makes the difference."""
-        return self._market.trades(product, from_ms, to_ms)
 
 
 def _changed(row: ExactCandle, change: _Change) -> ExactCandle:

@@ -22,15 +22,16 @@ TRUTH = [candle(n).member() for n in range(10)]
 async def as_written(client: Any) -> bool:
     """Whether Redis holds BTC as the source has it, the state included."""
     fields = {k.decode(): v.decode() for k, v in (await client.hgetall(STATE)).items()}
-    if await stored(client) != TRUTH or not fields or int(fields.get("fence", 0)) < T0 // 2:
+    if await stored(client) != TRUTH or not fields:
         return False
     scores = [score for _, score in await client.zrange(SET, 0, -1, withscores=True)]
     try:
         record = decode_state(fields)
     except Damaged:
         return False
-    in_order = scores == [T0 + n * STEP for n in range(10)]
-    return in_order and record.state == state(0, 10, 10) and record.count == 10 and record.revision > 0
+    if scores != [T0 + n * STEP for n in range(10)] or record.fence < T0 // 2:
+        return False
+    return record.state == state(0, 10, 10) and record.count == 10 and record.revision > 0
 
 
 async def replace_a_member(client: Any) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
@@ -20,22 +19,10 @@ from livecache.core.candle import ExactCandle
 from livecache.core.series import Close, Kind
 
 from ..e2e.store import store_in
-from .either import KINDS, either
+from .either import either
 from .support import BTC, STEP, T0, candle
 from .test_follow import later
 from .test_reader import KEYS
-
-
-@pytest.fixture(params=KINDS)
-def kind(request: pytest.FixtureRequest) -> str:
-    value: str = request.param
-    return value
-
-
-@pytest.fixture
-def store(clean_valkey: str) -> Iterator[Any]:
-    with redis.Redis.from_url(clean_valkey) as client:
-        yield client
 
 
 def announce(

@@ -8,7 +8,7 @@ import re
 import shlex
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +30,6 @@ def block(language: str, holding: str) -> str:
     found = re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     (only,) = [text for text in found if holding in text]
     return str(only)
-
-
-@pytest.fixture
-def store(clean_valkey: str) -> Iterator[Any]:
-    with redis.Redis.from_url(clean_valkey) as client:
-        yield client
 
 
 def test_every_single_look_works(store: Any) -> None:

@@ -23,7 +23,7 @@ from livecache.core.series import Kind, Update
 
 from ..e2e.store import store_in
 from ..e2e.support import until
-from .either import KINDS, either
+from .either import either
 from .support import BTC, STEP, T0, candle, state
 from .test_reader import ALIVE, KEYS, put
 
@@ -53,18 +53,6 @@ def later(work: Any, when: Any) -> Iterator[None]:
     finally:
         thread.join(30)
     assert failed == []
-
-
-@pytest.fixture(params=KINDS)
-def kind(request: pytest.FixtureRequest) -> str:
-    value: str = request.param
-    return value
-
-
-@pytest.fixture
-def store(clean_valkey: str) -> Iterator[Any]:
-    with redis.Redis.from_url(clean_valkey) as client:
-        yield client
 
 
 def listeners(client: Any) -> int:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import redis
 from redis.backoff import NoBackoff
@@ -18,12 +16,6 @@ from livecache.errors import RedisUnavailable
 KEYS = Keyspace("in*sp[e]ct")
 SERIES = SeriesId("coinbase", "BTC-USD", Timeframe.M5)
 SET, STATE, ALIVE = KEYS.candles(*SERIES[1:]), KEYS.state(*SERIES[1:]), KEYS.alive("BTC-USD")
-
-
-@pytest.fixture
-def store(clean_valkey: str) -> Iterator[redis.Redis]:
-    with redis.Redis.from_url(clean_valkey) as client:
-        yield client
 
 
 @pytest.fixture

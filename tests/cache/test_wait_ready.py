@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,24 +13,12 @@ from livecache import NotReady, ReadError, RedisUnavailable, Stale
 from livecache.cache.keyspace import LeaseRecord, encode_lease
 
 from ..e2e.store import store_in
-from .either import KINDS, either
+from .either import either
 from .support import BTC, ETH, STEP, T0, state
 from .test_follow import later, reads
 from .test_reader import ALIVE, KEYS, put
 
 WANTED = [("BTC-USD", "5m", 5), ("ETH-USD", "5m", 5)]
-
-
-@pytest.fixture(params=KINDS)
-def kind(request: pytest.FixtureRequest) -> str:
-    value: str = request.param
-    return value
-
-
-@pytest.fixture
-def store(clean_valkey: str) -> Iterator[Any]:
-    with redis.Redis.from_url(clean_valkey) as client:
-        yield client
 
 
 def put_both(client: Any) -> None:

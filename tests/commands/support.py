@@ -31,10 +31,12 @@ def fill(
     reason: str = "",
     vouched: bool = True,
     without: Collection[int] = (),
+    updated_at: int = NOW,
 ) -> None:
     """Write a series as the service would: `count` settled buckets of 5m and the one in progress.
 
-    Nothing was traded in the buckets `without`, counted from the oldest.
+    Nothing was traded in the buckets `without`, counted from the oldest. `updated_at` is the host's
+    clock, Unix ms, where that is not the venue's.
     """
     end = NOW // BUCKET * BUCKET
     start = end - count * BUCKET
@@ -55,7 +57,7 @@ def fill(
         history_from=0,
         forming=end,
     )
-    fields = encode_state(state, origin="http://127.0.0.1", fence=1, revision=1, updated_at=NOW)
+    fields = encode_state(state, origin="http://127.0.0.1", fence=1, revision=1, updated_at=updated_at)
     store.hset(KEYS.state(symbol, timeframe), items=[*fields, "count", store.zcard(key)])
     if vouched:
         store.set(KEYS.alive(symbol), encode_alive(AliveRecord("someone", NOW, "up")))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 
 import pytest
 import redis
@@ -13,7 +14,7 @@ from livecache.cache.keyspace import LeaseRecord, encode_lease
 from livecache.commands.reading import duration
 from livecache.core.timeframe import Timeframe
 
-from .support import KEYS, fill, livecache
+from .support import BUCKET, KEYS, NOW, fill, livecache
 
 
 def test_status_has_a_line_for_each_series(store: redis.Redis, capsys: pytest.CaptureFixture[str]) -> None:
@@ -43,6 +44,21 @@ def test_status_speaks_json(store: redis.Redis, capsys: pytest.CaptureFixture[st
     (series,) = json.loads(capsys.readouterr().out)["series"]
     assert (series["symbol"], series["timeframe"], series["state"]) == ("BTC-USD", "5m", "ready")
     assert (series["count"], series["lag_ms"], series["feed"]) == (71, 0, "up")
+
+
+def test_a_stale_series_lags_by_what_has_passed_since_whatever_day_its_market_plays(
+    store: redis.Redis, capsys: pytest.CaptureFixture[str]
+) -> None:
+    floor = Timeframe.M5.floor
+    written = int(time.time() * 1000) - 3 * BUCKET
+    fill(store, "REAL-USD", vouched=False)
+    fill(store, "SIMULATED-USD", vouched=False, updated_at=written)
+    earliest = int(time.time() * 1000)
+    assert main(["status", "--json"]) == 0
+    latest = int(time.time() * 1000)
+    lags = {row["symbol"]: row["lag_ms"] for row in json.loads(capsys.readouterr().out)["series"]}
+    assert floor(earliest) <= lags["SIMULATED-USD"] + floor(written) <= floor(latest)
+    assert floor(earliest) <= lags["REAL-USD"] + floor(NOW) <= floor(latest)
 
 
 def test_status_of_an_empty_redis_says_so(store: redis.Redis, capsys: pytest.CaptureFixture[str]) -> None:

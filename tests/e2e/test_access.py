@@ -108,6 +108,7 @@ def test_the_writer_may_do_whatever_a_script_does() -> None:
 # --- the service under it
 
 
+@pytest.mark.takes(18)
 def test_the_service_lives_whole_as_writer_and_a_reader_reads_and_follows_but_writes_nothing(
     tmp_path: Path,
 ) -> None:

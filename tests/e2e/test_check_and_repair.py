@@ -12,7 +12,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,8 @@ from livecache.core.candle import ExactCandle
 from livecache.core.timeframe import Timeframe
 from livecache.http.front import HttpFront
 from livecache.http.instance import Instance
-from livecache.simulator import Increments, Market, MarketTrade
+from livecache.simulator import Market
+from livecache.simulator.market import MarketOverlay
 from livecache.simulator.revised import RevisedMarket
 
 from .support import NOON, Exchange, environment, exchange, market_of
@@ -38,30 +39,18 @@ BUCKET = M5.floor(NOON) - 40 * M5.ms
 SYMBOLS = ("BTC-USD", "ANY-USD:thin")
 
 
-class Forgetful:
+class Forgetful(MarketOverlay):
     """Another market, that shows some of its 5m candles no more."""
 
     def __init__(self, market: Market) -> None:
-        self._market = market
+        super().__init__(market)
         self.forgotten: set[tuple[str, int]] = set()
-
-    def products(self) -> list[str]:
-        return self._market.products()
-
-    def aliases(self) -> Mapping[str, str]:
-        return self._market.aliases()
-
-    def increments(self, product: str) -> Increments:
-        return self._market.increments(product)
 
     def candles(
         self, product: str, timeframe: Timeframe, start_ms: int, end_ms: int, now_ms: int
     ) -> list[ExactCandle]:
-        rows = self._market.candles(product, timeframe, start_ms, end_ms, now_ms)
+        rows = super().candles(product, timeframe, start_ms, end_ms, now_ms)
         return [row for row in rows if timeframe is not M5 or (product, row.time) not in self.forgotten]
-
-    def trades(self, product: str, from_ms: int, to_ms: int) -> list[MarketTrade]:
-        return self._market.trades(product, from_ms, to_ms)
 
 
 class Running:

@@ -36,7 +36,7 @@ def buckets(start: int, end: int) -> range:
     return range(M5.floor(start), M5.floor(end), M5.ms)
 
 
-@pytest.mark.scheduled_first
+@pytest.mark.takes(80)
 def test_an_hour_without_the_feed_costs_readers_nothing_but_the_bucket_in_progress(clean_valkey: str) -> None:
     truth = Truth(market_of(*SYMBOLS))
     with exchange(market_of(*SYMBOLS), speed=SPEED, update_ms=5_000) as venue, gate(

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 import time
 
+import pytest
+
 from .support import livecache
 
 
+@pytest.mark.takes(27)
 def test_the_demo_warms_up_goes_live_and_sums_up() -> None:
     # Where more runs than there are cores for, as with pytest -n 4, everything takes longer: how much?
     with livecache("config") as small:

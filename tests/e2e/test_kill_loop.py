@@ -10,6 +10,7 @@ import signal
 import time
 from pathlib import Path
 
+import pytest
 import redis
 
 from livecache.core.timeframe import Timeframe
@@ -37,6 +38,7 @@ def all_is_settled(venue: Exchange, watcher: Watcher) -> bool:
     )
 
 
+@pytest.mark.takes(15)
 def test_kill_9_of_the_service_again_and_again_never_shows_a_reader_anything_wrong(clean_valkey: str) -> None:
     chance = random.Random(3)
     truth = Truth(market_of(*SYMBOLS))

@@ -54,6 +54,7 @@ def _is_master(one: Server) -> bool:
         return bool(client.info("replication")["role"] == "master")
 
 
+@pytest.mark.takes(20)
 def test_the_service_and_its_readers_follow_two_failovers() -> None:
     """One that is asked for, after which the old master lives on as a replica; and one by kill -9.
 

@@ -8,7 +8,7 @@ from .recorder import Write, unlawful
 from .two_instances import FAULTS, pair
 
 
-@pytest.mark.scheduled_first
+@pytest.mark.takes(22)
 @pytest.mark.parametrize("faults", [FAULTS[:2], FAULTS[2:]], ids=["its process", "its network"])
 def test_the_waiting_instance_takes_over_within_ten_seconds_and_the_other_writes_no_more(
     clean_valkey: str, faults: tuple[str, ...]

@@ -110,7 +110,7 @@ class Series:
         return any(start <= time < end for start, end in self.spans)
 
 
-@pytest.mark.scheduled_first
+@pytest.mark.takes(121)
 def test_two_hours_of_real_candles_arrive_as_the_file_has_them(clean_valkey: str) -> None:
     files = [f"--csv={symbol}={CANDLES / f'{symbol}_300s.csv'}" for symbol in SYMBOLS]
     began = unix_ms(STARTS)

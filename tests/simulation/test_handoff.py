@@ -22,6 +22,7 @@ OFFSETS_MS += [0, 1, 81, 999, 1_001, 9_950, 10_001, 11_000, 149_999]
 SYMBOLS = ["BTC-USD", "ETH-USD", "GRT-USD"]  # two liquid ones and a thin one
 
 
+@pytest.mark.takes(30)
 @pytest.mark.parametrize("last_update_lost", [False, True], ids=["updates to the end", "last update lost"])
 @pytest.mark.parametrize("edge_lag_ms", [0, 30_000])
 def test_history_and_feed_meet_without_a_seam_wherever_they_meet(
