@@ -139,7 +139,7 @@ def test_an_exchange_that_is_gone_for_minutes_is_told_and_followed_again(clean_v
             check_that_readers_are_told(scene, symbol)
         until("it is back", scene.in_sync, 60.0)
         # Its feed is waited for between 1 and some 12 s, in which buckets close that REST has to settle.
-        closes = (scene.now() - began) // M5.ms
+        closes = (M5.floor(scene.now()) - M5.floor(began)) // M5.ms + 1
         assert len(scene.venue.requests) - asked <= 6 + 4 * closes, "nobody storms an exchange that is back"
         scene.heals()
         scene.ends_well()

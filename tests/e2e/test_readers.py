@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from itertools import islice
 from typing import Any
@@ -71,7 +72,7 @@ def test_a_reader_that_was_there_before_the_service_sees_it_warm_up_and_go_live(
         assert status.symbols == {"BTC-USD": "up", "ETH-USD": "up"}
         assert abs(status.time - status.last_message) < 600_000
 
-        announced = events_until(reader, lambda e: e.series == BTC and e.kind == "settled" and e.time >= end)
+        announced = events_until(reader, all_settled_and(BTC, end))
         check_announced(announced, truth)
         # Who resumes in the middle gets the rest, as it was.
         middle = len(announced) // 2
@@ -86,7 +87,20 @@ def forming_of(reader: Any) -> Any:
     return candles if len(candles) == 11 else None
 
 
-def events_until(reader: Any, last: Any) -> list[CloseEvent]:
+def all_settled_and(last: SeriesId, time: int) -> Callable[[CloseEvent], bool]:
+    """Whether a bucket of each series was settled, and this event is of `last`, at that time or later."""
+    waited_for = set(SERIES)
+
+    def enough(event: CloseEvent) -> bool:
+        if event.kind != "settled":
+            return False
+        waited_for.discard(event.series)
+        return not waited_for and event.series == last and event.time >= time
+
+    return enough
+
+
+def events_until(reader: Any, last: Callable[[CloseEvent], bool]) -> list[CloseEvent]:
     """All events from the beginning to the first that is so."""
     events = []
     with closing(reader.closes(after="0")) as coming:
