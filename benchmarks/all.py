@@ -17,11 +17,12 @@ WHOLE: tuple[tuple[str, ...], ...] = (
     ("warmup", "--symbols", "250"),
     ("live",),
     ("reading",),
+    ("api",),
     ("memory",),
     ("takeover",),
     ("everything",),
 )
-QUICK: tuple[tuple[str, ...], ...] = (("warmup",), ("live", "--quick"), ("reading",), ("memory",))
+QUICK: tuple[tuple[str, ...], ...] = (("warmup",), ("live", "--quick"), ("reading",), ("api",), ("memory",))
 
 
 def main() -> int:

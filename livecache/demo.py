@@ -60,7 +60,8 @@ async def demo(*, seconds: float | None, symbols: int, console: Console, speed: 
                     "look into its Redis meanwhile: "
                     f"livecache status --redis-url {server.url} --prefix {_PREFIX}",
                 )
-                _say(console, f"and at what a monitor sees: {http.url}/metrics and {http.url}/readyz")
+                _say(console, f"see it in a browser: {http.url}/")
+                _say(console, f"and what a monitor sees: {http.url}/metrics and {http.url}/readyz")
                 async with start_service(config) as service:
                     instance.service = service
                     await service.start()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -13,10 +13,27 @@ from ..core.series import SeriesId
 from ..errors import ClosesLost, ReadError, RedisUnavailable
 from .keyspace import UNDECODABLE, Keyspace
 from .orders import Give, Orders, Patience, Pause
-from .reading import checked
+from .reading import Steps, checked
 from .scripts import text_of
 
-__all__ = ["BLOCK_MS", "ENTRIES_A_READ", "CloseEvent", "closes", "decode_event", "entry_id"]
+__all__ = [
+    "BLOCK_MS",
+    "ENTRIES_A_READ",
+    "CloseEvent",
+    "Decode",
+    "Entry",
+    "closes",
+    "decode_event",
+    "entries_after",
+    "entry_id",
+    "newest_entry",
+]
+
+Entry = tuple[Any, Mapping[Any, Any]]
+"""An entry as the client returns it: its id and its fields."""
+
+Decode = Callable[[str, Mapping[Any, Any], Keyspace], Any]
+"""Makes something of an entry's id and fields, or None, which is passed over."""
 
 BLOCK_MS = 1_000
 """How long one wait for a new entry lasts: well below the 5 s after which a client gives an answer up."""
@@ -53,35 +70,47 @@ def entry_id(after: str) -> str:
     return after if "-" in after else f"{after}-0"
 
 
-def closes(keys: Keyspace, after: str | None, patience: Patience) -> Orders:
+def closes(keys: Keyspace, after: str | None, patience: Patience, decode: Decode | None = None) -> Orders:
     """Give each entry after that one, in the stream's order; `ClosesLost` where some may be missing.
 
-    None: those that come from now on. Raises `ValueError` at once for what is no id.
+    None: those that come from now on. Raises `ValueError` at once for what is no id. What is given, `decode`
+    makes of an entry, unless it makes None.
     """
-    return _closes(keys, None if after is None else entry_id(after), patience)
+    return _closes(keys, None if after is None else entry_id(after), patience, decode or decode_event)
 
 
-def _closes(keys: Keyspace, last: str | None, patience: Patience) -> Orders:
+def newest_entry(keys: Keyspace) -> Steps[str]:
+    """The id of the newest entry; "0-0" while there is none."""
+    (newest,) = yield [("XREVRANGE", keys.closes, "+", "-", "COUNT", 1)]
+    return next((text_of(entry) for entry, _ in checked(newest, keys.closes)), _START)
+
+
+def entries_after(keys: Keyspace, last: str, until: str = "+") -> Steps[Sequence[Entry]]:
+    """Some of the entries after that one, the oldest first; [] if there is none. `ClosesLost` as `closes`."""
+    # That one is asked for too. While it is there, none after it is gone: a stream loses its oldest.
+    (reply,) = yield [("XRANGE", keys.closes, last, until, "COUNT", ENTRIES_A_READ + 1)]
+    entries: Sequence[Entry] = checked(reply, keys.closes)
+    if last == _START:
+        return entries
+    if not entries or text_of(entries[0][0]) != last:
+        raise ClosesLost(keys.closes, last)
+    return entries[1:]
+
+
+def _closes(keys: Keyspace, last: str | None, patience: Patience, decode: Decode) -> Orders:
     while True:
         try:
             if last is None:
-                newest = yield [("XREVRANGE", keys.closes, "+", "-", "COUNT", 1)]
-                last = next((text_of(entry) for entry, _ in checked(newest[0], keys.closes)), _START)
-            # That one is asked for too. While it is there, none after it is gone: a stream loses its oldest.
-            replies = yield [("XRANGE", keys.closes, last, "+", "COUNT", ENTRIES_A_READ + 1)]
-            entries = checked(replies[0], keys.closes)
-            if last != _START:
-                if not entries or text_of(entries[0][0]) != last:
-                    raise ClosesLost(keys.closes, last)
-                entries = entries[1:]
+                last = yield from newest_entry(keys)
+            entries = yield from entries_after(keys, last)
             patience.renew()
             for raw_id, fields in entries:
                 last = text_of(raw_id)
-                event = decode_event(last, fields, keys)
+                event = decode(last, fields, keys)
                 if event is not None:
                     yield Give(event)
             if not entries:
-                replies = yield [("XREAD", "BLOCK", BLOCK_MS, "STREAMS", keys.closes, last)]
+                yield [("XREAD", "BLOCK", BLOCK_MS, "STREAMS", keys.closes, last)]
         except RedisUnavailable as error:
             yield Pause(patience.wait_s(error))
 

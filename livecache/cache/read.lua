@@ -6,7 +6,7 @@
 --    or "state": the whole hash
 --
 -- Returns nothing (an empty list) where there is no state. Else
---   for "state": {the hash, alive, members in the set}
+--   for "state": {the hash, alive, members in the set, the newest of them (a list of one, or of none)}
 --   otherwise:   {fields of the state (the list below), alive, members in the set,
 --                 members (newest first; for "range" oldest first),
 --                 members of the bucket in progress (for "range" the one member before it)}
@@ -14,7 +14,7 @@
 if ARGV[1] == 'state' then
   local hash = redis.call('HGETALL', KEYS[2])
   if #hash == 0 then return {} end
-  return { hash, redis.call('GET', KEYS[3]), redis.call('ZCARD', KEYS[1]) }
+  return { hash, redis.call('GET', KEYS[3]), redis.call('ZCARD', KEYS[1]), redis.call('ZRANGE', KEYS[1], -1, -1) }
 end
 
 local state = redis.call('HMGET', KEYS[2], 'schema', 'count', 'reason', 'contiguous_from',

@@ -21,6 +21,7 @@ from .candles import Candles
 from .connecting import hint_on, is_denied, is_of_cluster, is_protected, unavailable
 from .keyspace import AliveRecord, Damaged, Keyspace, StateRecord, decode_alive, decode_state
 from .scripts import Script
+from .verbatim import Verbatim, verbatim
 
 __all__ = ["COUNT_MAX", "Core", "ReadOptions", "SeriesView", "Steps", "checked", "trips"]
 
@@ -57,6 +58,7 @@ class SeriesView:
     alive: AliveRecord | None
     members: int  # in the set; other than `record.count` only after trouble
     damage: str = ""  # why the state cannot be read, "" if it can
+    newest: bytes | None = None  # the newest member as it is stored, the bucket in progress included
 
 
 class Core:
@@ -149,10 +151,12 @@ class Core:
     def read(self, request: Request) -> Steps[Candles]:
         """One series. Raises the `ReadError` that says why it cannot be had."""
         keys = self._keys_of(request.series)
-        (reply,) = yield from self._evaluate([(keys, arguments(request))])
-        if not reply or isinstance(reply, Exception):
-            yield from self._explain(request.series, reply)
-        return decide(request, reply, keys[0])
+        return decide(request, (yield from self._reply(request, keys)), keys[0])
+
+    def read_verbatim(self, request: Request) -> Steps[Verbatim]:
+        """`read`, and its candles as they are stored. Only for `empty="skip"`: the others are not stored."""
+        keys = self._keys_of(request.series)
+        return verbatim(request, (yield from self._reply(request, keys)), keys[0])
 
     def read_many(self, requests: Sequence[Request]) -> Steps[list[Candles | ReadError]]:
         """Many series, a hundred a round trip; each has its own outcome."""
@@ -190,6 +194,13 @@ class Core:
         return sorted((s for s in found if s), key=lambda s: (s.symbol, s.timeframe.ms))
 
     # --- what they share
+
+    def _reply(self, request: Request, keys: Keys) -> Steps[Any]:
+        """What read.lua answers, if there is a state; else why there is none."""
+        (reply,) = yield from self._evaluate([(keys, arguments(request))])
+        if not reply or isinstance(reply, Exception):
+            yield from self._explain(request.series, reply)
+        return reply
 
     def _evaluate(self, calls: Sequence[tuple[Keys, tuple[Any, ...]]]) -> Steps[list[Any]]:
         """Run read.lua for each of the calls of one round trip, at most `_CALLS_A_TRIP`.
@@ -249,7 +260,7 @@ class Core:
 def _view(series: SeriesId, reply: Sequence[Any]) -> SeriesView:
     if not reply:
         return SeriesView(series, None, None, 0, "")
-    flat, alive_raw, size = reply
+    flat, alive_raw, size, newest = reply
     fields = {_text(k): _text(v) for k, v in zip(flat[::2], flat[1::2], strict=True)}
     record, alive, damage = None, None, ""
     try:
@@ -257,7 +268,7 @@ def _view(series: SeriesId, reply: Sequence[Any]) -> SeriesView:
         record = decode_state(fields)
     except Damaged as error:
         damage = str(error)
-    return SeriesView(series, record, alive, size, damage)
+    return SeriesView(series, record, alive, size, damage, newest[0] if newest else None)
 
 
 def trips(items: Sequence[_T]) -> Iterator[Sequence[_T]]:

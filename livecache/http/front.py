@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import socket
@@ -80,6 +81,7 @@ class HttpFront:
             with contextlib.suppress(OSError):
                 self._listen()
         await self._clock.sleep(LOAD_AFTER_S)
+        from .api import Api
         from .requests import RequestStats
         from .routes import routes
         from .server import Server
@@ -92,10 +94,14 @@ class HttpFront:
                 TOKEN_VARIABLE,
             )
         stats = RequestStats()
-        table = routes(self._instance, stats, self._clock)
+        api = Api(self._instance, self._clock)
+        table = routes(self._instance, stats, self._clock, api)
         try:
-            await Server(table, guard, stats, self._clock).run(self._sockets)
-        except Exception as error:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(api.run(), name="http streams")
+                tasks.create_task(Server(table, guard, stats, self._clock).run(self._sockets), name="http")
+        except* Exception as failed:
+            error = failed.exceptions[0]
             logger.bind(event="http_ended").opt(exception=error).error(
                 "Health and metrics are not served any more: {}. The cache is kept all the same.", error
             )
@@ -106,4 +112,4 @@ class HttpFront:
             return
         self._sockets = bind(*self._address)
         self.url = url_of(self._sockets)
-        logger.bind(event="http_listening", url=self.url).info("health and metrics at {}", self.url)
+        logger.bind(event="http_listening", url=self.url).info("the page, health and metrics at {}", self.url)

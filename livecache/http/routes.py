@@ -2,43 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import NamedTuple
-
-from aiohttp import web
+from collections.abc import Sequence
 
 from ..clock import Clock
+from .api import Api
 from .health import Health
 from .instance import Instance
 from .lookout import Lookout
 from .metrics import Metrics
+from .page import Page
 from .repair import PATH as REPAIR
 from .repair import Repairs
 from .requests import RequestStats
+from .route import Handler, Route
 
 __all__ = ["Handler", "Route", "routes"]
 
-Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
-
-class Route(NamedTuple):
-    """A method and a path. A `GET` is a `HEAD` too.
-
-    A handler answers within `server.ANSWER_S`, unless its answer is `endless`. It raises a LivecacheError for
-    what cannot be answered: see `answers.of_error`. Whoever may ask only with the token is asked for it
-    before, unless the route is `public`.
-    """
-
-    method: str
-    path: str
-    handler: Handler
-    public: bool = False
-    endless: bool = False
-
-
-def routes(instance: Instance, stats: RequestStats, clock: Clock) -> Sequence[Route]:
-    """All of them."""
-    # What is neither health nor metrics is not `public`: whoever can connect could ask for it.
+def routes(instance: Instance, stats: RequestStats, clock: Clock, api: Api | None = None) -> Sequence[Route]:
+    """All of them. The streams of an `api` tell nothing unless it runs."""
+    # What tells of candles is not `public`: whoever can connect could ask for it.
     health = Health(instance, Lookout(instance, clock))
     metrics = Metrics(instance, stats)
     repairs = Repairs(instance)
@@ -49,4 +32,6 @@ def routes(instance: Instance, stats: RequestStats, clock: Clock) -> Sequence[Ro
         Route("GET", "/metrics", metrics.show, public=True),
         Route("POST", REPAIR, repairs.order),
         Route("GET", REPAIR, repairs.left),
+        *(api or Api(instance, clock)).routes,
+        *Page().routes,
     )

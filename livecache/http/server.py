@@ -22,7 +22,7 @@ from .answers import of_error, refusal
 from .guard import Guard
 from .listen import BACKLOG
 from .requests import RequestStats
-from .routes import Handler, Route
+from .route import Handler, Route
 
 __all__ = ["Server"]
 
@@ -45,7 +45,8 @@ class Server:
         self._stats = stats
         self._repeats = Repeats(clock)
         self._routes = {(route.method, route.path): route for route in table}
-        self._paths = list(dict.fromkeys(route.path for route in table))
+        shown = (route.path for route in table if not route.path.startswith("/page/"))
+        self._paths = list(dict.fromkeys(shown))
 
     async def run(self, sockets: Sequence[socket.socket]) -> None:
         """Serve on these, which listen already; closes them at the end."""
@@ -105,7 +106,8 @@ class Server:
                 logger.bind(event="http_failed").opt(exception=error).debug("{}: the traceback", message)
             response = refusal(500, "this is a bug; the log says more")
         if not response.prepared:
-            response.headers.update(_HEADERS)
+            for name, value in _HEADERS.items():
+                response.headers.setdefault(name, value)
         return response
 
     def _refused(self, route: Route, request: web.BaseRequest) -> web.Response | None:

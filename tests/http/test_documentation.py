@@ -93,7 +93,8 @@ def test_every_endpoint_is_on_the_page() -> None:
     clock = HandClock()
     _, instance, _ = service_without_redis(clock)
     for route in routes(instance, RequestStats(), clock):
-        assert f"`{route.path}`" in PAGE
+        shown = "/page/…" if route.path.startswith("/page/") else route.path
+        assert f"`{shown}`" in PAGE
 
 
 def test_a_histogram_counts_each_value_once() -> None:

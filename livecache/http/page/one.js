@@ -1,0 +1,118 @@
+// One series as it happens: its stream, and its candles loaded anew whenever something may have been missed.
+
+import { Buckets } from "./buckets.js";
+import { Pause, Refused, events, get, seen, unseen } from "./service.js";
+
+const CANDLES_MOST = 1_000;
+
+export class One {
+  #onNews;
+  #onBreak;
+  #stop = new AbortController();
+  #pause = new Pause();
+  #waiting = null; // events that came while candles were under way, else null
+  #due = true; // candles have to be loaded
+  #behind = false;
+
+  /** `onNews`: there is something to draw. `onBreak`: the stream has ended. */
+  constructor(symbol, timeframe, onNews, onBreak) {
+    this.symbol = symbol;
+    this.timeframe = timeframe;
+    this.buckets = new Buckets(timeframe);
+    this.row = null; // as in /api/v1/series
+    this.toldAt = 0; // when that came, by performance.now()
+    this.live = false;
+    this.refused = null; // why there is no stream
+    this.failed = null; // why there are no candles
+    this.#onNews = onNews;
+    this.#onBreak = onBreak;
+  }
+
+  /** Follow it until `stop`. */
+  async follow() {
+    const { signal } = this.#stop;
+    const path = `api/v1/stream?series=${encodeURIComponent(`${this.symbol}:${this.timeframe}`)}`;
+    for (;;) {
+      // A browser has six connections to a service, for all its tabs: one that nobody sees needs none.
+      await seen();
+      if (signal.aborted) return;
+      const hidden = unseen();
+      try {
+        for await (const { event, data } of events(path, AbortSignal.any([signal, hidden]))) this.#take(event, data);
+        this.refused = null;
+      } catch (error) {
+        this.refused = error instanceof Refused ? error : null;
+      }
+      if (signal.aborted) return;
+      this.live = false;
+      this.row = null;
+      this.#due = true; // Whatever happens meanwhile is missed.
+      if (hidden.aborted) continue;
+      this.#onBreak();
+      await this.#pause.afterFailure();
+    }
+  }
+
+  stop() {
+    this.#stop.abort();
+    this.#pause.wake();
+  }
+
+  /** Try again at once. */
+  wake() {
+    this.#pause.wake();
+  }
+
+  #take(event, data) {
+    this.live = true;
+    this.refused = null;
+    this.#pause.succeeded();
+    if (event === "state") this.#mark(data);
+    else if (event === "lost") this.#due = true;
+    else if (this.#waiting) this.#waiting.push([event, data]);
+    else this.buckets.apply(event, data);
+    if (event !== "state" && data.candle && this.row) this.row = { ...this.row, last: data.candle[4] };
+    if (this.#due) this.#load();
+    this.#onNews();
+  }
+
+  #mark({ series }) {
+    this.row = series[0] ?? this.row;
+    this.toldAt = performance.now();
+    if (!series.length || !this.buckets.loaded) return;
+    // What the service says of a bucket may come before what happened in it. Not for long: then it was missed.
+    const behind = this.buckets.mark(series[0]);
+    this.#due ||= behind && this.#behind;
+    this.#behind = behind;
+  }
+
+  async #load() {
+    if (this.#waiting) return;
+    this.#waiting = [];
+    try {
+      const answer = await this.#candles();
+      this.buckets.load(answer);
+      this.#due = this.#behind = false;
+      this.failed = null;
+    } catch (error) {
+      if (this.#stop.signal.aborted) return;
+      this.failed = error; // And the next state that comes is an occasion to try again.
+    }
+    const missed = this.#waiting;
+    this.#waiting = null;
+    if (this.buckets.loaded) for (const [event, data] of missed) this.buckets.apply(event, data);
+    this.#onNews();
+  }
+
+  async #candles() {
+    const query = new URLSearchParams({ symbol: this.symbol, timeframe: this.timeframe, limit: CANDLES_MOST, at_least: 1 });
+    const path = `api/v1/candles?${query}`;
+    if (this.row?.feed !== "up") return get(path, this.#stop.signal);
+    try {
+      return await get(`${path}&forming=true`, this.#stop.signal);
+    } catch (error) {
+      if (error.kind !== "out_of_sync") throw error;
+      return get(path, this.#stop.signal); // Of what is in progress it did not see the beginning.
+    }
+  }
+}

@@ -1,0 +1,111 @@
+// Numbers, times and sentences for people.
+
+export const TIMEFRAMES = {
+  "1m": 60_000,
+  "5m": 300_000,
+  "15m": 900_000,
+  "30m": 1_800_000,
+  "1h": 3_600_000,
+  "2h": 7_200_000,
+  "4h": 14_400_000,
+  "6h": 21_600_000,
+  "1d": 86_400_000,
+};
+
+/** What a bucket is worth, in words. */
+export const KINDS = {
+  settled: "settled",
+  provisional: "provisional",
+  forming: "in progress",
+  empty: "proven empty",
+  quiet: "no trade seen",
+  missing: "missing",
+};
+
+/** Digits after the point, as many as the number needs: 0.00001234 has eight. */
+export function decimals(number) {
+  const [mantissa, exponent = "0"] = String(number).split("e");
+  return Math.max(0, (mantissa.split(".")[1] ?? "").length - Number(exponent));
+}
+
+/** `76,324.10` with two digits. */
+export function price(number, digits) {
+  const shown = Math.min(digits, 20);
+  return number.toLocaleString("en-US", { minimumFractionDigits: shown, maximumFractionDigits: shown });
+}
+
+export function volume(number) {
+  return number.toLocaleString("en-US", { maximumFractionDigits: 8 });
+}
+
+/** `2026-02-20 12:05`, UTC. */
+export function utc(time) {
+  return new Date(time).toISOString().slice(0, 16).replace("T", " ");
+}
+
+/** In its two largest units: `3h 5m`. */
+export function duration(ms) {
+  let seconds = Math.max(0, Math.floor(ms / 1000));
+  const parts = [];
+  for (const [size, unit] of [[86_400, "d"], [3_600, "h"], [60, "m"], [1, "s"]]) {
+    const count = Math.floor(seconds / size);
+    seconds -= count * size;
+    if (count || parts.length) parts.push(count ? `${count}${unit}` : "");
+    if (parts.length === 2) break;
+  }
+  return parts.filter(Boolean).join(" ") || "0s";
+}
+
+/** One bucket in a line. */
+export function sentence(bucket, digits) {
+  const { time, kind, candle } = bucket;
+  if (!candle) return `${utc(time)}  ${KINDS[kind]}`;
+  const [open, high, low, close] = candle.slice(1, 5).map((number) => price(number, digits));
+  const rest = kind === "settled" ? "" : `  (${KINDS[kind]})`;
+  return `${utc(time)}  O ${open}  H ${high}  L ${low}  C ${close}  V ${volume(candle[5])}${rest}`;
+}
+
+/**
+ * What is amiss, worst first: `{kind: "bad" | "warn", text}`.
+ *
+ * `goneSince` is a Date, or null while the service answers; `refused` and `unstreamed` are errors or null.
+ */
+export function troubles({ goneSince, refused, unstreamed, told }) {
+  if (goneSince) {
+    const since = goneSince.toLocaleTimeString("en-GB");
+    return [{ kind: "bad", text: `The service has not answered since ${since}. What is shown is from before; trying again.` }];
+  }
+  if (refused) return [{ kind: "bad", text: inWords(refused) }];
+  const found = [];
+  if (told) {
+    if (told.error) found.push({ kind: "bad", text: `${told.error}. What is shown is from before.` });
+    const stale = told.series.filter((row) => row.state === "stale").length;
+    if (stale) {
+      const which = stale === told.series.length ? "these candles" : `${stale} of ${told.series.length} series`;
+      found.push({
+        kind: "bad",
+        text: `Stale: nobody vouches for ${which} now. Either no livecache writes them, or it does not hear the exchange.`,
+      });
+    }
+    const symbols = new Set(told.series.filter((row) => row.feed === "down" && row.state !== "warming").map((row) => row.symbol));
+    if (symbols.size) {
+      const all = new Set(told.series.map((row) => row.symbol)).size;
+      const which = symbols.size === all ? "" : ` for ${few([...symbols])}`;
+      found.push({
+        kind: "warn",
+        text: `The feed is down${which}. Closed candles still come, from the REST API and a little later; those in progress do not.`,
+      });
+    }
+  }
+  if (unstreamed) found.push({ kind: "warn", text: `The chart is not live: ${inWords(unstreamed)}` });
+  return found;
+}
+
+function few(names) {
+  const more = names.length - 3;
+  return names.slice(0, 3).join(", ") + (more > 0 ? ` and ${more} more` : "");
+}
+
+function inWords(error) {
+  return error.hint ? `${error.message} (${error.hint})` : error.message;
+}

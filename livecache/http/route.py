@@ -1,0 +1,27 @@
+"""What a route is."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+from aiohttp import web
+
+__all__ = ["Handler", "Route"]
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+class Route(NamedTuple):
+    """A method and a path. A `GET` is a `HEAD` too.
+
+    A handler answers within `server.ANSWER_S`, unless its answer is `endless`. It raises a LivecacheError for
+    what cannot be answered: see `answers.of_error`. Whoever may ask only with the token is asked for it
+    before, unless the route is `public`.
+    """
+
+    method: str
+    path: str
+    handler: Handler
+    public: bool = False
+    endless: bool = False

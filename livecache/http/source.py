@@ -1,0 +1,221 @@
+"""What the candles API shares: the way to Redis, how often it may be asked, and what a refusal says.
+
+It reads what any reader reads, by the writer's own client, and nothing of the service's memory: so an
+instance that waits for the lease serves as well as the one that writes.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from functools import wraps
+from typing import NamedTuple, TypeVar
+
+import msgspec
+from aiohttp import web
+
+from ..cache.keyspace import Keyspace
+from ..cache.links import AsyncLink
+from ..cache.reader import MAX_LAG_S
+from ..cache.reading import Core
+from ..clock import Clock
+from ..config import redact
+from ..core.series import SeriesId
+from ..errors import (
+    ConfigError,
+    LivecacheError,
+    NotReady,
+    OutOfSync,
+    ReadError,
+    RedisUnavailable,
+    Stale,
+    UnknownSeries,
+)
+from .answers import answer
+from .instance import Instance, Running
+from .route import Handler
+from .shapes import ErrorAnswer, ErrorKind
+
+__all__ = ["Allowance", "Refused", "Source", "Way", "asked", "near_ones", "parse", "refuse"]
+
+REQUESTS_PER_S = 250.0  # of all clients: at 0.4 ms each a tenth of the core that the feed needs
+REQUESTS_AT_ONCE = 500
+
+KNOWN_S = 1.0  # a list of the series lasts for so long
+
+_NEAR_MOST = 3
+
+_T = TypeVar("_T", bound=msgspec.Struct)
+
+_KINDS: tuple[tuple[type[LivecacheError], int, ErrorKind], ...] = (
+    (ConfigError, 400, "bad_request"),
+    (UnknownSeries, 404, "unknown_series"),
+    (NotReady, 503, "not_ready"),
+    (Stale, 503, "stale"),
+    (OutOfSync, 503, "out_of_sync"),
+    (ReadError, 503, "unreadable"),
+    (RedisUnavailable, 503, "redis_unavailable"),
+)
+
+
+class Refused(LivecacheError):
+    """Not now: the API is asked too much, or there is nobody to ask."""
+
+    def __init__(self, kind: ErrorKind, status: int, message: str, hint: str) -> None:
+        super().__init__(message, hint)
+        self.kind: ErrorKind = kind
+        self.status = status
+
+
+class Way(NamedTuple):
+    """One service's way to Redis. Another service, another way."""
+
+    service: Running
+    core: Core
+    link: AsyncLink
+
+    @property
+    def keys(self) -> Keyspace:
+        """The names of its keys."""
+        return self.core.keys
+
+
+class Allowance:
+    """So many a second, and so many at once after a rest. Pure: `now_s` comes in."""
+
+    def __init__(self, per_s: float, at_once: float) -> None:
+        self._per_s = per_s
+        self._most = at_once
+        self._left = at_once
+        self._since_s = float("-inf")
+
+    def take(self, now_s: float) -> bool:
+        """Whether one more is allowed; then it is taken."""
+        self._left = min(self._most, self._left + (now_s - self._since_s) * self._per_s)
+        self._since_s = now_s
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
+
+
+class Source:
+    """Reads for the API's handlers."""
+
+    def __init__(self, instance: Instance, clock: Clock, per_s: float = REQUESTS_PER_S) -> None:
+        self._instance = instance
+        self._clock = clock
+        self._allowance = Allowance(per_s, max(per_s, REQUESTS_AT_ONCE))
+        self._way: Way | None = None
+        self._known: tuple[Way, float, frozenset[SeriesId]] | None = None
+
+    def admit(self) -> None:
+        """Raise `Refused` if the API has been asked too often of late."""
+        if not self._allowance.take(self._clock.monotonic()):
+            raise Refused("too_many", 429, "the API is asked too often", "ask again in a second")
+
+    def way(self) -> Way:
+        """The way to Redis now. Raises `Refused` while there is no service."""
+        service = self._instance.service
+        if service is None:
+            raise Refused("starting", 503, "the service is starting, or ending", "ask again in a moment")
+        if self._way is None or self._way.service is not service:
+            self._way = Way(service, Core(service.keys, MAX_LAG_S), AsyncLink(None, service.store))
+        return self._way
+
+    def left(self, way: Way) -> bool:
+        """Whether that way leads to a service that is no more."""
+        return self._instance.service is not way.service
+
+    async def known(self) -> frozenset[SeriesId]:
+        """The configured series, as they were a second ago at most."""
+        way, now_s = self.way(), self._clock.monotonic()
+        if self._known is None or self._known[0] is not way or now_s >= self._known[1]:
+            series = await way.link.drive(way.core.all_series())
+            self._known = way, now_s + KNOWN_S, frozenset(series)
+        return self._known[2]
+
+    async def unknown(self, series: SeriesId) -> UnknownSeries:
+        """The error for a series that nobody fills, naming what there is instead."""
+        known = sorted(await self.known(), key=lambda one: (one.symbol, one.timeframe.ms))
+        hint = near_ones(series, known)
+        return UnknownSeries(f"{series}: nobody fills this series", hint or "see /api/v1/series")
+
+
+def near_ones(series: SeriesId, known: Sequence[SeriesId]) -> str:
+    """A hint at what may have been meant; "" if nothing is near."""
+    there = [one.timeframe.value for one in known if one.symbol == series.symbol]
+    if there:
+        return f"{series.symbol} has {', '.join(there)}"
+    symbols = {one.symbol.upper(): one.symbol for one in known}
+    near = difflib.get_close_matches(series.symbol.upper(), symbols, n=_NEAR_MOST, cutoff=0.5)
+    return f"did you mean {' or '.join(symbols[name] for name in near)}?" if near else ""
+
+
+# --- requests and refusals
+
+
+def parse(request: web.BaseRequest, kind: type[_T], *, repeated: str = "") -> _T:
+    """The query as a struct. Raises ConfigError that names the parameter which cannot be used.
+
+    Only `repeated` may come more than once, and then is a list.
+    """
+    query: dict[str, object] = {}
+    for name in dict.fromkeys(request.query):
+        values = request.query.getall(name)
+        if name == repeated:
+            query[name] = values
+        elif len(values) > 1:
+            raise ConfigError(f"{name} is there {len(values)} times", "say it once")
+        else:
+            query[name] = values[0]
+    names = kind.__struct_encode_fields__
+    for name in query:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise ConfigError(
+                f"there is no parameter {name[:40]!r}", f"{hint}there are {', '.join(names) or 'none'}"
+            )
+    try:
+        return msgspec.convert(query, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise ConfigError(_in_words(str(error)), "see /openapi.json") from None
+
+
+def _in_words(error: str) -> str:
+    """msgspec's message with the parameter in front: `limit: expected `int` <= 5000`."""
+    said, _, path = error.partition(" - at `$.")
+    if path:
+        name = path.rstrip("`").partition("[")[0]
+        return f"{name}: {said[:1].lower()}{said[1:]}"
+    return said.replace("Object missing required field", "missing parameter")
+
+
+def refuse(error: LivecacheError) -> web.Response:
+    """The answer for an error."""
+    headers = {}
+    if isinstance(error, Refused):
+        status, kind = error.status, error.kind
+        headers["Retry-After"] = "1"
+    else:
+        status, kind = next(
+            ((status, kind) for of, status, kind in _KINDS if isinstance(error, of)), (503, "unreadable")
+        )
+    told = ErrorAnswer(error=redact(error.message), hint=redact(error.hint), kind=kind)
+    return answer(told, status, headers)
+
+
+def asked(source: Source, handler: Handler) -> Handler:
+    """A handler of the API: counted before, and its errors told after."""
+
+    @wraps(handler)
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            source.admit()
+            response: web.StreamResponse = await handler(request)
+        except LivecacheError as error:
+            response = refuse(error)
+        return response
+
+    return handle

@@ -1,0 +1,190 @@
+"""What tests of the candles API share: the server over a store that a test has filled, a stream's client."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import http.client
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any, NamedTuple, cast
+from urllib.parse import urlsplit
+
+import redis.asyncio
+
+from livecache.cache.keyspace import Keyspace
+from livecache.clock import SystemClock
+from livecache.config import Config
+from livecache.http.api import Api
+from livecache.http.guard import Guard
+from livecache.http.instance import Instance, Running
+from livecache.http.listen import bind, url_of
+from livecache.http.requests import RequestStats
+from livecache.http.routes import routes
+from livecache.http.server import Server
+
+__all__ = ["Event", "Served", "StreamClient", "listening", "served"]
+
+UNHURRIED_PER_S = 100_000.0
+WITHIN_S = 20.0  # a stream tells something
+
+
+class Served:
+    """A server in a thread of its own. `leave` and `replace`: its service ends, or starts over."""
+
+    def __init__(self, redis_url: str, *, per_s: float = UNHURRIED_PER_S, token: str | None = None) -> None:
+        self._redis_url = redis_url
+        self._per_s = per_s
+        self._token = token
+        self._ready = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._clock = SystemClock()
+        self._instance = Instance(Config(), self._clock)
+        self.failure: BaseException | None = None
+        self.url = ""
+        self.thread = threading.Thread(target=self._run, name="server under test")
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._main())
+        except asyncio.CancelledError:
+            pass
+        except BaseException as error:
+            self.failure = error
+        finally:
+            self._ready.set()
+
+    async def _main(self) -> None:
+        self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
+        self._enter()
+        sockets = bind("127.0.0.1", 0)
+        self.url = url_of(sockets)
+        api = Api(self._instance, self._clock, self._per_s)
+        stats = RequestStats()
+        server = Server(
+            routes(self._instance, stats, self._clock, api),
+            Guard(self._token, loopback=True),
+            stats,
+            self._clock,
+        )
+        self._ready.set()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(api.run())
+                tasks.create_task(server.run(sockets))
+        finally:
+            await self._leave()
+
+    def _enter(self) -> None:
+        store = redis.asyncio.Redis.from_url(self._redis_url)
+        self._instance.service = cast(Running, SimpleNamespace(store=store, keys=Keyspace()))
+
+    async def _leave(self) -> None:
+        service, self._instance.service = self._instance.service, None
+        if service is not None:
+            await service.store.aclose()
+
+    def leave(self) -> None:
+        """The service ends."""
+        self._do(self._leave())
+
+    def replace(self) -> None:
+        """Another service takes its place."""
+
+        async def replaced() -> None:
+            await self._leave()
+            self._enter()
+
+        self._do(replaced())
+
+    def _do(self, work: Any) -> None:
+        assert self._loop is not None
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(20)
+
+    def start(self) -> None:
+        self.thread.start()
+        assert self._ready.wait(20)
+
+    def stop(self) -> None:
+        if self._loop is not None and self._task is not None:
+            with contextlib.suppress(RuntimeError):  # It has ended by itself.
+                self._loop.call_soon_threadsafe(self._task.cancel)
+        self.thread.join(20)
+        assert not self.thread.is_alive(), "the server does not end"
+        assert self.failure is None, self.failure
+
+
+@contextmanager
+def served(redis_url: str, *, per_s: float = UNHURRIED_PER_S, token: str | None = None) -> Iterator[Served]:
+    """A running server."""
+    server = Served(redis_url, per_s=per_s, token=token)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+class Event(NamedTuple):
+    """One event of a stream, its data decoded."""
+
+    name: str
+    data: Any
+    id: str
+
+
+class StreamClient:
+    """Reads a stream, event by event, as the specification of server-sent events says."""
+
+    def __init__(self, url: str, query: str, **headers: str) -> None:
+        address = urlsplit(url)
+        self._connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=WITHIN_S)
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        self._connection.request("GET", f"/api/v1/stream?{query}", headers=named)
+        self._response = self._connection.getresponse()
+        self.status = self._response.status
+        self.headers = dict(self._response.headers)
+        self.last_id = ""
+
+    def event(self, *names: str) -> Event:
+        """The next event; the next of these names, if any are given. EOFError at the end of the stream."""
+        deadline = time.monotonic() + WITHIN_S
+        while time.monotonic() < deadline:
+            event = self._next()
+            if not names or event.name in names:
+                return event
+        raise AssertionError(f"not within {WITHIN_S:g} s: {names}")
+
+    def _next(self) -> Event:
+        fields: dict[str, str] = {}
+        while True:
+            line = self._response.readline().decode()
+            if not line:
+                raise EOFError
+            line = line.rstrip("\n")
+            if line:
+                name, _, value = line.partition(": ")
+                fields[name] = value
+            elif "data" in fields:
+                self.last_id = fields.get("id", self.last_id)
+                return Event(fields["event"], json.loads(fields["data"]), fields.get("id", ""))
+
+    def close(self) -> None:
+        self._response.close()
+        self._connection.close()
+
+
+@contextmanager
+def listening(url: str, *series: str, after: str = "", **headers: str) -> Iterator[StreamClient]:
+    """A client of a stream of these series."""
+    query = "&".join([*(f"series={one}" for one in series), *([f"after={after}"] if after else [])])
+    client = StreamClient(url, query, **headers)
+    try:
+        yield client
+    finally:
+        client.close()
