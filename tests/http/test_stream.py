@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import redis
@@ -18,6 +19,7 @@ from livecache.http import hub
 
 from ..cache.support import BTC, ETH, STEP, T0, candle, state
 from ..cache.test_reader import KEYS, put
+from ..e2e.gate import gate
 from ..e2e.support import until
 from .api import Served, StreamClient, listening, served
 from .support import ask
@@ -216,6 +218,27 @@ def test_a_service_that_starts_over_is_followed(store: Any, server: Served) -> N
         server.replace()
         assert stream.event("closed").data["time"] == T0 + STEP, "nothing is lost over it"
         until("all is well", lambda: stream.event("state").data["error"] == "")
+
+
+def test_redis_gone_under_a_stream_is_told_and_nothing_is_lost_over_it(store: Any, clean_valkey: str) -> None:
+    with (
+        gate(urlsplit(clean_valkey).port or 0) as way,
+        served(way.url) as server,
+        listening(server.url, "BTC-USD:5m") as stream,
+    ):
+        stream.event("state")
+        way.cut()
+        error = until(
+            "it says so", lambda: next((e for e in [stream.event("state").data["error"]] if e), None)
+        )
+        assert "Redis" in error
+        missed = announce(store, 1, shown=candle(1))
+        way.open()
+        assert stream.event("closed").id == missed
+        until("all is well", lambda: stream.event("state").data["error"] == "")
+        until("it listens", lambda: listeners(store) == 1)
+        trade(store, 10)
+        assert stream.event("forming").data["candle"][4] == 101.5
 
 
 # --- what is refused, and who is cut off

@@ -175,7 +175,7 @@ COLOURS = re.findall(r"--([\w-]+): light-dark\((#\w{6}), (#\w{6})\);", (FILES / 
 @pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
 def test_all_text_can_be_read_on_whatever_it_lies_on(scheme: int) -> None:
     of = {name: pair[scheme] for name, *pair in COLOURS}
-    for ground in ("ground", "raised", "chosen"):
+    for ground in ("ground", "raised", "chosen", "warned", "alarmed"):
         for text in ("text", "quiet", "accent", "good", "warn", "bad"):
             assert contrast(of[text], of[ground]) >= 4.5, (text, ground)
     for shape in ("up", "down", "empty", "warn", "edge"):

@@ -3,99 +3,32 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
-from urllib.parse import urlsplit
 
-from livecache.simulator import ScriptedFaults
-from livecache.simulator.script import Refused
+import redis
 
-from ..e2e.gate import Gate, gate
-from ..e2e.support import Process, exchange, free_port, livecache, market_of, until
-from .chromium import Tab
+from livecache.cache.keyspace import Keyspace
+from livecache.core.timeframe import Timeframe
+from livecache.simulator import FaultScript, ScriptedFaults
+from livecache.simulator.script import HttpError, Refused
 
-SYMBOLS = ("BTC-USD", "ETH-USD", "RARE-USD:very-thin")
-TIMEFRAMES = ("5m", "15m", "1h")
-SPEED = 60.0  # a 5m bucket closes every five seconds
-FOREVER_S = 86_400.0
-TOKEN = "s3cret-s3cret-s3cret"
-
-
-class Running(NamedTuple):
-    """A service, its environment, where its page is, and what its feed goes through."""
-
-    service: Process
-    env: dict[str, str]
-    page: str
-    feed: Gate
-
-
-@contextmanager
-def running(
-    redis_url: str, *, speed: float = SPEED, faults: ScriptedFaults | None = None, **more: object
-) -> Iterator[Running]:
-    """A service of a few series."""
-    wanted = {"CACHE_TIMEFRAMES": ",".join(TIMEFRAMES), "HTTP_LISTEN": f"127.0.0.1:{free_port()}", **more}
-    with (
-        exchange(market_of(*SYMBOLS), speed=speed, faults=faults) as venue,
-        gate(urlsplit(venue.ws_url).port or 0) as feed,
-    ):
-        env = venue.settings(redis_url, (), VENUES_COINBASE_WS_URL=f"ws://127.0.0.1:{feed.port}", **wanted)
-        with livecache("run", env=env) as service:
-            yield Running(service, env, f"http://{env['LIVECACHE_HTTP_LISTEN']}/", feed)
-
-
-def shows(tab: Tab, name: str) -> None:
-    """Wait until the chart shows that series, as candles."""
-    tab.until(f"{name} is shown", f"document.getElementById('chosen').innerText === '{name}'")
-    tab.until(
-        f"{name} is drawn",
-        f"document.querySelector('#chart:not(.past)')?.ariaLabel?.startsWith('{name},')"
-        " && !document.querySelector('#chart').ariaLabel.endsWith('empty')",
-    )
-    tab.until("there are candles to see", f"({PIXELS})('up') + ({PIXELS})('down') > 200")
-
-
-# How many pixels of the chart have the colour of that kind in the legend.
-PIXELS = """(name) => {
-    const shown = getComputedStyle(document.querySelector(`#legend i[class="${name}"]`)).color;
-    const colour = shown.match(/\\d+/g).map(Number);
-    let found = 0;
-    for (const canvas of document.querySelectorAll("#chart canvas")) {
-        if (!canvas.width || !canvas.height) continue;
-        const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
-        for (let i = 0; i < data.length; i += 4) {
-            found += data[i + 3] > 250 && colour.every((part, at) => Math.abs(part - data[i + at]) < 4);
-        }
-    }
-    return found;
-}"""
-
-
-def column(tab: Tab, number: int) -> list[str]:
-    """A column of the table of series, as it is shown."""
-    return tab.texts(f"#series tbody tr > :nth-child({number})")
-
-
-def prices(tab: Tab) -> list[float]:
-    return [float(text.replace(",", "")) for text in column(tab, 4)]
-
-
-def banner(tab: Tab, part: str, within_s: float = 60.0) -> None:
-    """Wait until it says plainly what is amiss."""
-    tab.until(
-        f"it says {part!r}", f"document.getElementById('troubles').innerText.includes({part!r})", within_s
-    )
-
-
-def no_banner(tab: Tab) -> None:
-    tab.until("nothing is amiss", "document.getElementById('troubles').innerText === ''", 60.0)
-
-
-def live(tab: Tab) -> None:
-    tab.until("it is live", "document.getElementById('connection').innerText === 'live'")
+from ..e2e.support import livecache, until
+from .chromium import Tab, tab_of
+from .support import (
+    FOREVER_S,
+    PIXELS,
+    SYMBOLS,
+    TIMEFRAMES,
+    TOKEN,
+    banner,
+    column,
+    known,
+    live,
+    no_banner,
+    prices,
+    running,
+    shows,
+)
 
 
 def test_it_shows_all_series_and_draws_one_of_them_live(clean_valkey: str, tab: Tab) -> None:
@@ -113,18 +46,21 @@ def test_it_shows_all_series_and_draws_one_of_them_live(clean_valkey: str, tab: 
         # What is in progress moves, closes, and is settled, under the eyes of whoever looks.
         tab.run("document.getElementById('newest').open = true")
         newest = "[...document.querySelectorAll('#newest tbody tr')].map((row) => row.innerText.split('\\t'))"
-        first = tab.until("one is in progress", f"({newest}).find((cells) => cells[6] === 'in progress')")
+        first = tab.until("one is in progress", f"({newest}).find((cells) => cells[1] === 'in progress')")
         tab.until(
             "it has moved",
             f"({newest}).find((cells) => cells[0] === '{first[0]}' && cells.join() !== {','.join(first)!r})",
         )
         settled = tab.until(
             "it is settled",
-            f"({newest}).find((cells) => cells[0] === '{first[0]}' && cells[6] === 'settled')",
+            f"({newest}).find((cells) => cells[0] === '{first[0]}' && cells[1] === 'settled')",
             60.0,
         )
-        assert settled[1] == first[1], "its open stays"
+        assert settled[2] == first[2], "its open stays"
         tab.until("a later one is in progress", f"({newest})[0][0] > '{first[0]}'")
+        tab.until(
+            "it says how old the price is", "/^\\d+s ago$/.test(document.getElementById('age').innerText)"
+        )
         no_banner(tab)
         assert tab.problems == []
         here.service.stop()
@@ -137,12 +73,14 @@ def test_what_was_proven_empty_is_told_from_what_is_missing(clean_valkey: str, t
         shows(tab, "RARE-USD 5m")
         tab.run("document.getElementById('newest').open = true")
         tab.until("the buckets are listed", "document.querySelectorAll('#newest tbody tr').length === 12")
-        kinds = tab.texts("#newest tbody tr td:last-child")
+        kinds = tab.texts("#newest tbody tr td:nth-child(2)")
         assert kinds.count("proven empty") > 5
         # What has just closed without a trade may still come: that it was empty is not proven yet.
         assert set(kinds[:2]) <= {"missing", "in progress", "proven empty"}
         assert "missing" not in kinds[2:]
         assert tab.run(f"({PIXELS})('empty')") > 20
+        assert re.fullmatch(r"in the bucket of [\d-]{10} \d\d:\d\d UTC", tab.text("#age"))
+        assert tab.problems == []
         here.service.stop()
 
 
@@ -168,7 +106,7 @@ def test_one_chooses_by_mouse_by_key_and_by_address(clean_valkey: str, tab: Tab)
         tab.focus("#chart")
         tab.press("Home")
         oldest = tab.text("#told")
-        assert re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d +O ", oldest) and "in progress" not in oldest
+        assert re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC +O\xa0", oldest) and "in progress" not in oldest
         tab.press("ArrowRight")
         assert tab.text("#told") > oldest and "in progress" not in tab.text("#told")
         last = tab.text("#last")
@@ -183,17 +121,21 @@ def test_one_chooses_by_mouse_by_key_and_by_address(clean_valkey: str, tab: Tab)
 
 
 def test_the_table_is_sorted_and_filtered(clean_valkey: str, tab: Tab) -> None:
-    with running(clean_valkey, speed=1.0) as here:
-        here.service.event("warm")
+    symbols = "BTC-USD,ETH-USD,GONE-USD"  # The exchange has no GONE-USD: it never has a price.
+    with running(clean_valkey, speed=1.0, VENUES_COINBASE_SYMBOLS=symbols) as here:
         tab.open(here.page)
-        tab.until("the table is there", "document.querySelectorAll('#series tbody tr').length === 9")
+        tab.until(
+            "the table is there", "document.querySelectorAll('#series [data-state=ready]').length === 6"
+        )
+        assert len(column(tab, 1)) == 9
         tab.click("#series th:nth-child(4) button")
-        rising = prices(tab)
-        assert rising == sorted(rising) and rising[0] < rising[-1]
+        rising = column(tab, 4)
+        assert known(rising[:6]) == sorted(known(rising[:6])) and rising[0] != rising[5]
         tab.focus("#series th:nth-child(4) button")
         tab.press("Enter")
-        falling = prices(tab)
-        assert falling == sorted(falling, reverse=True)
+        falling = column(tab, 4)
+        assert known(falling[:6]) == sorted(known(falling[:6]), reverse=True)
+        assert rising[6:] == falling[6:] == ["–"] * 3, "what is not known comes last either way"
         assert tab.run("document.querySelector('#series [aria-sort]').ariaSort") == "descending"
         tab.focus("#filter")
         tab.type("eth 1")
@@ -212,6 +154,8 @@ def test_it_says_that_the_service_is_gone_and_goes_on_when_it_is_back(clean_valk
         here.service.stop()
         banner(tab, "The service has not answered since")
         assert tab.text("#connection") == "no answer"
+        assert tab.text("#note") == "not current"
+        assert tab.run("document.title").startswith("(no answer) ")
         assert tab.run("document.getElementById('chart').classList.contains('past')")
         readout = tab.text("#readout")
         with livecache("run", env=here.env) as again:
@@ -233,10 +177,12 @@ def test_it_says_that_the_feed_is_down_or_that_all_is_stale(clean_valkey: str, t
         no_banner(tab)
         here.feed.cut()
         banner(tab, "The feed is down")
+        tab.until("it is not called live", "document.getElementById('connection').innerText === 'feed down'")
         faults.begin(Refused(lasts=FOREVER_S))
         banner(tab, "Stale: nobody vouches for these candles now")
         until("all rows say so", lambda: {cell.split()[0] for cell in column(tab, 2)} == {"stale"})
         assert tab.run("document.getElementById('chart').classList.contains('past')")
+        assert (tab.text("#connection"), tab.text("#note")) == ("stale", "not current")
         faults.end_all()
         here.feed.open()
         no_banner(tab)
@@ -250,10 +196,59 @@ def test_while_it_warms_it_shows_how_far_it_is(clean_valkey: str, tab: Tab) -> N
         tab.open(here.page)
         tab.until("it warms up", "!document.getElementById('warming').hidden")
         assert re.fullmatch(r"warming up: \d of 9 series can be read", tab.text("#warming label"))
+        assert tab.text("#note") == "No candles yet" or tab.run(
+            "document.getElementById('progress').value > 0"
+        )
         tab.until("it has come on", "document.getElementById('progress').value > 0", 60.0)
         tab.until("it is done", "document.getElementById('warming').hidden", 60.0)
         shows(tab, "BTC-USD 5m")
+        assert tab.text("#note") == ""
         no_banner(tab)
+        assert tab.problems == []
+        here.service.stop()
+
+
+def test_history_that_comes_after_the_first_candles_is_drawn_too(clean_valkey: str, tab: Tab) -> None:
+    no_history = HttpError(status=500, lasts=FOREVER_S, timeframes=tuple(map(Timeframe, TIMEFRAMES)))
+    faults = ScriptedFaults(FaultScript(faults=(no_history,)))
+    with running(clean_valkey, faults=faults) as here:
+        here.service.event("http_listening")
+        tab.open(here.page)
+        count = "parseInt(document.getElementById('chart').ariaLabel.split(': ')[1])"
+        tab.until("the feed shows some", f"{count} > 0", 60.0)
+        assert tab.run(count) < 30
+        faults.end_all()
+        tab.until("all is drawn", f"{count} >= 60", 90.0)
+        here.service.stop()
+
+
+def test_a_tab_that_nobody_sees_lets_go_of_its_stream_and_catches_up_when_it_is_seen(
+    clean_valkey: str, devtools: str, tab: Tab
+) -> None:
+    channel = Keyspace().updates("BTC-USD", Timeframe.M5)
+    newest = "document.querySelector('#newest tbody th').innerText"
+    with running(clean_valkey) as here, redis.Redis.from_url(clean_valkey) as store:
+
+        def listens() -> bool:
+            return bool(store.pubsub_numsub(channel)[0][1])
+
+        here.service.event("warm")
+        tab.open(here.page)
+        shows(tab, "BTC-USD 5m")
+        live(tab)
+        tab.run("document.getElementById('newest').open = true")
+        seen = tab.until("the buckets are listed", newest)
+        until("the service listens for it", listens)
+        with tab_of(devtools):  # in front of it
+            assert tab.run("document.hidden")
+            until("the service listens for nobody", lambda: not listens())
+        tab.call("Page.bringToFront")
+        live(tab)
+        until("the service listens again", listens)
+        tab.until("it has caught up", f"{newest} > '{seen}'")
+        assert "missing" not in tab.texts("#newest tbody tr td:nth-child(2)")[1:]
+        no_banner(tab)
+        assert tab.problems == []
         here.service.stop()
 
 

@@ -14,6 +14,7 @@ export class Buckets {
 
   #forget() {
     this.candles = new Map(); // by open time
+    this.from = 0; // from here to `known` nothing is missing
     this.known = 0; // before this each bucket is known: one without a candle had no trade
     this.settled = 0;
     this.closed = 0;
@@ -24,6 +25,7 @@ export class Buckets {
   load(answer) {
     this.#forget();
     this.loaded = true;
+    this.from = answer.contiguous_from;
     this.known = answer.known_through;
     this.settled = answer.settled_through;
     this.closed = answer.closed_through;
@@ -60,6 +62,11 @@ export class Buckets {
       this.forming = 0;
     }
     return row.known_through > this.known;
+  }
+
+  /** Whether that row reaches farther back: what is filled in before the first candle comes by no event. */
+  lacks(row) {
+    return row.contiguous_from > 0 && row.contiguous_from < this.from;
   }
 
   /** All buckets without a gap, oldest first: `{time, kind, candle}`. */

@@ -13,6 +13,7 @@ export class Chart {
   #candles;
   #volumes;
   #dots;
+  #gaps;
   #last; // the line at the last price
   #buckets = [];
   #digits = 2;
@@ -28,9 +29,10 @@ export class Chart {
       // The library's own logo would need an inline style. The attribution stands below the chart.
       layout: { attributionLogo: false, fontFamily: getComputedStyle(box).fontFamily },
       localization: { locale: "en-GB" },
-      rightPriceScale: { borderVisible: false, scaleMargins: { top: 0.06, bottom: 0.24 } },
+      rightPriceScale: { borderVisible: false, entireTextOnly: true, scaleMargins: { top: 0.06, bottom: 0.24 } },
       timeScale: { borderVisible: false, rightOffset: 2, minBarSpacing: 1 },
       crosshair: { mode: 0 },
+      kineticScroll: { mouse: false, touch: !matchMedia("(prefers-reduced-motion: reduce)").matches },
     });
     this.#volumes = this.#chart.addSeries(HistogramSeries, {
       priceScaleId: "volume",
@@ -42,14 +44,17 @@ export class Chart {
     // Its own line would take the colour of the last body, and that of a bucket in progress has none.
     this.#candles = this.#chart.addSeries(CandlestickSeries, { lastValueVisible: false, priceLineVisible: false });
     this.#last = this.#candles.createPriceLine({ price: 0, lineStyle: 1, lineWidth: 1, lineVisible: false });
-    this.#dots = this.#chart.addSeries(LineSeries, {
-      lineVisible: false,
-      pointMarkersVisible: true,
-      pointMarkersRadius: 2,
-      lastValueVisible: false,
-      priceLineVisible: false,
-      crosshairMarkerVisible: false,
-    });
+    const dots = (pointMarkersRadius) =>
+      this.#chart.addSeries(LineSeries, {
+        lineVisible: false,
+        pointMarkersVisible: true,
+        pointMarkersRadius,
+        lastValueVisible: false,
+        priceLineVisible: false,
+        crosshairMarkerVisible: false,
+      });
+    this.#dots = dots(2);
+    this.#gaps = dots(4); // Larger: not everybody tells amber from grey.
     this.#chart.subscribeCrosshairMove((at) => onPoint(at.time === undefined ? null : at.time * 1000));
     this.recolour();
   }
@@ -64,6 +69,7 @@ export class Chart {
       const priceFormat = { type: "custom", minMove: 10 ** -Math.min(digits, FINEST), formatter };
       this.#candles.applyOptions({ priceFormat });
       this.#dots.applyOptions({ priceFormat });
+      this.#gaps.applyOptions({ priceFormat });
       this.#chart.timeScale().applyOptions({ timeVisible: step < 86_400_000, secondsVisible: false });
     }
     this.#draw();
@@ -92,12 +98,15 @@ export class Chart {
   recolour() {
     const ground = getComputedStyle(document.body);
     const line = getComputedStyle(document.querySelector("body > header")).borderBottomColor;
+    const quiet = getComputedStyle(this.#legend).color;
+    const label = { color: quiet, labelBackgroundColor: quiet };
     this.#chart.applyOptions({
       layout: {
         background: { color: ground.backgroundColor },
-        textColor: getComputedStyle(this.#legend).color,
+        textColor: quiet,
       },
       grid: { vertLines: { color: line }, horzLines: { color: line } },
+      crosshair: { vertLine: label, horzLine: label },
     });
     const [up, down] = [this.#colour("up"), this.#colour("down")];
     this.#candles.applyOptions({
@@ -115,12 +124,14 @@ export class Chart {
     const candles = [];
     const volumes = [];
     const dots = [];
+    const gaps = [];
     let last = null;
     for (const { time: ms, kind, candle, close } of this.#carried()) {
       const time = ms / 1000;
       if (!candle) {
         candles.push({ time });
-        dots.push({ time, value: close, color: colours[kind === "missing" ? "missing" : "empty"] });
+        if (kind === "missing") gaps.push({ time, value: close, color: colours.missing });
+        else dots.push({ time, value: close, color: colours.empty });
         continue;
       }
       const way = candle[4] < candle[1] ? "down" : "up";
@@ -129,7 +140,7 @@ export class Chart {
       const bar = { time, open, high, low, close };
       if (kind === "provisional") Object.assign(bar, { color: colour, borderColor: colour, wickColor: colour });
       if (kind === "forming") Object.assign(bar, { color: UNSEEN, borderColor: colour, wickColor: colour });
-      if (kind === "missing") dots.push({ time, value: close, color: colours.missing });
+      if (kind === "missing") gaps.push({ time, value: close, color: colours.missing });
       candles.push(bar);
       last = { price: close, color: colours[way] };
       volumes.push({ time, value: candle[5], color: faint(colour) });
@@ -137,6 +148,7 @@ export class Chart {
     this.#candles.setData(candles);
     this.#volumes.setData(volumes);
     this.#dots.setData(dots);
+    this.#gaps.setData(gaps);
     this.#last.applyOptions({ ...last, lineVisible: last !== null, axisLabelVisible: last !== null });
   }
 

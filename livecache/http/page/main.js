@@ -4,11 +4,12 @@ import { Chart } from "./chart.js";
 import { One } from "./one.js";
 import { Pause, Refused, get, hasToken, keepToken } from "./service.js";
 import { Table, keyOf } from "./table.js";
-import { KINDS, TIMEFRAMES, decimals, price, sentence, troubles, utc, volume } from "./words.js";
+import { KINDS, TIMEFRAMES, decimals, duration, price, reasonOf, sentence, troubles, utc, volume } from "./words.js";
 
 const LOOK_MS = 2_000;
 const LOOK_UNSEEN_MS = 15_000; // while nobody sees the page
 const NEWEST = 12;
+const TICK_MS = 1_000; // the age of the last price
 
 const $ = (id) => document.getElementById(id);
 
@@ -117,10 +118,12 @@ function draw() {
 }
 
 function drawTroubles() {
-  const asks = refused?.status === 401;
+  const asks = needsToken();
   const amiss = troubles({ goneSince, refused: asks ? null : refused, unstreamed: one?.refused ?? null, told });
   if (asks && $("login").hidden === false && hasToken()) amiss.push({ kind: "bad", text: "That is not the token." });
+  const asked = asks && $("login").hidden;
   $("login").hidden = !asks;
+  if (asked) $("token").focus();
   const shown = [...$("troubles").children].map((line) => line.textContent).join("\n");
   if (shown !== amiss.map(({ text }) => text).join("\n")) {
     $("troubles").replaceChildren(
@@ -133,13 +136,24 @@ function drawTroubles() {
       }),
     );
   }
-  const [kind, words] = goneSince
-    ? ["gone", "no answer"]
-    : one?.live
-      ? ["live", "live"]
-      : ["waiting", asks ? "needs the token" : told && one?.refused ? "not live" : "connecting"];
+  const [kind, words] = standing();
   $("connection").dataset.kind = kind;
   set($("connection"), words);
+}
+
+function needsToken() {
+  return refused?.status === 401;
+}
+
+/** Whether what is shown is live, and in two words why not. */
+function standing() {
+  if (goneSince) return ["gone", "no answer"];
+  if (needsToken()) return ["waiting", "needs the token"];
+  if (!one?.live) return ["waiting", told && one?.refused ? "not live" : "connecting"];
+  const row = chosenRow();
+  if (row?.state === "stale") return ["gone", "stale"];
+  if (row?.feed === "up") return ["live", "live"];
+  return ["waiting", row?.state === "warming" ? "warming up" : "feed down"];
 }
 
 function drawAll() {
@@ -162,22 +176,30 @@ function drawAll() {
 /** The chosen series' row: from the stream or from the table, whichever is newer; its price from the stream. */
 function rowOfOne(row) {
   if (!one.row) return row;
-  return row && toldAt > one.toldAt ? { ...row, last: one.row.last } : one.row;
+  const { last, last_time } = one.row;
+  return row && toldAt > one.toldAt ? { ...row, last, last_time } : one.row;
+}
+
+function chosenRow() {
+  return rowOfOne(told?.series.find((row) => keyOf(row) === keyOf(one)) ?? null);
 }
 
 function drawOne() {
   const { buckets, symbol, timeframe } = one;
-  const row = rowOfOne(told.series.find((each) => keyOf(each) === keyOf(one)) ?? null);
+  const row = chosenRow();
   learn(symbol, buckets.digits);
   set($("chosen"), `${symbol} ${timeframe}`);
   set($("state"), row?.state ?? "");
   $("state").dataset.state = row?.state ?? "";
-  const reason = one.failed?.message ?? row?.reason ?? "";
+  const reason = (row && reasonOf(row)) || (one.failed?.message ?? "");
   $("reason").hidden = !reason;
   set($("reason"), reason);
   const last = row?.last === null || row === null ? "" : price(row.last, digits(symbol));
   set($("last"), last);
-  set(document.querySelector("title"), `${last} ${symbol} · livecache`.trim());
+  drawAge();
+  const [standsAs, words] = standing();
+  const title = `${last} ${symbol} ${timeframe} · livecache`.trim();
+  set(document.querySelector("title"), standsAs === "live" ? title : `(${words}) ${title}`);
   drawTimeframes();
 
   const anew = drawn !== one && buckets.loaded;
@@ -189,12 +211,34 @@ function drawOne() {
   }
   const past = goneSince || refused || one.failed || row?.state === "stale";
   $("chart").classList.toggle("past", Boolean(past));
+  $("last").classList.toggle("past", Boolean(past));
   if (chart) {
+    drawNote(list, past);
     const span = list.length ? `${list.length} buckets, ${utc(list[0].time)} to ${utc(list.at(-1).time)} UTC` : "empty";
     $("chart").ariaLabel = `${symbol} ${timeframe}, candlestick chart: ${span}`;
   }
   drawReadout(list);
   drawNewest(list);
+}
+
+/** How old the last price is: since it was heard; else no more is known than its bucket. */
+function drawAge() {
+  const row = one && chosenRow();
+  if (!row || row.last === null) {
+    set($("age"), "");
+    return;
+  }
+  const { heard } = one;
+  const known = heard && heard.price === row.last && heard.time === row.last_time;
+  set($("age"), known ? `${duration(performance.now() - heard.at)} ago` : `in the bucket of ${utc(row.last_time)} UTC`);
+}
+
+/** In the chart: why there is nothing, or that it is of the past. */
+function drawNote(list, past) {
+  const nothing = one.failed || one.refused ? "No candles can be shown" : "No candles yet";
+  const text = list.length ? (past ? "not current" : "") : nothing;
+  $("note").hidden = !text;
+  set($("note"), text);
 }
 
 function drawTimeframes() {
@@ -234,7 +278,7 @@ function drawNewest(list) {
     const head = document.createElement("th");
     head.scope = "row";
     head.textContent = utc(time);
-    line.append(head, ...prices.map((text) => cell(text, "number")), cell(KINDS[kind], ""));
+    line.append(head, cell(KINDS[kind], kind), ...prices.map((text) => cell(text, "number")));
     return line;
   });
   $("newest").querySelector("tbody").replaceChildren(...lines);
@@ -315,4 +359,5 @@ const recolour = () => chart?.recolour();
 new MutationObserver(recolour).observe(document.documentElement, { attributeFilter: ["data-theme"] });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour);
 
+setInterval(drawAge, TICK_MS);
 watchAll();

@@ -21,6 +21,7 @@ export class One {
     this.buckets = new Buckets(timeframe);
     this.row = null; // as in /api/v1/series
     this.toldAt = 0; // when that came, by performance.now()
+    this.heard = null; // the last price that came as it was traded: `{price, time, at}`
     this.live = false;
     this.refused = null; // why there is no stream
     this.failed = null; // why there are no candles
@@ -71,9 +72,16 @@ export class One {
     else if (event === "lost") this.#due = true;
     else if (this.#waiting) this.#waiting.push([event, data]);
     else this.buckets.apply(event, data);
-    if (event !== "state" && data.candle && this.row) this.row = { ...this.row, last: data.candle[4] };
+    if (event !== "state" && data.candle) this.#price(event, data);
     if (this.#due) this.#load();
     this.#onNews();
+  }
+
+  /** What settles or is revised may be an older bucket than the last price is of. */
+  #price(event, { time, candle }) {
+    const price = candle[4];
+    if (event === "forming") this.heard = { price, time, at: performance.now() };
+    if (this.row && time >= (this.row.last_time ?? 0)) this.row = { ...this.row, last: price, last_time: time };
   }
 
   #mark({ series }) {
@@ -82,12 +90,13 @@ export class One {
     if (!series.length || !this.buckets.loaded) return;
     // What the service says of a bucket may come before what happened in it. Not for long: then it was missed.
     const behind = this.buckets.mark(series[0]);
-    this.#due ||= behind && this.#behind;
+    this.#due ||= (behind && this.#behind) || this.buckets.lacks(series[0]);
     this.#behind = behind;
   }
 
   async #load() {
-    if (this.#waiting) return;
+    // Where nothing is known yet, the next state that comes is soon enough.
+    if (this.#waiting || this.row?.known_through <= this.row?.contiguous_from) return;
     this.#waiting = [];
     try {
       const answer = await this.#candles();
@@ -107,7 +116,8 @@ export class One {
   async #candles() {
     const query = new URLSearchParams({ symbol: this.symbol, timeframe: this.timeframe, limit: CANDLES_MOST, at_least: 1 });
     const path = `api/v1/candles?${query}`;
-    if (this.row?.feed !== "up") return get(path, this.#stop.signal);
+    const begun = this.row?.last_time >= this.row?.closed_through;
+    if (this.row?.feed !== "up" || !begun) return get(path, this.#stop.signal);
     try {
       return await get(`${path}&forming=true`, this.#stop.signal);
     } catch (error) {

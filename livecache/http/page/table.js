@@ -1,16 +1,21 @@
 // The table of all series: sorted by any column, filtered by name, changed only where something changed.
 
-import { TIMEFRAMES, duration, price } from "./words.js";
+import { TIMEFRAMES, duration, price, reasonOf } from "./words.js";
 
 const ROWS_MOST = 500;
 const STATES = ["failing", "damaged", "stale", "hole", "lagging", "warming", "short", "ready"];
 
-const ORDERS = {
-  series: (a, b) => (a.symbol < b.symbol ? -1 : a.symbol > b.symbol ? 1 : 0) || TIMEFRAMES[a.timeframe] - TIMEFRAMES[b.timeframe],
-  state: (a, b) => STATES.indexOf(a.state) - STATES.indexOf(b.state),
-  lag: (a, b) => (a.lag_ms ?? Infinity) - (b.lag_ms ?? Infinity) || 0,
-  last: (a, b) => (a.last ?? -1) - (b.last ?? -1),
+// What a column is sorted by; null is not known.
+const VALUES = {
+  state: (row) => STATES.indexOf(row.state),
+  lag: (row) => row.lag_ms,
+  last: (row) => row.last,
 };
+
+function byName(a, b) {
+  if (a.symbol !== b.symbol) return a.symbol < b.symbol ? -1 : 1;
+  return TIMEFRAMES[a.timeframe] - TIMEFRAMES[b.timeframe];
+}
 
 export const keyOf = ({ symbol, timeframe }) => `${symbol}/${timeframe}`;
 
@@ -67,8 +72,7 @@ export class Table {
     }
     const words = this.#filter.value.toLowerCase().split(/\s+/);
     const named = this.#rows.filter((row) => words.every((word) => `${row.symbol} ${row.timeframe}`.toLowerCase().includes(word)));
-    const order = (a, b) => this.#direction * ORDERS[this.#column](a, b) || ORDERS.series(a, b);
-    const shown = named.sort(order).slice(0, ROWS_MOST);
+    const shown = named.sort((a, b) => this.#order(a, b)).slice(0, ROWS_MOST);
     const keys = new Set(shown.map(keyOf));
     for (const [key, line] of this.#lines) {
       if (keys.has(key)) continue;
@@ -86,6 +90,15 @@ export class Table {
     this.#more.hidden = !hidden && shown.length > 0;
     const none = this.#rows.length ? "There is no such series." : "No series is filled yet.";
     set(this.#more, hidden ? `and ${hidden} more: use the filter` : none);
+  }
+
+  /** What is not known comes last, whichever way round. */
+  #order(a, b) {
+    if (this.#column === "series") return this.#direction * byName(a, b);
+    const value = VALUES[this.#column];
+    const [one, other] = [value(a), value(b)];
+    if (one === null || other === null) return (one === null) - (other === null) || byName(a, b);
+    return this.#direction * (one - other) || byName(a, b);
   }
 
   #lineOf(row) {
@@ -116,8 +129,9 @@ export class Table {
     else line.link.removeAttribute("aria-current");
     line.state.dataset.state = row.state;
     set(line.state, row.state);
-    line.reason.hidden = !row.reason;
-    set(line.reason, row.reason.replace(/^(warming up|lagging|hole|failing): /, "")); // as the state says already
+    const reason = reasonOf(row);
+    line.reason.hidden = !reason;
+    set(line.reason, reason);
     set(line.lag, row.lag_ms === null ? "–" : duration(row.lag_ms));
     set(line.last, row.last === null ? "–" : price(row.last, this.#digits(row.symbol)));
   }

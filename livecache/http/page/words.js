@@ -56,13 +56,22 @@ export function duration(ms) {
   return parts.filter(Boolean).join(" ") || "0s";
 }
 
+/** What a row's reason adds to its state; a date in it is not broken at the end of a line. */
+export function reasonOf({ reason }) {
+  return reason
+    .replace(/^(warming up|lagging|hole|failing|nobody vouches for it now)(: |$)/, "")
+    .replace(/(\d{4})-(\d\d)-(\d\d)T(\d\d:\d\d)(:00)?Z/g, "$1\u2011$2\u2011$3 $4 UTC");
+}
+
 /** One bucket in a line. */
 export function sentence(bucket, digits) {
   const { time, kind, candle } = bucket;
-  if (!candle) return `${utc(time)}  ${KINDS[kind]}`;
+  if (!candle) return `${utc(time)} UTC  ${KINDS[kind]}`;
   const [open, high, low, close] = candle.slice(1, 5).map((number) => price(number, digits));
-  const rest = kind === "settled" ? "" : `  (${KINDS[kind]})`;
-  return `${utc(time)}  O ${open}  H ${high}  L ${low}  C ${close}  V ${volume(candle[5])}${rest}`;
+  const rest = kind === "settled" ? "" : `${KINDS[kind]}  `;
+  // A letter stays on the line of its number.
+  const shown = Object.entries({ O: open, H: high, L: low, C: close, V: volume(candle[5]) });
+  return `${utc(time)} UTC  ${rest}${shown.map(([letter, number]) => `${letter}\u00a0${number}`).join("  ")}`;
 }
 
 /**
@@ -75,10 +84,9 @@ export function troubles({ goneSince, refused, unstreamed, told }) {
     const since = goneSince.toLocaleTimeString("en-GB");
     return [{ kind: "bad", text: `The service has not answered since ${since}. What is shown is from before; trying again.` }];
   }
-  if (refused) return [{ kind: "bad", text: inWords(refused) }];
+  if (refused) return [{ kind: "bad", text: inWords(refused) + (told ? ". What is shown is from before." : "") }];
   const found = [];
   if (told) {
-    if (told.error) found.push({ kind: "bad", text: `${told.error}. What is shown is from before.` });
     const stale = told.series.filter((row) => row.state === "stale").length;
     if (stale) {
       const which = stale === told.series.length ? "these candles" : `${stale} of ${told.series.length} series`;
