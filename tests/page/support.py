@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -25,6 +26,7 @@ __all__ = [
     "known",
     "live",
     "no_banner",
+    "nothing_in_the_console",
     "prices",
     "running",
     "shows",
@@ -115,3 +117,13 @@ def no_banner(tab: Tab) -> None:
 
 def live(tab: Tab) -> None:
     tab.until("it is live", "document.getElementById('connection').innerText === 'live'")
+
+
+def nothing_in_the_console(tab: Tab) -> None:
+    """No error, no exception, nothing that the policy forbade.
+
+    At the edge of a bucket nobody may vouch for the one in progress; the 503 to whoever asks for it just then
+    is how the page learns that, and a browser logs each such answer.
+    """
+    odd = [text for text in tab.problems if not re.search(r" 503 .*&forming=true$", text)]
+    assert odd == []
