@@ -216,7 +216,7 @@ def test_history_that_comes_after_the_first_candles_is_drawn_too(clean_valkey: s
     with running(clean_valkey, faults=faults) as here:
         here.service.event("http_listening")
         tab.open(here.page)
-        count = "parseInt(document.getElementById('chart').ariaLabel.split(': ')[1])"
+        count = "parseInt(document.getElementById('chart').ariaLabel?.split(': ')[1])"
         tab.until("the feed shows some", f"{count} > 0", 60.0)
         assert tab.run(count) < 30
         faults.end_all()

@@ -209,11 +209,12 @@ function drawOne() {
     drawn = one;
     tell(`${symbol} ${timeframe}: ${row?.state ?? ""}, last price ${last}`);
   }
-  const past = goneSince || refused || one.failed || row?.state === "stale";
+  const failed = row?.state === "warming" ? null : one.failed; // else there is nothing amiss yet
+  const past = goneSince || refused || failed || row?.state === "stale";
   $("chart").classList.toggle("past", Boolean(past));
   $("last").classList.toggle("past", Boolean(past));
   if (chart) {
-    drawNote(list, past);
+    drawNote(list, past, failed || one.refused);
     const span = list.length ? `${list.length} buckets, ${utc(list[0].time)} to ${utc(list.at(-1).time)} UTC` : "empty";
     $("chart").ariaLabel = `${symbol} ${timeframe}, candlestick chart: ${span}`;
   }
@@ -234,8 +235,8 @@ function drawAge() {
 }
 
 /** In the chart: why there is nothing, or that it is of the past. */
-function drawNote(list, past) {
-  const nothing = one.failed || one.refused ? "No candles can be shown" : "No candles yet";
+function drawNote(list, past, refusal) {
+  const nothing = refusal ? "No candles can be shown" : "No candles yet";
   const text = list.length ? (past ? "not current" : "") : nothing;
   $("note").hidden = !text;
   set($("note"), text);
