@@ -217,7 +217,15 @@ def test_history_that_comes_after_the_first_candles_is_drawn_too(clean_valkey: s
         here.service.event("http_listening")
         tab.open(here.page)
         count = "parseInt(document.getElementById('chart').ariaLabel?.split(': ')[1])"
-        tab.until("the feed shows some", f"{count} > 0", 60.0)
+        tab.run("document.getElementById('newest').open = true")
+        kinds = (
+            "[...document.querySelectorAll('#newest tbody td:nth-child(2)')].map((cell) => cell.innerText)"
+        )
+        tab.until(
+            "the feed vouches for some",
+            f"({kinds}).filter((kind) => kind === 'provisional').length > 1",
+            60.0,
+        )
         assert tab.run(count) < 30
         faults.end_all()
         tab.until("all is drawn", f"{count} >= 60", 90.0)
