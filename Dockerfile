@@ -9,7 +9,7 @@ COPY livecache ./livecache
 RUN pip install --no-cache-dir '.[service]'
 
 FROM python:3.13-slim
-RUN useradd --system --uid 10001 --user-group --home-dir /config livecache
+RUN useradd --uid 10001 --user-group --no-create-home --home-dir /config --shell /usr/sbin/nologin livecache
 COPY --from=build /opt/livecache /opt/livecache
 # An optional config.toml is mounted at /config/config.toml.
 WORKDIR /config
