@@ -1,6 +1,6 @@
 """All benchmarks, one after another, each in a process of its own.
 
-python -m benchmarks.all            # fifty minutes
+python -m benchmarks.all            # 35 minutes, fifty on a busy machine
 python -m benchmarks.all --quick    # ten minutes: the small sizes
 """
 
