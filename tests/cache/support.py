@@ -124,7 +124,7 @@ class Source:
         return {"connected": "1"}
 
 
-async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
     """Wait for the condition to hold; fail when it does not in time."""
     async with asyncio.timeout(seconds):
         while not condition():

@@ -61,7 +61,7 @@ def connect(url: str) -> redis.Redis:
     return redis.Redis.from_url(url, decode_responses=True)
 
 
-def until(condition: Callable[[], bool], seconds: float = 5.0) -> float:
+def until(condition: Callable[[], bool], seconds: float = 30.0) -> float:
     """Wait for `condition`; how long that took. Fails after `seconds`."""
     began = time.monotonic()
     while not condition():

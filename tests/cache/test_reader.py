@@ -361,7 +361,7 @@ def test_states_are_shown_whatever_they_are_worth(client: Any, reader: Reader) -
 
 @contextlib.asynccontextmanager
 async def asynchronous(url: str) -> AsyncIterator[AsyncReader]:
-    async with asyncio.timeout(10), AsyncReader(url) as reader:
+    async with asyncio.timeout(30), AsyncReader(url) as reader:
         yield reader
 
 

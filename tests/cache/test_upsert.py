@@ -140,9 +140,9 @@ def test_a_key_of_another_type_is_left_alone_and_the_others_are_written(client: 
 def test_updates_are_published_after_the_write(client: Any) -> None:
     with client.pubsub(ignore_subscribe_messages=True) as pubsub:
         pubsub.subscribe(CHANNEL)
-        pubsub.get_message(timeout=1)
+        pubsub.get_message(timeout=10)
         upsert(client, one({10: "a"}, whole=True, updates=("one", "two")))
-        heard = [pubsub.get_message(timeout=1) for _ in range(2)]
+        heard = [pubsub.get_message(timeout=10) for _ in range(2)]
     assert [message["data"] for message in heard] == [b"one", b"two"]
 
 

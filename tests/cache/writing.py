@@ -105,7 +105,7 @@ async def stored(client: Any, key: str = SET) -> list[str]:
 
 
 async def eventually(condition: Callable[[], Coroutine[Any, Any, bool]]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not await condition():
             await asyncio.sleep(0.01)
 

@@ -57,7 +57,7 @@ T = TypeVar("T")
 
 
 def until(
-    what: str, condition: Callable[[], T | None], within_s: float = 20.0, *, every_s: float = 0.02
+    what: str, condition: Callable[[], T | None], within_s: float = 60.0, *, every_s: float = 0.02
 ) -> T:
     """Wait for the condition to return something true, and return that; fail when it does not in time."""
     deadline = time.monotonic() + within_s
@@ -115,7 +115,7 @@ class Process:
     def pid(self) -> int:
         return self._process.pid
 
-    def event(self, name: str, within_s: float = 20.0, **fields: object) -> Record:
+    def event(self, name: str, within_s: float = 60.0, **fields: object) -> Record:
         """The first record of that event (with these fields), waited for."""
 
         def found() -> Record | None:
@@ -127,7 +127,7 @@ class Process:
         """All records of that event so far."""
         return [record for record in self.records if record.get("event") == name]
 
-    def line(self, part: str, within_s: float = 20.0) -> str:
+    def line(self, part: str, within_s: float = 60.0) -> str:
         """The first line of output that holds `part`, waited for."""
         return self._wait(
             lambda: next((line for line in self.output if part in line), None), f"a line {part!r}", within_s
@@ -136,7 +136,7 @@ class Process:
     def send(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
 
-    def ended(self, within_s: float = 20.0) -> int:
+    def ended(self, within_s: float = 60.0) -> int:
         """The exit code, once it has ended and all that it said has arrived."""
         code = self._process.wait(within_s)
         for listener in self._listeners:
@@ -144,7 +144,7 @@ class Process:
             assert not listener.is_alive(), "somebody still holds its output"
         return code
 
-    def stop(self, number: signal.Signals = signal.SIGTERM, within_s: float = 5.0) -> float:
+    def stop(self, number: signal.Signals = signal.SIGTERM, within_s: float = 30.0) -> float:
         """Send the signal and return after how many seconds it ended, cleanly and within `within_s`."""
         began = time.monotonic()
         self.send(number)

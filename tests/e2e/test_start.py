@@ -85,7 +85,7 @@ def test_an_unreachable_venue_is_told_again_every_ten_seconds(clean_valkey: str)
         store = redis.asyncio.Redis.from_url(clean_valkey)
         service = Service(config, store, sole_owner=False, bar=False, clock=clock)
         try:
-            async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+            async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
                 starting = tasks.create_task(service.start())
                 while len(told) < 4:
                     await asyncio.sleep(0.01)

@@ -47,7 +47,7 @@ def test_sigterm_at_ten_moments_of_a_start_ends_it_cleanly_and_the_next_one_goes
             service.event("backfill_complete")
             assert not service.events("lease_wait"), "the lease was free"
             assert not service.events("adoption_refused"), "and what lay there was sound"
-            service.stop()
+            assert service.stop() < 5.0
         print(f"{len(venue.candle_requests)} candle requests in all, {asked} of them before the last start")
         # Three a symbol and one to deepen. What was under way when a signal came is asked for again.
         assert len(venue.candle_requests) <= 4 * len(SYMBOLS) + 2 * ROUNDS

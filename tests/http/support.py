@@ -27,7 +27,7 @@ def ask(
     *,
     method: str = "GET",
     body: bytes | None = None,
-    within_s: float = 20.0,
+    within_s: float = 60.0,
     **headers: str,
 ) -> Answer:
     """One request, over a connection of its own; underscores in a header's name stand for hyphens."""

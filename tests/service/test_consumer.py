@@ -172,7 +172,7 @@ def test_a_product_that_trades_though_the_feed_shows_nothing_is_subscribed_to_an
         scene = Scene()
         carrying, other = StillFeed(BTC, ETH), StillFeed("SOL-USD")
         end = OPEN + M5.ms
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             renewing = asyncio.create_task(renew_dead(scene.live, [other, carrying]), name="renewing")
             scene.take(Subscribed((BTC, ETH), OPEN), update(NOW, ETH))
             scene.pass_until(end + 15_000)

@@ -95,7 +95,7 @@ async def take(feed: CoinbaseFeed, count: int) -> list[Event]:
 async def take_until(feed: CoinbaseFeed, enough: Callable[[list[Event]], bool]) -> list[Event]:
     """The first events, up to the one with which they are enough."""
     events: list[Event] = []
-    async with asyncio.timeout(10), aclosing(feed.events()) as stream:
+    async with asyncio.timeout(30), aclosing(feed.events()) as stream:
         async for event in stream:
             events.append(event)
             if enough(events):

@@ -31,7 +31,7 @@ def test_a_server_that_is_down_is_a_failure_each_try_until_it_is_up() -> None:
         async with feed_server(script) as url:
             port = int(url.rpartition(":")[2])
         feed = feed_of(url)
-        async with asyncio.timeout(5), aclosing(feed.events()) as stream:
+        async with asyncio.timeout(30), aclosing(feed.events()) as stream:
             for _ in range(3):
                 assert await anext(stream) == FeedFailure(f"127.0.0.1:{port} refuses connections")
             async with feed_server(script, port=port):
@@ -154,7 +154,7 @@ def test_a_name_that_cannot_be_resolved_is_a_failure_each_try_until_it_can(
             port = url.rpartition(":")[2]
             stream = feed_of(f"ws://venue.example:{port}", clock=clock).events()
             failure = FeedFailure(f"the name of venue.example:{port} cannot be resolved: is the network up?")
-            async with asyncio.timeout(10), aclosing(stream):
+            async with asyncio.timeout(30), aclosing(stream):
                 assert [await anext(stream) for _ in range(3)] == [failure] * 3
                 names.down = False
                 assert isinstance(await anext(stream), Heard)

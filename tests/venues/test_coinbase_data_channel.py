@@ -157,7 +157,7 @@ def test_renewal_is_asked_for_by_products_and_done_by_the_ids_on_the_wire() -> N
             await connection.wait_closed()
 
         aliases = {"BTC-USDC": "BTC-USD"}
-        async with feed_server(script) as url, asyncio.timeout(10):
+        async with feed_server(script) as url, asyncio.timeout(30):
             feed = feed_of(url, "BTC-USDC", "BTC-USD", "ETH-USD", aliases=aliases, trades=True, clock=clock)
             events: list[Event] = []
             await feed.renew(["BTC-USD"])  # not connected: nothing to do
@@ -193,7 +193,7 @@ def test_renewal_is_asked_for_by_products_and_done_by_the_ids_on_the_wire() -> N
 def test_a_simulated_exchange_answers_a_renewal_with_a_snapshot_of_that_product_alone() -> None:
     async def scenario() -> tuple[Event, set[str], Event]:
         market = SeededMarket(seed=1)
-        async with Simulator(market, clock=MarketClock()) as simulator, asyncio.timeout(10):
+        async with Simulator(market, clock=MarketClock()) as simulator, asyncio.timeout(30):
             feed = feed_of(simulator.ws_url)
             async with aclosing(feed.events()) as stream:
                 async for event in stream:

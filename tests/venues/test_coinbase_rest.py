@@ -61,7 +61,7 @@ def fetched(
     """What the requests brought one after the other, what the server saw, and the client."""
 
     async def scenario() -> tuple[list[Outcome], list[web.Request], CoinbaseRest]:
-        async with asyncio.timeout(10), rest_server(answer) as (url, seen):
+        async with asyncio.timeout(30), rest_server(answer) as (url, seen):
             rest = client(url, timeout_s=timeout_s, page_limit=page_limit, key=key)
             try:
                 return [await rest.fetch(request) for request in requests], seen, rest

@@ -114,7 +114,7 @@ def test_a_reset_or_nonsense_is_a_failure_of_the_page_and_of_the_time_and_of_the
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
 
     async def scenario() -> list[object]:
-        async with asyncio.timeout(10), raw_server(talk) as port:
+        async with asyncio.timeout(30), raw_server(talk) as port:
             rest = client(f"http://127.0.0.1:{port}", timeout_s=2.0)
             try:
                 return [await rest.fetch(REQUEST), await rest.time(), await rest.products()]
@@ -132,7 +132,7 @@ def test_a_name_that_cannot_be_resolved_is_said_and_asked_for_again(monkeypatch:
     names = Names(monkeypatch, socket.EAI_AGAIN)
 
     async def scenario() -> list[int | FetchFailure]:
-        async with rest_server(reply(payload("rest_time"))) as (url, _), asyncio.timeout(10):
+        async with rest_server(reply(payload("rest_time"))) as (url, _), asyncio.timeout(30):
             rest = client(f"http://venue.example:{url.rpartition(':')[2]}")
             try:
                 failed = await rest.time()
@@ -157,7 +157,7 @@ def test_a_server_that_speaks_no_tls_is_a_failure_that_says_so() -> None:
         await writer.drain()
 
     async def scenario() -> int | FetchFailure:
-        async with raw_server(talk) as port, asyncio.timeout(10):
+        async with raw_server(talk) as port, asyncio.timeout(30):
             rest = client(f"https://127.0.0.1:{port}")
             try:
                 return await rest.time()

@@ -138,7 +138,7 @@ def test_what_a_slow_consumer_has_not_read_stays_with_the_venue() -> None:
 
         async with (
             feed_server(script) as url,
-            asyncio.timeout(10),
+            asyncio.timeout(30),
             aclosing(feed_of(url).events()) as stream,
         ):
             await anext(stream)
