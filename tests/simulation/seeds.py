@@ -10,6 +10,7 @@ import argparse
 import multiprocessing
 import os
 import shlex
+import signal
 import sys
 import tempfile
 import time
@@ -88,6 +89,8 @@ def _reports(seeds: range, jobs: int, *, verbose: bool) -> Iterator[Report]:
 
 
 def _work(seeds: list[int], queue: multiprocessing.Queue[Report | None], verbose: bool) -> None:
+    # Told to end, as at the first failing seed, it takes its server with it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     try:
         _log(verbose=verbose)
         with own_valkey() as url:
