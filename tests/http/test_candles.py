@@ -5,13 +5,11 @@ from __future__ import annotations
 import gzip
 import http.client
 import json
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 import msgspec
 import pytest
-import redis
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,18 +29,6 @@ from .api import Served, served
 from .support import Answer, ask
 
 HOURLY = SeriesId("coinbase", "BTC-USD", Timeframe.H1)
-
-
-@pytest.fixture
-def store(clean_valkey: str) -> Iterator[Any]:
-    with redis.Redis.from_url(clean_valkey) as client:
-        yield client
-
-
-@pytest.fixture
-def server(clean_valkey: str) -> Iterator[Served]:
-    with served(clean_valkey) as running:
-        yield running
 
 
 def candles(server: Served, query: str = "", **headers: Any) -> Answer:

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import gzip
 import time
-from collections.abc import Iterator
 from typing import Any
-
-import pytest
-import redis
 
 from livecache.core.series import SeriesId
 from livecache.core.timeframe import Timeframe
@@ -16,23 +12,11 @@ from livecache.http.lookout import LOOK_AGAIN_S
 
 from ..cache.support import ETH, STEP, T0, state
 from ..cache.test_reader import KEYS, SET, STATE, put
-from .api import Served, served
+from .api import Served
 from .support import ask
 from .test_candles import raw
 
 HOURLY = SeriesId("coinbase", "BTC-USD", Timeframe.H1)
-
-
-@pytest.fixture
-def store(clean_valkey: str) -> Iterator[Any]:
-    with redis.Redis.from_url(clean_valkey) as client:
-        yield client
-
-
-@pytest.fixture
-def server(clean_valkey: str) -> Iterator[Served]:
-    with served(clean_valkey) as running:
-        yield running
 
 
 def rows(server: Served) -> dict[tuple[str, str], Any]:

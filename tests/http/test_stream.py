@@ -38,12 +38,6 @@ def store(clean_valkey: str) -> Iterator[Any]:
         yield client
 
 
-@pytest.fixture
-def server(clean_valkey: str) -> Iterator[Served]:
-    with served(clean_valkey) as running:
-        yield running
-
-
 def announce(
     client: Any,
     n: int,
