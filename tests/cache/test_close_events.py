@@ -16,7 +16,7 @@ from livecache import Candle, CloseEvent, ClosesLost, ReadError, RedisUnavailabl
 from livecache.cache.close_events import ENTRIES_A_READ, decode_event
 from livecache.cache.keyspace import encode_close
 from livecache.core.candle import ExactCandle
-from livecache.core.series import Close, Kind
+from livecache.core.series import Close, Kind, SeriesId
 
 from ..e2e.store import store_in
 from .either import either
@@ -32,10 +32,11 @@ def announce(
     kind: Kind = Kind.CLOSED,
     shown: ExactCandle | None = None,
     replaced: ExactCandle | None = None,
+    series: SeriesId = BTC,
     **xadd: Any,
 ) -> str:
     """Add an entry for bucket `n` as the writer would; its id."""
-    flat = encode_close(Close(kind, BTC, T0 + n * STEP, shown, replaced), KEYS)
+    flat = encode_close(Close(kind, series, T0 + n * STEP, shown, replaced), KEYS)
     entry: bytes = client.xadd(KEYS.closes, dict(zip(flat[::2], flat[1::2], strict=True)), **xadd)
     return entry.decode()
 

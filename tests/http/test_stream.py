@@ -14,10 +14,11 @@ import redis
 
 from livecache.cache.keyspace import encode_close, encode_update
 from livecache.core.candle import ExactCandle
-from livecache.core.series import Close, Kind, SeriesId, Update
+from livecache.core.series import Close, Kind, Update
 from livecache.http import hub
 
 from ..cache.support import BTC, ETH, STEP, T0, candle, state
+from ..cache.test_close_events import announce
 from ..cache.test_reader import KEYS, put
 from ..e2e.gate import gate
 from ..e2e.support import until
@@ -36,22 +37,6 @@ def store(clean_valkey: str) -> Iterator[Any]:
             put(client, state(0, 10, 10, forming=10), range(11), series=series)
             client.persist(KEYS.alive(series.symbol))
         yield client
-
-
-def announce(
-    client: Any,
-    n: int,
-    *,
-    kind: Kind = Kind.CLOSED,
-    shown: ExactCandle | None = None,
-    replaced: ExactCandle | None = None,
-    series: SeriesId = BTC,
-    **xadd: Any,
-) -> str:
-    """Add an entry for bucket `n` as the writer would; its id."""
-    flat = encode_close(Close(kind, series, T0 + n * STEP, shown, replaced), KEYS)
-    entry: bytes = client.xadd(KEYS.closes, dict(zip(flat[::2], flat[1::2], strict=True)), **xadd)
-    return entry.decode()
 
 
 def trade(client: Any, n: int, close: str = "101.5") -> None:
