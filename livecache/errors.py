@@ -14,7 +14,9 @@ LivecacheError
 └── ReadError              what a Reader raises instead of a wrong answer
     ├── UnknownSeries      nobody fills such a series
     ├── NotReady           fewer candles than asked for, or a hole
+    │   └── NotListed      … for the venue does not know the symbol, or no more
     ├── Stale              nobody vouches, or the newest bucket lags
+    │   └── NotTraded      … or nothing was traded within `newest_within`
     ├── OutOfSync          the bucket in progress is not vouched for
     └── ClosesLost         entries of the stream of closes are gone
 """
@@ -31,7 +33,9 @@ __all__ = [
     "ForeignKey",
     "LeaseHeld",
     "LivecacheError",
+    "NotListed",
     "NotReady",
+    "NotTraded",
     "OutOfSync",
     "ReadError",
     "RedisUnavailable",
@@ -151,8 +155,16 @@ class NotReady(ReadError):
         self.want = want
 
 
+class NotListed(NotReady):
+    """The venue does not know the symbol, or knows it no more: waiting alone brings no candle."""
+
+
 class Stale(ReadError):
     """Nobody vouches for the series now, or its newest known bucket lags too far."""
+
+
+class NotTraded(Stale):
+    """The newest candle is older than `newest_within` allows: nothing was traded since. Halted?"""
 
 
 class OutOfSync(ReadError):

@@ -13,12 +13,12 @@ import msgspec
 
 from ..core.candle import Candle
 from ..core.series import SeriesId
-from ..core.timeframe import Timeframe
-from ..errors import NotReady, OutOfSync, ReadError, Stale
+from ..core.timeframe import Timeframe, iso
+from ..errors import NotListed, NotReady, NotTraded, OutOfSync, ReadError, Stale
 from .candles import Candles
 from .keyspace import SCHEMA, UNDECODABLE, AliveRecord, decode_alive
 
-__all__ = ["HINT_RUN", "Empty", "Request", "arguments", "decide"]
+__all__ = ["HINT_RUN", "Empty", "Request", "arguments", "decide", "standing_of"]
 
 Empty = Literal["skip", "carry", "null"]
 """What stands for a bucket in which nothing was traded: nothing, the previous close, or NaN."""
@@ -44,6 +44,7 @@ class Request:
     empty: Empty
     max_lag: int  # ms of the venue's clock
     span: tuple[int, int] | None = None
+    newest_within: int | None = None  # ms of the venue's clock since the newest candle ended; None: any
 
 
 def arguments(request: Request) -> tuple[Any, ...]:
@@ -54,8 +55,29 @@ def arguments(request: Request) -> tuple[Any, ...]:
     return ("newest", "settled" if request.settled else "known", request.count + 1, int(request.forming))
 
 
+def standing_of(reason: str) -> str:
+    """How the venue stands to a product, by the reason of a series' state: "", "unknown" or "halted"."""
+    word, separator, _ = reason.partition(": ")
+    return word if separator and word in ("unknown", "halted") else ""
+
+
 def decide(request: Request, reply: Sequence[Any], key: str) -> Candles:
     """The candles in a reply that has a state, or a `ReadError`. `key` is the set's, for messages."""
+    try:
+        return _decide(request, reply, key)
+    except (NotReady, Stale) as error:
+        reason = (reply[0][2] or b"").decode(errors="replace")
+        if standing_of(reason) != "unknown":
+            raise
+        raise NotListed(
+            f"{request.series}: {reason.partition(': ')[2]}",
+            "the service asks for it again every ten minutes, and goes on with the others",
+            have=getattr(error, "have", 0),
+            want=request.count,
+        ) from error
+
+
+def _decide(request: Request, reply: Sequence[Any], key: str) -> Candles:
     series, tf = request.series, request.series.timeframe
     fields, alive_raw, size, members, others = reply
     state = _State.of(fields, series, key)
@@ -95,6 +117,9 @@ def decide(request: Request, reply: Sequence[Any], key: str) -> Candles:
             )
         closed += _decode(others, key, tf)
         end = state.forming + tf.ms
+    standing = standing_of(state.because[2:])
+    if request.newest_within is not None:
+        _traded_lately(request, closed, end, max(alive.time, state.closed_through), state.because)
     chosen, synthetic = _filled(closed, start, end, tf, request.empty)
     return Candles(
         chosen,
@@ -106,6 +131,7 @@ def decide(request: Request, reply: Sequence[Any], key: str) -> Candles:
         feed=alive.feed,
         age=max(0, alive.time - state.known_through),
         synthetic=synthetic,
+        standing=standing,
     )
 
 
@@ -204,6 +230,19 @@ def _span(
             want=request.count,
         )
     return start, end
+
+
+def _traded_lately(request: Request, candles: Sequence[Candle], end: int, now: int, because: str) -> None:
+    """Raise `NotTraded` if the newest candle before `end` has ended longer ago than `newest_within`."""
+    series, within = request.series, request.newest_within or 0
+    newest = bisect_left(candles, end, key=_time_of) - 1
+    if newest >= 0 and now - (candles[newest].time + series.timeframe.ms) <= within:
+        return
+    last = f"its newest candle opened at {iso(candles[newest].time)}" if newest >= 0 else "no candle is there"
+    raise NotTraded(
+        f"{series}: {last}, and nothing was traded within {within // 1000} s{because}",
+        "ask for a larger newest_within if older candles will do",
+    )
 
 
 def _filled(

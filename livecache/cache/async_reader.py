@@ -56,6 +56,7 @@ class AsyncReader:
         empty: Empty = "skip",
         max_lag: float | None = None,
         at_least: int | None = None,
+        newest_within: float | None = None,
     ) -> Candles:
         """See `Reader.candles`."""
         request = self._core.request(
@@ -67,6 +68,7 @@ class AsyncReader:
             empty=empty,
             max_lag=max_lag,
             at_least=at_least,
+            newest_within=newest_within,
         )
         return await self._link.drive(self._core.read(request))
 

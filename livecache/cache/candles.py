@@ -44,6 +44,7 @@ class Candles(Sequence[Candle]):
         "_known_through",
         "_series",
         "_settled_through",
+        "_standing",
         "_synthetic",
     )
 
@@ -59,6 +60,7 @@ class Candles(Sequence[Candle]):
         feed: str,
         age: int,
         synthetic: frozenset[int],
+        standing: str = "",
     ) -> None:
         self._candles = tuple(candles)
         self._columns: dict[str, Any] = {}
@@ -70,6 +72,7 @@ class Candles(Sequence[Candle]):
         self._feed = feed
         self._age = age
         self._synthetic = synthetic
+        self._standing = standing
 
     # --- a sequence
 
@@ -90,7 +93,8 @@ class Candles(Sequence[Candle]):
 
     def __repr__(self) -> str:
         series, size = self.series, len(self._candles)
-        return f"<Candles: {size} of {series.symbol} {series.timeframe}, feed {self.feed}, age {self.age} ms>"
+        told = f", age {self.age} ms" + (f", {self.standing}" if self.standing else "")
+        return f"<Candles: {size} of {series.symbol} {series.timeframe}, feed {self.feed}{told}>"
 
     # --- who vouches for them
 
@@ -128,6 +132,15 @@ class Candles(Sequence[Candle]):
     def forming(self) -> int:
         """Open time of the bucket in progress (Unix ms), if it was asked for; else 0."""
         return self._forming
+
+    @property
+    def standing(self) -> str:
+        """How the venue stands to the product: "" while it trades, "halted" or "unknown" (delisted) if not.
+
+        >>> reader.candles("BTC-USD", "5m", 60).standing
+        ''
+        """
+        return self._standing
 
     @property
     def feed(self) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 from ..core.backoff import delays
 from ..core.series import SeriesId
-from ..errors import LivecacheError, NotReady, ReadError, RedisUnavailable
+from ..errors import LivecacheError, NotListed, NotReady, ReadError, RedisUnavailable
 from .answer import Request
 from .candles import Candles
 from .reading import Core
@@ -163,7 +163,10 @@ def _shown(candles: Candles) -> tuple[object, ...]:
 
 
 def wait_ready(core: Core, requests: Sequence[Request], patience: Patience) -> Orders:
-    """Give the candles of all requests, as a dict by series, once each of them can be had."""
+    """Give the candles of all requests, as a dict by series, once each of them can be had.
+
+    Raises `NotListed` as soon as nothing is missing but symbols that the venue does not know.
+    """
     waiting = list(requests)
     while True:
         try:
@@ -176,7 +179,10 @@ def wait_ready(core: Core, requests: Sequence[Request], patience: Patience) -> O
                 return
             waiting = list(missing)
             if missing:
-                yield Pause(patience.wait_s(_not_ready(missing, len(requests))))
+                problem = _not_ready(missing, len(requests))
+                if all(isinstance(error, NotListed) for error in missing.values()):
+                    raise problem
+                yield Pause(patience.wait_s(problem))
         except RedisUnavailable as error:
             yield Pause(patience.wait_s(error))
 
@@ -186,8 +192,10 @@ def _by_series(requests: Sequence[Request], outcomes: Sequence[Any]) -> dict[Ser
 
 
 def _not_ready(missing: dict[Request, ReadError], wanted: int) -> NotReady:
-    first = next(iter(missing.values()))
-    problem = NotReady(
+    # What may still come is what is waited for, so it is told before what will not.
+    first = min(missing.values(), key=lambda error: isinstance(error, NotListed))
+    kind = NotListed if isinstance(first, NotListed) else NotReady
+    problem = kind(
         f"{len(missing)} of {wanted} series cannot be read yet; the first: {first.message}",
         first.hint,
         have=wanted - len(missing),

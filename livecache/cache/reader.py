@@ -78,6 +78,7 @@ class Reader:
         empty: Empty = "skip",
         max_lag: float | None = None,
         at_least: int | None = None,
+        newest_within: float | None = None,
     ) -> Candles:
         """The newest `count` closed candles, oldest first, without a gap.
 
@@ -89,10 +90,14 @@ class Reader:
             max_lag: another bound than the reader's on how old the answer may be: seconds of the venue's
                 clock since the first bucket that is not in it has closed. 0: every closed bucket, or `Stale`.
             at_least: be content with so many, where the venue has no more.
+            newest_within: seconds of the venue's clock since the newest candle ended. More, and the answer is
+                `NotTraded`: a halted product's candles are true, and hours or days old. None: any.
 
         Raises:
             NotReady: fewer are there; the message says why.
+                `NotListed`, one of these: the venue does not know the symbol.
             Stale: nobody vouches, or the newest bucket is overdue.
+                `NotTraded`, one of these: nothing was traded within `newest_within`.
             OutOfSync: `forming` was asked for, and the feed does not vouch for it.
             UnknownSeries: nobody fills this series.
             RedisUnavailable: Redis cannot be reached.
@@ -119,6 +124,7 @@ class Reader:
             empty=empty,
             max_lag=max_lag,
             at_least=at_least,
+            newest_within=newest_within,
         )
         return self._link.drive(self._core.read(request))
 

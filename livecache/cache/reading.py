@@ -47,6 +47,7 @@ class ReadOptions(TypedDict, total=False):
     empty: Empty
     max_lag: float | None
     at_least: int | None
+    newest_within: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +85,12 @@ class Core:
         empty: Empty = "skip",
         max_lag: float | None = None,
         at_least: int | None = None,
+        newest_within: float | None = None,
     ) -> Request:
         """A read of the newest `count`. Raises `ValueError` or `UnknownTimeframe` for what makes no sense."""
-        return self._checked(symbol, timeframe, count, settled, forming, empty, max_lag, at_least)
+        return self._checked(
+            symbol, timeframe, count, settled, forming, empty, max_lag, at_least, newest_within
+        )
 
     def _check(
         self,
@@ -98,6 +102,7 @@ class Core:
         empty: Empty,
         max_lag: float | None,
         at_least: int | None,
+        newest_within: float | None,
     ) -> Request:
         if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= COUNT_MAX:
             raise ValueError(f"count is a number from 1 to {COUNT_MAX}, not {count!r}")
@@ -110,6 +115,8 @@ class Core:
         lag_s = self.max_lag_s if max_lag is None else max_lag
         if not lag_s >= 0:
             raise ValueError(f"max_lag is a number of seconds, not {lag_s!r}")
+        if newest_within is not None and not newest_within >= 0:
+            raise ValueError(f"newest_within is a number of seconds, not {newest_within!r}")
         return Request(
             series=self.series_id(symbol, timeframe),
             count=count,
@@ -118,6 +125,7 @@ class Core:
             forming=forming,
             empty=empty,
             max_lag=int(min(lag_s, 1e9) * 1000),
+            newest_within=None if newest_within is None else int(min(newest_within, 1e9) * 1000),
         )
 
     def range_request(
