@@ -36,6 +36,7 @@ from .errors import LeaseHeld
 from .http.front import HttpFront
 from .http.instance import Instance
 from .progress import ProgressBar
+from .redis_url import address_of
 from .service.backfiller import Backfiller, NoProgress
 from .service.consumer import Consumer, renew_dead
 from .service.live import Live
@@ -68,11 +69,13 @@ class Service:
         gives_way: bool = False,
         bar: bool,
         clock: Clock | None = None,
+        address: str = "",
     ) -> None:
         self.config = config
+        self.address = address
         self.clock = clock or SystemClock()
         settings = config.venues.coinbase
-        instance = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+        self.name = instance = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         key = load_key(settings.key_file, os.environ)
         coinbase = CoinbaseVenue(
             settings,
@@ -260,7 +263,13 @@ async def start_service(
         )
         stack.push_async_callback(store.aclose)
         service = Service(
-            config, store, announced=announced, sole_owner=embedded, gives_way=gives_way, bar=bar
+            config,
+            store,
+            announced=announced,
+            sole_owner=embedded,
+            gives_way=gives_way,
+            bar=bar,
+            address=address_of(url),
         )
         stack.push_async_callback(service.venue.aclose)
         stack.push_async_callback(service.writer.close)
@@ -271,11 +280,14 @@ def _data_dir(config: Config) -> Path | None:
     return Path(config.redis.data_dir).expanduser() if config.redis.data_dir else None
 
 
-async def run(config: Config) -> int:
-    """Warm the cache and keep it current until SIGINT or SIGTERM; returns the exit code."""
+async def run(config: Config, source: str = "") -> int:
+    """Warm the cache and keep it current until SIGINT or SIGTERM; returns the exit code.
+
+    `source` tells people where the configuration came from.
+    """
 
     clock = SystemClock()
-    instance = Instance(config, clock)
+    instance = Instance(config, clock, source)
 
     async def serve() -> None:
         while True:

@@ -51,9 +51,12 @@ __all__ = [
     "redact",
     "render",
     "settings",
+    "source_of",
 ]
 
 CONFIG_FILE = "config.toml"
+
+_SOURCES_MOST = 5  # variables and flags that are named
 
 # Variables that are no settings: secrets, and what the image sets to refuse the embedded server.
 OTHER_VARIABLES = frozenset(
@@ -132,6 +135,14 @@ def check(
 def settings(config: Config) -> Iterator[tuple[str, object]]:
     """Every setting as (dotted key, value), in the order of the structs."""
     return _walk("", config)
+
+
+def source_of(loaded: Loaded) -> str:
+    """Where a configuration came from, for people: the file or the defaults, then what wins over it."""
+    over = [origin for origin in dict.fromkeys(loaded.origins.values()) if origin != loaded.source]
+    more = len(over) - _SOURCES_MOST
+    named = [*over[:_SOURCES_MOST], *([f"{more} more"] if more > 0 else [])]
+    return f"{loaded.source}, under {', '.join(named)}" if named else loaded.source
 
 
 def order_timeframes(given: Sequence[Timeframe], configured: Sequence[Timeframe]) -> tuple[Timeframe, ...]:

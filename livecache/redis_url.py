@@ -13,7 +13,7 @@ import difflib
 from typing import NamedTuple
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
-__all__ = ["OPTIONS", "SCHEMES", "Sentinels", "parse_sentinels", "url_problem"]
+__all__ = ["OPTIONS", "SCHEMES", "Sentinels", "address_of", "parse_sentinels", "url_problem"]
 
 SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel")
 
@@ -68,6 +68,14 @@ def parse_sentinels(url: str) -> Sentinels | None:
         username=own.get("sentinel_username"),
         password=own.get("sentinel_password"),
     )
+
+
+def address_of(url: str) -> str:
+    """Where a Redis URL points, for people: without user, password and options; "" for one with a problem."""
+    if url_problem(url):
+        return ""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def url_problem(url: str) -> tuple[str, str] | None:

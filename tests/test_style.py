@@ -43,7 +43,7 @@ MAY_IMPORT = {
     "redis_cli": {"cache", "config", "errors"},
     "app": {
         *("core", "errors", "clock", "config", "venues", "cache", "service", "simulator"),
-        *("logs", "progress", "stopping", "http"),
+        *("logs", "progress", "redis_url", "stopping", "http"),
     },
 }
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..config import load, order_timeframes, parse_symbols, parse_timeframes
+from ..config import load, order_timeframes, parse_symbols, parse_timeframes, source_of
 from .options import (
     ConfigOption,
     FormatOption,
@@ -25,7 +25,7 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from ..config import Config
+    from ..config import Config, Loaded
 
 __all__ = ["register"]
 
@@ -44,13 +44,13 @@ def run(
     log_format: FormatOption = None,
 ) -> None:
     """Warm the cache and keep it current until a signal."""
-    effective = _service(config, redis_url, prefix, log_level, log_format)
+    loaded = _service(config, redis_url, prefix, log_level, log_format)
     with _loading():
         import asyncio
 
         from .. import app as service
 
-    raise typer.Exit(asyncio.run(service.run(effective)))
+    raise typer.Exit(asyncio.run(service.run(loaded.config, source_of(loaded))))
 
 
 def backfill(
@@ -66,7 +66,7 @@ def backfill(
 
     Exit 0, or 1 if any series failed.
     """
-    effective = _service(config, redis_url, prefix, log_level, log_format)
+    effective = _service(config, redis_url, prefix, log_level, log_format).config
     chosen = None if symbols is None else parse_symbols("--symbols", symbols)
     ordered = None
     if timeframes is not None:
@@ -145,14 +145,14 @@ def simulator(
     )
 
 
-def _service(*given: Any) -> Config:
+def _service(*given: Any) -> Loaded:
     """The configuration of a command that runs the service; says in the log where it came from."""
     loaded = load_config(*given)
     _set_up_logs(loaded.config)
     from loguru import logger
 
     logger.bind(event="configured", source=loaded.source).info("Configuration from {}", loaded.source)
-    return loaded.config
+    return loaded
 
 
 @contextmanager

@@ -8,6 +8,8 @@ from ..clock import Clock
 from .candles import PATH as CANDLES
 from .candles import CandlesRoute
 from .hub import Hub
+from .identity import PATH as SERVICE
+from .identity import Identity
 from .instance import Instance
 from .openapi import PATH as OPENAPI
 from .openapi import OpenApi
@@ -31,6 +33,7 @@ class Api:
         self.routes: Sequence[Route] = (
             Route("GET", CANDLES, asked(source, candles.show)),
             Route("GET", SERIES, asked(source, table.show)),
+            Route("GET", SERVICE, asked(source, Identity(instance).show)),
             Route("GET", STREAM, asked(source, streams.show), endless=True),
             Route("GET", OPENAPI, asked(source, OpenApi().show)),
         )

@@ -95,7 +95,7 @@ class HttpFront:
             )
         stats = RequestStats()
         api = Api(self._instance, self._clock)
-        table = routes(self._instance, stats, self._clock, api)
+        table = routes(self._instance, stats, self._clock, api, guard)
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(api.run(), name="http streams")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import string
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from typing import NamedTuple
@@ -68,6 +68,12 @@ class Guard:
     def closed(self) -> bool:
         """Whether nobody gets past it: others can connect, and no token tells who may."""
         return self._token is None and not self._loopback
+
+    def refuses_request(self, header: Callable[[str], str | None]) -> Refusal | None:
+        """As `refuses`, of a request whose headers that function gets."""
+        return self.refuses(
+            authorization=header("Authorization"), host=header("Host"), origin=header("Origin")
+        )
 
     def refuses(
         self, *, authorization: str | None, host: str | None, origin: str | None = None

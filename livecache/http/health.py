@@ -12,6 +12,8 @@ from aiohttp import web
 
 from ..config import redact
 from .answers import answer
+from .guard import Guard
+from .identity import Identity
 from .instance import Instance
 from .lookout import Lookout
 
@@ -42,17 +44,27 @@ def shortened(reasons: Sequence[str]) -> list[str]:
 
 
 class Health:
-    """The three handlers."""
+    """The three handlers. Without a `guard` nobody is told more than everybody."""
 
-    def __init__(self, instance: Instance, lookout: Lookout) -> None:
+    def __init__(self, instance: Instance, lookout: Lookout, guard: Guard | None = None) -> None:
         self._instance = instance
         self._lookout = lookout
+        self._guard = guard
+        self._identity = Identity(instance)
 
     async def alive(self, request: web.BaseRequest) -> web.StreamResponse:
         """Whether it lives: 200 while it starts, warms or waits."""
         service = self._instance.service
         still_s = service.clock.monotonic() - service.writer.pulse.stirred_at_s if service else 0.0
-        return self._say("alive", reasons_dead(still_s=still_s))
+        return self._say("alive", reasons_dead(still_s=still_s), **self._who(request))
+
+    def _who(self, request: web.BaseRequest) -> dict[str, object]:
+        """Who that is: its version and age for everybody, for who may ask for candles more."""
+        told: dict[str, object] = {"version": self._identity.version, "uptime_s": self._identity.uptime_s}
+        if self._guard is not None and self._guard.refuses_request(request.headers.get) is None:
+            who = self._identity.tell()
+            told |= {"instance": who.instance, "redis": who.redis, "config": who.config}
+        return told
 
     async def started(self, request: web.BaseRequest) -> web.StreamResponse:
         """Whether all was ready once: then for good."""
@@ -71,6 +83,6 @@ class Health:
         look = await self._lookout.look()
         return self._say("ready", look.reasons, series=look.series)
 
-    def _say(self, name: str, reasons: Sequence[str], **more: int) -> web.Response:
+    def _say(self, name: str, reasons: Sequence[str], **more: object) -> web.Response:
         content = {name: not reasons, "role": self._instance.role, **more, "reasons": shortened(reasons)}
         return answer(content, 503 if reasons else 200)

@@ -30,14 +30,17 @@ class Running(Protocol):
     writer: Writer
     store: Any  # a redis.asyncio.Redis
     keys: Keyspace
+    name: str  # of this tenure: host, process and a random word
+    address: str  # of the Redis, for people
 
 
 class Instance:
     """This process. `service` is None before one runs, and between two: an overtaken one starts over."""
 
-    def __init__(self, config: Config, clock: Clock) -> None:
+    def __init__(self, config: Config, clock: Clock, source: str = "") -> None:
         self.config = config
         self.clock = clock
+        self.source = source  # where the configuration came from
         self.service: Running | None = None
         self.started_at_s = clock.wall()
         self.was_ready = False  # all was ready once, as readers saw it; stays so

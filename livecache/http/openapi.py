@@ -22,6 +22,7 @@ _SHAPES: tuple[type[msgspec.Struct], ...] = (
     shapes.StreamQuery,
     shapes.CandlesAnswer,
     shapes.SeriesAnswer,
+    shapes.ServiceAnswer,
     shapes.ErrorAnswer,
     shapes.StateEvent,
     shapes.FormingEvent,
@@ -80,6 +81,9 @@ def document() -> dict[str, Any]:
             ),
             "/api/v1/series": _get(
                 "series", "How every series stands", [], _json("SeriesAnswer"), but=("404",)
+            ),
+            "/api/v1/service": _get(
+                "service", "Who answers here", [], _json("ServiceAnswer"), but=("304", "404")
             ),
             "/api/v1/stream": _get(
                 "stream",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from ..clock import Clock
 from .api import Api
+from .guard import Guard
 from .health import Health
 from .instance import Instance
 from .lookout import Lookout
@@ -19,10 +20,16 @@ from .route import Handler, Route
 __all__ = ["Handler", "Route", "routes"]
 
 
-def routes(instance: Instance, stats: RequestStats, clock: Clock, api: Api | None = None) -> Sequence[Route]:
+def routes(
+    instance: Instance,
+    stats: RequestStats,
+    clock: Clock,
+    api: Api | None = None,
+    guard: Guard | None = None,
+) -> Sequence[Route]:
     """All of them. The streams of an `api` tell nothing unless it runs."""
     # What tells of candles is not `public`: whoever can connect could ask for it.
-    health = Health(instance, Lookout(instance, clock))
+    health = Health(instance, Lookout(instance, clock), guard)
     metrics = Metrics(instance, stats)
     repairs = Repairs(instance)
     return (

@@ -113,10 +113,7 @@ class Server:
     def _refused(self, route: Route, request: web.BaseRequest) -> web.Response | None:
         if route.public:
             return None
-        header = request.headers.get
-        refused = self._guard.refuses(
-            authorization=header("Authorization"), host=header("Host"), origin=header("Origin")
-        )
+        refused = self._guard.refuses_request(request.headers.get)
         if refused is None:
             return None
         return refusal(*refused, {"WWW-Authenticate": "Bearer"} if refused.status == 401 else None)

@@ -28,6 +28,7 @@ __all__ = [
     "NoQuery",
     "SeriesAnswer",
     "SeriesRow",
+    "ServiceAnswer",
     "StateEvent",
     "StreamQuery",
 ]
@@ -151,6 +152,25 @@ class SeriesAnswer(msgspec.Struct, frozen=True, kw_only=True):
     total: int
     ready: int
     series: list[SeriesRow]
+
+
+class ServiceAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What `/api/v1/service` answers: who that is. Texts are empty while there is nothing to say yet."""
+
+    version: str
+    instance: Annotated[str, Meta(description="host, process and a random word: as in the alive keys")]
+    role: Annotated[
+        Literal["starting", "waiting", "writing"], Meta(description="waiting: for another one's lease")
+    ]
+    started_at: Annotated[
+        int, Meta(ge=0, description="when the process started, Unix ms of its host's clock")
+    ]
+    uptime_s: Annotated[float, Meta(ge=0)]
+    venue: str
+    origin: Annotated[str, Meta(description="scheme and host that the history comes from")]
+    redis: Annotated[str, Meta(description="where the candles are, without user and password")]
+    prefix: str
+    config: Annotated[str, Meta(description="the file, and the variables and flags that win over it")]
 
 
 ErrorKind = Literal[

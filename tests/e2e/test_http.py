@@ -62,7 +62,8 @@ def test_it_answers_before_redis_does_and_through_an_outage_of_it(tmp_path: Path
         service = stack.enter_context(livecache("run", env=env))
         url = url_of(service)
         alive, started, ready = probes(url)
-        assert (alive.status, alive.content) == (200, {"alive": True, "role": "starting", "reasons": []})
+        assert (alive.status, alive.content["alive"], alive.content["role"]) == (200, True, "starting")
+        assert alive.content["reasons"] == []
         assert (started.status, started.content["started"]) == (503, False)
         assert (ready.status, ready.content["ready"]) == (503, False)
         assert "Redis cannot be read" in ready.content["reasons"][0]

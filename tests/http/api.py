@@ -26,6 +26,7 @@ from livecache.http.listen import bind, url_of
 from livecache.http.requests import RequestStats
 from livecache.http.routes import routes
 from livecache.http.server import Server
+from livecache.redis_url import address_of
 
 __all__ = ["Event", "Served", "StreamClient", "listening", "served"]
 
@@ -44,7 +45,7 @@ class Served:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
         self._clock = SystemClock()
-        self._instance = Instance(Config(), self._clock)
+        self._instance = Instance(Config(), self._clock, "config.toml")
         self.failure: BaseException | None = None
         self.url = ""
         self.thread = threading.Thread(target=self._run, name="server under test")
@@ -66,12 +67,9 @@ class Served:
         self.url = url_of(sockets)
         api = Api(self._instance, self._clock, self._per_s)
         stats = RequestStats()
-        server = Server(
-            routes(self._instance, stats, self._clock, api),
-            Guard(self._token, loopback=True),
-            stats,
-            self._clock,
-        )
+        guard = Guard(self._token, loopback=True)
+        table = routes(self._instance, stats, self._clock, api, guard)
+        server = Server(table, guard, stats, self._clock)
         self._ready.set()
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -81,8 +79,19 @@ class Served:
             await self._leave()
 
     def _enter(self) -> None:
-        store = redis.asyncio.Redis.from_url(self._redis_url)
-        self._instance.service = cast(Running, SimpleNamespace(store=store, keys=Keyspace()))
+        store, clock = redis.asyncio.Redis.from_url(self._redis_url), self._clock
+        self._instance.service = cast(
+            Running,
+            SimpleNamespace(
+                store=store,
+                keys=Keyspace(),
+                name="here-1-0aff1e",
+                address=address_of(self._redis_url),
+                venue=SimpleNamespace(name="coinbase", origin="https://api.coinbase.com"),
+                writer=SimpleNamespace(writing=True, pulse=SimpleNamespace(stirred_at_s=clock.monotonic())),
+                clock=clock,
+            ),
+        )
 
     async def _leave(self) -> None:
         service, self._instance.service = self._instance.service, None

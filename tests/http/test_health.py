@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from importlib.metadata import version
 from typing import Any
 
 import redis.asyncio
@@ -55,7 +56,9 @@ def test_a_writer_that_got_stuck_is_told_to_whoever_can_restart_it() -> None:
     async def main() -> None:
         clock = HandClock()
         service, _, health = service_without_redis(clock)  # And nobody runs it.
-        assert await said(health.alive(ASKED)) == (200, {"alive": True, "role": "starting", "reasons": []})
+        status, content = await said(health.alive(ASKED))
+        assert (status, content.pop("version")) == (200, version("livecache"))
+        assert content == {"alive": True, "role": "starting", "uptime_s": 0.0, "reasons": []}
         clock.time += STIRS_WITHIN_S + 1
         status, content = await said(health.alive(ASKED))
         assert (status, content["alive"], len(content["reasons"])) == (503, False, 1)

@@ -16,7 +16,7 @@ import redis
 
 from livecache.http import shapes
 from livecache.http.openapi import document
-from livecache.http.shapes import CandlesAnswer, ErrorAnswer, SeriesAnswer
+from livecache.http.shapes import CandlesAnswer, ErrorAnswer, SeriesAnswer, ServiceAnswer
 
 from ..cache.support import ETH, state
 from ..cache.test_reader import KEYS, put
@@ -67,7 +67,7 @@ def test_the_page_tells_every_path_parameter_and_field() -> None:
 
 def test_the_examples_on_the_page_are_such_answers() -> None:
     examples = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
-    kinds: tuple[Any, ...] = (CandlesAnswer, SeriesAnswer, ErrorAnswer)
+    kinds: tuple[Any, ...] = (CandlesAnswer, SeriesAnswer, ServiceAnswer, ErrorAnswer)
     assert len(examples) == len(kinds)
     for example, kind in zip(examples, kinds, strict=True):
         told = msgspec.json.decode(example, type=kind)
