@@ -139,7 +139,8 @@ def settings(config: Config) -> Iterator[tuple[str, object]]:
 
 def source_of(loaded: Loaded) -> str:
     """Where a configuration came from, for people: the file or the defaults, then what wins over it."""
-    over = [origin for origin in dict.fromkeys(loaded.origins.values()) if origin != loaded.source]
+    origins = {origin for origin in loaded.origins.values() if origin != loaded.source}
+    over = sorted(origins, key=lambda origin: (origin.startswith("--"), origin))
     more = len(over) - _SOURCES_MOST
     named = [*over[:_SOURCES_MOST], *([f"{more} more"] if more > 0 else [])]
     return f"{loaded.source}, under {', '.join(named)}" if named else loaded.source
