@@ -68,8 +68,9 @@ return #KEYS
 """
 )
 
-# KEYS: the set of series, the lease. ARGV: our lease, then the members: afterwards the set holds exactly
-# these. They are added before others are removed, so that no reader finds a configured series unknown.
+# KEYS: the set of series, the lease, the feed's hash. ARGV: our lease, then the members, the most urgent
+# first: afterwards the set holds exactly these. They are added before others are removed, so that no reader
+# finds a configured series unknown. A set has no order: the hash says which, by symbols and by timeframes.
 # Returns as _VOUCH does.
 _ANNOUNCE = Script(
     COMMON
@@ -84,6 +85,18 @@ end
 for i = 2, #ARGV do wanted[ARGV[i]] = true end
 for _, member in ipairs(redis.call('SMEMBERS', KEYS[1])) do
   if not wanted[member] then redis.call('SREM', KEYS[1], member) end
+end
+kind = type_of(KEYS[3])
+if kind == 'hash' or kind == 'none' then
+  local symbols, timeframes, seen = {}, {}, {}
+  for i = 2, #ARGV do
+    local symbol, timeframe = string.match(ARGV[i], '^(.*)(:[^:]*)$')
+    if not seen[symbol] then symbols[#symbols + 1] = symbol end
+    if not seen[timeframe] then timeframes[#timeframes + 1] = string.sub(timeframe, 2) end
+    seen[symbol], seen[timeframe] = true, true
+  end
+  redis.call('HSET', KEYS[3],
+    'symbols', table.concat(symbols, ' '), 'timeframes', table.concat(timeframes, ' '))
 end
 return {}
 """
@@ -131,12 +144,13 @@ class Presence:
     async def announce(self, lease: str) -> dict[str, str]:
         """Make the set of series say exactly what is configured, if `lease` is still the lease's value.
 
+        The feed's hash says in which order.
+
         Returns the key if it is of another type, with that type. `Fenced` if the lease is another one.
         """
         members = [self._keys.series_member(series) for series in self._announced]
-        return _foreign(
-            await _ANNOUNCE.run(self._redis, [self._keys.series, self._keys.lease], [lease, *members])
-        )
+        keys = [self._keys.series, self._keys.lease, self._keys.feed]
+        return _foreign(await _ANNOUNCE.run(self._redis, keys, [lease, *members]))
 
     async def vouch(self, alive: Alive, status: Mapping[str, str], lease: str) -> dict[str, str]:
         """Write the feed's hash and every symbol's alive key, if `lease` is still the lease's value.

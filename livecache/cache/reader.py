@@ -275,7 +275,7 @@ class Reader:
         return self._link.drive(self._core.views(self.series() if series is None else series))
 
     def series(self) -> list[SeriesId]:
-        """The configured series, by symbol and then from the shortest timeframe to the longest.
+        """The configured series in the configured order: all timeframes of the first symbol, and so on.
 
         >>> [str(series) for series in reader.series()]
         ['coinbase:BTC-USD:5m', 'coinbase:BTC-USD:1h']

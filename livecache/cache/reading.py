@@ -6,7 +6,7 @@ readers only carry them back and forth. So both decide alike.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, NoReturn, TypedDict, TypeVar
@@ -23,7 +23,7 @@ from .keyspace import AliveRecord, Damaged, Keyspace, StateRecord, decode_alive,
 from .scripts import Script
 from .verbatim import Verbatim, verbatim
 
-__all__ = ["COUNT_MAX", "Core", "ReadOptions", "SeriesView", "Steps", "checked", "trips"]
+__all__ = ["COUNT_MAX", "Core", "ReadOptions", "SeriesView", "Steps", "checked", "in_order", "trips"]
 
 _T = TypeVar("_T")
 Steps = Generator[Sequence[tuple[Any, ...]], list[Any], _T]
@@ -196,10 +196,15 @@ class Core:
         return views
 
     def all_series(self) -> Steps[list[SeriesId]]:
-        """The configured series, by symbol and then from the shortest timeframe to the longest."""
-        (reply,) = yield [("SMEMBERS", self.keys.series)]
-        found = [self.keys.parse_series(_text(member)) for member in checked(reply, self.keys.series)]
-        return sorted((s for s in found if s), key=lambda s: (s.symbol, s.timeframe.ms))
+        """The configured series in the configured order: all of the first symbol, and so on."""
+        members, orders = yield [
+            ("SMEMBERS", self.keys.series),
+            ("HMGET", self.keys.feed, "symbols", "timeframes"),
+        ]
+        found = [self.keys.parse_series(_text(member)) for member in checked(members, self.keys.series)]
+        # An older version says nothing of it; a feed's hash that is none is told elsewhere.
+        told = [None, None] if isinstance(orders, Exception) else orders
+        return in_order((one for one in found if one), *(_text(order).split() for order in told))
 
     # --- what they share
 
@@ -277,6 +282,26 @@ def _view(series: SeriesId, reply: Sequence[Any]) -> SeriesView:
     except Damaged as error:
         damage = str(error)
     return SeriesView(series, record, alive, size, damage, newest[0] if newest else None)
+
+
+def in_order(series: Iterable[SeriesId], symbols: Sequence[str], timeframes: Sequence[str]) -> list[SeriesId]:
+    """By symbol and then by timeframe, in these orders; what is not in them comes last.
+
+    That is by name, and from the shortest timeframe to the longest.
+    """
+    symbol_rank = {symbol: rank for rank, symbol in enumerate(symbols)}
+    timeframe_rank = {timeframe: rank for rank, timeframe in enumerate(timeframes)}
+
+    def rank(one: SeriesId) -> tuple[int, str, int, int]:
+        _, symbol, timeframe = one
+        return (
+            symbol_rank.get(symbol, len(symbols)),
+            symbol,
+            timeframe_rank.get(timeframe.value, len(timeframes)),
+            timeframe.ms,
+        )
+
+    return sorted(series, key=rank)
 
 
 def trips(items: Sequence[_T]) -> Iterator[Sequence[_T]]:
