@@ -13,6 +13,9 @@ import hypothesis
 import pytest
 import redis
 
+SLOW_ROOMS = frozenset({"e2e", "page", "simulation"})
+"""Folders whose tests start processes or play hours: a fifth of the tests, and most of the time."""
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Under xdist, let workers that have nothing left take over what waits behind a long test.
@@ -22,11 +25,23 @@ def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.register_profile("unhurried", deadline=None)
     hypothesis.settings.load_profile("unhurried")
     config.addinivalue_line("markers", "takes(seconds): one of the longest tests; they start first.")
+    config.addinivalue_line("markers", "quick: for the inner loop; all but those of the slow rooms.")
+    config.addinivalue_line("markers", "long: a proof that the default run leaves out; `-m long` runs it.")
     if getattr(config.option, "dist", "no") == "load":
         config.option.dist = "worksteal"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+    """Mark what is quick before `-m` chooses, and bring what is left into order."""
+    for item in items:
+        if item.path.parent.name not in SLOW_ROOMS and not item.get_closest_marker("long"):
+            item.add_marker("quick")
+    yield
+    _deal(items)
+
+
+def _deal(items: list[pytest.Item]) -> None:
     """The longest tests first, and each worker its share of them.
 
     What they wait for, others can compute meanwhile; begun last, they would be waited for alone.

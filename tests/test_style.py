@@ -9,8 +9,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from livecache.config import Config, settings
 
 ROOT = Path(__file__).parent.parent
@@ -149,25 +147,32 @@ def test_reading_needs_the_base_dependencies_only() -> None:
     assert "livecache/core/candle.py" in seen
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_a_module_is_short_and_says_what_it_exports(module: str) -> None:
+def test_a_module_is_short_and_says_what_it_exports() -> None:
+    assert [f"{module}: {wrong}" for module in MODULES for wrong in _untidy(module)] == []
+
+
+def _untidy(module: str) -> Iterator[str]:
+    """What is wrong with the form of a module."""
     text = (ROOT / module).read_text()
     lines = text.count("\n")
-    assert lines <= LINES_MAX, f"{lines} lines want to be two modules"
+    if lines > LINES_MAX:
+        yield f"{lines} lines want to be two modules"
     if not text.strip():
         return
-    assert ast.get_docstring(tree(module)), "the first line says what it is for"
+    if not ast.get_docstring(tree(module)):
+        yield "the first line does not say what it is for"
     exported = [
         node
         for node in tree(module).body
         if isinstance(node, ast.Assign | ast.AnnAssign)
         and "__all__" in ast.unparse(node.targets[0] if isinstance(node, ast.Assign) else node.target)
     ]
-    assert len(exported) == 1, "no __all__"
-    value = exported[0].value
-    assert value is not None
-    names = ast.literal_eval(value)
-    assert names == sorted(set(names), key=_isort_key), "in ruff's order, each once"
+    if len(exported) != 1 or exported[0].value is None:
+        yield "no __all__"
+        return
+    names = ast.literal_eval(exported[0].value)
+    if names != sorted(set(names), key=_isort_key):
+        yield "__all__ is not in ruff's order, each once"
 
 
 def _isort_key(name: str) -> tuple[int, str]:

@@ -55,6 +55,7 @@ class Writer:
     `announced` are the series that readers may expect, where those written now are only some of them.
     `wake` is set by whoever has changed something. `problems` says why a series cannot be written. With
     `gives_way` it ends by `Overtaken` rather than write what it holds over what another instance has written.
+    Every `audit_every` renewals of the lease it compares a part of what Redis holds.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Writer:
         sole_owner: bool = False,
         gives_way: bool = False,
         cluster: bool = False,
+        audit_every: int = AUDIT_EVERY,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self.problems: dict[SeriesId, str] = {}
@@ -86,6 +88,7 @@ class Writer:
         self._wake = wake
         self._gives_way = gives_way
         self._cluster = cluster
+        self._audit_every = audit_every
         self._jitter = jitter
         self._trouble = Trouble(clock, remind_s=REMIND_S)
         states = sorted((s.symbol, keys.state(s.symbol, s.timeframe)) for s in series)
@@ -100,16 +103,9 @@ class Writer:
         # The series whose content in Redis is unknown, or on its way: they are written whole.
         self._owed: set[SeriesId] = set(series)
         self._audit = Audit(
-            redis,
-            keys,
-            series,
-            announced or series,
-            source,
-            self._held,
-            self._lease,
-            origin=origin,
-            cluster=cluster,
-        )
+            redis, keys, series, announced or series, source, self._held, self._lease,
+            origin=origin, cluster=cluster,
+        )  # fmt: skip
         self._teller = DamageTeller()
         self.stats.damage = self._teller.stats
         self._foreign = ForeignKeys()
@@ -220,7 +216,7 @@ class Writer:
                 await self._lease.renew()
                 await self._vouch()
                 self._retry_foreign()
-                if renewal % AUDIT_EVERY == 0:
+                if renewal % self._audit_every == 0:
                     await self._check()
             except TROUBLE as error:
                 self._note(error)

@@ -27,6 +27,9 @@ from livecache.service.timekeeper import Timekeeper
 from .model import ModelVenue
 from .virtual import BlockingRedis, VirtualClock
 
+AUDIT_EVERY = 60
+"""Renewals of the lease between two audits: nobody does damage here, and two would be a third of a run."""
+
 DEFAULT = (Timeframe.M5, Timeframe.M15, Timeframe.H1, Timeframe.H4, Timeframe.D1)
 
 
@@ -83,7 +86,7 @@ async def service(
     series = [track.series for track in live.configured()]
     writer = Writer(
         store, keys, series, live, origin=venue.origin, instance="simulated", clock=clock,
-        wake=live.changed, sole_owner=True,
+        wake=live.changed, sole_owner=True, audit_every=AUDIT_EVERY,
     )  # fmt: skip
     backfiller = Backfiller(live, venue, limiter, random.random)
     reader = Reader(url, prefix=prefix, venue=venue.name)

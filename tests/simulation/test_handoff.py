@@ -20,6 +20,7 @@ CLOSE = 1_770_001_200_000  # the end of a bucket of every timeframe up to the qu
 OFFSETS_MS = [-150_000, -12_000, -10_001, -9_999, -3_000, -1_001, -999, -81, -1]
 OFFSETS_MS += [0, 1, 81, 999, 1_001, 9_950, 10_001, 11_000, 149_999]
 SYMBOLS = ["BTC-USD", "ETH-USD", "GRT-USD"]  # two liquid ones and a thin one
+OF_ALL_MS = (-9_999, -1, 0, 9_950)  # where the order in which symbols' pages come may matter
 
 
 @pytest.mark.takes(30)
@@ -36,8 +37,9 @@ def test_history_and_feed_meet_without_a_seam_wherever_they_meet(
             edge_lag_ms=edge_lag_ms, last_update_lost=last_update_lost,
         )  # fmt: skip
         prefix = f"at{offset_ms}"
+        symbols = SYMBOLS if offset_ms in OF_ALL_MS else SYMBOLS[:1]
         frames = (Timeframe.M5, Timeframe.M15)
-        async with service(venue, clean_valkey, SYMBOLS, frames, prefix=prefix) as running:
+        async with service(venue, clean_valkey, symbols, frames, prefix=prefix) as running:
             watcher = Watcher(clean_valkey, venue.market, running.writer_series, prefix)
             watcher.exact_when_known = not last_update_lost
             # Until the close that it joined around is settled; for a few, over the next close as well.
@@ -45,7 +47,7 @@ def test_history_and_feed_meet_without_a_seam_wherever_they_meet(
             while venue.now() < last + 75_000 + edge_lag_ms:
                 await asyncio.sleep(3.1)
                 watcher.look()
-            for symbol in SYMBOLS[:2]:
+            for symbol in symbols[:2]:
                 view = running.reader.state(symbol, "5m")
                 assert view.record is not None
                 assert view.record.state.settled_through == last, "the close was settled"
