@@ -32,7 +32,7 @@ def run_simulator(
     faults: Path | None,
     faults_seed: int | None,
 ) -> None:
-    """Serve until SIGINT or SIGTERM. Raises ConfigError for an option that makes no sense."""
+    """Serve until a signal. Raises ConfigError for an option that makes no sense."""
     if symbols is not None and csv:
         raise ConfigError("--symbols and --csv exclude each other", "files bring their own symbols")
     if faults is not None and faults_seed is not None:
@@ -53,7 +53,7 @@ def run_simulator(
 
     async def until_signal() -> None:
         task = asyncio.create_task(serving, name="simulator")
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
             asyncio.get_running_loop().add_signal_handler(number, task.cancel)
         with contextlib.suppress(asyncio.CancelledError):
             await task
