@@ -23,12 +23,13 @@ class Link:
 class Channel:
     """How the feed stands behind one symbol."""
 
-    __slots__ = ("link", "newest", "since")
+    __slots__ = ("link", "mute", "newest", "since")
 
     def __init__(self) -> None:
         self.link: Link | None = None
         self.since = 0  # unbroken from this stamp on; 0 while nobody vouches
         self.newest = 0  # the newest bucket shown
+        self.mute = False  # found to say nothing of what trades: only a candle of it proves that it speaks
 
     @property
     def through(self) -> int:

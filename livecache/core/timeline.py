@@ -115,6 +115,7 @@ class Timeline:
         if outcome.channel_dead and timeline.channel.since:
             self.counters.dead_channels += 1
             self._dead.add(symbol)
+            timeline.channel.mute = True
             timeline.interrupt(outcome.channel_dead, now)
             self.counters.feed_changes += 1
             self._note("channel_dead", f"the feed shows nothing of {symbol}, but it trades", track)
@@ -144,6 +145,8 @@ class Timeline:
             timeline = self.symbols[symbol]
             track = timeline.tracks.get(FEED_TIMEFRAME)
             channel = timeline.channel
+            if channel.mute and (track is None or candle.time >= track.newest()):
+                channel.mute = False  # What is older than what is known proves nothing: an old snapshot.
             if channel.since == 0 or channel.link is not link:
                 self._vouch(timeline, link, stamp, now)
             channel.newest = max(channel.newest, candle.time)
@@ -171,11 +174,19 @@ class Timeline:
         self._hear(link_id, stamp, now)
 
     def broken(
-        self, link_id: int, symbols: Iterable[str], *, resumes: bool, now: int, since: int | None = None
+        self,
+        link_id: int,
+        symbols: Iterable[str],
+        *,
+        resumes: bool,
+        now: int,
+        since: int | None = None,
+        mute: bool = False,
     ) -> None:
         """The feed of these symbols was interrupted after `since`, or else after the link's last stamp.
 
-        `resumes`: frames go on over the same subscription, so the next stamp vouches again.
+        `resumes`: frames go on over the same subscription, so the next stamp vouches again. `mute`: it is
+        they that say nothing of a symbol, so only a candle of that symbol vouches again.
         """
         link = self._links.setdefault(link_id, Link())
         since = link.through if since is None else min(since, link.through)
@@ -184,6 +195,7 @@ class Timeline:
         for symbol in symbols:
             timeline = self.symbols[symbol]
             self._stirred.add(symbol)
+            timeline.channel.mute |= mute
             if resumes:
                 link.resuming.add(symbol)
             timeline.interrupt(since, now)
@@ -346,6 +358,8 @@ class Timeline:
         return link
 
     def _vouch(self, timeline: SymbolTimeline, link: Link, stamp: int, now: int) -> None:
+        if timeline.channel.mute:
+            return  # A heartbeat, an ack or another product's candle says nothing of this one's channel.
         # A frame that comes late or twice is stamped before the break that it would mend.
         since = max(stamp if stamp >= link.through else now, now - IMPLAUSIBLE_MS)
         if timeline.vouch(link, since):

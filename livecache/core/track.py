@@ -276,6 +276,10 @@ class Track:
         shown = self.provisional.get(bucket)
         return shown.candle if shown else None
 
+    def newest(self) -> int:
+        """Open time of the newest candle there is, settled or provisional; 0 without one."""
+        return max(max(self.settled, default=0), max(self.provisional, default=0))
+
     def known_spans(self, heard_through: int) -> Coverage:
         """All closed buckets that are known, as spans."""
         vouched = [

@@ -124,7 +124,14 @@ class Consumer:
         elif broken.since is None:
             live.feed.sequence_gaps += 1
         resumes = not broken.lost_connection
-        live.timeline.broken(self._link, products, resumes=resumes, now=live.now(), since=broken.since)
+        live.timeline.broken(
+            self._link,
+            products,
+            resumes=resumes,
+            now=live.now(),
+            since=broken.since,
+            mute=broken.mute,
+        )
         logger.bind(event="feed_broken", reason=reason, products=len(products)).warning(
             f"the feed was interrupted: {reason}"
         )

@@ -144,13 +144,15 @@ class Broken:
     """The feed of `products` was interrupted: closed, silent, or a message was lost.
 
     Nothing after `since` (Unix ms; None: the last stamp before this event) is vouched for until new data
-    comes. `lost_connection` is False for a mere sequence jump, where frames go on.
+    comes. `lost_connection` is False for a mere sequence jump, where frames go on. `mute`: they went on all
+    the while and said nothing of these products, so only a candle of each vouches for it again.
     """
 
     products: tuple[str, ...]
     reason: str
     lost_connection: bool
     since: int | None = None  # earlier than the last stamp where heartbeats went on over a dead data channel
+    mute: bool = False
 
 
 @dataclass(frozen=True, slots=True)

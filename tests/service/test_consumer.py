@@ -147,12 +147,37 @@ def test_a_dead_channel_is_broken_from_its_last_update_on_whatever_heartbeats_sa
 def test_a_single_mute_product_is_no_sequence_gap_and_leaves_the_others_alone() -> None:
     scene = Scene()
     scene.take(Subscribed((BTC, ETH), OPEN), update(NOW, BTC, ETH))
-    scene.take(Broken((BTC,), "no candles of BTC-USD", lost_connection=False, since=NOW))
+    scene.take(Broken((BTC,), "no candles of BTC-USD", lost_connection=False, since=NOW, mute=True))
     assert scene.live.feed.sequence_gaps == 0
     assert scene.forming(BTC) == 0
     assert scene.forming(ETH) == OPEN
     scene.take(Broken((BTC, ETH), "sequence jump: 1 messages lost", lost_connection=False))
     assert scene.live.feed.sequence_gaps == 1
+
+
+@pytest.mark.parametrize("lost_connection", [False, True])
+def test_a_dead_channel_is_vouched_for_again_by_a_candle_of_each_product_and_by_nothing_else(
+    lost_connection: bool,
+) -> None:
+    scene = Scene()
+    scene.take(Subscribed((BTC, ETH), OPEN), update(NOW, BTC, ETH))
+    scene.take(Broken((BTC,), "no candles", lost_connection=lost_connection, since=NOW, mute=True))
+    older = candle(OPEN - M5.ms)
+    for event in (
+        Heard(NOW + 1_000),
+        Subscribed((BTC, ETH), NOW + 2_000),
+        Broken((BTC, ETH), "sequence jump: 1 messages lost", lost_connection=False),
+        update(NOW + 3_000, ETH),
+        Candles(NOW + 4_000, True, ((BTC, older),)),
+        Heard(NOW + 5_000),
+    ):
+        scene.take(event)
+        assert not scene.timeline.feed_up(BTC), event
+        assert scene.forming(BTC) == 0, event
+    assert scene.timeline.feed_up(ETH)
+    scene.take(update(NOW + 6_000, BTC))
+    assert scene.timeline.feed_up(BTC)
+    assert scene.forming(BTC) == OPEN
 
 
 def test_a_snapshot_in_mid_stream_replaces_nothing_richer_and_vouches_again() -> None:

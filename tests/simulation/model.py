@@ -51,6 +51,7 @@ class ModelVenue:
     cut: asyncio.Event = field(default_factory=asyncio.Event)  # set: the feed's connection breaks
     feed_dead: bool = False
     mute: set[str] = field(default_factory=set)  # products whose channel is dead while heartbeats go on
+    cured: bool = True  # by a client that subscribes to them anew; else it gets an ack, and nothing more
     name: str = "coinbase"
     origin: str = "http://model"
     page_limit: int = 330
@@ -94,9 +95,12 @@ class ModelFeed:
         self.venue = venue
         self.products = products
         self.trades = trades
+        self.acks = 0  # to be told
 
     async def renew(self, products: Sequence[str]) -> None:
-        self.venue.mute.difference_update(products)
+        self.acks += 1
+        if self.venue.cured:
+            self.venue.mute.difference_update(products)
 
     async def events(self) -> AsyncIterator[Event]:
         venue = self.venue
@@ -119,6 +123,9 @@ class ModelFeed:
             if venue.cut.is_set() or venue.feed_dead:
                 return
             now = venue.now()
+            if self.acks:
+                self.acks = 0
+                yield Subscribed(self.products, now)
             candles = []
             for product in self.products:
                 if product in venue.mute:

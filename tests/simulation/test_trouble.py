@@ -291,6 +291,31 @@ def test_a_muted_product_is_found_out_by_settling(clean_valkey: str) -> None:
     run_virtually(main())
 
 
+def test_a_muted_product_is_vouched_for_by_a_candle_of_its_own_and_by_nothing_else(clean_valkey: str) -> None:
+    """Subscribed to anew it is acknowledged, heartbeats go on, and it trades all the while."""
+
+    async def main() -> None:
+        venue = venue_at()
+        venue.cured = False
+        async with service(venue, clean_valkey, ["BTC-USD", "ETH-USD"]) as running:
+            await running.warm()
+            await asyncio.sleep(200)
+            venue.mute.add("BTC-USD")
+            while running.live.timeline.feed_up("BTC-USD"):
+                await asyncio.sleep(1)
+            for _ in range(900):
+                await asyncio.sleep(1)
+                assert not running.live.timeline.feed_up("BTC-USD")
+                with pytest.raises(OutOfSync):
+                    running.reader.candles("BTC-USD", "5m", 60, forming=True)
+            assert running.reader.candles("ETH-USD", "5m", 60, forming=True).feed == "up"
+            venue.mute.clear()
+            await asyncio.sleep(310)
+            assert running.reader.candles("BTC-USD", "5m", 60, forming=True).feed == "up"
+
+    run_virtually(main())
+
+
 def test_a_venue_that_refuses_four_hours_has_them_rolled_up(clean_valkey: str) -> None:
     async def main() -> None:
         venue = venue_at()

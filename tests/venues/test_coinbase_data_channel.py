@@ -76,7 +76,7 @@ def test_a_dead_channel_ends_the_connection_and_is_known_to_be_broken_since_its_
 
     broken = only_break(told_until(is_snapshot, script))
     reason = "no candles for 30 s, which is unusual"
-    assert broken == Broken(BOTH, reason, lost_connection=True, since=STOPPED)
+    assert broken == Broken(BOTH, reason, lost_connection=True, since=STOPPED, mute=True)
 
 
 def test_trades_that_go_on_do_not_hide_that_the_candles_are_dead() -> None:
@@ -130,7 +130,7 @@ def test_one_product_that_goes_mute_is_subscribed_to_anew_and_the_others_are_lef
 
     mute, *rest = [e for e in told_until(is_snapshot, script) if isinstance(e, Broken)]
     reason = "no candles of BTC-USD for 61 s, which is unusual"
-    assert mute == Broken(("BTC-USD",), reason, lost_connection=False, since=STOPPED)
+    assert mute == Broken(("BTC-USD",), reason, lost_connection=False, since=STOPPED, mute=True)
     assert [broken.products for broken in rest] == [("BTC-USD",)], "and what is lost while subscribing"
     assert messages == [
         {"type": "unsubscribe", "channel": "candles", "product_ids": ["BTC-USD"]},
@@ -180,7 +180,7 @@ def test_renewal_is_asked_for_by_products_and_done_by_the_ids_on_the_wire() -> N
         raise AssertionError("the feed ended")
 
     events, messages = asyncio.run(scenario())
-    anew = Broken(("BTC-USDC", "BTC-USD"), "subscribing anew", lost_connection=False)
+    anew = Broken(("BTC-USDC", "BTC-USD"), "subscribing anew", lost_connection=False, mute=True)
     heard = [Heard(OPEN + second * 1000) for second in range(5)]
     assert events == [heard[0], anew, heard[1], heard[2], anew, heard[3], heard[4]]
     expected = [
@@ -214,7 +214,7 @@ def test_a_simulated_exchange_answers_a_renewal_with_a_snapshot_of_that_product_
         raise AssertionError("the feed ended")
 
     broken, shown, subscribed = asyncio.run(scenario())
-    assert broken == Broken(("ETH-USD",), "subscribing anew", lost_connection=False)
+    assert broken == Broken(("ETH-USD",), "subscribing anew", lost_connection=False, mute=True)
     assert shown == {"ETH-USD"}
     assert isinstance(subscribed, Subscribed)
 

@@ -131,7 +131,7 @@ class CoinbaseFeed:
                             yield mute
                     if end is None and (anew := self._renewals.take()):
                         products = tuple(product for id_ in anew for product in self._symbols[id_])
-                        yield Broken(products, "subscribing anew", lost_connection=False)
+                        yield Broken(products, "subscribing anew", lost_connection=False, mute=True)
                         await self._resubscribe(connection, anew)
                     if not proven and frame.channel in _PROOF and self._clock.monotonic() >= proven_s:
                         proven = True
@@ -167,13 +167,13 @@ class CoinbaseFeed:
         if not whole:
             return None
         since = min(suspect.since for suspect in whole)
-        return Broken(self._products, _quiet(whole[0]), lost_connection=True, since=since)
+        return Broken(self._products, _quiet(whole[0]), lost_connection=True, since=since, mute=True)
 
     def _mute_products(self, suspects: Sequence[Suspect]) -> list[Broken]:
         """Single products that are suspect: they are subscribed to anew, if that is not too soon again."""
         self._ask_anew([suspect.product for suspect in suspects])
         return [
-            Broken((suspect.product,), _quiet(suspect), lost_connection=False, since=suspect.since)
+            Broken((suspect.product,), _quiet(suspect), lost_connection=False, since=suspect.since, mute=True)
             for suspect in suspects
         ]
 
