@@ -20,7 +20,7 @@ from redis.backoff import NoBackoff
 
 from .cache import adoption
 from .cache.advice import advise
-from .cache.connecting import client_for, resolve_url
+from .cache.connecting import client_for, database_of, resolve_url
 from .cache.embedded import EmbeddedServer
 from .cache.keyspace import Keyspace
 from .cache.lease import Overtaken
@@ -96,7 +96,7 @@ class Service:
         self.live: Live = Live(
             timeline, self.clock, instance, self.venue.origin, started_s=self.clock.monotonic()
         )
-        self.keys = Keyspace(config.redis.prefix, self.venue.name)
+        self.keys = Keyspace(config.redis.prefix, self.venue.name, database_of(store))
         self.series = tuple(track.series for track in self.live.configured())
         self.store = store
         delay_ms = config.backfill.batch_delay_ms

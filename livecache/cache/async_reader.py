@@ -42,8 +42,8 @@ class AsyncReader:
         max_lag: float = MAX_LAG_S,
         client: Any = None,
     ) -> None:
-        self._core = Core(Keyspace(prefix, venue), max_lag)
         self._link = AsyncLink(url, client)
+        self._core = Core(Keyspace(prefix, venue, self._link.database), max_lag)
 
     async def candles(
         self,

@@ -37,6 +37,7 @@ from ..redis_url import Sentinels, parse_sentinels, url_problem
 
 __all__ = [
     "client_for",
+    "database_of",
     "hint_on",
     "is_denied",
     "is_of_cluster",
@@ -91,6 +92,13 @@ def client_for(library: Any, url: str, **options: Any) -> Any:
     if sentinels is None:
         return library.Redis.from_url(server_url, **options)
     return _through(sentinels, library, {**options, **given})
+
+
+def database_of(client: Any) -> int:
+    """The number of the database that a client of redis-py's works in."""
+    pool = getattr(client, "connection_pool", None)  # which a client of a cluster has not, nor has it others
+    options = getattr(pool, "connection_kwargs", None)
+    return int(options.get("db") or 0) if isinstance(options, dict) else 0
 
 
 def hint_on(error: BaseException) -> str:

@@ -20,6 +20,7 @@ from ..core.timeframe import Timeframe
 from ..errors import ConfigError
 
 __all__ = [
+    "FORMING_HINT",
     "SCHEMA",
     "UNDECODABLE",
     "AliveRecord",
@@ -72,13 +73,14 @@ def _checked(what: str, name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Keyspace:
-    """The names of all keys of one venue under one prefix.
+    """The names of all keys of one venue under one prefix, in one database.
 
     The braces are Redis Cluster hash tags: all keys of a symbol share a slot, and so do the venue's own.
     """
 
     prefix: str = "livecache"
     venue: str = "coinbase"
+    database: int = 0
 
     def __post_init__(self) -> None:
         _checked("the prefix", self.prefix)
@@ -93,8 +95,12 @@ class Keyspace:
         return f"{self.candles(symbol, timeframe)}:state"
 
     def updates(self, symbol: str, timeframe: Timeframe) -> str:
-        """The channel on which a series' candles are published as they happen."""
-        return f"{self.candles(symbol, timeframe)}:updates"
+        """The channel on which it is told that something happened to a series.
+
+        A server's channels belong to none of its databases, unlike its keys. So all but the first are named.
+        """
+        name = f"{self.candles(symbol, timeframe)}:updates"
+        return f"{name}:{self.database}" if self.database else name
 
     def alive(self, symbol: str) -> str:
         """The string that expires when nobody vouches for the symbol any more."""
@@ -327,6 +333,10 @@ def decode_lease(raw: bytes | str) -> LeaseRecord:
 
 
 # --- what is announced
+
+
+FORMING_HINT = b'{"kind":"forming"'
+"""How a message begins that tells of the bucket in progress."""
 
 
 def encode_update(update: Update) -> str:

@@ -17,7 +17,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from ..errors import RedisUnavailable
 from .addresses import connect, moved_to
-from .connecting import resolve_url, unavailable
+from .connecting import database_of, resolve_url, unavailable
 from .orders import Give, Listen, Order, Orders, Pause, Subscribe
 from .reading import Steps
 from .scripts import cancellable
@@ -78,6 +78,11 @@ class Link:
                     problem = error
         finally:
             hints.close()
+
+    @property
+    def database(self) -> int:
+        """The number of the database that is read."""
+        return database_of(self._redis)
 
     def pubsub(self) -> Any:
         """Something to subscribe with."""
@@ -198,6 +203,11 @@ class AsyncLink:
                     problem = error
         finally:
             await hints.aclose()
+
+    @property
+    def database(self) -> int:
+        """The number of the database that is read."""
+        return database_of(self._redis)
 
     def pubsub(self) -> Any:
         """Something to subscribe with."""

@@ -18,6 +18,7 @@ from ..core.series import SeriesId
 from ..errors import LivecacheError, NotListed, NotReady, ReadError, RedisUnavailable
 from .answer import Request
 from .candles import Candles
+from .keyspace import FORMING_HINT
 from .reading import Core
 
 __all__ = [
@@ -40,8 +41,6 @@ REREAD_S = 5.0
 
 AGAIN_FIRST_S, AGAIN_MOST_S = 0.1, 1.0
 """While something is amiss it is tried again after so long: longer each time, jittered."""
-
-_FORMING = b'{"kind":"forming"'
 
 
 # --- orders
@@ -124,7 +123,7 @@ def follow(core: Core, request: Request, patience: Patience) -> Orders:
     _, symbol, timeframe = request.series
     channel = core.keys.updates(symbol, timeframe)
     # Who asks for closed candles need not read at every trade.
-    ignored = None if request.forming else _FORMING
+    ignored = None if request.forming else FORMING_HINT
     subscribed = False
     given: object = None
     while True:

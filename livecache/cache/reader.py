@@ -62,8 +62,8 @@ class Reader:
         max_lag: float = MAX_LAG_S,
         client: Any = None,
     ) -> None:
-        self._core = Core(Keyspace(prefix, venue), max_lag)
         self._link = Link(url, client)
+        self._core = Core(Keyspace(prefix, venue, self._link.database), max_lag)
 
     # --- one answer
 

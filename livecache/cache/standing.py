@@ -9,11 +9,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..core.candle import ExactCandle
 from ..core.series import SeriesId
-from .keyspace import StateRecord
+from .keyspace import Damaged, StateRecord, decode_member
 from .reading import SeriesView
 
-__all__ = ["Row", "left_warm", "reasons_not_ready", "row_of", "state_of"]
+__all__ = ["Row", "forming_in", "left_warm", "reasons_not_ready", "row_of", "state_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,17 @@ def row_of(view: SeriesView) -> Row:
     if view.members != view.record.count:
         state, reason = "damaged", f"{view.members} of {view.record.count} candles are left"
     return Row(view.series, state, view.members, through, lag, reason, feed)
+
+
+def forming_in(view: SeriesView) -> ExactCandle | None:
+    """The bucket in progress, as it is stored; None unless a living writer vouches for it."""
+    if view.record is None or view.alive is None or view.newest is None:
+        return None
+    try:
+        newest = decode_member(view.newest, view.series.timeframe)
+    except Damaged:
+        return None
+    return newest if newest.time == view.record.state.forming else None
 
 
 def reasons_not_ready(table: Sequence[Row], prefix: str) -> list[str]:

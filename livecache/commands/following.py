@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import msgspec
-
+from ..cache.connecting import database_of
 from ..cache.keyspace import Damaged, Keyspace, decode_member
 from ..cache.reading import SeriesView
+from ..cache.standing import forming_in
 from ..core.candle import ExactCandle
 from ..core.series import Kind, SeriesId
 from ..core.timeframe import Timeframe
@@ -34,14 +35,6 @@ class Happening(NamedTuple):
     replaced: ExactCandle | None
 
 
-class _Update(msgspec.Struct):
-    kind: Kind
-    candle: msgspec.Raw
-
-
-_update = msgspec.json.Decoder(_Update)
-
-
 class Following:
     """One series, followed over as many connections as it takes: the next one goes on where this one ended.
 
@@ -54,39 +47,43 @@ class Following:
         self._series = series
         self._after: bytes | None = None  # the entry of the stream that was dealt with last
 
-    def happenings(self, client: redis.Redis, reader: Reader) -> Iterator[Happening | SeriesView]:
+    def happenings(
+        self, client: redis.Redis, reader: Reader
+    ) -> Generator[Happening | SeriesView, None, None]:
         """Each thing that happens from now on, and how the series stands: at first, and about once a second.
 
-        The channel says at once that something happened, and alone tells of the bucket in progress. What has
-        closed comes from the stream, which has also the buckets in which nothing was traded. By the time of
-        the first answer it listens: what is read after that misses nothing. redis-py's errors pass through.
+        The channel only hints that something happened. What has closed comes from the stream, which has also
+        the buckets in which nothing was traded, and the bucket in progress from the set. By the time of the
+        first answer it listens: what is read after that misses nothing. redis-py's errors pass through.
         """
         _, symbol, timeframe = self._series
+        keys = replace(self._keys, database=database_of(client))
+        shown: ExactCandle | None = None
         channel: Any
         with client.pubsub(ignore_subscribe_messages=True) as channel:  # type: ignore[no-untyped-call]
-            channel.subscribe(self._keys.updates(symbol, timeframe))
+            channel.subscribe(keys.updates(symbol, timeframe))
             if self._after is None:
-                self._after = _last(client, self._keys)
+                self._after = _last(client, keys)
+            yield reader.state(symbol, timeframe)
             while True:
-                yield reader.state(symbol, timeframe)
-                forming = _newest_forming(channel, timeframe)
-                self._after, news = _read(client, self._keys, self._series, self._after)
+                _take_hints(channel)
+                self._after, news = _read(client, keys, self._series, self._after)
+                view = reader.state(symbol, timeframe)
                 yield from news
-                if forming:
-                    yield forming
+                forming = forming_in(view)
+                if forming is not None and forming != shown:
+                    yield Happening(Kind.FORMING, forming.time, forming, None)
+                shown = forming or shown
+                yield view
 
 
-def _newest_forming(channel: Any, timeframe: Timeframe) -> Happening | None:
-    """Wait for a message, then take all that are there; the newest of the bucket in progress, if any is."""
-    newest = None
+def _take_hints(channel: Any) -> None:
+    """Wait for one, then take all that are there."""
     message = channel.get_message(timeout=LOOK_S)
     for _ in range(_MESSAGES):
         if message is None:
             break
-        update = _update_in(message, timeframe)
-        newest = update if update and update.kind is Kind.FORMING else newest
         message = channel.get_message(timeout=0.0)
-    return newest
 
 
 def _last(client: redis.Redis, keys: Keyspace) -> bytes:
@@ -108,15 +105,6 @@ def _read(
         after = entries[-1][0] if entries else after
         if len(entries) < _ENTRIES:
             return after, news
-
-
-def _update_in(message: dict[str, Any], timeframe: Timeframe) -> Happening | None:
-    try:
-        update = _update.decode(message["data"])
-        candle = decode_member(bytes(update.candle), timeframe)
-    except (msgspec.DecodeError, Damaged, TypeError):
-        return None
-    return Happening(update.kind, candle.time, candle, None)
 
 
 def _close_in(fields: dict[bytes, bytes], timeframe: Timeframe) -> list[Happening]:

@@ -8,15 +8,15 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ..cache.keyspace import Damaged, Keyspace, decode_member
+from ..cache.reading import SeriesView
 from ..cache.scripts import text_of
+from ..cache.standing import forming_in
 from ..core.series import Kind, SeriesId
 
 __all__ = ["RETRY", "Happening", "closed_event", "forming_event", "framed"]
 
 RETRY = b"retry: 2000\n\n"
 """Milliseconds until a client comes back whose connection broke."""
-
-_FORMING = b'{"kind":"forming","candle":'
 
 _text = msgspec.json.Encoder()
 
@@ -54,16 +54,13 @@ def closed_event(entry: str, fields: Mapping[Any, Any], keys: Keyspace) -> Happe
     return Happening(series, framed(kind.value, data, entry), entry)
 
 
-def forming_event(series: SeriesId, message: bytes) -> Happening | None:
-    """A message of a series' channel as an event; None unless it is of the bucket in progress.
-
-    Raises Damaged if it is no candle.
-    """
-    if not message.startswith(_FORMING):
+def forming_event(view: SeriesView) -> Happening | None:
+    """The bucket in progress of a series as an event; None if nobody vouches for it."""
+    candle = forming_in(view)
+    if candle is None:
         return None
-    candle = decode_member(message[len(_FORMING) : -1], series.timeframe)
-    data = b'%b,"time":%d,"candle":%b}' % (_names(series), candle.time, candle.member().encode())
-    return Happening(series, framed("forming", data))
+    data = b'%b,"time":%d,"candle":%b}' % (_names(view.series), candle.time, candle.member().encode())
+    return Happening(view.series, framed("forming", data))
 
 
 def _names(series: SeriesId) -> bytes:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from typing import Any
 
 import msgspec
@@ -18,7 +18,7 @@ from loguru import logger
 from redis.exceptions import RedisError
 
 from ..cache.close_events import closes, newest_entry
-from ..cache.keyspace import Damaged
+from ..cache.keyspace import FORMING_HINT
 from ..cache.orders import Patience
 from ..cache.reading import trips
 from ..cache.scripts import cancellable
@@ -41,6 +41,9 @@ HEARTBEAT_S = 5.0
 AGAIN_S = 1.0  # after trouble
 JOIN_S = 5.0  # until Redis has told where its stream ends
 SUBSCRIBE_S = 0.5  # until what somebody new asks for is listened to
+HINTS_MOST = 1_000  # taken before what they tell of is read
+FORMING_SHARE = 4  # buckets in progress are read again after so many times as long as reading them took
+FORMING_REST_MOST_S = 0.25
 
 
 class Slow(Exception):
@@ -176,6 +179,7 @@ class Hub:
     async def _follow_forming(self, way: Way) -> None:
         pubsub: Any = way.service.store.pubsub(ignore_subscribe_messages=True)
         followed: Mapping[bytes, SeriesId] = {}
+        told: dict[SeriesId, bytes] = {}
         try:
             while True:
                 wanted = {
@@ -191,10 +195,17 @@ class Hub:
                 if not followed:
                     await self._clock.sleep(SUBSCRIBE_S)
                     continue
-                message = await cancellable(pubsub.get_message(timeout=SUBSCRIBE_S))
-                if message and message["channel"] in followed:
-                    with suppress(Damaged):
-                        self._tell(forming_event(followed[message["channel"]], message["data"]))
+                hinted = await _hinted(pubsub, followed)
+                began_s = self._clock.monotonic()
+                # Read as readers read: whoever else may publish there, a hint is no candle.
+                for trip in trips(sorted(hinted)):
+                    for view in await way.link.drive(way.core.views(trip)):
+                        if (event := forming_event(view)) and told.get(view.series) != event.message:
+                            told[view.series] = event.message
+                            self._tell(event)
+                # Meanwhile the next ones gather. Of one series that is a few milliseconds.
+                took_s = self._clock.monotonic() - began_s
+                await self._clock.sleep(min(FORMING_SHARE * took_s, FORMING_REST_MOST_S))
         finally:
             await pubsub.aclose()
 
@@ -239,3 +250,17 @@ class Hub:
             listener.shown, listener.shown_at_s = (error, shown), now_s
             state = StateEvent(time=time, error=error, series=shown)
             listener.tell(framed("state", msgspec.json.encode(state), self.position))
+
+
+async def _hinted(pubsub: Any, followed: Mapping[bytes, SeriesId]) -> set[SeriesId]:
+    """Wait a moment for hints at buckets in progress, and take all that are there: of which series."""
+    hinted: set[SeriesId] = set()
+    wait_s = SUBSCRIBE_S
+    for _ in range(HINTS_MOST):
+        message = await cancellable(pubsub.get_message(timeout=wait_s))
+        if message is None:
+            break
+        if message["channel"] in followed and message["data"].startswith(FORMING_HINT):
+            hinted.add(followed[message["channel"]])
+            wait_s = 0.0
+    return hinted

@@ -43,6 +43,9 @@ def test_the_keys_are_those_of_the_contract() -> None:
     assert KEYS.candles("BTC-USD", Timeframe.M5) == "livecache:{coinbase:BTC-USD}:5m"
     assert KEYS.state("BTC-USD", Timeframe.M5) == "livecache:{coinbase:BTC-USD}:5m:state"
     assert KEYS.updates("BTC-USD", Timeframe.M5) == "livecache:{coinbase:BTC-USD}:5m:updates"
+    assert (
+        Keyspace(database=3).updates("BTC-USD", Timeframe.M5) == "livecache:{coinbase:BTC-USD}:5m:updates:3"
+    )
     assert KEYS.alive("BTC-USD") == "livecache:{coinbase:BTC-USD}:alive"
     assert KEYS.closes == "livecache:{coinbase}:closes"
     assert KEYS.series == "livecache:{coinbase}:series"

@@ -65,10 +65,15 @@ class Flaky:
 
 
 def writer_of(
-    client: RedisLike, source: Source, series: Sequence[SeriesId] = (BTC, ETH), **other: Any
+    client: RedisLike,
+    source: Source,
+    series: Sequence[SeriesId] = (BTC, ETH),
+    *,
+    keys: Keyspace = KEYS,
+    **other: Any,
 ) -> Writer:
     options: dict[str, Any] = {"instance": "one", "clock": Impatient(), "jitter": lambda: 0.0, **other}
-    return Writer(client, KEYS, series, source, origin=ORIGIN, wake=source.wake, **options)
+    return Writer(client, keys, series, source, origin=ORIGIN, wake=source.wake, **options)
 
 
 @contextlib.asynccontextmanager

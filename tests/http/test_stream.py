@@ -40,7 +40,16 @@ def store(clean_valkey: str) -> Iterator[Any]:
 
 
 def trade(client: Any, n: int, close: str = "101.5") -> None:
-    client.publish(CHANNEL, encode_update(Update(Kind.FORMING, candle(n, close))))
+    traded = candle(n, close)
+    with client.pipeline(transaction=True) as pipeline:
+        pipeline.zremrangebyscore(KEYS.candles(*BTC[1:]), traded.time, traded.time)
+        pipeline.zadd(KEYS.candles(*BTC[1:]), {traded.member(): traded.time})
+        pipeline.execute()
+    hint(client, traded)
+
+
+def hint(client: Any, of: ExactCandle) -> None:
+    client.publish(CHANNEL, encode_update(Update(Kind.FORMING, of)))
 
 
 def listeners(client: Any) -> int:
@@ -98,6 +107,21 @@ def test_it_tells_the_bucket_in_progress_as_it_trades(store: Any, server: Served
             "candle": [T0 + 10 * STEP, 100, 110, 90, 102.25, 2.5],
         }
         assert (event.name, event.id) == ("forming", "")
+
+
+def test_a_message_that_another_wrote_is_a_reason_to_read_and_no_candle(store: Any, server: Served) -> None:
+    """As of a service of an older version on another database of the server, whose channel is the same."""
+    with listening(server.url, "BTC-USD:5m") as stream:
+        stream.event("state")
+        until("it listens", lambda: listeners(store) == 1)
+        for close in ("900.25", "901.25"):
+            hint(store, candle(10, close))
+        first = stream.event("forming")
+        for _ in range(3):
+            hint(store, candle(10, "902.25"))
+        hint(store, candle(11, "903.25"))
+        trade(store, 10, "102.25")
+        assert [one.data["candle"][4] for one in (first, stream.event("forming"))] == [101.5, 102.25]
 
 
 def test_a_change_of_state_is_told_and_otherwise_a_sign_of_life(

@@ -28,10 +28,11 @@ class Edit:
 
 @dataclass(frozen=True, slots=True)
 class Breakage:
-    """One rule taken away."""
+    """One rule taken away. `tests` notice it where the seeds do not look; none: the seeds do."""
 
     name: str
     edits: tuple[Edit, ...]
+    tests: tuple[str, ...] = ()
 
 
 BREAKAGES = (
@@ -231,5 +232,27 @@ BREAKAGES = (
                 "renews = True",
             ),
         ),
+    ),
+    Breakage(
+        "the channels of all databases are one",
+        (
+            Edit(
+                "livecache/cache/keyspace.py",
+                'return f"{name}:{self.database}" if self.database else name',
+                "return name",
+            ),
+        ),
+        tests=("tests/cache/test_databases.py",),
+    ),
+    Breakage(
+        "a bucket in progress is streamed that nobody vouches for",
+        (
+            Edit(
+                "livecache/cache/standing.py",
+                "if view.record is None or view.alive is None or view.newest is None:",
+                "if view.record is None or view.newest is None:",
+            ),
+        ),
+        tests=("tests/cache/test_databases.py",),
     ),
 )

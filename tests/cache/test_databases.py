@@ -1,0 +1,146 @@
+"""Services that share a server, each in a database of its own: none hears of another's candles."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import redis
+import redis.asyncio
+
+from livecache import Reader
+from livecache.app import start_service
+from livecache.cache.connecting import client_for, database_of
+from livecache.cache.keyspace import encode_update
+from livecache.cache.reading import SeriesView
+from livecache.cache.standing import forming_in
+from livecache.commands.following import Following, Happening
+from livecache.config import CoinbaseConfig, Config, RedisConfig, VenuesConfig
+from livecache.core.candle import ExactCandle
+from livecache.core.series import Kind, Update
+
+from .either import either
+from .support import BTC, STEP, T0, Source, candle, state, until
+from .test_reader import KEYS, put
+from .writing import on_valkey, running, writer_of
+
+OTHER = replace(KEYS, database=3)
+CHANNEL = OTHER.updates(*BTC[1:])
+
+
+@pytest.fixture
+def other(clean_valkey: str) -> Iterator[Any]:
+    """A client of another database than the first."""
+    with redis.Redis.from_url(clean_valkey, db=OTHER.database) as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("url", "number"),
+    [
+        ("redis://h:6379", 0),
+        ("redis://h:6379/0", 0),
+        ("redis://user:secret@h:6379/7", 7),
+        ("redis://h:6379/7?db=2", 2),
+        ("unix:///run/redis.sock?db=4", 4),
+        ("redis+sentinel://h:26379/master/5", 5),
+        ("redis+sentinel://h:26379/master", 0),
+    ],
+)
+@pytest.mark.parametrize("library", [redis, redis.asyncio], ids=["sync", "async"])
+def test_a_client_knows_its_database_however_the_url_says_it(library: Any, url: str, number: int) -> None:
+    assert database_of(client_for(library, url)) == number
+
+
+def test_a_client_that_has_no_databases_works_in_the_first() -> None:
+    assert database_of(SimpleNamespace()) == database_of(SimpleNamespace(connection_pool=object())) == 0
+
+
+def test_a_writer_is_heard_by_who_reads_its_database_and_by_nobody_else(clean_valkey: str) -> None:
+    async def test(client: Any, source: Source) -> None:
+        writer = writer_of(client, source, keys=OTHER)
+        async with running(writer), client.pubsub(ignore_subscribe_messages=True) as pubsub:
+            await until(lambda: writer.stats.upserts == 2)
+            await pubsub.psubscribe("*")
+            await pubsub.get_message(timeout=10)
+            update = Update(Kind.FORMING, candle(10))
+            source.change(BTC, {T0 + 10 * STEP: candle(10)}, state(0, 10, 10), updates=(update,))
+            message = None
+            while message is None:
+                message = await pubsub.get_message(timeout=10)
+            assert message["channel"] == CHANNEL.encode()
+
+    on_valkey(clean_valkey, test)
+
+
+async def _service_of(url: str) -> str:
+    coinbase = CoinbaseConfig(symbols=("BTC-USD",), rest_url="http://127.0.0.1:9", ws_url="ws://127.0.0.1:9")
+    config = Config(redis=RedisConfig(url=url), venues=VenuesConfig(coinbase=coinbase))
+    async with start_service(config) as service:
+        return service.keys.updates(*BTC[1:])
+
+
+def test_a_service_takes_the_number_from_its_url(clean_valkey: str) -> None:
+    assert asyncio.run(_service_of(f"{clean_valkey}/3")) == CHANNEL
+    assert asyncio.run(_service_of(clean_valkey)) == KEYS.updates(*BTC[1:])
+
+
+def test_a_follower_hears_the_hints_of_its_database(kind: str, clean_valkey: str, other: Any) -> None:
+    put(other, state(0, 10, 10), range(10))
+    with (
+        either(kind, f"{clean_valkey}/{OTHER.database}") as reader,
+        closing(reader.follow("BTC-USD", "5m", 4)) as answers,
+    ):
+        assert next(answers).known_through == T0 + 10 * STEP
+        listening = dict(other.pubsub_numsub(CHANNEL, KEYS.updates(*BTC[1:])))
+        assert listening == {CHANNEL.encode(): 1, KEYS.updates(*BTC[1:]).encode(): 0}
+        put(other, state(0, 10, 11), range(11))
+        other.publish(CHANNEL, encode_update(Update(Kind.CLOSED, candle(10))))
+        assert next(answers).known_through == T0 + 11 * STEP
+
+
+@pytest.mark.parametrize(
+    ("change", "shown"),
+    [
+        ({}, candle(10)),
+        ({"forming": 9}, None),
+        ({"forming": None}, None),
+        ({"alive": False}, None),
+        ({"member": "damaged"}, None),
+    ],
+    ids=["vouched for", "of another bucket", "of none", "by nobody", "damaged"],
+)
+def test_a_bucket_in_progress_is_shown_if_somebody_vouches_for_it(
+    change: dict[str, Any], shown: ExactCandle | None, clean_valkey: str, other: Any
+) -> None:
+    put(other, state(0, 10, 10, forming=change.get("forming", 10)), range(11))
+    if "member" in change:
+        other.zadd(KEYS.candles(*BTC[1:]), {change["member"]: T0 + 11 * STEP})
+    if not change.get("alive", True):
+        other.delete(KEYS.alive("BTC-USD"))
+    with Reader(f"{clean_valkey}/{OTHER.database}") as reader:
+        assert forming_in(reader.state("BTC-USD", "5m")) == shown
+
+
+def test_what_is_watched_comes_from_the_database_and_not_from_a_message(
+    clean_valkey: str, other: Any
+) -> None:
+    put(other, state(0, 10, 10, forming=10), range(11))
+    forming = Update(Kind.FORMING, candle(10, close="900.25"))
+    with (
+        Reader(f"{clean_valkey}/{OTHER.database}") as reader,
+        closing(Following(KEYS, BTC).happenings(other, reader)) as news,
+    ):
+        view = next(news)
+        assert isinstance(view, SeriesView)
+        assert not other.publish(KEYS.updates(*BTC[1:]), encode_update(forming)), (
+            "as the first database's writer"
+        )
+        assert other.publish(CHANNEL, encode_update(forming))
+        told = next(one for one in news if isinstance(one, Happening))
+        assert (told.kind, told.candle) == (Kind.FORMING, candle(10))
