@@ -61,6 +61,12 @@ def repair(config: Config, order: Order) -> int:
         print(json.dumps(answer))
         return 0
     pages = answer["pages"]
+    if not pages:
+        print(
+            f"{order.symbol} {timeframe}: written anew; nothing from {iso(answer['start'])} to "
+            f"{iso(answer['end'])} is kept, so nothing is read again"
+        )
+        return 0
     print(
         f"{order.symbol} {timeframe} from {iso(answer['start'])} to {iso(answer['end'])}: "
         f"{pages} page{'s' * (pages != 1)} {'read again' if order.wait else 'to be read again'}"

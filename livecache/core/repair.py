@@ -5,18 +5,29 @@ What is settled stays served meanwhile. The pages are the plan's: a contested bu
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 from ..errors import RepairNotNow, RepairRefused, UnknownSeries
+from .coverage import Span
 from .timeframe import Timeframe, iso
 from .timeline import Timeline
 from .track import Track
 
-__all__ = ["PAGES_A_REPAIR_MAX", "PAGES_WAITING_MAX", "RepairPlan", "order_repair", "pages_waiting"]
+__all__ = [
+    "PAGES_A_REPAIR_MAX",
+    "PAGES_WAITING_MAX",
+    "RepairPlan",
+    "order_repair",
+    "pages_waiting",
+    "read_by",
+]
 
-PAGES_A_REPAIR_MAX = 100
+PAGES_A_REPAIR_MAX = 250
 PAGES_WAITING_MAX = 1_000
-"""How many pages one request may take, and how many may wait in all: two minutes at nine a second."""
+"""How many pages one request may take, and how many may wait in all: two minutes at nine a second.
+
+The first is more than all that may be kept of a series takes: 10,000 candles, and 100 pages of search."""
 
 
 class RepairPlan(NamedTuple):
@@ -37,15 +48,19 @@ def order_repair(
     *,
     now: int,
     page_limit: int,
+    unsupported: Collection[Timeframe] = (),
 ) -> RepairPlan:
     """Have `[start, end)` of a series read again, and the series written whole from memory at once.
 
-    Without `start` or `end`, from the oldest that is kept, or through the last that has closed. `now` is the
-    venue's time as heard, Unix ms. Raises `UnknownSeries`, `RepairRefused` or `RepairNotNow`.
+    Without `start` or `end`, from the oldest that is kept, or through the last that has closed. What the span
+    holds beyond that is no reason to refuse: whoever found it in Redis had better be rid of it. `now` is the
+    venue's time as heard, Unix ms; a timeframe that is `unsupported` is read by the pages that it is rolled
+    up from. Raises `UnknownSeries`, `RepairRefused` or `RepairNotNow`.
     """
     track = _track(timeline, symbol, timeframe)
-    start, end = _span(track, start, end, now)
-    pages = -(-(end - start) // (page_limit * track.width))
+    source = _source(timeline, symbol, timeframe, unsupported)
+    start, end, kept = _span(track, source, start, end, now)
+    pages = -(-(kept.end - kept.start) // (page_limit * source.width))
     if pages > PAGES_A_REPAIR_MAX:
         raise RepairRefused(
             f"{symbol} {timeframe}: that takes {pages} requests, and at most {PAGES_A_REPAIR_MAX} are taken",
@@ -57,17 +72,39 @@ def order_repair(
             f"{waiting} pages wait to be read again already, and at most {PAGES_WAITING_MAX} may",
             "ask again in a minute",
         )
-    timeline.read_again(symbol, timeframe, start, end)
-    return RepairPlan(start, end, pages, pages_waiting(timeline, page_limit))
+    timeline.read_again(symbol, source.series.timeframe, kept.start, kept.end)
+    track.whole = True
+    span = kept if pages else Span(start, end)
+    return RepairPlan(*span, pages, pages_waiting(timeline, page_limit))
 
 
-def pages_waiting(timeline: Timeline, page_limit: int, series: tuple[str, Timeframe] | None = None) -> int:
+def pages_waiting(
+    timeline: Timeline,
+    page_limit: int,
+    series: tuple[str, Timeframe] | None = None,
+    unsupported: Collection[Timeframe] = (),
+) -> int:
     """How many pages repairs still take: of all series, or of one `(symbol, timeframe)`."""
     if series is None:
         tracks = [t for symbol in timeline.symbols.values() for t in symbol.tracks.values()]
     else:
-        tracks = [_track(timeline, *series)]
+        _track(timeline, *series)
+        tracks = [_source(timeline, *series, unsupported)]
     return sum(_pages(track, page_limit) for track in tracks if track.contested)
+
+
+def _source(
+    timeline: Timeline, symbol: str, timeframe: Timeframe, unsupported: Collection[Timeframe]
+) -> Track:
+    return timeline.symbols[symbol].tracks[read_by(timeline, timeframe, unsupported)]
+
+
+def read_by(timeline: Timeline, timeframe: Timeframe, unsupported: Collection[Timeframe]) -> Timeframe:
+    """The timeframe whose pages bring this one: itself, or one that it is rolled up from."""
+    child = timeline.children[timeframe]
+    while timeframe in unsupported and child is not None:
+        timeframe, child = child, timeline.children[child]
+    return timeframe
 
 
 def _track(timeline: Timeline, symbol: str, timeframe: Timeframe) -> Track:
@@ -90,26 +127,20 @@ def _pages(track: Track, page_limit: int) -> int:
     return count
 
 
-def _span(track: Track, start: int | None, end: int | None, now: int) -> tuple[int, int]:
-    """The span that is meant, checked: aligned, and within what is kept."""
+def _span(track: Track, source: Track, start: int | None, end: int | None, now: int) -> tuple[int, int, Span]:
+    """The span that is meant, checked, and what of it `source` keeps: that can be read again."""
     timeframe = track.series.timeframe
     name = f"{track.series.symbol} {timeframe}"
-    if not track.coverage:
-        raise RepairRefused(
-            f"{name}: nothing is settled yet", "it is still being filled: see `livecache status`"
-        )
-    kept = max(track.keep_from, track.coverage.spans[0].start), timeframe.floor(now)
-    start, end = kept[0] if start is None else start, kept[1] if end is None else end
-    if start % track.width or end % track.width:
+    edge = source.series.timeframe.floor(now)
+    oldest = min(edge, max(source.keep_from, source.coverage.spans[0].start)) if source.coverage else edge
+    if start is not None and end is not None and start >= end:
+        raise RepairRefused(f"{name}: a span ends after it begins", "the end is exclusive")
+    end = edge if end is None else end
+    start = min(oldest, end) if start is None else start
+    if track is source and (start % track.width or end % track.width):
         raise RepairRefused(
             f"{name}: a span begins and ends where a bucket does, at whole multiples of {timeframe}",
             f"the buckets around it are {iso(timeframe.floor(start))} to {iso(timeframe.ceil(end))}",
         )
-    if start < kept[0] or end > kept[1] or start >= kept[1] or end <= kept[0]:
-        raise RepairRefused(
-            f"{name}: what is kept is {iso(kept[0])} to {iso(kept[1])}, and the span reaches beyond",
-            "leave an end out to mean that of what is kept",
-        )
-    if start >= end:
-        raise RepairRefused(f"{name}: a span ends after it begins", "the end is exclusive")
-    return start, end
+    first, last = max(start, oldest), min(end, edge)
+    return start, end, Span(first, last) if first < last else Span(edge, edge)

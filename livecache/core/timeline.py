@@ -95,6 +95,7 @@ class Timeline:
         self._stirred.add(symbol)
         track = timeline.tracks[timeframe]
         outcome = settle_page(track, page, timeline.channel, feed=timeframe is FEED_TIMEFRAME)
+        track.let_go(page.start, page.end)
         self.counters.revisions += len(outcome.revised)
         self.counters.disputes += outcome.disputed
         self.counters.disputes_lost += len(outcome.disputes_lost)
@@ -247,7 +248,7 @@ class Timeline:
             self._stirred.add(symbol)
 
     def read_again(self, symbol: str, timeframe: Timeframe, start: int, end: int) -> None:
-        """Somebody doubts the settled buckets of `[start, end)`, or what Redis holds of the series."""
+        """Somebody doubts, or misses, the buckets of `[start, end)`, or what Redis holds of the series."""
         track = self.symbols[symbol].tracks[timeframe]
         track.contest(start, end)
         track.whole = True

@@ -149,11 +149,16 @@ class Track:
         return True
 
     def contest(self, start: int, end: int) -> None:
-        """Have what is settled in `[start, end)` read again, because somebody asks for it."""
-        for span in self.coverage.clip(start, end):
-            for bucket in range(*span, self.width):
-                self.suspect.add(bucket)
-                self.contested.setdefault(bucket, 0)
+        """Have `[start, end)` read again, or for the first time, because somebody asks for it."""
+        for bucket in range(start, end, self.width):
+            self.suspect.add(bucket)
+            self.contested.setdefault(bucket, 0)
+
+    def let_go(self, start: int, end: int) -> None:
+        """A page of `[start, end)` has come: what somebody missed there and it did not settle is asked for
+        again as any bucket is, in its own time."""
+        for bucket in [t for t in self.contested if start <= t < end and t not in self.coverage]:
+            self.trust(bucket)
 
     def trust(self, bucket: int) -> None:
         """The settled bucket was read again: it is not asked for any more."""

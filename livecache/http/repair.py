@@ -5,8 +5,8 @@
     GET  ?symbol=BTC-USD&timeframe=5m
     200  {"symbol": …, "timeframe": …, "pages": 0}
 
-What is refused is answered with `{"error": …, "hint": …}`: 400 for what makes no sense or lies outside what
-is kept, 404 for a series that nobody fills, 503 while too much is waiting. Who may ask is decided before.
+What is refused is answered with `{"error": …, "hint": …}`: 400 for what makes no sense, 404 for
+a series that nobody fills, 503 while too much is waiting. Who may ask is decided before.
 """
 
 from __future__ import annotations

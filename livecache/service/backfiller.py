@@ -15,12 +15,12 @@ from typing import Protocol
 from loguru import logger
 
 from ..core.plan import history_ends
-from ..core.repair import RepairPlan, order_repair, pages_waiting
+from ..core.repair import RepairPlan, order_repair, pages_waiting, read_by
 from ..core.series import SeriesId
 from ..core.settling import PageFacts
 from ..core.timeframe import Timeframe, iso
 from ..core.track import Track
-from ..errors import RepairNotNow, RepairRefused, UnknownSymbol
+from ..errors import RepairNotNow, UnknownSymbol
 from ..venues.venue import FailureKind, FetchFailure, Page, Venue
 from .live import Live
 from .ratelimit import RateLimiter
@@ -104,12 +104,6 @@ class Backfiller:
         live = self._live
         if not live.serving:
             raise RepairNotNow("this instance does not write yet", "it is starting, or another one writes")
-        if timeframe in self._venue.unsupported:
-            child = live.timeline.children[timeframe]
-            raise RepairRefused(
-                f"{self._venue.name} does not serve {timeframe}",
-                f"repair {child}, which it is rolled up from",
-            )
         plan = order_repair(
             live.timeline,
             symbol,
@@ -118,6 +112,7 @@ class Backfiller:
             end,
             now=live.venue_clock.heard,
             page_limit=self._venue.page_limit,
+            unsupported=self._venue.unsupported,
         )
         logger.bind(
             event="repair_ordered",
@@ -126,14 +121,15 @@ class Backfiller:
             pages=plan.pages,
             waiting=plan.waiting,
         ).info(f"{symbol} {timeframe} is read again from {iso(plan.start)} to {iso(plan.end)}")
-        self._schedule.hurry(symbol, timeframe)
+        self._schedule.hurry(symbol, read_by(live.timeline, timeframe, self._venue.unsupported))
         live.due.set()
         live.changed.set()
         return plan
 
     def repairing(self, symbol: str, timeframe: Timeframe) -> int:
         """How many pages of this series' repair are still to be read. Raises `UnknownSeries`."""
-        return pages_waiting(self._live.timeline, self._venue.page_limit, (symbol, timeframe))
+        timeline, venue = self._live.timeline, self._venue
+        return pages_waiting(timeline, venue.page_limit, (symbol, timeframe), venue.unsupported)
 
     async def run(self, *, once: bool = False) -> None:
         """Work until cancelled; with `once`, until every series was filled or has failed."""

@@ -13,6 +13,7 @@ from livecache.core.repair import (
     pages_waiting,
 )
 from livecache.core.series import Close, Kind
+from livecache.core.settling import PageFacts
 from livecache.core.timeframe import Timeframe
 from livecache.core.timeline import Timeline
 from livecache.core.track import Policy
@@ -153,9 +154,7 @@ def test_the_same_order_twice_is_one() -> None:
         (NOW, None, "where a bucket does"),
         (M5.floor(NOW) - 10 * W + 1, None, "where a bucket does"),
         (M5.floor(NOW) - 10 * W, M5.floor(NOW) - 10 * W, "ends after it begins"),
-        (M5.floor(NOW) - 10_000 * W, None, "what is kept is"),
-        (None, M5.floor(NOW) + W, "what is kept is"),
-        (M5.floor(NOW) + 9 * W, None, "what is kept is"),
+        (M5.floor(NOW) + 9 * W, M5.floor(NOW) + 8 * W, "ends after it begins"),
     ],
 )
 def test_what_makes_no_sense_is_refused_and_changes_nothing(
@@ -172,14 +171,92 @@ def test_an_unknown_series_and_one_that_only_works_unseen_are_told() -> None:
     for timeframe in (M5, Timeframe.D1):
         with pytest.raises(UnknownSeries):
             order(driver, of=timeframe)
-    empty = Timeline("coinbase", [SYMBOL], [M5], Policy())
-    with pytest.raises(RepairRefused, match="nothing is settled yet"):
-        order_repair(empty, SYMBOL, M5, None, None, now=NOW, page_limit=330)
+
+
+def test_what_reaches_beyond_what_is_kept_is_read_as_far_as_it_is_kept() -> None:
+    driver = filled()
+    track, edge = driver.symbol.tracks[M5], M5.floor(NOW)
+    oldest = max(track.keep_from, track.coverage.spans[0].start)
+    assert order(driver, oldest - 10_000 * W, edge + 50 * W) == (oldest, edge, 1, 1)
+    driver.fill()
+    assert order(driver, None, edge + W).end == edge
+
+
+@pytest.mark.parametrize("span", [(-20_000, -10_000), (5, 9), (0, 1)])
+def test_of_a_span_that_is_not_kept_at_all_the_series_is_still_written_anew(span: tuple[int, int]) -> None:
+    """Whatever somebody put there in Redis is gone by it, and nothing has to be read."""
+    driver = filled()
+    start, end = (M5.floor(NOW) + n * W for n in span)
+    assert order(driver, start, end) == (start, end, 0, 0)
+    assert driver.wants() == []
+    (change,) = driver.timeline.take(driver.now).series
+    assert change.whole
+
+
+def test_while_nothing_is_settled_it_is_written_anew_and_filled_as_ever() -> None:
+    driver = Driver([M5], NOW)
+    driver.timeline.take(NOW)
+    assert order(driver).pages == 0
+    (change,) = driver.timeline.take(NOW).series
+    assert change.whole and change.members == {}
+
+
+def test_a_hole_is_asked_for_at_once_whenever_it_would_have_been_tried_again() -> None:
+    """Whoever orders it does not wait out the growing waits of a page that settled nothing."""
+    driver = filled()
+    track = driver.symbol.tracks[M5]
+    hole = M5.floor(NOW) - 50 * W
+    track.coverage = track.coverage.remove(hole, hole + 2 * W)
+    del track.settled[hole], track.settled[hole + W]
+    track.retry_at, track.open_from, track.tried_edge = NOW + 300_000, hole, M5.floor(NOW)
+    assert order(driver, hole, hole + 2 * W).pages == 1
+    (want,) = driver.wants()
+    assert want.priority is Priority.REPAIR and want.start <= hole < want.end
+    driver.answer(want)
+    assert track.coverage.covers(hole, hole + 2 * W) and hole in track.settled
+    assert pages_waiting(driver.timeline, driver.page_limit) == 0
+
+
+def test_what_a_page_could_not_settle_is_not_asked_for_over_and_over() -> None:
+    driver = filled()
+    track = driver.symbol.tracks[M5]
+    hole = M5.floor(NOW) - 50 * W
+    track.coverage = track.coverage.remove(hole, hole + W)
+    del track.settled[hole]
+    order(driver, hole, hole + W)
+    (want,) = driver.wants()
+    rows = {t: candle(t) for t in range(want.start, want.end, W) if t != hole}
+    facts = PageFacts(want.start, want.end, rows, NOW, rejected=frozenset({hole}))
+    driver.timeline.apply_page(SYMBOL, M5, facts, NOW, page_limit=driver.page_limit)
+    assert hole not in track.coverage
+    assert pages_waiting(driver.timeline, driver.page_limit) == 0
+    assert driver.wants() == []
+
+
+def test_a_timeframe_that_the_venue_does_not_serve_is_read_by_what_it_is_rolled_up_from() -> None:
+    driver = filled(M5, M15)
+    bucket = M15.floor(NOW) - 20 * M15.ms
+    span = (bucket, bucket + M15.ms)
+    lacking = {M15}
+    plan = order_repair(driver.timeline, SYMBOL, M15, *span, now=NOW, page_limit=330, unsupported=lacking)
+    assert plan == (*span, 1, 1)
+    assert pages_waiting(driver.timeline, 330, (SYMBOL, M15), lacking) == 1
+    (want,) = driver.wants()
+    assert want.timeframe is M5
+    driver.revised[M5, bucket] = 7
+    driver.fill()
+    held = driver.symbol.tracks[M15].settled[bucket]
+    assert held.volume == "9"
+    assert {c.series.timeframe for c in driver.timeline.take(NOW).series if c.whole} == {M5, M15}
+
+
+def test_all_that_the_largest_configuration_keeps_is_one_order() -> None:
+    assert PAGES_A_REPAIR_MAX >= -(-10_000 // 300) + 1 + 100
 
 
 def test_no_more_is_taken_than_can_be_read_in_a_while() -> None:
     driver = filled(candles=1_000)
-    driver.page_limit = 9
+    driver.page_limit = 3
     with pytest.raises(RepairRefused, match=f"at most {PAGES_A_REPAIR_MAX}"):
         order(driver)
     driver.page_limit = 10

@@ -303,8 +303,7 @@ def test_orders_that_make_no_sense_are_one_line_and_a_hint(clean_valkey: str) ->
                 (["BTC-USD", "5min", "--all"], 2, "did you mean 5m?"),
                 (["BTC-USD", "5m", "--from", "yesterday"], 2, "is not a time"),
                 (["BTC-USD", "5m", "--from", "2026-10-01T11:02"], 1, "2026-10-01T11:00Z"),
-                (["BTC-USD", "5m", "--from", "2020-01-01"], 1, "what is kept is"),
-                (["BTC-USD", "5m", "--to", "2020-01-01"], 1, "what is kept is"),
+                (["BTC-USD", "5m", "--from", "2026-10-01", "--to", "2020-01-01"], 1, "ends after it begins"),
                 (["BTC-USD", "1h", "--all"], 1, "fills no such series"),
                 (["NO-USD", "5m", "--all"], 1, "fills no such series"),
             ):
@@ -314,6 +313,10 @@ def test_orders_that_make_no_sense_are_one_line_and_a_hint(clean_valkey: str) ->
                 "repair", "BTC-USD", "5m", "--all", "--service", "http://127.0.0.1:9"
             )
             assert ended == 1 and "no service answers" in errors
+            ended, output, _ = await here.do("repair", "btc-usd", "5m", "--to", "2020-01-01")
+            assert (ended, "written anew; nothing from" in output) == (0, True)
+            ended, output, _ = await here.do("repair", "btc-usd", "5m", "--from", "2020-01-01")
+            assert (ended, "2020" in output) == (0, False), "as far as it is kept, and that is told"
             ended, output, _ = await here.do("repair", "btc-usd", "5m", "--all")
             assert (ended, output.splitlines()[-1]) == (
                 0,

@@ -10,7 +10,7 @@ import pytest
 
 from livecache.core.plan import Priority
 from livecache.core.timeframe import Timeframe
-from livecache.errors import RepairNotNow, RepairRefused
+from livecache.errors import RepairNotNow
 from livecache.service.backfiller import Backfiller
 from livecache.service.live import Live
 from livecache.service.ratelimit import RateLimiter
@@ -79,7 +79,7 @@ def test_one_that_fails_is_tried_again_until_it_succeeds() -> None:
     assert not desk.timeline.symbols["BTC-USD"].tracks[M5].contested
 
 
-def test_an_instance_that_does_not_write_takes_no_orders_nor_does_one_for_what_the_venue_lacks() -> None:
+def test_one_that_does_not_write_takes_no_orders_and_what_the_venue_lacks_is_read_by_its_children() -> None:
     desk = Desk(["BTC-USD"])
     desk.serve()
 
@@ -92,9 +92,8 @@ def test_an_instance_that_does_not_write_takes_no_orders_nor_does_one_for_what_t
             backfiller.repair("BTC-USD", M5, None, None)
         live.serving = True
         live.venue_clock.confirm(desk.now, clock.monotonic(), desk.now)
-        with pytest.raises(RepairRefused, match="does not serve 4h") as refused:
-            backfiller.repair("BTC-USD", H4, None, None)
-        assert "repair 1h" in refused.value.hint
+        assert backfiller.repair("BTC-USD", H4, None, None).pages == 1
+        assert backfiller.repairing("BTC-USD", H4) == backfiller.repairing("BTC-USD", H1) == 1
         assert backfiller.repair("BTC-USD", M5, None, None).pages == 1
         assert backfiller.repairing("BTC-USD", M5) == 1
         assert live.due.is_set() and live.changed.is_set()
