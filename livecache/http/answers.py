@@ -9,18 +9,45 @@ import msgspec
 from aiohttp import web
 
 from ..config import redact
-from ..errors import ConfigError, LivecacheError, RepairNotNow, RepairRefused, UnknownSeries
+from ..errors import (
+    ConfigError,
+    LivecacheError,
+    NotReady,
+    OutOfSync,
+    RedisUnavailable,
+    RepairNotNow,
+    RepairRefused,
+    Stale,
+    UnknownSeries,
+)
+from .shapes import ErrorAnswer, ErrorKind
 
 __all__ = ["answer", "decode", "of_error", "refusal"]
 
 # The first match counts: what a client got wrong, what there is not, and what cannot be had now.
-_STATUS: tuple[tuple[type[LivecacheError], int], ...] = (
-    (ConfigError, 400),
-    (UnknownSeries, 404),
-    (RepairNotNow, 503),
-    (RepairRefused, 400),
-    (LivecacheError, 503),
+_OF_ERRORS: tuple[tuple[type[LivecacheError], int, ErrorKind], ...] = (
+    (ConfigError, 400, "bad_request"),
+    (UnknownSeries, 404, "unknown_series"),
+    (NotReady, 503, "not_ready"),
+    (Stale, 503, "stale"),
+    (OutOfSync, 503, "out_of_sync"),
+    (RedisUnavailable, 503, "redis_unavailable"),
+    (RepairNotNow, 503, "not_now"),
+    (RepairRefused, 400, "bad_request"),
+    (LivecacheError, 503, "unreadable"),
 )
+
+# Of what the server itself refuses.
+_OF_STATUS: Mapping[int, ErrorKind] = {
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "too_long",
+    415: "not_json",
+    500: "bug",
+    503: "timeout",
+}
 
 
 def answer(content: object, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
@@ -30,16 +57,22 @@ def answer(content: object, status: int = 200, headers: Mapping[str, str] | None
 
 
 def refusal(
-    status: int, error: str, hint: str = "", headers: Mapping[str, str] | None = None
+    status: int,
+    error: str,
+    hint: str = "",
+    headers: Mapping[str, str] | None = None,
+    *,
+    kind: ErrorKind | None = None,
 ) -> web.Response:
-    """An answer that says no, and why."""
-    return answer({"error": redact(error), "hint": redact(hint)}, status, headers)
+    """An answer that says no, and why. Its `kind` goes with the status, unless told otherwise."""
+    kind = kind or _OF_STATUS.get(status, "bad_request")
+    return answer(ErrorAnswer(error=redact(error), hint=redact(hint), kind=kind), status, headers)
 
 
 def of_error(error: LivecacheError) -> web.Response:
     """The answer for an error: 400, 404 or 503 by its type."""
-    status = next(status for kind, status in _STATUS if isinstance(error, kind))
-    return refusal(status, error.message, error.hint)
+    status, kind = next((status, kind) for of, status, kind in _OF_ERRORS if isinstance(error, of))
+    return refusal(status, error.message, error.hint, kind=kind)
 
 
 async def decode(request: web.BaseRequest, kind: type[Any]) -> Any:

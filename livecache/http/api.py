@@ -10,7 +10,11 @@ from .candles import CandlesRoute
 from .hub import Hub
 from .identity import PATH as SERVICE
 from .identity import Identity
+from .index import PATH as INDEX
+from .index import Index
 from .instance import Instance
+from .markets import PATH as MARKETS
+from .markets import Markets
 from .openapi import PATH as OPENAPI
 from .openapi import OpenApi
 from .route import Route
@@ -31,8 +35,10 @@ class Api:
         self._hub = Hub(source, clock)
         candles, table, streams = CandlesRoute(source), Table(source, clock), Streams(source, self._hub)
         self.routes: Sequence[Route] = (
+            Route("GET", INDEX, asked(source, Index().show)),
             Route("GET", CANDLES, asked(source, candles.show)),
             Route("GET", SERIES, asked(source, table.show)),
+            Route("GET", MARKETS, asked(source, Markets(source, table, clock).show)),
             Route("GET", SERVICE, asked(source, Identity(instance).show)),
             Route("GET", STREAM, asked(source, streams.show), endless=True),
             Route("GET", OPENAPI, asked(source, OpenApi().show)),

@@ -51,16 +51,25 @@ class Slow(Exception):
 
 
 class Listener:
-    """One stream: its series, and what it has not been sent yet."""
+    """One stream: its series, and what it has not been sent yet.
 
-    def __init__(self, series: Iterable[SeriesId]) -> None:
+    `everything`: it is told what closes, settles and is revised of any series, and `series` are only those by
+    which it learns whether anybody vouches.
+    """
+
+    def __init__(self, series: Iterable[SeriesId], *, everything: bool = False) -> None:
         self.series = tuple(dict.fromkeys(series))
+        self.everything = everything
         self.joined = False
         self.shown: object = None
         self.shown_at_s = float("-inf")
         self._waiting: deque[bytes] = deque()
         self._bytes = 0
         self._news = asyncio.Event()
+
+    def wants(self, happening: Happening) -> bool:
+        """Whether it asked for that. The buckets in progress of thousands of series nobody could take."""
+        return bool(happening.id) if self.everything else happening.series in self.series
 
     def tell(self, message: bytes) -> None:
         """Put it behind what waits."""
@@ -186,6 +195,7 @@ class Hub:
                     way.keys.updates(*series[1:]).encode(): series
                     for listener in self._joined()
                     for series in listener.series
+                    if not listener.everything
                 }
                 if more := wanted.keys() - followed.keys():
                     await cancellable(pubsub.subscribe(*more))
@@ -236,17 +246,19 @@ class Hub:
     def _tell(self, happening: Happening | None) -> None:
         if happening is not None:
             for listener in self._joined():
-                if happening.series in listener.series:
+                if listener.wants(happening):
                     listener.tell(happening.message)
 
     def _tell_state(self, error: str, time: int, rows: Mapping[SeriesId, SeriesRow]) -> None:
         now_s = self._clock.monotonic()
         for listener in self._joined():
             shown = [] if error else [rows[series] for series in listener.series if series in rows]
-            if (error, shown) == listener.shown and now_s < listener.shown_at_s + HEARTBEAT_S:
-                continue
             if not error and len(shown) < len(listener.series):
                 continue  # It came while this was looked up; the next look is its first.
+            if listener.everything:
+                shown = []  # Thousands of rows: they are at /api/v1/series.
+            if (error, shown) == listener.shown and now_s < listener.shown_at_s + HEARTBEAT_S:
+                continue
             listener.shown, listener.shown_at_s = (error, shown), now_s
             state = StateEvent(time=time, error=error, series=shown)
             listener.tell(framed("state", msgspec.json.encode(state), self.position))

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from . import shapes
+from . import repair, shapes
 from .conditional import given
 
 __all__ = ["PATH", "OpenApi", "document"]
@@ -17,17 +17,28 @@ PATH = "/openapi.json"
 
 _REF = "#/components/schemas/{name}"
 
+_TEXT = {"type": "string"}
+
 _SHAPES: tuple[type[msgspec.Struct], ...] = (
     shapes.CandlesQuery,
     shapes.StreamQuery,
     shapes.CandlesAnswer,
     shapes.SeriesAnswer,
+    shapes.MarketsAnswer,
     shapes.ServiceAnswer,
     shapes.ErrorAnswer,
     shapes.StateEvent,
     shapes.FormingEvent,
     shapes.ClosedEvent,
     shapes.LostEvent,
+    shapes.IndexAnswer,
+    shapes.AliveAnswer,
+    shapes.StartedAnswer,
+    shapes.ReadyAnswer,
+    repair.RepairsQuery,
+    repair.RepairRequest,
+    repair.RepairAnswer,
+    repair.RepairsLeft,
 )
 
 _REFUSALS = {
@@ -38,6 +49,8 @@ _REFUSALS = {
     "429": "the API is asked too often: `too_many`",
     "503": "what a reader would raise, or Redis or the service is not there",
 }
+
+_NOT_YET = "not so; the reasons say why"
 
 _EVENTS = """Events: `state` (StateEvent), `forming` (FormingEvent), `closed`, `settled` and `revised` (of
 ClosedEvent), `lost` (LostEvent)."""
@@ -59,7 +72,7 @@ class OpenApi:
 def document() -> dict[str, Any]:
     """The document, as JSON has it."""
     _, schemas = msgspec.json.schema_components(_SHAPES, ref_template=_REF)
-    candles, stream = schemas.pop("CandlesQuery"), schemas.pop("StreamQuery")
+    candles, stream, repairs = (schemas.pop(name) for name in ("CandlesQuery", "StreamQuery", "RepairsQuery"))
     resume = {
         "name": "Last-Event-ID",
         "in": "header",
@@ -76,11 +89,19 @@ def document() -> dict[str, Any]:
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "paths": {
+            "/api/v1": _get("index", "What there is", [], _json("IndexAnswer"), but=("404", "503")),
             "/api/v1/candles": _get(
                 "candles", "Closed candles of one series", _parameters(candles), _json("CandlesAnswer")
             ),
             "/api/v1/series": _get(
                 "series", "How every series stands", [], _json("SeriesAnswer"), but=("404",)
+            ),
+            "/api/v1/markets": _get(
+                "markets",
+                "The last price and a day's course of each symbol",
+                [],
+                _json("MarketsAnswer"),
+                but=("404",),
             ),
             "/api/v1/service": _get(
                 "service", "Who answers here", [], _json("ServiceAnswer"), but=("304", "404")
@@ -89,8 +110,29 @@ def document() -> dict[str, Any]:
                 "stream",
                 "What happens to some series, as server-sent events",
                 [*_parameters(stream), resume],
-                {"description": _EVENTS, "content": {"text/event-stream": {"schema": {"type": "string"}}}},
+                {"description": _EVENTS, "content": {"text/event-stream": {"schema": _TEXT}}},
                 but=("304",),
+            ),
+            "/api/v1/repair": _get(
+                "repairs",
+                "How much of what is to be read again is left",
+                _parameters(repairs),
+                _json("RepairsLeft"),
+                but=("304", "429"),
+            )
+            | _post(
+                "repair",
+                "Have a span of a series read again",
+                _json("RepairRequest"),
+                {"202": _json("RepairAnswer", "it will be")},
+            ),
+            "/healthz": _probe("alive", "Whether it lives", "AliveAnswer"),
+            "/startupz": _probe("started", "Whether all was ready once", "StartedAnswer"),
+            "/readyz": _probe("ready", "Whether readers find everything ready now", "ReadyAnswer"),
+            "/metrics": _open(
+                "metrics",
+                "What Prometheus reads",
+                {"200": {"description": "all of them", "content": {"text/plain": {"schema": _TEXT}}}},
             ),
         },
         "components": {
@@ -114,6 +156,26 @@ def _get(
     responses = {"200": answer} | unchanged | refusals
     told = {status: what for status, what in responses.items() if status not in but}
     return {"get": {"operationId": name, "summary": summary, "parameters": parameters, "responses": told}}
+
+
+def _post(name: str, summary: str, body: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+    refusals = {status: _json("ErrorAnswer", why) for status, why in _REFUSALS.items() if status != "429"}
+    refusals |= {
+        "413": _json("ErrorAnswer", "the body is too long: `too_long`"),
+        "415": _json("ErrorAnswer", "the body is no JSON: `not_json`"),
+    }
+    told = {"required": True, "content": body["content"]}
+    what = {"operationId": name, "summary": summary, "requestBody": told, "responses": answer | refusals}
+    return {"post": what}
+
+
+def _probe(name: str, summary: str, answer: str) -> dict[str, Any]:
+    return _open(name, summary, {"200": _json(answer, "it is so"), "503": _json(answer, _NOT_YET)})
+
+
+def _open(name: str, summary: str, responses: dict[str, Any]) -> dict[str, Any]:
+    """What whoever can connect is told."""
+    return {"get": {"operationId": name, "summary": summary, "security": [], "responses": responses}}
 
 
 def _parameters(schema: dict[str, Any]) -> list[dict[str, Any]]:

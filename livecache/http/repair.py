@@ -5,8 +5,8 @@
     GET  ?symbol=BTC-USD&timeframe=5m
     200  {"symbol": …, "timeframe": …, "pages": 0}
 
-What is refused is answered with `{"error": …, "hint": …}`: 400 for what makes no sense, 404 for
-a series that nobody fills, 503 while too much is waiting. Who may ask is decided before.
+What is refused is answered with `{"error": …, "hint": …, "kind": …}`: 400 for what makes no sense, 404
+for a series that nobody fills, 503 while too much is waiting. Who may ask is decided before.
 """
 
 from __future__ import annotations
@@ -21,19 +21,29 @@ from ..errors import RepairNotNow
 from ..service.backfiller import Backfiller
 from .answers import answer, decode, refusal
 from .instance import Instance
+from .shapes import Symbol
+from .source import parse
 
-__all__ = ["PATH", "RepairAnswer", "RepairRequest", "Repairs", "RepairsLeft"]
+__all__ = ["PATH", "RepairAnswer", "RepairRequest", "Repairs", "RepairsLeft", "RepairsQuery"]
 
 PATH = "/api/v1/repair"
 
+_Name = Annotated[str, msgspec.Meta(min_length=1, max_length=8)]
 _Millis = Annotated[int, msgspec.Meta(ge=0, lt=1 << 47)]
+
+
+class RepairsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whose repairs are asked for."""
+
+    symbol: Symbol
+    timeframe: _Name
 
 
 class RepairRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[start, end)` of one series, Unix ms; without one of them, as far as is kept."""
 
-    symbol: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
-    timeframe: Annotated[str, msgspec.Meta(min_length=1, max_length=8)]
+    symbol: Symbol
+    timeframe: _Name
     start: _Millis | None = None
     end: _Millis | None = None
 
@@ -76,10 +86,8 @@ class Repairs:
 
     async def left(self, request: web.BaseRequest) -> web.StreamResponse:
         """Tell how much of a series' repairs is left: GET."""
-        symbol, timeframe = (
-            request.query.get("symbol", ""),
-            Timeframe.parse(request.query.get("timeframe", "")),
-        )
+        asked = parse(request, RepairsQuery)
+        symbol, timeframe = asked.symbol, Timeframe.parse(asked.timeframe)
         return answer(RepairsLeft(symbol, timeframe.value, self._backfiller().repairing(symbol, timeframe)))
 
     def _backfiller(self) -> Backfiller:

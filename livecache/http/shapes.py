@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from ..core.candle import Candle
 
@@ -17,6 +17,7 @@ __all__ = [
     "ROWS_MOST",
     "ROWS_USUAL",
     "SERIES_A_STREAM_MOST",
+    "AliveAnswer",
     "CandlesAnswer",
     "CandlesHead",
     "CandlesQuery",
@@ -24,11 +25,16 @@ __all__ = [
     "ErrorAnswer",
     "ErrorKind",
     "FormingEvent",
+    "IndexAnswer",
     "LostEvent",
+    "MarketRow",
+    "MarketsAnswer",
     "NoQuery",
+    "ReadyAnswer",
     "SeriesAnswer",
     "SeriesRow",
     "ServiceAnswer",
+    "StartedAnswer",
     "StateEvent",
     "StreamQuery",
 ]
@@ -51,7 +57,11 @@ Rows = Annotated[int, Meta(ge=1, le=ROWS_MOST)]
 Time = Annotated[int, Meta(ge=0, description="Unix ms, venue time")]
 Feed = Literal["up", "down"]
 EventId = Annotated[str, Meta(pattern=r"^[0-9]{1,20}(-[0-9]{1,20})?$")]
-SeriesName = Annotated[str, Meta(min_length=3, max_length=140, description="BTC-USD:5m")]
+RoleName = Annotated[
+    Literal["starting", "waiting", "writing"], Meta(description="waiting: for another one's lease")
+]
+Reasons = Annotated[list[str], Meta(description="why not, the first 20 of them; else empty")]
+SeriesName = Annotated[str, Meta(min_length=1, max_length=140, description="BTC-USD:5m")]
 
 
 # --- requests
@@ -86,7 +96,12 @@ class StreamQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     series: Annotated[
         list[SeriesName],
-        Meta(min_length=1, max_length=SERIES_A_STREAM_MOST, description="the parameter, once for each"),
+        Meta(
+            min_length=1,
+            max_length=SERIES_A_STREAM_MOST,
+            description="the parameter, once for each; or `*` alone for what closes, settles and is revised "
+            "of all",
+        ),
     ]
     after: Annotated[
         EventId | None,
@@ -145,7 +160,7 @@ class SeriesRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SeriesAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What `/api/v1/series` answers: by symbol, and then from the shortest timeframe to the longest."""
+    """What `/api/v1/series` answers: in the configured order, all timeframes of a symbol together."""
 
     venue: str
     time: Annotated[Time, Meta(description="the venue's clock at the last sign of life; 0 without one")]
@@ -154,14 +169,35 @@ class SeriesAnswer(msgspec.Struct, frozen=True, kw_only=True):
     series: list[SeriesRow]
 
 
+class MarketRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One symbol, and its course over a day as far as that is known."""
+
+    symbol: str
+    last: Annotated[float | None, Meta(description="the newest price")]
+    last_time: Annotated[int | None, Meta(description="open of the bucket that it is of")]
+    day_ago: Annotated[
+        float | None, Meta(description="the price 24 h before `time`, or up to a bucket earlier; else null")
+    ]
+    since: Annotated[Time, Meta(description="when `closes` begins; 0 without one")]
+    closes: Annotated[
+        list[float], Meta(description="33 prices at even steps from `since` to `time`, or none")
+    ]
+
+
+class MarketsAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What `/api/v1/markets` answers: in the configured order, 2,000 symbols at most."""
+
+    venue: str
+    time: Annotated[Time, Meta(description="the venue's clock when it was looked at; 0 without one")]
+    markets: list[MarketRow]
+
+
 class ServiceAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """What `/api/v1/service` answers: who that is. Texts are empty while there is nothing to say yet."""
 
     version: str
     instance: Annotated[str, Meta(description="host, process and a random word: as in the alive keys")]
-    role: Annotated[
-        Literal["starting", "waiting", "writing"], Meta(description="waiting: for another one's lease")
-    ]
+    role: RoleName
     started_at: Annotated[
         int, Meta(ge=0, description="when the process started, Unix ms of its host's clock")
     ]
@@ -171,6 +207,44 @@ class ServiceAnswer(msgspec.Struct, frozen=True, kw_only=True):
     redis: Annotated[str, Meta(description="where the candles are, without user and password")]
     prefix: str
     config: Annotated[str, Meta(description="the file, and the variables and flags that win over it")]
+
+
+class IndexAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What `/api/v1` answers: what there is."""
+
+    version: str
+    paths: Annotated[dict[str, str], Meta(description="what is at each of them")]
+
+
+class AliveAnswer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What `/healthz` answers. Not everybody is told the last three."""
+
+    alive: bool
+    role: RoleName
+    reasons: Reasons
+    version: str
+    uptime_s: Annotated[float, Meta(ge=0)]
+    instance: str | UnsetType = UNSET
+    redis: str | UnsetType = UNSET
+    config: str | UnsetType = UNSET
+
+
+class StartedAnswer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What `/startupz` answers. `series` where Redis had to be looked at."""
+
+    started: bool
+    role: RoleName
+    reasons: Reasons
+    series: int | UnsetType = UNSET
+
+
+class ReadyAnswer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What `/readyz` answers."""
+
+    ready: bool
+    role: RoleName
+    reasons: Reasons
+    series: int
 
 
 ErrorKind = Literal[
@@ -184,15 +258,24 @@ ErrorKind = Literal[
     "out_of_sync",
     "unreadable",
     "redis_unavailable",
+    "not_now",
+    "unauthorized",
+    "forbidden",
+    "not_found",
+    "method_not_allowed",
+    "too_long",
+    "not_json",
+    "timeout",
+    "bug",
 ]
 
 
-class ErrorAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Why there is no such answer, and what to do about it. Without `kind`: the server itself refused."""
+class ErrorAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """Why there is no such answer, and what to do about it."""
 
     error: Annotated[str, Meta(min_length=1)]
     hint: str
-    kind: ErrorKind | None = None
+    kind: ErrorKind
 
 
 # --- events

@@ -19,22 +19,16 @@ from ..cache.links import AsyncLink
 from ..cache.reader import MAX_LAG_S
 from ..cache.reading import Core
 from ..clock import Clock
-from ..config import redact
 from ..core.series import SeriesId
 from ..errors import (
     ConfigError,
     LivecacheError,
-    NotReady,
-    OutOfSync,
-    ReadError,
-    RedisUnavailable,
-    Stale,
     UnknownSeries,
 )
-from .answers import answer
+from .answers import of_error, refusal
 from .instance import Instance, Running
 from .route import Handler
-from .shapes import ErrorAnswer, ErrorKind
+from .shapes import ErrorKind
 
 __all__ = ["Allowance", "Refused", "Source", "Way", "asked", "near_ones", "parse", "refuse"]
 
@@ -46,16 +40,6 @@ KNOWN_S = 1.0  # a list of the series lasts for so long
 _NEAR_MOST = 3
 
 _T = TypeVar("_T", bound=msgspec.Struct)
-
-_KINDS: tuple[tuple[type[LivecacheError], int, ErrorKind], ...] = (
-    (ConfigError, 400, "bad_request"),
-    (UnknownSeries, 404, "unknown_series"),
-    (NotReady, 503, "not_ready"),
-    (Stale, 503, "stale"),
-    (OutOfSync, 503, "out_of_sync"),
-    (ReadError, 503, "unreadable"),
-    (RedisUnavailable, 503, "redis_unavailable"),
-)
 
 
 class Refused(LivecacheError):
@@ -194,16 +178,9 @@ def _in_words(error: str) -> str:
 
 def refuse(error: LivecacheError) -> web.Response:
     """The answer for an error."""
-    headers = {}
     if isinstance(error, Refused):
-        status, kind = error.status, error.kind
-        headers["Retry-After"] = "1"
-    else:
-        status, kind = next(
-            ((status, kind) for of, status, kind in _KINDS if isinstance(error, of)), (503, "unreadable")
-        )
-    told = ErrorAnswer(error=redact(error.message), hint=redact(error.hint), kind=kind)
-    return answer(told, status, headers)
+        return refusal(error.status, error.message, error.hint, {"Retry-After": "1"}, kind=error.kind)
+    return of_error(error)
 
 
 def asked(source: Source, handler: Handler) -> Handler:

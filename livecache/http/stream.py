@@ -13,13 +13,16 @@ from ..core.series import SeriesId
 from ..errors import ClosesLost, ConfigError
 from .events import RETRY, closed_event, framed
 from .hub import Hub, Listener, Slow
-from .shapes import LostEvent, StateEvent, StreamQuery
+from .shapes import SERIES_A_STREAM_MOST, LostEvent, StateEvent, StreamQuery
 from .source import Source, Way, parse
 from .table import row, time_of
 
-__all__ = ["PATH", "Streams"]
+__all__ = ["EVERYTHING", "PATH", "Streams"]
 
 PATH = "/api/v1/stream"
+
+EVERYTHING = "*"
+"""In place of the series: what closes, settles and is revised of all."""
 
 SEND_S = 10.0  # a client that does not take a message within that is cut off
 
@@ -42,15 +45,17 @@ class Streams:
         query = parse(request, StreamQuery, repeated="series")
         after = _after(request.headers.get("Last-Event-ID") or query.after)
         way = self._source.way()
-        series = await self._series(way, query.series)
+        everything = query.series == [EVERYTHING]
+        series = await (self._some() if everything else self._series(way, query.series))
         if request.method == "HEAD":
             return web.Response(headers=_HEADERS)
-        listener = Listener(series)
+        listener = Listener(series, everything=everything)
         self._hub.add(listener)
         try:
             joined = await self._hub.join(listener)
             views = await way.link.drive(way.core.views(series))
-            state = StateEvent(time=time_of(views), error="", series=[row(view) for view in views])
+            rows = [] if everything else [row(view) for view in views]
+            state = StateEvent(time=time_of(views), error="", series=rows)
             # What it resumes from stays its place until it has been told all that came since.
             first = framed("state", msgspec.json.encode(state), "" if after else joined)
             response = web.StreamResponse(headers=_HEADERS)
@@ -59,13 +64,19 @@ class Streams:
             self._hub.remove(listener)
         return response
 
+    async def _some(self) -> list[SeriesId]:
+        """A few, by which one can tell whether anybody vouches."""
+        one_of_each = sorted({series.symbol: series for series in await self._source.known()}.values())
+        return one_of_each[:: len(one_of_each) // SERIES_A_STREAM_MOST + 1]
+
     async def _series(self, way: Way, names: Sequence[str]) -> list[SeriesId]:
         known = await self._source.known()
         found = []
         for name in dict.fromkeys(names):
             symbol, _, timeframe = name.rpartition(":")
             if not symbol:
-                raise ConfigError(f"series: {name[:40]!r} is none", "symbol and timeframe: BTC-USD:5m")
+                hint = "symbol and timeframe: BTC-USD:5m; or * alone, for all of them"
+                raise ConfigError(f"series: {name[:40]!r} is none", hint)
             series = way.core.series_id(symbol, timeframe)
             if series not in known:
                 raise await self._source.unknown(series)
@@ -100,7 +111,7 @@ class Streams:
                 for raw_id, fields in entries:
                     last = raw_id.decode()
                     happening = closed_event(last, fields, way.keys)
-                    if happening is not None and happening.series in listener.series:
+                    if happening is not None and listener.wants(happening):
                         await write(happening.message)
             while True:
                 await write(await listener.told())

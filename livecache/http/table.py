@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-from typing import NamedTuple
 
-import msgspec
 from aiohttp import web
 
 from ..cache.keyspace import Damaged, decode_member
 from ..cache.reading import SeriesView, trips
 from ..cache.standing import row_of
 from ..clock import Clock
-from ..errors import RedisUnavailable
-from .conditional import GZIP_FROM_BYTES, given, packed, tag_of
-from .lookout import LOOK_AGAIN_MOST_S, LOOK_AGAIN_S, LOOK_SHARE
+from .conditional import given
+from .kept import Kept
+from .lookout import LOOK_AGAIN_MOST_S, LOOK_AGAIN_S
 from .shapes import NoQuery, SeriesAnswer, SeriesRow
 from .source import Source, Way, parse
 
@@ -23,49 +20,18 @@ __all__ = ["PATH", "Table", "row", "time_of"]
 
 PATH = "/api/v1/series"
 
-TABLE_S = 8.0  # for one look; 6,300 series take half a second
-
-
-class _Seen(NamedTuple):
-    body: bytes
-    gzipped: bytes
-    tag: str
-    way: Way
-    until_s: float
-
 
 class Table:
     """The handler, and what it saw last."""
 
     def __init__(self, source: Source, clock: Clock) -> None:
-        self._source = source
-        self._clock = clock
-        self._turn = asyncio.Lock()
-        self._seen: _Seen | None = None
+        self.kept = Kept(source, clock, _read, least_s=LOOK_AGAIN_S, most_s=LOOK_AGAIN_MOST_S)
 
     async def show(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request. Raises LivecacheError for what cannot be answered."""
         parse(request, NoQuery)
-        seen = await self._look()
+        seen = await self.kept.seen()
         return given(request, seen.body, tag=seen.tag, gzipped=seen.gzipped)
-
-    async def _look(self) -> _Seen:
-        way = self._source.way()
-        async with self._turn:
-            began_s = self._clock.monotonic()
-            seen = self._seen
-            if seen is None or seen.way is not way or began_s >= seen.until_s:
-                try:
-                    async with asyncio.timeout(TABLE_S):
-                        answer = await _read(way)
-                except TimeoutError:
-                    raise RedisUnavailable(f"Redis does not answer within {TABLE_S:g} s") from None
-                body = msgspec.json.encode(answer)
-                gzipped = await asyncio.to_thread(packed, body) if len(body) >= GZIP_FROM_BYTES else b""
-                ended_s = self._clock.monotonic()
-                wait_s = min(max(LOOK_AGAIN_S, LOOK_SHARE * (ended_s - began_s)), LOOK_AGAIN_MOST_S)
-                seen = self._seen = _Seen(body, gzipped, tag_of(body), way, ended_s + wait_s)
-            return seen
 
 
 async def _read(way: Way) -> SeriesAnswer:

@@ -85,6 +85,7 @@ class Served:
             SimpleNamespace(
                 store=store,
                 keys=Keyspace(),
+                config=self._instance.config,
                 name="here-1-0aff1e",
                 address=address_of(self._redis_url),
                 venue=SimpleNamespace(name="coinbase", origin="https://api.coinbase.com"),

@@ -90,15 +90,15 @@ def test_without_a_start_or_an_end_it_is_as_far_as_is_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    ("refusal", "status"),
+    ("refusal", "status", "kind"),
     [
-        (RepairRefused("no", "why"), 400),
-        (UnknownSeries("no", "why"), 404),
-        (RepairNotNow("no", "why"), 503),
+        (RepairRefused("no", "why"), 400, "bad_request"),
+        (UnknownSeries("no", "why"), 404, "unknown_series"),
+        (RepairNotNow("no", "why"), 503, "not_now"),
     ],
 )
-def test_a_refusal_is_told_with_its_hint(refusal: Exception, status: int) -> None:
-    assert posted(BODY, Reading(refusal)) == (status, {"error": "no", "hint": "why"})
+def test_a_refusal_is_told_with_its_hint(refusal: Exception, status: int, kind: str) -> None:
+    assert posted(BODY, Reading(refusal)) == (status, {"error": "no", "hint": "why", "kind": kind})
 
 
 @pytest.mark.parametrize(

@@ -140,9 +140,11 @@ def test_what_is_not_served_is_said_in_json() -> None:
         async with serving(stats=stats) as url:
             nowhere = await asked(url, "/no/such/thing")
             assert (nowhere.status, nowhere.content["error"]) == (404, "there is nothing here")
+            assert nowhere.content["kind"] == "not_found"
             assert "/fine" in nowhere.content["hint"]
             wrong = await asked(url, "/fine", method="POST")
             assert (wrong.status, wrong.headers["Allow"]) == (405, "GET")
+            assert wrong.content["kind"] == "method_not_allowed"
             head = await asked(url, "/fine", method="HEAD")
             assert (head.status, head.content) == (200, "")
             assert head.headers["Server"] == "livecache"
@@ -161,7 +163,7 @@ def test_a_failing_handler_is_told_once_and_harms_nobody() -> None:
             async with serving() as url:
                 for _ in range(5):
                     failed = await asked(url, "/broken")
-                    assert failed.status == 500
+                    assert (failed.status, failed.content["kind"]) == (500, "bug")
                     assert "nobody thought" not in str(failed.content), "that is for the log"
                 assert (await asked(url, "/fine")).content == {"fine": True}
         warnings = [line for line in told if line.startswith("WARNING")]
@@ -192,7 +194,9 @@ def test_a_route_raises_what_cannot_be_answered(
             given = await asked(url, "/wishes", method="POST", body=body)
         assert given.status == status
         if error is not None:
+            kind = given.content.pop("kind")
             assert given.content == {"error": error, "hint": hint}
+            assert kind == {404: "unknown_series", 413: "too_long", 503: "stale"}.get(status, "bad_request")
 
     asyncio.run(main())
 
@@ -205,12 +209,13 @@ def test_a_route_that_is_not_public_wants_the_token_and_never_logs_it() -> None:
             for header in ({}, {"Authorization": "Bearer wrong"}):
                 refused = await asked(url, "/wishes", method="POST", body=body, **header)
                 assert (refused.status, refused.headers["WWW-Authenticate"]) == (401, "Bearer")
+                assert refused.content["kind"] == "unauthorized"
             given = await asked(url, "/wishes", method="POST", body=body, Authorization=f"Bearer {TOKEN}")
             assert given.content == {"wished": "BTC-USD"}
             assert (await asked(url, "/fine")).status == 200, "what is public needs none"
         async with serving(Guard(None, loopback=False)) as url:
             closed = await asked(url, "/wishes", method="POST", body=body, Authorization=f"Bearer {TOKEN}")
-            assert closed.status == 403
+            assert (closed.status, closed.content["kind"]) == (403, "forbidden")
         async with serving() as url:
             page = await asked(url, "/wishes", method="POST", body=body, Origin="http://example.com")
             assert page.status == 403
@@ -267,7 +272,8 @@ def test_a_body_that_does_not_come_and_a_handler_that_hangs_are_given_up(
 
     async def main() -> None:
         async with serving() as url:
-            assert (await asked(url, "/hanging")).status == 503
+            hanging = await asked(url, "/hanging")
+            assert (hanging.status, hanging.content["kind"]) == (503, "timeout")
             with closing(raw(url, head)) as client:
                 assert (await asyncio.to_thread(drained, client)).startswith(b"HTTP/1.1 503")
 

@@ -14,7 +14,8 @@ import redis
 
 from livecache.cache.keyspace import encode_close, encode_update
 from livecache.core.candle import ExactCandle
-from livecache.core.series import Close, Kind, Update
+from livecache.core.series import Close, Kind, SeriesId, Update
+from livecache.core.timeframe import Timeframe
 from livecache.http import hub
 
 from ..cache.support import BTC, ETH, STEP, T0, candle, state
@@ -135,6 +136,27 @@ def test_a_change_of_state_is_told_and_otherwise_a_sign_of_life(
         assert beats[-1].id == entry, "what is not of its series need not be gone through again"
         put(store, state(0, 10, 10, ready=False, reason="lagging: for a test"), range(11), feed="down")
         until("it is told", lambda: stream.event("state").data["series"][0]["state"] == "lagging")
+
+
+def test_one_stream_tells_what_becomes_of_every_bucket_of_all_series(store: Any, server: Served) -> None:
+    """What is in progress is told to whoever names its series: of all of them that is too much."""
+    many = [SeriesId("coinbase", f"COIN{n}-USD", Timeframe.M5) for n in range(1_500)]
+    store.sadd(KEYS.series, *(KEYS.series_member(series) for series in many))
+    with listening(server.url, "BTC-USD:5m") as one, listening(server.url, "*") as everything:
+        first = everything.event()
+        assert (first.name, first.data["series"], first.data["error"]) == ("state", [], "")
+        assert first.data["time"] == T0 + 10 * STEP + 1000, "somebody vouches"
+        one.event("state")
+        until("it listens", lambda: listeners(store) == 1)
+        trade(store, 10)
+        one.event("forming")
+        ids = [announce(store, 1, shown=candle(1), series=series) for series in [*many, BTC]]
+        told = [everything.event("closed", "forming") for _ in ids]
+        assert [event.id for event in told] == ids
+        assert {event.data["symbol"] for event in told} == {series.symbol for series in [*many, BTC]}
+        assert one.event("closed").id == ids[-1]
+    with listening(server.url, "*", after=ids[2]) as again:
+        assert [again.event("closed").id for _ in ids[3:]] == ids[3:], "and it goes on where it left"
 
 
 def test_all_streams_share_one_subscription(store: Any, server: Served) -> None:
