@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,6 +21,9 @@ from .options import (
     load_config,
     symbols_of,
 )
+
+if TYPE_CHECKING:
+    from ..quality.findings import Options
 
 __all__ = ["register"]
 
@@ -45,6 +49,9 @@ def check(
     requests: Annotated[
         int, typer.Option("--requests", min=1, max=100_000, help="With --against-venue, at most so many.")
     ] = 1_000,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Every finding, not one line a series and kind.")
+    ] = False,
     as_json: JsonOption = False,
     csv: Annotated[
         str | None, typer.Option("--csv", help="As CSV, one table of: series, findings, gaps.")
@@ -72,8 +79,23 @@ def check(
         output=output,
         against_venue=against_venue,
         requests_most=requests,
+        verbose=verbose,
+        options=_told_again(config, redis_url, prefix),
     )
     raise typer.Exit(check(load_config(config, redis_url, prefix).config, wanted))
+
+
+def _told_again(config: Path | None, redis_url: str | None, prefix: str | None) -> Options:
+    """What the commands that would mend it have to be told as this one was. No password among it."""
+    from ..quality.findings import Options
+
+    # A repair takes neither: the service knows its own Redis and prefix.
+    shown = redis_url if redis_url is not None and "@" not in redis_url else None
+    given = {"--redis-url": shown, "--prefix": prefix}
+    return Options(
+        every="" if config is None else f"--config {shlex.quote(str(config))}",
+        of_cache=" ".join(f"{name} {shlex.quote(text)}" for name, text in given.items() if text is not None),
+    )
 
 
 def repair(

@@ -19,7 +19,7 @@ from ..core.series import SeriesId
 from ..core.timeframe import Timeframe
 from ..errors import ConfigError
 from ..quality.check import Check, Rules
-from ..quality.findings import Finding, Kind
+from ..quality.findings import Finding, Kind, Options
 from ..quality.report import TABLES, Report, as_csv, as_json, as_text
 from ..quality.venue import Compared
 from .reading import choose_series, connect, keyspace_of
@@ -44,6 +44,8 @@ class Wanted(NamedTuple):
     output: Path | None = None
     against_venue: bool = False
     requests_most: int = 1_000
+    verbose: bool = False
+    options: Options = Options()
 
 
 def check(config: Config, wanted: Wanted) -> int:
@@ -66,7 +68,7 @@ def check(config: Config, wanted: Wanted) -> int:
     elif wanted.csv_table is not None:
         sys.stdout.write(as_csv(report, wanted.csv_table))
     else:
-        print("\n".join(as_text(report)))
+        print("\n".join(as_text(report, verbose=wanted.verbose)))
     return 0 if report.clean else FINDINGS_EXIT_CODE
 
 
@@ -76,6 +78,7 @@ def _gather(inspector: Inspector, config: Config, wanted: Wanted) -> Check:
         patience_ms=int(config.cache.max_lag * 1000),
         gap_buckets=wanted.gap_buckets,
         origin=_origin(config.venues.coinbase.rest_url),
+        options=wanted.options,
     )
     gathered = Check(inspector.keys, rules)
     announced = gathered.take_shared(inspector.shared())

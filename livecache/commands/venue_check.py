@@ -71,10 +71,11 @@ def compare_with_venue(
             if isinstance(answer, FetchFailure):
                 compared.failures += 1
                 failed_in_a_row += answer.kind is not FailureKind.UNKNOWN_SYMBOL
+                unknown = answer.kind is FailureKind.UNKNOWN_SYMBOL
                 stored[page.series].report(
                     Kind.NOT_COMPARED,
                     f"the venue was asked in vain: {answer.message}",
-                    remedy="check again later",
+                    remedy="correct venues.coinbase.symbols" if unknown else "check again later",
                 )
                 if failed_in_a_row >= _FAILURES_MOST:
                     message = f"{len(pages) - done - 1} more requests were given up"

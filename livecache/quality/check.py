@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from msgspec import structs
+
 from ..cache.advice import advice_on
 from ..cache.inspection import Found, Shared
 from ..cache.keyspace import Keyspace
 from ..core.series import SeriesId
-from .findings import Finding, Kind, repair_command
+from .findings import Finding, Kind, Options, repair_command
 from .keys import judge_shared, sort_keys
 from .report import Report, line_of
 from .rollups import compare_rollups
@@ -27,6 +29,7 @@ class Rules:
     patience_ms: int = 600_000  # how long a closed bucket may be missing or provisional, venue time
     gap_buckets: int = 1  # shorter gaps are no findings
     origin: str = ""  # where the candles should come from; "" to accept any
+    options: Options = field(default_factory=Options)
 
 
 @dataclass(slots=True)
@@ -37,12 +40,14 @@ class Check:
     rules: Rules = field(default_factory=Rules)
     stored: dict[SeriesId, Stored] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)  # about no series that is configured
+    _writes: bool = True  # whether anybody holds the lease
     _rollups: dict[str, int] = field(default_factory=dict)  # compared, by symbol
     _spans: dict[SeriesId, tuple[Tally, list[Gap]]] = field(default_factory=dict)
 
     def take_shared(self, shared: Shared) -> list[SeriesId]:
         """Judge the shared keys; the announced series, by symbol."""
         announced, findings = judge_shared(shared, self.keys)
+        self._writes = shared.lease is not None
         self.findings += findings
         return announced
 
@@ -83,9 +88,12 @@ class Check:
             prefix=self.keys.prefix,
             lines=[line_of(stored, *spans[stored.series]) for stored in self.stored.values()],
             findings=[
-                *self.findings,
-                *(finding for stored in self.stored.values() for finding in stored.findings),
-                *self._whose(),
+                structs.replace(finding, remedy=self.rules.options.put_into(finding.remedy))
+                for finding in [
+                    *self.findings,
+                    *(finding for stored in self.stored.values() for finding in stored.findings),
+                    *self._whose(),
+                ]
             ],
             gaps=[gap for stored in self.stored.values() for gap in spans[stored.series][1]],
             remedies=self._remedies(),
@@ -102,7 +110,11 @@ class Check:
         ]
         found = [*self.findings, *(finding for stored in self.stored.values() for finding in stored.findings)]
         others = [f.remedy for f in found if not f.is_advice and "livecache repair" not in f.remedy]
-        return [*repairs, *dict.fromkeys(filter(None, others))]
+        # Who orders a repair needs somebody who takes it. A lease may lapse for a moment under one who lives.
+        lives = self._writes or any(stored.alive is not None for stored in self.stored.values())
+        first = ["livecache run"] if repairs and not lives else []
+        remedies = dict.fromkeys(filter(None, [*first, *repairs, *others]))
+        return [self.rules.options.put_into(remedy) for remedy in remedies]
 
     def _whose(self) -> Iterator[Finding]:
         """Who vouches for the candles, and where they came from: no fault, but worth a note."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -11,7 +13,9 @@ import msgspec
 from ..core.series import SeriesId
 from ..core.timeframe import TIME_MAX, Timeframe, iso
 
-__all__ = ["ADVICE", "FINDINGS_A_KIND_MAX", "Finding", "Kind", "repair_command", "runs"]
+__all__ = ["ADVICE", "FINDINGS_A_KIND_MAX", "Finding", "Kind", "Options", "repair_command", "runs"]
+
+_COMMAND = re.compile(r"(?:^|(?<=; ))livecache (repair|prune|redis|run)\b")
 
 FINDINGS_A_KIND_MAX = 100
 """Findings of one kind in one series that are told one by one; the rest are counted in the last of them."""
@@ -49,10 +53,19 @@ class Kind(StrEnum):
     UNKNOWN_KEY = "unknown-key"
     SERVER = "server"
     UNFINISHED = "unfinished"
+    UNSEARCHED = "unsearched"
 
 
 ADVICE = frozenset(
-    {Kind.UNVOUCHED, Kind.ORIGIN, Kind.LEFTOVER, Kind.UNKNOWN_KEY, Kind.SERVER, Kind.UNFINISHED}
+    {
+        Kind.UNVOUCHED,
+        Kind.ORIGIN,
+        Kind.LEFTOVER,
+        Kind.UNKNOWN_KEY,
+        Kind.SERVER,
+        Kind.UNFINISHED,
+        Kind.UNSEARCHED,
+    }
 )
 """Kinds that say nothing against the data: a cache with nothing else counts as clean."""
 
@@ -62,7 +75,7 @@ class Finding(msgspec.Struct, frozen=True):
 
     kind: Kind
     message: str
-    remedy: str = ""  # a command, or words
+    remedy: str = ""  # a command, or words; empty where nothing mends it, and then the message says why
     symbol: str = ""
     timeframe: str = ""
     start: int = 0
@@ -89,6 +102,23 @@ def runs(times: Iterable[int], width: int) -> list[_Run]:
         else:
             found.append(_Run(time, time + width, 1))
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What this check was told and the commands that would mend it have to be told as well, as typed."""
+
+    every: str = ""  # such as `--config other.toml`
+    of_cache: str = ""  # those that look for the cache themselves: `--prefix other`
+
+    def put_into(self, remedy: str) -> str:
+        """A remedy, its commands with these."""
+
+        def told(found: re.Match[str]) -> str:
+            of_cache = self.of_cache if found[1] != "repair" else ""
+            return " ".join(filter(None, [found[0], self.every, of_cache]))
+
+        return _COMMAND.sub(told, remedy)
 
 
 def repair_command(series: SeriesId, start: int = 0, end: int = 0) -> str:

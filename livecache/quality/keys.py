@@ -29,7 +29,7 @@ class SortedKeys:
             Finding(
                 Kind.LEFTOVER,
                 "it is stored, and no longer among the configured series",
-                "livecache prune",
+                "livecache prune --yes",
                 series.symbol,
                 series.timeframe.value,
             )

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from ..core.timeframe import iso
+from ..core.timeframe import Timeframe, iso
 from .findings import Finding
 from .spans import GAPS_LISTED_MAX, Gap, Tally
 from .stored import Stored
@@ -141,20 +141,23 @@ def _spelled(one: Gap | Finding) -> dict[str, object]:
     return {**fields, **spelled}
 
 
-def as_text(report: Report) -> Iterator[str]:
-    """The report as lines for people."""
+def as_text(report: Report, *, verbose: bool = False) -> Iterator[str]:
+    """The report as lines for people: one for each series and kind of finding, or `verbose`, one for each."""
     yield from _table(report)
     if report.findings:
         yield ""
-        for finding in report.findings[:_FINDINGS_SHOWN]:
-            yield f"{finding.kind.value}: {_name(finding)}{finding.message}"
-        if len(report.findings) > _FINDINGS_SHOWN:
-            yield f"and {len(report.findings) - _FINDINGS_SHOWN} more: see --json or --output"
+        lines = [_line(one) for one in report.findings] if verbose else list(_folded(report.findings))
+        yield from lines if verbose else lines[:_FINDINGS_SHOWN]
+        if len(lines) > _FINDINGS_SHOWN and not verbose:
+            yield f"and {len(lines) - _FINDINGS_SHOWN} more such lines: see --verbose, --json or --output"
         yield ""
-        yield "What would mend it:"
+        if report.remedies:
+            yield "What would mend it:"
         yield from (f"  {remedy}" for remedy in report.remedies[:_FINDINGS_SHOWN])
         if len(report.remedies) > _FINDINGS_SHOWN:
-            yield f"  and {len(report.remedies) - _FINDINGS_SHOWN} more"
+            yield f"  and {len(report.remedies) - _FINDINGS_SHOWN} more: see --json"
+        if without := sum(not finding.remedy for finding in report.findings):
+            yield f"No command mends {without} of these: each says why."
     if report.advice:
         yield ""
         for finding in report.advice[:_FINDINGS_SHOWN]:
@@ -164,6 +167,29 @@ def as_text(report: Report) -> Iterator[str]:
             yield f"note: and {len(report.advice) - _FINDINGS_SHOWN} more"
     yield ""
     yield from _summary(report)
+
+
+def _line(finding: Finding) -> str:
+    return f"{finding.kind.value}: {_name(finding)}{finding.message}"
+
+
+def _folded(findings: Sequence[Finding]) -> Iterator[str]:
+    """A line for each series and kind: what one of them says, or how many there are and the largest."""
+    groups: dict[tuple[str, str, str], list[Finding]] = {}
+    for finding in findings:
+        groups.setdefault((finding.symbol, finding.timeframe, finding.kind.value), []).append(finding)
+    for (symbol, timeframe, kind), group in groups.items():
+        spans = [finding for finding in group if finding.end]
+        if len(group) == 1 or not symbol or not spans:
+            yield from map(_line, group)
+            continue
+        largest = max(spans, key=lambda one: one.end - one.start)
+        width = Timeframe.parse(timeframe).ms
+        buckets = sum(one.end - one.start for one in spans) // width
+        of = f"the largest from {iso(largest.start)} to {iso(largest.end)}"
+        if len(spans) == buckets:
+            of = f"from {iso(min(one.start for one in spans))} to {iso(max(one.end for one in spans))}"
+        yield f"{kind}: {symbol} {timeframe}: {len(group):,} times, {buckets:,} buckets, {of}"
 
 
 def _name(finding: Finding) -> str:

@@ -64,9 +64,12 @@ def judge_spans(stored: Stored, *, patience_ms: int, gap_buckets: int = 1) -> tu
         return Tally(), []
     state, width = stored.record.state, stored.series.timeframe.ms
     end = state.closed_through - state.closed_through % width
-    firsts = [*stored.candles, *(s.start for s in state.coverage), *filter(None, [state.contiguous_from])]
-    start = min(firsts, default=end)
+    # What is older than all that was settled, the search has not come to, or has ended before: nobody misses
+    # it, and no repair would bring it. A feed's snapshot of a quiet product reaches back there.
+    firsts = [*(s.start for s in state.coverage.spans[:1]), *filter(None, [state.contiguous_from])]
+    start = min(firsts or stored.candles, default=end)
     start = max(start + -start % width, end - _BUCKETS_MAX * width)
+    _note_older(stored, start)
     covered = state.coverage.clip(start, end)
     settled, bare = _parted(stored, covered)
     provisional, missing = _parted(stored, covered.missing(start, end))
@@ -85,6 +88,16 @@ def judge_spans(stored: Stored, *, patience_ms: int, gap_buckets: int = 1) -> tu
         missing=len(due) + len(damaged),
     )
     return tally, gaps
+
+
+def _note_older(stored: Stored, start: int) -> None:
+    assert stored.record is not None
+    older = sum(time < start for time in stored.candles)
+    if older:
+        searched = stored.record.state.history_from
+        how = "where the search for history ended" if searched else "which the search has not come to"
+        message = f"{older} candle{'s' * (older > 1)} from before {iso(start)}, {how}: no reader gets them"
+        stored.report(Kind.UNSEARCHED, message, mends=False)
 
 
 def _parted(stored: Stored, spans: Coverage) -> tuple[list[int], list[int]]:
@@ -115,6 +128,13 @@ def _gaps(stored: Stored, due: list[int], gap_buckets: int) -> list[Gap]:
 
 
 def _report(stored: Stored, gaps: list[Gap], provisional: list[int], patience_ms: int) -> None:
+    assert stored.record is not None
+    state = stored.record.state
+    # A repair reads what is kept, and that begins with the first bucket that was settled.
+    mends = bool(state.coverage)
+    why = f" ({state.reason})" if state.reason else ""
+    if not mends:
+        why = f"; it is filled as soon as the venue answers{why}"
     for gap in gaps[:GAPS_LISTED_MAX]:
         count = f"{gap.buckets} bucket{'s' * (gap.buckets > 1)} from {iso(gap.start)} to {iso(gap.end)}"
         is_there = "are" if gap.buckets > 1 else "is"
@@ -123,17 +143,19 @@ def _report(stored: Stored, gaps: list[Gap], provisional: list[int], patience_ms
             message += (
                 ", and the state calls them known" if gap.buckets > 1 else ", and the state calls it known"
             )
-        stored.report(Kind.GAP, message, start=gap.start, end=gap.end)
+        stored.report(Kind.GAP, message + why, start=gap.start, end=gap.end, mends=mends)
     if len(gaps) > GAPS_LISTED_MAX:
         stored.report(Kind.GAP, f"and {len(gaps) - GAPS_LISTED_MAX} smaller gaps")
     width = stored.series.timeframe.ms
     late = [time for time in provisional if stored.now - (time + width) > patience_ms]
     for run in runs(late, width)[:GAPS_LISTED_MAX]:
+        count = f"{run.buckets} closed bucket{'s' * (run.buckets > 1)}"
         stored.report(
             Kind.OVERDUE,
-            f"{run.buckets} closed bucket{'s' * (run.buckets > 1)} from {iso(run.start)} not settled yet",
+            f"{count} from {iso(run.start)} not settled yet{why}",
             start=run.start,
             end=run.end,
+            mends=mends,
         )
     _report_claims(stored)
 

@@ -37,9 +37,18 @@ class Stored:
     findings: list[Finding] = field(default_factory=list)
     doubted: Span | None = None  # what a repair should read again; from 0 on: all of the series
 
-    def report(self, kind: Kind, message: str, *, start: int = 0, end: int = 0, remedy: str = "") -> None:
-        """Note a finding; by default a repair of these buckets, or of all of them, would mend it."""
-        if not remedy:
+    def report(
+        self,
+        kind: Kind,
+        message: str,
+        *,
+        start: int = 0,
+        end: int = 0,
+        remedy: str = "",
+        mends: bool = True,
+    ) -> None:
+        """Note a finding; by default a repair of these buckets, or of all of them, `mends` it."""
+        if mends and not remedy:
             self.doubt(start, end)
             remedy = repair_command(self.series, start, end)
         symbol, timeframe = self.series.symbol, self.series.timeframe.value
@@ -62,7 +71,9 @@ def examine(found: Found) -> Stored:
         except Damaged as damage:
             stored.report(Kind.STATE, f"the alive key cannot be read: {damage}", remedy=_RESTORED)
     if not found.fields and not found.size:
-        stored.report(Kind.ABSENT, "nothing is stored yet", remedy="livecache run fills it: see its log")
+        stored.report(
+            Kind.ABSENT, "nothing is stored yet", remedy="see the log of `livecache run`, which fills it"
+        )
         return stored
     _examine_state(found, stored)
     if found.expires_ms is not None:

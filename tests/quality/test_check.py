@@ -296,6 +296,24 @@ def test_the_text_names_what_was_found_and_ends_with_a_verdict() -> None:
     assert list(as_text(checked([sound_line(5)])))[-1].endswith("clean")
 
 
+def test_many_findings_of_a_series_are_one_line_and_each_by_itself_on_request() -> None:
+    line = sound_line(400)
+    for n in range(110):
+        start = START + (3 * n + 5) * W
+        line.state = replace(line.state, coverage=line.state.coverage.remove(start, start + (1 + n % 2) * W))
+        line.candles = {t: c for t, c in line.candles.items() if t in line.state.coverage}
+    line.state = replace(line.state, contiguous_from=START + 398 * W)
+    report = checked([line])
+    largest = next(gap for gap in report.gaps if gap.buckets == 2)
+    told = [text for text in as_text(report) if text.startswith("gap: ")]
+    assert told[0].startswith("gap: BTC-USD 5m: ")
+    assert "165 buckets, the largest from" not in told[0], "the hundred largest are told one by one"
+    assert f"the largest from {iso(largest.start)} to {iso(largest.end)}" in told[0]
+    assert len(told) == 1
+    every = [text for text in as_text(report, verbose=True) if text.startswith("gap: ")]
+    assert len(every) == len(report.findings) > 100
+
+
 def test_json_and_csv_hold_every_finding() -> None:
     line = sound_line(200)
     line.members = [(b"rubbish", score) for _, score in line.stored()]
