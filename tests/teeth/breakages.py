@@ -255,4 +255,30 @@ BREAKAGES = (
         ),
         tests=("tests/cache/test_databases.py",),
     ),
+    Breakage(
+        "a check prints a remedy that a repair refuses",
+        (
+            Edit(
+                "livecache/core/repair.py",
+                "    first, last = max(start, oldest), min(end, edge)\n",
+                "    if start < oldest or end > edge:\n"
+                "        raise RepairRefused(name)\n"
+                "    first, last = max(start, oldest), min(end, edge)\n",
+            ),
+        ),
+        tests=("tests/quality/test_remedies.py",),
+    ),
+    Breakage(
+        "a repair passes over what was never settled",
+        (
+            Edit(
+                "livecache/core/track.py",
+                "            self.suspect.add(bucket)\n            self.contested.setdefault(bucket, 0)\n",
+                "            if bucket in self.coverage:\n"
+                "                self.suspect.add(bucket)\n"
+                "                self.contested.setdefault(bucket, 0)\n",
+            ),
+        ),
+        tests=("tests/quality/test_remedies.py",),
+    ),
 )
