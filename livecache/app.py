@@ -7,7 +7,7 @@ import os
 import random
 import secrets
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,6 @@ from .cache.lease import Overtaken
 from .cache.writer import Writer
 from .clock import Clock, SystemClock
 from .config import Config
-from .core.backoff import delays
 from .core.series import SeriesId
 from .core.timeframe import Timeframe
 from .core.timeline import Timeline
@@ -38,7 +37,7 @@ from .http.instance import Instance
 from .progress import ProgressBar
 from .redis_url import address_of
 from .service.backfiller import Backfiller, NoProgress
-from .service.consumer import Consumer, renew_dead
+from .service.consumer import Consumer, heed_unknown, renew_dead
 from .service.live import Live
 from .service.ratelimit import RateLimiter
 from .service.timekeeper import Timekeeper
@@ -47,7 +46,6 @@ from .venues.coinbase.auth import load_key
 from .venues.coinbase.pace import paced
 from .venues.coinbase.venue import CoinbaseVenue
 from .venues.counted import CountedVenue
-from .venues.venue import FetchFailure
 
 __all__ = ["Service", "backfill", "run", "start_service"]
 
@@ -94,7 +92,12 @@ class Service:
         )
         timeline = Timeline(self.venue.name, settings.symbols, config.cache.timeframes, policy)
         self.live: Live = Live(
-            timeline, self.clock, instance, self.venue.origin, started_s=self.clock.monotonic()
+            timeline,
+            self.clock,
+            instance,
+            self.venue.origin,
+            started_s=self.clock.monotonic(),
+            require_all=config.cache.require == "all",
         )
         self.keys = Keyspace(config.redis.prefix, self.venue.name, database_of(store))
         self.series = tuple(track.series for track in self.live.configured())
@@ -177,6 +180,7 @@ class Service:
             tasks.create_task(self.timekeeper.run(), name="timekeeper")
             tasks.create_task(self.backfiller.run(), name="backfiller")
             tasks.create_task(self.follow(), name="feed")
+            tasks.create_task(self.backfiller.listing.run(), name="listing")
 
     async def start_or_give_up(self) -> None:
         """Like `start`, but `LeaseHeld` where another instance writes: what is to end does not wait."""
@@ -202,41 +206,16 @@ class Service:
                 helper.cancel()
 
     async def follow(self) -> None:
-        """Follow the feed; over again whenever symbols turn out not to exist, or to exist after all."""
-        while True:
-            symbols = [s for s in self.live.timeline.symbols if s not in self.backfiller.unknown]
-            self.backfiller.unknown_changed.clear()
-            self.live.feed.connected = self.live.feed.connections = 0
-            async with asyncio.TaskGroup() as tasks:
-                following = [tasks.create_task(self._follow(symbols), name="feeds")] if symbols else []
-                await self.backfiller.unknown_changed.wait()
-                for task in following:
-                    task.cancel()
-            self.live.timeline.feed_stopped(self.live.now())
-
-    async def _follow(self, symbols: Sequence[str]) -> None:
-        aliases = await self._aliases(symbols)
+        """Follow the feed. A symbol that turns out not to exist is left out, and the others do not notice."""
+        listing, symbols = self.backfiller.listing, tuple(self.live.timeline.symbols)
+        aliases = await listing.aliases(symbols)
         trades = Timeframe.M1 in self.live.timeline.children
         feeds = self.venue.feeds(symbols, aliases, trades=trades)
         async with asyncio.TaskGroup() as tasks:
             for link, feed in enumerate(feeds):
                 tasks.create_task(Consumer(self.live, feed, link).run(), name=f"feed {link}")
             tasks.create_task(renew_dead(self.live, feeds), name="dead channels")
-
-    async def _aliases(self, symbols: Sequence[str]) -> Mapping[str, str]:
-        """Under which ids the feed carries these symbols. Only -USDC ones need the venue's list for that."""
-        if not any(symbol.endswith("-USDC") for symbol in symbols):
-            return {}
-        for delay in delays(random.random):
-            await self.limiter.acquire()
-            products = await self.venue.products()
-            if not isinstance(products, FetchFailure):
-                return {symbol: products[symbol] for symbol in symbols if symbol in products}
-            logger.bind(event="products_failed", error=products.message).warning(
-                f"the venue's list of products, which tells the feed's names: {products.message}"
-            )
-            await self.clock.sleep(delay)
-        raise AssertionError("delays never end")
+            tasks.create_task(heed_unknown(listing, feeds), name="unknown symbols")
 
 
 @asynccontextmanager
@@ -358,7 +337,8 @@ def _summarise(service: Service) -> int:
         f"{service.backfiller.requests} requests, {service.backfiller.refusals} refused"
     )
     for track in failed:
-        print(f"  {track.series.symbol} {track.series.timeframe}: {track.failure}")
+        reason = track.failure or (track.state.reason if track.state else "")
+        print(f"  {track.series.symbol} {track.series.timeframe}: {reason}")
     for track in tracks:
         if track.state is not None and not track.state.ready and track not in failed:
             print(f"  {track.series.symbol} {track.series.timeframe}: {track.state.reason}")

@@ -51,6 +51,8 @@ class CacheConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     )
     # Venue seconds a closed bucket may stay unknown before a series is not ready.
     max_lag: Annotated[int, Meta(ge=1, le=86_400)] = 600
+    # Whether a symbol that the venue does not know or trade holds readiness back: only with "all".
+    require: Literal["known", "all"] = "known"
 
 
 class CoinbaseConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

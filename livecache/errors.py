@@ -77,11 +77,15 @@ class UnknownTimeframe(ConfigError):
 
 
 class UnknownSymbol(ConfigError):
-    """The venue has no such product."""
+    """The venue has no such product; `gone`: none any more."""
 
-    def __init__(self, symbol: str, venue: str, near: Sequence[str]) -> None:
-        hint = f"did you mean {' or '.join(near)}?" if near else "see the venue's list of products"
-        super().__init__(f"unknown symbol {symbol!r} at {venue}", hint)
+    def __init__(self, symbol: str, venue: str, near: Sequence[str], *, gone: bool = False) -> None:
+        meant = f"; did you mean {' or '.join(near)}?" if near and not gone else ""
+        if gone:
+            hint = f"it was delisted or renamed: correct venues.{venue}.symbols"
+        else:
+            hint = f"correct venues.{venue}.symbols{meant}"
+        super().__init__(f"{venue.title()} does not know {symbol}{' any more' if gone else ''}", hint)
         self.symbol = symbol
         self.near = tuple(near)
 

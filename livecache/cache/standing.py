@@ -8,13 +8,17 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from ..core.candle import ExactCandle
 from ..core.series import SeriesId
 from .keyspace import Damaged, StateRecord, decode_member
 from .reading import SeriesView
 
-__all__ = ["Row", "forming_in", "left_warm", "reasons_not_ready", "row_of", "state_of"]
+__all__ = ["Require", "Row", "forming_in", "left_warm", "reasons_not_ready", "row_of", "state_of"]
+
+Require = Literal["known", "all"]
+"""Which series hold readiness back: `cache.require`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +26,9 @@ class Row:
     """One series as the table of `livecache status` shows it."""
 
     series: SeriesId
-    state: str  # ready, short (the venue has no more), stale, warming, lagging, hole, failing or damaged
+    # ready, short (the venue has no more), unknown (to the venue), halted (there), stale, warming, lagging,
+    # hole, failing or damaged
+    state: str
     count: int
     settled_through: int  # Unix ms, 0 while nothing is settled
     lag_ms: int | None  # how far that is behind the last bucket to close; None while nothing is settled
@@ -56,33 +62,49 @@ def forming_in(view: SeriesView) -> ExactCandle | None:
     return newest if newest.time == view.record.state.forming else None
 
 
-def reasons_not_ready(table: Sequence[Row], prefix: str) -> list[str]:
+def reasons_not_ready(table: Sequence[Row], prefix: str, require: Require = "known") -> list[str]:
     """Why not everything is ready, a line for each series that is not; [] if all is.
 
-    A series of which the venue has too little does not hold the others back.
+    A series of which the venue has too little does not hold the others back; nor, unless "all" are required,
+    one of a symbol that the venue does not know or trade, as long as it knows any.
     """
     if not table:
         return [f"no series under the prefix {prefix!r} yet"]
     return [
         f"{row.series.symbol} {row.series.timeframe}: {row.reason or row.state}"
         for row in table
-        if row.state not in ("ready", "short")
+        if not _enough(row.state, row.reason, require) or all(one.state == "unknown" for one in table)
     ]
 
 
-def left_warm(views: Sequence[SeriesView]) -> bool:
+def left_warm(views: Sequence[SeriesView], require: Require = "known") -> bool:
     """Whether an earlier run left everything ready, as a restart in a venue's outage finds it."""
-    states = [view.record.state for view in views if view.record is not None]
-    return len(states) == len(views) > 0 and all(s.ready or s.history_from for s in states)
+    stored = [view.record.state for view in views if view.record is not None]
+    words = [state_of(ready=s.ready or bool(s.history_from), reason=s.reason) for s in stored]
+    return (
+        len(stored) == len(views)
+        and any(word != "unknown" for word in words)
+        and all(_enough(word, s.reason, require) for word, s in zip(words, stored, strict=True))
+    )
+
+
+def _enough(state: str, reason: str, require: Require) -> bool:
+    """Whether a series that stands so holds nothing back."""
+    if require == "all":
+        # A halted one whose candles are all there lacks nothing; else its reason goes on.
+        return state in ("ready", "short") or (state == "halted" and "; " not in reason)
+    return state in ("ready", "short", "unknown", "halted")
 
 
 def state_of(*, ready: bool, reason: str) -> str:
     """One word for a series that somebody vouches for, from what its state says."""
+    word = reason.partition(":")[0]
+    if word in ("unknown", "halted"):
+        return word
     if ready:
         return "ready"
     if reason.startswith("venue has only"):
         return "short"
-    word = reason.partition(":")[0]
     return word if word in ("failing", "hole", "lagging") else "warming"
 
 

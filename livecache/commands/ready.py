@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 from ..cache.keyspace import Damaged, decode_lease
@@ -16,24 +17,34 @@ from .reading import connect, keyspace_of, open_reader
 
 __all__ = ["check_ready"]
 
+# What holds nothing back, and is told all the same.
+_BESIDES = {
+    "short": "of them as long as the venue has",
+    "unknown": "of symbols that the venue does not know",
+    "halted": "of symbols that are halted",
+}
+
 
 def check_ready(config: Config, *, health: bool, as_json: bool) -> int:
     """Print whether all is ready and what is not; 0 if ready, else 1. Raises RedisUnavailable.
 
-    A series of which the venue has too little does not hold the others back. With `health`, it is enough
-    that all was ready once and that a service lives: a venue's outage is no reason to restart a cache.
+    What the venue has too little of, does not know or has halted does not hold the others back. With
+    `health`, it is enough that all was ready once and that a service lives: a venue's outage is no reason
+    to restart a cache.
     """
+    require = config.cache.require
     with open_reader(config) as reader:
         views = reader.states()
     table = [row_of(view) for view in views]
-    reasons = reasons_not_ready(table, config.redis.prefix)
+    reasons = reasons_not_ready(table, config.redis.prefix, require)
     if health:
         writer = _writer(config)
         if writer is None:
             reasons = ["no service holds the lease: it has ended, or not begun", *reasons]
-        elif _was_ready(config.redis.prefix, now=not reasons) or left_warm(views):
+        elif _was_ready(config.redis.prefix, now=not reasons) or left_warm(views, require):
             reasons = []
-    short = sum(row.state == "short" for row in table)
+    counts = Counter(row.state for row in table)
+    told = [f"{counts[state]} {words}" for state, words in _BESIDES.items() if counts[state]]
     if as_json:
         print(json.dumps({"ready": not reasons, "series": len(table), "reasons": reasons}))
     elif reasons:
@@ -41,9 +52,7 @@ def check_ready(config: Config, *, health: bool, as_json: bool) -> int:
     elif health:
         print("healthy")
     else:
-        print(
-            f"ready: {len(table)} series" + (f", {short} of them as long as the venue has" if short else "")
-        )
+        print(f"ready: {len(table)} series" + (f", {', '.join(told)}" if told else ""))
     return 1 if reasons else 0
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Row", "as_object", "rich_table", "row_of", "show_status", "summary"]
 
-_COLOURS = {"ready": "green", "short": "cyan", "warming": "yellow", "lagging": "yellow"}
+_COLOURS = {"ready": "green", "short": "cyan", "warming": "yellow", "lagging": "yellow", "halted": "yellow"}
 
 _NARROW = 76  # columns that a whole line needs, but for its reason
 _PIPE_WIDTH = 240

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from .timeframe import iso
 
-__all__ = ["Facts", "reason_not_ready"]
+__all__ = ["Facts", "reason_not_ready", "with_standing"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,3 +52,14 @@ def reason_not_ready(facts: Facts, *, settling_ms: int, max_lag_ms: int) -> str:
     if problem and facts.failure:
         return f"failing: {facts.failure}" + (f"; {problem}" if facts.known_through else "")
     return problem
+
+
+def with_standing(standing: str, problem: str) -> str:
+    """Why the series is not ready, how the venue stands to its product before all else.
+
+    `standing` is "unknown: …", "halted: …" or "". What else is amiss follows from the first, but not from the
+    other.
+    """
+    if standing.startswith("halted") and problem:
+        return f"{standing}; {problem}"
+    return standing or problem

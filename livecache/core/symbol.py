@@ -18,7 +18,17 @@ __all__ = ["SymbolTimeline"]
 class SymbolTimeline:
     """All timeframes of one symbol, smallest first: the configured ones, and those that work unseen."""
 
-    __slots__ = ("channel", "children", "minutes", "parents", "pending", "symbol", "tracks")
+    __slots__ = (
+        "channel",
+        "children",
+        "minutes",
+        "parents",
+        "pending",
+        "standing",
+        "stands_since",
+        "symbol",
+        "tracks",
+    )
 
     def __init__(
         self,
@@ -34,11 +44,34 @@ class SymbolTimeline:
             t: Track(SeriesId(venue, symbol, t), policy, working=t not in configured) for t in children
         }
         self.channel = Channel()
+        self.standing = ""  # "unknown: …" or "halted: …" where the venue does not know or trade the product
+        self.stands_since = 0
         self.minutes = MinuteBuilder()
         # Parent buckets to be rolled up again, per parent.
         self.pending: dict[Timeframe, set[int]] = {t: set() for t, c in children.items() if c is not None}
         # The same sets, by the child whose news they wait for.
         self.parents = {t: [(p, self.pending[p]) for p, c in children.items() if c is t] for t in children}
+
+    # --- the venue's list -------------------------------------------------------------------------
+
+    def stand(self, standing: str, now: int) -> bool:
+        """Take how the venue stands to the product. Whether that is news."""
+        if standing == self.standing:
+            return False
+        self.standing, self.stands_since = standing, now
+        self.stir()
+        return True
+
+    def traded(self, until: int) -> None:
+        """Something was traded no earlier than five minutes before `until`: whatever the venue lists, if that
+        is news, it is not halted.
+        """
+        if self.standing.startswith("halted") and until > self.stands_since:
+            self.stand("", until)
+
+    def newest(self) -> int:
+        """Open time of the newest candle of any timeframe; 0 without one."""
+        return max(track.newest() for track in self.tracks.values())
 
     # --- the feed ---------------------------------------------------------------------------------
 

@@ -120,6 +120,8 @@ class Timeline:
             timeline.interrupt(outcome.channel_dead, now)
             self.counters.feed_changes += 1
             self._note("channel_dead", f"the feed shows nothing of {symbol}, but it trades", track)
+        if timeline.standing:
+            timeline.traded(max(page.rows, default=0))
         self._derive(timeline, now)
         for each in timeline.tracks.values():
             if each.coverage and not each.announce_from:
@@ -151,6 +153,7 @@ class Timeline:
             if channel.since == 0 or channel.link is not link:
                 self._vouch(timeline, link, stamp, now)
             channel.newest = max(channel.newest, candle.time)
+            timeline.traded(candle.time + width)
             if track is None or candle.time < oldest:
                 continue
             if track.lay(candle, vouched=candle.time + width > channel.since):
@@ -202,16 +205,6 @@ class Timeline:
             timeline.interrupt(since, now)
             self.counters.feed_changes += 1
 
-    def feed_stopped(self, now: int) -> None:
-        """All connections were closed by ourselves."""
-        for timeline in self.symbols.values():
-            link = timeline.channel.link
-            if link is not None:
-                link.up = False
-                timeline.interrupt(link.through, now)
-                self._stirred.add(timeline.symbol)
-        self.counters.feed_changes += 1
-
     def advance(self, now: int) -> None:
         """Time has passed: buckets close. Cheap where no boundary was crossed."""
         for timeframe, edge in self._edges.items():
@@ -246,6 +239,17 @@ class Timeline:
             track.failure = message
             track.state_dirty = True
             self._stirred.add(symbol)
+
+    def stand(self, symbol: str, standing: str, now: int) -> None:
+        """How the venue stands to the product: "unknown: …", "halted: …", or "" while it trades."""
+        timeline = self.symbols[symbol]
+        if not timeline.stand(standing, now):
+            return
+        self._stirred.add(symbol)
+        if standing.startswith("unknown"):  # Heartbeats do not speak for what the venue does not know.
+            timeline.channel.mute = True
+            timeline.interrupt(timeline.channel.through, now)
+            self.counters.feed_changes += 1
 
     def read_again(self, symbol: str, timeframe: Timeframe, start: int, end: int) -> None:
         """Somebody doubts, or misses, the buckets of `[start, end)`, or what Redis holds of the series."""
@@ -317,7 +321,11 @@ class Timeline:
         before = state = track.state
         if state is None or track.state_dirty or whole or state.forming != forming:
             state = track.compute_state(
-                now, timeline.channel.through, forming, awaits_proof=timeline.awaits_proof(track, now)
+                now,
+                timeline.channel.through,
+                forming,
+                awaits_proof=timeline.awaits_proof(track, now),
+                standing=timeline.standing,
             )
         told = None if state == before and not whole else state
         updates = tuple(track.updates)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from .candle import ExactCandle
 from .coverage import Coverage, Span
-from .readiness import Facts, reason_not_ready
+from .readiness import Facts, reason_not_ready, with_standing
 from .series import Close, Kind, SeriesId, SeriesState, Update
 
 __all__ = ["CROWD", "Policy", "Provisional", "Track"]
@@ -76,6 +76,7 @@ class Track:
         "retry_at",
         "series",
         "settled",
+        "sound",
         "state",
         "state_dirty",
         "suspect",
@@ -117,6 +118,7 @@ class Track:
         self.closes: list[Close] = []
         self.closes_dropped = 0
         self.state: SeriesState | None = None  # as last computed
+        self.sound = False  # whether that found nothing amiss but how the venue stands to the product
 
     # --- changing buckets -------------------------------------------------------------------------
 
@@ -308,18 +310,24 @@ class Track:
         return span, sum(1 for t in self.settled if span.start <= t < span.end)
 
     def compute_state(
-        self, now: int, heard_through: int, forming: int, *, awaits_proof: bool = False
+        self,
+        now: int,
+        heard_through: int,
+        forming: int,
+        *,
+        awaits_proof: bool = False,
+        standing: str = "",
     ) -> SeriesState:
         """The watermarks and readiness as of `now`; remembered as `state`.
 
         `awaits_proof`: the newest buckets were read, but what the page showed of them proves nothing yet.
+        `standing`: "unknown: …" or "halted: …" where the venue does not know the product, or not trade it.
         """
         closed_through = self.series.timeframe.floor(now)
         known = self.known_spans(min(heard_through, closed_through)).clip(self.keep_from, closed_through)
         run, have, elsewhere = self._best_run(known)
         later = next((s.start for s in known.spans if run and s.start > run.end), 0)
         settled = self.coverage.span_of(run.start) if run else None
-        was_ready = self.state is not None and self.state.ready
         reason = reason_not_ready(
             Facts(
                 have=have,
@@ -331,11 +339,13 @@ class Track:
                 hole_from=run.end if run and later else 0,
                 history_from=self.history_from,
                 failure=self.failure,
-                was_ready=was_ready,
+                was_ready=self.sound,
             ),
             settling_ms=self.policy.settling_ms + (self.policy.proof_ms if awaits_proof else 0),
             max_lag_ms=self.policy.max_lag_ms,
         )
+        self.sound = not reason
+        reason = with_standing(standing, reason)
         self.state = SeriesState(
             ready=not reason,
             reason=reason,

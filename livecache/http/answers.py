@@ -12,6 +12,7 @@ from ..config import redact
 from ..errors import (
     ConfigError,
     LivecacheError,
+    NotListed,
     NotReady,
     OutOfSync,
     RedisUnavailable,
@@ -28,6 +29,7 @@ __all__ = ["answer", "decode", "of_error", "refusal"]
 _OF_ERRORS: tuple[tuple[type[LivecacheError], int, ErrorKind], ...] = (
     (ConfigError, 400, "bad_request"),
     (UnknownSeries, 404, "unknown_series"),
+    (NotListed, 404, "not_listed"),
     (NotReady, 503, "not_ready"),
     (Stale, 503, "stale"),
     (OutOfSync, 503, "out_of_sync"),

@@ -41,7 +41,7 @@ def _build(_: Instance) -> Values:
 
 # --- series
 
-STATES = ("waiting", "warming", "ready", "short", "lagging", "hole", "failing")
+STATES = ("waiting", "warming", "ready", "short", "unknown", "halted", "lagging", "hole", "failing")
 
 
 def _series(service: Running) -> Values:
@@ -84,7 +84,8 @@ def _settling_lag(service: Running) -> Values:
 def _feed_symbols(service: Running) -> Values:
     timeline = service.live.timeline
     up = sum(timeline.feed_up(symbol) for symbol in timeline.symbols)
-    return {("up",): up, ("down",): len(timeline.symbols) - up}
+    unknown = sum(one.standing.startswith("unknown") for one in timeline.symbols.values())
+    return {("up",): up, ("down",): len(timeline.symbols) - up - unknown, ("unknown",): unknown}
 
 
 def _rejections(service: Running) -> Values:

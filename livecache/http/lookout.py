@@ -59,7 +59,7 @@ class Lookout:
     async def _look(self, service: Running | None) -> Look:
         if service is None:
             return Look(0, [_NO_SERVICE])
-        prefix = service.config.redis.prefix
+        prefix, require = service.config.redis.prefix, service.config.cache.require
         # By the writer's own client: so it takes the same way to the same server.
         reader = AsyncReader(client=service.store, prefix=prefix, venue=service.venue.name)
         views: list[SeriesView] = []
@@ -75,4 +75,4 @@ class Lookout:
             return Look(0, [f"Redis does not answer within {LOOK_S:g} s"])
         except LivecacheError as error:
             return Look(0, [error.message])
-        return Look(len(views), reasons_not_ready(table, prefix), left_warm(views))
+        return Look(len(views), reasons_not_ready(table, prefix, require), left_warm(views, require))

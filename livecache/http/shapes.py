@@ -144,7 +144,18 @@ class SeriesRow(msgspec.Struct, frozen=True, kw_only=True):
 
     symbol: str
     timeframe: TimeframeName
-    state: Literal["ready", "short", "stale", "warming", "lagging", "hole", "failing", "damaged"]
+    state: Literal[
+        "ready",
+        "short",
+        "unknown",
+        "halted",
+        "stale",
+        "warming",
+        "lagging",
+        "hole",
+        "failing",
+        "damaged",
+    ]
     reason: str
     feed: Annotated[Literal["up", "down", ""], Meta(description='"" where nobody vouches')]
     candles: Annotated[int, Meta(ge=0, description="in Redis, the bucket in progress among them")]
@@ -253,6 +264,7 @@ ErrorKind = Literal[
     "too_many",
     "too_many_streams",
     "starting",
+    "not_listed",
     "not_ready",
     "stale",
     "out_of_sync",

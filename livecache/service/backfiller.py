@@ -7,7 +7,6 @@ after trouble it is the repair. One loop, one rule. The schedule decides, this a
 from __future__ import annotations
 
 import asyncio
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -20,12 +19,13 @@ from ..core.series import SeriesId
 from ..core.settling import PageFacts
 from ..core.timeframe import Timeframe, iso
 from ..core.track import Track
-from ..errors import RepairNotNow, UnknownSymbol
+from ..errors import RepairNotNow
 from ..venues.venue import FailureKind, FetchFailure, Page, Venue
+from .listing import Listing
 from .live import Live
 from .ratelimit import RateLimiter
 from .repeats import Repeats
-from .schedule import FAILING_AFTER, Pick, Schedule
+from .schedule import FAILING_AFTER, Attempts, Pick, Schedule
 
 __all__ = ["Backfiller", "NoProgress", "Progress"]
 
@@ -87,8 +87,7 @@ class Backfiller:
         self._schedule = Schedule(live.timeline, venue, jitter)
         self._repeats = Repeats(live.clock)
         self._slots = asyncio.Semaphore(_IN_FLIGHT_MOST)
-        self.unknown: set[str] = set()  # symbols that the venue turned out not to have
-        self.unknown_changed = asyncio.Event()
+        self.listing = Listing(live, venue, limiter)
         self._fill = Fill(total=len(live.configured()), started_s=live.clock.monotonic())
 
     @property
@@ -167,6 +166,9 @@ class Backfiller:
                 await live.due.wait()
         except TimeoutError:
             pass
+        for symbol in self.listing.take_listed():
+            for timeframe in live.timeline.children:
+                self._schedule.hurry(symbol, timeframe)
 
     def _pick(self) -> Pick | None:
         live = self._live
@@ -196,9 +198,7 @@ class Backfiller:
         live.answered()
         self._limiter.succeeded()
         self._repeats.forget("venue_unreachable")
-        if request.symbol in self.unknown:  # Listed meanwhile: the feed may carry it now.
-            self.unknown.discard(request.symbol)
-            self.unknown_changed.set()
+        self.listing.knows(request.symbol)
         if self._schedule.succeeded(request) is not None:
             live.timeline.fail(request.symbol, request.timeframe, "")
         facts = PageFacts(
@@ -229,8 +229,7 @@ class Backfiller:
             self._schedule.brought(request, live.clock.monotonic(), news=False)
             self._schedule.replan_all()  # The venue has taken note.
             return
-        if failure.kind is FailureKind.UNKNOWN_SYMBOL:
-            await self._forsake(request.symbol)
+        if failure.kind is FailureKind.UNKNOWN_SYMBOL and await self._forsake(request.symbol):
             return
         self.failures += 1
         attempts = self._schedule.failed(
@@ -268,27 +267,25 @@ class Backfiller:
             live.changed.set()
             self._mark_failed(request.symbol, request.timeframe)
 
-    async def _forsake(self, symbol: str) -> None:
-        """The venue does not know the symbol: say so, with near ones, and go on with the others."""
-        now = self._live.clock.monotonic()
-        for timeframe in self._live.timeline.children:
-            attempts = self._schedule.failed(symbol, timeframe, "unknown", now, _UNKNOWN_RETRY_S)
-            attempts.count = max(attempts.count, FAILING_AFTER)
-        if symbol in self.unknown:
-            return
-        self.unknown.add(symbol)
-        self.unknown_changed.set()
-        near: list[str] = []
-        await self._limiter.acquire()
-        products = await self._venue.products()
-        if not isinstance(products, FetchFailure):
-            near = difflib.get_close_matches(symbol.upper(), list(products), n=3, cutoff=0.6)
-        error = UnknownSymbol(symbol, self._venue.name, near)
-        logger.bind(event="unknown_symbol", symbol=symbol, near=near).error(str(error))
-        for timeframe in self._live.timeline.timeframes:
-            self._live.timeline.fail(symbol, timeframe, str(error))
+    async def _forsake(self, symbol: str) -> bool:
+        """The venue does not know the symbol: say so, go on with the others. False if its list names it."""
+        live, schedule = self._live, self._schedule
+        now_s = live.clock.monotonic()
+        before = {(symbol, t): schedule.attempts.get((symbol, t)) for t in live.timeline.children}
+        for timeframe in live.timeline.children:
+            schedule.attempts[symbol, timeframe] = Attempts(count=FAILING_AFTER - 1)
+            schedule.failed(symbol, timeframe, "unknown", now_s, _UNKNOWN_RETRY_S)
+        if symbol in self.listing.unknown:
+            return True
+        standing = await self.listing.forsake(symbol)
+        if not standing:
+            schedule.attempts |= {key: attempts or Attempts() for key, attempts in before.items()}
+            return False
+        live.timeline.stand(symbol, standing, live.now())
+        for timeframe in live.timeline.timeframes:
             self._mark_failed(symbol, timeframe)
-        self._live.changed.set()
+        live.changed.set()
+        return True
 
     # --- reporting the first fill -----------------------------------------------------------------
 
@@ -354,6 +351,7 @@ class Backfiller:
             ).info(f"back-fill: {done} of {fill.total} series after {elapsed:.1f} s")
         if done >= fill.total:
             fill.over = True
+            self.listing.filled.set()
             self._progress.stop()
             self._live.due.set()
             logger.bind(

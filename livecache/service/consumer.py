@@ -23,10 +23,11 @@ from ..venues.venue import (
     Subscribed,
     Trades,
 )
+from .listing import Listing
 from .live import Live
 from .repeats import Repeats
 
-__all__ = ["Consumer", "renew_dead"]
+__all__ = ["Consumer", "heed_unknown", "renew_dead"]
 
 # A stamp that is ahead by less is not worth a word: a host that was busy or asleep, a market that runs fast.
 _ABSURD_MS = 3_600_000
@@ -135,6 +136,20 @@ class Consumer:
         logger.bind(event="feed_broken", reason=reason, products=len(products)).warning(
             f"the feed was interrupted: {reason}"
         )
+
+
+async def heed_unknown(listing: Listing, feeds: Sequence[Feed]) -> None:
+    """Have the feeds leave out what the venue does not know, and take up again what it knows by now."""
+    left_out: set[str] = set()
+    while True:
+        unknown = set(listing.unknown)
+        listing.changed.clear()
+        for feed in feeds:
+            feed.leave_out([product for product in feed.products if product in unknown])
+            if back := [product for product in feed.products if product in left_out - unknown]:
+                await feed.renew(back)
+        left_out = unknown
+        await listing.changed.wait()
 
 
 async def renew_dead(live: Live, feeds: Sequence[Feed]) -> None:

@@ -68,6 +68,7 @@ class Live:
     warm_s: float | None = None  # seconds from the start until every series that can be was ready
     closed_live: int = 0  # buckets announced as closed
     settling: Histogram = field(default_factory=lambda: Histogram(_SETTLING_BOUNDS_S))
+    require_all: bool = False  # symbols that the venue does not know or trade keep it from being warm
     serving: bool = False  # set once what an earlier run left was taken over: nothing is written before
     _answered_s: float = 0.0
     _renewed_s: float = 0.0
@@ -220,11 +221,15 @@ class Live:
             for symbol in self.timeline.symbols.values()
         ]
 
+    def _excused(self, track: Track) -> bool:
+        standing = self.timeline.symbols[track.series.symbol].standing
+        return bool(track.history_from or (standing and (track.sound or not self.require_all)))
+
     def _notice_warm(self) -> None:
         tracks = self.configured()
         ready = sum(1 for t in tracks if t.state is not None and t.state.ready)
-        # A series of which the venue has too little does not hold the others back.
-        short = sum(1 for t in tracks if t.history_from and not (t.state and t.state.ready))
+        # What the venue has too little of, does not know or has halted does not hold the others back.
+        short = sum(1 for t in tracks if not (t.state and t.state.ready) and self._excused(t))
         if ready and ready + short == len(tracks):
             self.warm_s = self.clock.monotonic() - self.started_s
             logger.bind(event="warm", ready=ready, short=short, elapsed=round(self.warm_s, 2)).info(

@@ -9,7 +9,7 @@ from typing import TypeVar
 from ..clock import Clock
 from ..core.histogram import Histogram
 from ..core.timeframe import Timeframe
-from .venue import Feed, FetchFailure, Page, PageRequest, Venue
+from .venue import Feed, FetchFailure, Page, PageRequest, Product, Venue
 
 __all__ = ["REQUEST_KINDS", "CountedVenue"]
 
@@ -52,8 +52,8 @@ class CountedVenue:
     async def time(self) -> int | FetchFailure:
         return await self._counted("time", self._venue.time())
 
-    async def products(self) -> Mapping[str, str] | FetchFailure:
-        return await self._counted("products", self._venue.products())
+    async def products(self, only: Sequence[str] = ()) -> Mapping[str, Product] | FetchFailure:
+        return await self._counted("products", self._venue.products(only))
 
     async def fetch(self, request: PageRequest) -> Page | FetchFailure:
         return await self._counted("candles", self._venue.fetch(request))

@@ -30,6 +30,7 @@ __all__ = [
     "Heard",
     "Page",
     "PageRequest",
+    "Product",
     "Rejected",
     "Subscribed",
     "Trade",
@@ -62,6 +63,15 @@ class Page:
     rows: tuple[ExactCandle, ...]
     rejected: frozenset[int] = frozenset()  # open times of rejected rows, where they could be read
     unreadable: int = 0  # rejected rows whose time could not be read: then no absence proves anything
+
+
+class Product(NamedTuple):
+    """What the venue's list says of a product."""
+
+    carried: str
+    """The id under which its feed comes: itself, mostly."""
+    halted: str = ""
+    """Why no candle is to be expected, in a few words ("delisted, view only"); "" while it trades."""
 
 
 class FailureKind(StrEnum):
@@ -184,6 +194,10 @@ class Feed(Protocol):
         """Yield events until closed (`aclose`) or cancelled. Connects, reconnects, resubscribes by itself."""
         ...
 
+    def leave_out(self, products: Sequence[str]) -> None:
+        """Subscribe no more to these, which the venue does not know, and again to those left out before."""
+        ...
+
     async def renew(self, products: Sequence[str]) -> None:
         """Subscribe to these anew: settling found that the channel shows nothing of them. Never raises."""
         ...
@@ -214,8 +228,8 @@ class Venue(Protocol):
         """The venue's clock, Unix ms."""
         ...
 
-    async def products(self) -> Mapping[str, str] | FetchFailure:
-        """Every product id, mapped to the id under which its feed comes (itself, mostly)."""
+    async def products(self, only: Sequence[str] = ()) -> Mapping[str, Product] | FetchFailure:
+        """What the venue lists, by id: every product, or those of `only` that there are."""
         ...
 
     async def fetch(self, request: PageRequest) -> Page | FetchFailure:

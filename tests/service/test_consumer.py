@@ -38,6 +38,9 @@ class StillFeed:
         return
         yield
 
+    def leave_out(self, products: Sequence[str]) -> None:
+        pass
+
     async def renew(self, products: Sequence[str]) -> None:
         self.renewed.append(list(products))
         self.asked.set()

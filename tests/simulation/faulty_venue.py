@@ -25,6 +25,7 @@ from livecache.venues.venue import (
     Heard,
     Page,
     PageRequest,
+    Product,
     Rejected,
     Subscribed,
     Trade,
@@ -106,10 +107,10 @@ class FaultyVenue:
         self.last_answer = self.now()
         return stamp
 
-    async def products(self) -> Mapping[str, str] | FetchFailure:
+    async def products(self, only: Sequence[str] = ()) -> Mapping[str, Product] | FetchFailure:
         """GET /products."""
         await asyncio.sleep(self._latency())
-        return self._failure(None) or {p: p for p in self.truth.products() if p not in self.delisted}
+        return self._failure(None) or {p: Product(p) for p in self.truth.products() if p not in self.delisted}
 
     async def fetch(self, request: PageRequest) -> Page | FetchFailure:
         """GET candles."""
@@ -183,6 +184,9 @@ class FaultyFeed:
         self._shown: dict[str, tuple[int, str]] = {}
         self._old: deque[Candles] = deque(maxlen=80)
         self._renewed: set[str] = set()
+
+    def leave_out(self, products: Sequence[str]) -> None:
+        """Nothing comes of them anyway."""
 
     async def renew(self, products: Sequence[str]) -> None:
         """Half of the mute products come back by subscribing to them anew."""

@@ -19,6 +19,7 @@ from livecache.venues.venue import (
     Heard,
     Page,
     PageRequest,
+    Product,
     Subscribed,
     Trade,
     Trades,
@@ -50,7 +51,13 @@ class ModelVenue:
     fault: Callable[[PageRequest], FetchFailure | None] | None = None
     cut: asyncio.Event = field(default_factory=asyncio.Event)  # set: the feed's connection breaks
     feed_dead: bool = False
+    halted: dict[str, str] = field(default_factory=dict)  # products that the list tells so of
+    still: set[str] = field(default_factory=set)  # products in which nothing is traded any more
+    delisted: set[str] = field(default_factory=set)
+    unlisted: set[str] = field(default_factory=set)  # not on the list, though REST answers for them
+    lists: list[tuple[float, tuple[str, ...]]] = field(default_factory=list)  # when the list was asked for
     mute: set[str] = field(default_factory=set)  # products whose channel is dead while heartbeats go on
+    still_ms: int = 36_000_000  # since so long before the start
     cured: bool = True  # by a client that subscribes to them anew; else it gets an ack, and nothing more
     name: str = "coinbase"
     origin: str = "http://model"
@@ -66,17 +73,22 @@ class ModelVenue:
         await self.clock.sleep(self.latency_s / 2)
         return stamp
 
-    async def products(self) -> Mapping[str, str] | FetchFailure:
-        return {p: p for p in self.market.products()}
+    async def products(self, only: Sequence[str] = ()) -> Mapping[str, Product] | FetchFailure:
+        self.lists.append((self.clock.monotonic(), tuple(only)))
+        hidden = self.delisted | self.unlisted
+        names = [p for p in self.market.products() if p not in hidden and (not only or p in only)]
+        return {p: Product(p, self.halted.get(p, "")) for p in names}
 
     async def fetch(self, request: PageRequest) -> Page | FetchFailure:
         self.requests.append((self.clock.monotonic(), request))
         await self.clock.sleep(self.latency_s / 2)
         if self.fault is not None and (failure := self.fault(request)) is not None:
             return failure
-        if request.symbol not in self.market.products():
+        if request.symbol not in self.market.products() or request.symbol in self.delisted:
             return FetchFailure(FailureKind.UNKNOWN_SYMBOL, f"no product {request.symbol}", 404)
         now = self.now() - self.edge_lag_ms
+        if request.symbol in self.still:
+            now = min(now, self.start_ms - self.still_ms)
         rows = self.market.candles(request.symbol, request.timeframe, request.start, request.end, now)
         await self.clock.sleep(self.latency_s / 2)
         return Page(request, tuple(rows))
@@ -94,8 +106,15 @@ class ModelFeed:
     def __init__(self, venue: ModelVenue, products: tuple[str, ...], *, trades: bool) -> None:
         self.venue = venue
         self.products = products
+        self.carried = [p for p in products if p in venue.market.products()]
         self.trades = trades
         self.acks = 0  # to be told
+
+    def _listed(self) -> tuple[str, ...]:
+        return tuple(p for p in self.carried if p not in self.venue.delisted)
+
+    def leave_out(self, products: Sequence[str]) -> None:
+        pass
 
     async def renew(self, products: Sequence[str]) -> None:
         self.acks += 1
@@ -116,7 +135,7 @@ class ModelFeed:
         venue = self.venue
         venue.cut.clear()
         last = venue.now()
-        yield Subscribed(self.products, last)
+        yield Subscribed(self._listed(), last)
         shown: dict[str, tuple[int, str]] = {}
         while not venue.cut.is_set() and not venue.feed_dead:
             await venue.clock.sleep(venue.tick_ms / venue.speed / 1000)
@@ -125,10 +144,10 @@ class ModelFeed:
             now = venue.now()
             if self.acks:
                 self.acks = 0
-                yield Subscribed(self.products, now)
+                yield Subscribed(self._listed(), now)
             candles = []
-            for product in self.products:
-                if product in venue.mute:
+            for product in self.carried:
+                if product in venue.mute | venue.still | venue.delisted:
                     continue
                 since = Timeframe.M5.floor(now if venue.last_update_lost else last)
                 for candle in venue.market.candles(product, Timeframe.M5, since, now + 1, now):
@@ -140,7 +159,7 @@ class ModelFeed:
             if self.trades:
                 found = [
                     Trade(t.product, t.trade_id, t.price, t.size, t.time_us // 1000)
-                    for p in self.products
+                    for p in self.carried
                     for t in venue.market.trades(p, last, now)
                 ]
                 if found:

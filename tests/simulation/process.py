@@ -13,7 +13,7 @@ from livecache.core.timeframe import Timeframe
 from livecache.core.timeline import Timeline
 from livecache.core.track import Policy
 from livecache.service.backfiller import Backfiller
-from livecache.service.consumer import Consumer, renew_dead
+from livecache.service.consumer import Consumer, heed_unknown, renew_dead
 from livecache.service.live import Live
 from livecache.service.ratelimit import RateLimiter
 from livecache.service.timekeeper import Timekeeper
@@ -102,6 +102,7 @@ class _Feed:
     def __init__(self, feed: Feed, runs: asyncio.Event) -> None:
         self.products = feed.products
         self.renew = feed.renew
+        self.leave_out = feed.leave_out
         self._feed = feed
         self._runs = runs
 
@@ -216,16 +217,11 @@ class Process:
                 await self.live.clock.sleep(1.0)
 
     async def _follow(self) -> None:
-        """Follow the feed; over again when a symbol turns out not to exist, or to exist after all."""
-        while True:
-            symbols = [s for s in self.live.timeline.symbols if s not in self.backfiller.unknown]
-            self.backfiller.unknown_changed.clear()
-            async with asyncio.TaskGroup() as tasks:
-                feeds = self.venue.feeds(symbols, {}, trades=self._trades)
-                consumers = [Consumer(self.live, feed, link) for link, feed in enumerate(feeds)]
-                following = [tasks.create_task(each.run(), name="feed") for each in consumers]
-                following.append(tasks.create_task(renew_dead(self.live, feeds), name="dead channels"))
-                await self.backfiller.unknown_changed.wait()
-                for task in following:
-                    task.cancel()
-            self.live.timeline.feed_stopped(self.live.now())
+        """Follow the feed, and the list of products."""
+        feeds = self.venue.feeds(tuple(self.live.timeline.symbols), {}, trades=self._trades)
+        async with asyncio.TaskGroup() as tasks:
+            for link, feed in enumerate(feeds):
+                tasks.create_task(Consumer(self.live, feed, link).run(), name="feed")
+            tasks.create_task(renew_dead(self.live, feeds), name="dead channels")
+            tasks.create_task(heed_unknown(self.backfiller.listing, feeds), name="unknown symbols")
+            tasks.create_task(self.backfiller.listing.run(), name="listing")

@@ -19,7 +19,7 @@ from livecache.core.timeframe import Timeframe
 from livecache.core.timeline import Timeline
 from livecache.core.track import Policy
 from livecache.service.backfiller import Backfiller
-from livecache.service.consumer import Consumer
+from livecache.service.consumer import Consumer, heed_unknown
 from livecache.service.live import Live
 from livecache.service.ratelimit import RateLimiter
 from livecache.service.timekeeper import Timekeeper
@@ -103,8 +103,12 @@ async def service(
                 tasks.create_task(backfiller.run(), name="backfiller"),
             ]
             if feed:
-                for link, each in enumerate(venue.feeds(symbols, {}, trades=Timeframe.M1 in timeframes)):
+                feeds = venue.feeds(symbols, {}, trades=Timeframe.M1 in timeframes)
+                for link, each in enumerate(feeds):
                     running.append(tasks.create_task(Consumer(live, each, link).run(), name="feed"))
+                heeding = heed_unknown(backfiller.listing, feeds)
+                running.append(tasks.create_task(heeding, name="unknown symbols"))
+                running.append(tasks.create_task(backfiller.listing.run(), name="listing"))
             yield Running(live, venue, backfiller, writer, reader, clock)
             for task in running:
                 task.cancel()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from livecache.core.candle import rejection
 from livecache.core.timeframe import Timeframe
 from livecache.venues.coinbase.pages import DecodedPage, decode_page, decode_products, decode_time, refusal
-from livecache.venues.venue import FailureKind, FetchFailure, PageRequest
+from livecache.venues.venue import FailureKind, FetchFailure, PageRequest, Product
 
 from .loopback import CAPTURES, PAYLOADS, payload
 from .test_coinbase_messages import damaged, json_values
@@ -96,14 +96,40 @@ def test_another_200_than_a_page_is_malformed(body: bytes) -> None:
 
 def test_products_resolve_to_the_id_that_their_feed_carries() -> None:
     assert decode_products(payload("rest_products")) == {
-        "BTC-USD": "BTC-USD",
-        "BTC-USDC": "BTC-USD",
-        "USDT-USDC": "USDT-USDC",
+        "BTC-USD": Product("BTC-USD"),
+        "BTC-USDC": Product("BTC-USD"),
+        "USDT-USDC": Product("USDT-USDC"),
     }
 
 
 def test_one_odd_product_does_not_hide_the_others() -> None:
-    assert decode_products(b'{"products":[{"product_id":5},{"product_id":"A-B"},null]}') == {"A-B": "A-B"}
+    assert decode_products(b'{"products":[{"product_id":5},{"product_id":"A-B"},null]}') == {
+        "A-B": Product("A-B")
+    }
+
+
+@pytest.mark.parametrize(
+    ("told", "halted"),
+    [
+        ({"status": "online"}, ""),
+        (
+            {"status": "delisted", "trading_disabled": True, "view_only": True},
+            "delisted, trading disabled, view only",
+        ),
+        ({"status": "offline"}, "offline"),
+        ({"status": "Online"}, ""),
+        ({"is_disabled": True}, "disabled"),
+        ({"auction_mode": True}, "in auction"),
+        ({"cancel_only": True}, "cancel only"),
+        ({"post_only": "true"}, "post only"),
+        ({"limit_only": True}, ""),
+        ({"status": None, "view_only": None, "trading_disabled": "no", "cancel_only": 7}, ""),
+        ({"status": "a; b\nc"}, "a, b c"),
+    ],
+)
+def test_a_product_that_is_listed_and_cannot_trade_says_why(told: dict[str, object], halted: str) -> None:
+    body = msgspec.json.encode({"products": [{"product_id": "A-B", **told}]})
+    assert decode_products(body) == {"A-B": Product("A-B", halted)}
 
 
 def test_the_time_is_read_in_milliseconds() -> None:

@@ -16,7 +16,7 @@ from loguru import logger
 from livecache.core.timeframe import Timeframe
 from livecache.venues.coinbase.auth import ApiKey
 from livecache.venues.coinbase.rest import CoinbaseRest
-from livecache.venues.venue import FailureKind, FetchFailure, Page, PageRequest
+from livecache.venues.venue import FailureKind, FetchFailure, Page, PageRequest, Product
 
 from .loopback import payload, raw_server, rest_server
 from .test_coinbase_auth import NAME, PEM, PRIVATE
@@ -299,7 +299,9 @@ def test_the_time_and_the_products_are_read_without_a_signature() -> None:
             assert await rest.time() == 1784086811584
             products = await rest.products()
             assert not isinstance(products, FetchFailure)
-            assert products["BTC-USDC"] == "BTC-USD"
+            assert products["BTC-USDC"] == Product("BTC-USD")
+            await rest.products(["BTC-USD", "BTC-USDC"])
+            assert seen.pop().query.getall("product_ids") == ["BTC-USD", "BTC-USDC"]
             assert [request.path for request in seen] == [
                 "/api/v3/brokerage/time",
                 "/api/v3/brokerage/market/products",

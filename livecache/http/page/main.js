@@ -152,6 +152,7 @@ function standing() {
   if (!one?.live) return ["waiting", told && one?.refused ? "not live" : "connecting"];
   const row = chosenRow();
   if (row?.state === "stale") return ["gone", "stale"];
+  if (row?.state === "unknown" || row?.state === "halted") return ["waiting", row.state];
   if (row?.feed === "up") return ["live", "live"];
   return ["waiting", row?.state === "warming" ? "warming up" : "feed down"];
 }
@@ -165,7 +166,7 @@ function drawAll() {
   const states = [...counts].map(([state, count]) => `${count} ${state}`).join(", ");
   set($("summary"), `${rows.length} series${states ? `: ${states}` : ""}`);
 
-  const done = (counts.get("ready") ?? 0) + (counts.get("short") ?? 0);
+  const done = ["ready", "short", "unknown", "halted"].reduce((sum, state) => sum + (counts.get(state) ?? 0), 0);
   const label = `warming up: ${done} of ${rows.length} series can be read`;
   $("warming").hidden = !counts.get("warming");
   $("progress").max = Math.max(1, rows.length);

@@ -3,7 +3,7 @@
 import { TIMEFRAMES, duration, price, reasonOf } from "./words.js";
 
 const ROWS_MOST = 500;
-const STATES = ["failing", "damaged", "stale", "hole", "lagging", "warming", "short", "ready"];
+const STATES = ["failing", "damaged", "stale", "hole", "unknown", "lagging", "halted", "warming", "short", "ready"];
 
 // What a column is sorted by; null is not known.
 const VALUES = {

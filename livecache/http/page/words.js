@@ -59,7 +59,7 @@ export function duration(ms) {
 /** What a row's reason adds to its state; a date in it is not broken at the end of a line. */
 export function reasonOf({ reason }) {
   return reason
-    .replace(/^(warming up|lagging|hole|failing|nobody vouches for it now)(: |$)/, "")
+    .replace(/^(warming up|lagging|hole|failing|unknown|halted|nobody vouches for it now)(: |$)/, "")
     .replace(/(\d{4})-(\d\d)-(\d\d)T(\d\d:\d\d)(:00)?Z/g, "$1\u2011$2\u2011$3 $4 UTC");
 }
 
@@ -95,7 +95,14 @@ export function troubles({ goneSince, refused, unstreamed, told }) {
         text: `Stale: nobody vouches for ${which} now. Either no livecache writes them, or it does not hear the exchange.`,
       });
     }
-    const symbols = new Set(told.series.filter((row) => row.feed === "down" && row.state !== "warming").map((row) => row.symbol));
+    for (const [state, kind] of [["unknown", "bad"], ["halted", "warn"]]) {
+      const reasons = new Map(told.series.filter((row) => row.state === state).map((row) => [row.symbol, reasonOf(row)]));
+      const shown = [...reasons.values()].slice(0, 3).map((reason) => `${reason}.`).join(" ");
+      const more = reasons.size > 3 ? ` And ${reasons.size - 3} more are ${state}.` : "";
+      if (shown) found.push({ kind, text: shown + more });
+    }
+    const silent = ["warming", "unknown", "halted"];
+    const symbols = new Set(told.series.filter((row) => row.feed === "down" && !silent.includes(row.state)).map((row) => row.symbol));
     if (symbols.size) {
       const all = new Set(told.series.map((row) => row.symbol)).size;
       const which = symbols.size === all ? "" : ` for ${few([...symbols])}`;

@@ -12,7 +12,7 @@ import msgspec
 
 from ...core.candle import ExactCandle, rejection
 from ...core.timeframe import Timeframe
-from ..venue import FailureKind, FetchFailure, Page, PageRequest, Rejected
+from ..venue import FailureKind, FetchFailure, Page, PageRequest, Product, Rejected
 from .text import excerpt, one_line
 
 __all__ = ["GRANULARITIES", "DecodedPage", "decode_page", "decode_products", "decode_time", "refusal"]
@@ -65,6 +65,25 @@ class _Product(msgspec.Struct, gc=False):
     alias: str | None = (
         ""  # of BTC-USDC: BTC-USD. Not of USDT-USDC and a few more, which have their own feed.
     )
+    # Of any type: what cannot be read of them must not hide that the product is there. Not among them is
+    # `limit_only`: limit orders meet each other.
+    status: Any = ""
+    is_disabled: Any = False
+    trading_disabled: Any = False
+    view_only: Any = False
+    auction_mode: Any = False  # orders gather until it opens
+    cancel_only: Any = False
+    post_only: Any = False  # no order may meet another
+
+
+_HALTS = {
+    "is_disabled": "disabled",
+    "trading_disabled": "trading disabled",
+    "view_only": "view only",
+    "auction_mode": "in auction",
+    "cancel_only": "cancel only",
+    "post_only": "post only",
+}
 
 
 class _LooseProductsBody(msgspec.Struct):
@@ -123,20 +142,28 @@ def decode_page(request: PageRequest, body: bytes, now: int | None) -> DecodedPa
     return DecodedPage(Page(request, ordered, frozenset(doubtful), unreadable), tuple(rejected))
 
 
-def decode_products(body: bytes) -> dict[str, str] | FetchFailure:
-    """Every product's id, mapped to the id that its feed carries."""
+def decode_products(body: bytes) -> dict[str, Product] | FetchFailure:
+    """What is listed, by id."""
     try:
         raws = _PRODUCTS_BODY.decode(body).products
     except _UNDECODABLE as error:
         return _malformed(error, body)
-    aliases: dict[str, str] = {}
+    products: dict[str, Product] = {}
     for raw in raws:
         try:
             product = _PRODUCT.decode(raw)
         except _UNDECODABLE:
             continue  # A product that cannot be read cannot be asked for; the others can.
-        aliases[product.product_id] = product.alias or product.product_id
-    return aliases
+        products[product.product_id] = Product(product.alias or product.product_id, _halted(product))
+    return products
+
+
+def _halted(product: _Product) -> str:
+    """Why nothing can be traded, in a few words; "" if it can."""
+    told = [product.status.strip().lower()] if isinstance(product.status, str) else []
+    told = [one_line(word) for word in told if word not in ("", "online")]
+    told += [words for name, words in _HALTS.items() if getattr(product, name) in (True, "true", "True")]
+    return ", ".join(told).replace(";", ",")
 
 
 def decode_time(body: bytes) -> int | FetchFailure:

@@ -8,7 +8,7 @@ Beside connection.py the only module that imports aiohttp; nobody above sees aio
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
@@ -16,7 +16,7 @@ import aiohttp
 from loguru import logger
 
 from ...core.timeframe import Timeframe
-from ..venue import FailureKind, FetchFailure, Page, PageRequest, Rejected
+from ..venue import FailureKind, FetchFailure, Page, PageRequest, Product, Rejected
 from .auth import ApiKey
 from .network import is_loopback, unreachable
 from .pages import GRANULARITIES, decode_page, decode_products, decode_time, refusal
@@ -46,6 +46,9 @@ _TRANSPORT_FAILURES: tuple[tuple[type[Exception], FailureKind], ...] = (
     (OSError, FailureKind.NETWORK),
 )
 _TRANSPORT_ERRORS = tuple(error for error, _ in _TRANSPORT_FAILURES)
+
+
+_Parameters = Mapping[str, str] | Sequence[tuple[str, str]]
 
 
 class _Answer(NamedTuple):
@@ -101,9 +104,9 @@ class CoinbaseRest:
         answer = await self._get(f"{_API}/time")
         return answer if isinstance(answer, FetchFailure) else decode_time(answer.body)
 
-    async def products(self) -> Mapping[str, str] | FetchFailure:
-        """Every product id, mapped to the id that its feed carries."""
-        answer = await self._get(f"{_API}/market/products")
+    async def products(self, only: Sequence[str] = ()) -> Mapping[str, Product] | FetchFailure:
+        """What is listed, by id: every product, or those of `only` that there are."""
+        answer = await self._get(f"{_API}/market/products", [("product_ids", name) for name in only])
         return answer if isinstance(answer, FetchFailure) else decode_products(answer.body)
 
     async def fetch(self, request: PageRequest) -> Page | FetchFailure:
@@ -167,7 +170,7 @@ class CoinbaseRest:
         return failure
 
     async def _get(
-        self, path: str, parameters: Mapping[str, str] | None = None, key: ApiKey | None = None
+        self, path: str, parameters: _Parameters | None = None, key: ApiKey | None = None
     ) -> _Answer | FetchFailure:
         """The answer 200 to one GET, or why there is none."""
         headers = {"Authorization": key.bearer("GET", path)} if key else {}
@@ -206,7 +209,7 @@ class CoinbaseRest:
             return unreachable(self._host, error.os_error, self._timeout_s)
         return unreachable(self._host, error, self._timeout_s)
 
-    async def _ask(self, url: str, parameters: Mapping[str, str] | None, headers: dict[str, str]) -> _Answer:
+    async def _ask(self, url: str, parameters: _Parameters | None, headers: dict[str, str]) -> _Answer:
         if self._session is None:
             # `trust_env` honours HTTPS_PROXY. No cookies: the edge sets some, and nothing needs them.
             self._session = aiohttp.ClientSession(

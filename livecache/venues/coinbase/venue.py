@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ...clock import Clock
 from ...config import CoinbaseConfig
 from ...core.timeframe import Timeframe
-from ..venue import FetchFailure, Page, PageRequest
+from ..venue import FetchFailure, Page, PageRequest, Product
 from .auth import ApiKey
 from .rest import CoinbaseRest
 
@@ -67,8 +67,8 @@ class CoinbaseVenue:
     async def time(self) -> int | FetchFailure:
         return await self._rest.time()
 
-    async def products(self) -> Mapping[str, str] | FetchFailure:
-        return await self._rest.products()
+    async def products(self, only: Sequence[str] = ()) -> Mapping[str, Product] | FetchFailure:
+        return await self._rest.products(only)
 
     async def fetch(self, request: PageRequest) -> Page | FetchFailure:
         return await self._rest.fetch(request)

@@ -70,6 +70,7 @@ class CoinbaseFeed:
         self._channels = (CANDLES, TRADES) if trades else (CANDLES,)
         self._watchdog = DataWatchdog(self._channels, self._products)
         self._renewals = Renewals()
+        self._left_out: frozenset[str] = frozenset()  # ids on the wire
         self._connected = False
         self._url = ws_url
         self._host = urlsplit(ws_url).netloc.rpartition("@")[2]
@@ -147,6 +148,15 @@ class CoinbaseFeed:
             yield end
             await self._clock.sleep(next(waits))
 
+    def leave_out(self, products: Sequence[str]) -> None:
+        """Subscribe no more to these, which the venue does not know, and again to those left out before.
+
+        An id on the wire is left out once nobody asks for it under any name.
+        """
+        self._left_out = frozenset(
+            id_ for id_, symbols in self._symbols.items() if set(symbols) <= set(products)
+        )
+
     async def renew(self, products: Sequence[str]) -> None:
         """Subscribe to these anew within a second or so: something is known to be wrong with their channel.
 
@@ -201,8 +211,9 @@ class CoinbaseFeed:
         """One message a channel, the first within 5 s. Acks come late or empty: nobody waits for one."""
         # Heartbeats first: without them the venue closes a connection on which nothing trades.
         await connection.send(subscription(HEARTBEATS, token=self._token()))
-        for channel in self._channels:
-            await connection.send(subscription(channel, self._carried, self._token()))
+        wanted = [id_ for id_ in self._carried if id_ not in self._left_out]
+        for channel in self._channels if wanted else ():
+            await connection.send(subscription(channel, wanted, self._token()))
         logger.bind(event="feed_connected", products=len(self._products)).info(
             "subscribed to {} products at {}", len(self._products), self._host
         )
