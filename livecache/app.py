@@ -251,8 +251,14 @@ async def start_service(
             address=address_of(url),
         )
         stack.push_async_callback(service.venue.aclose)
-        stack.push_async_callback(service.writer.close)
-        yield service
+        asked = False
+        try:
+            yield service
+        except asyncio.CancelledError:
+            asked = True  # to stop: another may come, and readers need not notice
+            raise
+        finally:
+            await service.writer.close(for_good=not asked)
 
 
 def _data_dir(config: Config) -> Path | None:

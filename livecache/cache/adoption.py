@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from loguru import logger
 
 from ..core.candle import ExactCandle
+from ..core.coverage import Span
 from ..core.series import SeriesId, Stored
 from .keyspace import Damaged, Keyspace, decode_member, decode_state
 from .scripts import COMMON, RedisLike, Script
@@ -86,7 +87,10 @@ def judge(series: SeriesId, found: Found, *, origin: str, now: int) -> Stored | 
         if candles and candle.time == candles[-1].time:
             return f"two members for the bucket of {candle.time}"
         candles.append(candle)
-    return Stored(series, tuple(candles), coverage, record.state.history_from)
+    state = record.state
+    # Where the clocks of two hosts differ, a bucket may have closed for the one and not yet for the other.
+    known = Span(state.contiguous_from, min(state.known_through, series.timeframe.floor(now)))
+    return Stored(series, tuple(candles), coverage, state.history_from, known, state.ready)
 
 
 def _damaged(series: SeriesId, found: Found) -> int:

@@ -286,12 +286,16 @@ def decode_coverage(text: str) -> Coverage:
 # --- alive, lease
 
 
-class AliveRecord(msgspec.Struct, frozen=True):
-    """What an alive key holds. `time` is the venue's clock, Unix ms; `feed` is "up" or "down"."""
+class AliveRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What an alive key holds. `time` is the venue's clock, Unix ms; `feed` is "up" or "down".
+
+    `leaving`: the instance was asked to stop, and another may come before the key expires.
+    """
 
     instance: str
     time: _Millis
     feed: Annotated[str, msgspec.Meta(pattern="^(up|down)$")]
+    leaving: bool = False
 
 
 class LeaseRecord(msgspec.Struct, frozen=True):

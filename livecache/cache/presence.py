@@ -55,13 +55,19 @@ return {}
 """
 )
 
-# KEYS: alive keys. ARGV: the start of every value that this instance writes. Removes those, and no other's.
-_RETRACT = Script(
+# KEYS: alive keys. ARGV: the start of every value that this instance writes; how each of them is to end, or
+# "" to remove it. No other instance's is touched, and none lives longer for it.
+_LEAVE = Script(
     COMMON
     + """
 for _, key in ipairs(KEYS) do
-  if type_of(key) == 'string' and string.sub(redis.call('GET', key), 1, #ARGV[1]) == ARGV[1] then
-    redis.call('DEL', key)
+  local held = type_of(key) == 'string' and redis.call('GET', key)
+  if held and string.sub(held, 1, #ARGV[1]) == ARGV[1] then
+    if ARGV[2] == '' then
+      redis.call('DEL', key)
+    else
+      redis.call('SET', key, string.gsub(held, '"feed":.*', ARGV[2]), 'XX', 'KEEPTTL')
+    end
   end
 end
 return #KEYS
@@ -170,11 +176,16 @@ class Presence:
             foreign |= _foreign(await _VOUCH.run(self._redis, keys, [lives_ms, compared, *values]))
         return foreign
 
-    async def retract(self) -> None:
-        """Remove this instance's alive keys, so that readers know at once."""
+    async def leave(self, *, for_good: bool) -> None:
+        """Have this instance's alive keys say that it leaves, and live on for as long as they would have.
+
+        Whoever comes within that time is not noticed by readers. `for_good`: they are removed instead.
+        """
         ours = self._value(0, "").split(',"time"')[0] + ","
+        told = encode_alive(AliveRecord(self._instance, 0, "down", leaving=True))
+        end = "" if for_good else told[told.index('"feed"') :]
         for batch in self._batches:
-            await _RETRACT.run(self._redis, batch, [ours])
+            await _LEAVE.run(self._redis, batch, [ours, end])
 
     def _value(self, time: int, feed: str) -> str:
         return encode_alive(AliveRecord(self._instance, time, feed))

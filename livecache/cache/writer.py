@@ -165,18 +165,19 @@ class Writer:
             await self._enter(again=True)
             await self._server.look()
 
-    async def close(self) -> None:
-        """Send what is left, tell readers at once that nobody vouches any more, and give up the lease.
+    async def close(self, *, for_good: bool = False) -> None:
+        """Send what is left, say that this one leaves, and give up the lease: for whoever comes next.
 
-        Takes a second at most, and never raises for Redis's sake.
+        `for_good`: nobody will, and readers are to know at once. Takes a second at most, and never raises for
+        Redis's sake.
         """
         try:
             async with asyncio.timeout(CLOSE_GOODBYE_S):
                 if not self._entered:  # Still waiting for its turn: it has said nothing to take back.
                     return
                 await self._lease.renew()
+                await self._presence.leave(for_good=for_good)
                 await self._flush()
-                await self._presence.retract()
                 await self._lease.release()
         except (Fenced, *TROUBLE) as error:
             logger.bind(event="goodbye_failed", kind=type(error).__name__).info(

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from .candle import ExactCandle
-from .coverage import Coverage
+from .coverage import Coverage, Span
 from .timeframe import Timeframe
 
 __all__ = ["Change", "Changes", "Close", "Kind", "SeriesId", "SeriesState", "Stored", "Update"]
@@ -104,3 +104,5 @@ class Stored:
     candles: tuple[ExactCandle, ...]  # oldest first; settled only where coverage says so
     coverage: Coverage
     history_from: int
+    known: Span | None = None  # what readers were told to be known without a gap
+    ready: bool = False  # … and whether they were told that it is ready

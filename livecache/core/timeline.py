@@ -72,12 +72,16 @@ class Timeline:
     # --- what comes in ----------------------------------------------------------------------------
 
     def adopt(self, stored: Iterable[Stored], now: int) -> None:
-        """Take over what an earlier run left: its settled candles; provisional ones are not believed."""
+        """Take over what an earlier run left: what is settled, and what readers were told is known.
+
+        Other provisional ones are not believed: the earlier feed stood behind them, and it has broken off.
+        """
         for one in stored:
             track = self.symbols[one.series.symbol].tracks[one.series.timeframe]
             track.coverage = one.coverage
             track.settled = {c.time: c for c in one.candles if c.time in one.coverage}
             track.history_from = one.history_from
+            track.told(one)
             track.keep_from = min([s.start for s in one.coverage], default=0)
             track.announce_from = track.closed_until = max([s.end for s in one.coverage], default=0)
         for timeline in self.symbols.values():

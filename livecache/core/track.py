@@ -10,7 +10,7 @@ from typing import NamedTuple
 from .candle import ExactCandle
 from .coverage import Coverage, Span
 from .readiness import Facts, reason_not_ready, with_standing
-from .series import Close, Kind, SeriesId, SeriesState, Update
+from .series import Close, Kind, SeriesId, SeriesState, Stored, Update
 
 __all__ = ["CROWD", "Policy", "Provisional", "Track"]
 
@@ -80,6 +80,7 @@ class Track:
         "state",
         "state_dirty",
         "suspect",
+        "told_through",
         "tried_edge",
         "tries",
         "updates",
@@ -105,6 +106,7 @@ class Track:
         self.keep_from = 0  # the oldest bucket that Redis keeps
         self.announce_from = 0  # buckets that end after this are news; 0 until something is settled
         self.closed_until = 0  # buckets that open before this were announced as closed
+        self.told_through = 0  # buckets that end until here were known to an earlier run, and stay so
         self.failure = ""  # the last error while requests keep failing
         self.retry_at = 0  # when buckets that a page left open are worth another request
         self.open_from = 0  # the oldest bucket that this page left open
@@ -188,10 +190,22 @@ class Track:
             self.state_dirty = True
         return True
 
+    def told(self, earlier: Stored) -> None:
+        """Stand by what an earlier run has told readers, so that nothing that they have goes away again.
+
+        What was known is complete, whatever has become since of the feed that said so.
+        """
+        self.sound = earlier.ready
+        start, end = earlier.known or (0, 0)
+        self.told_through = end
+        for candle in earlier.candles:
+            if start <= candle.time < end and candle.time not in self.coverage:
+                self.provisional[candle.time] = Provisional(candle, True)
+
     def doubt(self, bucket: int) -> None:
         """Nobody vouches for the provisional candle of this bucket any more."""
         shown = self.provisional.get(bucket)
-        if shown is not None and shown.vouched:
+        if shown is not None and shown.vouched and bucket + self.width > self.told_through:
             self.provisional[bucket] = Provisional(shown.candle, False)
             self.state_dirty = True
 
@@ -273,7 +287,8 @@ class Track:
         if bucket in self.coverage:
             return True
         shown = self.provisional.get(bucket)
-        return shown is not None and shown.vouched and bucket + self.width <= heard_through
+        through = max(heard_through, self.told_through)
+        return shown is not None and shown.vouched and bucket + self.width <= through
 
     def candle(self, bucket: int) -> ExactCandle | None:
         """What the bucket holds, settled or provisional."""
@@ -292,7 +307,7 @@ class Track:
         vouched = [
             (t, t + self.width)
             for t, shown in self.provisional.items()
-            if shown.vouched and t + self.width <= heard_through
+            if shown.vouched and t + self.width <= max(heard_through, self.told_through)
         ]
         return Coverage((*self.coverage.spans, *vouched)) if vouched else self.coverage
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from livecache.core.coverage import Coverage
+from livecache.core.coverage import Coverage, Span
 from livecache.core.series import Close, Kind, SeriesId, Stored
 from livecache.core.timeframe import TIMEFRAME_PRIORITY, Timeframe
 from tests.core.driver import SYMBOL, Driver, candle
@@ -195,6 +195,28 @@ def test_trimming_trims_coverage_to_begin_at_the_oldest_kept_bucket() -> None:
         assert change.state.coverage.spans[0].start == change.keep_from == change.state.contiguous_from
         track = driver.symbol.tracks[M5]
         assert len([t for t in track.settled if t >= change.keep_from]) == 100
+
+
+def test_what_readers_were_told_is_known_stays_so_under_the_next_run() -> None:
+    """Also when its feed breaks before it has said a word. REST settles it as it does any other."""
+    edge = M5.floor(NOW)
+    candles = tuple(candle(t) for t in range(edge - 80 * W, edge + W, W))
+    series = SeriesId("coinbase", SYMBOL, M5)
+    coverage = Coverage([(edge - 80 * W, edge - 2 * W)])
+    driver = Driver((M5,), NOW)
+    known = Span(edge - 80 * W, edge)
+    driver.timeline.adopt([Stored(series, candles, coverage, 0, known, ready=True)], driver.now)
+    driver.timeline.broken(0, [SYMBOL], resumes=False, now=driver.now)
+    (change,) = driver.timeline.take(driver.now).series
+    assert change.state is not None
+    assert (change.state.settled_through, change.state.known_through) == (edge - 2 * W, edge)
+    assert change.state.ready and change.state.forming == 0
+    assert edge - W in change.members
+    assert edge not in change.members, "what was in progress is the next feed's to show"
+    driver.fill(most=3)
+    (change,) = driver.timeline.take(driver.now).series
+    assert change.state is not None
+    assert change.state.settled_through == change.state.known_through == edge
 
 
 def test_adopted_candles_count_and_what_lies_outside_their_coverage_does_not() -> None:

@@ -430,12 +430,12 @@ def test_minutes_come_from_trades_and_are_settled_by_rest(clean_valkey: str) -> 
     run_virtually(main())
 
 
-def test_nobody_vouches_once_the_writer_has_stopped(clean_valkey: str) -> None:
+def test_nobody_vouches_once_the_writer_has_stopped_for_good(clean_valkey: str) -> None:
     async def main() -> None:
         async with service(venue_at(), clean_valkey, ["BTC-USD"]) as running:
             await running.warm()
             reader = running.reader
-            await running.writer.close()
+            await running.writer.close(for_good=True)
             with pytest.raises(Stale, match="vouch"):
                 reader.candles("BTC-USD", "5m", 60)
 

@@ -281,4 +281,48 @@ BREAKAGES = (
         ),
         tests=("tests/quality/test_remedies.py",),
     ),
+    Breakage(
+        "a restart takes back what was known",
+        (
+            Edit(
+                "livecache/core/timeline.py",
+                "            track.told(one)\n",
+                "",
+            ),
+        ),
+        tests=("tests/simulation/test_handover.py",),
+    ),
+    Breakage(
+        "a break of the new feed takes back what the old one had finished",
+        (
+            Edit(
+                "livecache/core/track.py",
+                "if shown is not None and shown.vouched and bucket + self.width > self.told_through:",
+                "if shown is not None and shown.vouched:",
+            ),
+        ),
+        tests=("tests/core/test_timeline.py",),
+    ),
+    Breakage(
+        "who leaves is vouched for anew",
+        (
+            Edit(
+                "livecache/cache/presence.py",
+                "string.gsub(held, '\"feed\":.*', ARGV[2]), 'XX', 'KEEPTTL')",
+                "string.gsub(held, '\"feed\":.*', ARGV[2]), 'XX', 'PX', 10000)",
+            ),
+        ),
+        tests=("tests/cache/test_leaving.py",),
+    ),
+    Breakage(
+        "whoever stops takes back another's word",
+        (
+            Edit(
+                "livecache/cache/presence.py",
+                "  if held and string.sub(held, 1, #ARGV[1]) == ARGV[1] then\n    if ARGV[2] == ''",
+                "  if held then\n    if ARGV[2] == ''",
+            ),
+        ),
+        tests=("tests/cache/test_leaving.py",),
+    ),
 )
