@@ -24,6 +24,7 @@ LivecacheError
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 __all__ = [
     "AccessDenied",
@@ -60,6 +61,12 @@ class LivecacheError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message} ({self.hint})" if self.hint else self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # By itself an exception is made again by calling its class with the message alone. Most of these do
+        # not take that, and could be neither copied nor sent from a process to another.
+        cause = self.__cause__ if isinstance(self.__cause__, LivecacheError) else None
+        return _restored, (type(self), self.args, vars(self), cause)
 
 
 class ConfigError(LivecacheError):
@@ -184,3 +191,14 @@ class ClosesLost(ReadError):
             "read the candles anew, and go on with after='0', or with None for those to come",
         )
         self.after = after
+
+
+def _restored(
+    kind: type[LivecacheError], args: tuple[Any, ...], held: dict[str, Any], cause: LivecacheError | None
+) -> LivecacheError:
+    """An error as it was before it was pickled or copied."""
+    error = kind.__new__(kind, *args)
+    vars(error).update(held)
+    if cause is not None:
+        error.__cause__ = cause
+    return error

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import redis
 import redis.asyncio
 from redis.backoff import ExponentialBackoff
 
-from ..errors import RedisUnavailable
+from ..errors import ConfigError, RedisUnavailable
 from .connecting import client_for, resolve_url
 
-__all__ = ["CONNECTIONS_MAX", "connect", "moved_to"]
+__all__ = ["CONNECTIONS_MAX", "check_client", "connect", "moved_to"]
 
 CONNECTIONS_MAX = 1_000
-"""Connections of one reader: one for each read that is under way, one for each series that is followed."""
+"""Connections of one reader: one for each read that is under way, two for all series that are followed."""
 
 
 def moved_to(asked: str | None, connected: str) -> str:
@@ -40,3 +41,21 @@ def connect(library: Any, url: str) -> Any:
         socket_timeout=5.0,
         max_connections=CONNECTIONS_MAX,
     )
+
+
+def check_client(client: Any, *, asynchronous: bool) -> None:
+    """`ConfigError` for what a reader cannot use as its `client`: else the data would be blamed for it."""
+    wanted = "redis.asyncio.Redis" if asynchronous else "redis.Redis"
+    command = getattr(client, "execute_command", None)
+    if command is None:
+        what = "a URL" if isinstance(client, str) else f"a {type(client).__name__}"
+        raise ConfigError(f"client is {what}, not a {wanted}", "a URL is given as url=, or first")
+    if inspect.iscoroutinefunction(command) is not asynchronous:
+        other = "Reader" if asynchronous else "AsyncReader"
+        raise ConfigError(
+            f"client is a {type(client).__module__}.{type(client).__name__}, not a {wanted}",
+            f"give it to {other}, or make a {wanted}",
+        )
+    encoder = getattr(client, "get_encoder", None)
+    if encoder is not None and getattr(encoder(), "decode_responses", False):
+        raise ConfigError("client turns replies into text", "make it with decode_responses=False")

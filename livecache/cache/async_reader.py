@@ -11,10 +11,10 @@ from ..core.series import SeriesId
 from ..core.timeframe import Timeframe
 from ..errors import ReadError
 from .answer import Empty
+from .async_links import AsyncLink
 from .candles import Candles
 from .close_events import CloseEvent, closes
 from .keyspace import Keyspace
-from .links import AsyncLink
 from .orders import Patience, follow, wait_ready
 from .reader import MAX_LAG_S, PATIENCE_S, TIMEOUT_S
 from .reading import Core, ReadOptions, SeriesView

@@ -42,6 +42,7 @@ __all__ = [
     "is_denied",
     "is_of_cluster",
     "is_protected",
+    "named_url",
     "resolve_url",
     "unavailable",
 ]
@@ -53,6 +54,25 @@ _UNKNOWN_USER = (AuthenticationError, AuthenticationWrongNumberOfArgsError)
 _FILES = ("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile")
 
 
+def named_url(url: str | None) -> str:
+    """`url`, else LIVECACHE_REDIS_URL; "" where neither names a server: then it is the embedded one.
+
+    Raises `ConfigError` for a URL that cannot be used.
+    """
+    if not isinstance(url, str | None):
+        raise ConfigError(
+            f"the Redis URL is text, not {type(url).__name__}",
+            "redis://host:6379; a Redis client of your own is given as client=",
+        )
+    chosen = url or os.environ.get("LIVECACHE_REDIS_URL") or "embedded"
+    if chosen == "embedded":
+        return ""
+    if problem := url_problem(chosen):
+        what, hint = problem
+        raise ConfigError(f"the Redis URL: {what}", hint)
+    return chosen
+
+
 def resolve_url(url: str | None) -> str:
     """The Redis to use: `url`, else LIVECACHE_REDIS_URL, else the embedded server that runs here.
 
@@ -60,17 +80,13 @@ def resolve_url(url: str | None) -> str:
 
     Raises `RedisUnavailable` if none is found, `ConfigError` for a URL that cannot be used.
     """
-    chosen = url or os.environ.get("LIVECACHE_REDIS_URL") or "embedded"
-    if chosen == "embedded":
-        # Only here: whoever names a server needs nothing of the embedded one.
-        from .embedded import find_url
+    if named := named_url(url):
+        return named
+    # Only here: whoever names a server needs nothing of the embedded one.
+    from .embedded_state import find_url
 
-        directory = os.environ.get("LIVECACHE_REDIS_DATA_DIR")
-        chosen = find_url(Path(directory).expanduser() if directory else None)
-    if problem := url_problem(chosen):
-        what, hint = problem
-        raise ConfigError(f"the Redis URL: {what}", hint)
-    return chosen
+    directory = os.environ.get("LIVECACHE_REDIS_DATA_DIR")
+    return find_url(Path(directory).expanduser() if directory else None)
 
 
 def client_for(library: Any, url: str, **options: Any) -> Any:

@@ -1,32 +1,33 @@
-"""The readers' two ways to the server, with and without asyncio: they send, listen, wait, and decide nothing.
+"""The readers' way to the server, without asyncio: it sends, listens, waits, and decides nothing.
 
 What is to be done comes from generators: of commands (`reading.Steps`), or of orders (`orders.Orders`).
-Each link finds the embedded server again where that has moved: it has another port after each start.
+The server is looked for at the first use, so that a reader can be made before there is one. Where the
+embedded server has moved it is found again: it has another port after each start.
 """
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import AsyncGenerator, Generator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any, TypeVar
 
 import redis
-import redis.asyncio
 from redis.exceptions import RedisError, ResponseError
 
 from ..errors import RedisUnavailable
-from .addresses import connect, moved_to
-from .connecting import database_of, resolve_url, unavailable
+from .addresses import check_client, connect, moved_to
+from .connecting import database_of, named_url, resolve_url, unavailable
 from .orders import Give, Listen, Order, Orders, Pause, Subscribe
 from .reading import Steps
-from .scripts import cancellable
+from .scripts import text_of
 
-__all__ = ["AsyncLink", "Link"]
+__all__ = ["CONFIRMED_S", "Link", "matters"]
 
 _T = TypeVar("_T")
 
-_CONFIRMED_S = 5.0  # for the server's answer to a subscription
+CONFIRMED_S = 5.0
+"""For the server's answer to a subscription."""
+
 _REST_S = 1.0  # for the rest of a message that has begun to arrive
 _TAKEN_MOST = 10_000  # hints taken at once: then it is time to read, however many more there are
 
@@ -35,10 +36,14 @@ class Link:
     """The synchronous way. Threads may share one: each iteration listens on a connection of its own."""
 
     def __init__(self, url: str | None, client: Any) -> None:
-        self._owns = client is None
-        self._asked_url = url
-        self._url = resolve_url(url) if self._owns else ""
-        self._redis = connect(redis, self._url) if self._owns else client
+        self.owns = client is None
+        self.asked_url = url
+        self._url = ""
+        self._redis = client
+        if client is not None:
+            check_client(client, asynchronous=False)
+        elif named := named_url(url):
+            self._url, self._redis = named, connect(redis, named)
 
     def drive(self, steps: Steps[_T]) -> _T:
         """Carry the steps to their end; their result, or what they raise."""
@@ -67,9 +72,9 @@ class Link:
                     continue
                 try:
                     if isinstance(order, Subscribe):
-                        hints.subscribe(order.channel)
+                        hints.subscribe(order)
                     elif isinstance(order, Listen):
-                        hints.listen(order)
+                        answer = hints.listen(order.within_s)
                     elif isinstance(order, Pause):
                         time.sleep(order.seconds)
                     else:
@@ -86,11 +91,11 @@ class Link:
 
     def pubsub(self) -> Any:
         """Something to subscribe with."""
-        return self._redis.pubsub()
+        return self._client().pubsub()
 
     def moved(self) -> bool:
         """Whether the server is another one now; if so, it is that one from here on."""
-        url = moved_to(self._asked_url, self._url) if self._owns else ""
+        url = moved_to(self.asked_url, self._url) if self.owns and self._url else ""
         if url:
             self._redis.close()
             self._url, self._redis = url, connect(redis, url)
@@ -98,14 +103,21 @@ class Link:
 
     def close(self) -> None:
         """Close the connections, unless the client is somebody else's."""
-        if self._owns:
+        if self.owns and self._redis is not None:
             self._redis.close()
 
+    def _client(self) -> Any:
+        if self._redis is None:
+            url = resolve_url(self.asked_url)
+            self._url, self._redis = url, connect(redis, url)
+        return self._redis
+
     def _send(self, commands: Sequence[tuple[Any, ...]], *, again: bool = True) -> list[Any]:
+        client = self._redis if self._redis is not None else self._client()
         try:
             if len(commands) == 1:
-                return [self._redis.execute_command(*commands[0])]
-            with self._redis.pipeline(transaction=False) as pipeline:
+                return [client.execute_command(*commands[0])]
+            with client.pipeline(transaction=False) as pipeline:
                 for command in commands:
                     pipeline.execute_command(*command)
                 return list(pipeline.execute(raise_on_error=False))
@@ -123,32 +135,46 @@ class _Hints:
     def __init__(self, link: Link) -> None:
         self._link = link
         self._pubsub: Any = None
+        self._ignored: bytes | None = None
 
-    def subscribe(self, channel: str, *, again: bool = True) -> None:
+    def subscribe(self, order: Subscribe, *, again: bool = True) -> None:
         self.close()
         self._pubsub = self._link.pubsub()
+        self._ignored = order.ignored
+        unconfirmed = set(order.channels)
+        deadline_s = time.monotonic() + CONFIRMED_S
         try:
-            self._pubsub.subscribe(channel)
-            if self._pubsub.get_message(timeout=_CONFIRMED_S) is None:
-                raise redis.TimeoutError("it does not confirm a subscription")
+            self._pubsub.subscribe(*order.channels)
+            while unconfirmed:
+                message = self._pubsub.get_message(timeout=max(0.0, deadline_s - time.monotonic()))
+                if message is None:
+                    raise redis.TimeoutError("it does not confirm a subscription")
+                unconfirmed.discard(text_of(message["channel"]))
         except (RedisError, OSError) as error:
             if not (again and self._link.moved()):
                 raise unavailable(error) from error
-            self.subscribe(channel, again=False)
+            self.subscribe(order, again=False)
 
-    def listen(self, order: Listen) -> None:
-        deadline_s = time.monotonic() + order.within_s
+    def listen(self, within_s: float) -> set[str]:
+        """The channels that had a message which matters."""
+        deadline_s = time.monotonic() + within_s
+        hinted: set[str] = set()
         try:
-            while (left_s := deadline_s - time.monotonic()) > 0:
-                if _matters(self._pubsub.get_message(timeout=left_s), order.ignored):
-                    break
+            while not hinted and (left_s := deadline_s - time.monotonic()) > 0:
+                self._take(hinted, left_s)
             for _ in range(_TAKEN_MOST):
                 # A message may have arrived in part: reading it without waiting would drop the connection.
                 if not self._pubsub.connection.can_read(0):
                     break
-                self._pubsub.get_message(timeout=_REST_S)
+                self._take(hinted, _REST_S)
         except (RedisError, OSError) as error:
             raise unavailable(error) from error
+        return hinted
+
+    def _take(self, hinted: set[str], within_s: float) -> None:
+        message = self._pubsub.get_message(timeout=within_s)
+        if message is not None and matters(message, self._ignored):
+            hinted.add(text_of(message["channel"]))
 
     def close(self) -> None:
         if self._pubsub is not None:
@@ -156,135 +182,8 @@ class _Hints:
             self._pubsub = None
 
 
-class AsyncLink:
-    """`Link` over `redis.asyncio`."""
-
-    def __init__(self, url: str | None, client: Any) -> None:
-        self._owns = client is None
-        self._asked_url = url
-        self._url = resolve_url(url) if self._owns else ""
-        self._redis = connect(redis.asyncio, self._url) if self._owns else client
-
-    async def drive(self, steps: Steps[_T]) -> _T:
-        """See `Link.drive`."""
-        try:
-            commands = next(steps)
-            while True:
-                commands = steps.send(await self._send(commands))
-        except StopIteration as done:
-            result: _T = done.value
-            return result
-
-    async def iterate(self, orders: Orders) -> AsyncGenerator[Any, None]:
-        """See `Link.iterate`."""
-        hints = _AsyncHints(self)
-        answer: Any = None
-        problem: RedisUnavailable | None = None
-        try:
-            while True:
-                try:
-                    order: Order = orders.throw(problem) if problem else orders.send(answer)
-                except StopIteration:
-                    return
-                answer = problem = None
-                if isinstance(order, Give):
-                    yield order.value
-                    continue
-                try:
-                    if isinstance(order, Subscribe):
-                        await hints.subscribe(order.channel)
-                    elif isinstance(order, Listen):
-                        await hints.listen(order)
-                    elif isinstance(order, Pause):
-                        await asyncio.sleep(order.seconds)
-                    else:
-                        answer = await self._send(order)
-                except RedisUnavailable as error:
-                    problem = error
-        finally:
-            await hints.aclose()
-
-    @property
-    def database(self) -> int:
-        """The number of the database that is read."""
-        return database_of(self._redis)
-
-    def pubsub(self) -> Any:
-        """Something to subscribe with."""
-        return self._redis.pubsub()
-
-    async def moved(self) -> bool:
-        """See `Link.moved`."""
-        url = moved_to(self._asked_url, self._url) if self._owns else ""
-        if url:
-            await self._redis.aclose()
-            self._url, self._redis = url, connect(redis.asyncio, url)
-        return bool(url)
-
-    async def aclose(self) -> None:
-        """Close the connections, unless the client is somebody else's."""
-        if self._owns:
-            await self._redis.aclose()
-
-    async def _send(self, commands: Sequence[tuple[Any, ...]], *, again: bool = True) -> list[Any]:
-        try:
-            if len(commands) == 1:
-                return [await cancellable(self._redis.execute_command(*commands[0]))]
-            async with self._redis.pipeline(transaction=False) as pipeline:
-                for command in commands:
-                    pipeline.execute_command(*command)
-                return list(await cancellable(pipeline.execute(raise_on_error=False)))
-        except ResponseError as error:
-            return [error]
-        except (RedisError, OSError) as error:
-            if again and await self.moved():
-                return await self._send(commands, again=False)
-            raise unavailable(error) from error
-
-
-class _AsyncHints:
-    """`_Hints` over `redis.asyncio`."""
-
-    def __init__(self, link: AsyncLink) -> None:
-        self._link = link
-        self._pubsub: Any = None
-
-    async def subscribe(self, channel: str, *, again: bool = True) -> None:
-        await self.aclose()
-        self._pubsub = self._link.pubsub()
-        try:
-            await cancellable(self._pubsub.subscribe(channel))
-            if await cancellable(self._pubsub.get_message(timeout=_CONFIRMED_S)) is None:
-                raise redis.TimeoutError("it does not confirm a subscription")
-        except (RedisError, OSError) as error:
-            if not (again and await self._link.moved()):
-                raise unavailable(error) from error
-            await self.subscribe(channel, again=False)
-
-    async def listen(self, order: Listen) -> None:
-        deadline_s = time.monotonic() + order.within_s
-        try:
-            while (left_s := deadline_s - time.monotonic()) > 0:
-                message = await cancellable(self._pubsub.get_message(timeout=left_s))
-                if _matters(message, order.ignored):
-                    break
-            for _ in range(_TAKEN_MOST):
-                # Here nothing is lost of a message that has arrived in part.
-                if await self._pubsub.get_message(timeout=0.0) is None:
-                    break
-        except (RedisError, OSError) as error:
-            raise unavailable(error) from error
-
-    async def aclose(self) -> None:
-        if self._pubsub is not None:
-            pubsub, self._pubsub = self._pubsub, None
-            await pubsub.aclose()
-
-
-def _matters(message: dict[str, Any] | None, ignored: bytes | None) -> bool:
+def matters(message: dict[str, Any], ignored: bytes | None) -> bool:
     """Whether it is worth a read. A subscription that was renewed is: a message may have been missed."""
-    if message is None:
-        return False
     data = message["data"]
     if isinstance(data, str):
         data = data.encode()

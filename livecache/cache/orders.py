@@ -33,6 +33,7 @@ __all__ = [
     "Pause",
     "Subscribe",
     "follow",
+    "follow_many",
     "wait_ready",
 ]
 
@@ -55,17 +56,20 @@ class Give:
 
 @dataclass(frozen=True, slots=True)
 class Subscribe:
-    """Subscribe to this channel, in place of any subscription before, and wait for the confirmation."""
+    """Subscribe to these channels, in place of any before, and wait until each is confirmed.
 
-    channel: str
+    From here on a message that begins with `ignored` is passed over.
+    """
+
+    channels: tuple[str, ...]
+    ignored: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Listen:
-    """Wait so long for a message that does not begin with `ignored`; then take all that are there."""
+    """Wait so long for a message, then take all that are there; the channels that had some are sent back."""
 
     within_s: float
-    ignored: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,25 +98,36 @@ class Patience:
         if seconds is not None and not seconds >= 0:
             raise ValueError(f"seconds are 0 or more, or None for ever, not {seconds!r}")
         self._most_s = math.inf if seconds is None else seconds
-        self._now = now
+        self.now_s = now
         self._jitter = jitter
         self._since_s: float | None = None
         self._waits: Iterator[float] = iter(())
 
     def wait_s(self, error: LivecacheError) -> float:
         """How long to wait before the next attempt. Raises `error` once this has lasted for too long."""
-        now_s = self._now()
-        if self._since_s is None:
-            self._since_s = now_s
-            self._waits = delays(self._jitter, first_s=AGAIN_FIRST_S, most_s=AGAIN_MOST_S)
-        left_s = self._since_s + self._most_s - now_s
+        left_s = self._since() + self._most_s - self.now_s()
         if left_s <= 0:
             raise error
         return min(next(self._waits), left_s)
 
+    def begin(self) -> None:
+        """Something is amiss, if it was not before."""
+        self._since()
+
     def renew(self) -> None:
         """It went well."""
         self._since_s = None
+
+    def _since(self) -> float:
+        if self._since_s is None:
+            self._since_s = self.now_s()
+            self._waits = delays(self._jitter, first_s=AGAIN_FIRST_S, most_s=AGAIN_MOST_S)
+        return self._since_s
+
+    def another(self) -> Patience:
+        """One that is as long, for something else."""
+        seconds = None if math.isinf(self._most_s) else self._most_s
+        return Patience(seconds, now=self.now_s, jitter=self._jitter)
 
 
 # --- what is done with them
@@ -120,32 +135,88 @@ class Patience:
 
 def follow(core: Core, request: Request, patience: Patience) -> Orders:
     """Give the candles, and again whenever something in them or about them has changed."""
-    _, symbol, timeframe = request.series
-    channel = core.keys.updates(symbol, timeframe)
+
+    def give(_: SeriesId, outcome: Candles | ReadError) -> Give:
+        if isinstance(outcome, ReadError):
+            raise outcome
+        return Give(outcome)
+
+    return _follow(core, [_Followed(core, request, patience)], patience, give)
+
+
+def follow_many(core: Core, requests: Sequence[Request], patience: Patience) -> Orders:
+    """The same of many series, as pairs: a series, and its candles or why they cannot be had."""
+
+    def give(series: SeriesId, outcome: Candles | ReadError) -> Give:
+        return Give((series, outcome))
+
+    followed = [_Followed(core, request, patience.another()) for request in dict.fromkeys(requests)]
+    return _follow(core, followed, patience, give)
+
+
+class _Followed:
+    """One of the series that are followed: what was told of it, and when it is to be read again."""
+
+    def __init__(self, core: Core, request: Request, patience: Patience) -> None:
+        _, symbol, timeframe = request.series
+        self.request = request
+        self.channel = core.keys.updates(symbol, timeframe)
+        self.patience = patience
+        self.due_s = 0.0
+        self._told: object = None
+
+    def is_news(self, outcome: Candles | ReadError) -> bool:
+        """Whether that is to be told: candles that have changed, an error that has lasted too long."""
+        if not isinstance(outcome, ReadError):
+            self.patience.renew()
+            self.due_s = self.patience.now_s() + REREAD_S
+            return self._differs(_shown(outcome))
+        try:
+            wait_s = self.patience.wait_s(outcome)
+        except ReadError:
+            self.due_s = self.patience.now_s() + AGAIN_MOST_S
+            return self._differs(type(outcome))
+        self.due_s = self.patience.now_s() + wait_s
+        return False
+
+    def _differs(self, shown: object) -> bool:
+        before, self._told = self._told, shown
+        return shown != before
+
+
+def _follow(
+    core: Core,
+    followed: Sequence[_Followed],
+    patience: Patience,
+    give: Callable[[SeriesId, Candles | ReadError], Give],
+) -> Orders:
+    """Read whatever had a hint, or is due; `patience` is for Redis."""
     # Who asks for closed candles need not read at every trade.
-    ignored = None if request.forming else FORMING_HINT
+    ignored = None if any(one.request.forming for one in followed) else FORMING_HINT
+    channels = tuple(dict.fromkeys(one.channel for one in followed))
     subscribed = False
-    given: object = None
+    due = followed
     while True:
         try:
             if not subscribed:
                 # Before the read: whatever changes after it is heard.
-                yield Subscribe(channel)
-                subscribed = True
-            try:
-                candles = yield from core.read(request)
-            except ReadError as error:
-                wait_s = patience.wait_s(error)
-            else:
+                yield Subscribe(channels, ignored)
+                subscribed, due = True, followed
+            outcomes = yield from core.read_many([one.request for one in due])
+            if all(one.patience is not patience for one in followed):
                 patience.renew()
-                wait_s = REREAD_S
-                if (shown := _shown(candles)) != given:
-                    given = shown
-                    yield Give(candles)
-            yield Listen(wait_s, ignored)
+            for one, outcome in zip(due, outcomes, strict=True):
+                if one.is_news(outcome):
+                    yield give(one.request.series, outcome)
+            wait_s = min(one.due_s for one in followed) - patience.now_s()
+            hinted = yield Listen(max(0.0, wait_s))
+            now_s = patience.now_s()
+            due = [one for one in followed if one.channel in hinted or one.due_s <= now_s]
         except RedisUnavailable as error:
             # What was published meanwhile nobody has heard, so it begins anew.
             subscribed = False
+            for one in followed:
+                one.patience.begin()
             yield Pause(patience.wait_s(error))
 
 
@@ -153,7 +224,7 @@ def _shown(candles: Candles) -> tuple[object, ...]:
     """All that a reader may notice of an answer, but its age."""
     # The NaN that may stand for an empty bucket is always the same object, and so equals itself here.
     return (
-        candles[:],
+        tuple(candles),
         candles.settled_through,
         candles.known_through,
         candles.forming,

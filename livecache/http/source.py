@@ -14,8 +14,8 @@ from typing import NamedTuple, TypeVar
 import msgspec
 from aiohttp import web
 
+from ..cache.async_links import AsyncLink
 from ..cache.keyspace import Keyspace
-from ..cache.links import AsyncLink
 from ..cache.reader import MAX_LAG_S
 from ..cache.reading import Core
 from ..clock import Clock
