@@ -13,6 +13,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .cache.answers import Answers
     from .cache.async_reader import AsyncReader
     from .cache.candles import Candles
     from .cache.close_events import CloseEvent
@@ -45,6 +46,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AccessDenied",
+    "Answers",
     "AsyncReader",
     "Candle",
     "Candles",
@@ -73,6 +75,7 @@ __all__ = [
 ]
 
 _HOME = {
+    "Answers": ".cache.answers",
     "AsyncReader": ".cache.async_reader",
     "Candle": ".core.candle",
     "Candles": ".cache.candles",

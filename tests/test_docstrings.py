@@ -12,7 +12,7 @@ import pytest
 import redis
 
 import livecache
-from livecache import AsyncReader, Candles, NotReady, Reader, SeriesId, Timeframe
+from livecache import Answers, AsyncReader, Candles, NotReady, Reader, ReadError, SeriesId, Timeframe
 from livecache.cache.keyspace import (
     AliveRecord,
     Keyspace,
@@ -69,10 +69,15 @@ def fill(client: Any, timeframe: Timeframe) -> None:
         client.xadd(KEYS.closes, dict(zip(entry[::2], entry[1::2], strict=True)), id=f"{edge + 10_000}-0")
 
 
-@pytest.mark.parametrize("kind", [Reader, AsyncReader, Candles])
+@pytest.mark.parametrize("kind", [Reader, AsyncReader, Answers, Candles])
 def test_the_examples_in_the_docstrings_show_what_is_so(kind: type, reader: Reader) -> None:
     pytest.importorskip("numpy")  # which shows
-    names = {"NotReady": NotReady, "asyncio": asyncio, "aclosing": contextlib.aclosing}
+    names = {
+        "NotReady": NotReady,
+        "ReadError": ReadError,
+        "asyncio": asyncio,
+        "aclosing": contextlib.aclosing,
+    }
     names |= {"Reader": Reader, "AsyncReader": AsyncReader, "reader": reader}
     runner = doctest.DocTestRunner(verbose=False)
     mistakes: list[str] = []
@@ -82,11 +87,11 @@ def test_the_examples_in_the_docstrings_show_what_is_so(kind: type, reader: Read
             continue
         runner.run(test, out=mistakes.append)
     assert mistakes == [], "".join(mistakes)
-    assert runner.tries > (2 if kind is AsyncReader else 10)
+    assert runner.tries > {AsyncReader: 2, Answers: 5}.get(kind, 10)
 
 
 def test_every_public_method_is_explained() -> None:
-    for name in ("Reader", "AsyncReader", "Candles", "CloseEvent", "ServiceStatus"):
+    for name in ("Reader", "AsyncReader", "Answers", "Candles", "CloseEvent", "ServiceStatus"):
         kind = getattr(livecache, name)
         public = [attribute for attribute in vars(kind) if not attribute.startswith("_")]
         wanting = [a for a in public if callable(getattr(kind, a)) and not getattr(kind, a).__doc__]

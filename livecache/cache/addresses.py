@@ -12,7 +12,7 @@ from redis.backoff import ExponentialBackoff
 from ..errors import ConfigError, RedisUnavailable
 from .connecting import client_for, resolve_url
 
-__all__ = ["CONNECTIONS_MAX", "check_client", "connect", "moved_to"]
+__all__ = ["CONNECTIONS_MAX", "as_address", "check_client", "connect", "moved_to"]
 
 CONNECTIONS_MAX = 1_000
 """Connections of one reader: one for each read that is under way, two for all series that are followed."""
@@ -59,3 +59,14 @@ def check_client(client: Any, *, asynchronous: bool) -> None:
     encoder = getattr(client, "get_encoder", None)
     if encoder is not None and getattr(encoder(), "decode_responses", False):
         raise ConfigError("client turns replies into text", "make it with decode_responses=False")
+
+
+def as_address(reader: Any, url: str | None, owns: bool, **options: Any) -> tuple[Any, ...]:
+    """How a reader is pickled: as what it was made with. `TypeError` if that is a client of the user's."""
+    if not owns:
+        raise TypeError("a reader with a client of its own cannot be pickled: give it a URL")
+    return _made, (type(reader), url, options)
+
+
+def _made(kind: Any, url: str | None, options: dict[str, Any]) -> Any:
+    return kind(url, **options)

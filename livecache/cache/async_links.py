@@ -36,6 +36,7 @@ class AsyncLink:
         self._client = client
         self._arrived = False
         self._places: dict[asyncio.AbstractEventLoop, _Place] = {}
+        self._ends: dict[asyncio.AbstractEventLoop, AsyncGenerator[None, None]] = {}
         self.database = 0
         """The number of the database that is read."""
         if client is not None:
@@ -91,12 +92,13 @@ class AsyncLink:
     async def aclose(self) -> None:
         """Close the connections, unless the client is somebody else's; those of other loops in these."""
         here = asyncio.get_running_loop()
-        for loop, place in list(self._places.items()):
+        places, self._places = self._places, {}
+        ends, self._ends = self._ends, {}
+        for loop, place in places.items():
             if loop is here:
-                await place.until_the_end.aclose()
+                await ends[loop].aclose()
             elif loop.is_running():
                 asyncio.run_coroutine_threadsafe(place.aclose(), loop)
-        self._places.clear()
 
     async def _arrive(self) -> _Place:
         """What this loop has of its own from now on."""
@@ -104,31 +106,30 @@ class AsyncLink:
         for loop in list(self._places):
             if loop.is_closed():
                 self._places.pop(loop, None)
+                self._ends.pop(loop, None)
             elif not self.owns:
                 raise _of_another_loop()
         place = _Place(self.asked_url, self._client, second_loop=self._arrived)
         self._arrived = True
         self._places[here] = place
-        place.until_the_end = self._until_the_end(here, place)
-        await anext(place.until_the_end)
+        self._ends[here] = _until_the_end(place)
+        await anext(self._ends[here])
         return place
 
-    async def _until_the_end(
-        self, loop: asyncio.AbstractEventLoop, place: _Place
-    ) -> AsyncGenerator[None, None]:
-        """Closes what the loop has: a loop that ends closes the generators that were begun in it."""
-        try:
-            yield
-        finally:
-            if self._places.get(loop) is place:
-                del self._places[loop]
-            await place.aclose()
+
+async def _until_the_end(place: _Place) -> AsyncGenerator[None, None]:
+    """Closes what a loop has as it ends, for it closes the generators that were begun in it.
+
+    So it does when nobody holds them any more, which are those of a reader that was forgotten.
+    """
+    try:
+        yield
+    finally:
+        await place.aclose()
 
 
 class _Place:
     """What one event loop has of its own: a client, and what those who follow there share."""
-
-    until_the_end: AsyncGenerator[None, None]
 
     def __init__(self, asked_url: str | None, client: Any, *, second_loop: bool) -> None:
         self._asked_url = asked_url

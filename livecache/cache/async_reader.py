@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import Any, Self, SupportsIndex, Unpack
 
 from ..core.candle import Candle
 from ..core.series import SeriesId
 from ..core.timeframe import Timeframe
 from ..errors import ReadError
+from .addresses import as_address
 from .answer import Empty
+from .answers import Answers
+from .asking import Asked, Seconds, Time, counted
 from .async_links import AsyncLink
 from .candles import Candles
 from .close_events import CloseEvent, closes
 from .keyspace import Keyspace
-from .orders import Patience, follow, wait_ready
+from .orders import Patience, follow, follow_many, wait_ready
 from .reader import MAX_LAG_S, PATIENCE_S, TIMEOUT_S
 from .reading import Core, ReadOptions, SeriesView
 from .service_status import ServiceStatus, status
@@ -39,30 +42,36 @@ class AsyncReader:
         *,
         prefix: str = "livecache",
         venue: str = "coinbase",
-        max_lag: float = MAX_LAG_S,
+        max_lag: Seconds = MAX_LAG_S,
         client: Any = None,
     ) -> None:
         self._link = AsyncLink(url, client)
         self._core = Core(Keyspace(prefix, venue, self._link.database), max_lag)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        keys, link = self._core.keys, self._link
+        options = {"prefix": keys.prefix, "venue": keys.venue, "max_lag": self._core.max_lag_s}
+        return as_address(self, link.asked_url, link.owns, **options)
+
     async def candles(
         self,
         symbol: str,
         timeframe: str | Timeframe,
-        count: int,
+        count: SupportsIndex | None = None,
         *,
+        limit: SupportsIndex | None = None,
         settled: bool = False,
         forming: bool = False,
         empty: Empty = "skip",
-        max_lag: float | None = None,
-        at_least: int | None = None,
-        newest_within: float | None = None,
+        max_lag: Seconds | None = None,
+        at_least: SupportsIndex | None = None,
+        newest_within: Seconds | None = None,
     ) -> Candles:
         """See `Reader.candles`."""
         request = self._core.request(
             symbol,
             timeframe,
-            count,
+            count if limit is None else counted(count, limit),
             settled=settled,
             forming=forming,
             empty=empty,
@@ -73,7 +82,12 @@ class AsyncReader:
         return await self._link.drive(self._core.read(request))
 
     async def latest(
-        self, symbol: str, timeframe: str | Timeframe, *, settled: bool = False, max_lag: float | None = None
+        self,
+        symbol: str,
+        timeframe: str | Timeframe,
+        *,
+        settled: bool = False,
+        max_lag: Seconds | None = None,
     ) -> Candle:
         """See `Reader.latest`."""
         return (await self.candles(symbol, timeframe, 1, settled=settled, max_lag=max_lag))[-1]
@@ -82,12 +96,12 @@ class AsyncReader:
         self,
         symbol: str,
         timeframe: str | Timeframe,
-        start: int,
-        end: int,
+        start: Time,
+        end: Time,
         *,
         settled: bool = False,
         empty: Empty = "skip",
-        max_lag: float | None = None,
+        max_lag: Seconds | None = None,
     ) -> Candles:
         """See `Reader.range`."""
         request = self._core.range_request(
@@ -96,37 +110,49 @@ class AsyncReader:
         return await self._link.drive(self._core.read(request))
 
     async def many(
-        self, wanted: Iterable[tuple[str, str | Timeframe, int]], **options: Unpack[ReadOptions]
-    ) -> dict[SeriesId, Candles | ReadError]:
+        self,
+        wanted: Asked,
+        timeframe: str | Timeframe | None = None,
+        count: SupportsIndex | None = None,
+        *,
+        limit: SupportsIndex | None = None,
+        **options: Unpack[ReadOptions],
+    ) -> Answers[Candles | ReadError]:
         """See `Reader.many`."""
-        requests = [self._core.request(*one, **options) for one in wanted]
+        requests = self._core.requests(wanted, timeframe, count, limit, options)
         outcomes = await self._link.drive(self._core.read_many(requests))
-        return {r.series: outcome for r, outcome in zip(requests, outcomes, strict=True)}
+        return Answers({r.series: outcome for r, outcome in zip(requests, outcomes, strict=True)})
 
     async def wait_ready(
         self,
-        wanted: Iterable[tuple[str, str | Timeframe, int]],
+        wanted: Asked,
+        timeframe: str | Timeframe | None = None,
+        count: SupportsIndex | None = None,
         *,
-        timeout: float | None = TIMEOUT_S,  # noqa: ASYNC109  as `Reader` has it; it raises what was amiss
+        limit: SupportsIndex | None = None,
+        timeout: Seconds | None = TIMEOUT_S,  # noqa: ASYNC109  as `Reader` has it; it raises what was amiss
         **options: Unpack[ReadOptions],
-    ) -> dict[SeriesId, Candles]:
+    ) -> Answers[Candles]:
         """See `Reader.wait_ready`."""
-        requests = [self._core.request(*one, **options) for one in wanted]
-        orders = wait_ready(self._core, requests, Patience(timeout))
+        requests = self._core.requests(wanted, timeframe, count, limit, options)
+        orders = wait_ready(self._core, requests, Patience(timeout, "timeout"))
         answer: dict[SeriesId, Candles]
         (answer,) = [given async for given in self._link.iterate(orders)]
-        return answer
+        return Answers(answer)
 
     def follow(
         self,
         symbol: str,
         timeframe: str | Timeframe,
-        count: int,
+        count: SupportsIndex | None = None,
         *,
-        patience: float | None = PATIENCE_S,
+        limit: SupportsIndex | None = None,
+        patience: Seconds | None = PATIENCE_S,
         **options: Unpack[ReadOptions],
     ) -> AsyncGenerator[Candles, None]:
-        """See `Reader.follow`. To leave the loop early, close it: by `contextlib.aclosing`, or with the task.
+        """See `Reader.follow`. However many there are, in one event loop they share two connections.
+
+        To leave the loop early, close it: by `contextlib.aclosing`, or with the task.
 
         >>> async def main():
         ...     async with AsyncReader() as reader, aclosing(reader.follow("BTC-USD", "5m", 60)) as answers:
@@ -135,14 +161,33 @@ class AsyncReader:
         >>> asyncio.run(main())
         76324.18
         """
-        request = self._core.request(symbol, timeframe, count, **options)
+        request = self._core.request(symbol, timeframe, counted(count, limit), **options)
         return self._link.iterate(follow(self._core, request, Patience(patience)))
 
+    def follow_many(
+        self,
+        wanted: Asked,
+        timeframe: str | Timeframe | None = None,
+        count: SupportsIndex | None = None,
+        *,
+        limit: SupportsIndex | None = None,
+        patience: Seconds | None = PATIENCE_S,
+        **options: Unpack[ReadOptions],
+    ) -> AsyncGenerator[tuple[SeriesId, Candles | ReadError], None]:
+        """See `Reader.follow_many`; and `follow` for how to leave it."""
+        requests = self._core.requests(wanted, timeframe, count, limit, options)
+        return self._link.iterate(follow_many(self._core, requests, Patience(patience)))
+
     def closes(
-        self, *, after: str | None = None, patience: float | None = PATIENCE_S
+        self,
+        *,
+        after: str | None = None,
+        series: Iterable[SeriesId | tuple[str, str | Timeframe] | str] | None = None,
+        patience: Seconds | None = PATIENCE_S,
     ) -> AsyncGenerator[CloseEvent, None]:
         """See `Reader.closes`; and `follow` for how to leave it."""
-        return self._link.iterate(closes(self._core.keys, after, Patience(patience)))
+        orders = closes(self._core.keys, after, Patience(patience), only=self._core.names(series))
+        return self._link.iterate(orders)
 
     async def state(self, symbol: str, timeframe: str | Timeframe) -> SeriesView:
         """See `Reader.state`."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas
     import polars
 
-__all__ = ["Candles"]
+__all__ = ["Candles", "package"]
 
 _COLUMNS = ("time", "open", "high", "low", "close", "volume")
 
@@ -215,7 +215,7 @@ class Candles(Sequence[Candle]):
         >>> float(array["high"].max())
         76718.43
         """
-        np = _package("numpy", "to_numpy")
+        np = package("numpy", "to_numpy")
         array: numpy.ndarray[Any, Any] = np.empty(
             len(self), [(name, "i8" if name == "time" else "f8") for name in _COLUMNS]
         )
@@ -231,7 +231,7 @@ class Candles(Sequence[Candle]):
         >>> reader.candles("BTC-USD", "5m", 60).to_polars().columns
         ['time', 'open', 'high', 'low', 'close', 'volume']
         """
-        pl = _package("polars", "to_polars")
+        pl = package("polars", "to_polars")
         kinds = {name: pl.Int64 if name == "time" else pl.Float64 for name in _COLUMNS}
         columns = {name: list(self._column(name)) for name in _COLUMNS}
         time = pl.col("time").cast(pl.Datetime("ms", "UTC"))
@@ -247,7 +247,7 @@ class Candles(Sequence[Candle]):
         >>> str(frame.index[-1]), list(frame.columns)
         ('2026-02-20 12:00:00+00:00', ['open', 'high', 'low', 'close', 'volume'])
         """
-        pd = _package("pandas", "to_pandas")
+        pd = package("pandas", "to_pandas")
         index = pd.DatetimeIndex(pd.to_datetime(self.time, unit="ms", utc=True), name="time")
         columns = {name: self._column(name) for name in _COLUMNS[1:]}
         frame: pandas.DataFrame = pd.DataFrame(columns, index=index, copy=True)
@@ -270,7 +270,7 @@ class Candles(Sequence[Candle]):
         return column
 
 
-def _package(name: str, method: str) -> Any:
+def package(name: str, method: str) -> Any:
     """The package, which is no dependency; or an error that names it, and not the method's insides."""
     try:
         return import_module(name)

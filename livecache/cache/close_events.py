@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
 
 from ..core.candle import Candle
 from ..core.series import SeriesId
+from ..core.timeframe import moment
 from ..errors import ClosesLost, ReadError, RedisUnavailable
 from .keyspace import UNDECODABLE, Keyspace
 from .orders import Give, Orders, Patience, Pause
@@ -62,6 +64,16 @@ class CloseEvent(msgspec.Struct, frozen=True):
     replaced: Candle | None
     """What readers saw in this bucket before, if anything."""
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was traded in it: then there is no candle."""
+        return self.candle is None
+
+    @property
+    def datetime(self) -> datetime:
+        """The bucket's open, as a datetime in UTC."""
+        return moment(self.time)
+
 
 def entry_id(after: str) -> str:
     """An entry's id in full, `ms-number`; "0" stands before all. `ValueError` for what is no id."""
@@ -70,13 +82,23 @@ def entry_id(after: str) -> str:
     return after if "-" in after else f"{after}-0"
 
 
-def closes(keys: Keyspace, after: str | None, patience: Patience, decode: Decode | None = None) -> Orders:
+def closes(
+    keys: Keyspace,
+    after: str | None,
+    patience: Patience,
+    decode: Decode | None = None,
+    *,
+    only: Collection[str] | None = None,
+) -> Orders:
     """Give each entry after that one, in the stream's order; `ClosesLost` where some may be missing.
 
     None: those that come from now on. Raises `ValueError` at once for what is no id. What is given, `decode`
-    makes of an entry, unless it makes None.
+    makes of an entry, unless it makes None. `only`: those of these series or symbols, as entries name them.
     """
-    return _closes(keys, None if after is None else entry_id(after), patience, decode or decode_event)
+    decode = decode or decode_event
+    if only is not None:
+        decode = _narrowed(decode, only)
+    return _closes(keys, None if after is None else entry_id(after), patience, decode)
 
 
 def newest_entry(keys: Keyspace) -> Steps[str]:
@@ -95,6 +117,17 @@ def entries_after(keys: Keyspace, last: str, until: str = "+") -> Steps[Sequence
     if not entries or text_of(entries[0][0]) != last:
         raise ClosesLost(keys.closes, last)
     return entries[1:]
+
+
+def _narrowed(decode: Decode, only: Collection[str]) -> Decode:
+    def narrowed(entry: str, fields: Mapping[Any, Any], keys: Keyspace) -> Any:
+        raw = fields.get(b"series", fields.get("series"))
+        name = "" if raw is None else text_of(raw)
+        # One that does not say whose it is, is told as damaged.
+        chosen = raw is None or name in only or name.rpartition(":")[0] in only
+        return decode(entry, fields, keys) if chosen else None
+
+    return narrowed
 
 
 def _closes(keys: Keyspace, last: str | None, patience: Patience, decode: Decode) -> Orders:

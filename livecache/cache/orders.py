@@ -17,6 +17,7 @@ from ..core.backoff import delays
 from ..core.series import SeriesId
 from ..errors import LivecacheError, NotListed, NotReady, ReadError, RedisUnavailable
 from .answer import Request
+from .asking import Seconds, seconds_of
 from .candles import Candles
 from .keyspace import FORMING_HINT
 from .reading import Core
@@ -86,18 +87,20 @@ Orders = Generator[Order, Any, None]
 
 
 class Patience:
-    """How long something may be amiss: `seconds` from its first failure on, or None for ever."""
+    """How long something may be amiss: `seconds` from its first failure on, or None for ever.
+
+    `name` is the argument's that says so.
+    """
 
     def __init__(
         self,
-        seconds: float | None,
+        seconds: Seconds | None,
+        name: str = "patience",
         *,
         now: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        if seconds is not None and not seconds >= 0:
-            raise ValueError(f"seconds are 0 or more, or None for ever, not {seconds!r}")
-        self._most_s = math.inf if seconds is None else seconds
+        self._most_s = math.inf if seconds is None else seconds_of(name, seconds)
         self.now_s = now
         self._jitter = jitter
         self._since_s: float | None = None
@@ -150,6 +153,8 @@ def follow_many(core: Core, requests: Sequence[Request], patience: Patience) -> 
     def give(series: SeriesId, outcome: Candles | ReadError) -> Give:
         return Give((series, outcome))
 
+    if not requests:
+        raise ValueError("no series is asked for: there is nothing to follow")
     followed = [_Followed(core, request, patience.another()) for request in dict.fromkeys(requests)]
     return _follow(core, followed, patience, give)
 

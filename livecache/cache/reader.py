@@ -8,19 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Sequence
 from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import Any, Self, SupportsIndex, Unpack
 
 from ..core.candle import Candle
 from ..core.series import SeriesId
 from ..core.timeframe import Timeframe
 from ..errors import ReadError
+from .addresses import as_address
 from .answer import Empty
+from .answers import Answers
+from .asking import Asked, Seconds, Time, counted
 from .candles import Candles
 from .close_events import CloseEvent, closes
 from .connecting import resolve_url
 from .keyspace import Keyspace
 from .links import Link
-from .orders import Patience, follow, wait_ready
+from .orders import Patience, follow, follow_many, wait_ready
 from .reading import Core, ReadOptions, SeriesView
 from .service_status import ServiceStatus, status
 
@@ -59,11 +62,16 @@ class Reader:
         *,
         prefix: str = "livecache",
         venue: str = "coinbase",
-        max_lag: float = MAX_LAG_S,
+        max_lag: Seconds = MAX_LAG_S,
         client: Any = None,
     ) -> None:
         self._link = Link(url, client)
         self._core = Core(Keyspace(prefix, venue, self._link.database), max_lag)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        keys, link = self._core.keys, self._link
+        options = {"prefix": keys.prefix, "venue": keys.venue, "max_lag": self._core.max_lag_s}
+        return as_address(self, link.asked_url, link.owns, **options)
 
     # --- one answer
 
@@ -71,16 +79,17 @@ class Reader:
         self,
         symbol: str,
         timeframe: str | Timeframe,
-        count: int,
+        count: SupportsIndex | None = None,
         *,
+        limit: SupportsIndex | None = None,
         settled: bool = False,
         forming: bool = False,
         empty: Empty = "skip",
-        max_lag: float | None = None,
-        at_least: int | None = None,
-        newest_within: float | None = None,
+        max_lag: Seconds | None = None,
+        at_least: SupportsIndex | None = None,
+        newest_within: Seconds | None = None,
     ) -> Candles:
-        """The newest `count` closed candles, oldest first, without a gap.
+        """The newest `count` closed candles, oldest first, without a gap. `limit` is another word for it.
 
         Args:
             settled: only those that the venue's REST API has confirmed.
@@ -118,7 +127,7 @@ class Reader:
         request = self._core.request(
             symbol,
             timeframe,
-            count,
+            count if limit is None else counted(count, limit),
             settled=settled,
             forming=forming,
             empty=empty,
@@ -129,7 +138,12 @@ class Reader:
         return self._link.drive(self._core.read(request))
 
     def latest(
-        self, symbol: str, timeframe: str | Timeframe, *, settled: bool = False, max_lag: float | None = None
+        self,
+        symbol: str,
+        timeframe: str | Timeframe,
+        *,
+        settled: bool = False,
+        max_lag: Seconds | None = None,
     ) -> Candle:
         """The newest closed candle. Raises as `candles` does.
 
@@ -142,14 +156,16 @@ class Reader:
         self,
         symbol: str,
         timeframe: str | Timeframe,
-        start: int,
-        end: int,
+        start: Time,
+        end: Time,
         *,
         settled: bool = False,
         empty: Empty = "skip",
-        max_lag: float | None = None,
+        max_lag: Seconds | None = None,
     ) -> Candles:
-        """All closed candles that open within [start, end), Unix ms. `NotReady` unless all of it is known.
+        """All closed candles that open within [start, end). `NotReady` unless all of it is known.
+
+        A time is Unix ms, an aware datetime (a pandas Timestamp is one), a numpy.datetime64, or ISO 8601.
 
         >>> hour = reader.range("BTC-USD", "5m", 1771585200000, 1771588800000)
         >>> len(hour), hour[0].time, hour[-1].time
@@ -161,32 +177,45 @@ class Reader:
         return self._link.drive(self._core.read(request))
 
     def many(
-        self, wanted: Iterable[tuple[str, str | Timeframe, int]], **options: Unpack[ReadOptions]
-    ) -> dict[SeriesId, Candles | ReadError]:
-        """Many series in few round trips: each `(symbol, timeframe, count)` gives candles or its own error.
+        self,
+        wanted: Asked,
+        timeframe: str | Timeframe | None = None,
+        count: SupportsIndex | None = None,
+        *,
+        limit: SupportsIndex | None = None,
+        **options: Unpack[ReadOptions],
+    ) -> Answers[Candles | ReadError]:
+        """Many series in few round trips: each gives candles or its own error. See `Answers`.
 
-        `options` are those of `candles`, the same for all.
+        Args:
+            wanted: symbols, of which all have this timeframe and count. With a count alone, series, or pairs
+                of symbol and timeframe; with neither, `(symbol, timeframe, count)` for each.
+            options: those of `candles`, the same for all.
 
-        >>> wanted = [("BTC-USD", "5m", 60), ("BTC-USD", "1h", 60), ("SOL-USD", "5m", 60)]
-        >>> for series, answer in reader.many(wanted).items():
+        >>> for series, answer in reader.many(["BTC-USD", "SOL-USD"], "5m", 60).items():
         ...     print(series, type(answer).__name__)
         coinbase:BTC-USD:5m Candles
-        coinbase:BTC-USD:1h Candles
         coinbase:SOL-USD:5m UnknownSeries
+        >>> wanted = [("BTC-USD", "5m", 60), ("BTC-USD", "1h", 30)]
+        >>> reader.many(wanted)["BTC-USD", "1h"]
+        <Candles: 30 of BTC-USD 1h, feed up, age 315000 ms>
         """
-        requests = [self._core.request(*one, **options) for one in wanted]
+        requests = self._core.requests(wanted, timeframe, count, limit, options)
         outcomes = self._link.drive(self._core.read_many(requests))
-        return {r.series: outcome for r, outcome in zip(requests, outcomes, strict=True)}
+        return Answers({r.series: outcome for r, outcome in zip(requests, outcomes, strict=True)})
 
     # --- over time
 
     def wait_ready(
         self,
-        wanted: Iterable[tuple[str, str | Timeframe, int]],
+        wanted: Asked,
+        timeframe: str | Timeframe | None = None,
+        count: SupportsIndex | None = None,
         *,
-        timeout: float | None = TIMEOUT_S,
+        limit: SupportsIndex | None = None,
+        timeout: Seconds | None = TIMEOUT_S,
         **options: Unpack[ReadOptions],
-    ) -> dict[SeriesId, Candles]:
+    ) -> Answers[Candles]:
         """The candles of all these series, once every one of them can be read: what `many` takes and gives.
 
         Args:
@@ -195,24 +224,27 @@ class Reader:
         Raises:
             NotReady: not all can be read in time. `have` and `want` count series; the message tells why the
                 first of them cannot, and so does its `__cause__`.
+            NotListed: the venue does not know a symbol, at once: waiting brings no candle of it.
             RedisUnavailable: the server is still away.
 
         >>> warm = reader.wait_ready([("BTC-USD", "5m", 60), ("BTC-USD", "1h", 60)], timeout=30)
         >>> [len(candles) for candles in warm.values()]
         [60, 60]
         """
-        requests = [self._core.request(*one, **options) for one in wanted]
+        requests = self._core.requests(wanted, timeframe, count, limit, options)
+        orders = wait_ready(self._core, requests, Patience(timeout, "timeout"))
         answer: dict[SeriesId, Candles]
-        (answer,) = self._link.iterate(wait_ready(self._core, requests, Patience(timeout)))
-        return answer
+        (answer,) = self._link.iterate(orders)
+        return Answers(answer)
 
     def follow(
         self,
         symbol: str,
         timeframe: str | Timeframe,
-        count: int,
+        count: SupportsIndex | None = None,
         *,
-        patience: float | None = PATIENCE_S,
+        limit: SupportsIndex | None = None,
+        patience: Seconds | None = PATIENCE_S,
         **options: Unpack[ReadOptions],
     ) -> Generator[Candles, None, None]:
         """The newest `count` candles now, and anew whenever something in them or about them has changed.
@@ -232,11 +264,43 @@ class Reader:
         ...     break  # or compute, for ever
         1771588800000 76324.18
         """
-        request = self._core.request(symbol, timeframe, count, **options)
+        request = self._core.request(symbol, timeframe, counted(count, limit), **options)
         return self._link.iterate(follow(self._core, request, Patience(patience)))
 
+    def follow_many(
+        self,
+        wanted: Asked,
+        timeframe: str | Timeframe | None = None,
+        count: SupportsIndex | None = None,
+        *,
+        limit: SupportsIndex | None = None,
+        patience: Seconds | None = PATIENCE_S,
+        **options: Unpack[ReadOptions],
+    ) -> Generator[tuple[SeriesId, Candles | ReadError], None, None]:
+        """`follow`, of what `many` takes, over two connections: a series, and its candles or its error.
+
+        One that cannot be read ends nothing: once that has lasted for the patience its error is given, once,
+        and its candles again as soon as there are any.
+
+        Args:
+            patience: seconds that a series may have no answer before its error is given, and that Redis may
+                be away before the iterator ends by `RedisUnavailable`. None: neither ever happens.
+
+        >>> for series, candles in reader.follow_many(["BTC-USD"], "5m", 60):
+        ...     if not isinstance(candles, ReadError):
+        ...         print(series.symbol, candles.close[-1])
+        ...     break  # or compute, for ever
+        BTC-USD 76324.18
+        """
+        requests = self._core.requests(wanted, timeframe, count, limit, options)
+        return self._link.iterate(follow_many(self._core, requests, Patience(patience)))
+
     def closes(
-        self, *, after: str | None = None, patience: float | None = PATIENCE_S
+        self,
+        *,
+        after: str | None = None,
+        series: Iterable[SeriesId | tuple[str, str | Timeframe] | str] | None = None,
+        patience: Seconds | None = PATIENCE_S,
     ) -> Generator[CloseEvent, None, None]:
         """What becomes of every bucket of every series: closed, settled, revised. Waits for the next.
 
@@ -246,18 +310,23 @@ class Reader:
         Args:
             after: the id of the last event that you have dealt with; "0": all that are kept, about 10,000;
                 None: those that come from now on.
+            series: only what happens to these: series, pairs of symbol and timeframe, or symbols.
             patience: seconds that Redis may be away before the iterator ends by `RedisUnavailable`.
 
         Raises:
             ClosesLost: the entry `after` is gone, and with it perhaps some that follow: the stream was
                 trimmed while nobody looked, or Redis was emptied.
 
-        >>> for event in reader.closes(after="0"):
-        ...     print(event.id, event.series, event.kind, event.time, event.candle.close, event.replaced)
+        >>> for event in reader.closes(after="0", series=["BTC-USD"]):
+        ...     print(event.id, event.series, event.kind, event.time)
+        ...     if not event.empty:  # something was traded
+        ...         print(event.candle.close, event.replaced)
         ...     break
-        1771589110000-0 coinbase:BTC-USD:5m settled 1771588800000 76324.18 None
+        1771589110000-0 coinbase:BTC-USD:5m settled 1771588800000
+        76324.18 None
         """
-        return self._link.iterate(closes(self._core.keys, after, Patience(patience)))
+        orders = closes(self._core.keys, after, Patience(patience), only=self._core.names(series))
+        return self._link.iterate(orders)
 
     # --- how it stands
 

@@ -6,10 +6,10 @@ readers only carry them back and forth. So both decide alike.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, NoReturn, TypedDict, TypeVar
+from typing import Any, NoReturn, SupportsIndex, TypedDict, TypeVar
 
 from redis.exceptions import NoScriptError, ResponseError
 
@@ -17,6 +17,7 @@ from ..core.series import SeriesId
 from ..core.timeframe import Timeframe
 from ..errors import ForeignKey, NotReady, ReadError, RedisUnavailable, UnknownSeries
 from .answer import HINT_RUN, Empty, Request, arguments, decide
+from .asking import Asked, Seconds, Time, counted, each, seconds_of, time_of, whole_number
 from .candles import Candles
 from .connecting import hint_on, is_denied, is_of_cluster, is_protected, unavailable
 from .keyspace import AliveRecord, Damaged, Keyspace, StateRecord, decode_alive, decode_state
@@ -45,9 +46,9 @@ class ReadOptions(TypedDict, total=False):
     settled: bool
     forming: bool
     empty: Empty
-    max_lag: float | None
-    at_least: int | None
-    newest_within: float | None
+    max_lag: Seconds | None
+    at_least: SupportsIndex | None
+    newest_within: Seconds | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +66,11 @@ class SeriesView:
 class Core:
     """The steps of every read, for one venue under one prefix."""
 
-    def __init__(self, keys: Keyspace, max_lag_s: float) -> None:
+    def __init__(self, keys: Keyspace, max_lag_s: Seconds) -> None:
         self.keys = keys
-        self.max_lag_s = max_lag_s
+        self.max_lag_s = seconds_of("max_lag", max_lag_s)
         self._evaluate_by = ("EVALSHA_RO", "EVAL_RO")
-        self._checked = lru_cache(maxsize=_REMEMBERED_MAX, typed=True)(self._check)
+        self._checked: Callable[..., Request] = lru_cache(maxsize=_REMEMBERED_MAX, typed=True)(self._check)
         self._keys_of = lru_cache(maxsize=_REMEMBERED_MAX)(self._name)
 
     # --- what is asked
@@ -78,17 +79,23 @@ class Core:
         self,
         symbol: str,
         timeframe: str | Timeframe,
-        count: int,
+        count: SupportsIndex | None,
         *,
         settled: bool = False,
         forming: bool = False,
         empty: Empty = "skip",
-        max_lag: float | None = None,
-        at_least: int | None = None,
-        newest_within: float | None = None,
+        max_lag: Seconds | None = None,
+        at_least: SupportsIndex | None = None,
+        newest_within: Seconds | None = None,
     ) -> Request:
         """A read of the newest `count`. Raises `ValueError` or `UnknownTimeframe` for what makes no sense."""
-        return self._checked(
+        try:
+            return self._checked(
+                symbol, timeframe, count, settled, forming, empty, max_lag, at_least, newest_within
+            )
+        except TypeError:
+            pass  # What cannot be remembered, such as a list, is refused by the argument's name.
+        return self._check(
             symbol, timeframe, count, settled, forming, empty, max_lag, at_least, newest_within
         )
 
@@ -96,63 +103,91 @@ class Core:
         self,
         symbol: str,
         timeframe: str | Timeframe,
-        count: int,
+        count: SupportsIndex | None,
         settled: bool,
         forming: bool,
         empty: Empty,
-        max_lag: float | None,
-        at_least: int | None,
-        newest_within: float | None,
+        max_lag: Seconds | None,
+        at_least: SupportsIndex | None,
+        newest_within: Seconds | None,
     ) -> Request:
-        if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= COUNT_MAX:
-            raise ValueError(f"count is a number from 1 to {COUNT_MAX}, not {count!r}")
-        if at_least is not None and not 1 <= at_least <= count:
-            raise ValueError(f"at_least is a number from 1 to count ({count}), not {at_least!r}")
+        wanted = whole_number("count", counted(count, None), COUNT_MAX)
+        least = wanted
+        if at_least is not None:
+            least = whole_number("at_least", at_least, wanted, f"count ({wanted})")
         if settled and forming:
             raise ValueError("a bucket in progress is never settled: ask for one or the other")
         if empty not in ("skip", "carry", "null"):
             raise ValueError(f"empty is 'skip', 'carry' or 'null', not {empty!r}")
-        lag_s = self.max_lag_s if max_lag is None else max_lag
-        if not lag_s >= 0:
-            raise ValueError(f"max_lag is a number of seconds, not {lag_s!r}")
-        if newest_within is not None and not newest_within >= 0:
-            raise ValueError(f"newest_within is a number of seconds, not {newest_within!r}")
+        lag_s = self.max_lag_s if max_lag is None else seconds_of("max_lag", max_lag)
+        within_s = None if newest_within is None else seconds_of("newest_within", newest_within)
         return Request(
             series=self.series_id(symbol, timeframe),
-            count=count,
-            at_least=count if at_least is None else at_least,
+            count=wanted,
+            at_least=least,
             settled=settled,
             forming=forming,
             empty=empty,
             max_lag=int(min(lag_s, 1e9) * 1000),
-            newest_within=None if newest_within is None else int(min(newest_within, 1e9) * 1000),
+            newest_within=None if within_s is None else int(min(within_s, 1e9) * 1000),
         )
 
     def range_request(
         self,
         symbol: str,
         timeframe: str | Timeframe,
-        start: int,
-        end: int,
+        start: Time,
+        end: Time,
         *,
         settled: bool = False,
         empty: Empty = "skip",
-        max_lag: float | None = None,
+        max_lag: Seconds | None = None,
     ) -> Request:
-        """A read of the buckets that open within [start, end), Unix ms."""
+        """A read of the buckets that open within [start, end)."""
         series = self.series_id(symbol, timeframe)
-        span = series.timeframe.ceil(start), series.timeframe.ceil(end)
+        first, last = time_of("start", start), time_of("end", end)
+        span = series.timeframe.ceil(first), series.timeframe.ceil(last)
         buckets = (span[1] - span[0]) // series.timeframe.ms
         if not 1 <= buckets <= COUNT_MAX:
-            raise ValueError(f"[{start}, {end}) must hold the opens of 1 to {COUNT_MAX} buckets")
+            raise ValueError(
+                f"start {first} to end {last} must hold the opens of 1 to {COUNT_MAX} buckets of {timeframe}"
+            )
         plain = self.request(symbol, timeframe, buckets, settled=settled, empty=empty, max_lag=max_lag)
         return replace(plain, span=span)
 
+    def requests(
+        self,
+        asked: Asked,
+        timeframe: str | Timeframe | None,
+        count: SupportsIndex | None,
+        limit: SupportsIndex | None,
+        options: ReadOptions,
+    ) -> list[Request]:
+        """Reads of many series, in the forms that `asking.each` knows."""
+        return [self.request(*one, **options) for one in each(asked, timeframe, count, limit)]
+
     def series_id(self, symbol: str, timeframe: str | Timeframe) -> SeriesId:
         """The name of a series, checked: `UnknownTimeframe`, or `ConfigError` for an unusable symbol."""
+        if not isinstance(symbol, str):
+            raise ValueError(f"symbol is a text such as 'BTC-USD', not {symbol!r:.80}")
         series = SeriesId(self.keys.venue, symbol, Timeframe.parse(timeframe))
         self._keys_of(series)
         return series
+
+    def names(self, series: Iterable[Any] | None) -> frozenset[str] | None:
+        """How entries of the stream of closes name these series, pairs and symbols; None for all."""
+        if series is None:
+            return None
+        if isinstance(series, str) or not (chosen := list(series)):
+            raise ValueError(f"series is a list of series, pairs or symbols, not {series!r:.80}")
+        found = set()
+        for one in chosen:
+            if isinstance(one, tuple) and len(one) == 3 and one[0] != self.keys.venue:
+                raise ValueError(f"series holds one of the venue {one[0]!r}, and {self.keys.venue!r} is read")
+            pair = one[-2:] if isinstance(one, tuple | list) and len(one) in (2, 3) else (one, Timeframe.M1)
+            named = self.series_id(*pair)
+            found.add(one if isinstance(one, str) else self.keys.series_member(named))
+        return frozenset(found)
 
     # --- the steps
 

@@ -7,11 +7,12 @@ nothing is ever rounded on the way. `Candle` is what a reader gets: floats, deco
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from decimal import Decimal
 
 import msgspec
 
-from .timeframe import Timeframe
+from .timeframe import Timeframe, moment
 
 __all__ = ["NUMBER", "Candle", "ExactCandle", "rejection"]
 
@@ -25,6 +26,11 @@ class Candle(msgspec.Struct, frozen=True, array_like=True, gc=False):
     low: float
     close: float
     volume: float
+
+    @property
+    def datetime(self) -> datetime:
+        """The bucket's open, as a datetime in UTC."""
+        return moment(self.time)
 
 
 class ExactCandle(msgspec.Struct, frozen=True, order=True, gc=False):

@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from ..errors import UnknownTimeframe
 
-__all__ = ["TIMEFRAME_PRIORITY", "TIME_MAX", "Timeframe", "iso"]
+__all__ = ["TIMEFRAME_PRIORITY", "TIME_MAX", "Timeframe", "iso", "moment"]
 
 TIME_MAX = 253_402_300_800_000
 """Unix ms: the year 10000, where what people can read ends."""
@@ -78,6 +78,11 @@ TIMEFRAME_PRIORITY: tuple[Timeframe, ...] = (
     Timeframe.D1,
 )
 """The default timeframes, the most urgent first."""
+
+
+def moment(time: int) -> datetime:
+    """A Unix ms time as a datetime in UTC, exactly."""
+    return datetime.fromtimestamp(time // 1000, UTC).replace(microsecond=time % 1000 * 1000)
 
 
 def iso(time: int) -> str:
