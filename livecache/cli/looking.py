@@ -44,24 +44,43 @@ def status(
     every: Annotated[
         float, typer.Option(min=0.1, max=3600, help="Seconds between two looks with --watch.")
     ] = 1.0,
+    symbols: SymbolsOption = None,
+    timeframes: TimeframesOption = None,
+    state: Annotated[
+        str | None,
+        typer.Option("--state", help="Only those in these states, with commas between; or: trouble."),
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every series in a line, however many.")] = False,
+    short: Annotated[
+        bool, typer.Option("--short", help="A line a series: symbol, timeframe, state.")
+    ] = False,
     config: ConfigOption = None,
     redis_url: RedisOption = None,
     prefix: PrefixOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show how every series stands.
+    """Show how the series stand, those in trouble first.
 
-    Its state, how many candles, how far it is settled, how far that is behind, and why it is not ready.
+    Its state, how many candles, how far it is settled, how far that is behind, and why it is not ready. More
+    than a screen holds are folded: a line a symbol, and a count of those that are all ready.
     """
+    from ..commands.status import Wanted, show_status, states_of
+
     loaded = load_config(config, redis_url, prefix)
+    wanted = Wanted(
+        symbols=symbols_of(symbols),
+        timeframes=None if timeframes is None else parse_timeframes("--timeframes", timeframes),
+        states=states_of(state),
+        everything=everything,
+        short=short,
+        as_json=as_json,
+    )
     if watch:
         from ..commands.watch_status import watch_status
 
-        watch_status(loaded.config, every_s=every, as_json=as_json)
+        watch_status(loaded.config, wanted, every_s=every)
     else:
-        from ..commands.status import show_status
-
-        show_status(loaded.config, as_json=as_json)
+        show_status(loaded, wanted)
 
 
 def show(

@@ -13,36 +13,35 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from ..config import Config
-from ..errors import RedisUnavailable
+from ..errors import RedisUnavailable, UnknownSeries
 from . import terminal
-from .reading import open_reader, utc
-from .status import Row, as_object, rich_table, row_of, summary
+from .reading import utc
+from .status import Row, Wanted, as_object, look, rich_table, summary, trouble_first
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
 __all__ = ["changes", "watch_status"]
 
-_HEALTHY = ("ready", "short")
 _QUIT = (b"q", b"Q", b"\x04")  # Ctrl-D as well
 
 
-def watch_status(config: Config, *, every_s: float, as_json: bool) -> None:
+def watch_status(config: Config, wanted: Wanted, *, every_s: float) -> None:
     """Show the table every `every_s` seconds until `q` or Ctrl-C.
 
-    In a pipe nothing is drawn: there each change of a series' state is a line; with `as_json` each look is
-    one. Raises RedisUnavailable at the first look only.
+    In a pipe nothing is drawn: there each change of a series' state is a line; as JSON each look is one.
+    Raises RedisUnavailable and UnknownSeries at the first look only.
     """
     # A signal ends it as Ctrl-C does, so that the terminal is left as it was found.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with suppress(KeyboardInterrupt):
-        table = _look(config)
-        if as_json:
-            _print_objects(config, table, every_s)
+        table = look(config, wanted)
+        if wanted.as_json:
+            _print_objects(config, wanted, table, every_s)
         elif terminal.is_terminal():
-            _draw(config, table, every_s)
+            _draw(config, wanted, table, every_s)
         else:
-            _print_changes(config, table, every_s)
+            _print_changes(config, wanted, table, every_s)
 
 
 def changes(before: Sequence[Row], after: Sequence[Row]) -> Iterator[str]:
@@ -58,30 +57,26 @@ def changes(before: Sequence[Row], after: Sequence[Row]) -> Iterator[str]:
         yield f"{row.series.symbol} {row.series.timeframe} {row.state} -> no longer configured"
 
 
-def _look(config: Config) -> list[Row]:
-    # Each by a reader of its own: an embedded server has another port when it comes back.
-    with open_reader(config) as reader:
-        return [row_of(view) for view in reader.states()]
-
-
-def _again(config: Config) -> list[Row] | RedisUnavailable:
+def _again(config: Config, wanted: Wanted) -> list[Row] | RedisUnavailable:
     """The table now, or why it cannot be had now: Redis may come back."""
     try:
-        return _look(config)
+        return look(config, wanted)
     except RedisUnavailable as error:
         return error
+    except UnknownSeries:
+        return []  # What was chosen is configured no more, and may be again.
 
 
-def _print_objects(config: Config, table: Sequence[Row], every_s: float) -> None:
+def _print_objects(config: Config, wanted: Wanted, table: Sequence[Row], every_s: float) -> None:
     latest: list[Row] | RedisUnavailable = list(table)
     while True:
         told = {"error": latest.message} if isinstance(latest, RedisUnavailable) else as_object(latest)
         print(json.dumps(told), flush=True)
         time.sleep(every_s)
-        latest = _again(config)
+        latest = _again(config, wanted)
 
 
-def _print_changes(config: Config, table: Sequence[Row], every_s: float) -> None:
+def _print_changes(config: Config, wanted: Wanted, table: Sequence[Row], every_s: float) -> None:
     def say(line: str) -> None:
         print(f"{utc(int(time.time() * 1000))} {line}", flush=True)
 
@@ -91,7 +86,7 @@ def _print_changes(config: Config, table: Sequence[Row], every_s: float) -> None
     trouble = ""
     while True:
         time.sleep(every_s)
-        latest = _again(config)
+        latest = _again(config, wanted)
         if isinstance(latest, RedisUnavailable):
             if latest.message != trouble:
                 say(trouble := latest.message)
@@ -104,7 +99,7 @@ def _print_changes(config: Config, table: Sequence[Row], every_s: float) -> None
         table = latest
 
 
-def _draw(config: Config, table: Sequence[Row], every_s: float) -> None:
+def _draw(config: Config, wanted: Wanted, table: Sequence[Row], every_s: float) -> None:
     from rich.console import Console
     from rich.live import Live
 
@@ -115,7 +110,7 @@ def _draw(config: Config, table: Sequence[Row], every_s: float) -> None:
             live.update(_screen(console, table, trouble), refresh=True)
             if pressed(every_s) in _QUIT:
                 return
-            latest = _again(config)
+            latest = _again(config, wanted)
             if isinstance(latest, RedisUnavailable):
                 trouble = latest.message
             else:
@@ -127,7 +122,7 @@ def _screen(console: Console, table: Sequence[Row], trouble: str) -> RenderableT
     from rich.console import Group
     from rich.text import Text
 
-    ordered = sorted(table, key=lambda row: row.state in _HEALTHY)  # stable: otherwise as it was
+    ordered = trouble_first(table)
     room = max(1, console.height - 4)
     hidden = len(ordered) - room
     below = f"… and {hidden} more; " if hidden > 0 else ""

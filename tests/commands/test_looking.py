@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from importlib.metadata import version
 
 import pytest
 import redis
@@ -25,7 +26,8 @@ def test_status_has_a_line_for_each_series(store: redis.Redis, capsys: pytest.Ca
     fill(store, "SOL-USD", vouched=False)
     assert main(["status"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    states = {line.split()[0]: line.split()[2] for line in lines[1:6]}
+    states = {line.split()[0]: line.split()[2] for line in lines[2:7]}
+    assert [line.split()[2] for line in lines[2:7]] == ["stale", "failing", "warming", "ready", "short"]
     assert states == {
         "BTC-USD": "ready",
         "ETH-USD": "warming",
@@ -41,7 +43,9 @@ def test_status_has_a_line_for_each_series(store: redis.Redis, capsys: pytest.Ca
 def test_status_speaks_json(store: redis.Redis, capsys: pytest.CaptureFixture[str]) -> None:
     fill(store)
     assert main(["status", "--json"]) == 0
-    (series,) = json.loads(capsys.readouterr().out)["series"]
+    told = json.loads(capsys.readouterr().out)
+    (series,) = told["series"]
+    assert told["service"]["prefix"] == KEYS.prefix and told["service"]["instance"] == ""
     assert (series["symbol"], series["timeframe"], series["state"]) == ("BTC-USD", "5m", "ready")
     assert (series["count"], series["lag_ms"], series["feed"]) == (71, 0, "up")
 
@@ -59,6 +63,73 @@ def test_a_stale_series_lags_by_what_has_passed_since_whatever_day_its_market_pl
     lags = {row["symbol"]: row["lag_ms"] for row in json.loads(capsys.readouterr().out)["series"]}
     assert floor(earliest) <= lags["SIMULATED-USD"] + floor(written) <= floor(latest)
     assert floor(earliest) <= lags["REAL-USD"] + floor(NOW) <= floor(latest)
+
+
+def test_status_says_who_writes_since_when_into_which_redis_by_which_configuration(
+    store: redis.Redis, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIVECACHE_HTTP_LISTEN", "off")
+    fill(store)
+    assert main(["status"]) == 0
+    first = capsys.readouterr().out.splitlines()[0]
+    assert first.startswith(f"livecache {version('livecache')}: nobody writes; redis://127.0.0.1:")
+    began = int(time.time() * 1000) - 3 * 3_600_000 - 5 * 60_000
+    store.set(KEYS.lease, encode_lease(LeaseRecord("vm-7-0aff1e", began)))
+    assert main(["status"]) == 0
+    first = capsys.readouterr().out.splitlines()[0]
+    assert "vm-7-0aff1e writes since " in first and "(3h 5m)" in first
+    assert f"prefix {KEYS.prefix}; the defaults (no ./config.toml here), under LIVECACHE_HTTP_LISTEN" in first
+    store.set(KEYS.lease, "what is this?")
+    assert main(["status", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["service"]["instance"] == ""
+
+
+def test_status_takes_some_symbols_timeframes_and_states(
+    store: redis.Redis, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fill(store)
+    fill(store, "ETH-USD", ready=False, reason="hole: nothing is known from x")
+    fill(store, "SOL-USD", vouched=False)
+
+    def short(*options: str) -> list[str]:
+        assert main(["status", "--short", *options]) == 0
+        return capsys.readouterr().out.splitlines()
+
+    assert short() == ["BTC-USD 5m ready", "ETH-USD 5m hole", "SOL-USD 5m stale"]
+    assert short("--symbols", "sol-usd,btc-usd") == ["BTC-USD 5m ready", "SOL-USD 5m stale"]
+    assert short("--state", "trouble") == ["ETH-USD 5m hole", "SOL-USD 5m stale"]
+    assert short("--state", "ready,HOLE", "--timeframes", "5m") == ["BTC-USD 5m ready", "ETH-USD 5m hole"]
+    assert short("--state", "damaged") == []
+    for wrong, code, told in (
+        (["--symbols", "BTCUSD"], 1, "did you mean BTC-USD?"),
+        (["--timeframes", "1h"], 1, "nobody fills such a series"),
+        (["--state", "bad"], 2, "one of damaged, stale, failing"),
+    ):
+        assert main(["status", *wrong]) == code
+        assert told in capsys.readouterr().err
+    assert main(["status", "--json", "--state", "hole"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [row["symbol"] for row in told["series"]] == ["ETH-USD"]
+    assert main(["status", "--state", "damaged"]) == 0
+    assert "0 series" in capsys.readouterr().out
+
+
+def test_thousands_of_series_are_one_screen_with_those_in_trouble_first(
+    store: redis.Redis, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for n in range(60):
+        fill(store, f"S{n:02}-USD", count=2, vouched=not 20 <= n < 40)
+    fill(store, "S41-USD", count=2, ready=False, reason="failing: HTTP 503")
+    assert main(["status"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) <= 24
+    assert lines[2].startswith("S20-USD 5m  stale"), "the worst first"
+    assert "… and 11 stale, 1 failing: --state trouble lists them" in lines
+    assert any(line.split() == ["S20-USD", "stale"] for line in lines)
+    assert any("more symbols, " in line and "39 ready" in line for line in lines)
+    assert lines[-1].startswith("60 series: 39 ready, 20 stale, 1 failing")
+    assert main(["status", "--all"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 60 + 3
 
 
 def test_status_of_an_empty_redis_says_so(store: redis.Redis, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from rich.console import Console
 
-from livecache.commands.status import Row, rich_table
+from livecache.commands.status import STATES, Row, in_trouble, layout, matrix, rich_table
 from livecache.commands.watch_status import changes
 from livecache.core.series import SeriesId
 from livecache.core.timeframe import Timeframe
@@ -64,6 +67,45 @@ def test_colours_tell_good_from_bad() -> None:
     assert "\x1b[32mready\x1b[0m" in lines[1]
     assert "\x1b[33mlagging\x1b[0m" in lines[2]
     assert "\x1b[31mdamaged\x1b[0m" in lines[3]
+
+
+STATE = st.sampled_from(STATES)
+
+
+@settings(max_examples=200, deadline=None, derandomize=True, database=None)
+@given(st.lists(st.lists(STATE, min_size=1, max_size=7), max_size=60), st.integers(8, 60))
+def test_the_folded_screen_fits_and_counts_whatever_it_leaves_out(
+    symbols: list[list[str]], room: int
+) -> None:
+    frames = list(Timeframe)
+    table = [
+        replace(row(f"S{n}-USD", state), series=SeriesId("coinbase", f"S{n}-USD", timeframe))
+        for n, states in enumerate(symbols)
+        for state, timeframe in zip(states, frames, strict=False)
+    ]
+    shown = layout(table, room)
+    trouble = [one for one in table if in_trouble(one)]
+    assert sorted(map(repr, [*shown.trouble, *shown.more_trouble])) == sorted(map(repr, trouble))
+    assert bool(shown.trouble) == bool(trouble), "some of it is seen in any case"
+    told = [one for rows in shown.matrix for one in rows] + list(shown.more)
+    assert sorted(map(repr, told)) == sorted(map(repr, table))
+    worst = [STATES.index(one.state) for one in [*shown.trouble, *shown.more_trouble]]
+    assert worst == sorted(worst)
+    first = [all(one.state == "ready" for one in rows) for rows in shown.matrix]
+    assert first == sorted(first), "symbols with anything else come first"
+    lines = len(shown.trouble) + bool(shown.more_trouble) + bool(shown.trouble)
+    lines += len(shown.matrix) + bool(shown.matrix) + bool(shown.more)
+    assert lines <= room + 1
+
+
+def test_the_matrix_has_a_line_a_symbol_and_a_column_a_timeframe() -> None:
+    hourly = replace(row("A-USD", "hole"), series=SeriesId("coinbase", "A-USD", Timeframe.H1))
+    out = io.StringIO()
+    Console(file=out, width=80).print(
+        matrix([[row("A-USD"), hourly], [row("B-USD", "short")]], ["5m", "1h"], "✓")
+    )
+    lines = [line.split() for line in out.getvalue().splitlines()]
+    assert lines == [["SYMBOL", "5m", "1h"], ["A-USD", "✓", "hole"], ["B-USD", "short", "-"]]
 
 
 def test_only_what_changes_is_told() -> None:

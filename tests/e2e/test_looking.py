@@ -19,8 +19,10 @@ def test_everybody_finds_the_embedded_server_and_its_candles(tmp_path: Path) -> 
 
             code, output = said("status", env=env)
             assert code == 0
+            first = output.splitlines()[0]
+            assert " writes since " in first and "redis://127.0.0.1:" in first
             assert output.splitlines()[-1] == "10 series: 10 ready; feed: up"
-            assert sum(" ready " in line for line in output.splitlines()[1:-1]) == 10
+            assert sum(" ready " in line for line in output.splitlines()[2:-1]) == 10
 
             assert said("ready", env=env) == (0, "ready: 10 series\n")
             assert said("ready", "--health", env=env) == (0, "healthy\n")
