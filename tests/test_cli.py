@@ -52,6 +52,13 @@ def test_a_mistake_is_one_clear_line_and_an_exit_code(
     assert "s3cret" not in ended.stderr
 
 
+def test_the_help_lists_each_command_by_a_whole_sentence() -> None:
+    listed = livecache("--help", env={"COLUMNS": "80"}).stdout.partition("Commands:\n")[2].splitlines()
+    assert len(listed) >= 15
+    assert [line for line in listed if not line.endswith(".") or "..." in line] == []
+    assert max(map(len, listed)) <= 80
+
+
 def test_a_bug_is_a_traceback_and_another_exit_code(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

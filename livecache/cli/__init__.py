@@ -49,3 +49,7 @@ running.register(app)
 looking.register(app)
 checking.register(app)
 keeping.register(app)
+
+for _info in app.registered_commands:
+    # Whole sentences in the list of commands: by itself it cuts them to fit a line.
+    _info.short_help = ((_info.callback and _info.callback.__doc__) or "").partition("\n")[0]

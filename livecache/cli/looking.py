@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ..config import parse_timeframes
+from .completion import complete_symbol
 from .options import (
     ConfigOption,
     JsonOption,
@@ -147,6 +148,15 @@ def series(
 
 
 def ready(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[SYMBOL|TIMEFRAME]...",
+            help="Only these: BTC-USD 5m, several of both, or BTC-USD:5m. Each has to be known and traded.",
+            show_default=False,
+            autocompletion=complete_symbol,
+        ),
+    ] = None,
     health: Annotated[
         bool,
         typer.Option(
@@ -160,14 +170,14 @@ def ready(
     prefix: PrefixOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say whether every series is ready: exit 0, or 1.
+    """Say whether all series are ready, or some: exit 0, or 1.
 
     With a reason for each that is not. A series of which the venue has no more holds nothing back.
     """
     from ..commands.ready import check_ready
 
     loaded = load_config(config, redis_url, prefix)
-    raise typer.Exit(check_ready(loaded.config, health=health, as_json=as_json))
+    raise typer.Exit(check_ready(loaded.config, names or (), health=health, as_json=as_json))
 
 
 def export(

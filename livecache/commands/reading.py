@@ -92,13 +92,12 @@ def connect(
         raise unavailable(error) from None
 
 
-def find_series(reader: Reader, symbol: str, timeframe: str) -> SeriesId:
+def find_series(there: Sequence[SeriesId], symbol: str, timeframe: str) -> SeriesId:
     """The series of these names, in any case of letters.
 
     Raises UnknownTimeframe, or UnknownSeries with what was probably meant.
     """
     wanted = SeriesId(VENUE, symbol.upper(), Timeframe.parse(timeframe))
-    there = reader.series()
     if wanted in there:
         return wanted
     hint = _meant(wanted.symbol, there)

@@ -8,14 +8,20 @@ import json
 import os
 import tempfile
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..cache.keyspace import Damaged, decode_lease
 from ..cache.standing import left_warm, reasons_not_ready, row_of
 from ..config import Config
-from .reading import connect, keyspace_of, open_reader
+from ..core.timeframe import Timeframe
+from .reading import choose_series, connect, find_series, keyspace_of, open_reader
 
-__all__ = ["check_ready"]
+if TYPE_CHECKING:
+    from ..core.series import SeriesId
+
+__all__ = ["check_ready", "meant_by"]
 
 # What holds nothing back, and is told all the same.
 _BESIDES = {
@@ -25,23 +31,30 @@ _BESIDES = {
 }
 
 
-def check_ready(config: Config, *, health: bool, as_json: bool) -> int:
+def check_ready(config: Config, names: Sequence[str] = (), *, health: bool, as_json: bool) -> int:
     """Print whether all is ready and what is not; 0 if ready, else 1. Raises RedisUnavailable.
+
+    `names` are those of some series, as `meant_by` takes them: then only they count, and each has to be
+    there, known and traded. Raises UnknownSeries for one that nobody fills.
 
     What the venue has too little of, does not know or has halted does not hold the others back. With
     `health`, it is enough that all was ready once and that a service lives: a venue's outage is no reason
     to restart a cache.
     """
-    require = config.cache.require
+    # Whoever names a symbol wants candles of it, and is not served by an exchange that knows none.
+    require = "all" if names else config.cache.require
     with open_reader(config) as reader:
-        views = reader.states()
+        chosen = meant_by(names, reader.series()) if names else None
+        views = reader.states(chosen)
     table = [row_of(view) for view in views]
     reasons = reasons_not_ready(table, config.redis.prefix, require)
     if health:
         writer = _writer(config)
         if writer is None:
             reasons = ["no service holds the lease: it has ended, or not begun", *reasons]
-        elif _was_ready(config.redis.prefix, now=not reasons) or left_warm(views, require):
+        elif _was_ready("\n".join([config.redis.prefix, *names]), now=not reasons) or left_warm(
+            views, require
+        ):
             reasons = []
     counts = Counter(row.state for row in table)
     told = [f"{counts[state]} {words}" for state, words in _BESIDES.items() if counts[state]]
@@ -56,6 +69,27 @@ def check_ready(config: Config, *, health: bool, as_json: bool) -> int:
     return 1 if reasons else 0
 
 
+def meant_by(names: Sequence[str], there: Sequence[SeriesId]) -> list[SeriesId]:
+    """The series that words mean: symbols, timeframes, or both with a colon between, `BTC-USD:5m`.
+
+    Symbols are combined with timeframes, whatever the order; without any of one kind, all there are. Raises
+    UnknownSeries where nobody fills one of them, and UnknownTimeframe.
+    """
+    pairs = [name.partition(":")[::2] for name in names if ":" in name]
+    words = [name for name in names if ":" not in name]
+    symbols = [name.upper() for name in words if "-" in name or not name[:1].isdigit()]
+    timeframes = [Timeframe.parse(name) for name in words if "-" not in name and name[:1].isdigit()]
+    chosen = [find_series(there, symbol, timeframe) for symbol, timeframe in pairs]
+    for symbol in symbols:
+        if timeframes:
+            chosen += [find_series(there, symbol, timeframe.value) for timeframe in timeframes]
+        else:
+            chosen += choose_series(there, [symbol], None)
+    if timeframes and not symbols:
+        chosen += choose_series(there, None, timeframes)
+    return list(dict.fromkeys(chosen))
+
+
 def _writer(config: Config) -> str | None:
     """The instance that holds the lease: unlike the alive keys, it lives on while the venue is silent."""
     with connect(config) as client:
@@ -66,12 +100,12 @@ def _writer(config: Config) -> str | None:
         return None
 
 
-def _was_ready(prefix: str, *, now: bool) -> bool:
-    """Whether all has been seen ready in this container; remembers it if it is so `now`.
+def _was_ready(what: str, *, now: bool) -> bool:
+    """Whether all of it has been seen ready in this container; remembers it if it is so `now`.
 
     A file remembers, since health checks are processes of their own.
     """
-    name = hashlib.sha256(f"{os.getuid()}\n{prefix}".encode()).hexdigest()[:16]
+    name = hashlib.sha256(f"{os.getuid()}\n{what}".encode()).hexdigest()[:16]
     mark = Path(tempfile.gettempdir()) / f"livecache-was-ready-{name}"
     if now:
         # A container without any place to write forgets: then every check counts by itself.

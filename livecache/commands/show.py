@@ -32,7 +32,7 @@ def show_series(
     """
     Timeframe.parse(timeframe)  # a slip of the keyboard is told even where no Redis is
     with open_reader(config) as reader:
-        series = find_series(reader, symbol, timeframe)
+        series = find_series(reader.series(), symbol, timeframe)
         refusal = _refusal(reader, series)
     columns = terminal.width() if draw and not as_json else 0
     with connect(config) as client:

@@ -32,7 +32,7 @@ def watch_series(
     """
     with suppress(KeyboardInterrupt), closing(_Screen(forming, as_json=as_json)) as screen:
         with open_reader(config) as reader:
-            series, keys = find_series(reader, symbol, timeframe), keyspace_of(config)
+            series, keys = find_series(reader.series(), symbol, timeframe), keyspace_of(config)
         following = Following(keys, series)
         begun = False
         while True:

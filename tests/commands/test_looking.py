@@ -157,6 +157,47 @@ def test_ready_is_an_exit_code_with_reasons(store: redis.Redis, capsys: pytest.C
     assert "BTC-USD 5m: nobody vouches for it now" in capsys.readouterr().out
 
 
+def test_ready_of_some_series_looks_at_these_alone(
+    store: redis.Redis, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fill(store)
+    fill(store, "ETH-USD", ready=False, reason="warming up: 34 of 60")
+    fill(store, "GONE-USD", ready=False, reason="unknown: 'GONE-USD' at coinbase")
+    assert main(["ready", "BTC-USD", "5m"]) == 0
+    assert capsys.readouterr().out == "ready: 1 series\n"
+    assert main(["ready", "5m", "btc-usd", "eth-usd", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out) == {
+        "ready": False,
+        "series": 2,
+        "reasons": ["ETH-USD 5m: warming up: 34 of 60"],
+    }
+    assert main(["ready", "btc-usd:5m", "BTC-USD"]) == 0
+    assert capsys.readouterr().out == "ready: 1 series\n"
+    assert main(["ready", "5m"]) == 1
+    assert "ETH-USD 5m" in capsys.readouterr().out
+    assert main(["ready", "GONE-USD"]) == 1, "whoever names it wants candles of it"
+    assert "unknown: 'GONE-USD'" in capsys.readouterr().out
+    for words, code, told in (
+        (["BTCUSD"], 1, "did you mean BTC-USD?"),
+        (["BTC-USD", "1h"], 1, "of BTC-USD there are 5m"),
+        (["BTC-USD", "5min"], 2, "did you mean 5m?"),
+        (["SOL-USD:5m"], 1, "nobody fills SOL-USD 5m"),
+        (["1h"], 1, "nobody fills such a series"),
+    ):
+        assert main(["ready", *words]) == code, words
+        assert told in capsys.readouterr().err
+
+
+def test_health_of_some_series_is_remembered_apart_from_the_rest(store: redis.Redis) -> None:
+    store.set(KEYS.lease, encode_lease(LeaseRecord("first", 1)))
+    fill(store)
+    fill(store, "ETH-USD", ready=False, reason="warming up: 34 of 60")
+    assert main(["ready", "--health", "BTC-USD"]) == 0
+    fill(store, ready=False, reason="lagging: nothing is known since x")
+    assert main(["ready", "--health", "BTC-USD"]) == 0, "it was ready once"
+    assert main(["ready", "--health"]) == 1, "all of it never was"
+
+
 def test_once_warm_a_venues_outage_does_not_make_it_unhealthy(store: redis.Redis) -> None:
     def lease(instance: str) -> None:
         store.set(KEYS.lease, encode_lease(LeaseRecord(instance, 1)))
