@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import random
 import secrets
@@ -65,6 +66,7 @@ class Service:
         announced: Sequence[SeriesId] = (),
         sole_owner: bool,
         gives_way: bool = False,
+        used_before: bool = False,
         bar: bool,
         clock: Clock | None = None,
         address: str = "",
@@ -129,6 +131,7 @@ class Service:
             wake=self.live.changed,
             sole_owner=sole_owner,
             gives_way=gives_way,
+            used_before=used_before,
         )
 
     def venue_time(self) -> int | None:
@@ -220,7 +223,12 @@ class Service:
 
 @asynccontextmanager
 async def start_service(
-    config: Config, *, announced: Sequence[SeriesId] = (), gives_way: bool = False, bar: bool = False
+    config: Config,
+    *,
+    announced: Sequence[SeriesId] = (),
+    gives_way: bool = False,
+    used_before: bool = False,
+    bar: bool = False,
 ) -> AsyncIterator[Service]:
     """A service ready to start, over the configured Redis or an embedded one; at the end all is closed."""
     async with AsyncExitStack() as stack:
@@ -275,9 +283,9 @@ async def run(config: Config, source: str = "") -> int:
     instance = Instance(config, clock, source)
 
     async def serve() -> None:
-        while True:
+        for began in itertools.count():
             try:
-                async with start_service(config, gives_way=True, bar=True) as service:
+                async with start_service(config, gives_way=True, used_before=began > 0, bar=True) as service:
                     instance.service = service
                     try:
                         await service.start()

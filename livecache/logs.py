@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["setup"]
 
+_SAID_FROM = 20  # characters: what is shorter may be there by chance
+
 _COLOURS = {"TRACE": "2", "DEBUG": "2", "INFO": "32", "SUCCESS": "32", "WARNING": "33", "ERROR": "31"}
 
 
@@ -65,12 +67,19 @@ def _text_line(record: loguru.Record, colour: bool) -> str:
     event = fields.pop("event", "")
     time = record["time"].astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + "Z"
     parts = [paint("2", time), paint(_COLOURS.get(level, "1;31"), f"{level:<7}"), record["message"]]
-    details = " ".join(f"{name}={_brief(value)}" for name, value in fields.items())
+    details = " ".join(
+        f"{name}={_brief(value)}" for name, value in fields.items() if not _is_said(value, record["message"])
+    )
     parts.append(paint("2", f"[{event}{' ' if event and details else ''}{details}]"))
     line = " ".join(parts)
     # One record is one line, whatever a venue put into a message; a traceback is the exception to that.
     line = line.replace("\r", "\\r").replace("\n", "\\n")
     return line + _traceback(record, before="\n")
+
+
+def _is_said(value: object, message: str) -> bool:
+    """Whether the sentence says that text already: no line says the same twice."""
+    return isinstance(value, str) and len(value) >= _SAID_FROM and value in message
 
 
 def _json_line(record: loguru.Record) -> str:

@@ -14,7 +14,8 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from .cache.connecting import client_for, hint_on
+from .cache.connecting import client_for
+from .cache.refusals import ERRORS, hint_on, said
 from .config import redact
 from .errors import RedisUnavailable
 
@@ -145,8 +146,8 @@ def _replies(url: str, command: Sequence[str], *, endless: bool) -> Iterator[Rep
             socket_timeout=None,
         )
         connection = client.connection_pool.get_connection()
-    except (redis.RedisError, OSError) as error:
-        raise RedisUnavailable(f"cannot connect to {redact(url)}: {error}", hint_on(error)) from None
+    except ERRORS as error:
+        raise RedisUnavailable(f"cannot connect to {redact(url)}: {said(error)}", hint_on(error)) from None
     try:
         connection.send_command(*command)
         wire = connection._get_socket()
@@ -155,7 +156,7 @@ def _replies(url: str, command: Sequence[str], *, endless: bool) -> Iterator[Rep
             yield read_reply(stream)
             while endless:
                 yield read_reply(stream)
-    except (redis.RedisError, OSError, EOFError) as error:
-        raise RedisUnavailable(f"{redact(url)} broke off: {error}", hint_on(error)) from None
+    except ERRORS as error:
+        raise RedisUnavailable(f"{redact(url)} broke off: {said(error)}", hint_on(error)) from None
     finally:
         client.close()

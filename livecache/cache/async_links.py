@@ -11,14 +11,15 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 import redis.asyncio
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ResponseError
 
 from ..errors import ConfigError, RedisUnavailable
 from .addresses import check_client, connect, moved_to
-from .connecting import database_of, named_url, resolve_url, unavailable
+from .connecting import database_of, named_url, resolve_url
 from .listening import Listener, Subscription, Turns
 from .orders import Give, Listen, Order, Orders, Pause, Subscribe
 from .reading import Steps
+from .refusals import ERRORS, unavailable
 from .scripts import cancellable
 
 __all__ = ["AsyncLink"]
@@ -151,9 +152,9 @@ class _Place:
                 for command in commands:
                     pipeline.execute_command(*command)
                 return list(await cancellable(pipeline.execute(raise_on_error=False)))
-        except ResponseError as error:
-            return [error]
-        except (RedisError, OSError) as error:
+        except ResponseError as error:  # of a pipeline it is the connection that was refused
+            return [error] * len(commands)
+        except ERRORS as error:
             if again and await self._moved():
                 return await self.send(commands, again=False)
             raise unavailable(error) from error
@@ -179,7 +180,7 @@ class _Place:
         await self.subscription.aclose()
         await self.turns.aclose()
         if self._owns and self._redis is not None:
-            with suppress(RedisError, OSError):
+            with suppress(*ERRORS):
                 await self._redis.aclose()
 
     def _client(self) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,37 +19,22 @@ from redis.asyncio.sentinel import Sentinel as AsyncSentinel
 from redis.asyncio.sentinel import SentinelConnectionPool as AsyncSentinelConnectionPool
 from redis.backoff import NoBackoff
 from redis.connection import parse_url
-from redis.exceptions import (
-    AskError,
-    AuthenticationError,
-    AuthenticationWrongNumberOfArgsError,
-    ClusterCrossSlotError,
-    ClusterError,
-    NoPermissionError,
-    RedisError,
-    ResponseError,
-)
+from redis.exceptions import InvalidResponse
 from redis.retry import Retry
 from redis.sentinel import MasterNotFoundError, Sentinel, SentinelConnectionPool
 
-from ..errors import AccessDenied, ConfigError, RedisUnavailable
+from ..errors import ConfigError
 from ..redis_url import Sentinels, parse_sentinels, url_problem
+from .refusals import ERRORS, said
 
 __all__ = [
     "client_for",
     "database_of",
-    "hint_on",
-    "is_denied",
-    "is_of_cluster",
-    "is_protected",
     "named_url",
     "resolve_url",
-    "unavailable",
 ]
 
 _SENTINEL_TIMEOUT_S = 1.0  # for one Sentinel's answer; then the next is asked
-
-_UNKNOWN_USER = (AuthenticationError, AuthenticationWrongNumberOfArgsError)
 
 _FILES = ("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile")
 
@@ -105,6 +90,7 @@ def client_for(library: Any, url: str, **options: Any) -> Any:
             "the Redis URL cannot be read", "redis://[user:password@]host:port/number"
         ) from None
     _check_certificates(given)
+    options["redis_connect_func"] = _shake_async if library is redis.asyncio else _shake
     if sentinels is None:
         return library.Redis.from_url(server_url, **options)
     return _through(sentinels, library, {**options, **given})
@@ -117,60 +103,24 @@ def database_of(client: Any) -> int:
     return int(options.get("db") or 0) if isinstance(options, dict) else 0
 
 
-def hint_on(error: BaseException) -> str:
-    """What to do about an error of redis-py's or of the network's."""
-    sentinel = isinstance(error, MasterNotFoundError)
-    causes = list(_causes(error))
-    if any(is_protected(cause) for cause in causes):
-        return "it is in protected mode, for this machine only: give it a password, or a `bind`"
-    if any(is_of_cluster(cause) for cause in causes):
-        return "a Redis Cluster is not supported: a single server is, or one behind Sentinels"
-    if any(is_denied(cause) for cause in causes):
-        return "docs/redis.md lists what each user has to be allowed"
-    if any(isinstance(cause, _UNKNOWN_USER) for cause in causes):
-        option = "sentinel_username=…&sentinel_password=…" if sentinel else "redis://user:password@host"
-        return f"check user and password: {option}"
-    # redis-py wraps this one in an error of its own.
-    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
-        return "name the CA that signed its certificate: ?ssl_ca_certs=/path/ca.pem, or SSL_CERT_FILE"
-    if sentinel:
-        return "check the Sentinels' addresses and the master's name: redis+sentinel://host:26379/master"
-    return "is it running, and is this its address? LIVECACHE_REDIS_URL or the reader's url"
+def _shake(connection: Any) -> None:
+    """Begin a connection. redis-py trips in its own ways over what answers there and is no Redis."""
+    try:
+        connection.on_connect()
+    except ERRORS:
+        raise
+    except Exception as error:
+        raise InvalidResponse(f"it begins with what no Redis says: {error}") from error
 
 
-def is_denied(error: BaseException) -> bool:
-    """Whether the server's ACL forbids it. From within a script that is an error of no class of its own."""
-    return isinstance(error, NoPermissionError) or (
-        isinstance(error, ResponseError) and "ACL failure in script" in str(error)
-    )
-
-
-def is_protected(error: BaseException) -> bool:
-    """Whether the server talks to nobody beyond its own machine: it has neither a password nor a `bind`."""
-    return isinstance(error, ResponseError) and str(error).startswith("DENIED ")
-
-
-def is_of_cluster(error: BaseException) -> bool:
-    """Whether it is what a node of a Redis Cluster says to a client that does not know of it."""
-    return isinstance(error, AskError | ClusterCrossSlotError | ClusterError)
-
-
-def unavailable(error: BaseException) -> RedisUnavailable:
-    """What a reader raises for this error of redis-py's or of the network's."""
-    text = str(error)[:200] or type(error).__name__
-    if is_denied(error):
-        return AccessDenied(f"Redis does not allow it: {text}", hint_on(error))
-    if isinstance(error, _UNKNOWN_USER):
-        return AccessDenied(f"Redis does not let us in: {text}", hint_on(error))
-    return RedisUnavailable(f"Redis cannot be read: {text}", hint_on(error))
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error, and what it was raised for."""
-    cause: BaseException | None = error
-    while cause is not None:
-        yield cause
-        cause = cause.__cause__ or cause.__context__
+async def _shake_async(connection: Any) -> None:
+    """As `_shake`."""
+    try:
+        await connection.on_connect()
+    except ERRORS:
+        raise
+    except Exception as error:
+        raise InvalidResponse(f"it begins with what no Redis says: {error}") from error
 
 
 def _check_certificates(given: Mapping[str, Any]) -> None:
@@ -231,7 +181,7 @@ class _Sentinels(Sentinel):
         for sentinel in self.sentinels:
             try:
                 masters = sentinel.sentinel_masters()
-            except (RedisError, OSError) as error:
+            except ERRORS as error:
                 met.append(error)
             else:
                 if (address := _living(self, masters, service_name)) is not None:
@@ -247,7 +197,7 @@ class _AsyncSentinels(AsyncSentinel):
         for sentinel in self.sentinels:
             try:
                 masters = await sentinel.sentinel_masters()
-            except (RedisError, OSError) as error:
+            except ERRORS as error:
                 met.append(error)
             else:
                 if (address := _living(self, masters, service_name)) is not None:
@@ -266,7 +216,7 @@ def _living(asker: Any, masters: Any, name: str) -> tuple[str, int] | None:
 def _not_found(master: str, sentinels: list[Any], met: list[Exception]) -> MasterNotFoundError:
     """Why none is known. A Sentinel that refuses, or is none, may be put right, like one that is away."""
     asked = ", ".join("{host}:{port}".format(**one.connection_pool.connection_kwargs) for one in sentinels)
-    why = f": {met[0]}" if met else ""
+    why = f": {said(met[0])}" if met else ""
     problem = MasterNotFoundError(f"no Sentinel of {asked} names a living master {master!r}{why}")
     problem.__cause__ = met[0] if met else None
     return problem

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import redis
-from redis.exceptions import RedisError
 
 from ..core.series import SeriesId
-from .connecting import unavailable
 from .keyspace import Keyspace
+from .refusals import ERRORS, unavailable
 
 __all__ = ["KEYS_SEEN_MAX", "MEMBERS_SEEN_MAX", "Found", "Inspector", "Shared"]
 
@@ -103,7 +102,7 @@ class Inspector:
         while True:
             try:
                 cursor, names = self._redis.scan(cursor, match=pattern, count=_KEYS_A_STEP)
-            except (RedisError, OSError) as error:
+            except ERRORS as error:
                 raise unavailable(error) from error
             seen += _KEYS_A_STEP
             yield from map(_text, names)
@@ -119,7 +118,7 @@ class Inspector:
         for name in names:
             try:
                 reply: Any = self._redis.config_get(name)
-            except (RedisError, OSError):  # A managed Redis refuses CONFIG, an ACL may forbid it.
+            except ERRORS:  # A managed Redis refuses CONFIG, an ACL may forbid it.
                 continue
             if isinstance(reply, dict):
                 told = {_text(key): _text(value) for key, value in reply.items()}
@@ -129,7 +128,7 @@ class Inspector:
     def _execute(self, pipe: Any) -> list[Any]:
         try:
             return list(pipe.execute(raise_on_error=False))
-        except (RedisError, OSError) as error:
+        except ERRORS as error:
             raise unavailable(error) from error
 
 

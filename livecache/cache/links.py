@@ -12,13 +12,14 @@ from collections.abc import Generator, Sequence
 from typing import Any, TypeVar
 
 import redis
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ResponseError
 
 from ..errors import RedisUnavailable
 from .addresses import check_client, connect, moved_to
-from .connecting import database_of, named_url, resolve_url, unavailable
+from .connecting import database_of, named_url, resolve_url
 from .orders import Give, Listen, Order, Orders, Pause, Subscribe
 from .reading import Steps
+from .refusals import ERRORS, unavailable
 from .scripts import text_of
 
 __all__ = ["CONFIRMED_S", "Link", "matters"]
@@ -121,9 +122,9 @@ class Link:
                 for command in commands:
                     pipeline.execute_command(*command)
                 return list(pipeline.execute(raise_on_error=False))
-        except ResponseError as error:
-            return [error]
-        except (RedisError, OSError) as error:
+        except ResponseError as error:  # of a pipeline it is the connection that was refused
+            return [error] * len(commands)
+        except ERRORS as error:
             if again and self.moved():
                 return self._send(commands, again=False)
             raise unavailable(error) from error
@@ -150,7 +151,7 @@ class _Hints:
                 if message is None:
                     raise redis.TimeoutError("it does not confirm a subscription")
                 unconfirmed.discard(text_of(message["channel"]))
-        except (RedisError, OSError) as error:
+        except ERRORS as error:
             if not (again and self._link.moved()):
                 raise unavailable(error) from error
             self.subscribe(order, again=False)
@@ -167,7 +168,7 @@ class _Hints:
                 if not self._pubsub.connection.can_read(0):
                     break
                 self._take(hinted, _REST_S)
-        except (RedisError, OSError) as error:
+        except ERRORS as error:
             raise unavailable(error) from error
         return hinted
 

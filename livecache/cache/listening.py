@@ -11,11 +11,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from redis.exceptions import RedisError
-
 from ..errors import RedisUnavailable
-from .connecting import unavailable
 from .links import CONFIRMED_S, matters
+from .refusals import ERRORS, unavailable
 from .scripts import cancellable, text_of
 
 __all__ = ["Listener", "Subscription", "Turns"]
@@ -190,7 +188,7 @@ class Subscription:
                 if one is not None:
                     one.cancel()
             if pubsub is not None:
-                with suppress(RedisError, OSError):
+                with suppress(*ERRORS):
                     await pubsub.aclose()
 
     async def _read(self, pubsub: Any, number: int) -> None:

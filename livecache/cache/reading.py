@@ -11,16 +11,16 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, NoReturn, SupportsIndex, TypedDict, TypeVar
 
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import InvalidResponse, NoScriptError
 
 from ..core.series import SeriesId
 from ..core.timeframe import Timeframe
-from ..errors import ForeignKey, NotReady, ReadError, RedisUnavailable, UnknownSeries
+from ..errors import ForeignKey, NotReady, ReadError, UnknownSeries
 from .answer import HINT_RUN, Empty, Request, arguments, decide
 from .asking import Asked, Seconds, Time, counted, each, seconds_of, time_of, whole_number
 from .candles import Candles
-from .connecting import hint_on, is_denied, is_of_cluster, is_protected, unavailable
 from .keyspace import AliveRecord, Damaged, Keyspace, StateRecord, decode_alive, decode_state
+from .refusals import is_unknown_script_command, unavailable
 from .scripts import Script
 from .verbatim import Verbatim, verbatim
 
@@ -257,13 +257,13 @@ class Core:
         """
         keyed = [(len(keys), *keys, *args) for keys, args in calls]
         replies = yield [(self._evaluate_by[0], _READ.sha, *rest) for rest in keyed]
-        if _errors(replies):
+        if any(type(reply) is not list for reply in replies):
             replies = yield from self._repeat(keyed, replies)
         return replies
 
     def _repeat(self, keyed: Sequence[tuple[Any, ...]], replies: list[Any]) -> Steps[list[Any]]:
         """Run them again, if it is the command or the script that the server does not know."""
-        if any(_is_unknown_command(error) for error in _errors(replies)):
+        if any(is_unknown_script_command(error) for error in _errors(replies)):
             # Before version 7 servers cannot be told that a script only reads. Nothing else differs.
             self._evaluate_by = ("EVALSHA", "EVAL")
             replies = yield [(self._evaluate_by[0], _READ.sha, *rest) for rest in keyed]
@@ -271,7 +271,9 @@ class Core:
             replies = yield [(self._evaluate_by[1], _READ.text, *rest) for rest in keyed]
         for error in _errors(replies):
             if "WRONGTYPE" not in str(error):
-                _raise(error)
+                raise unavailable(error) from error
+        if not all(isinstance(reply, list | Exception) for reply in replies):
+            raise unavailable(InvalidResponse("a script is answered as no Redis does"))
         return replies
 
     def _name(self, series: SeriesId) -> Keys:
@@ -286,7 +288,7 @@ class Core:
             yield from self._foreign(series)
         (known,) = yield [("SISMEMBER", self.keys.series, self.keys.series_member(series))]
         if isinstance(known, Exception):
-            _raise(known)
+            raise unavailable(known) from known
         if known:
             raise NotReady(f"{series}: no state yet", HINT_RUN)
         raise UnknownSeries(
@@ -354,23 +356,12 @@ def checked(reply: Any, key: str) -> Any:
         if "WRONGTYPE" in str(reply):
             foreign = ForeignKey(key, "value of another type")
             raise ReadError(foreign.message, foreign.hint)
-        _raise(reply)
+        raise unavailable(reply) from reply
     return reply
 
 
 def _errors(replies: Sequence[Any]) -> list[Exception]:
     return [reply for reply in replies if isinstance(reply, Exception)]
-
-
-def _is_unknown_command(error: Exception) -> bool:
-    return isinstance(error, ResponseError) and "unknown command" in str(error).lower()
-
-
-def _raise(error: Exception) -> NoReturn:
-    if is_denied(error):
-        raise unavailable(error) from error
-    hint = hint_on(error) if is_protected(error) or is_of_cluster(error) else "see the server's log"
-    raise RedisUnavailable(f"Redis refuses to read: {str(error)[:200]}", hint) from error
 
 
 def _text(raw: Any) -> str:

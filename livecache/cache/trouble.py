@@ -1,47 +1,28 @@
-"""Which of Redis's errors pass by themselves, and how often to speak of them."""
+"""How often to speak of trouble with Redis."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 from loguru import logger
-from redis.exceptions import (
-    ConnectionError,
-    InvalidResponse,
-    OutOfMemoryError,
-    ReadOnlyError,
-    RedisError,
-    ResponseError,
-    TimeoutError,
-)
 
 from ..clock import Clock
-from .connecting import hint_on, is_denied, is_of_cluster, is_protected
+from ..core.backoff import delays
+from .refusals import ERRORS, hint_on, kind_of, said
 
-__all__ = ["TROUBLE", "Trouble", "passes"]
+__all__ = ["AGAIN_MOST_S", "TROUBLE", "Trouble", "waits_s"]
 
-TROUBLE = (RedisError, OSError)
-"""What a command may raise for Redis's or the network's sake. Ask `passes` before retrying."""
-
-# Error codes that redis-py has no class for. All say "not now": a replica, a failed save, a slow script, a
-# cluster that moves its slots.
-_PASSING_CODES = frozenset(
-    ("BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "MISCONF", "NOREPLICAS", "OOM", "READONLY", "TRYAGAIN")
-)
+TROUBLE = ERRORS
+"""What a command may raise for Redis's or the network's sake."""
 
 
-def passes(error: BaseException) -> bool:
-    """Whether trying again later can help. An error reply of any other kind is a bug of ours."""
-    # The last three by somebody's hand, who put another address there or another setting.
-    if (
-        isinstance(error, OutOfMemoryError | ReadOnlyError)
-        or is_denied(error)
-        or is_protected(error)
-        or is_of_cluster(error)
-    ):
-        return True
-    if isinstance(error, ResponseError):
-        return str(error).split(" ", 1)[0] in _PASSING_CODES
-    # What answers there may be no Redis: a proxy in its place, or another service's port.
-    return isinstance(error, ConnectionError | TimeoutError | InvalidResponse | OSError)
+AGAIN_FIRST_S, AGAIN_MOST_S = 0.2, 1.0
+"""While Redis cannot be used it is tried again after so long: back, it waits for a second at most."""
+
+
+def waits_s(jitter: Callable[[], float]) -> Iterator[float]:
+    """How long to wait before each further attempt, in seconds."""
+    return delays(jitter, first_s=AGAIN_FIRST_S, most_s=AGAIN_MOST_S)
 
 
 class Trouble:
@@ -55,15 +36,15 @@ class Trouble:
 
     def note(self, error: BaseException) -> None:
         """Log the error, unless one of its kind was logged a moment ago."""
-        kind, now_s = type(error).__name__, self._clock.monotonic()
+        kind, now_s = kind_of(error), self._clock.monotonic()
         if not self._said_at_s:
             self._since_s = now_s
         if now_s - self._said_at_s.get(kind, float("-inf")) < self._remind_s:
             return
         self._said_at_s[kind] = now_s
-        text, hint = str(error)[:200], hint_on(error)
+        text, hint = said(error), hint_on(error)
         logger.bind(event="redis_trouble", kind=kind, error=text, hint=hint).warning(
-            "Redis cannot be used now ({}: {}); trying again. {}", kind, text, hint
+            "Redis cannot be used now ({}); trying again: {}", text, hint
         )
 
     def over(self) -> bool:

@@ -20,7 +20,6 @@ from typing import TypeVar
 from loguru import logger
 
 from ..clock import Clock
-from ..core.backoff import delays
 from ..core.series import Change, SeriesId
 from ..errors import ForeignKey
 from .advice import ServerWatch
@@ -31,10 +30,11 @@ from .foreign import ForeignKeys, find_foreign
 from .keyspace import Keyspace
 from .lease import RENEW_S, Fenced, Lease, Overtaken
 from .presence import ALIVE_MS, Presence
+from .refusals import passes, unavailable
 from .scripts import RedisLike, cancellable
 from .source import ChangeSource
 from .stats import WriterStats
-from .trouble import TROUBLE, Trouble, passes
+from .trouble import TROUBLE, Trouble, waits_s
 from .upserts import Held, Upserts, batch_changes, rest_s
 
 __all__ = ["Writer", "WriterStats"]
@@ -55,6 +55,7 @@ class Writer:
     `announced` are the series that readers may expect, where those written now are only some of them.
     `wake` is set by whoever has changed something. `problems` says why a series cannot be written. With
     `gives_way` it ends by `Overtaken` rather than write what it holds over what another instance has written.
+    Where this process has `used_before` what it writes to, it waits for whatever that refuses.
     Every `audit_every` renewals of the lease it compares a part of what Redis holds.
     """
 
@@ -72,6 +73,7 @@ class Writer:
         announced: Sequence[SeriesId] | None = None,
         sole_owner: bool = False,
         gives_way: bool = False,
+        used_before: bool = False,
         cluster: bool = False,
         audit_every: int = AUDIT_EVERY,
         jitter: Callable[[], float] = random.random,
@@ -87,6 +89,7 @@ class Writer:
         self._clock = clock
         self._wake = wake
         self._gives_way = gives_way
+        self._used_before = used_before
         self._cluster = cluster
         self._audit_every = audit_every
         self._jitter = jitter
@@ -269,7 +272,7 @@ class Writer:
     # --- flushing
 
     async def _flush_forever(self) -> None:
-        waits = delays(self._jitter, first_s=0.2, most_s=5.0)
+        waits = waits_s(self._jitter)
         while True:
             if not self._owed and not self._closes.waiting:
                 await self._wake.wait()
@@ -283,7 +286,7 @@ class Writer:
                 await self._clock.sleep(next(waits))
             else:
                 await self._recovered()
-                waits = delays(self._jitter, first_s=0.2, most_s=5.0)
+                waits = waits_s(self._jitter)
                 if (rest := rest_s(written)) > 0:
                     await self._clock.sleep(rest)
 
@@ -371,7 +374,7 @@ class Writer:
 
     async def patiently(self, attempt: Callable[[], Awaitable[_T]]) -> _T:
         """Try until Redis lets it succeed; say meanwhile why it does not."""
-        for wait_s in delays(self._jitter, first_s=0.2, most_s=5.0):
+        for wait_s in waits_s(self._jitter):
             self.pulse.stirred_at_s = self._clock.monotonic()
             try:
                 result = await attempt()
@@ -384,9 +387,9 @@ class Writer:
         raise AssertionError("delays never end")
 
     def _note(self, error: BaseException) -> None:
-        """Count and log an error that passes; raise one that does not, for it is a bug."""
-        if not passes(error):
-            raise error
+        """Count and log it. `RedisUnavailable` where nothing was ever written and waiting is in vain."""
+        if not (passes(error) or self._used_before or self.pulse.answered_at_s):
+            raise unavailable(error) from error
         self.stats.errors += 1
         self._trouble.note(error)
 

@@ -77,19 +77,24 @@ def connect(
     from redis.backoff import NoBackoff
     from redis.retry import Retry
 
-    from ..cache.connecting import client_for, unavailable
+    from ..cache.connecting import client_for
+    from ..cache.refusals import CLIENT_ERRORS, ERRORS, unavailable
 
-    try:
-        with client_for(
-            redis,
-            redis_url_of(config),
-            retry=Retry(NoBackoff(), 0),
-            socket_connect_timeout=connect_s,
-            socket_timeout=command_s,
-        ) as client:
+    with client_for(
+        redis,
+        redis_url_of(config),
+        retry=Retry(NoBackoff(), 0),
+        socket_connect_timeout=connect_s,
+        socket_timeout=command_s,
+    ) as client:
+        try:
+            client.connection_pool.release(client.connection_pool.get_connection())
+        except ERRORS as error:
+            raise unavailable(error) from None
+        try:
             yield client
-    except redis.RedisError as error:  # which redis-py makes of a socket's errors as well
-        raise unavailable(error) from None
+        except CLIENT_ERRORS as error:  # Once connected, redis-py makes them of a socket's errors as well.
+            raise unavailable(error) from None
 
 
 def find_series(there: Sequence[SeriesId], symbol: str, timeframe: str) -> SeriesId:

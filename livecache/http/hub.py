@@ -15,12 +15,12 @@ from typing import Any
 
 import msgspec
 from loguru import logger
-from redis.exceptions import RedisError
 
 from ..cache.close_events import closes, newest_entry
 from ..cache.keyspace import FORMING_HINT
 from ..cache.orders import Patience
 from ..cache.reading import trips
+from ..cache.refusals import ERRORS
 from ..cache.scripts import cancellable
 from ..clock import Clock
 from ..config import redact
@@ -159,7 +159,7 @@ class Hub:
         while True:
             try:
                 await work(way)
-            except (LivecacheError, RedisError, OSError):
+            except (LivecacheError, *ERRORS):
                 pass
             except Exception as error:
                 message = f"streams: {work.__name__} failed: {type(error).__name__}: {error}"

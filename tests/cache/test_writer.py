@@ -7,15 +7,12 @@ from typing import Any
 
 import fakeredis
 import pytest
-import redis
-import redis.asyncio
-from redis.exceptions import ConnectionError, ResponseError
+from redis.exceptions import ConnectionError
 
 from livecache.cache.closes import PENDING_MAX, PendingCloses
 from livecache.cache.keyspace import decode_alive, decode_state
 from livecache.cache.lease import Fenced
 from livecache.cache.presence import Alive
-from livecache.cache.trouble import passes
 from livecache.cache.upserts import batch_changes
 from livecache.clock import SystemClock
 from livecache.core.series import Change, Close, Kind, SeriesId, Update
@@ -311,24 +308,6 @@ def test_a_stop_without_redis_takes_a_second_at_most(clean_valkey: str) -> None:
             await writer.close()
 
     on_valkey(clean_valkey, test)
-
-
-def test_an_error_of_our_own_ends_the_writer(clean_valkey: str) -> None:
-    async def test(client: Any, source: Source) -> None:
-        flaky = Flaky(client)
-        writer = writer_of(flaky, source)
-        await writer.open()
-        flaky.error = ResponseError("ERR wrong number of arguments")
-        with pytest.raises(ExceptionGroup):
-            await writer.run()
-
-    on_valkey(clean_valkey, test)
-
-
-def test_which_errors_pass_by_themselves() -> None:
-    assert passes(ConnectionError("refused")) and passes(OSError("no route"))
-    assert passes(ResponseError("MISCONF Redis is configured to save RDB snapshots"))
-    assert not passes(ResponseError("ERR unknown command")) and not passes(redis.exceptions.DataError("x"))
 
 
 def test_pending_closes_are_bounded_and_the_oldest_go_first() -> None:
