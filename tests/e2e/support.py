@@ -267,8 +267,16 @@ class Exchange:
 def exchange(
     market: Market | None = None, *, speed: float = 1.0, start_ms: int = NOON, **options: Any
 ) -> Iterator[Exchange]:
-    """A running exchange that allows a thousand requests a second, unless `options` say otherwise."""
-    options = {"requests_per_second": 1000, "private_requests_per_second": 1000, **options}
+    """A running exchange that allows a thousand requests a second, unless `options` say otherwise.
+
+    However fast its market runs, the feed is updated ten times in a real second at most.
+    """
+    options = {
+        "requests_per_second": 1000,
+        "private_requests_per_second": 1000,
+        "update_ms": max(1_000, round(100 * speed)),
+        **options,
+    }
     started: list[Exchange | BaseException] = []
     ready = threading.Event()
     loop = asyncio.new_event_loop()
