@@ -13,6 +13,8 @@ import hypothesis
 import pytest
 import redis
 
+from .e2e import preloaded
+
 SLOW_ROOMS = frozenset({"e2e", "page", "simulation"})
 """Folders whose tests start processes or play hours: a fifth of the tests, and most of the time."""
 
@@ -29,6 +31,11 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "long: a proof that the default run leaves out; `-m long` runs it.")
     if getattr(config.option, "dist", "no") == "load":
         config.option.dist = "worksteal"
+
+
+def pytest_unconfigure() -> None:
+    """End what forks commands for the tests of whole processes."""
+    preloaded.close()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -8,13 +8,12 @@ import pty
 import re
 import select
 import struct
-import subprocess
-import sys
 import termios
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+from .preloaded import COMMAND, started
 from .support import ROOT, environment
 
 __all__ = ["Screen", "on_a_terminal"]
@@ -32,14 +31,12 @@ class Screen:
         self._theirs = theirs
         self._raw = b""
         plain = {name: value for name, value in environment(env).items() if name not in ("COLUMNS", "LINES")}
-        self.process = subprocess.Popen(
+        self.process = started(
             command,
             env={**plain, "TERM": "xterm-256color", "PYTHONIOENCODING": "utf-8"},
             cwd=ROOT / "tests" / "e2e",
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-            start_new_session=True,
+            files=(theirs, theirs, theirs),
+            new_session=True,
         )
 
     @property
@@ -75,11 +72,11 @@ class Screen:
     def ended(self, within_s: float = 30.0) -> int:
         """The exit code, once it has ended."""
         deadline = time.monotonic() + within_s
-        while self.process.poll() is None:
+        while (code := self.process.poll()) is None:
             assert time.monotonic() < deadline, f"it goes on after {within_s:g} s:\n{self.shown[-3000:]}"
             self._read(0.1)
         self._read(0.1)
-        return self.process.returncode
+        return code
 
     def close(self) -> None:
         if self.process.poll() is None:
@@ -99,7 +96,7 @@ def on_a_terminal(
     *arguments: str, env: Mapping[str, str], columns: int = 100, rows: int = 30
 ) -> Iterator[Screen]:
     """The command on a terminal of that size; killed at the end if it still runs."""
-    screen = Screen([sys.executable, "-m", "livecache", *arguments], env, columns, rows)
+    screen = Screen([*COMMAND, *arguments], env, columns, rows)
     try:
         yield screen
     finally:

@@ -10,8 +10,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,6 +25,8 @@ from livecache.simulator import (
     SeededMarket,
     Simulator,
 )
+
+from .preloaded import COMMAND, started
 
 __all__ = [
     "CANDLES",
@@ -95,18 +95,17 @@ class Process:
         self.errors: list[str] = []  # lines on stderr that are no records
         self.output: list[str] = []
         self._news = threading.Condition()
-        self._process = subprocess.Popen(
-            command,
-            env=environment(env),
-            cwd=cwd,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        (out, write_out), (err, write_err) = os.pipe(), os.pipe()
+        try:
+            with open(os.devnull, "rb") as nothing:
+                files = (nothing.fileno(), write_out, write_err)
+                self._process = started(command, env=environment(env), cwd=cwd, files=files)
+        finally:
+            os.close(write_out)
+            os.close(write_err)
         self._listeners = [
-            threading.Thread(target=self._listen, args=(self._process.stdout, self._take_output)),
-            threading.Thread(target=self._listen, args=(self._process.stderr, self._take_error)),
+            threading.Thread(target=self._listen, args=(out, self._take_output)),
+            threading.Thread(target=self._listen, args=(err, self._take_error)),
         ]
         for listener in self._listeners:
             listener.start()
@@ -158,9 +157,6 @@ class Process:
         self._process.wait()
         for listener in self._listeners:
             listener.join(10)
-        for stream in (self._process.stdout, self._process.stderr):
-            assert stream is not None
-            stream.close()
 
     def story(self) -> str:
         """What it said, for the message of a failed test."""
@@ -179,11 +175,12 @@ class Process:
     def _alive(self) -> bool:
         return any(listener.is_alive() for listener in self._listeners)
 
-    def _listen(self, stream: Any, take: Callable[[str], None]) -> None:
-        for line in stream:
-            with self._news:
-                take(line.rstrip("\n"))
-                self._news.notify_all()
+    def _listen(self, file: int, take: Callable[[str], None]) -> None:
+        with open(file, encoding="utf-8") as stream:
+            for line in stream:
+                with self._news:
+                    take(line.rstrip("\n"))
+                    self._news.notify_all()
 
     def _take_output(self, line: str) -> None:
         self.output.append(line)
@@ -208,8 +205,7 @@ def livecache(
 
     It works in a directory without a config.toml unless `cwd` has one. `under`: a command that runs it.
     """
-    command = [*under, sys.executable, "-m", "livecache", *arguments]
-    process = Process(command, env or {}, cwd or ROOT / "tests" / "e2e")
+    process = Process([*under, *COMMAND, *arguments], env or {}, cwd or ROOT / "tests" / "e2e")
     try:
         yield process
     finally:
