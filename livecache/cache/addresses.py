@@ -58,7 +58,7 @@ def check_client(client: Any, *, asynchronous: bool) -> None:
         )
     encoder = getattr(client, "get_encoder", None)
     if encoder is not None and getattr(encoder(), "decode_responses", False):
-        raise ConfigError("client turns replies into text", "make it with decode_responses=False")
+        raise ConfigError("the client turns replies into text", "make it with decode_responses=False")
 
 
 def as_address(reader: Any, url: str | None, owns: bool, **options: Any) -> tuple[Any, ...]:

@@ -14,7 +14,7 @@ import msgspec
 from ..core.candle import Candle
 from ..core.series import SeriesId
 from ..core.timeframe import Timeframe, iso
-from ..errors import NotListed, NotReady, NotTraded, OutOfSync, ReadError, Stale
+from ..errors import ConfigError, NotListed, NotReady, NotTraded, OutOfSync, ReadError, Stale
 from .candles import Candles
 from .keyspace import SCHEMA, UNDECODABLE, AliveRecord, decode_alive
 
@@ -150,6 +150,8 @@ class _State(NamedTuple):
     def of(cls, fields: Sequence[Any], series: SeriesId, key: str) -> _State:
         """The state in the fields that read.lua returns, in its order: bytes, or None where one is absent."""
         schema, count, reason, *times = fields
+        if isinstance(schema, str):
+            raise ConfigError("the client turns replies into text", "make it with decode_responses=False")
         try:
             found = int(schema or b"0")
             numbers = _integers.decode(b"[%b]" % b",".join([count, *times])) if found == SCHEMA else []

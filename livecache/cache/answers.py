@@ -88,7 +88,7 @@ class Answers(dict[SeriesId, _T]):
         if not frames:
             return cast("pandas.DataFrame", pd.DataFrame())
         parts = {candles.series.symbol: candles.to_pandas() for candles in frames}
-        frame: pandas.DataFrame = pd.concat(parts, axis=1, names=["symbol", "field"]).sort_index()
+        frame: pandas.DataFrame = pd.concat(parts, axis=1, names=["symbol", "field"], sort=True)
         frame.attrs = {"venue": frames[0].series.venue, "timeframe": timeframe}
         return frame
 

@@ -17,14 +17,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Candles", "package"]
 
+_SHOWN = 5  # candles at either end, in a notebook
 _COLUMNS = ("time", "open", "high", "low", "close", "volume")
 
 
 class Candles(Sequence[Candle]):
     """Consecutive candles of one series, oldest first. Immutable.
 
-    A sequence of `Candle`, and columns: `.time .open .high .low .close .volume` are numpy arrays where numpy
-    is installed (int64 for the time, float64 for the rest, read-only), else tuples.
+    A sequence of `Candle`, whose slices are `Candles` too; and columns: `.time .open .high .low .close
+    .volume` are numpy arrays (int64 for the time, float64 for the rest, read-only), for which numpy has to be
+    installed, the extra `livecache[numpy]`. `values` gives lists, with numpy and without.
 
     >>> candles = reader.candles("BTC-USD", "5m", 3)
     >>> len(candles), candles[0].time, candles.close
@@ -83,10 +85,40 @@ class Candles(Sequence[Candle]):
     def __getitem__(self, index: int) -> Candle: ...
 
     @overload
-    def __getitem__(self, index: slice) -> tuple[Candle, ...]: ...
+    def __getitem__(self, index: slice) -> Candles: ...
 
-    def __getitem__(self, index: int | slice) -> Candle | tuple[Candle, ...]:
-        return self._candles[index]
+    def __getitem__(self, index: int | slice) -> Candle | Candles:
+        if not isinstance(index, slice):
+            return self._candles[index]
+        chosen = self._candles[index]
+        times = {candle.time for candle in chosen}
+        # Whoever leaves the last candle out by its `forming` must not lose one that has closed.
+        reaches_the_end = bool(chosen) and self._candles[-1].time in times
+        return Candles(
+            chosen,
+            series=self._series,
+            contiguous_from=self._contiguous_from,
+            settled_through=self._settled_through,
+            known_through=self._known_through,
+            forming=self._forming if reaches_the_end else 0,
+            feed=self._feed,
+            age=self._age,
+            synthetic=self._synthetic & times,
+            standing=self._standing,
+        )
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Candles):
+            return self._series == other._series and self._candles == other._candles
+        return self._candles == tuple(other) if isinstance(other, tuple | list) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._candles)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Without the columns: an array that was pickled can be written to.
+        held = [getattr(self, name) for name in self.__slots__ if name != "_columns"]
+        return _made, (held,)
 
     def __iter__(self) -> Iterator[Candle]:
         return iter(self._candles)
@@ -95,6 +127,21 @@ class Candles(Sequence[Candle]):
         series, size = self.series, len(self._candles)
         told = f", age {self.age} ms" + (f", {self.standing}" if self.standing else "")
         return f"<Candles: {size} of {series.symbol} {series.timeframe}, feed {self.feed}{told}>"
+
+    def _repr_html_(self) -> str:
+        """As a notebook shows them: the first and the last few."""
+        from html import escape
+
+        rows = [*self._candles[:_SHOWN], *self._candles[max(_SHOWN, len(self) - _SHOWN) :]]
+        head = "".join(f"<th>{name}</th>" for name in _COLUMNS)
+        lines = []
+        for candle in rows:
+            cells = [f"{candle.datetime:%Y-%m-%d %H:%M}", *(f"{number:.12g}" for number in candle[1:])]
+            lines.append("".join(f"<td>{cell}</td>" for cell in cells))
+        if len(self) > len(rows):
+            lines.insert(_SHOWN, f"<td colspan=6>… {len(self) - len(rows)} more …</td>")
+        body = "".join(f"<tr>{line}</tr>" for line in lines)
+        return f"<table><caption>{escape(repr(self))}</caption><tr>{head}</tr>{body}</table>"
 
     # --- who vouches for them
 
@@ -174,34 +221,44 @@ class Candles(Sequence[Candle]):
 
     # --- columns
 
+    def values(self, name: str) -> list[Any]:
+        """A column as a list: "time" (Unix ms), "open", "high", "low", "close" or "volume".
+
+        >>> reader.candles("BTC-USD", "5m", 3).values("close")
+        [76396.23, 76381.7, 76324.18]
+        """
+        if name not in _COLUMNS:
+            raise ValueError(f"there is no column {name!r}: {', '.join(_COLUMNS)} there are")
+        return list(map(attrgetter(name), self._candles))
+
     @property
     def time(self) -> Any:
-        """Open times, Unix ms."""
+        """Open times, Unix ms, as a numpy array. `ModuleNotFoundError` where numpy is not installed."""
         return self._column("time")
 
     @property
     def open(self) -> Any:
-        """Opening prices."""
+        """Opening prices, as `time`."""
         return self._column("open")
 
     @property
     def high(self) -> Any:
-        """Highest prices."""
+        """Highest prices, as `time`."""
         return self._column("high")
 
     @property
     def low(self) -> Any:
-        """Lowest prices."""
+        """Lowest prices, as `time`."""
         return self._column("low")
 
     @property
     def close(self) -> Any:
-        """Closing prices."""
+        """Closing prices, as `time`."""
         return self._column("close")
 
     @property
     def volume(self) -> Any:
-        """Volumes, in base units."""
+        """Volumes in base units, as `time`."""
         return self._column("volume")
 
     def to_numpy(self) -> numpy.ndarray[Any, Any]:
@@ -233,13 +290,16 @@ class Candles(Sequence[Candle]):
         """
         pl = package("polars", "to_polars")
         kinds = {name: pl.Int64 if name == "time" else pl.Float64 for name in _COLUMNS}
-        columns = {name: list(self._column(name)) for name in _COLUMNS}
+        columns = {name: self.values(name) for name in _COLUMNS}
         time = pl.col("time").cast(pl.Datetime("ms", "UTC"))
         frame: polars.DataFrame = pl.DataFrame(columns, schema=kinds).with_columns(time)
         return frame
 
     def to_pandas(self) -> pandas.DataFrame:
         """A pandas frame: the index is a DatetimeIndex in UTC named `time`, the columns are floats.
+
+        Its `attrs` say whose they are and who vouches for them how far: `venue`, `symbol`, `timeframe`,
+        `feed`, `standing`, and in Unix ms `contiguous_from`, `settled_through`, `known_through`, `forming`.
 
         `ModuleNotFoundError` where pandas is not installed.
 
@@ -251,23 +311,38 @@ class Candles(Sequence[Candle]):
         index = pd.DatetimeIndex(pd.to_datetime(self.time, unit="ms", utc=True), name="time")
         columns = {name: self._column(name) for name in _COLUMNS[1:]}
         frame: pandas.DataFrame = pd.DataFrame(columns, index=index, copy=True)
+        told = ("feed", "standing", "contiguous_from", "settled_through", "known_through", "forming")
+        frame.attrs = {"venue": self.series.venue, "symbol": self.series.symbol}
+        frame.attrs |= {"timeframe": str(self.series.timeframe)} | {
+            name: getattr(self, name) for name in told
+        }
         return frame
 
     def _column(self, name: str) -> Any:
         column = self._columns.get(name)
         if column is None:
-            values = map(attrgetter(name), self._candles)
             try:
                 # Imported when the first column is asked for: it is no dependency, and it is slow to import.
                 import numpy
-            except ImportError:
-                column = tuple(values)
-            else:
-                dtype = numpy.int64 if name == "time" else numpy.float64
-                column = numpy.fromiter(values, dtype, len(self._candles))
-                column.setflags(write=False)
+            except ModuleNotFoundError as error:
+                if error.name != "numpy":
+                    raise
+                raise ModuleNotFoundError(
+                    f"candles.{name} is a numpy array, and numpy is not installed: "
+                    f"pip install 'livecache[numpy]'; candles.values({name!r}) is a list without it",
+                    name="numpy",
+                ) from None
+            dtype = numpy.int64 if name == "time" else numpy.float64
+            column = numpy.fromiter(map(attrgetter(name), self._candles), dtype, len(self._candles))
+            column.setflags(write=False)
             self._columns[name] = column
         return column
+
+
+def _made(held: Sequence[Any]) -> Candles:
+    names = [name for name in Candles.__slots__ if name != "_columns"]
+    options = {name.removeprefix("_"): value for name, value in zip(names, held, strict=True)}
+    return Candles(**options)
 
 
 def package(name: str, method: str) -> Any:
@@ -278,5 +353,6 @@ def package(name: str, method: str) -> Any:
         if error.name != name:
             raise
         raise ModuleNotFoundError(
-            f"{method}() needs the package {name}, which is not installed: pip install {name}", name=name
+            f"{method}() needs the package {name}, which is not installed: pip install 'livecache[{name}]'",
+            name=name,
         ) from None

@@ -7,8 +7,10 @@ nothing is ever rounded on the way. `Candle` is what a reader gets: floats, deco
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -18,7 +20,12 @@ __all__ = ["NUMBER", "Candle", "ExactCandle", "rejection"]
 
 
 class Candle(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One candle as a reader sees it. `time` is the bucket's open, Unix ms, UTC; volume in base units."""
+    """One candle as a reader sees it. `time` is the bucket's open, Unix ms, UTC; volume in base units.
+
+    It can be unpacked, in ccxt's order, and frames and arrays are made of many as of named tuples.
+    """
+
+    _fields: ClassVar = ("time", "open", "high", "low", "close", "volume")
 
     time: int
     open: float
@@ -31,6 +38,18 @@ class Candle(msgspec.Struct, frozen=True, array_like=True, gc=False):
     def datetime(self) -> datetime:
         """The bucket's open, as a datetime in UTC."""
         return moment(self.time)
+
+    def __iter__(self) -> Iterator[float]:
+        return iter(msgspec.structs.astuple(self))
+
+    def __len__(self) -> int:
+        return len(self._fields)
+
+    def __getitem__(self, index: Any) -> Any:
+        return msgspec.structs.astuple(self)[index]
+
+
+Sequence.register(Candle)  # which pandas and others go by
 
 
 class ExactCandle(msgspec.Struct, frozen=True, order=True, gc=False):
