@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, SupportsIndex, Unpack
 
@@ -18,6 +18,7 @@ from .async_links import AsyncLink
 from .candles import Candles
 from .close_events import CloseEvent, closes
 from .keyspace import Keyspace
+from .ohlcv import ohlcv
 from .orders import Patience, follow, follow_many, wait_ready
 from .reader import MAX_LAG_S, PATIENCE_S, TIMEOUT_S
 from .reading import Core, ReadOptions, SeriesView
@@ -122,6 +123,17 @@ class AsyncReader:
         requests = self._core.requests(wanted, timeframe, count, limit, options)
         outcomes = await self._link.drive(self._core.read_many(requests))
         return Answers({r.series: outcome for r, outcome in zip(requests, outcomes, strict=True)})
+
+    async def fetch_ohlcv(
+        self,
+        symbol: str,
+        timeframe: str | Timeframe = "1m",
+        since: Time | None = None,
+        limit: SupportsIndex | None = None,
+        params: Mapping[str, Any] | None = None,
+    ) -> list[list[float]]:
+        """See `Reader.fetch_ohlcv`."""
+        return await self._link.drive(ohlcv(self._core, symbol, timeframe, since, limit, params))
 
     async def wait_ready(
         self,

@@ -6,7 +6,7 @@ waits says so by its name: `wait_ready`, `follow` and `closes`.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, SupportsIndex, Unpack
 
@@ -23,6 +23,7 @@ from .close_events import CloseEvent, closes
 from .connecting import resolve_url
 from .keyspace import Keyspace
 from .links import Link
+from .ohlcv import ohlcv
 from .orders import Patience, follow, follow_many, wait_ready
 from .reading import Core, ReadOptions, SeriesView
 from .service_status import ServiceStatus, status
@@ -203,6 +204,31 @@ class Reader:
         requests = self._core.requests(wanted, timeframe, count, limit, options)
         outcomes = self._link.drive(self._core.read_many(requests))
         return Answers({r.series: outcome for r, outcome in zip(requests, outcomes, strict=True)})
+
+    def fetch_ohlcv(
+        self,
+        symbol: str,
+        timeframe: str | Timeframe = "1m",
+        since: Time | None = None,
+        limit: SupportsIndex | None = None,
+        params: Mapping[str, Any] | None = None,
+    ) -> list[list[float]]:
+        """ccxt's own call: closed candles as `[time, open, high, low, close, volume]`, oldest first.
+
+        What is kept of the series, which may be fewer than `limit`, but for a hole: `NotReady`. Else it
+        raises as `candles` does. See docs/coming-from-ccxt.md.
+
+        Args:
+            symbol: `BTC/USD` or `BTC-USD`.
+            since: from this time on, inclusive: Unix ms, or what `range` takes. None: whatever is kept.
+            limit: at most so many: the first since `since`, without it the newest. None: all.
+            params: `{"forming": True}`: and the bucket in progress as the last row, as one more. `settled`
+                and `max_lag` as for `candles`.
+
+        >>> reader.fetch_ohlcv("BTC/USD", "5m", limit=1)
+        [[1771588800000, 76356.18, 76363.64, 76324.18, 76324.18, 1.01426472]]
+        """
+        return self._link.drive(ohlcv(self._core, symbol, timeframe, since, limit, params))
 
     # --- over time
 

@@ -196,6 +196,12 @@ class Core:
         keys = self._keys_of(request.series)
         return decide(request, (yield from self._reply(request, keys)), keys[0])
 
+    def read_with_reply(self, request: Request) -> Steps[tuple[Candles, Any]]:
+        """`read`, and the reply that it decided by."""
+        keys = self._keys_of(request.series)
+        reply = yield from self._reply(request, keys)
+        return decide(request, reply, keys[0]), reply
+
     def read_verbatim(self, request: Request) -> Steps[Verbatim]:
         """`read`, and its candles as they are stored. Only for `empty="skip"`: the others are not stored."""
         keys = self._keys_of(request.series)
