@@ -156,7 +156,7 @@ def _replies(url: str, command: Sequence[str], *, endless: bool) -> Iterator[Rep
             yield read_reply(stream)
             while endless:
                 yield read_reply(stream)
-    except ERRORS as error:
+    except (*ERRORS, ValueError, RecursionError) as error:  # The last two of lengths that are none.
         raise RedisUnavailable(f"{redact(url)} broke off: {said(error)}", hint_on(error)) from None
     finally:
         client.close()

@@ -66,10 +66,10 @@ class Consumer:
                 self._hear(event)
             case Broken():
                 self._break(event)
-            case Rejected(reason=reason, payload=payload, kind=kind):
+            case Rejected(reason=reason, payload=payload, kind=kind, code=code):
                 live.feed.rejected[kind] += 1
                 self._repeats.log(
-                    "feed_rejected", reason, f"rejected from the feed: {reason}", payload=payload
+                    "feed_rejected", f"{kind} {code}", f"rejected from the feed: {reason}", payload=payload
                 )
             case FeedFailure(message=message):
                 self._repeats.log("feed_failure", message, f"the feed: {message}")
@@ -133,9 +133,11 @@ class Consumer:
             since=broken.since,
             mute=broken.mute,
         )
-        logger.bind(event="feed_broken", reason=reason, products=len(products)).warning(
-            f"the feed was interrupted: {reason}"
-        )
+        told = {"reason": reason, "products": len(products)}
+        if broken.lost_connection or broken.since is not None:  # The feed bounds how often.
+            logger.bind(event="feed_broken", **told).warning(f"the feed was interrupted: {reason}")
+        else:
+            self._repeats.log("feed_broken", "lost", f"the feed was interrupted: {reason}", **told)
 
 
 async def heed_unknown(listing: Listing, feeds: Sequence[Feed]) -> None:

@@ -167,11 +167,15 @@ class Broken:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """What could not be believed, a "frame", "candle" or "trade"; `payload` is bounded."""
+    """What could not be believed, a "frame", "candle" or "trade"; `payload` is bounded.
+
+    `code` is the same for all that was rejected for the same: the reason may name a time or a place.
+    """
 
     reason: str
     payload: str
     kind: str = "candle"
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from ...core.candle import NUMBER, ExactCandle, rejection
 from ...core.clock import IMPLAUSIBLE_MS
 from ...core.timeframe import Timeframe
 from ..venue import Candles, Event, FeedFailure, Heard, Rejected, Subscribed, Trade, Trades
-from .text import excerpt, one_line
+from .text import excerpt, one_line, without_numbers
 
 __all__ = ["CANDLES", "HEARTBEATS", "TRADES", "Frame", "FrameDecoder", "subscription", "unsubscription"]
 
@@ -230,17 +230,17 @@ class FrameDecoder:
         try:
             envelope = _ENVELOPE.decode(data)
         except _UNDECODABLE as error:
-            return Frame("", None, (Rejected(_because("undecodable frame", error), excerpt(data), "frame"),))
+            return Frame("", None, (_unreadable("undecodable frame", error, data, "frame"),))
         if envelope.type == "error":
             complaint = one_line(envelope.message) or "no reason given"
             return Frame("", envelope.sequence_num, (FeedFailure(f"the venue says: {complaint}"),))
         if not envelope.channel:
-            rejected = Rejected("a frame of no channel", excerpt(data), "frame")
+            rejected = Rejected("a frame of no channel", excerpt(data), "frame", "no channel")
             return Frame("", envelope.sequence_num, (rejected,))
         try:
             stamp = _milliseconds(_STAMP.decode(envelope.timestamp))
         except _UNDECODABLE as error:
-            rejected = Rejected(_because("a frame without a time", error), excerpt(data), "frame")
+            rejected = _unreadable("a frame without a time", error, data, "frame")
             return Frame(envelope.channel, envelope.sequence_num, (rejected,))
         return Frame(envelope.channel, envelope.sequence_num, self._salvaged(envelope, stamp))
 
@@ -250,9 +250,8 @@ class FrameDecoder:
         try:
             loose = _LOOSE_EVENTS.decode(envelope.events)
         except _UNDECODABLE as error:
-            reason = _because("events of no known shape", error)
-            rejected = Rejected(reason, excerpt(bytes(envelope.events)), "frame")
-            return (Heard(stamp), rejected)
+            events = bytes(envelope.events)
+            return (Heard(stamp), _unreadable("events of no known shape", error, events, "frame"))
         unreadable: list[Event] = []
         if envelope.channel == CANDLES:
             candles = [
@@ -319,14 +318,15 @@ def _readable(
         try:
             items.append(decoder.decode(raw))
         except _UNDECODABLE as error:
-            unreadable.append(Rejected(_because(f"an unreadable {what}", error), excerpt(bytes(raw)), what))
+            unreadable.append(_unreadable(f"an unreadable {what}", error, bytes(raw), what))
     return items
 
 
 def _rejected(reason: str, wire: _Candle | _Trade) -> Rejected:
     kind = "candle" if isinstance(wire, _Candle) else "trade"
-    return Rejected(one_line(reason), excerpt(msgspec.json.encode(wire)), kind)
+    payload = excerpt(msgspec.json.encode(wire))
+    return Rejected(one_line(reason), payload, kind, without_numbers(reason))
 
 
-def _because(what: str, error: Exception) -> str:
-    return one_line(f"{what}: {error}")
+def _unreadable(what: str, error: Exception, data: bytes, kind: str) -> Rejected:
+    return Rejected(one_line(f"{what}: {error}"), excerpt(data), kind, what)

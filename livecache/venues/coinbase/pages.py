@@ -13,7 +13,7 @@ import msgspec
 from ...core.candle import ExactCandle, rejection
 from ...core.timeframe import Timeframe
 from ..venue import FailureKind, FetchFailure, Page, PageRequest, Product, Rejected
-from .text import excerpt, one_line
+from .text import excerpt, one_line, without_numbers
 
 __all__ = ["GRANULARITIES", "DecodedPage", "decode_page", "decode_products", "decode_time", "refusal"]
 
@@ -235,12 +235,13 @@ def _readable_rows(body: bytes, rejected: list[Rejected]) -> list[_Row]:
         try:
             rows.append(_ROW.decode(raw))
         except _UNDECODABLE as error:
-            rejected.append(Rejected(one_line(f"an unreadable candle: {error}"), excerpt(bytes(raw))))
+            reason = one_line(f"an unreadable candle: {error}")
+            rejected.append(Rejected(reason, excerpt(bytes(raw)), code="an unreadable candle"))
     return rows
 
 
 def _rejected(reason: str, wire: _Row) -> Rejected:
-    return Rejected(one_line(reason), excerpt(msgspec.json.encode(wire)))
+    return Rejected(one_line(reason), excerpt(msgspec.json.encode(wire)), code=without_numbers(reason))
 
 
 def _malformed(error: Exception, body: bytes) -> FetchFailure:
