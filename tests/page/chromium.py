@@ -46,6 +46,7 @@ _KEYS = {
     "ArrowLeft": ("", 37),
     "ArrowRight": ("", 39),
     "Home": ("", 36),
+    "End": ("", 35),
 }
 
 

@@ -23,6 +23,7 @@ __all__ = [
     "Running",
     "banner",
     "column",
+    "dots",
     "known",
     "live",
     "no_banner",
@@ -91,8 +92,17 @@ PIXELS = """(name) => {
 
 
 def column(tab: Tab, number: int) -> list[str]:
-    """A column of the table of series, as it is shown."""
-    return tab.texts(f"#series tbody tr > :nth-child({number})")
+    """A column of the table of markets, as it is shown."""
+    return tab.texts(f"#markets .market > :nth-child({number})")
+
+
+def dots(tab: Tab, symbol: str) -> dict[str, str]:
+    """How the series of a market stand: the state of each timeframe."""
+    found: dict[str, str] = tab.run(
+        f"""Object.fromEntries([...document.querySelectorAll(`[data-symbol="{symbol}"] .dot`)]
+            .map((dot) => [dot.dataset.timeframe, dot.dataset.state]))"""
+    )
+    return found
 
 
 def known(texts: Sequence[str]) -> list[float]:
@@ -101,7 +111,7 @@ def known(texts: Sequence[str]) -> list[float]:
 
 
 def prices(tab: Tab) -> list[float]:
-    return known(column(tab, 4))
+    return known(column(tab, 2))
 
 
 def banner(tab: Tab, part: str, within_s: float = 60.0) -> None:

@@ -1,19 +1,26 @@
-// The page: all series in a table, one of them as a chart, and in words whatever is amiss.
+// The page: all markets in a table, one series as a chart, and in words whatever is amiss.
 
+import { Around } from "./around.js";
 import { Chart } from "./chart.js";
+import { Head } from "./head.js";
+import { keep, recall } from "./keep.js";
+import { keyOf } from "./markets.js";
+import { Newest } from "./newest.js";
 import { One } from "./one.js";
+import { Overlays } from "./overlays.js";
 import { Pause, Refused, get, hasToken, keepToken } from "./service.js";
-import { Table, keyOf } from "./table.js";
-import { KINDS, TIMEFRAMES, decimals, duration, price, reasonOf, sentence, troubles, utc, volume } from "./words.js";
+import { Table } from "./table.js";
+import { TIMEFRAMES, decimals, duration, price, reasonOf, sentence, troubles } from "./words.js";
+import { Zone } from "./zone.js";
 
 const LOOK_MS = 2_000;
 const LOOK_UNSEEN_MS = 15_000; // while nobody sees the page
-const NEWEST = 12;
 const TICK_MS = 1_000; // the age of the last price
 
 const $ = (id) => document.getElementById(id);
 
 let told = null; // the newest answer of /api/v1/series
+let listedOf = null; // the one that the table shows
 let toldAt = 0; // when that came, by performance.now()
 let goneSince = null; // a Date while the service does not answer
 let refused = null; // why it does not tell
@@ -21,15 +28,22 @@ let one = null; // the chosen series
 let drawn = null; // the one that the chart shows
 let pointed = null; // the open time that is read out; null: the newest
 let keyed = false; // that one was chosen by key: the pointer, which may be anywhere, has no say then
-let listed = ""; // what the list of the newest buckets holds
 let drawing = false;
 const digitsOf = new Map(); // by symbol
 const look = new Pause();
-const table = new Table($("series"), $("filter"), $("hidden-rows"));
+const zone = new Zone(recall("zone") === "local");
+const table = new Table($("markets"), $("filter"), $("hidden-rows"), zone);
+const head = new Head($("filter"), () => intoView($("all")));
+const around = new Around(() => {
+  listedOf = null;
+  soon();
+});
+const newest = new Newest($("newest"), $("opened"), soon);
+const overlays = new Overlays({ averages: $("averages"), macd: $("macd") }, $("overlays-note"), $("legend"), overlay);
 const chart = makeChart();
 
 function makeChart() {
-  if (window.LightweightCharts) return new Chart($("chart"), $("legend"), (time) => keyed || point(time));
+  if (window.LightweightCharts) return new Chart($("chart"), $("legend"), zone, (time) => keyed || point(time));
   instead(
     "There is no chart: the package litecharts, which brings the drawing library, is not installed where livecache runs. " +
       "It comes with pip install 'livecache[service]'. The candles are in the table below.",
@@ -59,6 +73,7 @@ async function watchAll() {
       goneSince = refused = null;
       look.succeeded();
       if (!one && told.series.length) choose();
+      if (!document.hidden) around.look(told.series.some(({ state }) => state === "warming"));
       soon();
       await look.for(document.hidden ? LOOK_UNSEEN_MS : LOOK_MS);
     } catch (error) {
@@ -70,14 +85,17 @@ async function watchAll() {
   }
 }
 
-/** Follow the series that the address names: `#BTC-USD/5m`; else the first. */
+/** Follow the series that the address names: `#BTC-USD/5m`; else the last one that was looked at; else the first. */
 function choose() {
   if (!told) return;
   let [symbol, timeframe] = location.hash.slice(1).split("/");
   if (!(timeframe in TIMEFRAMES)) {
     if (!told.series.length) return;
-    ({ symbol, timeframe } = told.series[0]);
+    const last = recall("series");
+    ({ symbol, timeframe } = told.series.find((row) => keyOf(row) === last) ?? told.series[0]);
     history.replaceState(null, "", `#${keyOf({ symbol, timeframe })}`);
+  } else if (told.series.some((row) => row.symbol === symbol && row.timeframe === timeframe)) {
+    keep("series", keyOf({ symbol, timeframe }));
   }
   if (one && one.symbol === symbol && one.timeframe === timeframe) return;
   one?.stop();
@@ -87,7 +105,7 @@ function choose() {
   });
   pointed = null;
   keyed = false;
-  table.choose(keyOf(one));
+  table.choose(one);
   one.follow();
   soon();
 }
@@ -119,7 +137,7 @@ function draw() {
 
 function drawTroubles() {
   const asks = needsToken();
-  const amiss = troubles({ goneSince, refused: asks ? null : refused, unstreamed: one?.refused ?? null, told });
+  const amiss = troubles({ goneSince, refused: asks ? null : refused, unstreamed: one?.refused ?? null, told, zone });
   if (asks && $("login").hidden === false && hasToken()) amiss.push({ kind: "bad", text: "That is not the token." });
   const asked = asks && $("login").hidden;
   $("login").hidden = !asks;
@@ -151,27 +169,27 @@ function standing() {
   if (needsToken()) return ["waiting", "needs the token"];
   if (!one?.live) return ["waiting", told && one?.refused ? "not live" : "connecting"];
   const row = chosenRow();
-  if (row?.state === "stale") return ["gone", "stale"];
-  if (row?.state === "unknown" || row?.state === "halted") return ["waiting", row.state];
+  if (row?.state === "stale" || row?.state === "unknown") return ["gone", row.state];
+  if (row?.state === "halted") return ["waiting", "halted"];
   if (row?.feed === "up") return ["live", "live"];
   return ["waiting", row?.state === "warming" ? "warming up" : "feed down"];
 }
 
 function drawAll() {
+  drawHeard();
+  head.tell(around.who, around.age);
+  if (told === listedOf) return;
+  listedOf = told;
   for (const row of told.series) if (row.last !== null) learn(row.symbol, decimals(row.last));
   const rows = told.series.map((row) => (one && keyOf(row) === keyOf(one) ? rowOfOne(row) : row));
-  table.show(rows, digits);
-  const counts = new Map();
-  for (const row of rows) counts.set(row.state, (counts.get(row.state) ?? 0) + 1);
-  const states = [...counts].map(([state, count]) => `${count} ${state}`).join(", ");
-  set($("summary"), `${rows.length} series${states ? `: ${states}` : ""}`);
+  table.show(rows, around.courses, digits);
+  head.show(rows);
+  drawHeard();
+}
 
-  const done = ["ready", "short", "unknown", "halted"].reduce((sum, state) => sum + (counts.get(state) ?? 0), 0);
-  const label = `warming up: ${done} of ${rows.length} series can be read`;
-  $("warming").hidden = !counts.get("warming");
-  $("progress").max = Math.max(1, rows.length);
-  $("progress").value = done;
-  set($("progress").labels[0], label);
+/** What the chosen symbol trades at may have been heard since all of them were looked at. */
+function drawHeard() {
+  if (one?.heard && one.heard.at > toldAt) table.trade(one.symbol, one.heard.price);
 }
 
 /** The chosen series' row: from the stream or from the table, whichever is newer; its price from the stream. */
@@ -192,7 +210,7 @@ function drawOne() {
   set($("chosen"), `${symbol} ${timeframe}`);
   set($("state"), row?.state ?? "");
   $("state").dataset.state = row?.state ?? "";
-  const reason = (row && reasonOf(row)) || (one.failed?.message ?? "");
+  const reason = (row && reasonOf(row, zone)) || (one.failed?.message ?? "");
   $("reason").hidden = !reason;
   set($("reason"), reason);
   const last = row?.last === null || row === null ? "" : price(row.last, digits(symbol));
@@ -211,16 +229,17 @@ function drawOne() {
     tell(`${symbol} ${timeframe}: ${row?.state ?? ""}, last price ${last}`);
   }
   const failed = row?.state === "warming" ? null : one.failed; // else there is nothing amiss yet
-  const past = goneSince || refused || failed || row?.state === "stale";
+  const past = goneSince || refused || failed || row?.state === "stale" || row?.state === "unknown";
   $("chart").classList.toggle("past", Boolean(past));
   $("last").classList.toggle("past", Boolean(past));
   if (chart) {
-    drawNote(list, past, failed || one.refused);
-    const span = list.length ? `${list.length} buckets, ${utc(list[0].time)} to ${utc(list.at(-1).time)} UTC` : "empty";
+    drawNote(list, past, failed || one.refused || row?.state === "unknown");
+    const span = list.length ? `${list.length} buckets, ${zone.time(list[0].time)} to ${zone.text(list.at(-1).time)}` : "empty";
     $("chart").ariaLabel = `${symbol} ${timeframe}, candlestick chart: ${span}`;
   }
+  overlays.show(list, buckets.loaded);
   drawReadout(list);
-  drawNewest(list);
+  newest.show(list, digits(symbol), zone);
 }
 
 /** How old the last price is: since it was heard; else no more is known than its bucket. */
@@ -232,7 +251,7 @@ function drawAge() {
   }
   const { heard } = one;
   const known = heard && heard.price === row.last && heard.time === row.last_time;
-  set($("age"), known ? `${duration(performance.now() - heard.at)} ago` : `in the bucket of ${utc(row.last_time)} UTC`);
+  set($("age"), known ? `${duration(performance.now() - heard.at)} ago` : `in the bucket of ${zone.text(row.last_time)}`);
 }
 
 /** In the chart: why there is nothing, or that it is of the past. */
@@ -264,33 +283,7 @@ function drawTimeframes() {
 
 function drawReadout(list) {
   const bucket = list.find(({ time }) => time === pointed) ?? list.at(-1);
-  set($("readout"), bucket ? sentence(bucket, digits(one.symbol)) : "");
-}
-
-function drawNewest(list) {
-  if (!$("newest").open) return;
-  const number = digits(one.symbol);
-  const newest = list.slice(-NEWEST).reverse();
-  const text = JSON.stringify([newest, number]);
-  if (text === listed) return;
-  listed = text;
-  const lines = newest.map(({ time, kind, candle }) => {
-    const prices = candle ? [...candle.slice(1, 5).map((each) => price(each, number)), volume(candle[5])] : Array(5).fill("–");
-    const line = document.createElement("tr");
-    const head = document.createElement("th");
-    head.scope = "row";
-    head.textContent = utc(time);
-    line.append(head, cell(KINDS[kind], kind), ...prices.map((text) => cell(text, "number")));
-    return line;
-  });
-  $("newest").querySelector("tbody").replaceChildren(...lines);
-}
-
-function cell(text, name) {
-  const made = document.createElement("td");
-  made.className = name;
-  made.textContent = text;
-  return made;
+  set($("readout"), bucket ? sentence(bucket, digits(one.symbol), zone) + overlays.words(list, bucket, digits(one.symbol)) : "");
 }
 
 function point(time) {
@@ -310,6 +303,12 @@ function learn(symbol, count) {
 
 function digits(symbol) {
   return digitsOf.get(symbol) ?? 0;
+}
+
+/** On a phone the chart is above the table. */
+function intoView(section) {
+  const { top } = section.getBoundingClientRect();
+  if (top < 0 || top > innerHeight / 2) section.scrollIntoView();
 }
 
 function set(element, text) {
@@ -348,10 +347,23 @@ $("chart").addEventListener("blur", () => {
   point(null);
 });
 
-$("newest").addEventListener("toggle", soon);
-$("series").addEventListener("click", (event) => {
-  // On a phone the chart is above what was tapped.
-  if (event.target.closest("a") && $("one").getBoundingClientRect().bottom < innerHeight / 2) $("one").scrollIntoView();
+function overlay() {
+  $("chart").classList.toggle("taller", overlays.wanted.macd);
+  chart?.overlay(overlays.wanted);
+  soon();
+}
+
+$("zone").value = zone.local ? "local" : "";
+$("zone").addEventListener("change", () => {
+  zone.local = $("zone").value === "local";
+  keep("zone", $("zone").value);
+  chart?.retime(zone);
+  table.retell();
+  soon();
+});
+
+$("markets").addEventListener("click", (event) => {
+  if (event.target.closest("a, .dot")) intoView($("one"));
 });
 addEventListener("hashchange", choose);
 addEventListener("online", tryAgain);
@@ -361,5 +373,6 @@ const recolour = () => chart?.recolour();
 new MutationObserver(recolour).observe(document.documentElement, { attributeFilter: ["data-theme"] });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour);
 
+overlay();
 setInterval(drawAge, TICK_MS);
 watchAll();

@@ -1,140 +1,223 @@
-// The table of all series: sorted by any column, filtered by name, changed only where something changed.
+// The table of markets: trouble first, or sorted by a column; filtered by words; changed only where something changed.
 
-import { TIMEFRAMES, duration, price, reasonOf } from "./words.js";
+import { changeOf, keyOf, marketsOf, matching, order, wordsOf } from "./markets.js";
+import { percent, price, reasonOf } from "./words.js";
 
 const ROWS_MOST = 500;
-const STATES = ["failing", "damaged", "stale", "hole", "unknown", "lagging", "halted", "warming", "short", "ready"];
-
-// What a column is sorted by; null is not known.
-const VALUES = {
-  state: (row) => STATES.indexOf(row.state),
-  lag: (row) => row.lag_ms,
-  last: (row) => row.last,
-};
-
-function byName(a, b) {
-  if (a.symbol !== b.symbol) return a.symbol < b.symbol ? -1 : 1;
-  return TIMEFRAMES[a.timeframe] - TIMEFRAMES[b.timeframe];
-}
-
-export const keyOf = ({ symbol, timeframe }) => `${symbol}/${timeframe}`;
+const [WIDE, HIGH] = [64, 20]; // of a course, as its template has it
+const MANY = 6; // timeframes whose names do not fit above their dots
 
 export class Table {
   #body;
-  #heads;
+  #head;
   #filter;
   #more;
-  #rows = [];
-  #lines = new Map(); // by key: the elements of a line
+  #markets = [];
+  #lines = new Map(); // by symbol: the elements of a line
   #digits = () => 0;
-  #column = "series";
+  #zone;
+  #column = "";
   #direction = 1;
-  #chosen = "";
+  #chosen = null; // the series that the chart shows
 
-  constructor(table, filter, more) {
+  constructor(table, filter, more, zone) {
     this.#body = table.tBodies[0];
-    this.#heads = [...table.querySelectorAll("th button")];
+    this.#head = table.tHead;
     this.#filter = filter;
     this.#more = more;
-    for (const button of this.#heads) button.addEventListener("click", () => this.#sortBy(button.dataset.column));
+    this.#zone = zone;
+    for (const button of this.#buttons()) button.addEventListener("click", () => this.#sortBy(button.dataset.column));
     filter.addEventListener("input", () => this.#draw());
-    // The link in a line is what keyboards and screen readers use; the line around it is a larger thing to hit.
+    // The link in a line is what keyboards and screen readers use; the line and its dots are larger things to hit.
     this.#body.addEventListener("click", (event) => {
       if (event.target.closest("a")) return;
-      event.target.closest("tr")?.querySelector("a").click();
+      const dot = event.target.closest("[data-timeframe]");
+      const line = event.target.closest("tr");
+      if (dot) location.hash = `#${line.dataset.symbol}/${dot.dataset.timeframe}`;
+      else if (line) this.#lines.get(line.dataset.symbol)?.link.click();
     });
     this.#draw();
   }
 
-  /** Show these rows of /api/v1/series; `digits` tells how many a symbol's price has. */
-  show(rows, digits) {
-    this.#rows = rows;
+  /** Show these rows of /api/v1/series, with the courses by symbol; `digits` tells how many a symbol's price has. */
+  show(rows, courses, digits) {
+    this.#markets = marketsOf(rows, courses);
     this.#digits = digits;
     this.#draw();
   }
 
-  choose(key) {
-    this.#chosen = key;
+  /** A symbol has traded. */
+  trade(symbol, last) {
+    const line = this.#lines.get(symbol);
+    if (line) this.#fillPrice(line, symbol, last, changeOf(last, line.course));
+  }
+
+  choose(series) {
+    this.#chosen = series;
     this.#draw();
   }
 
+  /** Show times anew: the zone has changed. */
+  retell() {
+    this.#draw();
+  }
+
+  #buttons() {
+    return this.#head.querySelectorAll("th button");
+  }
+
+  /** One way, the other way, and then as it was at first: trouble first, and as it is configured. */
   #sortBy(column) {
-    this.#direction = column === this.#column ? -this.#direction : 1;
-    this.#column = column;
+    if (column !== this.#column) [this.#column, this.#direction] = [column, 1];
+    else if (this.#direction === 1) this.#direction = -1;
+    else [this.#column, this.#direction] = ["", 1];
     this.#draw();
   }
 
   #draw() {
-    for (const button of this.#heads) {
+    for (const button of this.#buttons()) {
       const head = button.parentElement;
       if (button.dataset.column !== this.#column) head.removeAttribute("aria-sort");
       else head.setAttribute("aria-sort", this.#direction === 1 ? "ascending" : "descending");
     }
-    const words = this.#filter.value.toLowerCase().split(/\s+/);
-    const named = this.#rows.filter((row) => words.every((word) => `${row.symbol} ${row.timeframe}`.toLowerCase().includes(word)));
-    const shown = named.sort((a, b) => this.#order(a, b)).slice(0, ROWS_MOST);
-    const keys = new Set(shown.map(keyOf));
-    for (const [key, line] of this.#lines) {
-      if (keys.has(key)) continue;
+    const words = this.#filter.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const named = this.#markets.map((market) => [market, matching(market, words)]).filter(([, rows]) => rows.length);
+    const by = order(this.#column, this.#direction);
+    const shown = named.sort(([a], [b]) => by(a, b)).slice(0, ROWS_MOST);
+    this.#drawLabels(shown[0]?.[0].rows ?? []);
+    const symbols = new Set(shown.map(([market]) => market.symbol));
+    for (const [symbol, line] of this.#lines) {
+      if (symbols.has(symbol)) continue;
       line.row.remove();
-      this.#lines.delete(key);
+      line.why.remove();
+      this.#lines.delete(symbol);
     }
     const focused = document.activeElement;
-    shown.forEach((row, index) => {
-      const line = this.#lineOf(row);
-      if (this.#body.children[index] !== line.row) this.#body.insertBefore(line.row, this.#body.children[index] ?? null);
-      this.#fill(line, row);
-    });
+    let place = this.#body.firstElementChild;
+    for (const [market, rows] of shown) {
+      const line = this.#lineOf(market.symbol);
+      this.#fill(line, market, words.length ? rows : market.rows);
+      for (const element of line.why.hidden ? [line.row] : [line.row, line.why]) {
+        if (element === place) place = place.nextElementSibling;
+        else this.#body.insertBefore(element, place);
+      }
+      if (line.why.hidden && line.why.isConnected) {
+        if (line.why === place) place = place.nextElementSibling;
+        line.why.remove();
+      }
+    }
     if (focused !== document.activeElement) focused.focus({ preventScroll: true }); // A line that moved lost it.
     const hidden = named.length - shown.length;
     this.#more.hidden = !hidden && shown.length > 0;
-    const none = this.#rows.length ? "There is no such series." : "No series is filled yet.";
+    const none = this.#markets.length ? "There is no such market." : "No series is filled yet.";
     set(this.#more, hidden ? `and ${hidden} more: use the filter` : none);
   }
 
-  /** What is not known comes last, whichever way round. */
-  #order(a, b) {
-    if (this.#column === "series") return this.#direction * byName(a, b);
-    const value = VALUES[this.#column];
-    const [one, other] = [value(a), value(b)];
-    if (one === null || other === null) return (one === null) - (other === null) || byName(a, b);
-    return this.#direction * (one - other) || byName(a, b);
+  /** Above the dots, which timeframes they are of. */
+  #drawLabels(rows) {
+    const labels = this.#head.querySelector(".labels");
+    const names = rows.length > MANY ? [] : rows.map(({ timeframe }) => timeframe);
+    if (labels.textContent === names.join("")) return;
+    labels.replaceChildren(...names.map((name) => made("span", "", name)));
+    this.#body.parentElement.classList.toggle("many", rows.length > MANY);
   }
 
-  #lineOf(row) {
-    const key = keyOf(row);
-    const known = this.#lines.get(key);
+  #lineOf(symbol) {
+    const known = this.#lines.get(symbol);
     if (known) return known;
-    const [name, link] = [document.createElement("th"), document.createElement("a")];
+    const [row, why] = [made("tr", "market"), made("tr", "why")];
+    row.dataset.symbol = why.dataset.symbol = symbol;
+    const [name, link] = [made("th"), made("a", "", symbol)];
     name.scope = "row";
-    link.href = `#${key}`;
-    link.textContent = `${row.symbol} ${row.timeframe}`;
     name.append(link);
-    const cells = [0, 1, 2].map(() => document.createElement("td"));
-    const [state, reason] = [document.createElement("span"), document.createElement("small")];
-    state.className = "state";
-    cells[0].append(state, reason);
-    cells[1].className = cells[2].className = "number";
-    const element = document.createElement("tr");
-    element.append(name, ...cells);
-    const line = { row: element, link, state, reason, lag: cells[1], last: cells[2] };
-    this.#lines.set(key, line);
+    const [last, change, course, states] = ["number", "number", "course", "dots"].map((kind) => made("td", kind));
+    course.append(document.getElementById("course").content.cloneNode(true));
+    const path = course.querySelector("polyline");
+    const [dots, told] = [made("span", "row"), made("span", "unseen")];
+    dots.ariaHidden = "true";
+    states.append(dots, told);
+    row.append(name, last, change, course, states);
+    const reasons = made("td");
+    reasons.colSpan = 5;
+    why.append(reasons);
+    const line = { row, why, link, last, change, path, dots, told, reasons, course: null };
+    this.#lines.set(symbol, line);
     return line;
   }
 
-  #fill(line, row) {
-    const chosen = keyOf(row) === this.#chosen;
+  /** `rows`: those of the market that were asked for, of which a click chooses the first. */
+  #fill(line, market, rows) {
+    const { symbol } = market;
+    const chosen = this.#chosen?.symbol === symbol;
+    const same = market.rows.find(({ timeframe }) => timeframe === this.#chosen?.timeframe);
+    const goal = `#${keyOf(same && rows.includes(same) ? same : rows[0])}`;
+    if (line.link.hash !== goal) line.link.href = goal;
     line.row.classList.toggle("chosen", chosen);
+    line.why.classList.toggle("chosen", chosen);
     if (chosen) line.link.setAttribute("aria-current", "true");
     else line.link.removeAttribute("aria-current");
-    line.state.dataset.state = row.state;
-    set(line.state, row.state);
-    const reason = reasonOf(row);
-    line.reason.hidden = !reason;
-    set(line.reason, reason);
-    set(line.lag, row.lag_ms === null ? "–" : duration(row.lag_ms));
-    set(line.last, row.last === null ? "–" : price(row.last, this.#digits(row.symbol)));
+    this.#fillPrice(line, symbol, market.last, market.change);
+    if (line.course !== market.course) {
+      line.course = market.course;
+      line.path.setAttribute("points", pointsOf(market.course?.closes ?? []));
+    }
+    if (line.dots.children.length !== market.rows.length) line.dots.replaceChildren(...market.rows.map(() => made("i", "dot")));
+    market.rows.forEach(({ timeframe, state }, index) => {
+      const dot = line.dots.children[index];
+      if (dot.dataset.state === state && dot.dataset.timeframe === timeframe) return;
+      dot.dataset.state = state;
+      dot.dataset.timeframe = timeframe;
+      dot.title = `${timeframe} ${state}`;
+    });
+    set(line.told, statesInWords(market.rows));
+    const told = wordsOf(market).map(({ state, reason, timeframes }) => {
+      const which = timeframes.length < market.rows.length ? `${timeframes.join(" ")} ` : "";
+      return { which, state, why: ` ${reasonOf({ reason }, this.#zone)}` };
+    });
+    line.why.hidden = !told.length;
+    if (line.reasons.textContent === told.map(({ which, state, why }) => which + state + why).join("")) return;
+    line.reasons.replaceChildren(
+      ...told.map(({ which, state, why }) => {
+        const word = made("span", "state", state);
+        word.dataset.state = state;
+        const part = made("p");
+        part.append(which, word, why);
+        return part;
+      }),
+    );
   }
+
+  #fillPrice(line, symbol, last, change) {
+    set(line.last, last === null ? "–" : price(last, this.#digits(symbol)));
+    set(line.change, change === null ? "–" : percent(change));
+    const way = change === null ? "" : change < 0 ? "down" : "up";
+    if (line.row.dataset.way !== way) line.row.dataset.way = way;
+  }
+}
+
+/** `all ready`; or `5m hole, others ready`. */
+function statesInWords(rows) {
+  const states = new Set(rows.map(({ state }) => state));
+  if (states.size === 1) return `all ${rows[0].state}`;
+  const odd = rows.filter(({ state }) => state !== "ready").map(({ timeframe, state }) => `${timeframe} ${state}`);
+  return states.has("ready") ? `${odd.join(", ")}, others ready` : odd.join(", ");
+}
+
+/** The corners of a course: from left to right, the highest price above. */
+function pointsOf(closes) {
+  if (closes.length < 2) return "";
+  const [low, high] = [Math.min(...closes), Math.max(...closes)];
+  const scale = high > low ? (HIGH - 2) / (high - low) : 0;
+  const step = WIDE / (closes.length - 1);
+  const y = (close) => (scale ? HIGH - 1 - (close - low) * scale : HIGH / 2);
+  return closes.map((close, index) => `${(index * step).toFixed(1)},${y(close).toFixed(1)}`).join(" ");
+}
+
+function made(name, kind = "", text = "") {
+  const element = document.createElement(name);
+  if (kind) element.className = kind;
+  if (text) element.textContent = text;
+  return element;
 }
 
 function set(element, text) {

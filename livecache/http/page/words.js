@@ -38,9 +38,10 @@ export function volume(number) {
   return number.toLocaleString("en-US", { maximumFractionDigits: 8 });
 }
 
-/** `2026-02-20 12:05`, UTC. */
-export function utc(time) {
-  return new Date(time).toISOString().slice(0, 16).replace("T", " ");
+/** `+1.23 %` of 0.0123. */
+export function percent(ratio) {
+  const shown = Math.abs(ratio * 100).toFixed(2);
+  return `${ratio < 0 && Number(shown) ? "\u2212" : "+"}${shown}\u00a0%`;
 }
 
 /** In its two largest units: `3h 5m`. */
@@ -57,21 +58,30 @@ export function duration(ms) {
 }
 
 /** What a row's reason adds to its state; a date in it is not broken at the end of a line. */
-export function reasonOf({ reason }) {
+export function reasonOf({ reason }, zone) {
   return reason
     .replace(/^(warming up|lagging|hole|failing|unknown|halted|nobody vouches for it now)(: |$)/, "")
-    .replace(/(\d{4})-(\d\d)-(\d\d)T(\d\d:\d\d)(:00)?Z/g, "$1\u2011$2\u2011$3 $4 UTC");
+    .replace(/\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?Z/g, (moment) => zone.text(Date.parse(moment)).replaceAll("-", "\u2011"));
 }
 
 /** One bucket in a line. */
-export function sentence(bucket, digits) {
+export function sentence(bucket, digits, zone) {
   const { time, kind, candle } = bucket;
-  if (!candle) return `${utc(time)} UTC  ${KINDS[kind]}`;
+  if (!candle) return `${zone.text(time)}  ${KINDS[kind]}`;
   const [open, high, low, close] = candle.slice(1, 5).map((number) => price(number, digits));
   const rest = kind === "settled" ? "" : `${KINDS[kind]}  `;
   // A letter stays on the line of its number.
   const shown = Object.entries({ O: open, H: high, L: low, C: close, V: volume(candle[5]) });
-  return `${utc(time)} UTC  ${rest}${shown.map(([letter, number]) => `${letter}\u00a0${number}`).join("  ")}`;
+  return `${zone.text(time)}  ${rest}${shown.map(([letter, number]) => `${letter}\u00a0${number}`).join("  ")}`;
+}
+
+/** What the averages are at a candle, as far as there are enough before it. */
+export function averagesInWords({ fast, slow, macd, signal }, digits, shown) {
+  const known = [
+    ...(shown.averages ? [["EMA 12", fast], ["EMA 26", slow]] : []),
+    ...(shown.macd ? [["MACD", macd], ["signal", signal]] : []),
+  ].filter(([, value]) => value !== null);
+  return known.map(([name, value]) => `  ${name}\u00a0${price(value, digits)}`).join("");
 }
 
 /**
@@ -79,7 +89,7 @@ export function sentence(bucket, digits) {
  *
  * `goneSince` is a Date, or null while the service answers; `refused` and `unstreamed` are errors or null.
  */
-export function troubles({ goneSince, refused, unstreamed, told }) {
+export function troubles({ goneSince, refused, unstreamed, told, zone }) {
   if (goneSince) {
     const since = goneSince.toLocaleTimeString("en-GB");
     return [{ kind: "bad", text: `The service has not answered since ${since}. What is shown is from before; trying again.` }];
@@ -96,13 +106,13 @@ export function troubles({ goneSince, refused, unstreamed, told }) {
       });
     }
     for (const [state, kind] of [["unknown", "bad"], ["halted", "warn"]]) {
-      const reasons = new Map(told.series.filter((row) => row.state === state).map((row) => [row.symbol, reasonOf(row)]));
+      const reasons = new Map(told.series.filter((row) => row.state === state).map((row) => [row.symbol, reasonOf(row, zone)]));
       const shown = [...reasons.values()].slice(0, 3).map((reason) => `${reason}.`).join(" ");
       const more = reasons.size > 3 ? ` And ${reasons.size - 3} more are ${state}.` : "";
       if (shown) found.push({ kind, text: shown + more });
     }
-    const silent = ["warming", "unknown", "halted"];
-    const symbols = new Set(told.series.filter((row) => row.feed === "down" && !silent.includes(row.state)).map((row) => row.symbol));
+    const untold = new Set(["warming", "unknown", "halted"]); // these say themselves what is the matter
+    const symbols = new Set(told.series.filter((row) => row.feed === "down" && !untold.has(row.state)).map((row) => row.symbol));
     if (symbols.size) {
       const all = new Set(told.series.map((row) => row.symbol)).size;
       const which = symbols.size === all ? "" : ` for ${few([...symbols])}`;

@@ -1,0 +1,50 @@
+// What changes slowly, and is not needed for anything else: the courses of the markets, and who answers here.
+
+import { get } from "./service.js";
+
+const COURSES_MS = 30_000;
+const COURSES_SOON_MS = 5_000; // while there are few yet
+const WHO_MS = 60_000;
+
+export class Around {
+  #onNews;
+  #coursesAt = -Infinity;
+  #whoAt = -Infinity;
+
+  constructor(onNews) {
+    this.courses = new Map(); // the rows of /api/v1/markets by symbol
+    this.who = null; // the answer of /api/v1/service
+    this.#onNews = onNews;
+  }
+
+  /** How many ms ago it was told who answers. */
+  get age() {
+    return performance.now() - this.#whoAt;
+  }
+
+  /** Ask for what is due. Whether the service answers at all is told by who asks for the series. */
+  look(warming) {
+    const now = performance.now();
+    if (now - this.#coursesAt > (warming || !this.courses.size ? COURSES_SOON_MS : COURSES_MS)) {
+      this.#coursesAt = now;
+      this.#take("api/v1/markets", ({ markets }) => {
+        this.courses = new Map(markets.map((market) => [market.symbol, market]));
+      });
+    }
+    if (now - this.#whoAt > WHO_MS) {
+      this.#whoAt = now;
+      this.#take("api/v1/service", (who) => {
+        this.who = who;
+      });
+    }
+  }
+
+  async #take(path, taken) {
+    try {
+      taken(await get(path));
+    } catch {
+      return;
+    }
+    this.#onNews();
+  }
+}
