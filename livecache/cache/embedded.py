@@ -115,6 +115,11 @@ class EmbeddedServer:
             self.stop()
             raise
 
+    @staticmethod
+    def find_binary() -> str:
+        """The server's program. Raises EmbeddedError if there is none."""
+        return _find_binary()
+
     def stop(self) -> None:
         """Stop the server; its data stays, unless temporary. Returns within five seconds."""
         guard, self._guard = self._guard, None

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -20,10 +19,8 @@ from .options import (
     TimeframesOption,
     load_config,
     symbols_of,
+    told_again,
 )
-
-if TYPE_CHECKING:
-    from ..quality.findings import Options
 
 __all__ = ["register"]
 
@@ -80,22 +77,9 @@ def check(
         against_venue=against_venue,
         requests_most=requests,
         verbose=verbose,
-        options=_told_again(config, redis_url, prefix),
+        options=told_again(config, redis_url, prefix),
     )
     raise typer.Exit(check(load_config(config, redis_url, prefix).config, wanted))
-
-
-def _told_again(config: Path | None, redis_url: str | None, prefix: str | None) -> Options:
-    """What the commands that would mend it have to be told as this one was. No password among it."""
-    from ..quality.findings import Options
-
-    # A repair takes neither: the service knows its own Redis and prefix.
-    shown = redis_url if redis_url is not None and "@" not in redis_url else None
-    given = {"--redis-url": shown, "--prefix": prefix}
-    return Options(
-        every="" if config is None else f"--config {shlex.quote(str(config))}",
-        of_cache=" ".join(f"{name} {shlex.quote(text)}" for name, text in given.items() if text is not None),
-    )
 
 
 def repair(

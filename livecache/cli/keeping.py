@@ -15,6 +15,7 @@ from .options import (
     RedisOption,
     flags_of,
     load_config,
+    told_again,
 )
 
 __all__ = ["register"]
@@ -22,8 +23,27 @@ __all__ = ["register"]
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the command line."""
+    app.command()(doctor)
     app.command()(prune)
     app.command("config")(show_config)
+
+
+def doctor(
+    config: ConfigOption = None,
+    redis_url: RedisOption = None,
+    prefix: PrefixOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Try all that a service needs, and say what would mend it.
+
+    Configuration, port, data directory, Redis (version, clock, what its user may do, settings), the exchange
+    (REST, clock, key, each symbol, feed). Nothing is written. Exit 0 if nothing is wrong, else 1.
+    """
+    from ..commands.doctor import run_doctor
+
+    flags = flags_of(redis_url=redis_url, prefix=prefix)
+    options = told_again(config, redis_url, prefix)
+    raise typer.Exit(run_doctor(config, flags, options, as_json=as_json))
 
 
 def prune(

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..config import Loaded, load
 from .completion import complete_symbol, complete_timeframe
+
+if TYPE_CHECKING:
+    from ..quality.findings import Options
 
 __all__ = [
     "ConfigOption",
@@ -25,6 +29,7 @@ __all__ = [
     "flags_of",
     "load_config",
     "symbols_of",
+    "told_again",
 ]
 
 ConfigOption = Annotated[
@@ -66,6 +71,19 @@ def load_config(
 def symbols_of(text: str | None) -> list[str] | None:
     """The symbols of a list with commas, for commands that know which there are; None if none is given."""
     return None if text is None else [name.strip().upper() for name in text.split(",") if name.strip()]
+
+
+def told_again(config: Path | None, redis_url: str | None, prefix: str | None) -> Options:
+    """What commands that are named as remedies have to be told as this one was. No password among it."""
+    from ..quality.findings import Options
+
+    # A repair takes neither: the service knows its own Redis and prefix.
+    shown = redis_url if redis_url is not None and "@" not in redis_url else None
+    given = {"--redis-url": shown, "--prefix": prefix}
+    return Options(
+        every="" if config is None else f"--config {shlex.quote(str(config))}",
+        of_cache=" ".join(f"{name} {shlex.quote(text)}" for name, text in given.items() if text is not None),
+    )
 
 
 def flags_of(

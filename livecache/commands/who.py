@@ -18,7 +18,7 @@ from .reading import connect, duration, keyspace_of, redis_url_of, utc
 if TYPE_CHECKING:
     from ..cache.keyspace import LeaseRecord
 
-__all__ = ["Who", "line", "who"]
+__all__ = ["Who", "line", "told_by_service", "who"]
 
 _ASK_S = 0.5  # for the service's own word, which a table does not wait for
 _ANSWER_BYTES = 16_384
@@ -41,7 +41,7 @@ def who(loaded: Loaded) -> Who:
     """Ask Redis, and the service if it listens on this machine. Raises RedisUnavailable."""
     config = loaded.config
     lease = _lease(loaded)
-    told = _told_by(loaded) if lease else {}
+    told = told_by_service(loaded) if lease else {}
     ours = lease is not None and told.get("instance") == lease.instance
     return Who(
         version=str(told["version"]) if ours else version("livecache"),
@@ -73,7 +73,7 @@ def _lease(loaded: Loaded) -> LeaseRecord | None:
         return None
 
 
-def _told_by(loaded: Loaded) -> dict[str, Any]:
+def told_by_service(loaded: Loaded) -> dict[str, Any]:
     """What the service at http.listen says of itself; {} where none answers at once, or another program."""
     from http.client import HTTPConnection, HTTPException
 

@@ -8,7 +8,11 @@ import ssl
 
 from .text import one_line
 
-__all__ = ["is_loopback", "unreachable"]
+__all__ = ["NO_NETWORK", "is_loopback", "unreachable"]
+
+
+NO_NETWORK = "is the network up?"
+"""What is asked where a name cannot be resolved."""
 
 
 def is_loopback(hostname: str | None) -> bool:
@@ -24,7 +28,7 @@ def unreachable(host: str, error: BaseException, timeout_s: float) -> str:
     if isinstance(error, TimeoutError):
         return f"no whole answer from {host} within {timeout_s:g} s"
     if isinstance(error, socket.gaierror):
-        return f"the name of {host} cannot be resolved: is the network up?"
+        return f"the name of {host} cannot be resolved: {NO_NETWORK}"
     if isinstance(error, ConnectionRefusedError):
         return f"{host} refuses connections"
     if isinstance(error, ConnectionResetError | BrokenPipeError):
