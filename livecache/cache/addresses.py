@@ -3,16 +3,34 @@
 from __future__ import annotations
 
 import inspect
+import time
 from typing import Any
 
 import redis
 import redis.asyncio
+from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import ExponentialBackoff
+from redis.retry import Retry
 
 from ..errors import ConfigError, RedisUnavailable
 from .connecting import client_for, resolve_url
 
-__all__ = ["CONNECTIONS_MAX", "as_address", "check_client", "connect", "moved_to"]
+__all__ = [
+    "AGAIN_WITHIN_S",
+    "ANSWER_S",
+    "CONNECTIONS_MAX",
+    "CONNECT_S",
+    "as_address",
+    "check_client",
+    "connect",
+    "moved_to",
+]
+
+CONNECT_S, ANSWER_S = 2.0, 2.5
+"""For a connection, and for each answer: more than a second, for which the stream of closes is waited for."""
+
+AGAIN_WITHIN_S = 1.0
+"""Nothing is tried again after so long."""
 
 CONNECTIONS_MAX = 1_000
 """Connections of one reader: one for each read that is under way, two for all series that are followed."""
@@ -27,18 +45,51 @@ def moved_to(asked: str | None, connected: str) -> str:
     return found if found != connected else ""
 
 
-def connect(library: Any, url: str) -> Any:
-    """A client that gives up after a moment: redis-py by itself tries a dead server for four seconds.
+class _Brief(Retry):
+    """Tries again what fails at once, and never what has hung: a server that is stopped would hang again."""
 
-    `library` is `redis` or `redis.asyncio`.
+    def call_with_retry(
+        self, do: Any, fail: Any, is_retryable: Any = None, with_failure_count: bool = False
+    ) -> Any:
+        began_s = time.monotonic()
+
+        def failed(error: Exception, *count: int) -> None:
+            fail(error, *count)
+            if time.monotonic() - began_s > AGAIN_WITHIN_S:
+                raise error
+
+        return super().call_with_retry(do, failed, is_retryable, with_failure_count)
+
+
+class _AsyncBrief(AsyncRetry):
+    """As `_Brief`."""
+
+    async def call_with_retry(
+        self, do: Any, fail: Any, is_retryable: Any = None, with_failure_count: bool = False
+    ) -> Any:
+        began_s = time.monotonic()
+
+        async def failed(error: Exception, *count: int) -> None:
+            await fail(error, *count)
+            if time.monotonic() - began_s > AGAIN_WITHIN_S:
+                raise error
+
+        return await super().call_with_retry(do, failed, is_retryable, with_failure_count)
+
+
+def connect(library: Any, url: str) -> Any:
+    """A client that gives up after a moment, for whoever reads would rather know.
+
+    A server that refuses is tried for a second; one that is stopped is waited for once, for `ANSWER_S`. With
+    the Sentinels' share no read takes more than four seconds. `library` is `redis` or `redis.asyncio`.
     """
-    retry = (redis.asyncio.retry if library is redis.asyncio else redis.retry).Retry
+    brief = _AsyncBrief if library is redis.asyncio else _Brief
     return client_for(
         library,
         url,
-        retry=retry(ExponentialBackoff(cap=0.3, base=0.05), 3),
-        socket_connect_timeout=2.0,
-        socket_timeout=5.0,
+        retry=brief(ExponentialBackoff(cap=0.3, base=0.05), 3),
+        socket_connect_timeout=CONNECT_S,
+        socket_timeout=ANSWER_S,
         max_connections=CONNECTIONS_MAX,
     )
 

@@ -38,7 +38,7 @@ Decode = Callable[[str, Mapping[Any, Any], Keyspace], Any]
 """Makes something of an entry's id and fields, or None, which is passed over."""
 
 BLOCK_MS = 1_000
-"""How long one wait for a new entry lasts: well below the 5 s after which a client gives an answer up."""
+"""How long one wait for a new entry lasts: well below the 2.5 s after which a client gives an answer up."""
 
 ENTRIES_A_READ = 100
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import ssl
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -28,13 +29,19 @@ from ..redis_url import Sentinels, parse_sentinels, url_problem
 from .refusals import ERRORS, said
 
 __all__ = [
+    "SENTINELS_S",
+    "SENTINEL_S",
     "client_for",
     "database_of",
     "named_url",
     "resolve_url",
 ]
 
-_SENTINEL_TIMEOUT_S = 1.0  # for one Sentinel's answer; then the next is asked
+SENTINEL_S = 0.7
+"""For one Sentinel's answer; then the next is asked."""
+
+SENTINELS_S = 1.0
+"""No further one is asked after so long: the next time it is the first."""
 
 _FILES = ("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile")
 
@@ -161,8 +168,8 @@ def _through(sentinels: Sentinels, library: Any, options: dict[str, Any]) -> Any
         **tls,
         "username": sentinels.username,
         "password": sentinels.password,
-        "socket_timeout": _SENTINEL_TIMEOUT_S,
-        "socket_connect_timeout": _SENTINEL_TIMEOUT_S,
+        "socket_timeout": SENTINEL_S,
+        "socket_connect_timeout": SENTINEL_S,
     }
     # Both halves of redis-py are alike here, but for where they come from.
     asker: Any = _AsyncSentinels if asynchronous else _Sentinels
@@ -178,11 +185,15 @@ class _Sentinels(Sentinel):
 
     def discover_master(self, service_name: str) -> tuple[str, int]:
         met: list[Exception] = []
-        for sentinel in self.sentinels:
+        began_s = time.monotonic()
+        for sentinel in list(self.sentinels):
+            if met and time.monotonic() - began_s > SENTINELS_S:
+                break
             try:
                 masters = sentinel.sentinel_masters()
             except ERRORS as error:
                 met.append(error)
+                _put_last(self, sentinel)
             else:
                 if (address := _living(self, masters, service_name)) is not None:
                     return address
@@ -194,15 +205,24 @@ class _AsyncSentinels(AsyncSentinel):
 
     async def discover_master(self, service_name: str) -> tuple[str, int]:
         met: list[Exception] = []
-        for sentinel in self.sentinels:
+        began_s = time.monotonic()
+        for sentinel in list(self.sentinels):
+            if met and time.monotonic() - began_s > SENTINELS_S:
+                break
             try:
                 masters = await sentinel.sentinel_masters()
             except ERRORS as error:
                 met.append(error)
+                _put_last(self, sentinel)
             else:
                 if (address := _living(self, masters, service_name)) is not None:
                     return address
         raise _not_found(service_name, self.sentinels, met)
+
+
+def _put_last(asker: Any, sentinel: Any) -> None:
+    """Ask that one last from now on."""
+    asker.sentinels = [*(one for one in asker.sentinels if one is not sentinel), sentinel]
 
 
 def _living(asker: Any, masters: Any, name: str) -> tuple[str, int] | None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -16,7 +18,7 @@ from livecache.cache.connecting import client_for
 from livecache.cache.keyspace import Keyspace
 from livecache.core.timeframe import Timeframe
 
-from ..cache.either import either
+from ..cache.either import KINDS, either
 from .gate import gate
 from .servers import MASTER, Server, certificates, sentinel, server
 from .support import exchange, free_port, livecache, market_of, until
@@ -201,3 +203,86 @@ def test_sentinels_with_a_password_of_their_own_are_told_it() -> None:
         with Reader(f"{url}?sentinel_password=wr0ng") as reader, refused as caught:
             reader.series()
         assert "wr0ng" not in str(caught.value)
+
+
+# --- what is stopped and does not end: it accepts, and never answers
+
+
+class _Stopped:
+    """Processes that are stopped until the end."""
+
+    def __init__(self) -> None:
+        self._servers: list[Server] = []
+
+    def stop(self, one: Server) -> None:
+        one.process.send_signal(signal.SIGSTOP)
+        self._servers.append(one)
+
+    def __enter__(self) -> _Stopped:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for one in self._servers:
+            one.process.send_signal(signal.SIGCONT)
+
+
+def _longest(url: str, kind: str, stop: Callable[[], None], reads: int) -> float:
+    """How long the longest read takes, in seconds; some before, and so many after `stop`."""
+    longest_s = 0.0
+    with either(kind, url) as reader:
+        for number in range(3 + reads):
+            if number == 3:
+                stop()
+            began = time.monotonic()
+            with suppress(RedisUnavailable):
+                reader.series()
+            longest_s = max(longest_s, time.monotonic() - began)
+    return longest_s
+
+
+@pytest.mark.takes(25)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_master_that_hangs_holds_up_no_read_for_longer_than_four_seconds(kind: str) -> None:
+    """And neither do Sentinels that hang with it; a failover comes in the middle of it."""
+    with pair() as (master, replica, watch), sentinel(master) as other, _Stopped() as stopped:
+        url = f"redis+sentinel://127.0.0.1:{other.port},127.0.0.1:{watch.port}/{MASTER}"
+
+        def stop() -> None:
+            stopped.stop(other)
+            stopped.stop(master)
+
+        longest_s = _longest(url, kind, stop, 4)
+        assert longest_s <= 4.0
+        until("the replica is master", lambda: _is_master(replica), WITHIN_S)
+        with either(kind, url) as reader:
+            assert until("it is read there", lambda: _read_there(reader), WITHIN_S)
+
+
+def _read_there(reader: Any) -> bool:
+    try:
+        return bool(reader.series() == [])
+    except RedisUnavailable:
+        return False
+
+
+@pytest.mark.takes(15)
+@pytest.mark.parametrize("kind", KINDS)
+def test_sentinels_that_hang_hold_up_no_read_for_longer_than_four_seconds(kind: str) -> None:
+    """Three of four; the last is asked first from the second read on."""
+    with server() as master, ExitStack() as stack, _Stopped() as stopped:
+        watches = [stack.enter_context(sentinel(master)) for _ in range(4)]
+        url = f"redis+sentinel://{','.join(f'127.0.0.1:{one.port}' for one in watches)}/{MASTER}"
+        for one in watches[:3]:
+            stopped.stop(one)
+        began = time.monotonic()
+        assert _longest(url, kind, lambda: None, 0) <= 4.0
+        with either(kind, url) as reader:
+            until("it is found behind those that hang", lambda: _read_there(reader), WITHIN_S)
+        assert time.monotonic() - began < WITHIN_S
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_server_that_hangs_is_asked_once(kind: str) -> None:
+    with server() as one, _Stopped() as stopped:
+        url = f"redis://127.0.0.1:{one.port}"
+        assert _longest(url, kind, lambda: stopped.stop(one), 2) <= 4.0
