@@ -15,10 +15,11 @@ from redis.exceptions import InvalidResponse, NoScriptError
 
 from ..core.series import SeriesId
 from ..core.timeframe import Timeframe
-from ..errors import ForeignKey, NotReady, ReadError, UnknownSeries
+from ..errors import ForeignKey, NotReady, ReadError
 from .answer import HINT_RUN, Empty, Request, arguments, decide
 from .asking import Asked, Seconds, Time, counted, each, seconds_of, time_of, whole_number
 from .candles import Candles
+from .elsewhere import Elsewhere
 from .keyspace import AliveRecord, Damaged, Keyspace, StateRecord, decode_alive, decode_state
 from .refusals import is_unknown_script_command, unavailable
 from .scripts import Script
@@ -62,6 +63,16 @@ class SeriesView:
     damage: str = ""  # why the state cannot be read, "" if it can
     newest: bytes | None = None  # the newest member as it is stored, the bucket in progress included
 
+    @property
+    def state(self) -> str:
+        """One word for how it stands, as `livecache status` has it: `ready`, `short`, `hole`, `stale`, …
+
+        Whoever has more than one view and wants the reason too, takes `standing.row_of`.
+        """
+        from .standing import row_of  # which is made of views
+
+        return row_of(self).state
+
 
 class Core:
     """The steps of every read, for one venue under one prefix."""
@@ -71,6 +82,7 @@ class Core:
         self.max_lag_s = seconds_of("max_lag", max_lag_s)
         self._evaluate_by = ("EVALSHA_RO", "EVAL_RO")
         self._checked: Callable[..., Request] = lru_cache(maxsize=_REMEMBERED_MAX, typed=True)(self._check)
+        self._elsewhere = Elsewhere(keys)
         self._keys_of = lru_cache(maxsize=_REMEMBERED_MAX)(self._name)
 
     # --- what is asked
@@ -297,10 +309,7 @@ class Core:
             raise unavailable(known) from known
         if known:
             raise NotReady(f"{series}: no state yet", HINT_RUN)
-        raise UnknownSeries(
-            f"{series}: nobody fills this series under the prefix {self.keys.prefix!r}",
-            "is it in cache.timeframes and the venue's symbols? see `livecache series`",
-        )
+        raise (yield from self._elsewhere.unknown(series))
 
     def _foreign(self, series: SeriesId) -> Steps[NoReturn]:
         """Raise a `ReadError` that names the key of another type."""

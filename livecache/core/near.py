@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 __all__ = ["near_symbols"]
 
 _MOST = 3
+_SEPARATORS = re.compile(r"[/_:\s]")  # what others write for the dash
 
 
 def near_symbols(symbol: str, known: Iterable[str]) -> list[str]:
@@ -15,10 +17,11 @@ def near_symbols(symbol: str, known: Iterable[str]) -> list[str]:
 
     What comes before the last dash is compared, since nearly all end alike.
     """
-    base, _, quote = symbol.upper().rpartition("-")
+    wanted = _SEPARATORS.sub("-", symbol.upper())
+    base, _, quote = wanted.rpartition("-") if "-" in wanted else (wanted, "", "")
     by_base: dict[str, list[str]] = {}
     for name in known:
-        if name != symbol and name.replace("-", "") == symbol.upper().replace("-", ""):
+        if name != symbol and name.replace("-", "").upper() == wanted.replace("-", ""):
             return [name]
         by_base.setdefault(name.rpartition("-")[0], []).append(name)
     near = []
