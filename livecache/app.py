@@ -15,7 +15,6 @@ from typing import Any
 
 import msgspec
 import redis.asyncio
-from loguru import logger
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
@@ -36,6 +35,7 @@ from .errors import LeaseHeld
 from .http.front import HttpFront
 from .http.instance import Instance
 from .progress import ProgressBar
+from .quiet import logger
 from .redis_url import address_of
 from .service.backfiller import Backfiller, NoProgress
 from .service.consumer import Consumer, heed_unknown, renew_dead

@@ -14,9 +14,8 @@ from collections.abc import Callable
 from datetime import UTC
 from typing import TYPE_CHECKING, Any, TextIO
 
-from loguru import logger
-
 from .config import redact
+from .quiet import logger
 
 if TYPE_CHECKING:
     import loguru
@@ -43,6 +42,7 @@ def setup(level: str = "INFO", format: str = "text", stream: TextIO | None = Non
         target.write(redact(line) + "\n")
         target.flush()
 
+    logger.enable("livecache")
     logger.remove()
     # No diagnosis: it would print the values of variables, secrets too, into tracebacks.
     logger.add(write, level=level, format="{message}", backtrace=False, diagnose=False)

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
-from loguru import logger
+from .quiet import logger
 
 __all__ = ["HURRY_S", "until_stopped"]
 

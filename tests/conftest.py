@@ -13,6 +13,8 @@ import hypothesis
 import pytest
 import redis
 
+from livecache.quiet import logger
+
 from .e2e import preloaded
 
 SLOW_ROOMS = frozenset({"e2e", "page", "simulation"})
@@ -24,6 +26,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
     And let no example of hypothesis fail for being slow: so may any be on a busy machine.
     """
+    logger.enable("livecache")  # for the tests that look at what is said
     hypothesis.settings.register_profile("unhurried", deadline=None)
     hypothesis.settings.load_profile("unhurried")
     config.addinivalue_line("markers", "takes(seconds): one of the longest tests; they start first.")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import logging
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -96,3 +98,37 @@ def test_warnings_of_libraries_come_along() -> None:
         "somelib",
         "beware of {this}",
     )
+
+
+HOST = """
+import asyncio, sys
+from loguru import logger
+from livecache.simulator import MarketClock, Product, SeededMarket, Simulator
+if "asked" in sys.argv:
+    logger.enable("livecache")
+
+async def main():
+    market = SeededMarket(seed=7, products=[Product.parse("BTC-USD")])
+    async with Simulator(market, clock=MarketClock(start_ms=1_771_588_980_000, speed=1.0)) as exchange:
+        reader, writer = await asyncio.open_connection(*exchange.rest_url.rpartition("/")[2].split(":"))
+        writer.write(b"GET /nothing HTTP/1.0\\r\\n\\r\\n")
+        await reader.read()
+        writer.close()
+
+asyncio.run(main())
+logger.info("the host's own")
+"""
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_program_that_uses_livecache_has_its_log_for_itself_unless_it_asks(asked: bool) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", HOST, *(["asked"] if asked else [])],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    lines = done.stderr.splitlines()
+    assert "the host's own" in lines[-1]
+    assert any("livecache." in line for line in lines) is asked, done.stderr

@@ -45,6 +45,9 @@ MAY_IMPORT = {
     },
 }
 
+# What every room but the core may import.
+EVERYWHERE = {"quiet"}
+
 
 @functools.cache
 def tree(module: str) -> ast.Module:
@@ -90,7 +93,7 @@ def test_imports_go_one_way() -> None:
             continue
         for name in imports(module):
             there = room(name) if name.startswith("livecache.") else here
-            if there != here and there not in allowed:
+            if there != here and there not in {*allowed, *EVERYWHERE}:
                 wrong.append(f"{module} imports {name}")
     assert wrong == []
 
@@ -116,6 +119,18 @@ def test_the_core_never_asks_a_clock() -> None:
         if isinstance(node.value, ast.Name) and node.value.id in ("datetime", "date")
     ]
     assert wrong == []
+
+
+def test_nobody_writes_into_the_log_of_a_program_that_has_not_asked() -> None:
+    """`quiet` takes care of that: it has to be loaded by whatever can say something."""
+    wrong = [
+        module
+        for module in MODULES
+        if module != "livecache/quiet.py"
+        for name in imports(module)
+        if name.split(".")[0] == "loguru"
+    ]
+    assert wrong == [], "from .quiet import logger"
 
 
 def test_whoever_needs_a_redis_by_its_url_gets_the_client_from_one_place() -> None:

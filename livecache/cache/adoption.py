@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from loguru import logger
-
 from ..core.candle import ExactCandle
 from ..core.coverage import Span
 from ..core.series import SeriesId, Stored
+from ..quiet import logger
 from .keyspace import Damaged, Keyspace, decode_member, decode_state
 from .scripts import COMMON, RedisLike, Script
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from loguru import logger
-
+from ..quiet import logger
 from .scripts import RedisLike, send, text_of
 from .trouble import TROUBLE
 

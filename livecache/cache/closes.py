@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
-from loguru import logger
-
 from ..core.series import Close
+from ..quiet import logger
 from .keyspace import Keyspace, encode_close
 from .lease import Fenced
 from .scripts import RedisLike, Script, text_of

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from loguru import logger
-
 from ..core.series import SeriesId
+from ..quiet import logger
 from .audit import Finding, SharedFindings
 from .closes import CLOSES_KEPT
 from .stats import DamageStats

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from loguru import logger
-
 from ..core.series import SeriesId
 from ..errors import ForeignKey
+from ..quiet import logger
 from .keyspace import Keyspace
 from .scripts import COMMON, RedisLike, Script
 

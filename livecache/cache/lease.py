@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
-from loguru import logger
-
 from ..clock import Clock
 from ..errors import LivecacheError
+from ..quiet import logger
 from .keyspace import Damaged, Keyspace, LeaseRecord, decode_lease, encode_lease
 from .pulse import Pulse
 from .scripts import COMMON, RedisLike, Script, send

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from loguru import logger
-
 from ..clock import Clock
 from ..core.backoff import delays
+from ..quiet import logger
 from .refusals import ERRORS, hint_on, kind_of, said
 
 __all__ = ["AGAIN_MOST_S", "TROUBLE", "Trouble", "waits_s"]

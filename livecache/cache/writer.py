@@ -17,11 +17,10 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
-from loguru import logger
-
 from ..clock import Clock
 from ..core.series import Change, SeriesId
 from ..errors import ForeignKey
+from ..quiet import logger
 from .advice import ServerWatch
 from .audit import Audit
 from .closes import PendingCloses

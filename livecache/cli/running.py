@@ -149,7 +149,7 @@ def _service(*given: Any) -> Loaded:
     """The configuration of a command that runs the service; says in the log where it came from."""
     loaded = load_config(*given)
     _set_up_logs(loaded.config)
-    from loguru import logger
+    from ..quiet import logger
 
     logger.bind(event="configured", source=loaded.source).info("Configuration from {}", loaded.source)
     return loaded

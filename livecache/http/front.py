@@ -10,11 +10,10 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
-from loguru import logger
-
 from ..clock import Clock
 from ..config import HttpConfig, listen_address
 from ..errors import ConfigError
+from ..quiet import logger
 from .guard import TOKEN_VARIABLE, Guard, is_loopback, load_token
 from .instance import Instance
 from .listen import bind, is_mistake, url_of

@@ -14,7 +14,6 @@ from contextlib import aclosing
 from typing import Any
 
 import msgspec
-from loguru import logger
 
 from ..cache.close_events import closes, newest_entry
 from ..cache.keyspace import FORMING_HINT
@@ -26,6 +25,7 @@ from ..clock import Clock
 from ..config import redact
 from ..core.series import SeriesId
 from ..errors import ClosesLost, LivecacheError, RedisUnavailable
+from ..quiet import logger
 from ..service.repeats import Repeats
 from .events import Happening, closed_event, forming_event, framed
 from .lookout import LOOK_AGAIN_S, LOOK_SHARE

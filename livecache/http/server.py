@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from aiohttp import web
-from loguru import logger
 
 from ..clock import Clock
 from ..errors import LivecacheError
+from ..quiet import logger
 from ..service.repeats import Repeats
 from .answers import of_error, refusal
 from .guard import Guard

@@ -11,8 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from loguru import logger
-
 from ..core.plan import history_ends
 from ..core.repair import RepairPlan, order_repair, pages_waiting, read_by
 from ..core.series import SeriesId
@@ -20,6 +18,7 @@ from ..core.settling import PageFacts
 from ..core.timeframe import Timeframe, iso
 from ..core.track import Track
 from ..errors import RepairNotNow
+from ..quiet import logger
 from ..venues.venue import FailureKind, FetchFailure, Page, Venue
 from .listing import Listing
 from .live import Live

@@ -10,8 +10,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import cast
 
-from loguru import logger
-
+from ..quiet import logger
 from ..venues.venue import (
     Broken,
     Candles,

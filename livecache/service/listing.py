@@ -11,13 +11,12 @@ import math
 import random
 from collections.abc import Collection, Mapping, Sequence
 
-from loguru import logger
-
 from ..core.backoff import delays
 from ..core.near import near_symbols
 from ..core.timeframe import iso
 from ..core.timeline import Timeline
 from ..errors import UnknownSymbol
+from ..quiet import logger
 from ..venues.venue import FetchFailure, Product, Venue
 from .live import Live
 from .ratelimit import RateLimiter

@@ -11,8 +11,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from loguru import logger
-
 from ..cache.presence import Alive
 from ..clock import Clock
 from ..core.candle import ExactCandle
@@ -21,6 +19,7 @@ from ..core.histogram import Histogram
 from ..core.series import Changes, Kind, SeriesId
 from ..core.timeline import Timeline
 from ..core.track import Track
+from ..quiet import logger
 
 __all__ = ["FeedStats", "Live"]
 

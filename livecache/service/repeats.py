@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 
-from loguru import logger
-
 from ..clock import Clock
+from ..quiet import logger
 
 __all__ = ["Repeats"]
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from loguru import logger
-
 from ..core.backoff import delays
+from ..quiet import logger
 from ..venues.venue import FailureKind, FetchFailure, Venue
 from .live import Live
 from .ratelimit import RateLimiter

@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
-from loguru import logger
-
+from ..quiet import logger
 from .clock import MarketClock
 from .script import Episode, Strike
 

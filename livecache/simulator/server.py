@@ -12,10 +12,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from aiohttp import web
-from loguru import logger
 
 from ..clock import Clock, SystemClock
 from ..errors import ConfigError, LivecacheError
+from ..quiet import logger
 from .auth import KeyRing
 from .clock import MarketClock
 from .exchange import API, Ask, Exchange

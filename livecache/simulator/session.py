@@ -8,9 +8,9 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from aiohttp import WSMsgType, web
-from loguru import logger
 
 from ..clock import Clock
+from ..quiet import logger
 from .exchange import Counts
 from .faults import Close, Faults, Frame
 from .options import ServerOptions

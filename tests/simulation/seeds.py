@@ -103,6 +103,7 @@ def _work(seeds: list[int], queue: multiprocessing.Queue[Report | None], verbose
 def _log(*, verbose: bool) -> None:
     logger.remove()
     if verbose:
+        logger.enable("livecache")
         logger.add(sys.stderr, level="DEBUG", format="    {extra[event]}: {message}")
 
 

@@ -13,9 +13,9 @@ from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
 import aiohttp
-from loguru import logger
 
 from ...core.timeframe import Timeframe
+from ...quiet import logger
 from ..venue import FailureKind, FetchFailure, Page, PageRequest, Product, Rejected
 from .auth import ApiKey
 from .network import is_loopback, unreachable

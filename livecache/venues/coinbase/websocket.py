@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from urllib.parse import urlsplit
 
-from loguru import logger
-
 from ...clock import Clock
 from ...core.backoff import delays
+from ...quiet import logger
 from ..venue import Broken, Candles, Event, FeedFailure, Heard, Subscribed, Trades
 from .auth import ApiKey
 from .connection import Connection, ConnectionEnded, NoConnection
