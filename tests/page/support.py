@@ -36,6 +36,7 @@ __all__ = [
 SYMBOLS = ("BTC-USD", "ETH-USD", "RARE-USD:very-thin")
 TIMEFRAMES = ("5m", "15m", "1h")
 SPEED = 60.0  # a 5m bucket closes every five seconds
+UPDATE_MS = 20_000  # three updates of the feed a second at that speed: each has the chart drawn anew
 FOREVER_S = 86_400.0
 TOKEN = "s3cret-s3cret-s3cret"
 
@@ -56,7 +57,7 @@ def running(
     """A service of a few series."""
     wanted = {"CACHE_TIMEFRAMES": ",".join(TIMEFRAMES), "HTTP_LISTEN": f"127.0.0.1:{free_port()}", **more}
     with (
-        exchange(market_of(*SYMBOLS), speed=speed, faults=faults) as venue,
+        exchange(market_of(*SYMBOLS), speed=speed, faults=faults, update_ms=UPDATE_MS) as venue,
         gate(urlsplit(venue.ws_url).port or 0) as feed,
     ):
         env = venue.settings(redis_url, (), VENUES_COINBASE_WS_URL=f"ws://127.0.0.1:{feed.port}", **wanted)

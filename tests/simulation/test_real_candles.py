@@ -22,6 +22,7 @@ OUTAGE_FILE = DATA / "BTC-USD_5m_2025-07-01_2025-11-15.csv"
 THREE = {s: DATA / "three_symbols_5m_2026-02" / f"{s}_300s.csv" for s in ("BTC-USD", "ETH-USD", "SOL-USD")}
 DAY_S = 86_400
 SPEED = 60  # market seconds in a virtual one: leases and retries are real seconds, buckets are not
+TICK_MS = 30_000  # of market time, between updates of the feed
 
 Row = tuple[Decimal, ...]  # open, high, low, close, volume
 
@@ -58,7 +59,7 @@ def play(files: dict[str, Path], start: str, url: str, timeframes: tuple[Timefra
 
     async def main() -> int:
         clock = VirtualClock(ms(start) / 1000)
-        venue = ModelVenue(market, clock, ms(start), clock.monotonic(), speed=SPEED, tick_ms=10_000)
+        venue = ModelVenue(market, clock, ms(start), clock.monotonic(), speed=SPEED, tick_ms=TICK_MS)
         async with service(venue, url, list(files), timeframes) as running:
             watcher = Watcher(url, market, running.writer_series)
             for _ in range(DAY_S // 1200):
@@ -101,7 +102,7 @@ def test_the_outage_is_covered_and_empty_not_missing(clean_valkey: str) -> None:
 
     async def main() -> None:
         clock = VirtualClock(ms(start) / 1000)
-        venue = ModelVenue(market, clock, ms(start), clock.monotonic(), speed=SPEED, tick_ms=5_000)
+        venue = ModelVenue(market, clock, ms(start), clock.monotonic(), speed=SPEED, tick_ms=TICK_MS)
         async with service(venue, clean_valkey, ["BTC-USD"]) as running:
             await running.warm()
             requests = len(venue.requests)
