@@ -13,8 +13,9 @@ FIRST_FILL = (Priority.WARM, Priority.REPAIR)
 
 @pytest.mark.parametrize("hour", range(24))
 def test_three_pages_a_symbol_make_all_five_timeframes_ready_and_a_fourth_fills_them(hour: int) -> None:
-    for now in range(DAY + hour * H1.ms, DAY + (hour + 1) * H1.ms, M5.ms):
-        driver = Driver(TIMEFRAME_PRIORITY, now + 61_000)
+    # Another 5m bucket, another 15m; tests of properties draw any moment.
+    for minutes in (0, 5, 25, 55):
+        driver = Driver(TIMEFRAME_PRIORITY, DAY + hour * H1.ms + minutes * M1.ms + 61_000)
         assert driver.fill(*FIRST_FILL) == 3
         assert {w.timeframe for w in driver.asked} == {M5, H1, D1}
         assert [driver.settled(t) >= 60 for t in TIMEFRAME_PRIORITY] == [True] * 5

@@ -11,8 +11,6 @@ import io
 import json
 import os
 import shlex
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -24,6 +22,7 @@ import redis
 from livecache import AsyncReader
 from livecache.__main__ import main
 from livecache.app import Service, start_service
+from livecache.cache.keyspace import Keyspace
 from livecache.config import load
 from livecache.core.candle import ExactCandle
 from livecache.core.timeframe import Timeframe
@@ -33,9 +32,10 @@ from livecache.simulator import Market
 from livecache.simulator.market import MarketOverlay
 from livecache.simulator.revised import RevisedMarket
 
-from .support import NOON, Exchange, environment, exchange, market_of
+from .support import NOON, Exchange, exchange, livecache, market_of
 
 M5 = Timeframe.M5
+KEYS = Keyspace()
 BUCKET = M5.floor(NOON) - 40 * M5.ms
 SYMBOLS = ("BTC-USD", "ANY-USD:thin")
 
@@ -67,13 +67,16 @@ class Running:
         return code, json.loads(output)
 
     def said(self, *arguments: str) -> tuple[int, str, str]:
-        """A command's exit code and output."""
-        command = [sys.executable, "-m", "livecache", *arguments]
-        done = subprocess.run(
-            command, env=environment(self._env), capture_output=True, text=True, timeout=60, check=False
-        )
-        assert "Traceback" not in done.stderr, done.stderr
-        return done.returncode, done.stdout, done.stderr
+        """A command's exit code and output. However long it takes, the service keeps its lease."""
+        with redis.Redis.from_url(self._env["LIVECACHE_REDIS_URL"]) as client:
+            client.pexpire(KEYS.lease, 600_000)
+        with livecache(*arguments, env=self._env) as process:
+            code = process.ended()
+            output, errors = (
+                "".join(f"{line}\n" for line in said) for said in (process.output, process.errors)
+            )
+        assert "Traceback" not in errors, errors
+        return code, output, errors
 
     async def do(self, *arguments: str) -> tuple[int, str, str]:
         """The same while the service goes on."""
@@ -82,6 +85,9 @@ class Running:
     async def mend(self, remedies: list[str]) -> None:
         """Run the commands that a check has named, and wait until each has been done."""
         assert remedies
+        async with asyncio.timeout(30):
+            while not self.service.writer.writing:  # It may have stood still for long.
+                await asyncio.sleep(0.01)
         for remedy in remedies:
             program, *arguments = shlex.split(remedy)
             assert program == "livecache"

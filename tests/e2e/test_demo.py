@@ -3,41 +3,48 @@
 from __future__ import annotations
 
 import re
-import time
 
 import pytest
 
-from .support import livecache
+from ..http.support import metrics
+from .support import livecache, until
 
 
-@pytest.mark.takes(27)
+@pytest.mark.takes(20)
 def test_the_demo_warms_up_goes_live_and_sums_up() -> None:
-    # Where more runs than there are cores for, as with pytest -n 4, everything takes longer: how much?
-    with livecache("config") as small:
-        assert small.ended() == 0
-        slowness = max(1.0, (time.monotonic() - small.began_s) / 0.4)
-    with livecache("demo", "--seconds", "25") as demo:
-        demo.line("livecache demo: 25 symbols × 5 timeframes", 10.0)
-        first_s = time.monotonic() - demo.began_s
-        url = re.search(r"redis://127\.0\.0\.1:\d+/0", demo.line("redis://"))
-        assert url is not None
-        assert demo.ended(45.0) == 0, demo.story()
-    assert first_s < 2.0 * slowness, "nobody should wonder whether it started"
-    summary = demo.output[-1]
+    with livecache("demo") as demo:
+        demo.line("livecache demo: 25 symbols × 5 timeframes")
+        assert len(demo.output) == 1 or demo.output[0].startswith("livecache demo: "), "said before all else"
+        assert re.search(r"redis://127\.0\.0\.1:\d+/0", demo.line("redis://"))
+        page = re.search(r"http://127\.0\.0\.1:\d+", demo.line("see it in a browser"))
+        assert page is not None
+        demo.event("warm")
+        # Every five seconds 25 candles of 5m close; the first are closed by history.
+        until(
+            "all symbols have closed a bucket live",
+            lambda: metrics(page[0]).one("closes_written_total") >= 50,
+            every_s=0.5,
+        )
+        demo.stop()
     match = re.fullmatch(
         r"125 of 125 series ready, warm after (\d+\.\d) s; "
         r"(\d+) candle requests, (\d+) refused; (\d+) candles closed live",
-        summary,
+        demo.output[-1],
     )
     assert match, demo.story()
     warm_s, requests, refused, closed = (float(number) for number in match.groups())
-    assert warm_s < 20.0
     assert requests >= 75
+    assert warm_s >= 75 / 10, "as fast as the exchange allows"
     # All of it runs in one process here, so where the machine is busy requests may bunch; never for long.
-    assert refused <= 3
-    # Every five seconds 25 candles of 5m close, and there are longer ones; the first are closed by history.
-    assert closed >= 50
+    assert refused <= requests / 5
+    assert closed >= 25
     assert demo.errors == [], demo.story()
+
+
+def test_the_demo_ends_by_itself_when_it_is_told_after_how_many_seconds() -> None:
+    with livecache("demo", "--symbols", "1", "--seconds", "1") as demo:
+        assert demo.ended() in (0, 1), demo.story()
+        assert "candle requests" in demo.output[-1]
 
 
 def test_the_demo_touches_nothing_that_is_configured(clean_valkey: str) -> None:

@@ -61,7 +61,7 @@ def test_a_sound_cache_has_no_finding_and_every_bucket_is_something(lines: list[
 
 
 @pytest.mark.parametrize("defect", DEFECTS, ids=lambda defect: defect.__name__)
-@settings(max_examples=40, deadline=None, derandomize=True, database=None)
+@settings(max_examples=15, deadline=None, derandomize=True, database=None)
 @given(lines=sound_symbols(), which=st.integers(0, 2), data=st.data())
 def test_whatever_is_planted_is_found_and_what_would_mend_it_is_named(
     defect: Defect, lines: list[Line], which: int, data: st.DataObject
