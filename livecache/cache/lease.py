@@ -7,8 +7,9 @@ So every tenure has a token larger than all before it, each state hash bears the
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ..clock import Clock
 from ..errors import LivecacheError
@@ -18,7 +19,7 @@ from .pulse import Pulse
 from .scripts import COMMON, RedisLike, Script, send
 from .trouble import TROUBLE
 
-__all__ = ["LEASE_MS", "RENEW_S", "Fenced", "Lease", "Overtaken", "batched"]
+__all__ = ["LEASE_MS", "RENEW_S", "Fenced", "Lease", "Overtaken", "WhileHeld", "batched"]
 
 LEASE_MS = 6_000
 """The lease expires this long after its last renewal, in the server's milliseconds."""
@@ -156,9 +157,14 @@ class Lease:
         """The lease's value, word for word; scripts compare it."""
 
     @property
+    def left_s(self) -> float:
+        """How long it is surely ours yet, in seconds, unless it is renewed."""
+        return self._renewed_at_s + LEASE_MS / 1000 - self._clock.monotonic()
+
+    @property
     def overdue(self) -> bool:
         """Whether it was not renewed for so long that it may be another's by now."""
-        return self._clock.monotonic() - self._renewed_at_s > LEASE_MS / 1000
+        return self.left_s < 0
 
     async def acquire(self, *, gives_way: bool = False) -> int:
         """Wait until the lease is ours, stamp every stored state with the new token, and return it.
@@ -277,3 +283,28 @@ class Lease:
         logger.bind(event="lease_wait", holder=holder, left_s=left_s).warning(
             "Waiting for the lease {}: {} holds it, for {:.1f} s unless renewed.", self._key, holder, left_s
         )
+
+
+class WhileHeld:
+    """A way to Redis that is open while the lease is held: a `RedisLike` for all that a tenure writes.
+
+    What waits for a connection as the lease runs out, as when the host sleeps, is not sent any more: the
+    server would refuse it, unless it is another one by then. Raises `Fenced`.
+    """
+
+    def __init__(self, redis: RedisLike, lease: Lease) -> None:
+        self._redis = redis
+        self._lease = lease
+
+    async def execute_command(self, *args: Any) -> Any:
+        """Send one command and return its reply, or raise what redis-py raises."""
+        if self._lease.overdue:
+            raise Fenced("the lease is overdue")
+        try:
+            # On waking, a timer that is due comes before whatever else has become possible.
+            async with asyncio.timeout(self._lease.left_s) as left:
+                return await self._redis.execute_command(*args)
+        except TimeoutError:
+            if left.expired():
+                raise Fenced("the lease ran out meanwhile") from None
+            raise

@@ -27,7 +27,7 @@ from .closes import PendingCloses
 from .damage import DamageTeller
 from .foreign import ForeignKeys, find_foreign
 from .keyspace import Keyspace
-from .lease import RENEW_S, Fenced, Lease, Overtaken
+from .lease import RENEW_S, Fenced, Lease, Overtaken, WhileHeld
 from .presence import ALIVE_MS, Presence
 from .refusals import passes, unavailable
 from .scripts import RedisLike, cancellable
@@ -98,21 +98,22 @@ class Writer:
             redis, keys, instance, states, clock=clock, sole_owner=sole_owner, cluster=cluster
         )
         self.pulse = self._lease.pulse
+        held = WhileHeld(redis, self._lease)
         self._presence = Presence(
-            redis, keys, series, instance, announced=announced or series, cluster=cluster
+            held, keys, series, instance, announced=announced or series, cluster=cluster
         )
-        self._upserts = Upserts(redis, keys, self._lease, origin=origin, clock=clock, cluster=cluster)
+        self._upserts = Upserts(held, keys, self._lease, origin=origin, clock=clock, cluster=cluster)
         # The series whose content in Redis is unknown, or on its way: they are written whole.
         self._owed: set[SeriesId] = set(series)
         self._audit = Audit(
-            redis, keys, series, announced or series, source, self._held, self._lease,
+            held, keys, series, announced or series, source, self._held, self._lease,
             origin=origin, cluster=cluster,
         )  # fmt: skip
         self._teller = DamageTeller()
         self.stats.damage = self._teller.stats
         self._foreign = ForeignKeys()
         self._server = ServerWatch(redis)
-        self._closes = PendingCloses(redis, keys)
+        self._closes = PendingCloses(held, keys)
         self._vouched_at_s = float("-inf")
         self._vouched_feed = 0
         self._entered = False

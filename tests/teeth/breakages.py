@@ -325,4 +325,48 @@ BREAKAGES = (
         ),
         tests=("tests/cache/test_leaving.py",),
     ),
+    Breakage(
+        "an overdue writer sends what was queued before the host slept",
+        (
+            Edit(
+                "livecache/cache/lease.py",
+                "            async with asyncio.timeout(self._lease.left_s) as left:\n",
+                "            async with asyncio.timeout(None) as left:\n",
+            ),
+        ),
+        tests=("tests/cache/test_overdue.py",),
+    ),
+    Breakage(
+        "an overdue writer sends",
+        (
+            Edit(
+                "livecache/cache/lease.py",
+                '            raise Fenced("the lease is overdue")\n',
+                "            return await self._redis.execute_command(*args)\n",
+            ),
+        ),
+        tests=("tests/cache/test_overdue.py",),
+    ),
+    Breakage(
+        "the back-off of writes grows beyond a second",
+        (
+            Edit(
+                "livecache/cache/trouble.py",
+                "delays(jitter, first_s=AGAIN_FIRST_S, most_s=AGAIN_MOST_S)",
+                "delays(jitter, first_s=AGAIN_FIRST_S, most_s=5.0)",
+            ),
+        ),
+        tests=("tests/cache/test_refusals.py::test_a_redis_that_is_back_is_written_to_within_a_second",),
+    ),
+    Breakage(
+        "what nobody has heard of ends a running service",
+        (
+            Edit(
+                "livecache/cache/writer.py",
+                "if not (passes(error) or self._used_before or self.pulse.answered_at_s):",
+                "if not passes(error):",
+            ),
+        ),
+        tests=("tests/cache/test_refusals.py::test_a_start_ends_by_code_3_where_waiting_is_in_vain",),
+    ),
 )
