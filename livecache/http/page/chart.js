@@ -142,6 +142,7 @@ export class Chart {
       layout: {
         background: { color: ground.backgroundColor },
         textColor: quiet,
+        panes: { separatorColor: line, separatorHoverColor: line },
       },
       grid: { vertLines: { color: line }, horzLines: { color: line } },
       crosshair: { vertLine: label, horzLine: label },

@@ -348,7 +348,9 @@ $("chart").addEventListener("blur", () => {
 });
 
 function overlay() {
-  $("chart").classList.toggle("taller", overlays.wanted.macd);
+  const { averages, macd } = overlays.wanted;
+  $("chart").classList.toggle("taller", macd);
+  $("readout").classList.toggle("longer", averages || macd);
   chart?.overlay(overlays.wanted);
   soon();
 }
