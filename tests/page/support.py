@@ -28,6 +28,7 @@ __all__ = [
     "live",
     "no_banner",
     "nothing_in_the_console",
+    "opened",
     "prices",
     "running",
     "shows",
@@ -90,6 +91,12 @@ PIXELS = """(name) => {
     }
     return found;
 }"""
+
+
+def opened(tab: Tab, url: str, series: str = "") -> None:
+    """Go to the page of a cache that a test has filled, and wait until the markets are there."""
+    tab.open(f"{url}/{series and '#' + series}")
+    tab.until("the markets are there", "document.querySelectorAll('#markets .market').length > 0")
 
 
 def column(tab: Tab, number: int) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import redis
 
@@ -19,7 +18,6 @@ from .support import (
     PIXELS,
     SYMBOLS,
     TIMEFRAMES,
-    TOKEN,
     banner,
     column,
     dots,
@@ -237,93 +235,6 @@ def test_a_tab_that_nobody_sees_lets_go_of_its_stream_and_catches_up_when_it_is_
         no_banner(tab)
         nothing_in_the_console(tab)
         here.service.stop()
-
-
-def test_where_there_is_a_token_it_asks_for_it_and_keeps_it_in_this_tab(clean_valkey: str, tab: Tab) -> None:
-    with running(clean_valkey, HTTP_TOKEN=TOKEN) as here:
-        here.service.event("warm")
-        tab.open(here.page)
-        tab.until("it asks", "!document.getElementById('login').hidden")
-        assert tab.text("main") == "" and tab.text("#troubles") == ""
-        for given in ("not-the-right-token", TOKEN):
-            tab.focus("#token")
-            tab.type(given)
-            tab.press("Enter")
-            if given != TOKEN:
-                banner(tab, "That is not the token.")
-        shows(tab, "BTC-USD 5m")
-        live(tab)
-        no_banner(tab)
-        tab.reload()
-        shows(tab, "BTC-USD 5m")
-        assert tab.run("document.getElementById('login').hidden")
-        kept = "[document.cookie, JSON.stringify(localStorage), location.search].join('')"
-        assert TOKEN not in tab.run(kept)
-        here.service.stop()
-
-
-def test_without_the_chart_library_it_says_so_and_shows_the_candles(clean_valkey: str, tab: Tab) -> None:
-    with running(clean_valkey) as here:
-        here.service.event("warm")
-        tab.call("Network.setBlockedURLs", urls=["*lightweight-charts.js"])
-        tab.open(here.page)
-        tab.until("there are candles", "document.querySelectorAll('#newest tbody tr').length === 12")
-        assert "pip install 'livecache[service]'" in tab.text("#chart")
-        assert len(column(tab, 1)) == 3
-        here.service.stop()
-
-
-def test_it_fits_a_phone_is_light_or_dark_and_shows_foreign_text_as_text(
-    clean_valkey: str, tab: Tab, tmp_path: Path
-) -> None:
-    background = "getComputedStyle(document.body).backgroundColor"
-    with running(clean_valkey, speed=1.0) as here:
-        here.service.event("warm")
-        tab.resize(360, 740, phone=True)
-        tab.system_colours("dark")
-        tab.open(f"{here.page}#<img src=x onerror=alert(1)>/5m")
-        tab.until("the title is there", "document.getElementById('chosen').innerText.includes('img')")
-        assert tab.run("document.querySelectorAll('main img').length") == 0
-        tab.open(f"{here.page}#BTC-USD/15m")
-        shows(tab, "BTC-USD 15m")
-        assert tab.run("document.documentElement.scrollWidth") == 360
-        assert tab.run(background) == "rgb(17, 21, 27)"
-        tab.click("#markets [data-symbol='RARE-USD'] [data-timeframe='1h']")
-        shows(tab, "RARE-USD 1h")
-        top = tab.run("document.getElementById('one').getBoundingClientRect().top")
-        assert top > -5, "the chart is where one looks"
-        tab.run("document.getElementById('theme').value = 'light'")
-        tab.run("document.getElementById('theme').dispatchEvent(new Event('change'))")
-        assert tab.run(background) == "rgb(255, 255, 255)"
-        shows(tab, "RARE-USD 1h")
-        tab.reload()
-        shows(tab, "RARE-USD 1h")
-        assert tab.run(background) == "rgb(255, 255, 255)", "the choice is kept"
-        here.service.stop()
-
-
-def test_whatever_can_be_used_has_a_name_and_focus_is_seen(clean_valkey: str, tab: Tab) -> None:
-    with running(clean_valkey, speed=1.0) as here:
-        here.service.event("warm")
-        tab.open(here.page)
-        shows(tab, "BTC-USD 5m")
-        nodes = tab.call("Accessibility.getFullAXTree")["nodes"]
-        used = [n for n in nodes if n.get("role", {}).get("value") in USED and not n["ignored"]]
-        assert len(used) > 15
-        assert [n for n in used if not n.get("name", {}).get("value", "").strip()] == []
-        order = []
-        for _ in range(14):
-            tab.press("Tab")
-            order.append(tab.run("document.activeElement.id || document.activeElement.innerText"))
-            seen = tab.run("getComputedStyle(document.activeElement).outlineStyle")
-            assert seen == "solid", order
-        counts = len(tab.texts("#summary button"))
-        assert order[counts : counts + 7] == ["zone", "theme", "5m", "15m", "1h", "chart", "averages"]
-        nothing_in_the_console(tab)
-        here.service.stop()
-
-
-USED = ("button", "link", "combobox", "searchbox", "textbox", "image", "progressbar")
 
 
 def test_the_demo_tells_where_its_page_is(tab: Tab) -> None:
