@@ -41,7 +41,7 @@ def macd(closes: Sequence[float]) -> tuple[float, float]:
 
 def line(candles: Candles) -> dict[str, object]:
     """What is printed of an answer."""
-    value, signal = macd([candle.close for candle in candles])
+    value, signal = macd(candles.values("close"))
     return {
         "time": candles[-1].time,
         "macd": value,
@@ -52,19 +52,28 @@ def line(candles: Candles) -> dict[str, object]:
     }
 
 
-async def serve(reader: AsyncReader, symbol: str, timeframe: str) -> None:
-    """Print a line whenever something has changed in that series."""
-
-    def say(what: dict[str, object]) -> None:
-        print(json.dumps({"symbol": symbol, "timeframe": timeframe, **what}), flush=True)
-
+async def serve(reader: AsyncReader, series: Sequence[tuple[str, str]]) -> None:
+    """Print a line whenever something has changed in one of the series."""
     while True:
         try:
-            async for candles in reader.follow(symbol, timeframe, COUNT, patience=PATIENCE_S):
-                say(line(candles))
-        except LivecacheError as error:
-            # Whoever acts on the MACD must know that there is none now. Then it waits again.
-            say({"error": type(error).__name__, "why": str(error)})
+            # However many they are, they share two connections, and one that has trouble ends nothing.
+            async for name, answer in reader.follow_many(series, count=COUNT, patience=PATIENCE_S):
+                # Whoever acts on the MACD must know that there is none now.
+                say(name, trouble(answer) if isinstance(answer, LivecacheError) else line(answer))
+        except LivecacheError as error:  # Redis is away: then it waits again
+            for one in series:
+                say(one, trouble(error))
+
+
+def trouble(error: LivecacheError) -> dict[str, object]:
+    """What is printed where there is no answer."""
+    return {"error": type(error).__name__, "why": str(error)}
+
+
+def say(series: tuple[str, ...], what: dict[str, object]) -> None:
+    """Print it as a line, of that series."""
+    symbol, timeframe = series[-2:]
+    print(json.dumps({"symbol": symbol, "timeframe": timeframe, **what}), flush=True)
 
 
 async def main() -> None:
@@ -77,10 +86,8 @@ async def main() -> None:
     given = parser.parse_args()
     series = [(symbol, timeframe) for symbol in given.symbols for timeframe in given.timeframes.split(",")]
     async with AsyncReader(given.redis_url, prefix=given.prefix) as reader:
-        await reader.wait_ready([(*one, COUNT) for one in series], timeout=WARM_UP_S)
-        async with asyncio.TaskGroup() as tasks:
-            for symbol, timeframe in series:
-                tasks.create_task(serve(reader, symbol, timeframe), name=f"{symbol} {timeframe}")
+        await reader.wait_ready(series, count=COUNT, timeout=WARM_UP_S)
+        await serve(reader, series)
 
 
 if __name__ == "__main__":
