@@ -42,7 +42,9 @@ from .service.consumer import Consumer, heed_unknown, renew_dead
 from .service.live import Live
 from .service.ratelimit import RateLimiter
 from .service.timekeeper import Timekeeper
+from .stacks import told_on_signal
 from .stopping import until_stopped
+from .supervisor import of_this_process
 from .venues.coinbase.auth import load_key
 from .venues.coinbase.pace import paced
 from .venues.coinbase.venue import CoinbaseVenue
@@ -298,10 +300,11 @@ async def run(config: Config, source: str = "") -> int:
 
     async def main() -> None:
         # Side by side, so that both end at once, and neither takes from the other's few seconds.
-        with HttpFront(config.http, instance, clock) as http:
+        with told_on_signal(), HttpFront(config.http, instance, clock) as http:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(serve(), name="service")
                 tasks.create_task(http.run(), name="http")
+                tasks.create_task(of_this_process().run(instance, clock), name="supervisor")
 
     await until_stopped(main)
     logger.bind(event="stopped").info("stopped")

@@ -41,7 +41,7 @@ MAY_IMPORT = {
     "redis_cli": {"cache", "config", "errors"},
     "app": {
         *("core", "errors", "clock", "config", "venues", "cache", "service", "simulator"),
-        *("logs", "progress", "redis_url", "stopping", "http"),
+        *("logs", "progress", "redis_url", "stacks", "stopping", "supervisor", "http"),
     },
 }
 

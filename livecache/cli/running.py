@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,6 +45,8 @@ def run(
     log_format: FormatOption = None,
 ) -> None:
     """Warm the cache and keep it current until a signal."""
+    # Whoever asks what it waits for asks too soon, and does not end it by that.
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     loaded = _service(config, redis_url, prefix, log_level, log_format)
     with _loading():
         import asyncio

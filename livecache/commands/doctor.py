@@ -53,12 +53,10 @@ def run_doctor(path: Path | None, flags: Mapping[str, object], options: Options,
 async def _examined(
     loaded: Loaded, wrong: Sequence[ConfigError], options: Options, *, as_json: bool
 ) -> tuple[list[Diagnosis], bool]:
-    from ..quiet import logger
     from .doctor_here import data_directory, port, token
     from .doctor_redis import redis_server
     from .doctor_venue import venue
 
-    logger.disable("livecache")  # What is found is told below, and once.
     probes: dict[str, Probe] = {
         "token": _in_thread(token),
         "port": _in_thread(port),

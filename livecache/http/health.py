@@ -15,9 +15,9 @@ from .answers import answer
 from .guard import Guard
 from .identity import Identity
 from .instance import Instance
-from .lookout import Lookout
+from .lookout import Look, Lookout
 
-__all__ = ["Health", "reasons_dead", "shortened"]
+__all__ = ["Health", "reasons_dead", "reasons_dead_of", "shortened", "started"]
 
 STIRS_WITHIN_S = 60.0
 """Whatever happens, the writer tries something with Redis every few seconds, a command of 5 s at most."""
@@ -34,6 +34,25 @@ def reasons_dead(*, still_s: float) -> list[str]:
     if still_s <= STIRS_WITHIN_S:
         return []
     return [f"the writer has neither written, waited nor tried for {still_s:.0f} s"]
+
+
+def reasons_dead_of(instance: Instance) -> list[str]:
+    """Why that process had better be restarted; [] if it lives: also while no service runs in it yet."""
+    service = instance.service
+    still_s = service.clock.monotonic() - service.writer.pulse.stirred_at_s if service else 0.0
+    return reasons_dead(still_s=still_s)
+
+
+async def started(instance: Instance, lookout: Lookout) -> Look | None:
+    """Whether all was ready once is then known in the instance, for good; the look that it took, if any."""
+    if instance.service is not None and instance.service.live.warm_s is not None:
+        instance.was_ready = True
+    if instance.was_ready:
+        return None
+    look = await lookout.look()
+    # What an earlier run left may be warm though the venue is away, and nobody vouches for it.
+    instance.was_ready |= look.left_warm and instance.role != "starting"
+    return look
 
 
 def shortened(reasons: Sequence[str]) -> list[str]:
@@ -54,9 +73,7 @@ class Health:
 
     async def alive(self, request: web.BaseRequest) -> web.StreamResponse:
         """Whether it lives: 200 while it starts, warms or waits."""
-        service = self._instance.service
-        still_s = service.clock.monotonic() - service.writer.pulse.stirred_at_s if service else 0.0
-        return self._say("alive", reasons_dead(still_s=still_s), **self._who(request))
+        return self._say("alive", reasons_dead_of(self._instance), **self._who(request))
 
     def _who(self, request: web.BaseRequest) -> dict[str, object]:
         """Who that is: its version and age for everybody, for who may ask for candles more."""
@@ -68,15 +85,10 @@ class Health:
 
     async def started(self, request: web.BaseRequest) -> web.StreamResponse:
         """Whether all was ready once: then for good."""
-        instance = self._instance
-        if instance.service is not None and instance.service.live.warm_s is not None:
-            instance.was_ready = True
-        if instance.was_ready:
+        look = await started(self._instance, self._lookout)
+        if look is None:
             return self._say("started", [])
-        look = await self._lookout.look()
-        # What an earlier run left may be warm though the venue is away, and nobody vouches for it.
-        instance.was_ready |= look.left_warm and instance.role != "starting"
-        return self._say("started", [] if instance.was_ready else look.reasons, series=look.series)
+        return self._say("started", [] if self._instance.was_ready else look.reasons, series=look.series)
 
     async def ready(self, request: web.BaseRequest) -> web.StreamResponse:
         """Whether readers find everything ready now, whichever instance writes it."""
