@@ -10,6 +10,7 @@ from typing import Any
 import redis
 
 from livecache import OutOfSync, Reader, Timeframe
+from livecache.cache.candles import Candles
 from livecache.errors import ReadError, Stale
 from livecache.simulator import FaultScript, ScriptedFaults
 
@@ -67,6 +68,14 @@ class Scene:
         except Stale:
             return False
         return all(candles.settled_through >= candles.series.timeframe.floor(through) for candles in read)
+
+    def known(self, symbol: str, through: int) -> Candles | None:
+        """The 5m candles once they are known up to that time; None before, and while nobody vouches."""
+        try:
+            read = self.reader.candles(symbol, "5m", 60)
+        except Stale:
+            return None
+        return read if read.known_through >= through else None
 
     def told(self, text: str) -> Record:
         """The first record whose message holds the text, waited for."""

@@ -275,8 +275,9 @@ def exchange(
     }
     started: list[Exchange | BaseException] = []
     ready = threading.Event()
-    loop = asyncio.new_event_loop()
-    stop = asyncio.Event()
+    # At its end nothing is left under way: no request that hangs, no feed.
+    runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
+    loop, stop = runner.get_loop(), asyncio.Event()
 
     async def serve() -> None:
         simulator = Simulator(
@@ -289,17 +290,17 @@ def exchange(
 
     def run() -> None:
         try:
-            loop.run_until_complete(serve())
+            with runner:
+                runner.run(serve())
         except BaseException as error:
             started.append(error)
         finally:
-            loop.close()
             ready.set()
 
     thread = threading.Thread(target=run, name="exchange")
     thread.start()
     try:
-        assert ready.wait(10)
+        assert ready.wait(60)
         running = started[0]
         if isinstance(running, BaseException):
             raise running
@@ -307,7 +308,7 @@ def exchange(
     finally:
         if not loop.is_closed():
             loop.call_soon_threadsafe(stop.set)
-        thread.join(10)
+        thread.join(60)
     assert not thread.is_alive()
     if isinstance(started[-1], BaseException):
         raise started[-1]

@@ -94,7 +94,7 @@ def test_it_answers_before_redis_does_and_through_an_outage_of_it(tmp_path: Path
 
 def test_while_it_warms_it_is_alive_and_says_what_is_missing(clean_valkey: str) -> None:
     with exchange(requests_per_second=5) as venue:
-        env = venue.settings(clean_valkey, VENUES_COINBASE_REQUESTS_PER_SECOND=2) | ANYWHERE
+        env = venue.settings(clean_valkey, VENUES_COINBASE_REQUESTS_PER_SECOND=1) | ANYWHERE
         with livecache("run", env=env) as service:
             url = url_of(service)
             warming: Answer = until(
@@ -116,7 +116,7 @@ def test_while_it_warms_it_is_alive_and_says_what_is_missing(clean_valkey: str) 
             )
             assert warm.one("venue_requests_total", "candles", "ok") == len(venue.candle_requests)
             assert warm.one("venue_requests_total", "time", "ok") >= 1
-            assert warm.one("venue_rate_limit") == 2
+            assert warm.one("venue_rate_limit") == 1
             assert warm.one("venue_request_duration_seconds_count", "candles") == len(venue.candle_requests)
             assert warm.one("candles") >= 10 * 60
             service.stop()

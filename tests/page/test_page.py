@@ -225,13 +225,15 @@ def test_a_tab_that_nobody_sees_lets_go_of_its_stream_and_catches_up_when_it_is_
         seen = tab.until("the buckets are listed", newest)
         until("the service listens for it", listens)
         with tab_of(devtools):  # in front of it
-            assert tab.run("document.hidden")
+            tab.until("it is hidden", "document.hidden")
             until("the service listens for nobody", lambda: not listens())
         tab.call("Page.bringToFront")
         live(tab)
         until("the service listens again", listens)
         tab.until("it has caught up", f"{newest} > '{seen}'")
-        assert "missing" not in tab.texts("#newest tbody tr td:nth-child(2)")[1:]
+        until(
+            "nothing is missing", lambda: "missing" not in tab.texts("#newest tbody tr td:nth-child(2)")[1:]
+        )
         no_banner(tab)
         nothing_in_the_console(tab)
         here.service.stop()
