@@ -27,6 +27,7 @@ _REQUEST_S = 6.0
 _FEED_S = 12.0
 _CLOCK_MS = 30_000
 _NAMED_MOST = 10
+_BAD_MOST = 20  # symbols of which each is told by itself
 _ASKED_FOR_MOST = 100  # Of more symbols the whole list is asked for: their names would not fit into a URL.
 
 _NETWORK = frozenset({FailureKind.NETWORK, FailureKind.TIMEOUT})
@@ -140,16 +141,20 @@ class _Examination:
         if good:
             more = f" and {len(good) - _NAMED_MOST} more" if len(good) > _NAMED_MOST else ""
             found.append(right("symbols", f"{', '.join(good[:_NAMED_MOST])}{more}: listed, and they trade"))
-        for symbol in symbols:
+        for symbol in [s for s in symbols if s not in good][:_BAD_MOST]:
             if symbol in unknown:
                 near = near_symbols(symbol, known)
                 meant = f"did you mean {' or '.join(near)}? " if near else ""
                 remedy = f"{meant}correct venues.coinbase.symbols"
                 found.append(failed("symbol", f"{symbol}: {self.venue.name} does not know it", remedy))
-            elif symbol not in good:
+            else:
                 why = (listed.get(symbol) or known[symbol]).halted
                 remedy = "no new candle is to be expected: take it out of venues.coinbase.symbols"
                 found.append(noted("symbol", f"{symbol} is listed as {why}", remedy))
+        if (more_bad := len(symbols) - len(good) - _BAD_MOST) > 0:
+            found.append(
+                failed("symbols", f"and {more_bad} more like these", "correct venues.coinbase.symbols")
+            )
         return found, {s: listed.get(s) or known[s] for s in symbols if s not in unknown}
 
     async def _feed(self, listed: Mapping[str, Product] | None) -> list[Diagnosis]:

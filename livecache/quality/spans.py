@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from ..cache.standing import state_of
 from ..core.coverage import Coverage
 from ..core.timeframe import iso
 from .findings import Kind, runs
@@ -75,7 +76,14 @@ def judge_spans(stored: Stored, *, patience_ms: int, gap_buckets: int = 1) -> tu
     provisional, missing = _parted(stored, covered.missing(start, end))
     # What lies there damaged is not proven empty; that it is damaged was told.
     damaged = [time for time in bare if time in stored.damaged]
-    due = [t for t in missing if stored.now - (t + width) > patience_ms or _is_claimed(stored, t)]
+    idle = _standing(stored) != ""
+    due = [
+        t
+        for t in missing
+        if _is_claimed(stored, t)
+        # Of what the venue does not know or trade any more nothing new is to be expected.
+        or (stored.now - (t + width) > patience_ms and not (idle and t >= state.known_through))
+    ]
     gaps = _gaps(stored, due, gap_buckets)
     _report(stored, gaps, provisional, patience_ms)
     tally = Tally(
@@ -107,6 +115,14 @@ def _parted(stored: Stored, spans: Coverage) -> tuple[list[int], list[int]]:
     return [t for t in times if t in stored.candles], [t for t in times if t not in stored.candles]
 
 
+def _standing(stored: Stored) -> str:
+    """`unknown` or `halted` where the venue says that of the symbol; else ""."""
+    assert stored.record is not None
+    state = stored.record.state
+    word = state_of(ready=state.ready, reason=state.reason)
+    return word if word in ("unknown", "halted") else ""
+
+
 def _is_claimed(stored: Stored, time: int) -> bool:
     """Whether readers are told that the bucket is known."""
     assert stored.record is not None
@@ -133,7 +149,9 @@ def _report(stored: Stored, gaps: list[Gap], provisional: list[int], patience_ms
     # A repair reads what is kept, and that begins with the first bucket that was settled.
     mends = bool(state.coverage)
     why = f" ({state.reason})" if state.reason else ""
-    if not mends:
+    if _standing(stored) == "unknown":
+        mends, why = False, f"; the venue does not answer for it{why}"
+    elif not mends:
         why = f"; it is filled as soon as the venue answers{why}"
     for gap in gaps[:GAPS_LISTED_MAX]:
         count = f"{gap.buckets} bucket{'s' * (gap.buckets > 1)} from {iso(gap.start)} to {iso(gap.end)}"

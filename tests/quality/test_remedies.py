@@ -228,6 +228,42 @@ def test_of_a_series_of_which_nothing_is_settled_yet_no_remedy_is_printed_and_wh
     assert "No command mends 2 of these: each says why." in text
 
 
+@pytest.mark.parametrize(
+    "standing", ["unknown: 'BTC-USD' at coinbase", "halted: coinbase lists it as halted"]
+)
+def test_nothing_new_is_missed_of_a_symbol_that_the_venue_does_not_know_or_trade(standing: str) -> None:
+    """Its last candles stay as they are, and no repair would bring others: so it is clean, days later."""
+    here = house()
+    for line in here.lines.values():
+        line.now = line.series.timeframe.ceil(NOW + 3 * 86_400_000)
+        line.state = replace(
+            line.state, reason=standing, closed_through=line.series.timeframe.floor(line.now), forming=0
+        )
+    report = here.report()
+    assert report.clean, report.findings
+    assert report.remedies == [] and all(line.pending for line in report.series)
+    for line in here.lines.values():
+        line.state = replace(line.state, reason="lagging: nothing is known since x", ready=False)
+    assert {finding.kind for finding in here.report().findings} == {Kind.GAP}
+
+
+def test_a_hole_of_a_symbol_that_the_venue_does_not_know_any_more_has_no_remedy_and_says_so() -> None:
+    here = house()
+    line = here.lines[SeriesId("coinbase", SYMBOL, M5)]
+    hole = M5.floor(NOW) - 20 * W
+    line.candles.pop(hole)
+    line.state = replace(
+        line.state,
+        coverage=line.state.coverage.remove(hole, hole + W),
+        contiguous_from=hole + W,
+        reason="unknown: 'BTC-USD' at coinbase",
+    )
+    report = here.report()
+    (finding,) = [one for one in report.findings if one.kind is Kind.GAP]
+    assert finding.remedy == "" and "the venue does not answer for it (unknown: 'BTC-USD'" in finding.message
+    assert not any("5m" in remedy for remedy in report.remedies)
+
+
 def test_without_a_service_the_first_remedy_is_to_start_one() -> None:
     here = house()
     line = here.lines[SeriesId("coinbase", SYMBOL, M5)]
