@@ -15,6 +15,7 @@ import aiohttp
 
 from .network import unreachable
 from .text import one_line
+from .tunnel import connector_for
 
 __all__ = ["Connection", "ConnectionEnded", "NoConnection"]
 
@@ -47,7 +48,9 @@ class Connection:
         A message of more than `message_bytes`, unpacked, ends the connection.
         """
         session = aiohttp.ClientSession(
-            cookie_jar=aiohttp.DummyCookieJar(), timeout=aiohttp.ClientTimeout(total=None)
+            connector=connector_for(url, timeout_s),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None),
         )
         try:
             async with asyncio.timeout(timeout_s):

@@ -1,18 +1,67 @@
-"""What is between here and a host: whether that is this machine, and why it could not be reached. Pure."""
+"""What is between here and a host: whether that is this machine, which proxy, and what went wrong there."""
 
 from __future__ import annotations
 
+import base64
 import ipaddress
 import socket
 import ssl
+from dataclasses import dataclass, field
+from urllib.parse import unquote, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from .text import one_line
 
-__all__ = ["NO_NETWORK", "is_loopback", "unreachable"]
-
+__all__ = ["NO_NETWORK", "Proxy", "is_loopback", "proxy_for", "unreachable"]
 
 NO_NETWORK = "is the network up?"
 """What is asked where a name cannot be resolved."""
+
+_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """An HTTP proxy. Neither its `repr` nor its `name` shows user and password."""
+
+    host: str
+    port: int
+    authorization: str = field(default="", repr=False)  # of the header Proxy-Authorization
+
+    @property
+    def name(self) -> str:
+        """Host and port."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def proxy_for(url: str) -> Proxy | None:
+    """The proxy that leads to `url`, as HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY say; None: none does.
+
+    A websocket goes the way that HTTP goes: `wss` counts as `https`, and `ws` as `http`. A proxy of another
+    kind than HTTP's is none that can be used here, and is passed over.
+    """
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if is_loopback(host) or proxy_bypass(f"{host}:{parts.port or _PORTS.get(parts.scheme, 443)}"):
+        return None
+    named = getproxies()
+    scheme = {"ws": "http", "wss": "https"}.get(parts.scheme, parts.scheme)
+    given = named.get(scheme) or named.get("all") or ""
+    return _parsed(given if "://" in given else f"http://{given}")
+
+
+def _parsed(url: str) -> Proxy | None:
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port or 80
+    except ValueError:  # a port that is none
+        return None
+    if parts.scheme != "http" or not host:
+        return None
+    if parts.username is None:
+        return Proxy(host, port)
+    login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return Proxy(host, port, f"Basic {base64.b64encode(login.encode()).decode()}")
 
 
 def is_loopback(hostname: str | None) -> bool:

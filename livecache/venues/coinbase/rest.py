@@ -2,7 +2,7 @@
 
 https://docs.cdp.coinbase.com/coinbase-app/advanced-trade-apis/rest-api
 
-Beside connection.py the only module that imports aiohttp; nobody above sees aiohttp's exceptions.
+With connection.py and tunnel.py alone it imports aiohttp; nobody above sees aiohttp's exceptions.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from ...core.timeframe import Timeframe
 from ...quiet import logger
 from ..venue import FailureKind, FetchFailure, Page, PageRequest, Product, Rejected
 from .auth import ApiKey
-from .network import is_loopback, unreachable
+from .network import unreachable
 from .pages import GRANULARITIES, decode_page, decode_products, decode_time, refusal
 from .text import one_line
+from .tunnel import connector_for
 
 __all__ = ["CoinbaseRest"]
 
@@ -79,7 +80,6 @@ class CoinbaseRest:
         self._host = parts.netloc.rpartition("@")[2]
         self.origin = f"{parts.scheme}://{self._host}"
         self._base_url = rest_url.rstrip("/")
-        self._proxied = not is_loopback(parts.hostname)
         self._now = now
         self._timeout_s = timeout_s
         self._page_limit = page_limit
@@ -211,9 +211,9 @@ class CoinbaseRest:
 
     async def _ask(self, url: str, parameters: _Parameters | None, headers: dict[str, str]) -> _Answer:
         if self._session is None:
-            # `trust_env` honours HTTPS_PROXY. No cookies: the edge sets some, and nothing needs them.
+            # No cookies: the edge sets some, and nothing needs them.
             self._session = aiohttp.ClientSession(
-                trust_env=self._proxied,
+                connector=connector_for(self._base_url, self._timeout_s),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(total=self._timeout_s),
                 headers={"User-Agent": "livecache", "Accept": "application/json"},
