@@ -1,4 +1,4 @@
-"""Runs seeds: `python -m tests.simulation.seeds FIRST[:LAST] [--jobs N] [--verbose] [--stop-at-first]`.
+"""Runs seeds: `python -m tests.simulation.seeds FIRST[:LAST][,…] [--jobs N] [--verbose] [--stop-at-first]`.
 
 One line a seed, totals at the end; for a failing seed what failed and how to replay it. Exit code 1 if any
 failed. LAST is exclusive. It brings its own Valkey.
@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -39,13 +39,12 @@ def own_valkey() -> Iterator[str]:
 def main(arguments: list[str] | None = None) -> int:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulation.seeds", description=__doc__)
-    parser.add_argument("seeds", help="FIRST or FIRST:LAST, LAST exclusive")
+    parser.add_argument("seeds", help="FIRST or FIRST:LAST, LAST exclusive; several with commas between them")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--verbose", action="store_true", help="print each fault, and the service's log")
     parser.add_argument("--stop-at-first", action="store_true", help="end at the first failing seed")
     options = parser.parse_args(arguments)
-    first, _, last = options.seeds.partition(":")
-    seeds = range(int(first), int(last) if last else int(first) + 1)
+    seeds = [seed for part in options.seeds.split(",") for seed in _span(part)]
     began = time.monotonic()
     reports: list[Report] = []
     for report in _reports(seeds, options.jobs, verbose=options.verbose):
@@ -61,14 +60,19 @@ def main(arguments: list[str] | None = None) -> int:
     return int(failed)
 
 
-def _reports(seeds: range, jobs: int, *, verbose: bool) -> Iterator[Report]:
+def _span(text: str) -> range:
+    first, _, last = text.partition(":")
+    return range(int(first), int(last) if last else int(first) + 1)
+
+
+def _reports(seeds: Sequence[int], jobs: int, *, verbose: bool) -> Iterator[Report]:
     if jobs == 1 or len(seeds) == 1:
         _log(verbose=verbose)
         with own_valkey() as url:
             for seed in seeds:
                 yield simulate(seed, url)
         return
-    shares = [list(seeds)[n::jobs] for n in range(jobs)]
+    shares = [[*seeds[n::jobs]] for n in range(jobs)]
     context = multiprocessing.get_context("spawn")
     queue: multiprocessing.Queue[Report | None] = context.Queue()
     workers = [context.Process(target=_work, args=(s, queue, verbose), daemon=True) for s in shares if s]
@@ -97,6 +101,7 @@ def _work(seeds: list[int], queue: multiprocessing.Queue[Report | None], verbose
             for seed in seeds:
                 queue.put(simulate(seed, url))
     finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # It ends by itself now.
         queue.put(None)
 
 

@@ -1,7 +1,7 @@
 """Take away one rule at a time and see that something notices: `python -m tests.teeth [NAME…]`.
 
-Each breakage is made in a copy of the checkout: there the seeded simulation notices it, or the tests that it
-names. Exit code 1 if any goes unnoticed.
+Each breakage is made in a copy of the checkout: there the seeds of every run of the suite notice it, or
+the tests that it names. Exit code 1 if any goes unnoticed.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+from tests.simulation.test_seeds import FIXED, ONCE_FAILED
 
 from .breakages import BREAKAGES, Breakage
 
@@ -73,7 +75,8 @@ def bite(breakage: Breakage, seeds: str, jobs: int) -> bool:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.teeth", description=__doc__)
     parser.add_argument("names", nargs="*", help="only breakages whose name holds one of these")
-    parser.add_argument("--seeds", default="0:100", help="FIRST:LAST, the last one left out (0:100)")
+    fixed = ",".join(map(str, [*FIXED, *ONCE_FAILED]))
+    parser.add_argument("--seeds", default=fixed, help=f"FIRST:LAST, the last one left out ({fixed})")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args()
     chosen = [b for b in BREAKAGES if not options.names or any(n in b.name for n in options.names)]
