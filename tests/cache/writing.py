@@ -91,7 +91,7 @@ async def running(writer: Writer) -> AsyncIterator[None]:
 
 
 def on_valkey(
-    url: str, test: Callable[[Any, Source], Coroutine[Any, Any, None]], seconds: float = 20
+    url: str, test: Callable[[Any, Source], Coroutine[Any, Any, None]], seconds: float = 60
 ) -> None:
     """Run an asynchronous test over a client and a source that holds two series of ten candles each."""
 

@@ -6,10 +6,8 @@ end holds them against the file, read and rolled up by a few lines of its own.
 
 from __future__ import annotations
 
-import csv
 import json
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -17,6 +15,7 @@ import pytest
 import redis
 
 from livecache.simulator import CsvMarket
+from tests.oracle import Row, file_rows, rolled_up, unix_ms
 
 from .support import CANDLES, Process, exchange, livecache, until
 
@@ -28,40 +27,6 @@ WIDTHS = {"5m": 5 * MINUTE, "15m": 15 * MINUTE, "1h": 60 * MINUTE, "4h": 240 * M
 # The file ends at 04:25, of which a busy machine may need the last minutes; there are 28 hours before.
 STARTS = "2026-02-21T02:55:30"
 LASTS = 65 * MINUTE  # past the end of a bucket of 4h
-
-Row = tuple[Decimal, ...]  # open, high, low, close, volume
-
-
-def unix_ms(text: str) -> int:
-    return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()) * 1000
-
-
-def file_rows(symbol: str) -> dict[int, Row]:
-    """The file's 5m rows by open time."""
-    with (CANDLES / f"{symbol}_300s.csv").open() as file:
-        return {
-            unix_ms(row["timestamp"]): tuple(
-                Decimal(row[name]) for name in ("open", "high", "low", "close", "volume")
-            )
-            for row in csv.DictReader(file)
-        }
-
-
-def rolled_up(rows: dict[int, Row], width: int) -> dict[int, Row]:
-    """The same rows in larger buckets."""
-    buckets: dict[int, list[Row]] = {}
-    for time, row in sorted(rows.items()):
-        buckets.setdefault(time - time % width, []).append(row)
-    return {
-        time: (
-            parts[0][0],
-            max(part[1] for part in parts),
-            min(part[2] for part in parts),
-            parts[-1][3],
-            sum((part[4] for part in parts), Decimal(0)),
-        )
-        for time, parts in buckets.items()
-    }
 
 
 @dataclass
@@ -115,15 +80,19 @@ class Series:
 
 @pytest.mark.takes(66)
 def test_an_hour_of_real_candles_arrives_as_the_file_has_it(clean_valkey: str) -> None:
-    market = CsvMarket({symbol: CANDLES / f"{symbol}_300s.csv" for symbol in SYMBOLS})
+    files = {symbol: CANDLES / f"{symbol}_300s.csv" for symbol in SYMBOLS}
     began = unix_ms(STARTS)
     through = began + LASTS
     watched = [
-        Series(f"livecache:{{coinbase:{symbol}}}:{name}", width, rolled_up(file_rows(symbol), width))
+        Series(
+            f"livecache:{{coinbase:{symbol}}}:{name}",
+            width,
+            rolled_up(file_rows(CANDLES / f"{symbol}_300s.csv"), width),
+        )
         for name, width in WIDTHS.items()
         for symbol in SYMBOLS
     ]
-    with exchange(market, speed=60.0, start_ms=began, requests_per_second=10) as venue:
+    with exchange(CsvMarket(files), speed=60.0, start_ms=began, requests_per_second=10) as venue:
         env = venue.settings(
             clean_valkey,
             CACHE_TIMEFRAMES=",".join(WIDTHS),

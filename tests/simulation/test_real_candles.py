@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import csv
-from datetime import UTC, datetime
-from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from livecache.core.timeframe import Timeframe
 from livecache.simulator.recorded import CsvMarket
+from tests.oracle import file_rows, rolled_up, unix_ms
 from tests.simulation.model import ModelVenue
 from tests.simulation.service import DEFAULT, service
 from tests.simulation.virtual import VirtualClock, run_virtually
@@ -24,33 +22,7 @@ DAY_S = 86_400
 SPEED = 60  # market seconds in a virtual one: leases and retries are real seconds, buckets are not
 TICK_MS = 30_000  # of market time, between updates of the feed
 
-Row = tuple[Decimal, ...]  # open, high, low, close, volume
-
 pytestmark = pytest.mark.skipif(not DATA.exists(), reason="the real market data is not here")
-
-
-def ms(text: str) -> int:
-    return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() * 1000)
-
-
-def file_rows(path: Path) -> dict[int, Row]:
-    with path.open() as file:
-        return {
-            ms(row["timestamp"]): tuple(Decimal(row[k]) for k in ("open", "high", "low", "close", "volume"))
-            for row in csv.DictReader(file)
-        }
-
-
-def rolled(rows: dict[int, Row], width: int) -> dict[int, Row]:
-    """The independent few lines: bigger candles from the file's rows."""
-    parents: dict[int, list[Row]] = {}
-    for time in sorted(rows):
-        parents.setdefault(time - time % width, []).append(rows[time])
-    result: dict[int, Row] = {}
-    for time, c in parents.items():
-        volume = sum((row[4] for row in c), Decimal())
-        result[time] = (c[0][0], max(row[1] for row in c), min(row[2] for row in c), c[-1][3], volume)
-    return result
 
 
 def play(files: dict[str, Path], start: str, url: str, timeframes: tuple[Timeframe, ...] = DEFAULT) -> int:
@@ -58,8 +30,8 @@ def play(files: dict[str, Path], start: str, url: str, timeframes: tuple[Timefra
     market = CsvMarket(files)
 
     async def main() -> int:
-        clock = VirtualClock(ms(start) / 1000)
-        venue = ModelVenue(market, clock, ms(start), clock.monotonic(), speed=SPEED, tick_ms=TICK_MS)
+        clock = VirtualClock(unix_ms(start) / 1000)
+        venue = ModelVenue(market, clock, unix_ms(start), clock.monotonic(), speed=SPEED, tick_ms=TICK_MS)
         async with service(venue, url, list(files), timeframes) as running:
             watcher = Watcher(url, market, running.writer_series)
             for _ in range(DAY_S // 1200):
@@ -72,7 +44,7 @@ def play(files: dict[str, Path], start: str, url: str, timeframes: tuple[Timefra
                     view = running.reader.state(symbol, timeframe)
                     assert view.record is not None
                     state = view.record.state
-                    truth = rolled(rows, timeframe.ms)
+                    truth = rolled_up(rows, timeframe.ms)
                     expected = {t: r for t, r in truth.items() if any(a <= t < b for a, b in state.coverage)}
                     # As a redis-cli user reads it: the set itself, whatever our own reader makes of it.
                     members = watcher.members(symbol, timeframe)
@@ -101,8 +73,8 @@ def test_the_outage_is_covered_and_empty_not_missing(clean_valkey: str) -> None:
     start = "2025-10-25T14:40:30"
 
     async def main() -> None:
-        clock = VirtualClock(ms(start) / 1000)
-        venue = ModelVenue(market, clock, ms(start), clock.monotonic(), speed=SPEED, tick_ms=TICK_MS)
+        clock = VirtualClock(unix_ms(start) / 1000)
+        venue = ModelVenue(market, clock, unix_ms(start), clock.monotonic(), speed=SPEED, tick_ms=TICK_MS)
         async with service(venue, clean_valkey, ["BTC-USD"]) as running:
             await running.warm()
             requests = len(venue.requests)
@@ -111,12 +83,12 @@ def test_the_outage_is_covered_and_empty_not_missing(clean_valkey: str) -> None:
             assert view.record is not None
             state = view.record.state
             assert state.ready
-            assert state.settled_through == ms("2025-10-25T19:40")
-            assert state.coverage.covers(ms("2025-10-25T15:15"), ms("2025-10-25T19:40"))
+            assert state.settled_through == unix_ms("2025-10-25T19:40")
+            assert state.coverage.covers(unix_ms("2025-10-25T15:15"), unix_ms("2025-10-25T19:40"))
             candles = running.reader.candles("BTC-USD", "5m", 60)
-            assert candles[-1].time == ms("2025-10-25T15:10")
+            assert candles[-1].time == unix_ms("2025-10-25T15:10")
             carried = running.reader.candles("BTC-USD", "5m", 60, empty="carry")
-            assert carried[-1].time == ms("2025-10-25T19:35")
+            assert carried[-1].time == unix_ms("2025-10-25T19:35")
             assert carried[-1].close == candles[-1].close
             assert len(venue.requests) - requests <= 5 * 12 + 3, "no more than one request a closed bucket"
 
