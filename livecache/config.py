@@ -56,7 +56,7 @@ __all__ = [
 
 CONFIG_FILE = "config.toml"
 
-_SOURCES_MOST = 5  # variables and flags that are named
+_SOURCES_MOST = 3  # variables and flags that are named
 
 # Variables that are no settings: secrets, and what the image sets to refuse the embedded server.
 OTHER_VARIABLES = frozenset(

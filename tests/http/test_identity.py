@@ -86,5 +86,5 @@ def test_the_source_names_the_file_and_what_wins_over_it_and_no_value() -> None:
     many = Loaded(
         Config(), "config.toml", {f"a.{n}": f"LIVECACHE_{n}" for n in range(9)} | {"b": "config.toml"}
     )
-    assert source_of(many).endswith("LIVECACHE_4, 4 more")
+    assert source_of(many).endswith("LIVECACHE_2, 6 more")
     assert source_of(Loaded(Config(), "config.toml", {"b": "config.toml"})) == "config.toml"
