@@ -1,6 +1,6 @@
 """`GET /api/v1/markets`: for each symbol its last price, the one of a day ago, and the course in between.
 
-One look for all of them and for all who ask, every ten seconds at most: it is for tables and their little
+One look for all of them and for all who ask, every five seconds at most: it is for tables and their little
 charts. What happens in between is told by `/api/v1/series` and by the stream.
 """
 
@@ -29,7 +29,7 @@ CANDLES_MOST = 300  # of one symbol: a day of 5m
 POINTS = 33  # of a course
 SYMBOLS_MOST = 2_000
 SYMBOLS_A_STEP = 25  # in between the feed and the writer have their turn
-MARKETS_AGAIN_S = 10.0
+MARKETS_AGAIN_S = 5.0
 MARKETS_AGAIN_MOST_S = 60.0
 
 

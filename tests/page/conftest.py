@@ -57,6 +57,6 @@ def market(store: Any) -> Any:
         fill(store, "THIN-USD", timeframe, [5.0, *[None] * 60, 5.5, *[None] * 30])
         fill(store, "WRONG-USD", timeframe, [], reason=UNKNOWN, feed="down")
         fill(store, "HALT-USD", timeframe, [7.0] * 80, reason=HALTED, feed="down")
-    fill(store, "ADA-USD", "15m", rising)
-    fill(store, "ADA-USD", "1h", rising, reason=HOLE)
+    fill(store, "ADA-USD", "1h", rising)
+    fill(store, "ADA-USD", "15m", rising, reason=HOLE)
     return store

@@ -56,7 +56,7 @@ def test_a_market_is_one_row_with_price_change_course_and_a_dot_for_each_timefra
     assert told["BTC-USD"][1].startswith("\u2212") and told["WRONG-USD"] == ("–", "–")
     colours = "(way) => getComputedStyle(document.querySelector(`[data-way=${way}] td:nth-child(3)`)).color"
     assert tab.run(f"({colours})('up') !== ({colours})('down')")
-    assert dots(tab, "ADA-USD") == {"1h": "hole", "15m": "ready"}
+    assert dots(tab, "ADA-USD") == {"1h": "ready", "15m": "hole"}
     assert tab.texts("#markets thead .labels span") == ["1h", "15m"]
     points = tab.run("document.querySelector('[data-symbol=SOL-USD] polyline').getAttribute('points')")
     heights = [float(corner.split(",")[1]) for corner in points.split()]
@@ -94,7 +94,7 @@ def test_the_counts_in_the_head_filter_and_the_filter_knows_states(
     assert column(tab, 1) == ["ADA-USD"]
     assert tab.run("document.querySelector('#summary [data-state=hole]').ariaPressed") == "true"
     tab.click("#markets .market a")
-    named(tab, "ADA-USD 1h")  # the very series that has it
+    named(tab, "ADA-USD 15m")  # the very series that has it
     tab.click("#summary button[data-state='hole']")
     assert len(column(tab, 1)) == 6 and tab.run("document.getElementById('filter').value") == ""
     tab.focus("#filter")
@@ -112,7 +112,7 @@ def test_a_reason_has_the_whole_width_of_a_phone_and_nothing_scrolls_sideways(
     opened(tab, server.url)
     shows(tab, "SOL-USD 1h")
     reason = "document.querySelector('.why[data-symbol=\"ADA-USD\"] td')"
-    assert tab.run(f"{reason}.innerText").startswith("1h hole nothing is known from 2026")
+    assert tab.run(f"{reason}.innerText").startswith("15m hole nothing is known from 2026")
     width, height = tab.run(f"(({{ width, height }}) => [width, height])({reason}.getBoundingClientRect())")
     assert width > 340 and height < 75, "three lines"
     assert tab.run("document.documentElement.scrollWidth") == 390

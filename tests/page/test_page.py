@@ -179,6 +179,8 @@ def test_while_it_warms_it_shows_how_far_it_is(clean_valkey: str, tab: Tab) -> N
         tab.until("it is done", "document.getElementById('warming').hidden", 60.0)
         shows(tab, "BTC-USD 5m")
         assert tab.text("#note") == ""
+        drawn = "document.querySelectorAll('#markets polyline[points*=\",\"]').length"
+        tab.until("every market has its course", f"{drawn} === 3", 60.0)
         no_banner(tab)
         nothing_in_the_console(tab)
         here.service.stop()

@@ -3,7 +3,7 @@
 import { get } from "./service.js";
 
 const COURSES_MS = 30_000;
-const COURSES_SOON_MS = 5_000; // while there are few yet
+const COURSES_SOON_MS = 5_000; // while one that trades has none yet
 const WHO_MS = 60_000;
 
 export class Around {
@@ -22,10 +22,11 @@ export class Around {
     return performance.now() - this.#whoAt;
   }
 
-  /** Ask for what is due. Whether the service answers at all is told by who asks for the series. */
-  look(warming) {
+  /** Ask for what is due, given the series. Whether the service answers at all is told by who asks for these. */
+  look(series) {
     const now = performance.now();
-    if (now - this.#coursesAt > (warming || !this.courses.size ? COURSES_SOON_MS : COURSES_MS)) {
+    const wanting = series.some(({ symbol, last }) => last !== null && !this.courses.get(symbol)?.closes.length);
+    if (now - this.#coursesAt > (wanting ? COURSES_SOON_MS : COURSES_MS)) {
       this.#coursesAt = now;
       this.#take("api/v1/markets", ({ markets }) => {
         this.courses = new Map(markets.map((market) => [market.symbol, market]));

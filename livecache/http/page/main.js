@@ -73,7 +73,7 @@ async function watchAll() {
       goneSince = refused = null;
       look.succeeded();
       if (!one && told.series.length) choose();
-      if (!document.hidden) around.look(told.series.some(({ state }) => state === "warming"));
+      if (!document.hidden) around.look(told.series);
       soon();
       await look.for(document.hidden ? LOOK_UNSEEN_MS : LOOK_MS);
     } catch (error) {
