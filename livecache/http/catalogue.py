@@ -84,8 +84,10 @@ def _settling_lag(service: Running) -> Values:
 def _feed_symbols(service: Running) -> Values:
     timeline = service.live.timeline
     up = sum(timeline.feed_up(symbol) for symbol in timeline.symbols)
-    unknown = sum(one.standing.startswith("unknown") for one in timeline.symbols.values())
-    return {("up",): up, ("down",): len(timeline.symbols) - up - unknown, ("unknown",): unknown}
+    unknown = {s for s, one in timeline.symbols.items() if one.standing.startswith("unknown")}
+    refused = sum(not timeline.feed_up(s) for s in service.live.feed.refused - unknown)
+    down = len(timeline.symbols) - up - len(unknown) - refused
+    return {("up",): up, ("down",): down, ("refused",): refused, ("unknown",): len(unknown)}
 
 
 def _rejections(service: Running) -> Values:

@@ -18,6 +18,7 @@ from ..venues.venue import (
     Feed,
     FeedFailure,
     Heard,
+    Refused,
     Rejected,
     Subscribed,
     Trades,
@@ -42,6 +43,7 @@ class Consumer:
         self._feed = feed
         self._link = link
         self._connected = False
+        self._carries = False  # something of a product was heard on this connection
         self._through = 0  # the newest stamp of this feed that could be believed
         self._repeats = Repeats(live.clock)
         live.feed.connections += 1
@@ -70,6 +72,8 @@ class Consumer:
                 self._repeats.log(
                     "feed_rejected", f"{kind} {code}", f"rejected from the feed: {reason}", payload=payload
                 )
+            case Refused(products=products, reason=reason):
+                self._refuse(products, reason)
             case FeedFailure(message=message):
                 self._repeats.log("feed_failure", message, f"the feed: {message}")
         live.changed.set()
@@ -80,6 +84,8 @@ class Consumer:
         if not self._connected:
             self._connected = True
             live.feed.connected += 1
+        if not self._carries and not isinstance(event, Heard):  # A heartbeat says nothing of any product.
+            self._carries = True
             logger.bind(event="feed_up", products=len(self._feed.products)).info("the feed is up")
         believed = live.hear(event.stamp) == event.stamp
         if believed:
@@ -114,12 +120,22 @@ class Consumer:
                 "feed_rejected", reason, f"rejected from the feed: {reason}", payload=str(stamp)
             )
 
+    def _refuse(self, products: tuple[str, ...], reason: str) -> None:
+        """The feed does not carry these: their candles come from REST, and nobody vouches meanwhile."""
+        live = self._live
+        live.timeline.broken(self._link, products, resumes=True, now=live.now(), mute=True)
+        live.feed.refused.update(products)
+        logger.bind(event="subscription_refused", products=list(products), reason=reason).warning(
+            f"the feed does not take {', '.join(products[:5])}"
+            f"{f' and {len(products) - 5} more' if len(products) > 5 else ''}: {reason}"
+        )
+
     def _break(self, broken: Broken) -> None:
         live, products, reason = self._live, broken.products, broken.reason
         if broken.lost_connection:
             live.feed.reconnects += 1
             if self._connected:
-                self._connected = False
+                self._connected = self._carries = False
                 live.feed.connected -= 1
         elif broken.since is None:
             live.feed.sequence_gaps += 1

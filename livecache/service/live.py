@@ -42,6 +42,7 @@ class FeedStats:
     reconnects: int = 0
     rejected: Counter[str] = field(default_factory=Counter)  # by kind: frame, candle, trade, time
     frames: int = 0
+    refused: set[str] = field(default_factory=set)  # symbols that the feed has refused, ever
 
     @property
     def rejections(self) -> int:

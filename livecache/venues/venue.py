@@ -31,6 +31,7 @@ __all__ = [
     "Page",
     "PageRequest",
     "Product",
+    "Refused",
     "Rejected",
     "Subscribed",
     "Trade",
@@ -185,7 +186,15 @@ class FeedFailure:
     message: str
 
 
-Event = Subscribed | Candles | Trades | Heard | Broken | Rejected | FeedFailure
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The venue does not take the subscription to `products`; they are asked for again, ever more seldom."""
+
+    products: tuple[str, ...]
+    reason: str
+
+
+Event = Subscribed | Candles | Trades | Heard | Broken | Rejected | FeedFailure | Refused
 
 
 class Feed(Protocol):

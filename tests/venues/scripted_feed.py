@@ -18,6 +18,7 @@ from .loopback import InstantClock, feed_server, payload
 
 __all__ = [
     "Script",
+    "ack_frame",
     "candle_frame",
     "feed_of",
     "heartbeat_frame",
@@ -49,6 +50,14 @@ def candle_frame(number: int, stamp: int, product: str, kind: str = "update") ->
     return msgspec.json.encode(frame).decode()
 
 
+def ack_frame(number: int, stamp: int, *ids: str, channels: tuple[str, ...] = ("candles",)) -> str:
+    """A frame that acknowledges all that the connection is subscribed to."""
+    frame = msgspec.json.decode(payload("ack"))
+    frame["sequence_num"], frame["timestamp"] = number, _timestamp(stamp)
+    frame["events"] = [{"subscriptions": dict.fromkeys(channels, ids)}]
+    return msgspec.json.encode(frame).decode()
+
+
 def heartbeat_frame(number: int, stamp: int) -> str:
     frame = msgspec.json.decode(payload("heartbeats"))
     frame["sequence_num"], frame["timestamp"] = number, _timestamp(stamp)
@@ -68,7 +77,7 @@ def feed_of(
     silence_timeout_s: float = 5.0,
     key: ApiKey | None = None,
     first_delay_s: float = 0.0,
-    frame_bytes: int = 1024 * 1024,
+    frame_bytes: int | None = 1024 * 1024,
     open_timeout_s: float = 2.0,
 ) -> CoinbaseFeed:
     return CoinbaseFeed(

@@ -15,6 +15,7 @@ from livecache.venues.venue import Broken, Candles, Event, Heard, Subscribed
 from .loopback import InstantClock, feed_server
 from .scripted_feed import (
     Script,
+    ack_frame,
     candle_frame,
     feed_of,
     heartbeat_frame,
@@ -148,12 +149,14 @@ def test_renewal_is_asked_for_by_products_and_done_by_the_ids_on_the_wire() -> N
 
         async def script(connection: ServerConnection, number: int) -> None:
             await subscriptions(connection, 3)
+            both = ("candles", "market_trades")
+            await connection.send(ack_frame(0, OPEN, "BTC-USD", "ETH-USD", channels=both))
             for sequence in range(4):
-                await connection.send(heartbeat_frame(sequence, OPEN + sequence * 1000))
+                await connection.send(heartbeat_frame(sequence + 1, OPEN + sequence * 1000))
                 await go_on.wait()
                 go_on.clear()
             messages.extend(await subscriptions(connection, 8))
-            await connection.send(heartbeat_frame(4, OPEN + 4_000))
+            await connection.send(heartbeat_frame(5, OPEN + 4_000))
             await connection.wait_closed()
 
         aliases = {"BTC-USDC": "BTC-USD"}
@@ -182,7 +185,8 @@ def test_renewal_is_asked_for_by_products_and_done_by_the_ids_on_the_wire() -> N
     events, messages = asyncio.run(scenario())
     anew = Broken(("BTC-USDC", "BTC-USD"), "subscribing anew", lost_connection=False, mute=True)
     heard = [Heard(OPEN + second * 1000) for second in range(5)]
-    assert events == [heard[0], anew, heard[1], heard[2], anew, heard[3], heard[4]]
+    known = Subscribed(("BTC-USDC", "BTC-USD", "ETH-USD"), OPEN)
+    assert events == [known, heard[0], anew, heard[1], heard[2], anew, heard[3], heard[4]]
     expected = [
         (kind, channel) for channel in ("candles", "market_trades") for kind in ("unsubscribe", "subscribe")
     ]

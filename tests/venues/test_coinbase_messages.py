@@ -167,7 +167,10 @@ def test_a_heartbeat_is_heard_by_its_envelope_whatever_its_counter_is(name: str)
 
 def test_an_ack_names_the_products_of_the_data_channel_that_were_asked_for() -> None:
     assert decoder(BTC_USD=("BTC-USD", "BTC-USDC")).decode(payload("ack")) == Frame(
-        "subscriptions", 2, (Subscribed(("BTC-USD", "BTC-USDC"), 1784086872600),)
+        "subscriptions",
+        2,
+        (Subscribed(("BTC-USD", "BTC-USDC"), 1784086872600),),
+        (("candles", ("BTC-USD",)), ("heartbeats", ())),
     )
 
 

@@ -29,7 +29,9 @@ class NoConnection(Exception):
 
 
 class ConnectionEnded(Exception):
-    """The connection is over. The text is one line for a person."""
+    """The connection is over. The text is one line for a person; `too_long`: a message was."""
+
+    too_long = False
 
 
 class Connection:
@@ -108,12 +110,15 @@ _CUT = "the connection was cut"
 
 
 def _ended(message: Any) -> ConnectionEnded:
+    ended = ConnectionEnded(_CUT)
     if message.type is aiohttp.WSMsgType.CLOSE:
         why = f" {message.extra}" if message.extra else ""
-        return ConnectionEnded(one_line(f"closed by the venue ({message.data}{why})"))
-    if message.type is aiohttp.WSMsgType.ERROR and isinstance(message.data, aiohttp.WebSocketError):
-        return ConnectionEnded(one_line(f"closed from here ({int(message.data.code)} {message.data})"))
-    return ConnectionEnded(_CUT)
+        ended = ConnectionEnded(one_line(f"closed by the venue ({message.data}{why})"))
+        ended.too_long = message.data == aiohttp.WSCloseCode.MESSAGE_TOO_BIG
+    elif message.type is aiohttp.WSMsgType.ERROR and isinstance(message.data, aiohttp.WebSocketError):
+        ended = ConnectionEnded(one_line(f"closed from here ({int(message.data.code)} {message.data})"))
+        ended.too_long = message.data.code == aiohttp.WSCloseCode.MESSAGE_TOO_BIG
+    return ended
 
 
 def _no_connection(error: Exception, host: str, timeout_s: float) -> str:

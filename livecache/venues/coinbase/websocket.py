@@ -13,17 +13,22 @@ from urllib.parse import urlsplit
 from ...clock import Clock
 from ...core.backoff import delays
 from ...quiet import logger
-from ..venue import Broken, Candles, Event, FeedFailure, Heard, Subscribed, Trades
+from ..venue import Broken, Candles, Event, FeedFailure, Heard, Refused, Subscribed, Trades
 from .auth import ApiKey
 from .connection import Connection, ConnectionEnded, NoConnection
-from .messages import CANDLES, HEARTBEATS, TRADES, FrameDecoder, subscription, unsubscription
+from .messages import CANDLES, HEARTBEATS, TRADES, Frame, FrameDecoder, subscription, unsubscription
 from .renewals import Renewals
+from .subscriptions import Refusal, Subscriptions
 from .watchdog import DataWatchdog, MessageNumbers, Silence, Suspect
 
 __all__ = ["CoinbaseFeed"]
 
-# A candles snapshot has about 15 KB a product, a trades snapshot 14 KB.
+# A candles snapshot has about 15 KB a product, a trades snapshot 14 KB, and all that were asked for at once
+# may come in one message. After one that was longer all the same, less is asked for at once; what is too long
+# by itself is taken up to the last bound.
 _FRAME_BYTES = 1024 * 1024
+_PRODUCT_BYTES = 64 * 1024
+_FRAME_BYTES_MOST = 64 * 1024 * 1024
 _OPEN_TIMEOUT_S = 10.0
 
 # Waits between connections begin anew only once one has worked for so long: a venue that accepts, says
@@ -57,19 +62,18 @@ class CoinbaseFeed:
         key: ApiKey | None = None,
         first_delay_s: float = 0.0,
         open_timeout_s: float = _OPEN_TIMEOUT_S,
-        frame_bytes: int = _FRAME_BYTES,
+        frame_bytes: int | None = None,
     ) -> None:
         symbols: dict[str, list[str]] = {}
         for product in dict.fromkeys(products):
             symbols.setdefault(aliases.get(product, product), []).append(product)
         self._products = tuple(dict.fromkeys(products))
-        self._carried = tuple(symbols)
         self._decoder = FrameDecoder(symbols, now)
         self._symbols = symbols
         self._channels = (CANDLES, TRADES) if trades else (CANDLES,)
         self._watchdog = DataWatchdog(self._channels, self._products)
         self._renewals = Renewals()
-        self._left_out: frozenset[str] = frozenset()  # ids on the wire
+        self._subscriptions = Subscriptions(self._channels, symbols)
         self._connected = False
         self._url = ws_url
         self._host = urlsplit(ws_url).netloc.rpartition("@")[2]
@@ -79,7 +83,7 @@ class CoinbaseFeed:
         self._key = key
         self._first_delay_s = first_delay_s
         self._open_timeout_s = open_timeout_s
-        self._frame_bytes = frame_bytes
+        self._frame_bytes = frame_bytes or _FRAME_BYTES + _PRODUCT_BYTES * len(symbols)
         self.repeated_frames = 0
         """Frames that were dropped because their sequence number was not new."""
 
@@ -108,6 +112,7 @@ class CoinbaseFeed:
             numbers = MessageNumbers()
             proven_s, proven = self._clock.monotonic() + _PROVEN_S, False
             end: Broken | None = None
+            too_long = False
             try:
                 await self._subscribe(connection)
                 while end is None:
@@ -125,11 +130,15 @@ class CoinbaseFeed:
                     for event in frame.events:
                         yield event
                         self._attend(event)
+                    if self._subscriptions.busy:
+                        for refused in self._answers(frame):
+                            yield refused
+                        await self._ask(connection)
                     if suspects := self._watchdog.suspects():
                         end = self._dead_channel(suspects)
                         for mute in () if end else self._mute_products(suspects):
                             yield mute
-                    if end is None and (anew := self._renewals.take()):
+                    if end is None and (anew := self._renewed()):
                         products = tuple(product for id_ in anew for product in self._symbols[id_])
                         yield Broken(products, "subscribing anew", lost_connection=False, mute=True)
                         await self._resubscribe(connection, anew)
@@ -139,12 +148,18 @@ class CoinbaseFeed:
                     silence.resume(heard=frame.channel != "")
             except ConnectionEnded as ended:
                 end = Broken(self._products, silence.reason or str(ended), lost_connection=True)
+                too_long = ended.too_long
             finally:
                 self._connected = False
                 silence.stop()
                 await connection.close()
 
             yield end
+            given_up, learned = self._learn(too_long=too_long)
+            if learned:
+                waits = delays(self._jitter)
+            if given_up:
+                yield given_up
             await self._clock.sleep(next(waits))
 
     def leave_out(self, products: Sequence[str]) -> None:
@@ -152,9 +167,7 @@ class CoinbaseFeed:
 
         An id on the wire is left out once nobody asks for it under any name.
         """
-        self._left_out = frozenset(
-            id_ for id_, symbols in self._symbols.items() if set(symbols) <= set(products)
-        )
+        self._subscriptions.leave_out(i for i, names in self._symbols.items() if set(names) <= set(products))
 
     async def renew(self, products: Sequence[str]) -> None:
         """Subscribe to these anew within a second or so: something is known to be wrong with their channel.
@@ -164,11 +177,66 @@ class CoinbaseFeed:
         """
         if self._connected:
             self._ask_anew(products)
+        else:
+            self._subscriptions.retry(self._ids(products))
 
     def _ask_anew(self, products: Sequence[str]) -> None:
         # Done where messages are received, so that it is known after which stamp something may be missing.
-        ids = [id_ for id_, symbols in self._symbols.items() if not set(symbols).isdisjoint(products)]
-        self._renewals.ask(ids, self._clock.monotonic())
+        self._renewals.ask(self._ids(products), self._clock.monotonic())
+
+    def _renewed(self) -> list[str]:
+        """Ids to be subscribed to anew now; what was not subscribed to is put in line for that."""
+        asked = self._renewals.take()
+        return self._subscriptions.retry(asked) if asked else asked
+
+    def _ids(self, products: Sequence[str]) -> list[str]:
+        return [id_ for id_, symbols in self._symbols.items() if not set(symbols).isdisjoint(products)]
+
+    def _answers(self, frame: Frame) -> list[Refused]:
+        """Take what a frame says of what was asked for; whom the venue refuses, in words or by silence."""
+        subscriptions, now_s = self._subscriptions, self._clock.monotonic()
+        refusals: list[Refusal | None] = []
+        for event in frame.events:
+            if isinstance(event, Candles):
+                subscriptions.heard(CANDLES, {product for product, _ in event.candles})
+            elif isinstance(event, Trades):
+                subscriptions.heard(TRADES, {trade.product for trade in event.trades})
+            elif isinstance(event, FeedFailure):
+                refusals.append(subscriptions.complained(event.message, now_s))
+        for channel, ids in frame.acknowledged:
+            subscriptions.acknowledged(channel, ids)
+        refusals.append(subscriptions.due(now_s))
+        return [self._refused(refusal) for refusal in refusals if refusal]
+
+    def _refused(self, refusal: Refusal) -> Refused:
+        products = tuple(product for id_ in refusal.ids for product in self._symbols[id_])
+        return Refused(products, refusal.reason)
+
+    def _learn(self, *, too_long: bool) -> tuple[Refused | None, bool]:
+        """After a connection: ask for less at once, or take longer messages, or give up what is too long.
+
+        What is given up, and whether the next connection will be another one.
+        """
+        now_s = self._clock.monotonic()
+        learned = self._subscriptions.ended(now_s, too_long=too_long)
+        if learned.refusal:
+            return self._refused(learned.refusal), True
+        if learned.anything:
+            logger.bind(event="subscription_split").warning(
+                "what was asked of {} at once is asked for in smaller parts from now on", self._host
+            )
+            return None, True
+        if too_long and self._frame_bytes < _FRAME_BYTES_MOST:
+            self._frame_bytes = min(2 * self._frame_bytes, _FRAME_BYTES_MOST)
+            logger.bind(event="frames_longer", bytes=self._frame_bytes).warning(
+                "messages of {} may have {} bytes from now on", self._host, self._frame_bytes
+            )
+            return None, True
+        if too_long:
+            reason = f"it is answered by a message of more than {self._frame_bytes} bytes"
+            if refusal := self._subscriptions.give_up(reason, now_s):
+                return self._refused(refusal), True
+        return None, False
 
     def _dead_channel(self, suspects: Sequence[Suspect]) -> Broken | None:
         """The end of a connection of which a whole channel is suspect: the next one's snapshot proves it."""
@@ -207,18 +275,23 @@ class CoinbaseFeed:
         )
 
     async def _subscribe(self, connection: Connection) -> None:
-        """One message a channel, the first within 5 s. Acks come late or empty: nobody waits for one."""
+        """One message a channel, the first within 5 s."""
         # Heartbeats first: without them the venue closes a connection on which nothing trades.
         await connection.send(subscription(HEARTBEATS, token=self._token()))
-        wanted = [id_ for id_ in self._carried if id_ not in self._left_out]
-        for channel in self._channels if wanted else ():
-            await connection.send(subscription(channel, wanted, self._token()))
+        self._subscriptions.begin()
+        await self._ask(connection)
         logger.bind(event="feed_connected", products=len(self._products)).info(
             "subscribed to {} products at {}", len(self._products), self._host
         )
         self._renewals.take()  # All that was asked for has just been done.
         self._watchdog.connected()
         self._connected = True
+
+    async def _ask(self, connection: Connection) -> None:
+        """Subscribe to what is next in line, if anything is."""
+        if ask := self._subscriptions.next(self._clock.monotonic()):
+            for channel in ask.channels:
+                await connection.send(subscription(channel, ask.ids, self._token()))
 
     async def _resubscribe(self, connection: Connection, ids: Sequence[str]) -> None:
         """End the subscription to some of the products and begin it again; a snapshot of each will follow."""

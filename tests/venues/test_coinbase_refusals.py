@@ -1,0 +1,145 @@
+"""A feed that is refused a product, or answered by more than it takes: the others are fed all the same."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
+from typing import Any
+
+import msgspec
+import pytest
+from websockets.asyncio.server import ServerConnection
+
+from livecache.venues.venue import Broken, Candles, Event, Refused, Subscribed
+
+from .loopback import InstantClock, feed_server
+from .scripted_feed import candle_frame, feed_of, heartbeat_frame
+
+OPEN = 1784086800000
+NAMES = [f"P{n}-USD" for n in range(8)]
+BAD = "P5-USD"
+
+
+def snapshot(number: int, ids: Sequence[str], rows: int) -> str:
+    """One frame with the snapshots of all of them."""
+    frame = msgspec.json.decode(candle_frame(number, OPEN, "P0-USD", kind="snapshot"))
+    (row,) = frame["events"][0]["candles"]
+    start = int(row["start"])
+    frame["events"][0]["candles"] = [
+        {**row, "product_id": id_, "start": str(start - 300 * n)} for id_ in ids for n in range(rows)
+    ]
+    return msgspec.json.encode(frame).decode()
+
+
+class Exchange:
+    """Answers a subscription as `refuse` says: an error's message, or None for the snapshots."""
+
+    def __init__(self, refuse: Callable[[Sequence[str]], str | None], *, rows: int = 1) -> None:
+        self.refuse = refuse
+        self.rows = rows
+        self.asked: list[list[str]] = []
+        self.connections = 0
+
+    async def serve(self, connection: ServerConnection, number: int) -> None:
+        self.connections += 1
+        count = 0
+
+        def numbered() -> int:
+            nonlocal count
+            count += 1
+            return count - 1
+
+        async def beat() -> None:
+            for second in range(10_000):
+                await connection.send(heartbeat_frame(numbered(), OPEN + second * 1000))
+                await asyncio.sleep(0.01)
+
+        beating: asyncio.Task[None] | None = None
+        try:
+            async for text in connection:
+                message: dict[str, Any] = msgspec.json.decode(text)
+                if message["channel"] == "heartbeats":
+                    beating = asyncio.create_task(beat())
+                    continue
+                ids = message["product_ids"]
+                self.asked.append(ids)
+                said = self.refuse(ids)
+                if said is not None:
+                    await connection.send(msgspec.json.encode({"type": "error", "message": said}).decode())
+                else:
+                    await connection.send(snapshot(numbered(), ids, self.rows))
+        finally:
+            if beating:
+                beating.cancel()
+
+
+def fed_by(
+    exchange: Exchange, enough: Callable[[set[str], list[Event]], bool], **options: Any
+) -> tuple[set[str], list[Event]]:
+    """Whom the feed told candles of, and all that it told; a heartbeat is a second."""
+
+    async def scenario() -> tuple[set[str], list[Event]]:
+        fed: set[str] = set()
+        events: list[Event] = []
+        clock = InstantClock()
+        async with feed_server(exchange.serve) as url, asyncio.timeout(60):
+            feed = feed_of(url, *NAMES, clock=clock, **options)
+            async with aclosing(feed.events()) as stream:
+                async for event in stream:
+                    events.append(event)
+                    clock.time += 1.0
+                    if isinstance(event, Candles):
+                        fed |= {product for product, _ in event.candles}
+                    if enough(fed, events):
+                        return fed, events
+        raise AssertionError("the feed ended")
+
+    return asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("bad", [[BAD], ["P0-USD"], ["P7-USD"], ["P0-USD", BAD]])
+@pytest.mark.parametrize("names", [True, False])
+def test_one_refused_product_leaves_none_of_the_others_unfed(bad: list[str], names: bool) -> None:
+    def refuse(ids: Sequence[str]) -> str | None:
+        found = [id_ for id_ in ids if id_ in bad]
+        return (f"failed to subscribe: {found} not valid" if names else "no reason given") if found else None
+
+    exchange = Exchange(refuse)
+    fed, events = fed_by(
+        exchange,
+        lambda fed, events: (
+            len(fed) == len(NAMES) - len(bad)
+            and {p for e in events if isinstance(e, Refused) for p in e.products} == set(bad)
+        ),
+    )
+    assert fed == set(NAMES) - set(bad)
+    assert not [event for event in events if isinstance(event, Broken)], "on the same connection"
+    assert exchange.connections == 1
+    up = {product for event in events if isinstance(event, Subscribed) for product in event.products}
+    assert not up & set(bad)
+
+
+def test_snapshots_of_many_products_in_one_message_are_taken() -> None:
+    """The venue's bound is what was asked for, not what one product has."""
+    exchange = Exchange(lambda ids: None, rows=100)
+    fed, _ = fed_by(exchange, lambda fed, _: len(fed) == len(NAMES), frame_bytes=None)
+    assert fed == set(NAMES) and exchange.connections == 1
+
+
+def test_after_a_message_that_was_too_long_less_is_asked_for_at_once() -> None:
+    exchange = Exchange(lambda ids: None, rows=20)
+    two = len(snapshot(0, NAMES[:2], 20))
+    fed, events = fed_by(exchange, lambda fed, _: len(fed) == len(NAMES), frame_bytes=two + 100)
+    assert fed == set(NAMES)
+    reasons = [event.reason for event in events if isinstance(event, Broken)]
+    assert len(reasons) == 2 and all("1009" in reason for reason in reasons)
+    assert [len(ids) for ids in exchange.asked] == [8, 4, 2, 2, 2, 2]
+
+
+def test_what_is_too_long_by_itself_is_taken_after_all_up_to_a_bound() -> None:
+    exchange = Exchange(lambda ids: None, rows=20)
+    one = len(snapshot(0, NAMES[:1], 20))
+    fed, _ = fed_by(exchange, lambda fed, _: len(fed) == len(NAMES), frame_bytes=one // 3)
+    assert fed == set(NAMES)
+    assert exchange.connections <= 7, "never for ever"
