@@ -122,7 +122,8 @@ def test_one_refused_product_leaves_none_of_the_others_unfed(bad: list[str], nam
 
 def test_snapshots_of_many_products_in_one_message_are_taken() -> None:
     """The venue's bound is what was asked for, not what one product has."""
-    exchange = Exchange(lambda ids: None, rows=100)
+    exchange = Exchange(lambda ids: None, rows=1_200)
+    assert len(snapshot(0, NAMES, 1_200)) > 1024 * 1024
     fed, _ = fed_by(exchange, lambda fed, _: len(fed) == len(NAMES), frame_bytes=None)
     assert fed == set(NAMES) and exchange.connections == 1
 
