@@ -14,9 +14,14 @@ import msgspec
 import pytest
 import redis
 
+from livecache.clock import SystemClock
+from livecache.config import Config
 from livecache.http import shapes
+from livecache.http.instance import Instance
 from livecache.http.openapi import document
 from livecache.http.repair import RepairAnswer, RepairRequest
+from livecache.http.requests import RequestStats
+from livecache.http.routes import routes
 from livecache.http.shapes import (
     AliveAnswer,
     CandlesAnswer,
@@ -106,6 +111,19 @@ def test_the_root_of_the_api_tells_what_there_is(server: Served) -> None:
     for path in told.paths:
         if path != "/api/v1/stream":
             assert ask(server.url, path).status != 404, path
+
+
+def test_the_document_has_every_path_and_method_that_is_served() -> None:
+    clock = SystemClock()
+    served_at = {
+        (route.method, route.path)
+        for route in routes(Instance(Config(), clock), RequestStats(), clock)
+        if route.path != "/openapi.json" and not route.path.startswith("/page/") and route.path != "/"
+    }
+    told = {(method.upper(), path) for path, methods in document()["paths"].items() for method in methods}
+    assert told == served_at
+    names = [what["operationId"] for methods in document()["paths"].values() for what in methods.values()]
+    assert len(names) == len(set(names))
 
 
 def test_the_probes_answer_as_the_document_says(server: Served) -> None:

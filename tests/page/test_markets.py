@@ -116,6 +116,8 @@ def test_a_reason_has_the_whole_width_of_a_phone_and_nothing_scrolls_sideways(
     width, height = tab.run(f"(({{ width, height }}) => [width, height])({reason}.getBoundingClientRect())")
     assert width > 340 and height < 75, "three lines"
     assert tab.run("document.documentElement.scrollWidth") == 390
+    wide = "(({ scrollWidth, clientWidth }) => scrollWidth - clientWidth)"
+    assert tab.run(f"{wide}(document.querySelector('#all .scroll'))") == 0
     row = "document.querySelector('.market[data-symbol=\"SOL-USD\"]').getBoundingClientRect().height"
     assert tab.run(row) < 55
     dot = "document.querySelector('[data-symbol=SOL-USD] .dot').getBoundingClientRect()"
@@ -286,6 +288,8 @@ def test_with_6300_series_it_asks_no_more_often_and_stays_usable(
     tab.until("they are there", "document.querySelectorAll('#markets .market').length === 500", 60.0)
     assert column(tab, 1)[:2] == ["COIN899-USD", "COIN0-USD"], "trouble first, among all of them"
     assert tab.text("#hidden-rows") == "and 400 more: use the filter"
+    wide = "(({ scrollWidth, clientWidth }) => scrollWidth - clientWidth)"
+    assert tab.run(f"{wide}(document.querySelector('#all .scroll'))") == 0, "seven dots fit beside the rest"
     tab.focus("#filter")
     tab.type("coin777")
     assert column(tab, 1) == ["COIN777-USD"]

@@ -117,9 +117,8 @@ export class Table {
   #drawLabels(rows) {
     const labels = this.#head.querySelector(".labels");
     const names = rows.length > MANY ? [] : rows.map(({ timeframe }) => timeframe);
-    if (labels.textContent === names.join("")) return;
-    labels.replaceChildren(...names.map((name) => made("span", "", name)));
     this.#body.parentElement.classList.toggle("many", rows.length > MANY);
+    if (labels.textContent !== names.join("")) labels.replaceChildren(...names.map((name) => made("span", "", name)));
   }
 
   #lineOf(symbol) {
