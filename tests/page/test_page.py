@@ -251,3 +251,15 @@ def test_the_demo_tells_where_its_page_is(tab: Tab) -> None:
         nothing_in_the_console(tab)
         demo.stop()
         banner(tab, "The service has not answered since")
+
+
+def test_an_unknown_symbol_is_told_as_that_and_not_as_a_feed_that_is_down(
+    clean_valkey: str, tab: Tab
+) -> None:
+    symbols = "BTC-USD,WRONG-USD"
+    with running(clean_valkey, VENUES_COINBASE_SYMBOLS=symbols) as here:
+        here.service.event("unknown_symbol")
+        tab.open(here.page)
+        banner(tab, "Coinbase does not know WRONG-USD: correct venues.coinbase.symbols")
+        until("it is seen by its dots", lambda: set(dots(tab, "WRONG-USD").values()) == {"unknown"}, 60.0)
+        assert "Closed candles still come" not in tab.text("#troubles")
