@@ -38,7 +38,7 @@ from .progress import ProgressBar
 from .quiet import logger
 from .redis_url import address_of
 from .service.backfiller import Backfiller, NoProgress
-from .service.consumer import Consumer, heed_unknown, renew_dead
+from .service.consumer import Feeds
 from .service.live import Live
 from .service.ratelimit import RateLimiter
 from .service.timekeeper import Timekeeper
@@ -121,6 +121,7 @@ class Service:
             random.random,
             ProgressBar() if bar else NoProgress(),
         )
+        self.feeds = Feeds(self.live, self.venue, self.backfiller.listing)
         self.writer = Writer(
             store,
             self.keys,
@@ -184,7 +185,7 @@ class Service:
             tasks.create_task(self.writer.run(), name="writer")
             tasks.create_task(self.timekeeper.run(), name="timekeeper")
             tasks.create_task(self.backfiller.run(), name="backfiller")
-            tasks.create_task(self.follow(), name="feed")
+            tasks.create_task(self.feeds.run(), name="feed")
             tasks.create_task(self.backfiller.listing.run(), name="listing")
 
     async def start_or_give_up(self) -> None:
@@ -209,18 +210,6 @@ class Service:
             await self.backfiller.run(once=True)
             for helper in helpers:
                 helper.cancel()
-
-    async def follow(self) -> None:
-        """Follow the feed. A symbol that turns out not to exist is left out, and the others do not notice."""
-        listing, symbols = self.backfiller.listing, tuple(self.live.timeline.symbols)
-        aliases = await listing.aliases(symbols)
-        trades = Timeframe.M1 in self.live.timeline.children
-        feeds = self.venue.feeds(symbols, aliases, trades=trades)
-        async with asyncio.TaskGroup() as tasks:
-            for link, feed in enumerate(feeds):
-                tasks.create_task(Consumer(self.live, feed, link).run(), name=f"feed {link}")
-            tasks.create_task(renew_dead(self.live, feeds), name="dead channels")
-            tasks.create_task(heed_unknown(listing, feeds), name="unknown symbols")
 
 
 @asynccontextmanager

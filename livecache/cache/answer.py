@@ -14,9 +14,18 @@ import msgspec
 from ..core.candle import Candle
 from ..core.series import SeriesId
 from ..core.timeframe import Timeframe, iso
-from ..errors import ConfigError, NotListed, NotReady, NotTraded, OutOfSync, ReadError, Stale
+from ..errors import (
+    ConfigError,
+    NotListed,
+    NotReady,
+    NotTraded,
+    OutOfSync,
+    ReadError,
+    Stale,
+    UnknownSeries,
+)
 from .candles import Candles
-from .keyspace import SCHEMA, UNDECODABLE, AliveRecord, decode_alive
+from .keyspace import RETIRED, SCHEMA, UNDECODABLE, AliveRecord, decode_alive
 
 __all__ = ["HINT_RUN", "Empty", "Request", "arguments", "decide", "standing_of"]
 
@@ -67,6 +76,11 @@ def decide(request: Request, reply: Sequence[Any], key: str) -> Candles:
         return _decide(request, reply, key)
     except (NotReady, Stale) as error:
         reason = (reply[0][2] or b"").decode(errors="replace")
+        if reason == RETIRED:
+            raise UnknownSeries(
+                f"{request.series}: nobody fills it any more: it was taken out of the configuration",
+                "put it back into cache.timeframes or the venue's symbols; see `livecache series`",
+            ) from None
         if standing_of(reason) != "unknown":
             raise
         raise NotListed(

@@ -101,11 +101,16 @@ class Audit:
         self._lease = lease
         self._origin = origin
         self._cluster = cluster
-        self._rounds = _rounds(sorted(series, key=lambda s: s.symbol) if cluster else series)
         # What was expected of a series when it was last looked at; a write since makes it void.
         self._digests: dict[SeriesId, tuple[Held, str]] = {}
-        self._announced = {keys.series_member(each) for each in announced}
+        self.change(series, announced)
+
+    def change(self, series: Sequence[SeriesId], announced: Sequence[SeriesId]) -> None:
+        """Go around these from now on."""
+        self._rounds = _rounds(sorted(series, key=lambda s: s.symbol) if self._cluster else series)
+        self._announced = {self._keys.series_member(each) for each in announced}
         self._member_rounds = _rounds(sorted(self._announced))
+        self._digests = {each: self._digests[each] for each in series if each in self._digests}
 
     async def series(self) -> list[Finding]:
         """One round: the next series. Redis's errors pass through."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from ..clock import Clock
 from ..core.series import SeriesId
 from ..errors import ForeignKey
 from ..quiet import logger
 from .keyspace import Keyspace
 from .scripts import COMMON, RedisLike, Script
 
-__all__ = ["ForeignKeys", "find_foreign"]
+__all__ = ["ForeignKeys", "Unwritten", "find_foreign"]
+
+FOREIGN_RETRY_S = 10.0
 
 _SERIES_A_CALL = 70
 
@@ -46,6 +49,42 @@ class ForeignKeys:
             elif not kind and key in self.known:
                 del self.known[key]
                 logger.bind(event="foreign_key_gone", key=key).info("{} is written again.", key)
+
+
+class Unwritten:
+    """Series that cannot be written because of such a key: each is said once, and tried again at times."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.problems: dict[SeriesId, str] = {}
+        """Why, for each of them."""
+        self._clock = clock
+        self._retry_at_s = 0.0
+
+    def complain(self, series: SeriesId, problem: ForeignKey) -> None:
+        """Remember why the series is not written, and say it once."""
+        if self.problems.get(series) != str(problem):
+            self.problems[series] = str(problem)
+            logger.bind(event="foreign_key", series=str(series), key=problem.key).error(
+                "{} is not written: {}", series, problem
+            )
+
+    def written(self, series: SeriesId) -> None:
+        """It was written: somebody may have made room."""
+        if self.problems.pop(series, None):
+            logger.bind(event="foreign_key_gone", series=str(series)).info("{} is written again.", series)
+
+    def due(self) -> set[SeriesId]:
+        """All of them, if it is time to try again."""
+        now_s = self._clock.monotonic()
+        if not self.problems or now_s < self._retry_at_s:
+            return set()
+        self._retry_at_s = now_s + FOREIGN_RETRY_S
+        return set(self.problems)
+
+    def keep(self, series: Collection[SeriesId]) -> None:
+        """Only these are still to be written."""
+        for gone in self.problems.keys() - set(series):
+            del self.problems[gone]
 
 
 async def find_foreign(

@@ -21,6 +21,7 @@ from ..errors import ConfigError
 
 __all__ = [
     "FORMING_HINT",
+    "RETIRED",
     "SCHEMA",
     "UNDECODABLE",
     "AliveRecord",
@@ -43,6 +44,9 @@ __all__ = [
 ]
 
 SCHEMA = 1
+
+RETIRED = "retired: it is not configured any more"
+"""The reason in the state of a series that nobody fills any more."""
 
 UNDECODABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
 """What decoding any bytes may raise: what is nested a thousandfold exhausts the decoder's stack."""

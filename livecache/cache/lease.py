@@ -143,6 +143,7 @@ class Lease:
         self._redis = redis
         self._key = keys.lease
         self._instance = instance
+        self._cluster = cluster
         self._batches = batched(states, _KEYS_A_CALL, cluster=cluster)
         self._clock = clock
         self._takes_over = sole_owner
@@ -155,6 +156,10 @@ class Lease:
         """The fencing token of this tenure; 0 before the first."""
         self.record = ""
         """The lease's value, word for word; scripts compare it."""
+
+    def change(self, states: Sequence[tuple[str, str]]) -> None:
+        """There are other series. Those that came are written whole, under this tenure's token."""
+        self._batches = batched(states, _KEYS_A_CALL, cluster=self._cluster)
 
     @property
     def left_s(self) -> float:

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..core.series import SeriesId
-from .keyspace import AliveRecord, Keyspace, encode_alive
+from ..quiet import logger
+from .keyspace import RETIRED, AliveRecord, Keyspace, encode_alive
 from .lease import Fenced, batched
 from .scripts import COMMON, RedisLike, Script, text_of
 
@@ -74,28 +75,30 @@ return #KEYS
 """
 )
 
-# KEYS: the set of series, the lease, the feed's hash. ARGV: our lease, then the members, the most urgent
-# first: afterwards the set holds exactly these. They are added before others are removed, so that no reader
-# finds a configured series unknown. A set has no order: the hash says which, by symbols and by timeframes.
-# Returns as _VOUCH does.
+# KEYS: the set of series, the lease, the feed's hash. ARGV: our lease, 1 to remove other members, then the
+# members, the most urgent first. They are added before others are removed, so that no reader finds a
+# configured series unknown. A set has no order: the hash says which, by symbols and by timeframes.
+# Returns as _VOUCH does; else, where others are not to be removed, "GONE" and which these are.
 _ANNOUNCE = Script(
     COMMON
     + """
 if redis.pcall('GET', KEYS[2]) ~= ARGV[1] then return 'FENCED' end
 local kind = type_of(KEYS[1])
 if kind ~= 'set' and kind ~= 'none' then return { { KEYS[1], kind } } end
-local wanted = {}
-for first = 2, #ARGV, 1000 do
+local wanted, gone = {}, {}
+for first = 3, #ARGV, 1000 do
   redis.call('SADD', KEYS[1], unpack(ARGV, first, math.min(first + 999, #ARGV)))
 end
-for i = 2, #ARGV do wanted[ARGV[i]] = true end
+for i = 3, #ARGV do wanted[ARGV[i]] = true end
 for _, member in ipairs(redis.call('SMEMBERS', KEYS[1])) do
-  if not wanted[member] then redis.call('SREM', KEYS[1], member) end
+  if not wanted[member] then gone[#gone + 1] = member end
 end
+if #gone > 0 and ARGV[2] ~= '1' then return { 'GONE', gone } end
+for _, member in ipairs(gone) do redis.call('SREM', KEYS[1], member) end
 kind = type_of(KEYS[3])
 if kind == 'hash' or kind == 'none' then
   local symbols, timeframes, seen = {}, {}, {}
-  for i = 2, #ARGV do
+  for i = 3, #ARGV do
     local symbol, timeframe = string.match(ARGV[i], '^(.*)(:[^:]*)$')
     if not seen[symbol] then symbols[#symbols + 1] = symbol end
     if not seen[timeframe] then timeframes[#timeframes + 1] = string.sub(timeframe, 2) end
@@ -105,6 +108,30 @@ if kind == 'hash' or kind == 'none' then
     'symbols', table.concat(symbols, ' '), 'timeframes', table.concat(timeframes, ' '))
 end
 return {}
+"""
+)
+
+
+# KEYS: states of series that nobody fills any more; then the lease, where it lies in the same slot. ARGV: our
+# token, our lease ("" where it is in another slot), why. Readers are told so from now on. What the states say
+# of candles that are settled stays, for whoever fills the series again. Returns 1, or "FENCED".
+_RETIRE = Script(
+    COMMON
+    + """
+local last = #KEYS
+if ARGV[2] ~= '' then
+  if redis.pcall('GET', KEYS[last]) ~= ARGV[2] then return 'FENCED' end
+  last = last - 1
+end
+for i = 1, last do
+  if type_of(KEYS[i]) == 'hash' then
+    local fence = fence_of(redis.call('HGET', KEYS[i], 'fence'))
+    if fence and fence > tonumber(ARGV[1]) then return 'FENCED' end
+    redis.call('HSET', KEYS[i], 'ready', '0', 'reason', ARGV[3], 'contiguous_from', '0',
+      'settled_through', '0', 'known_through', '0', 'forming', '0', 'fence', ARGV[1], 'revision', '0')
+  end
+end
+return 1
 """
 )
 
@@ -136,27 +163,54 @@ class Presence:
         self._redis = redis
         self._keys = keys
         self._cluster = cluster
-        self._announced = tuple(announced)
         self._instance = instance
-        self._symbol_of = {keys.alive(s.symbol): s.symbol for s in series}
-        named = ((symbol, key) for key, symbol in self._symbol_of.items())
-        self._batches = batched(named, _KEYS_A_CALL, cluster=cluster)
+        self._symbol_of: dict[str, str] = {}
+        self._announced: tuple[SeriesId, ...] = ()
+        self._batches: list[list[str]] = []
+        self.change(series, announced)
+
+    def change(self, series: Sequence[SeriesId], announced: Sequence[SeriesId]) -> None:
+        """Vouch for these from now on, and announce those."""
+        self._announced = tuple(announced)
+        symbol_of = {self._keys.alive(s.symbol): s.symbol for s in series}
+        self._symbol_of |= symbol_of  # One that is gone may be under way just now.
+        named = ((symbol, key) for key, symbol in symbol_of.items())
+        self._batches = batched(named, _KEYS_A_CALL, cluster=self._cluster)
 
     @property
     def alive_keys(self) -> Sequence[str]:
         """The alive keys of all symbols."""
-        return tuple(self._symbol_of)
+        return tuple(key for batch in self._batches for key in batch)
 
-    async def announce(self, lease: str) -> dict[str, str]:
+    async def announce(self, lease: str, token: int) -> dict[str, str]:
         """Make the set of series say exactly what is configured, if `lease` is still the lease's value.
 
-        The feed's hash says in which order.
+        The feed's hash says in which order. Series that are not configured any more say so in their states
+        before they leave the set, under the fence `token`.
 
         Returns the key if it is of another type, with that type. `Fenced` if the lease is another one.
         """
         members = [self._keys.series_member(series) for series in self._announced]
         keys = [self._keys.series, self._keys.lease, self._keys.feed]
-        return _foreign(await _ANNOUNCE.run(self._redis, keys, [lease, *members]))
+        reply = await _ANNOUNCE.run(self._redis, keys, [lease, 0, *members])
+        if isinstance(reply, list) and reply and reply[0] in (b"GONE", "GONE"):
+            await self._retire([text_of(member) for member in reply[1]], lease, token)
+            reply = await _ANNOUNCE.run(self._redis, keys, [lease, 1, *members])
+        return _foreign(reply)
+
+    async def _retire(self, members: Sequence[str], lease: str, token: int) -> None:
+        """Have readers of these series told that nobody fills them any more."""
+        gone = sorted(series for member in members if (series := self._keys.parse_series(member)))
+        states = ((s.symbol, self._keys.state(s.symbol, s.timeframe)) for s in gone)
+        for batch in batched(states, _KEYS_A_CALL, cluster=self._cluster):
+            keys, compared = (batch, "") if self._cluster else ([*batch, self._keys.lease], lease)
+            if await _RETIRE.run(self._redis, keys, [token, compared, RETIRED]) != 1:
+                raise Fenced("the lease is not ours any more, or a newer writer has written")
+        if gone:
+            logger.bind(event="series_retired", series=members).info(
+                "not configured any more, and readers are told: {} series; `livecache prune` removes them",
+                len(gone),
+            )
 
     async def vouch(self, alive: Alive, status: Mapping[str, str], lease: str) -> dict[str, str]:
         """Write the feed's hash and every symbol's alive key, if `lease` is still the lease's value.

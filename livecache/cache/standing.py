@@ -99,7 +99,7 @@ def _enough(state: str, reason: str, require: Require) -> bool:
 def state_of(*, ready: bool, reason: str) -> str:
     """One word for a series that somebody vouches for, from what its state says."""
     word = reason.partition(":")[0]
-    if word in ("unknown", "halted"):
+    if word in ("unknown", "halted", "retired"):
         return word
     if ready:
         return "ready"

@@ -25,15 +25,15 @@ from .advice import ServerWatch
 from .audit import Audit
 from .closes import PendingCloses
 from .damage import DamageTeller
-from .foreign import ForeignKeys, find_foreign
+from .foreign import ForeignKeys, Unwritten, find_foreign
 from .keyspace import Keyspace
 from .lease import RENEW_S, Fenced, Lease, Overtaken, WhileHeld
+from .patience import Patience
 from .presence import ALIVE_MS, Presence
-from .refusals import passes, unavailable
 from .scripts import RedisLike, cancellable
 from .source import ChangeSource
 from .stats import WriterStats
-from .trouble import TROUBLE, Trouble, waits_s
+from .trouble import TROUBLE, waits_s
 from .upserts import Held, Upserts, batch_changes, rest_s
 
 __all__ = ["Writer", "WriterStats"]
@@ -41,7 +41,6 @@ __all__ = ["Writer", "WriterStats"]
 ALIVE_RENEW_S = 3.0
 ALIVE_AGAIN_S = 0.25  # at the soonest, where the feed came up or broke meanwhile
 CLOSE_GOODBYE_S = 1.0  # for all that is said to Redis at a clean stop
-FOREIGN_RETRY_S = 10.0
 AUDIT_EVERY = 2  # renewals of the lease
 REMIND_S = 10.0
 
@@ -77,7 +76,8 @@ class Writer:
         audit_every: int = AUDIT_EVERY,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        self.problems: dict[SeriesId, str] = {}
+        self._unwritten = Unwritten(clock)
+        self.problems = self._unwritten.problems
         self.stats = WriterStats()
         self._redis = redis
         self._keys = keys
@@ -88,14 +88,11 @@ class Writer:
         self._clock = clock
         self._wake = wake
         self._gives_way = gives_way
-        self._used_before = used_before
         self._cluster = cluster
         self._audit_every = audit_every
         self._jitter = jitter
-        self._trouble = Trouble(clock, remind_s=REMIND_S)
-        states = sorted((s.symbol, keys.state(s.symbol, s.timeframe)) for s in series)
         self._lease = Lease(
-            redis, keys, instance, states, clock=clock, sole_owner=sole_owner, cluster=cluster
+            redis, keys, instance, self._states(), clock=clock, sole_owner=sole_owner, cluster=cluster
         )
         self.pulse = self._lease.pulse
         held = WhileHeld(redis, self._lease)
@@ -113,11 +110,14 @@ class Writer:
         self.stats.damage = self._teller.stats
         self._foreign = ForeignKeys()
         self._server = ServerWatch(redis)
+        self._patience = Patience(
+            clock, self.stats, self.pulse, self._server, jitter, remind_s=REMIND_S, used_before=used_before
+        )
         self._closes = PendingCloses(held, keys)
         self._vouched_at_s = float("-inf")
         self._vouched_feed = 0
         self._entered = False
-        self._retry_foreign_at_s = 0.0
+        self._announced = True  # whether what is configured was announced
 
     @property
     def token(self) -> int:
@@ -138,7 +138,7 @@ class Writer:
         look = partial(find_foreign, self._redis, self._keys, self._series, cluster=self._cluster)
         foreign = await self.patiently(look)
         for series, problem in foreign.items():
-            self._complain(series, problem)
+            self._unwritten.complain(series, problem)
         await self._enter()
         await self._server.look()
         return list(foreign.values())
@@ -146,6 +146,27 @@ class Writer:
     async def holder(self) -> str | None:
         """The instance that holds the lease, if it is another one and Redis tells."""
         return await self._lease.holder()
+
+    def change(self, series: Sequence[SeriesId]) -> None:
+        """Write and announce these series from now on; the source has them already.
+
+        Readers of those that are gone are told so, and those that came are written whole.
+        """
+        came = set(series) - set(self._series)
+        self._series = tuple(series)
+        self._owed = (self._owed | came) & set(series)
+        self._unwritten.keep(series)
+        for gone in self._upserts.held.keys() - set(series):
+            del self._upserts.held[gone]
+        self._lease.change(self._states())
+        self._presence.change(series, series)
+        self._audit.change(series, series)
+        self._announced = False
+        self._vouched_at_s = float("-inf")
+        self._wake.set()
+
+    def _states(self) -> list[tuple[str, str]]:
+        return sorted((s.symbol, self._keys.state(s.symbol, s.timeframe)) for s in self._series)
 
     async def run(self) -> None:
         """Write until cancelled. Whenever the lease was lost, wait for it, and rewrite everything.
@@ -189,6 +210,10 @@ class Writer:
                 ALIVE_MS // 1000,
             )
 
+    async def patiently(self, attempt: Callable[[], Awaitable[_T]]) -> _T:
+        """Try until Redis lets it succeed; say meanwhile why it does not."""
+        return await self._patience.until_done(attempt)
+
     # --- tenure
 
     async def _enter(self, *, again: bool = False) -> None:
@@ -205,7 +230,13 @@ class Writer:
 
     async def _announce(self) -> None:
         """Make the set of series say what is configured."""
-        self._foreign.update([self._keys.series], await self._presence.announce(self._lease.record))
+        self._announced = True
+        try:
+            foreign = await self._presence.announce(self._lease.record, self._lease.token)
+        except BaseException:
+            self._announced = False
+            raise
+        self._foreign.update([self._keys.series], foreign)
 
     async def _tenure(self) -> None:
         """Write until the lease is lost."""
@@ -219,11 +250,13 @@ class Writer:
             try:
                 await self._lease.renew()
                 await self._vouch()
-                self._retry_foreign()
+                if due := self._unwritten.due():
+                    self._owed |= due
+                    self._wake.set()
                 if renewal % self._audit_every == 0:
                     await self._check()
             except TROUBLE as error:
-                self._note(error)
+                self._patience.note(error)
                 if self._lease.overdue:
                     raise Fenced("the lease could not be renewed in time") from error
             await self._clock.sleep(RENEW_S)
@@ -260,7 +293,8 @@ class Writer:
         self._teller.tell_shared(shared)
         self._foreign.update([self._keys.series, self._keys.closes, self._keys.feed], shared.types)
         if shared.set_damaged:
-            await self._announce()
+            self._announced = False
+            self._wake.set()
         if self._closes.blocked and self._keys.closes not in shared.types:
             self._closes.blocked = ""
             self._wake.set()
@@ -274,18 +308,20 @@ class Writer:
     async def _flush_forever(self) -> None:
         waits = waits_s(self._jitter)
         while True:
-            if not self._owed and not self._closes.waiting:
+            if not self._owed and not self._closes.waiting and self._announced:
                 await self._wake.wait()
             self._wake.clear()
             try:
+                if not self._announced:
+                    await self._announce()
                 written = await self._flush()
                 # The first time as soon as it can be said, not at the lease's next renewal.
                 await self._vouch()
             except TROUBLE as error:
-                self._note(error)
+                self._patience.note(error)
                 await self._clock.sleep(next(waits))
             else:
-                await self._recovered()
+                await self._patience.recovered()
                 waits = waits_s(self._jitter)
                 if (rest := rest_s(written)) > 0:
                     await self._clock.sleep(rest)
@@ -336,64 +372,16 @@ class Writer:
             if isinstance(outcome, int):
                 self._owed.discard(series)
                 self.stats.upserts += 1
-                if self.problems.pop(series, None):
-                    logger.bind(event="foreign_key_gone", series=str(series)).info(
-                        "{} is written again.", series
-                    )
+                self._unwritten.written(series)
             elif outcome == "LOST":
                 lost += 1
             else:
                 self._owed.discard(series)
                 self.stats.foreign += 1
                 _, kind, key = outcome.split(" ", 2)
-                self._complain(series, ForeignKey(key, kind))
+                self._unwritten.complain(series, ForeignKey(key, kind))
         if lost:
             self.stats.lost += lost
             logger.bind(event="cache_lost", series=lost).warning(
                 "Redis no longer holds {} series as they were written; rewriting them from memory.", lost
             )
-
-    # --- keys of somebody else's
-
-    def _complain(self, series: SeriesId, problem: ForeignKey) -> None:
-        """Remember why the series is not written, and say it once."""
-        if self.problems.get(series) != str(problem):
-            self.problems[series] = str(problem)
-            logger.bind(event="foreign_key", series=str(series), key=problem.key).error(
-                "{} is not written: {}", series, problem
-            )
-
-    def _retry_foreign(self) -> None:
-        """Now and then try those series again: somebody may have made room."""
-        if self.problems and self._clock.monotonic() >= self._retry_foreign_at_s:
-            self._retry_foreign_at_s = self._clock.monotonic() + FOREIGN_RETRY_S
-            self._owed |= set(self.problems)
-            self._wake.set()
-
-    # --- trouble
-
-    async def patiently(self, attempt: Callable[[], Awaitable[_T]]) -> _T:
-        """Try until Redis lets it succeed; say meanwhile why it does not."""
-        for wait_s in waits_s(self._jitter):
-            self.pulse.stirred_at_s = self._clock.monotonic()
-            try:
-                result = await attempt()
-            except TROUBLE as error:
-                self._note(error)
-                await self._clock.sleep(wait_s)
-            else:
-                await self._recovered()
-                return result
-        raise AssertionError("delays never end")
-
-    def _note(self, error: BaseException) -> None:
-        """Count and log it. `RedisUnavailable` where nothing was ever written and waiting is in vain."""
-        if not (passes(error) or self._used_before or self.pulse.answered_at_s):
-            raise unavailable(error) from error
-        self.stats.errors += 1
-        self._trouble.note(error)
-
-    async def _recovered(self) -> None:
-        if self._trouble.over():
-            self.stats.recoveries += 1
-            await self._server.look()

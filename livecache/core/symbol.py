@@ -21,6 +21,7 @@ class SymbolTimeline:
     __slots__ = (
         "channel",
         "children",
+        "late",
         "minutes",
         "parents",
         "pending",
@@ -39,16 +40,47 @@ class SymbolTimeline:
         children: Mapping[Timeframe, Timeframe | None],
     ) -> None:
         self.symbol = symbol
-        self.children = children
         self.tracks = {
             t: Track(SeriesId(venue, symbol, t), policy, working=t not in configured) for t in children
         }
         self.channel = Channel()
         self.standing = ""  # "unknown: …" or "halted: …" where the venue does not know or trade the product
         self.stands_since = 0
+        self.late: set[Timeframe] = set()  # those that came while others were served: these go before them
         self.minutes = MinuteBuilder()
         # Parent buckets to be rolled up again, per parent.
-        self.pending: dict[Timeframe, set[int]] = {t: set() for t, c in children.items() if c is not None}
+        self.pending: dict[Timeframe, set[int]] = {}
+        self._relate(children)
+
+    def arrange(
+        self,
+        venue: str,
+        configured: Sequence[Timeframe],
+        policy: Policy,
+        children: Mapping[Timeframe, Timeframe | None],
+    ) -> None:
+        """Have these timeframes, under this policy: what is held of those that stay is kept."""
+        before, self.tracks = self.tracks, {}
+        for timeframe in children:
+            track = before.get(timeframe)
+            working = timeframe not in configured
+            if track is None:
+                track = Track(SeriesId(venue, self.symbol, timeframe), policy, working=working)
+                self.late.add(timeframe)
+            if working != track.working:
+                track.working, track.whole, track.updates, track.closes = working, True, [], []
+            if policy.widen_pages > track.policy.widen_pages:
+                track.history_from = 0  # The search may go on from where it stopped.
+            track.policy = policy
+            self.tracks[timeframe] = track
+        if Timeframe.M1 in self.tracks and self.channel.link is not None:
+            self.channel.link.smallest = Timeframe.M1
+        self._relate(children)
+        self.stir()
+
+    def _relate(self, children: Mapping[Timeframe, Timeframe | None]) -> None:
+        self.children = children
+        self.pending = {t: self.pending.get(t, set()) for t, c in children.items() if c is not None}
         # The same sets, by the child whose news they wait for.
         self.parents = {t: [(p, self.pending[p]) for p, c in children.items() if c is t] for t in children}
 

@@ -6,12 +6,11 @@ readers must be told gathers per series and is taken once per flush.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
 
 from .candle import ExactCandle
 from .clock import IMPLAUSIBLE_MS
+from .counters import Counters, Note
 from .feeding import Link
 from .plan import history_ends
 from .rollup import FEED_TIMEFRAME, children_of
@@ -25,27 +24,6 @@ __all__ = ["Counters", "Note", "Timeline"]
 
 _CLOSE_GRACE_MS = 1_000
 """A bucket is announced as closed this long after its end, if no newer bucket came first."""
-
-
-class Note(NamedTuple):
-    """Something an operator should read about. `event` names it; `fields` go into the log record."""
-
-    event: str
-    message: str
-    fields: Mapping[str, object]
-
-
-@dataclass(slots=True)
-class Counters:
-    """What happened since the start, for logs and metrics."""
-
-    revisions: int = 0
-    rollup_mismatches: int = 0
-    disputes: int = 0  # pages that were poorer than what the feed had shown
-    disputes_lost: int = 0  # … and were taken after all
-    dead_channels: int = 0
-    breaks: int = 0
-    feed_changes: int = 0  # times that the feed came up or broke for a symbol
 
 
 class Timeline:
@@ -68,6 +46,20 @@ class Timeline:
         self._minute = 0
         self._notes: list[Note] = []
         self._dead: set[str] = set()
+
+    def arrange(self, symbols: Sequence[str], timeframes: Sequence[Timeframe], policy: Policy) -> None:
+        """Have these from now on: what is held of those that stay is kept, and what is gone is forgotten."""
+        self.timeframes, self.policy, self.children = tuple(timeframes), policy, children_of(timeframes)
+        how = self.timeframes, policy, self.children
+        before, self.symbols = self.symbols, {}
+        for symbol in symbols:
+            self.symbols[symbol] = before.get(symbol) or SymbolTimeline(self.venue, symbol, (), policy, {})
+            self.symbols[symbol].arrange(self.venue, *how)
+        self._edges = {t: self._edges.get(t, 0) for t in self.children}
+        self._closing = {(s, t) for s, t in self._closing if s in self.symbols and t in self.children}
+        self._stirred = set(symbols)
+        for names in (self._dead, *(link.resuming for link in self._links.values())):
+            names.intersection_update(symbols)
 
     # --- what comes in ----------------------------------------------------------------------------
 
@@ -138,7 +130,7 @@ class Timeline:
     def subscribe(self, link_id: int, stamp: int, symbols: Iterable[str], now: int) -> None:
         """From `stamp` on, the feed is known to carry these symbols."""
         link = self._hear(link_id, stamp, now)
-        for symbol in symbols:
+        for symbol in self.symbols.keys() & symbols:
             self._vouch(self.symbols[symbol], link, stamp, now)
 
     def feed_candles(
@@ -149,7 +141,9 @@ class Timeline:
         width = FEED_TIMEFRAME.ms
         oldest = FEED_TIMEFRAME.floor(now) - 12 * width
         for symbol, candle in candles:
-            timeline = self.symbols[symbol]
+            timeline = self.symbols.get(symbol)
+            if timeline is None:
+                continue  # It was on its way when the symbol was taken out.
             track = timeline.tracks.get(FEED_TIMEFRAME)
             channel = timeline.channel
             if channel.mute and (track is None or candle.time >= track.newest()):
@@ -170,7 +164,9 @@ class Timeline:
         """Build minutes from trades `(symbol, trade_id, price, size, time)`, ascending in id."""
         self._hear(link_id, stamp, now)
         for symbol, trade_id, price, size, time in trades:
-            timeline = self.symbols[symbol]
+            timeline = self.symbols.get(symbol)
+            if timeline is None:
+                continue
             candle = timeline.minutes.add(trade_id, price, size, time)
             track = timeline.tracks.get(Timeframe.M1)
             if candle is not None and track is not None and track.lay(candle, vouched=True, replace=True):
@@ -200,7 +196,7 @@ class Timeline:
         since = link.through if since is None else min(since, link.through)
         link.up = resumes
         self.counters.breaks += 1
-        for symbol in symbols:
+        for symbol in [s for s in symbols if s in self.symbols]:
             timeline = self.symbols[symbol]
             self._stirred.add(symbol)
             timeline.channel.mute |= mute
@@ -308,7 +304,7 @@ class Timeline:
 
     def feed_up(self, symbol: str) -> bool:
         """Whether the feed stands behind this symbol now."""
-        return self.symbols[symbol].feed_up
+        return symbol in self.symbols and self.symbols[symbol].feed_up
 
     # --- inside -----------------------------------------------------------------------------------
 
@@ -331,6 +327,8 @@ class Timeline:
                 awaits_proof=timeline.awaits_proof(track, now),
                 standing=timeline.standing,
             )
+            if track.sound:
+                timeline.late.discard(track.series.timeframe)
         told = None if state == before and not whole else state
         updates = tuple(track.updates)
         track.dirty, track.updates, track.closes = set(), [], []

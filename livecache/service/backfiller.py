@@ -129,6 +129,16 @@ class Backfiller:
         timeline, venue = self._live.timeline, self._venue
         return pages_waiting(timeline, venue.page_limit, (symbol, timeframe), venue.unsupported)
 
+    def arranged(self) -> None:
+        """The timeline has other symbols or timeframes: those that came are filled, as at a start."""
+        self._schedule.arranged()
+        self.listing.unknown.intersection_update(self._live.timeline.symbols)
+        began = self._fill.began
+        self._fill = Fill(total=len(self._live.configured()), started_s=self._live.clock.monotonic())
+        if began:
+            self._start_report()
+        self._live.due.set()
+
     async def run(self, *, once: bool = False) -> None:
         """Work until cancelled; with `once`, until every series was filled or has failed."""
         self._start_report()
@@ -183,6 +193,9 @@ class Backfiller:
             self._schedule.ended(request)
             self._slots.release()
             self._live.due.set()
+        timeline = self._live.timeline
+        if request.symbol not in timeline.symbols or request.timeframe not in timeline.children:
+            return  # It was taken out meanwhile.
         if isinstance(outcome, Page):
             self._take(pick, outcome, heard)
         else:
@@ -277,6 +290,8 @@ class Backfiller:
         if symbol in self.listing.unknown:
             return True
         standing = await self.listing.forsake(symbol)
+        if symbol not in live.timeline.symbols:
+            return True
         if not standing:
             schedule.attempts |= {key: attempts or Attempts() for key, attempts in before.items()}
             return False

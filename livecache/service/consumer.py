@@ -6,10 +6,12 @@ Absorbing an event is cheap; what follows from it is computed once per flush, by
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import cast
 
+from ..core.timeframe import Timeframe
 from ..quiet import logger
 from ..venues.venue import (
     Broken,
@@ -22,12 +24,13 @@ from ..venues.venue import (
     Rejected,
     Subscribed,
     Trades,
+    Venue,
 )
 from .listing import Listing
 from .live import Live
 from .repeats import Repeats
 
-__all__ = ["Consumer", "heed_unknown", "renew_dead"]
+__all__ = ["Consumer", "Feeds", "heed_unknown", "renew_dead"]
 
 # A stamp that is ahead by less is not worth a word: a host that was busy or asleep, a market that runs fast.
 _ABSURD_MS = 3_600_000
@@ -50,14 +53,18 @@ class Consumer:
 
     async def run(self) -> None:
         """Take events until cancelled."""
-        async with aclosing(cast("AsyncGenerator[Event, None]", self._feed.events())) as events:
-            taken = 0
-            async for event in events:
-                self.take(event)
-                taken += 1
-                if taken % _BURST == 0:
-                    # While more is there to be read nothing else here waits: the writer gets its turns so.
-                    await asyncio.sleep(0)
+        try:
+            async with aclosing(cast("AsyncGenerator[Event, None]", self._feed.events())) as events:
+                taken = 0
+                async for event in events:
+                    self.take(event)
+                    taken += 1
+                    if taken % _BURST == 0:
+                        # While more is there to be read nothing else here waits: the writer gets its turns.
+                        await asyncio.sleep(0)
+        finally:
+            self._live.feed.connections -= 1
+            self._live.feed.connected -= self._connected
 
     def take(self, event: Event) -> None:
         """Put one event into the timeline."""
@@ -155,13 +162,51 @@ class Consumer:
             self._repeats.log("feed_broken", "lost", f"the feed was interrupted: {reason}", **told)
 
 
+class Feeds:
+    """The connections that carry the timeline's symbols: as many as these need, each for as long as they do.
+
+    `changed` is to be set when the timeline has other symbols or timeframes. What stays is not interrupted.
+    """
+
+    def __init__(self, live: Live, venue: Venue, listing: Listing) -> None:
+        self.changed = asyncio.Event()
+        self._live = live
+        self._venue = venue
+        self._listing = listing
+        self._running: dict[Feed, asyncio.Task[None]] = {}
+        self._links = itertools.count()  # A number is not used again: what was heard on it stays with it.
+
+    async def run(self) -> None:
+        """Follow them until cancelled."""
+        feeds: list[Feed] = []
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(renew_dead(self._live, feeds), name="dead channels")
+            tasks.create_task(heed_unknown(self._listing, feeds), name="unknown symbols")
+            while True:
+                self.changed.clear()
+                symbols = tuple(self._live.timeline.symbols)
+                aliases = await self._listing.aliases(symbols)
+                if self.changed.is_set():
+                    continue  # The list took its time.
+                trades = Timeframe.M1 in self._live.timeline.children
+                feeds[:] = self._venue.feeds(symbols, aliases, trades=trades, among=tuple(feeds))
+                for feed in [feed for feed in self._running if feed not in feeds]:
+                    self._running.pop(feed).cancel()
+                for feed in [feed for feed in feeds if feed not in self._running]:
+                    link = next(self._links)
+                    consumer = Consumer(self._live, feed, link)
+                    self._running[feed] = tasks.create_task(consumer.run(), name=f"feed {link}")
+                self._listing.changed.set()
+                await self.changed.wait()
+
+
 async def heed_unknown(listing: Listing, feeds: Sequence[Feed]) -> None:
     """Have the feeds leave out what the venue does not know, and take up again what it knows by now."""
     left_out: set[str] = set()
     while True:
         unknown = set(listing.unknown)
         listing.changed.clear()
-        for feed in feeds:
+        for feed in tuple(feeds):
             feed.leave_out([product for product in feed.products if product in unknown])
             if back := [product for product in feed.products if product in left_out - unknown]:
                 await feed.renew(back)
@@ -178,7 +223,7 @@ async def renew_dead(live: Live, feeds: Sequence[Feed]) -> None:
         await live.channel_dead.wait()
         live.channel_dead.clear()
         dead = live.timeline.dead_channels()
-        for feed in feeds:
+        for feed in tuple(feeds):
             if products := [product for product in feed.products if product in dead]:
                 await feed.renew(products)
                 await live.clock.sleep(_BETWEEN_RENEWALS_S)

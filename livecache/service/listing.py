@@ -67,7 +67,7 @@ class Listing:
     async def forsake(self, symbol: str) -> str:
         """The venue says that it has no such symbol. How it stands to it: "" if its own list names it."""
         products = await self._everything()
-        if symbol in products:
+        if symbol in products or symbol not in self._live.timeline.symbols:
             return ""
         gone = self._live.timeline.symbols[symbol].newest() > 0
         error = UnknownSymbol(symbol, self._venue.name, near_symbols(symbol, products), gone=gone)

@@ -65,6 +65,21 @@ class Pace:
         self._batch_delay_s = batch_delay_s or 0.0
         self._batch: deque[float] = deque(maxlen=batch_size or 0)
 
+    def change(self, rate_per_s: float, *, batch_size: int | None, batch_delay_s: float | None) -> None:
+        """Another rate from now on. What refusals have taught counts on, as far as it is not above that."""
+        if rate_per_s == self._configured_per_s:
+            pass
+        elif self.rate_per_s == self._configured_per_s:
+            self._next += 1 / rate_per_s - 1 / self.rate_per_s
+            self.rate_per_s = self._sustained_per_s = rate_per_s
+        else:
+            self.rate_per_s = min(self.rate_per_s, rate_per_s)
+            self._sustained_per_s = min(self._sustained_per_s, rate_per_s)
+        self._configured_per_s = rate_per_s
+        self._least_per_s = min(_LEAST_RATE_PER_S, rate_per_s)
+        self._batch_delay_s = batch_delay_s or 0.0
+        self._batch = deque(self._batch, maxlen=batch_size or 0)
+
     def slot(self, now: float) -> float:
         """When the next request may start: `now` or later."""
         slot = max(now, self._next, self._paused_until)
@@ -130,6 +145,10 @@ class RateLimiter:
         self._pace = Pace(rate_per_s, batch_size=batch_size, batch_delay_s=batch_delay_s)
         self._clock = clock
         self._turn = asyncio.Lock()  # which is fair
+
+    def change(self, rate_per_s: float, *, batch_size: int | None, batch_delay_s: float | None) -> None:
+        """Another rate from now on."""
+        self._pace.change(rate_per_s, batch_size=batch_size, batch_delay_s=batch_delay_s)
 
     @property
     def rate_per_s(self) -> float:

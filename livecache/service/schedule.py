@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from ..core.backoff import delay_s
@@ -24,7 +24,7 @@ _REFUSALS_AN_ATTEMPT = 4
 _SETTLING_SHARE = 3
 """Every third request settles while anything is due, whatever else is more urgent."""
 
-_LAST = (len(Priority), 0, 0)
+_LAST = (2 * len(Priority), 0, 0)
 """Less urgent than anything."""
 
 
@@ -147,6 +147,14 @@ class Schedule:
         """Something about the venue has changed."""
         self._plans.clear()
 
+    def arranged(self) -> None:
+        """There are other symbols or timeframes: what was remembered of those that are gone is forgotten."""
+        symbols, timeframes = self.timeline.symbols, self.timeline.children
+        for remembered in (self.attempts, self._asked, self._barren):
+            for symbol, timeframe in [k for k in remembered if k[0] not in symbols or k[1] not in timeframes]:
+                del remembered[symbol, timeframe]
+        self.replan_all()
+
     def next_due(self) -> int:
         """When (venue time) a plan changes by the mere passing of time; 0 if nothing is planned."""
         return min((p.valid_until for p in self._plans.values()), default=0)
@@ -200,7 +208,8 @@ class Schedule:
         smallest = next(iter(tracks))
         until = smallest.floor(heard - delay) + smallest.ms + delay
         retries = [t.retry_at for t in tracks.values() if t.retry_at > heard]
-        ordered = [(int(want.priority), self._order(want, tracks), want) for want in wants]
+        late = self.timeline.symbols[symbol].late
+        ordered = [(_rank(want, tracks, late), self._order(want, tracks), want) for want in wants]
         ordered.sort(key=lambda one: one[:2])
         return _Planned(ordered, min([until, *retries]))
 
@@ -214,6 +223,14 @@ class Schedule:
         # A parent that has enough candles gets a few more by the page, but does not wait for it.
         waiting = (t for t in want.serves if t is want.timeframe or not _has_enough(tracks[t]))
         return min((order.index(t) for t in waiting if t in order), default=len(order))
+
+
+def _rank(want: Want, tracks: Mapping[Timeframe, Track], late: Collection[Timeframe]) -> int:
+    """How urgent the page is, 0 the most: what came late is warmed up only once what is served is settled."""
+    waits_for_none = all(t in late or tracks[t].sound for t in want.serves)
+    if want.priority is Priority.WARM and waits_for_none and not want.serves.isdisjoint(late):
+        return 2 * Priority.SETTLE + 1
+    return 2 * want.priority
 
 
 def _has_enough(track: Track) -> bool:

@@ -58,8 +58,15 @@ class CountedVenue:
     async def fetch(self, request: PageRequest) -> Page | FetchFailure:
         return await self._counted("candles", self._venue.fetch(request))
 
-    def feeds(self, products: Sequence[str], aliases: Mapping[str, str], *, trades: bool) -> Sequence[Feed]:
-        return self._venue.feeds(products, aliases, trades=trades)
+    def feeds(
+        self,
+        products: Sequence[str],
+        aliases: Mapping[str, str],
+        *,
+        trades: bool,
+        among: Sequence[Feed] = (),
+    ) -> Sequence[Feed]:
+        return self._venue.feeds(products, aliases, trades=trades, among=among)
 
     async def aclose(self) -> None:
         await self._venue.aclose()

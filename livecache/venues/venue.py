@@ -207,6 +207,10 @@ class Feed(Protocol):
         """Yield events until closed (`aclose`) or cancelled. Connects, reconnects, resubscribes by itself."""
         ...
 
+    def carry(self, products: Sequence[str], aliases: Mapping[str, str], *, trades: bool) -> None:
+        """Carry these from now on, as `Venue.feeds` means them. What stays is not interrupted."""
+        ...
+
     def leave_out(self, products: Sequence[str]) -> None:
         """Subscribe no more to these, which the venue does not know, and again to those left out before."""
         ...
@@ -249,8 +253,19 @@ class Venue(Protocol):
         """One page of candles, one attempt."""
         ...
 
-    def feeds(self, products: Sequence[str], aliases: Mapping[str, str], *, trades: bool) -> Sequence[Feed]:
-        """Feeds that together carry all `products`; `aliases` maps a product to its feed's id."""
+    def feeds(
+        self,
+        products: Sequence[str],
+        aliases: Mapping[str, str],
+        *,
+        trades: bool,
+        among: Sequence[Feed] = (),
+    ) -> Sequence[Feed]:
+        """Feeds that together carry all `products`; `aliases` maps a product to its feed's id.
+
+        Of the feeds `among`, which run already, those that carry any of them carry them on, and others as far
+        as there is room; the rest are not among those returned, and are to be closed.
+        """
         ...
 
     async def aclose(self) -> None:

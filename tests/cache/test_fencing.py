@@ -71,7 +71,7 @@ async def vouch_in_a_cluster(client: Any, lease: Lease) -> None:
 
 async def announce_the_series(client: Any, lease: Lease) -> None:
     presence = Presence(client, KEYS, [BTC, ETH], "one", announced=[BTC], cluster=False)
-    await presence.announce(lease.record)
+    await presence.announce(lease.record, lease.token)
 
 
 async def audit(client: Any, lease: Lease) -> None:

@@ -35,7 +35,7 @@ def announce(url: str, *symbols: str) -> None:
             lease = Lease(client, KEYS, "one", [], clock=SystemClock())
             await lease.acquire()
             presence = Presence(client, KEYS, series, "one", announced=series, cluster=False)
-            await presence.announce(lease.record)
+            await presence.announce(lease.record, lease.token)
 
     asyncio.run(main())
 

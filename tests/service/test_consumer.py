@@ -38,6 +38,9 @@ class StillFeed:
         return
         yield
 
+    def carry(self, products: Sequence[str], aliases: object, *, trades: bool) -> None:
+        pass
+
     def leave_out(self, products: Sequence[str]) -> None:
         pass
 

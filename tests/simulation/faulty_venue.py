@@ -185,6 +185,9 @@ class FaultyFeed:
         self._old: deque[Candles] = deque(maxlen=80)
         self._renewed: set[str] = set()
 
+    def carry(self, products: Sequence[str], aliases: object, *, trades: bool) -> None:
+        """Nothing is reconfigured here."""
+
     def leave_out(self, products: Sequence[str]) -> None:
         """Nothing comes of them anyway."""
 

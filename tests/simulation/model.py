@@ -93,8 +93,17 @@ class ModelVenue:
         await self.clock.sleep(self.latency_s / 2)
         return Page(request, tuple(rows))
 
-    def feeds(self, products: Sequence[str], aliases: Mapping[str, str], *, trades: bool) -> Sequence[Feed]:
-        return [ModelFeed(self, tuple(products), trades=trades)]
+    def feeds(
+        self,
+        products: Sequence[str],
+        aliases: Mapping[str, str],
+        *,
+        trades: bool,
+        among: Sequence[Feed] = (),
+    ) -> Sequence[Feed]:
+        for feed in among:
+            feed.carry(products, aliases, trades=trades)
+        return among or [ModelFeed(self, tuple(products), trades=trades)]
 
     async def aclose(self) -> None:
         pass
@@ -105,13 +114,18 @@ class ModelFeed:
 
     def __init__(self, venue: ModelVenue, products: tuple[str, ...], *, trades: bool) -> None:
         self.venue = venue
-        self.products = products
-        self.carried = [p for p in products if p in venue.market.products()]
-        self.trades = trades
         self.acks = 0  # to be told
+        self.carry(products, {}, trades=trades)
+        self.acks = 0
 
     def _listed(self) -> tuple[str, ...]:
         return tuple(p for p in self.carried if p not in self.venue.delisted)
+
+    def carry(self, products: Sequence[str], aliases: Mapping[str, str], *, trades: bool) -> None:
+        self.products = tuple(products)
+        self.carried = [p for p in products if p in self.venue.market.products()]
+        self.trades = trades
+        self.acks += 1
 
     def leave_out(self, products: Sequence[str]) -> None:
         pass

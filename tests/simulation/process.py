@@ -91,7 +91,9 @@ class _Venue:
                 self.unsupported |= {request.timeframe}
         return outcome
 
-    def feeds(self, products: Sequence[str], aliases: object, *, trades: bool) -> list[Feed]:
+    def feeds(
+        self, products: Sequence[str], aliases: object, *, trades: bool, among: Sequence[Feed] = ()
+    ) -> list[Feed]:
         return [_Feed(feed, self._runs) for feed in self._venue.feeds(products, trades=trades)]
 
     async def aclose(self) -> None:
@@ -103,6 +105,7 @@ class _Feed:
         self.products = feed.products
         self.renew = feed.renew
         self.leave_out = feed.leave_out
+        self.carry = feed.carry
         self._feed = feed
         self._runs = runs
 

@@ -155,9 +155,15 @@ class FrameDecoder:
     """
 
     def __init__(self, symbols: Mapping[str, Sequence[str]], now: Callable[[], int | None]) -> None:
-        self._symbols = {carried: tuple(asked) for carried, asked in symbols.items()}
+        self._symbols: dict[str, tuple[str, ...]] = {}
         self._now = now
         self._past = 0  # the clock, when it was last looked at: what opened before it needs no other look
+        self.carry(symbols)
+
+    def carry(self, symbols: Mapping[str, Sequence[str]]) -> None:
+        """Other ids from now on. What still comes of those that are gone is no news, and no fault."""
+        gone = dict.fromkeys(self._symbols, ())
+        self._symbols = gone | {carried: tuple(asked) for carried, asked in symbols.items()}
 
     def decode(self, data: bytes) -> Frame:
         """The message in `data`. Never raises: what cannot be believed becomes `Rejected`."""

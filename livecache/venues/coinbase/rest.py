@@ -99,6 +99,10 @@ class CoinbaseRest:
         """Timeframes that the venue has answered it does not serve."""
         return self._unsupported
 
+    def patience(self, timeout_s: float) -> None:
+        """Bound each request by so many seconds from now on."""
+        self._timeout_s = timeout_s
+
     async def time(self) -> int | FetchFailure:
         """The venue's clock, Unix ms; the edge may serve it a second late."""
         answer = await self._get(f"{_API}/time")

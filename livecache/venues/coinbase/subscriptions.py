@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 __all__ = ["Ask", "Learned", "Refusal", "Subscriptions"]
@@ -28,6 +28,10 @@ _UNHEARD_AGAIN_S = 300.0
 _AGAIN_MOST_S = 3600.0
 _BARREN_MOST = 3  # connections that end before a list was answered, until it is the list that is doubted
 _HANGS_UP = "the venue ends the connection when it is asked for"
+
+_AT_ONCE = (
+    16  # ids that a connection that is there is asked for besides: its messages may have 64 KB for each
+)
 
 _WORD = re.compile(r"[A-Z0-9._-]+")
 _NOT_OF_A_PRODUCT = re.compile(
@@ -97,6 +101,40 @@ class Subscriptions:
         """Whether what comes is worth telling."""
 
     # --- the connection
+
+    def carry(
+        self, channels: Sequence[str], names: Mapping[str, Sequence[str]], *, connected: bool
+    ) -> list[Ask]:
+        """Other ids or channels from now on. The subscriptions that a connection that is there is to end."""
+        ends = [
+            Ask((channel,), ids)
+            for channel in self._channels
+            if (
+                ids := tuple(
+                    i for i in self._ids if i in self._sent and (i not in names or channel not in channels)
+                )
+            )
+        ]
+        more = not set(channels) <= set(self._channels)
+        if self._most == len(self._ids):
+            self._most = len(names)
+        self._channels, self._ids = tuple(channels), tuple(names)
+        self._id_of = {name: id_ for id_, all_ in names.items() for name in (id_, *all_)}
+        self._held = {id_: held for id_, held in self._held.items() if id_ in names}
+        self._line, self._suspects = deque(_within(self._line, names)), _within(self._suspects, names)
+        self._asked = tuple(id_ for id_ in self._asked if id_ in names)
+        self._last = tuple(id_ for id_ in self._last if id_ in names)
+        self._sent &= set(names)
+        self._heard &= set(names)
+        self._known = {(c, i) for c, i in self._known if i in names and c in channels}
+        self._waiting = {(c, i) for c, i in self._waiting if i in names and c in channels}
+        if connected:
+            waits = {id_ for group in self._line for id_ in group} | self._held.keys() | self._left_out
+            new = [i for i in self._ids if (more or i not in self._sent) and i not in waits]
+            # A connection takes messages of a bounded length, and is not to be lost for what came.
+            self._line.extend(_chunks(new, _AT_ONCE))
+            self.busy = True
+        return ends
 
     def begin(self) -> None:
         """A new connection: nothing is asked for yet."""
@@ -171,7 +209,7 @@ class Subscriptions:
 
     def heard(self, channel: str, names: Iterable[str]) -> None:
         """Something of these has come."""
-        ids = {self._id_of[name] for name in names}
+        ids = {self._id_of[name] for name in names if name in self._id_of}
         self._heard |= ids
         self.acknowledged(channel, ids)
 
@@ -265,6 +303,11 @@ class Subscriptions:
         if due:
             self._line.append(tuple(refused[:1] or due))
         return bool(due)
+
+
+def _within(groups: Iterable[tuple[str, ...]], ids: Container[str]) -> list[tuple[str, ...]]:
+    """The groups without what is not among the ids, and none that is empty."""
+    return [kept for group in groups if (kept := tuple(id_ for id_ in group if id_ in ids))]
 
 
 def _chunks(ids: Sequence[str], most: int) -> list[tuple[str, ...]]:

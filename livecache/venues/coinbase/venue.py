@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from ...clock import Clock
 from ...config import CoinbaseConfig
 from ...core.timeframe import Timeframe
-from ..venue import FetchFailure, Page, PageRequest, Product
+from ..venue import Feed, FetchFailure, Page, PageRequest, Product
 from .auth import ApiKey
 from .rest import CoinbaseRest
-
-if TYPE_CHECKING:
-    from .websocket import CoinbaseFeed
 
 __all__ = ["CoinbaseVenue"]
 
@@ -74,8 +70,13 @@ class CoinbaseVenue:
         return await self._rest.fetch(request)
 
     def feeds(
-        self, products: Sequence[str], aliases: Mapping[str, str], *, trades: bool
-    ) -> tuple[CoinbaseFeed, ...]:
+        self,
+        products: Sequence[str],
+        aliases: Mapping[str, str],
+        *,
+        trades: bool,
+        among: Sequence[Feed] = (),
+    ) -> tuple[Feed, ...]:
         """One feed for each `products_per_connection` ids that the wire carries; aliases share one."""
         # Loaded only now: the first page is asked for 30 ms sooner for it.
         from .websocket import CoinbaseFeed
@@ -83,9 +84,19 @@ class CoinbaseVenue:
         carried: dict[str, list[str]] = {}
         for product in products:
             carried.setdefault(aliases.get(product, product), []).append(product)
-        groups = list(carried.values())
         most = self._config.products_per_connection
-        return tuple(
+        kept: list[tuple[Feed, list[list[str]]]] = []
+        for feed in among:
+            ids = dict.fromkeys(aliases.get(product, product) for product in feed.products)
+            if stay := [carried.pop(id_) for id_ in ids if id_ in carried]:
+                kept.append((feed, stay))
+        groups = list(carried.values())
+        for feed, stay in kept:
+            room = max(0, most - len(stay))
+            stay += groups[:room]
+            del groups[:room]
+            feed.carry([product for group in stay for product in group], aliases, trades=trades)
+        new = [
             CoinbaseFeed(
                 self._config.ws_url,
                 [product for group in groups[first : first + most] for product in group],
@@ -99,7 +110,13 @@ class CoinbaseVenue:
                 first_delay_s=index * _BETWEEN_CONNECTIONS_S,
             )
             for index, first in enumerate(range(0, len(groups), most))
-        )
+        ]
+        return (*(feed for feed, _ in kept), *new)
+
+    def reconfigure(self, config: CoinbaseConfig) -> None:
+        """Take other limits: a request's at once, the feed's for connections that are opened from now on."""
+        self._config = config
+        self._rest.patience(config.request_timeout)
 
     async def aclose(self) -> None:
         """Close the REST connections. A feed ends with the iteration of its events."""

@@ -45,9 +45,9 @@ class _Pulse:
 
     __slots__ = ("gaps", "last_ms", "usual_ms")
 
-    def __init__(self) -> None:
+    def __init__(self, now_ms: int) -> None:
         self.gaps = 0
-        self.last_ms = 0
+        self.last_ms = now_ms
         self.usual_ms = 0.0
 
     def beat(self, now_ms: int) -> None:
@@ -84,11 +84,19 @@ class DataWatchdog:
     """
 
     def __init__(self, channels: Iterable[str], products: Iterable[str]) -> None:
-        names = ("", *products)
-        self._pulses = {channel: {name: _Pulse() for name in names} for channel in channels}
+        self._pulses: dict[str, dict[str, _Pulse]] = {}
         self._elapsed_ms = 0
         self._stamp = 0
         self._looked_ms = 0
+        self.carry(channels, products)
+
+    def carry(self, channels: Iterable[str], products: Iterable[str]) -> None:
+        """Watch these from now on. What is usual of those that stay is remembered."""
+        names, before = ("", *products), self._pulses
+        self._pulses = {
+            channel: {name: before.get(channel, {}).get(name) or _Pulse(self._elapsed_ms) for name in names}
+            for channel in channels
+        }
 
     def connected(self) -> None:
         """A new connection begins. What is usual is remembered."""
@@ -108,10 +116,13 @@ class DataWatchdog:
 
     def updated(self, channel: str, products: Iterable[str]) -> None:
         """The frame heard last brought news of these products."""
-        pulses = self._pulses[channel]
+        pulses = self._pulses.get(channel)
+        if pulses is None:
+            return
         pulses[""].beat(self._elapsed_ms)
         for product in products:
-            pulses[product].beat(self._elapsed_ms)
+            if (pulse := pulses.get(product)) is not None:
+                pulse.beat(self._elapsed_ms)
 
     def suspects(self) -> list[Suspect]:
         """What is suspect now. It is so once, and then begins anew with four times the patience."""

@@ -64,16 +64,15 @@ class CoinbaseFeed:
         open_timeout_s: float = _OPEN_TIMEOUT_S,
         frame_bytes: int | None = None,
     ) -> None:
-        symbols: dict[str, list[str]] = {}
-        for product in dict.fromkeys(products):
-            symbols.setdefault(aliases.get(product, product), []).append(product)
-        self._products = tuple(dict.fromkeys(products))
-        self._decoder = FrameDecoder(symbols, now)
-        self._symbols = symbols
-        self._channels = (CANDLES, TRADES) if trades else (CANDLES,)
-        self._watchdog = DataWatchdog(self._channels, self._products)
+        self._products: tuple[str, ...] = ()
+        self._symbols: dict[str, list[str]] = {}  # by the id on the wire
+        self._channels: tuple[str, ...] = ()
+        self._decoder = FrameDecoder({}, now)
+        self._watchdog = DataWatchdog((), ())
         self._renewals = Renewals()
-        self._subscriptions = Subscriptions(self._channels, symbols)
+        self._subscriptions = Subscriptions((), {})
+        self._ends: list[Ask] = []  # subscriptions of this connection that are to be ended
+        self._frame_bytes, self._frame_bytes_given = frame_bytes or 0, frame_bytes is not None
         self._connected = False
         self._url = ws_url
         self._host = urlsplit(ws_url).netloc.rpartition("@")[2]
@@ -83,7 +82,7 @@ class CoinbaseFeed:
         self._key = key
         self._first_delay_s = first_delay_s
         self._open_timeout_s = open_timeout_s
-        self._frame_bytes = frame_bytes or _FRAME_BYTES + _PRODUCT_BYTES * len(symbols)
+        self.carry(products, aliases, trades=trades)
         self.repeated_frames = 0
         """Frames that were dropped because their sequence number was not new."""
 
@@ -91,6 +90,20 @@ class CoinbaseFeed:
     def products(self) -> tuple[str, ...]:
         """The ids that were asked for."""
         return self._products
+
+    def carry(self, products: Sequence[str], aliases: Mapping[str, str], *, trades: bool) -> None:
+        """Carry these from now on. A connection that is there is told after its next frame, and goes on."""
+        symbols: dict[str, list[str]] = {}
+        for product in dict.fromkeys(products):
+            symbols.setdefault(aliases.get(product, product), []).append(product)
+        self._products = tuple(dict.fromkeys(products))
+        self._symbols = symbols
+        self._channels = (CANDLES, TRADES) if trades else (CANDLES,)
+        self._ends += self._subscriptions.carry(self._channels, symbols, connected=self._connected)
+        self._decoder.carry(symbols)
+        self._watchdog.carry(self._channels, self._products)
+        if not self._frame_bytes_given:
+            self._frame_bytes = max(self._frame_bytes, _FRAME_BYTES + _PRODUCT_BYTES * len(symbols))
 
     async def events(self) -> AsyncGenerator[Event, None]:
         """Yield events until cancelled or closed (`aclose`); either closes the socket within a second or so.
@@ -130,6 +143,8 @@ class CoinbaseFeed:
                     for event in frame.events:
                         yield event
                         self._attend(event)
+                    if self._ends:
+                        await self._end(connection)
                     if self._subscriptions.busy:
                         for refused in self._answers(frame):
                             yield refused
@@ -186,7 +201,7 @@ class CoinbaseFeed:
 
     def _renewed(self) -> list[str]:
         """Ids to be subscribed to anew now; what was not subscribed to is put in line for that."""
-        asked = self._renewals.take()
+        asked = [id_ for id_ in self._renewals.take() if id_ in self._symbols]
         return self._subscriptions.retry(asked) if asked else asked
 
     def _ids(self, products: Sequence[str]) -> list[str]:
@@ -209,7 +224,7 @@ class CoinbaseFeed:
         return [self._refused(refusal) for refusal in refusals if refusal]
 
     def _refused(self, refusal: Refusal) -> Refused:
-        products = tuple(product for id_ in refusal.ids for product in self._symbols[id_])
+        products = tuple(product for id_ in refusal.ids for product in self._symbols.get(id_, ()))
         return Refused(products, refusal.reason)
 
     def _learn(self, *, too_long: bool) -> tuple[Refused | None, bool]:
@@ -279,6 +294,7 @@ class CoinbaseFeed:
         # Heartbeats first: without them the venue closes a connection on which nothing trades.
         await connection.send(subscription(HEARTBEATS, token=self._token()))
         self._subscriptions.begin()
+        self._ends = []
         await self._ask(connection)
         logger.bind(event="feed_connected", products=len(self._products)).info(
             "subscribed to {} products at {}", len(self._products), self._host
@@ -292,6 +308,13 @@ class CoinbaseFeed:
         if ask := self._subscriptions.next(self._clock.monotonic()):
             for channel in ask.channels:
                 await connection.send(subscription(channel, ask.ids, self._token()))
+
+    async def _end(self, connection: Connection) -> None:
+        """End the subscriptions to what is not wanted any more."""
+        ends, self._ends = self._ends, []
+        for end in ends:
+            for channel in end.channels:
+                await connection.send(unsubscription(channel, end.ids, self._token()))
 
     async def _resubscribe(self, connection: Connection, ids: Sequence[str]) -> None:
         """End the subscription to some of the products and begin it again; a snapshot of each will follow."""
