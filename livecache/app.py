@@ -26,7 +26,7 @@ from .cache.keyspace import Keyspace
 from .cache.lease import Overtaken
 from .cache.writer import Writer
 from .clock import Clock, SystemClock
-from .config import Config
+from .config import Config, Loaded
 from .core.series import SeriesId
 from .core.timeframe import Timeframe
 from .core.timeline import Timeline
@@ -37,6 +37,7 @@ from .http.instance import Instance
 from .progress import ProgressBar
 from .quiet import logger
 from .redis_url import address_of
+from .reloading import Reloading
 from .service.backfiller import Backfiller, NoProgress
 from .service.consumer import Feeds
 from .service.live import Live
@@ -79,22 +80,16 @@ class Service:
         settings = config.venues.coinbase
         self.name = instance = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         key = load_key(settings.key_file, os.environ)
-        coinbase = CoinbaseVenue(
+        self._keyed = key is not None
+        self._coinbase = CoinbaseVenue(
             settings,
             key=key,
             now=self.venue_time,
             clock=self.clock,
             jitter=random.random,
         )
-        self.venue = CountedVenue(coinbase, self.clock)
-        policy = Policy(
-            candles=config.cache.candles,
-            min_candles=config.cache.min_candles,
-            settle_delay_ms=int(settings.settle_delay * 1000),
-            widen_pages=config.cache.widen_pages,
-            max_lag_ms=int(config.cache.max_lag * 1000),
-        )
-        timeline = Timeline(self.venue.name, settings.symbols, config.cache.timeframes, policy)
+        self.venue = CountedVenue(self._coinbase, self.clock)
+        timeline = Timeline(self.venue.name, settings.symbols, config.cache.timeframes, _policy(config))
         self.live: Live = Live(
             timeline,
             self.clock,
@@ -106,13 +101,8 @@ class Service:
         self.keys = Keyspace(config.redis.prefix, self.venue.name, database_of(store))
         self.series = tuple(track.series for track in self.live.configured())
         self.store = store
-        delay_ms = config.backfill.batch_delay_ms
-        self.limiter = RateLimiter(
-            paced(settings.requests_per_second, keyed=key is not None),
-            self.clock,
-            batch_size=config.backfill.batch_size,
-            batch_delay_s=None if delay_ms is None else delay_ms / 1000,
-        )
+        rate, size, delay_s = self._pace(config)
+        self.limiter = RateLimiter(rate, self.clock, batch_size=size, batch_delay_s=delay_s)
         self.timekeeper = Timekeeper(self.live, self.venue, self.limiter, random.random)
         self.backfiller = Backfiller(
             self.live,
@@ -136,6 +126,36 @@ class Service:
             gives_way=gives_way,
             used_before=used_before,
         )
+
+    def change(self, config: Config) -> None:
+        """Take over what can be changed while it runs (`config_changes.LIVE`); all else is as it was.
+
+        May be called at any time: while it starts, waits, warms up or cannot reach Redis.
+        """
+        settings, live, before = config.venues.coinbase, self.live, self.config
+        self.config = config
+        live.timeline.arrange(settings.symbols, config.cache.timeframes, _policy(config))
+        live.require_all = config.cache.require == "all"
+        self.limiter.change(*self._pace(config))
+        self._coinbase.reconfigure(settings)
+        series = tuple(track.series for track in live.configured())
+        if series != self.series:
+            self.series = series
+            self.writer.change(series)
+            self.feeds.changed.set()
+        if live.serving:
+            live.timeline.adopt((), live.now())
+            for symbol in live.timeline.symbols.values():
+                symbol.trim(live.now())
+        if (config.cache, settings.symbols) != (before.cache, before.venues.coinbase.symbols):
+            self.backfiller.arranged()
+        live.changed.set()
+
+    def _pace(self, config: Config) -> tuple[float, int | None, float | None]:
+        """Requests a second, and how many of them in what time, if that is bounded."""
+        rate = paced(config.venues.coinbase.requests_per_second, keyed=self._keyed)
+        delay_ms = config.backfill.batch_delay_ms
+        return rate, config.backfill.batch_size, None if delay_ms is None else delay_ms / 1000
 
     def venue_time(self) -> int | None:
         """The venue's clock in Unix ms, None before it was heard."""
@@ -162,7 +182,8 @@ class Service:
             )
             holding.cancel()
         await advise(self.store)
-        self.live.timeline.adopt(adopted.stored, now)
+        filled = set(self.series)  # which may have changed meanwhile
+        self.live.timeline.adopt([one for one in adopted.stored if one.series in filled], now)
         if adopted.stored:
             candles = sum(len(stored.candles) for stored in adopted.stored)
             logger.bind(event="adopted", series=len(adopted.stored), candles=candles).info(
@@ -260,22 +281,35 @@ async def start_service(
             await service.writer.close(for_good=not asked)
 
 
+def _policy(config: Config) -> Policy:
+    return Policy(
+        candles=config.cache.candles,
+        min_candles=config.cache.min_candles,
+        settle_delay_ms=int(config.venues.coinbase.settle_delay * 1000),
+        widen_pages=config.cache.widen_pages,
+        max_lag_ms=int(config.cache.max_lag * 1000),
+    )
+
+
 def _data_dir(config: Config) -> Path | None:
     return Path(config.redis.data_dir).expanduser() if config.redis.data_dir else None
 
 
-async def run(config: Config, source: str = "") -> int:
-    """Warm the cache and keep it current until SIGINT or SIGTERM; returns the exit code.
+async def run(config: Config, source: str = "", again: Callable[[], Loaded] | None = None) -> int:
+    """Warm the cache and keep it current until a signal; returns the exit code.
 
-    `source` tells people where the configuration came from.
+    `source` tells people where the configuration came from; `again` reads it again, by SIGHUP and on request.
     """
 
     clock = SystemClock()
     instance = Instance(config, clock, source)
+    reloading = Reloading(instance, again) if again is not None else None
+    instance.reload = reloading.reload if reloading is not None else None
 
     async def serve() -> None:
         for began in itertools.count():
             try:
+                config = instance.config
                 async with start_service(config, gives_way=True, used_before=began > 0, bar=True) as service:
                     instance.service = service
                     try:
@@ -295,7 +329,7 @@ async def run(config: Config, source: str = "") -> int:
                 tasks.create_task(http.run(), name="http")
                 tasks.create_task(of_this_process().run(instance, clock), name="supervisor")
 
-    await until_stopped(main)
+    await until_stopped(main, on_hangup=reloading.on_hangup if reloading is not None else None)
     logger.bind(event="stopped").info("stopped")
     return 0
 

@@ -33,6 +33,7 @@ from .core.timeframe import TIMEFRAME_PRIORITY, Timeframe
 from .errors import ConfigError
 
 __all__ = [
+    "CONFIG_FILE",
     "BackfillConfig",
     "CacheConfig",
     "CoinbaseConfig",

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
 
 from .config import Config, settings
 
-__all__ = ["LIVE", "Changes", "compare"]
+__all__ = ["LIVE", "Changes", "Difference", "compare"]
 
 LIVE = frozenset(
     {
@@ -25,6 +25,13 @@ LIVE = frozenset(
 """The settings that a running service takes over. All others need a restart."""
 
 
+class Difference(NamedTuple):
+    """What a list has that it had not, and the other way round; in the order of the lists."""
+
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+
+
 class Changes(NamedTuple):
     """What differs, by dotted keys in the order of the sections.
 
@@ -33,7 +40,20 @@ class Changes(NamedTuple):
 
     live: tuple[str, ...]
     restart: tuple[str, ...]
+    symbols: Difference
+    timeframes: Difference
     config: Config
+
+    def __str__(self) -> str:
+        """For people: what is taken over, in one line."""
+        parts = []
+        for what, (added, removed) in (("symbols", self.symbols), ("timeframes", self.timeframes)):
+            names = [*(f"+{name}" for name in added), *(f"-{name}" for name in removed)]
+            parts += [f"{what} {' '.join(names)}"] if names else []
+        lists = ("venues.coinbase.symbols", "cache.timeframes")
+        told = self.symbols + self.timeframes
+        parts += [key for key in self.live if key not in lists or not any(told)]
+        return "; ".join(parts) or "nothing to change while it runs"
 
 
 def compare(running: Config, wanted: Config) -> Changes:
@@ -44,7 +64,16 @@ def compare(running: Config, wanted: Config) -> Changes:
     restart = tuple(key for key in differing if key not in LIVE)
     config = _with(running, "", {key: after[key] for key in live})
     assert isinstance(config, Config)
-    return Changes(live, restart, config)
+    symbols = _difference(running.venues.coinbase.symbols, wanted.venues.coinbase.symbols)
+    timeframes = _difference(running.cache.timeframes, wanted.cache.timeframes)
+    return Changes(live, restart, symbols, timeframes, config)
+
+
+def _difference(before: Sequence[str], after: Sequence[str]) -> Difference:
+    return Difference(
+        tuple(str(name) for name in after if name not in before),
+        tuple(str(name) for name in before if name not in after),
+    )
 
 
 def _with(struct: msgspec.Struct, head: str, values: Mapping[str, object]) -> msgspec.Struct:

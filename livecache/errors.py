@@ -11,6 +11,7 @@ LivecacheError
 ├── LeaseHeld              another instance writes already              exit code 6
 ├── RepairRefused          the service will not read that span again    exit code 1
 │   └── RepairNotNow       … or not yet
+├── ReloadRefused          no service reads its configuration again     exit code 1
 └── ReadError              what a Reader raises instead of a wrong answer
     ├── UnknownSeries      nobody fills such a series
     ├── NotReady           fewer candles than asked for, or a hole
@@ -40,6 +41,7 @@ __all__ = [
     "OutOfSync",
     "ReadError",
     "RedisUnavailable",
+    "ReloadRefused",
     "RepairNotNow",
     "RepairRefused",
     "Stale",
@@ -144,6 +146,10 @@ class RepairRefused(LivecacheError):
 
 class RepairNotNow(RepairRefused):
     """The service takes no such order now: too much is waiting, or it does not write yet. Ask later."""
+
+
+class ReloadRefused(LivecacheError):
+    """No service was found that reads its configuration again, or it has none to read."""
 
 
 class ReadError(LivecacheError):

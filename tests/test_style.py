@@ -29,19 +29,20 @@ MAY_IMPORT = {
     "redis_url": set[str](),
     "config_schema": {"core", "errors", "redis_url"},
     "config": {"core", "errors", "config_schema"},
+    "config_changes": {"config"},
     "venues": {"core", "errors", "clock", "config"},
     "cache": {"core", "errors", "clock", "redis_url"},
     "quality": {"core", "errors", "cache"},
     "simulator": {"core", "errors", "clock"},
     "service": {"core", "errors", "clock", "venues", "cache"},
-    "http": {"core", "errors", "clock", "config", "venues", "cache", "service"},
+    "http": {"core", "errors", "clock", "config", "config_changes", "venues", "cache", "service"},
     "logs": {"config"},
     "progress": set[str](),
     "stopping": set[str](),
     "redis_cli": {"cache", "config", "errors"},
     "app": {
         *("core", "errors", "clock", "config", "venues", "cache", "service", "simulator"),
-        *("logs", "progress", "redis_url", "stacks", "stopping", "supervisor", "http"),
+        *("logs", "progress", "redis_url", "reloading", "stacks", "stopping", "supervisor", "http"),
     },
 }
 

@@ -24,6 +24,7 @@ __all__ = ["register"]
 def register(app: typer.Typer) -> None:
     """Add these commands to the command line."""
     app.command()(doctor)
+    app.command("reload")(reload_config)
     app.command()(prune)
     app.command("config")(show_config)
 
@@ -44,6 +45,24 @@ def doctor(
     flags = flags_of(redis_url=redis_url, prefix=prefix)
     options = told_again(config, redis_url, prefix)
     raise typer.Exit(run_doctor(config, flags, options, as_json=as_json))
+
+
+def reload_config(
+    service: Annotated[
+        str | None,
+        typer.Option("--service", help="The service's URL; else http.listen of the configuration."),
+    ] = None,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Have the running service read its configuration again.
+
+    Symbols, timeframes, counts, limits and the log's level are changed without an interruption. What needs a
+    restart is named. A configuration that cannot be used changes nothing. SIGHUP does the same.
+    """
+    from ..commands.reload import reload
+
+    raise typer.Exit(reload(load_config(config, None, None).config, service=service, as_json=as_json))
 
 
 def prune(

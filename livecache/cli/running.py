@@ -7,12 +7,13 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..config import load, order_timeframes, parse_symbols, parse_timeframes, source_of
+from ..config import CONFIG_FILE, load, order_timeframes, parse_symbols, parse_timeframes, source_of
 from .options import (
     ConfigOption,
     FormatOption,
@@ -47,13 +48,18 @@ def run(
     """Warm the cache and keep it current until a signal."""
     # Whoever asks what it waits for asks too soon, and does not end it by that.
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, lambda *_: None)  # What it asks for is being done just now.
     loaded = _service(config, redis_url, prefix, log_level, log_format)
+    # A file that was there at the start is not done without when it is gone for a moment.
+    file = Path(loaded.source) if loaded.source == CONFIG_FILE else config
+    again = partial(load_config, file, redis_url, prefix, log_level, log_format)
     with _loading():
         import asyncio
 
         from .. import app as service
 
-    raise typer.Exit(asyncio.run(service.run(loaded.config, source_of(loaded))))
+    raise typer.Exit(asyncio.run(service.run(loaded.config, source_of(loaded), again)))
 
 
 def backfill(

@@ -16,6 +16,7 @@ from ..errors import (
     NotReady,
     OutOfSync,
     RedisUnavailable,
+    ReloadRefused,
     RepairNotNow,
     RepairRefused,
     Stale,
@@ -36,6 +37,7 @@ _OF_ERRORS: tuple[tuple[type[LivecacheError], int, ErrorKind], ...] = (
     (RedisUnavailable, 503, "redis_unavailable"),
     (RepairNotNow, 503, "not_now"),
     (RepairRefused, 400, "bad_request"),
+    (ReloadRefused, 400, "bad_request"),
     (LivecacheError, 503, "unreadable"),
 )
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal, Protocol
 
 from ..cache.keyspace import Keyspace
 from ..cache.writer import Writer
 from ..clock import Clock
 from ..config import Config
+from ..config_changes import Changes
 from ..service.backfiller import Backfiller
 from ..service.live import Live
 from ..service.ratelimit import RateLimiter
@@ -30,6 +32,11 @@ class Running(Protocol):
     writer: Writer
     store: Any  # a redis.asyncio.Redis
     keys: Keyspace
+
+    def change(self, config: Config) -> None:
+        """Take over what of the configuration can be changed while it runs."""
+        ...
+
     name: str  # of this tenure: host, process and a random word
     address: str  # of the Redis, for people
 
@@ -41,6 +48,7 @@ class Instance:
         self.config = config
         self.clock = clock
         self.source = source  # where the configuration came from
+        self.reload: Callable[[], Changes] | None = None  # reads it again; None: there is none to read
         self.service: Running | None = None
         self.started_at_s = clock.wall()
         self.was_ready = False  # all was ready once, as readers saw it; stays so

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from . import repair, shapes
+from . import reload, repair, shapes
 from .conditional import given
 
 __all__ = ["PATH", "OpenApi", "document"]
@@ -39,6 +39,8 @@ _SHAPES: tuple[type[msgspec.Struct], ...] = (
     repair.RepairRequest,
     repair.RepairAnswer,
     repair.RepairsLeft,
+    reload.ReloadRequest,
+    reload.ReloadAnswer,
 )
 
 _REFUSALS = {
@@ -125,6 +127,12 @@ def document() -> dict[str, Any]:
                 "Have a span of a series read again",
                 _json("RepairRequest"),
                 {"202": _json("RepairAnswer", "it will be")},
+            ),
+            "/api/v1/reload": _post(
+                "reload",
+                "Have the configuration read again",
+                _json("ReloadRequest"),
+                {"200": _json("ReloadAnswer", "it was; what could not be taken over is named")},
             ),
             "/healthz": _probe("alive", "Whether it lives", "AliveAnswer"),
             "/startupz": _probe("started", "Whether all was ready once", "StartedAnswer"),

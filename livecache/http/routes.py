@@ -12,6 +12,8 @@ from .instance import Instance
 from .lookout import Lookout
 from .metrics import Metrics
 from .page import Page
+from .reload import PATH as RELOAD
+from .reload import Reload
 from .repair import PATH as REPAIR
 from .repair import Repairs
 from .requests import RequestStats
@@ -39,6 +41,7 @@ def routes(
         Route("GET", "/metrics", metrics.show, public=True),
         Route("POST", REPAIR, repairs.order),
         Route("GET", REPAIR, repairs.left),
+        Route("POST", RELOAD, Reload(instance).order),
         *(api or Api(instance, clock)).routes,
         *Page().routes,
     )

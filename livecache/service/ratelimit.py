@@ -65,7 +65,7 @@ class Pace:
         self._batch_delay_s = batch_delay_s or 0.0
         self._batch: deque[float] = deque(maxlen=batch_size or 0)
 
-    def change(self, rate_per_s: float, *, batch_size: int | None, batch_delay_s: float | None) -> None:
+    def change(self, rate_per_s: float, batch_size: int | None, batch_delay_s: float | None) -> None:
         """Another rate from now on. What refusals have taught counts on, as far as it is not above that."""
         if rate_per_s == self._configured_per_s:
             pass
@@ -146,9 +146,9 @@ class RateLimiter:
         self._clock = clock
         self._turn = asyncio.Lock()  # which is fair
 
-    def change(self, rate_per_s: float, *, batch_size: int | None, batch_delay_s: float | None) -> None:
+    def change(self, rate_per_s: float, batch_size: int | None, batch_delay_s: float | None) -> None:
         """Another rate from now on."""
-        self._pace.change(rate_per_s, batch_size=batch_size, batch_delay_s=batch_delay_s)
+        self._pace.change(rate_per_s, batch_size, batch_delay_s)
 
     @property
     def rate_per_s(self) -> float:

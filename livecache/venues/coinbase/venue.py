@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, cast
 
 from ...clock import Clock
 from ...config import CoinbaseConfig
@@ -10,6 +11,9 @@ from ...core.timeframe import Timeframe
 from ..venue import Feed, FetchFailure, Page, PageRequest, Product
 from .auth import ApiKey
 from .rest import CoinbaseRest
+
+if TYPE_CHECKING:
+    from .websocket import CoinbaseFeed
 
 __all__ = ["CoinbaseVenue"]
 
@@ -76,7 +80,7 @@ class CoinbaseVenue:
         *,
         trades: bool,
         among: Sequence[Feed] = (),
-    ) -> tuple[Feed, ...]:
+    ) -> tuple[CoinbaseFeed, ...]:
         """One feed for each `products_per_connection` ids that the wire carries; aliases share one."""
         # Loaded only now: the first page is asked for 30 ms sooner for it.
         from .websocket import CoinbaseFeed
@@ -85,8 +89,8 @@ class CoinbaseVenue:
         for product in products:
             carried.setdefault(aliases.get(product, product), []).append(product)
         most = self._config.products_per_connection
-        kept: list[tuple[Feed, list[list[str]]]] = []
-        for feed in among:
+        kept: list[tuple[CoinbaseFeed, list[list[str]]]] = []
+        for feed in cast("Sequence[CoinbaseFeed]", among):
             ids = dict.fromkeys(aliases.get(product, product) for product in feed.products)
             if stay := [carried.pop(id_) for id_ in ids if id_ in carried]:
                 kept.append((feed, stay))
