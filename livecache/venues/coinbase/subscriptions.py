@@ -29,9 +29,7 @@ _AGAIN_MOST_S = 3600.0
 _BARREN_MOST = 3  # connections that end before a list was answered, until it is the list that is doubted
 _HANGS_UP = "the venue ends the connection when it is asked for"
 
-_AT_ONCE = (
-    16  # ids that a connection that is there is asked for besides: its messages may have 64 KB for each
-)
+_AT_ONCE = 16  # ids that a connection that is there is asked for besides: its messages are bounded
 
 _WORD = re.compile(r"[A-Z0-9._-]+")
 _NOT_OF_A_PRODUCT = re.compile(
@@ -106,15 +104,11 @@ class Subscriptions:
         self, channels: Sequence[str], names: Mapping[str, Sequence[str]], *, connected: bool
     ) -> list[Ask]:
         """Other ids or channels from now on. The subscriptions that a connection that is there is to end."""
-        ends = [
-            Ask((channel,), ids)
-            for channel in self._channels
-            if (
-                ids := tuple(
-                    i for i in self._ids if i in self._sent and (i not in names or channel not in channels)
-                )
-            )
-        ]
+        ends = []
+        for channel in self._channels:
+            stay = names if channel in channels else ()
+            if ids := tuple(i for i in self._ids if i in self._sent and i not in stay):
+                ends.append(Ask((channel,), ids))
         more = not set(channels) <= set(self._channels)
         if self._most == len(self._ids):
             self._most = len(names)

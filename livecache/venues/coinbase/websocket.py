@@ -18,7 +18,7 @@ from .auth import ApiKey
 from .connection import Connection, ConnectionEnded, NoConnection
 from .messages import CANDLES, HEARTBEATS, TRADES, Frame, FrameDecoder, subscription, unsubscription
 from .renewals import Renewals
-from .subscriptions import Refusal, Subscriptions
+from .subscriptions import Ask, Refusal, Subscriptions
 from .watchdog import DataWatchdog, MessageNumbers, Silence, Suspect
 
 __all__ = ["CoinbaseFeed"]
@@ -295,13 +295,13 @@ class CoinbaseFeed:
         await connection.send(subscription(HEARTBEATS, token=self._token()))
         self._subscriptions.begin()
         self._ends = []
+        self._connected = True
         await self._ask(connection)
         logger.bind(event="feed_connected", products=len(self._products)).info(
             "subscribed to {} products at {}", len(self._products), self._host
         )
         self._renewals.take()  # All that was asked for has just been done.
         self._watchdog.connected()
-        self._connected = True
 
     async def _ask(self, connection: Connection) -> None:
         """Subscribe to what is next in line, if anything is."""
