@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -12,15 +13,16 @@ import redis
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livecache import Candle, CloseEvent, ClosesLost, ReadError, RedisUnavailable
+from livecache import Candle, CloseEvent, ClosesLost, ReadError, RedisUnavailable, UnknownTimeframe
 from livecache.cache.close_events import ENTRIES_A_READ, decode_event
 from livecache.cache.keyspace import encode_close
 from livecache.core.candle import ExactCandle
 from livecache.core.series import Close, Kind, SeriesId
+from livecache.core.timeframe import Timeframe
 
 from ..e2e.store import store_in
 from .either import either
-from .support import BTC, STEP, T0, candle
+from .support import BTC, ETH, STEP, T0, candle
 from .test_follow import later
 from .test_reader import KEYS
 
@@ -62,6 +64,58 @@ def test_an_entry_says_what_became_of_a_bucket(kind: str, clean_valkey: str, sto
     assert (revised.kind, revised.candle.close, revised.replaced.close) == ("revised", 99, 101.5)
     with pytest.raises(AttributeError, match="immutable"):
         closed.time = 0
+
+
+def test_an_event_without_a_candle_says_that_it_is_empty(kind: str, clean_valkey: str, store: Any) -> None:
+    announce(store, 1, shown=candle(1))
+    announce(store, 2, kind=Kind.SETTLED)
+    with either(kind, clean_valkey) as reader, closing(reader.closes(after="0")) as events:
+        traded, empty = islice(events, 2)
+    assert (traded.empty, empty.empty) == (False, True)
+    assert traded.datetime == traded.candle.datetime == datetime(2025, 7, 21, 0, 5, tzinfo=UTC)
+
+
+HOUR = BTC._replace(timeframe=Timeframe.H1)
+
+
+@pytest.mark.parametrize(
+    ("series", "expected"),
+    [
+        (["BTC-USD"], [BTC, HOUR]),
+        ([BTC], [BTC]),
+        ([("BTC-USD", "1h"), "ETH-USD"], [ETH, HOUR]),
+        (["ETH-USD", ("ETH-USD", "5m")], [ETH]),
+        ({"SOL-USD": 1, "BTC-USD": 2}, [BTC, HOUR]),
+    ],
+)
+def test_only_what_happens_to_some_series_is_told_on_request(
+    kind: str, clean_valkey: str, store: Any, series: Any, expected: list[SeriesId]
+) -> None:
+    asked = list(series)
+    announce(store, 1, shown=candle(1), series=ETH)
+    announce(store, 2, shown=candle(2), series=BTC)
+    announce(store, 0, shown=candle(0), series=HOUR)
+    last = announce(store, 3, shown=candle(3), series=expected[0])
+    with either(kind, clean_valkey) as reader, closing(reader.closes(after="0", series=asked)) as events:
+        given = list(islice(events, len(expected) + 1))
+    assert [event.series for event in given] == [*expected, expected[0]] and given[-1].id == last
+
+
+@pytest.mark.parametrize(
+    ("series", "message"),
+    [
+        ("BTC-USD", "series is a list"),
+        ([], "series is a list"),
+        ([5], "symbol is a text"),
+        ([("BTC-USD", "7m")], "unknown timeframe"),
+        ([BTC._replace(venue="kraken")], "the venue 'kraken'"),
+    ],
+)
+def test_what_names_no_series_is_refused_at_once(
+    kind: str, clean_valkey: str, series: Any, message: str
+) -> None:
+    with either(kind, clean_valkey) as reader, pytest.raises((ValueError, UnknownTimeframe), match=message):
+        next(reader.closes(series=series))
 
 
 def test_without_an_id_only_what_comes_from_now_on_is_given(kind: str, clean_valkey: str, store: Any) -> None:

@@ -92,6 +92,20 @@ def test_a_hint_is_a_reason_to_read_and_nothing_else(kind: str, clean_valkey: st
         assert [candle.time for candle in candles] == [T0 + n * STEP for n in range(7, 11)]
 
 
+def test_what_changed_while_the_subscription_was_broken_is_read(
+    kind: str, clean_valkey: str, store: Any
+) -> None:
+    put_both(store, 10)
+    with either(kind, clean_valkey) as reader, closing(reader.follow_many(WANTED)) as answers:
+        first(answers, 2)
+        put_both(store, 11)  # and nobody says so
+        store.client_kill_filter(_type="pubsub")
+        began = time.monotonic()
+        given = first(answers, 2)
+        assert {candles[-1].time for candles in given.values()} == {T0 + 10 * STEP}
+        assert time.monotonic() - began < REREAD_S, "by the renewed subscription, not by chance"
+
+
 def test_five_hundred_series_are_followed_over_two_connections(
     kind: str, clean_valkey: str, store: Any
 ) -> None:

@@ -258,6 +258,21 @@ def test_a_key_of_another_type_is_an_error_that_names_it(client: Any, reader: Re
     assert "holds a list" in reader.state("BTC-USD", "5m").damage
 
 
+def test_a_view_has_the_word_that_the_command_line_shows(client: Any, reader: Reader) -> None:
+    words = {
+        "": "ready",
+        "venue has only 5 of 60, searched back to 2025-07-21T00:00Z": "short",
+        "hole: nothing is known from 2025-07-21T00:15Z": "hole",
+        "halted: status is offline": "halted",
+    }
+    for reason, word in words.items():
+        put(client, state(0, 10, 10, ready=not reason, reason=reason), range(10))
+        assert reader.state("BTC-USD", "5m").state == word
+    client.delete(ALIVE)
+    assert reader.state("BTC-USD", "5m").state == "stale"
+    assert reader.state("ETH-USD", "5m").state == "warming"
+
+
 # --- the bucket in progress
 
 

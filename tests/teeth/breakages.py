@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .edits import Breakage, Edit
 from .of_products import OF_PRODUCTS
+from .of_readers import OF_READERS
 
 __all__ = ["BREAKAGES", "Breakage", "Edit"]
 
@@ -342,4 +343,5 @@ BREAKAGES = (
         tests=("tests/cache/test_refusals.py::test_a_start_ends_by_code_3_where_waiting_is_in_vain",),
     ),
     *OF_PRODUCTS,
+    *OF_READERS,
 )

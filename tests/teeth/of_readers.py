@@ -1,0 +1,54 @@
+"""Breakages of what readers make of an answer, alone, many at once and over time."""
+
+from __future__ import annotations
+
+from .edits import Breakage, Edit
+
+__all__ = ["OF_READERS"]
+
+OF_READERS = (
+    Breakage(
+        "a hole looks like a quiet market to who asks as ccxt does",
+        (
+            Edit(
+                "livecache/cache/ohlcv.py",
+                "        _refuse_a_hole(candles, reply, len(closed), begin)\n",
+                "        pass\n",
+            ),
+        ),
+        tests=("tests/cache/test_fetch_ohlcv.py",),
+    ),
+    Breakage(
+        "one of those who follow is given another's reply",
+        (
+            Edit(
+                "livecache/cache/listening.py",
+                "answered.set_result(outcome[first : first + len(commands)])",
+                "answered.set_result(outcome[: len(commands)])",
+            ),
+        ),
+        tests=("tests/cache/test_follow_many.py",),
+    ),
+    Breakage(
+        "what changed while a subscription was broken is not read",
+        (
+            Edit(
+                "livecache/cache/listening.py",
+                "        if channel not in self._unconfirmed:\n            self._hint(channel)\n",
+                "        if channel not in self._unconfirmed:\n",
+            ),
+        ),
+        tests=("tests/cache/test_follow_many.py",),
+    ),
+    Breakage(
+        "a slice without the bucket in progress says that it holds it",
+        (
+            Edit(
+                "livecache/cache/candles.py",
+                "forming=self._forming if reaches_the_end else 0,",
+                "forming=self._forming,",
+            ),
+        ),
+        tests=("tests/cache/test_candles.py",),
+    ),
+)
