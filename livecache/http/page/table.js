@@ -169,9 +169,10 @@ export class Table {
       dot.title = `${timeframe} ${state}`;
     });
     set(line.told, statesInWords(market.rows));
-    const told = wordsOf(market).map(({ state, reason, timeframes }) => {
+    const told = wordsOf(market).flatMap(({ state, reason, timeframes }) => {
       const which = timeframes.length < market.rows.length ? `${timeframes.join(" ")} ` : "";
-      return { which, state, why: ` ${reasonOf({ reason }, this.#zone)}` };
+      const why = reasonOf({ reason }, this.#zone);
+      return why ? [{ which, state, why: ` ${why}` }] : []; // Else the state says it all.
     });
     line.why.hidden = !told.length;
     if (line.reasons.textContent === told.map(({ which, state, why }) => which + state + why).join("")) return;
