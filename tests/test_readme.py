@@ -194,8 +194,8 @@ def test_each_command_has_a_section_that_shows_it() -> None:
             assert info.callback
             name = info.name or info.callback.__name__
             assert name in sections
-            # One does not end by itself, one needs the service's HTTP server, one asks the exchange.
-            assert name in shown or name in ("watch", "repair", "doctor")
+            # One does not end by itself, two need the service's HTTP server, one asks the exchange.
+            assert name in shown or name in ("watch", "repair", "reload", "doctor")
 
 
 def test_the_kinds_of_buckets_are_told() -> None:
