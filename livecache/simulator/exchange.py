@@ -10,6 +10,7 @@ from collections import OrderedDict, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 
@@ -181,13 +182,17 @@ class Exchange:
             return self._candles(ask, product)
         if route["what"] == "ticker":
             return self._ticker(ask, product)
-        return _json(product_json(self._market, product, self._clock.now()))
+        return _json(self._listed(product, self._clock.now()))
 
     def _knows(self, product: str) -> bool:
         """Whether a product or alias can be asked for now."""
         aliases = self._market.aliases()
         known = product in aliases or product in self._market.products()
         return known and self._faults.lists(product) and self._faults.lists(aliases.get(product, product))
+
+    def _listed(self, product: str, now: int) -> dict[str, Any]:
+        told = product_json(self._market, product, now)
+        return {**told, **self._faults.listed(self._market.aliases().get(product, product))}
 
     def _time(self) -> Answer:
         now = self._clock.now()
@@ -205,7 +210,7 @@ class Exchange:
         page = ids[offset : offset + limit]
         now = self._clock.now()
         pagination = {"prev_cursor": "", "next_cursor": "", "has_next": False, "has_prev": False}
-        products = [product_json(self._market, i, now) for i in page]
+        products = [self._listed(i, now) for i in page]
         return _json({"products": products, "num_products": len(page), "pagination": pagination})
 
     def _candles(self, ask: Ask, product: str) -> Answer:

@@ -7,7 +7,7 @@ that plays a script.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -112,6 +112,14 @@ class Faults:
     def lists(self, product: str) -> bool:
         """Whether the exchange knows the product now."""
         return True
+
+    def listed(self, product: str) -> Mapping[str, object]:
+        """What the list of products says otherwise of this one."""
+        return {}
+
+    def refusal(self, products: Sequence[str]) -> tuple[frozenset[str], str]:
+        """Which products of a client's subscription are not taken, and the error's text: "", no error."""
+        return frozenset(), ""
 
     def options(self, product: str, usual: ServerOptions) -> ServerOptions:
         """How the exchange behaves now towards a product: its edge lag, bucket in progress, final updates."""

@@ -134,7 +134,11 @@ class Feed:
                 del session.subscriptions[message.channel]
         else:
             session.has_subscribed = True
-            for unknown in sorted(set(asked) - set(products)):
+            refused, complaint = self._faults.refusal(products)
+            products = [product for product in products if product not in refused]
+            if complaint:
+                self._refuse(session, complaint)
+            for unknown in sorted(set(asked) - set(products) - refused):
                 self._refuse(session, f"Product {unknown[:50]} not supported")
             subscribed = ["heartbeats"] if message.channel == "heartbeats" else products
             wanted.update(dict.fromkeys(subscribed, self._clock.now()))

@@ -1,4 +1,4 @@
-"""A market in which candles are revised: from some time on, the venue says otherwise of them, for good."""
+"""A market in which candles are revised, or a product is halted: from some time on, and for good."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from ..core.candle import ExactCandle
 from ..core.timeframe import Timeframe
-from .market import Market, MarketOverlay
+from .market import Market, MarketOverlay, MarketTrade
 
 __all__ = ["RevisedMarket"]
 
@@ -33,6 +33,7 @@ class RevisedMarket(MarketOverlay):
     def __init__(self, market: Market) -> None:
         super().__init__(market)
         self._changes: dict[str, list[_Change]] = {}
+        self._halts: dict[str, int] = {}
 
     def revise(self, product: str, bucket: int, at: int) -> bool:
         """From `at` on the 5m candle that opens at `bucket` has a higher high and an eighth more volume.
@@ -54,9 +55,17 @@ class RevisedMarket(MarketOverlay):
         self._changes.setdefault(product, []).append(change)
         return True
 
+    def halt(self, product: str, at: int) -> None:
+        """From `at` on (Unix ms) nothing is traded."""
+        self._halts[product] = min(at, self._halts.get(product, at))
+
+    def trades(self, product: str, from_ms: int, to_ms: int) -> list[MarketTrade]:
+        return super().trades(product, from_ms, min(to_ms, self._halts.get(product, to_ms)))
+
     def candles(
         self, product: str, timeframe: Timeframe, start_ms: int, end_ms: int, now_ms: int
     ) -> list[ExactCandle]:
+        now_ms = min(now_ms, self._halts.get(product, now_ms))
         rows = super().candles(product, timeframe, start_ms, end_ms, now_ms)
         for change in self._changes.get(product, ()):
             bucket = timeframe.floor(change.minute)

@@ -45,6 +45,7 @@ __all__ = [
     "FaultScript",
     "Form",
     "Garbage",
+    "Halted",
     "Hang",
     "HttpError",
     "Mute",
@@ -53,6 +54,7 @@ __all__ = [
     "OfRequests",
     "Outage",
     "Refused",
+    "RefusedSubscription",
     "Reorder",
     "ReplayedSnapshot",
     "Reset",
@@ -84,6 +86,10 @@ Form = Literal[
     "other_product",
 ]
 FORMS: tuple[Form, ...] = get_args(Form)
+
+Halt = Literal[
+    "is_disabled", "trading_disabled", "view_only", "auction_mode", "cancel_only", "limit_only", "post_only"
+]
 
 
 class Episode(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind"):
@@ -251,6 +257,31 @@ class Delisted(State, frozen=True, kw_only=True, tag="delisted"):
     lasts: Span = float(_YEAR_S)
 
 
+class Halted(Episode, frozen=True, kw_only=True, tag="halted"):
+    """The exchange halts these products for good: nothing is traded from then on, and its list says so.
+
+    `status` and `flags` are what the list says; REST goes on answering with what there was, and the feed
+    takes a subscription and has nothing to tell.
+    """
+
+    products: Annotated[tuple[str, ...], Meta(min_length=1)]
+    status: str = "delisted"
+    flags: tuple[Halt, ...] = ("trading_disabled", "view_only")
+
+
+class RefusedSubscription(State, frozen=True, kw_only=True, tag="refused_subscription"):
+    """A subscription that names one of these is refused by an error frame.
+
+    `whole`: nothing of its list is taken; else all but these. `named`: the error says whom it is about;
+    `told`: there is an error at all.
+    """
+
+    products: Annotated[tuple[str, ...], Meta(min_length=1)]
+    whole: bool = True
+    named: bool = True
+    told: bool = True
+
+
 class Revision(Episode, frozen=True, kw_only=True, tag="revision"):
     """A candle changes for good: it, and those that hold it, have more volume and a higher high than before.
 
@@ -282,6 +313,8 @@ Fault = (
     | Outage
     | Refused
     | Delisted
+    | Halted
+    | RefusedSubscription
     | Revision
 )
 

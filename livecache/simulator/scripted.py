@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import difflib
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -36,6 +36,7 @@ __all__ = ["ScriptedFaults"]
 
 _M5 = Timeframe.M5
 _CANDLES = "candles"
+_NOTHING: Mapping[str, object] = {}
 
 
 class ScriptedFaults(Faults):
@@ -50,6 +51,7 @@ class ScriptedFaults(Faults):
         self._script = script or FaultScript()
         self._host = host_clock or SystemClock()
         self._snapshots: dict[str, str] = {}  # the last one of each product
+        self._halted: dict[str, tuple[int, Mapping[str, object]]] = {}  # from when, and what the list says
         self._changed = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -137,6 +139,18 @@ class ScriptedFaults(Faults):
     def lists(self, product: str) -> bool:
         return not any(_names(f.products, product) for _, f in self._schedule.of(kinds.Delisted))
 
+    def listed(self, product: str) -> Mapping[str, object]:
+        begin, told = self._halted.get(product, (NEVER, _NOTHING))
+        return told if begin <= self._clock.now() else _NOTHING
+
+    def refusal(self, products: Sequence[str]) -> tuple[frozenset[str], str]:
+        for _, fault in self._schedule.of(kinds.RefusedSubscription):
+            if bad := [product for product in products if product in fault.products]:
+                about = f": {', '.join(bad)} not available" if fault.named else ""
+                complaint = f"failed to subscribe{about}" if fault.told else ""
+                return frozenset(products if fault.whole else bad), complaint
+        return frozenset(), ""
+
     def options(self, product: str, usual: ServerOptions) -> ServerOptions:
         for playing in self._schedule.active:
             match playing.episode:
@@ -169,6 +183,11 @@ class ScriptedFaults(Faults):
             bucket = _M5.floor(begin) - (episode.back + 1) * _M5.ms
             for product in episode.products or self._products:
                 self._market.revise(product, bucket, begin)
+        if isinstance(episode, kinds.Halted):
+            told: dict[str, object] = {"status": episode.status, **dict.fromkeys(episode.flags, True)}
+            for product in episode.products:
+                self._market.halt(product, begin)
+                self._halted[product] = (begin, told)
         self._schedule.add(episode, begin)
         self._changed.set()
 

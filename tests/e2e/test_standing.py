@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
+
+import pytest
+
+from livecache import NotTraded, Reader
+from livecache.simulator import FaultScript, ScriptedFaults
+from livecache.simulator.script import Halted, RefusedSubscription
 
 from ..http.support import ask, metrics
-from .support import Process, exchange, livecache, market_of, until
+from .support import NOON, Process, exchange, livecache, market_of, until
 
 KNOWN = [f"P{n}-USD" for n in range(21)]
 WRONG = "WRONG-USD"
@@ -77,3 +84,34 @@ def test_who_requires_all_is_not_ready_without_a_symbol(clean_valkey: str) -> No
                 60.0,
             )
             assert [ask(url, path).status for path in ("/startupz", "/readyz")] == [503, 503]
+
+
+def test_refused_subscriptions_and_a_halt_are_told_and_the_others_are_fed(clean_valkey: str) -> None:
+    """Over real sockets: the exchange refuses every list that holds one product, without saying which."""
+    bad, halted, *others = KNOWN[:6]
+    ten_hours_ago = datetime.fromtimestamp(NOON / 1000 - 36_000, UTC)
+    faults = ScriptedFaults(
+        FaultScript(
+            faults=(
+                RefusedSubscription(products=(bad,), lasts=86_400, named=False),
+                Halted(at=ten_hours_ago, products=(halted,)),
+            )
+        )
+    )
+    with exchange(market_of(*KNOWN[:6]), faults=faults) as venue:
+        env = venue.settings(clean_valkey, CACHE_TIMEFRAMES=HOURS, HTTP_LISTEN="127.0.0.1:0")
+        with livecache("run", env=env) as service:
+            url = url_of(service)
+            assert service.event("subscription_refused", 60.0)["products"] == [bad]
+            assert service.event("symbol_halted", 60.0)["symbol"] == halted
+            until("it is ready", lambda: ask(url, "/readyz").status == 200, 60.0)
+            until("the others are fed", lambda: metrics(url).one("feed_symbols", "up") == 5, 60.0)
+            assert metrics(url).one("feed_symbols", "refused") == 1
+            rows = ask(url, "/api/v1/series").content["series"]
+            states = {row["symbol"]: row["state"] for row in rows}
+            assert states == {bad: "ready", halted: "halted"} | dict.fromkeys(others, "ready")
+            with Reader(clean_valkey) as reader:
+                assert reader.candles(bad, "5m", 60).feed == "down"
+                assert reader.candles(halted, "5m", 60).standing == "halted"
+                with pytest.raises(NotTraded, match="delisted"):
+                    reader.candles(halted, "5m", 60, newest_within=3_600)

@@ -62,7 +62,7 @@ def test_a_script_is_read_from_toml(tmp_path: Path) -> None:
 def test_every_kind_can_be_written_with_next_to_nothing(tmp_path: Path) -> None:
     for name, kind in KINDS.items():
         lasts = "lasts = 5" if "lasts" in kind.__struct_fields__ else ""
-        named = 'products = ["BTC-USD"]' if name == "delisted" else ""
+        named = 'products = ["BTC-USD"]' if name in ("delisted", "halted", "refused_subscription") else ""
         script = load_script(written(tmp_path, f'[[faults]]\nkind = "{name}"\n{lasts}\n{named}'))
         assert isinstance(script.faults[0], kind)
     assert load_script(written(tmp_path, "")) == FaultScript()
@@ -118,5 +118,6 @@ def test_what_is_drawn_at_random_could_stand_in_a_file() -> None:
             seen[given["kind"]] += 1
             assert msgspec.convert(given, type(fault)) == fault
             assert set(given.get("products", ())) <= set(PRODUCTS)
-    assert KINDS.keys() - seen.keys() == {"short_page"}, "what a client cannot see through is left out"
+    left_out = {"short_page", "halted", "refused_subscription"}
+    assert KINDS.keys() - seen.keys() == left_out, "what no client can see through, or mend in time"
     assert len(FORMS) == 9

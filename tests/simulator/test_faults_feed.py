@@ -36,6 +36,7 @@ from livecache.simulator.script import (
     Mute,
     NoFinalUpdate,
     Refused,
+    RefusedSubscription,
     Reorder,
     ReplayedSnapshot,
     Silence,
@@ -419,3 +420,17 @@ def test_a_scripted_fault_begins_and_ends_at_its_time() -> None:
         assert after >= NOW + 50_000
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(("whole", "named"), [(True, False), (False, True)])
+def test_a_subscription_is_refused_for_one_product_in_it(whole: bool, named: bool) -> None:
+    async def scenario(bench: Bench) -> None:
+        await bench.begin(RefusedSubscription(products=(BTC,), lasts=LONG, whole=whole, named=named))
+        await bench.client.say("unsubscribe", "candles", BTC, ETH)
+        await bench.client.say("subscribe", "candles", BTC, ETH)
+        frames = await bench.receive(lambda frame: frame.get("type") == "error")
+        assert (BTC in frames[-1]["message"]) == named
+        ack = (await bench.receive(lambda frame: frame.get("channel") == "subscriptions"))[-1]
+        assert ack["events"][0]["subscriptions"].get("candles", []) == ([] if whole else [ETH])
+
+    on_a_bench(scenario)

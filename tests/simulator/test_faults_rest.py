@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Callable, Coroutine, Mapping
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -17,6 +19,7 @@ from livecache.simulator.script import (
     Delisted,
     EdgeLag,
     Fault,
+    Halted,
     Hang,
     HttpError,
     NewestAbsent,
@@ -255,3 +258,18 @@ def test_a_delisted_product_is_not_found_and_not_listed() -> None:
         assert await bench.page(ETH)
 
     on_a_bench(scenario, Delisted(products=(BTC,)))
+
+
+def test_a_halted_product_is_listed_as_that_and_answers_with_what_there_was() -> None:
+    an_hour_ago = NOW - 3_600_000
+
+    async def scenario(bench: Bench) -> None:
+        _, body, _ = await bench.get(f"/market/products/{BTC}")
+        told = json.loads(body)
+        assert (told["status"], told["view_only"], told["limit_only"]) == ("offline", True, False)
+        assert max(int(row["start"]) for row in await bench.page(BTC)) * 1000 <= an_hour_ago
+        assert max(int(row["start"]) for row in await bench.page(ETH)) * 1000 > an_hour_ago
+        assert '"status":"online"' in (await bench.get(f"/market/products/{ETH}"))[1]
+
+    at = datetime.fromtimestamp(an_hour_ago / 1000, UTC)
+    on_a_bench(scenario, Halted(at=at, products=(BTC,), status="offline", flags=("view_only",)))
