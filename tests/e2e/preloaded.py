@@ -123,8 +123,11 @@ def started(
     files: tuple[int, int, int],
     new_session: bool = False,
 ) -> Forked | subprocess.Popen[bytes]:
-    """The command in a process of its own: forked if it is one of ours, else loaded from nothing."""
-    if tuple(command[: len(COMMAND)]) == COMMAND:
+    """The command in a process of its own: forked if it is one of ours, else loaded from nothing.
+
+    On Linux only: elsewhere a process that has loaded as much may not be forked.
+    """
+    if sys.platform == "linux" and tuple(command[: len(COMMAND)]) == COMMAND:
         return Forked(command[len(COMMAND) :], env=env, cwd=cwd, files=files, new_session=new_session)
     stdin, stdout, stderr = files
     return subprocess.Popen(

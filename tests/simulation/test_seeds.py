@@ -9,7 +9,8 @@ import pytest
 
 from tests.simulation.run import simulate
 
-FIXED = (0, 1, 3, 4, 8, 10, 13, 15, 17, 24, 26)
+# So few that, with those below, every deliberate breakage is still caught: see `python -m tests.teeth`.
+FIXED = (3, 10, 89)
 
 # Seeds that failed once, and what it was.
 ONCE_FAILED = {
