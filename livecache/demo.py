@@ -164,7 +164,7 @@ def _table(service: Service) -> Table:
 def _summarise(service: Service, console: Console) -> int:
     ready, total = _ready(service)
     live = service.live
-    short = [t for t in live.configured() if t.history_from and not (t.state and t.state.ready)]
+    short = [t for t in live.configured() if t.state is not None and t.state.short]
     _say(console, _line(service).replace("warming up", "not yet warm"))
     for track in short:
         _say(console, f"  {track.series}: {track.state.reason if track.state else ''}")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..core.candle import ExactCandle
-from ..core.series import SeriesId
+from ..core.series import SHORT, SeriesId
 from .keyspace import Damaged, StateRecord, decode_member
 from .reading import SeriesView
 
@@ -80,7 +80,7 @@ def reasons_not_ready(table: Sequence[Row], prefix: str, require: Require = "kno
 def left_warm(views: Sequence[SeriesView], require: Require = "known") -> bool:
     """Whether an earlier run left everything ready, as a restart in a venue's outage finds it."""
     stored = [view.record.state for view in views if view.record is not None]
-    words = [state_of(ready=s.ready or bool(s.history_from), reason=s.reason) for s in stored]
+    words = [state_of(ready=s.ready, reason=s.reason) for s in stored]
     return (
         len(stored) == len(views)
         and any(word != "unknown" for word in words)
@@ -103,7 +103,7 @@ def state_of(*, ready: bool, reason: str) -> str:
         return word
     if ready:
         return "ready"
-    if reason.startswith("venue has only"):
+    if reason.startswith(SHORT):
         return "short"
     return word if word in ("failing", "hole", "lagging") else "warming"
 

@@ -16,7 +16,7 @@ import msgspec
 
 from .timeframe import Timeframe, moment
 
-__all__ = ["NUMBER", "Candle", "ExactCandle", "rejection"]
+__all__ = ["NUMBER", "Candle", "ExactCandle", "plain_number", "rejection", "within_bounds"]
 
 
 class Candle(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -94,9 +94,35 @@ class ExactCandle(msgspec.Struct, frozen=True, order=True, gc=False):
 
 
 # A JSON number without sign: what the venue prints, and what may be copied into a member verbatim.
-# Length and exponent are bounded, so that no absurd string can bloat a set, nor an exact sum of such numbers.
-NUMBER = r"(?:0|[1-9]\d{0,17})(?:\.\d{1,27})?(?:[eE][+-]?0?\d)?"
+# The length is bounded, so that no absurd string can bloat a set; so is the size of what it says, below.
+NUMBER = r"(?:0|[1-9]\d{0,27})(?:\.\d{1,36})?(?:[eE][+-]?\d{1,9})?"
 _NUMBERS = re.compile(rf"{NUMBER}(?:,{NUMBER}){{4}}", re.ASCII)
+_LOOSE_NUMBER = re.compile(r"\+?(\d{0,64})(?:\.(\d{0,64}))?([eE][+-]?\d{1,9})?", re.ASCII)
+
+# Between these powers of ten every number lies, so that an exact sum of such numbers has a bounded length.
+_POWERS = range(-36, 28)
+
+
+def plain_number(text: str) -> str:
+    """A number as JSON writes it, digits verbatim, where `text` is one in another form: `.5`, `5.`, `+5`.
+
+    Anything else comes back as it is.
+    """
+    found = _LOOSE_NUMBER.fullmatch(text.strip())
+    if not found or not (found[1] or found[2]):
+        return text
+    whole = found[1].lstrip("0") or "0"
+    return f"{whole}{f'.{found[2]}' if found[2] else ''}{found[3] or ''}"
+
+
+def within_bounds(number: str) -> bool:
+    """Whether a number, an exponent included, is neither absurdly large nor absurdly fine."""
+    if "e" not in number and "E" not in number:
+        return True  # by its length
+    _, digits, power = Decimal(number).as_tuple()
+    if not isinstance(power, int):
+        return False
+    return digits == (0,) or (power >= _POWERS.start and power + len(digits) <= _POWERS.stop)
 
 
 def rejection(candle: ExactCandle, timeframe: Timeframe, now: int | None) -> str | None:
@@ -105,8 +131,11 @@ def rejection(candle: ExactCandle, timeframe: Timeframe, now: int | None) -> str
     `now` is the venue's clock in Unix ms, None where it is not known yet. A bucket may be in progress but
     must have begun.
     """
-    if not _NUMBERS.fullmatch(",".join(candle.numbers)):
+    joined = ",".join(candle.numbers)
+    if not _NUMBERS.fullmatch(joined):
         return "a price or the volume is not a plain number"
+    if ("e" in joined or "E" in joined) and not all(map(within_bounds, candle.numbers)):
+        return "a price or the volume is absurdly large or fine"
     time = candle.time
     if time <= 0 or time % timeframe.ms:
         return f"time {time} is not the open of a {timeframe} bucket"

@@ -9,15 +9,19 @@ cannot be enough.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from enum import IntEnum
 from typing import NamedTuple
 
 from .coverage import Coverage, Span
+from .history import asked_once, asked_run, searched
+from .rebuilding import rebuilding
 from .timeframe import Timeframe
-from .track import Track
+from .track import CONFIRM_MS, Track
 
-__all__ = ["Priority", "Want", "history_ends", "plan"]
+__all__ = ["Priority", "Want", "plan"]
+
+_SOON_MS = 120_000
 
 REACH_BACK = 12
 """Buckets before a just-closed one that its settling request reads again, to see revisions."""
@@ -31,6 +35,7 @@ class Priority(IntEnum):
     SETTLE = 2  # a bucket that has closed
     WIDEN = 3  # a thin series, searched further back
     DEEPEN = 4  # from `min_candles` up to `candles`
+    CONFIRM = 5  # what is presumed only, and where history ends
 
 
 class Want(NamedTuple):
@@ -41,6 +46,7 @@ class Want(NamedTuple):
     start: int
     end: int
     serves: frozenset[Timeframe] = frozenset()  # timeframes that are waiting for this page
+    witness: Timeframe | None = None  # the series that it bears witness for, if it is not read for its own
 
 
 class _Planned(NamedTuple):
@@ -76,9 +82,9 @@ def plan(
             grown = _parents_of(planned[child].coverage, track.width)
             expected = expected | grown.without(_parents_of(tracks[child].coverage, track.width))
             waiting = planned[child].waiting
-        if track.coverage and track.waits_for_retry(now):
-            # The open buckets will be asked for again by themselves: parents need not ask in their stead.
-            expected = expected.add(track.open_from, _settled_edge(track, now))
+        if track.open:
+            # Open buckets that are asked for again soon: parents need not ask in their stead.
+            expected = expected | track.waiting(now, within_ms=_SOON_MS)
         flight = in_flight.get(timeframe)
         if flight is not None:
             expected = expected | _settleable(track, flight, now)
@@ -97,21 +103,28 @@ def plan(
         planned[timeframe] = _Planned(promised, waiting and timeframe not in failing)
     asked = {w.timeframe for w in wants} | set(in_flight)
     served = ((w, _served(w.timeframe, children, asked)) for w in wants)
-    return [
+    planned_wants = [
         _with_bucket_in_progress(w, now, page_limit)._replace(serves=s, priority=_urgency(w, s, tracks))
         for w, s in served
     ]
+    return [*planned_wants, *_witnesses(tracks, now, page_limit, unsupported, asked)]
 
 
-def history_ends(track: Track, now: int, page_limit: int) -> bool:
-    """Whether the search for more candles has gone as far back as it may."""
-    run = track.newest_settled_run()
-    if run is None or run[1] >= track.policy.candles:
-        return False
-    page = page_limit * track.width
-    edge = track.series.timeframe.floor(now)
-    # Half a page of slack: the edge has moved on while the pages were read.
-    return run[0].start <= edge - (1 + track.policy.widen_pages) * page + page // 2
+def _witnesses(
+    tracks: Mapping[Timeframe, Track],
+    now: int,
+    page_limit: int,
+    unsupported: Collection[Timeframe],
+    asked: set[Timeframe],
+) -> Iterator[Want]:
+    """Pages of smaller timeframes that would make up for rows which cannot be believed."""
+    for timeframe, track in tracks.items():
+        if not track.open or track.working:
+            continue
+        found = rebuilding(track, now, page_limit, unsupported)
+        if found is not None and found[0] not in asked:
+            asked.add(found[0])
+            yield Want(Priority.REPAIR, found[0], *found[1], frozenset({timeframe}), timeframe)
 
 
 def _want(
@@ -125,22 +138,23 @@ def _want(
     if track.working:
         return _want_working(track, expected, now, page_limit, parents)
 
-    run = track.newest_settled_run()
+    asked = expected | track.waiting(now) if track.open else expected
+    run = asked_run(track, now)
     have = run[1] if run else 0
-    if not expected or (
+    if not asked or (
         have < track.policy.min_candles
-        and _buckets(expected, width) < track.policy.min_candles
-        and expected.spans[-1].start > newest_page.start
+        and _buckets(asked, width) < track.policy.min_candles
+        and asked.spans[-1].start > newest_page.start
     ):
         return Want(Priority.WARM, timeframe, *newest_page)
 
     # Holes, the one at the newest end among them: what has closed since.
     oldest = min(track.settled, default=0) if have < track.policy.candles else track.keep_from
-    wanted_from = max(oldest, expected.spans[0].start)
+    wanted_from = max(oldest, asked.spans[0].start)
     if expected != track.coverage and _buckets(expected, width) >= track.policy.candles:
         # What is on its way may be enough; whether older holes still matter shows when it is here.
         wanted_from = max(wanted_from, expected.spans[-1].start)
-    missing = expected.missing(wanted_from, settled_edge)
+    missing = asked.missing(wanted_from, settled_edge)
     suspects = [t for t in track.suspect if t >= wanted_from or t in track.contested]
     if suspects:
         first = min(suspects)
@@ -154,24 +168,53 @@ def _want(
             older = Span(hole.end - page, hole.end)
             return Want(Priority.WARM, timeframe, *(newest_page if at_end else older))
         if first >= edge - REACH_BACK * width and track.coverage:
-            return Want(Priority.SETTLE, timeframe, edge - REACH_BACK * width, edge)
+            return Want(Priority.SETTLE, timeframe, _reach_back(track, edge, page), edge)
         priority = Priority.SETTLE if at_end and len(missing.spans) == 1 else Priority.REPAIR
         if track.state is None or not track.state.ready:
             priority = min(priority, Priority.WARM)
         return Want(priority, timeframe, *newest_page)
+    return _older(track, asked, now, page_limit, waiting) or _confirming(track, now, page_limit)
 
-    # More history: until there are as many real candles as wanted, or no more are to be had.
-    if run is None or waiting or have >= track.policy.candles:
+
+def _older(track: Track, asked: Coverage, now: int, page_limit: int, waiting: bool) -> Want | None:
+    """More history: until there are as many real candles as wanted, or no more are to be had."""
+    timeframe, page = track.series.timeframe, page_limit * track.width
+    run = asked_run(track, now)
+    if run is None or waiting or run[1] >= track.policy.candles:
         return None
-    start = expected.spans[-1].start
-    if (track.history_from and start <= track.history_from) or history_ends(track, now, page_limit):
+    start = asked.spans[-1].start
+    if (track.history_from and start <= track.history_from) or searched(track, now, page_limit):
         return None
     if start != run[0].start:
         return None  # More is on its way by roll-up.
-    priority = Priority.WIDEN if have < track.policy.min_candles else Priority.DEEPEN
+    if not track.coverage and asked_once(track, now):
+        return None  # An empty page where a product trades now is asked for again before older ones are.
+    priority = Priority.WIDEN if run[1] < track.policy.min_candles else Priority.DEEPEN
     # A run shorter than a page is read whole: the overlap checks the roll-up.
-    end = edge if start > newest_page.start else start
+    edge = timeframe.floor(now)
+    end = edge if start > edge - page + track.width else start
     return Want(priority, timeframe, end - page, end)
+
+
+def _confirming(track: Track, now: int, page_limit: int) -> Want | None:
+    """What may have to be taken back, an hour after it was asked for last: nothing else is to be done."""
+    timeframe, width = track.series.timeframe, track.width
+    page, edge = page_limit * width, timeframe.floor(now)
+    if track.presumed and (due := track.to_confirm(now)):
+        first = min(due)
+        return Want(Priority.CONFIRM, timeframe, first, min(edge, first + page))
+    if not track.exhausted or now < track.end_asked + CONFIRM_MS:
+        return None
+    # Half of it lies before where history seems to end: another window than any page that said so.
+    start = track.history_from - page_limit // 2 * width
+    return Want(Priority.CONFIRM, timeframe, start, min(edge, start + page))
+
+
+def _reach_back(track: Track, edge: int, page: int) -> int:
+    """Where a page that settles begins: a dozen buckets back, or at the oldest presumed one."""
+    start = edge - REACH_BACK * track.width
+    within = (t for t in track.presumed if edge - page + track.width <= t < start)
+    return min(within, default=start)
 
 
 def _want_working(

@@ -10,7 +10,11 @@ from .candle import ExactCandle
 from .coverage import Coverage, Span
 from .timeframe import Timeframe
 
-__all__ = ["Change", "Changes", "Close", "Kind", "SeriesId", "SeriesState", "Stored", "Update"]
+__all__ = ["SHORT", "Change", "Changes", "Close", "Kind", "SeriesId", "SeriesState", "Stored", "Update"]
+
+
+SHORT = "venue has only"
+"""How the reason begins of a series of which the venue has too little."""
 
 
 class SeriesId(NamedTuple):
@@ -41,7 +45,7 @@ class SeriesState:
     """
 
     ready: bool
-    reason: str  # why not ready; "" when ready
+    reason: str  # why not ready; when ready, which hole lies further back, or ""
     contiguous_from: int
     settled_through: int
     known_through: int
@@ -49,6 +53,11 @@ class SeriesState:
     coverage: Coverage
     history_from: int  # where the search for more history stopped; 0 if it has not
     forming: int  # open time of the bucket in progress if the feed vouches for it, else 0
+
+    @property
+    def short(self) -> bool:
+        """Whether the venue has too little: it is not ready, and waiting for it would not help."""
+        return self.reason.startswith(SHORT)
 
 
 class Update(NamedTuple):

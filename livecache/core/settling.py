@@ -1,34 +1,36 @@
-"""What a REST page settles. The rules of DESIGN "Settled", in one function."""
+"""What a REST page settles: asks `evidence` of each bucket, and acts."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from .candle import ExactCandle
+from .evidence import (
+    APART_MS,
+    DISPUTE_MS,
+    ENDS_MS,
+    LAG_MS,
+    UNUSABLE_TRIES,
+    Kin,
+    Open,
+    Verdict,
+    Witnesses,
+    verdict,
+)
 from .feeding import Channel
-from .track import Track
+from .joining import KinOf, join, longest_sleep
+from .page import PageFacts
+from .track import CONFIRM_MS, Track
 
-_DISPUTE_MOST_MS = 16_000
-_NONSENSE_MOST_MS = 300_000
-"""The longest waits before a page is read again that was poorer than the feed, or not to be believed."""
+_DISPUTE_MOST_MS = 300_000
+_DAY_MS = 86_400_000
+_FIRST_AGAIN_MS = 2_000
+"""How soon a page is read again that was poorer than the feed, or not to be believed; then more slowly."""
 
 _PAGES_LACKING = 2
-"""Pages without a row that take back a settled candle: one page alone may simply be short."""
+"""Pages without a row, or with a poorer one, that take back a settled candle which somebody doubts."""
 
 __all__ = ["PageFacts", "PageOutcome", "settle_page"]
-
-
-@dataclass(frozen=True, slots=True)
-class PageFacts:
-    """A page of one series over `[start, end)`, Unix ms, with `heard` from before the request was sent."""
-
-    start: int
-    end: int
-    rows: Mapping[int, ExactCandle]
-    heard: int
-    rejected: frozenset[int] = frozenset()  # buckets whose row could not be believed
-    absence_proves: bool = True  # False where a row could not even be placed
 
 
 @dataclass(slots=True)
@@ -40,126 +42,303 @@ class PageOutcome:
     mismatched: list[int] = field(default_factory=list)  # differ from their own roll-up
     doubtful: list[int] = field(default_factory=list)  # … and hold more than it
     disputed: int = 0
-    disputes_lost: list[int] = field(default_factory=list)
+    overruled: list[int] = field(default_factory=list)  # the pages agree against the feed, or against kin
+    unusable: list[int] = field(default_factory=list)  # given up with this page
     channel_dead: int = 0  # the first bucket with a settled candle where an unbroken feed showed nothing
 
 
-def settle_page(track: Track, page: PageFacts, channel: Channel, *, feed: bool) -> PageOutcome:
-    """Settle every bucket of the page that it can settle; lay the rest of its rows as provisional.
+def _nobody(bucket: int) -> Kin:
+    return Kin.SILENT
 
-    `feed`: the feed carries this timeframe itself, so that its silence means something.
+
+def settle_page(
+    track: Track,
+    page: PageFacts,
+    channel: Channel,
+    *,
+    feed: bool,
+    kin: KinOf = _nobody,
+    halted: bool = False,
+    searched: bool = False,
+) -> PageOutcome:
+    """Settle every bucket of the page that it proves; keep what it says of the others for the next one.
+
+    `feed`: the feed carries this timeframe itself, so that its silence means something. `halted`: the venue's
+    list says that the product is not traded. `searched`: nothing older is looked for, so absence needs no
+    older row.
     """
-    outcome = PageOutcome()
-    policy = track.policy
-    width = track.width
-    edge = track.series.timeframe.floor(page.heard - policy.settle_delay_ms)
-    newest_row = max(page.rows, default=0)
-    reaches_back = not track.coverage or page.start < track.coverage.spans[-1].start
-    retry_at = open_from = 0
-
-    for bucket in range(page.start, min(page.end, edge), width):
-        end = bucket + width
-        row = page.rows.get(bucket)
+    reading = _Reading(track, page, channel, feed=feed, kin=kin, halted=halted, searched=searched)
+    edge = track.series.timeframe.floor(page.heard - track.policy.settle_delay_ms)
+    for bucket in range(page.start, min(page.end, edge), track.width):
         if bucket in track.coverage:
-            held = track.settled.get(bucket)
-            may_be_old = newest_row <= bucket and page.heard < end + policy.dispute_ms
-            absent = row is None and page.absence_proves and bucket not in page.rejected
-            if absent and held is not None and bucket in track.contested:
-                if newest_row > bucket or page.heard >= end + policy.proof_ms:
-                    _miss(track, bucket, outcome)
-            elif not (may_be_old and row and held and held.richer_than(row)):
-                _compare(track, bucket, row, outcome)
-            continue
-        if bucket in page.rejected or (row is None and not page.absence_proves):
-            retry_at = _sooner(retry_at, _backoff(track, page.heard, _NONSENSE_MOST_MS))
-            open_from = open_from or bucket
-            continue
-        shown = track.provisional.get(bucket)
-        unbroken = feed and channel.unbroken_over(bucket, end)
-        if shown is not None and (row is None or shown.candle.richer_than(row)):
-            since = track.disputes.setdefault(bucket, page.heard)
-            if page.heard < since + policy.dispute_ms:
-                outcome.disputed += 1
-                retry_at = _sooner(retry_at, _backoff(track, page.heard, _DISPUTE_MOST_MS))
-                open_from = open_from or bucket
-                continue
-            outcome.disputes_lost.append(bucket)
-        elif row is None and not (newest_row > bucket or unbroken or page.heard >= end + policy.proof_ms):
-            retry_at = _sooner(retry_at, end + policy.proof_ms)
-            open_from = open_from or bucket
-            continue
-        elif row is not None and newest_row <= bucket and page.heard < end + policy.dispute_ms:
-            # The venue's edge may run behind: a page made 10 s after the close can show the bucket as it was
-            # before it. A later row refutes that; without one, only time does.
-            retry_at = _sooner(retry_at, end + policy.dispute_ms)
-            open_from = open_from or bucket
-            continue
-        if row is not None and shown is None and unbroken:
-            outcome.channel_dead = outcome.channel_dead or bucket
-        track.settle(bucket, row, derived=False)
-        outcome.touched.append(bucket)
-
+            reading.again(bucket)
+        else:
+            reading.first(bucket)
     closed_edge = track.series.timeframe.floor(page.heard)
     for bucket, row in page.rows.items():
-        # The bucket in progress is the feed's to show; here it only proves how fresh the page is.
-        if edge <= bucket < closed_edge and track.lay(row, vouched=False):
-            outcome.touched.append(bucket)
+        # The bucket in progress is the feed's to show; here it only bears witness.
+        if bucket >= closed_edge:
+            track.glimpse = row
+        elif edge <= bucket and track.lay(row, vouched=False):
+            reading.outcome.touched.append(bucket)
+    reading.outcome.touched += join(track, page, kin)
+    if page.start < track.history_from:
+        track.end_asked = page.heard
+        if any(bucket < track.history_from for bucket in page.rows):
+            track.resume_search()
+    return reading.outcome
 
-    _note_where_history_ends(track, page, reaches_back=reaches_back)
-    if min(page.end, edge) >= track.tried_edge:  # A page of older buckets says nothing of the newest ones.
-        track.tried_edge = min(page.end, edge)
-        track.tries = track.tries + 1 if retry_at else 0
-        track.retry_at = retry_at
-        track.open_from = open_from
-    return outcome
 
+class _Reading:
+    """One page being taken into one track."""
 
-def _miss(track: Track, bucket: int, outcome: PageOutcome) -> None:
-    """The venue was asked about a settled candle, and shows none: proven empty, once two pages say so."""
-    track.contested[bucket] += 1
-    if track.contested[bucket] >= _PAGES_LACKING:
-        track.revise(bucket, None, derived=False)
-        outcome.revised.append(bucket)
+    def __init__(
+        self,
+        track: Track,
+        page: PageFacts,
+        channel: Channel,
+        *,
+        feed: bool,
+        kin: KinOf,
+        halted: bool,
+        searched: bool,
+    ) -> None:
+        self.outcome = PageOutcome()
+        self._track, self._page, self._channel = track, page, channel
+        self._feed, self._kin, self._halted, self._searched = feed, kin, halted, searched
+        closed_edge = track.series.timeframe.floor(page.heard)
+        rows = page.rows
+        newest = sorted(rows, reverse=True)
+        self._newest_row = newest[0] if newest else 0
+        # The newest row that is no poorer than it was known.
+        self._newer_than = next((t for t in newest if t >= closed_edge or not self._poorer(t, rows[t])), 0)
+        self._known_newest: int | None = None
+        self._longest_sleep: int | None = None
+        self._closed = [t for t in newest if t < closed_edge]
+        self._oldest = page.start - 1 if self._continues() else (newest[-1] if newest else page.end)
+        spans = track.coverage.spans
+        self._historical = bool(spans) and page.end <= min(
+            (t for t in track.settled if t >= spans[-1].start), default=0
+        )
+        self._whole = not any(
+            t in track.settled and t not in rows and t not in page.rejected and t not in track.contested
+            for t in range(page.start, min(page.end, closed_edge), track.width)
+        )
+        self._closed_edge = min(page.end, closed_edge)
+        self._first_fill = not track.coverage
+
+    def _continues(self) -> bool:
+        """Whether the page goes on where something settled ends, with nothing but open buckets between."""
+        track, bucket = self._track, self._page.start
+        while bucket not in track.coverage:
+            bucket -= track.width
+            if bucket not in track.open and bucket not in track.coverage:
+                return False
+        return True
+
+    # --- what the page shows ----------------------------------------------------------------------
+
+    def _poorer(self, bucket: int, row: ExactCandle) -> bool:
+        held = self._track.candle(bucket)
+        return held is not None and held.richer_than(row)
+
+    def _fresh(self, bucket: int) -> bool:
+        """Whether the page shows something newer that had closed and was known, no poorer than that."""
+        if self._known_newest is None:
+            known = (
+                t for t in self._closed if self._was_shown(t) and not self._poorer(t, self._page.rows[t])
+            )
+            self._known_newest = next(known, 0)
+        return self._known_newest > bucket
+
+    def _was_shown(self, bucket: int) -> bool:
+        """Whether somebody but a page like this one stands behind what is known of the bucket."""
+        track, shown = self._track, self._track.provisional.get(bucket)
+        if shown is not None:
+            return shown.vouched
+        return bucket in track.settled and bucket not in track.presumed
+
+    def _sleeps(self, awake: int) -> bool:
+        """Whether the product is known to sleep as long between trades as it has since `awake`."""
+        asleep = self._closed_edge - awake - self._track.width
+        if not awake or asleep <= 0:
+            return False
+        if self._longest_sleep is None:
+            self._longest_sleep = longest_sleep(self._track, self._page.rows)
+        return asleep <= self._longest_sleep
+
+    # --- a bucket that is not settled -------------------------------------------------------------
+
+    def first(self, bucket: int) -> None:
+        """What the page proves of a bucket that is not settled."""
+        track, page = self._track, self._page
+        end = bucket + track.width
+        row = page.rows.get(bucket)
+        if bucket in page.rejected or (row is None and not page.absence_proves):
+            self._reject(bucket)
+            return
+        shown = track.provisional.get(bucket)
+        poorer = shown is not None and (row is None or shown.candle.richer_than(row))
+        unbroken = self._feed and self._channel.unbroken_over(bucket, end)
+        told = track.open.get(bucket)
+        # A page that shows nothing newer than was known has no say in a dispute.
+        fresh = self._fresh(bucket) if poorer or row is None else False
+        newer, empty = self._newer_than > bucket or self._historical, not page.rows
+        if told is None:
+            told = Open(
+                row, page.heard, page.heard, fresh=int(fresh), empty=empty, newer=newer, whole=self._whole
+            )
+        elif fresh or not poorer:
+            told.hear(row, page.heard, fresh=fresh, empty=empty, newer=newer, whole=self._whole)
+        kin = Kin.SILENT if row is not None else self._kin(bucket)
+        found = verdict(
+            Witnesses(
+                row=row is not None,
+                poorer=poorer,
+                newer=newer,
+                aged=page.heard >= end + LAG_MS,
+                older=self._oldest < bucket or self._searched,
+                whole=self._whole,
+                empty=empty,
+                silent=unbroken and shown is None,
+                kin=kin,
+                sleeps=not empty and not newer and self._sleeps(self._newest_row),
+                halted=self._halted,
+                told=told,
+            )
+        )
+        if found is Verdict.OPEN:
+            disputed = poorer or kin is Kin.DENIES
+            self.outcome.disputed += poorer
+            told.again = self._next(bucket, told, disputed=disputed)
+            track.open[bucket] = told
+            if row is not None and not poorer and track.lay(row, vouched=False):
+                self.outcome.touched.append(bucket)
+            return
+        if found is Verdict.OVERRULED:
+            self.outcome.overruled.append(bucket)
+        if row is not None and shown is None and unbroken:
+            self.outcome.channel_dead = self.outcome.channel_dead or bucket
+        track.settle(bucket, row, derived=False)
+        if found is not Verdict.SETTLED:
+            track.presume(bucket, page.heard)
+        self.outcome.touched.append(bucket)
+
+    def _next(self, bucket: int, told: Open, *, disputed: bool) -> int:
+        """When an open bucket is worth another page."""
+        heard, told.tries = self._page.heard, told.tries + 1
+        if disputed:
+            return heard + min(_FIRST_AGAIN_MS << min(told.tries - 1, 10), _DISPUTE_MOST_MS)
+        if self._first_fill and not self._page.rows and told.tries <= 2 and not self._deeper():
+            return heard + _FIRST_AGAIN_MS
+        if self._towards_the_past(bucket):
+            return heard + CONFIRM_MS
+        return max(heard, told.last + min(APART_MS << min(told.pages - 1, 6), CONFIRM_MS))
+
+    def _towards_the_past(self, bucket: int) -> bool:
+        """Whether it is older than all that is known: the search goes on beyond it, or has ended."""
+        track, page = self._track, self._page
+        if page.rows:
+            return bucket < self._oldest and not (track.coverage and track.coverage.spans[0].start < bucket)
+        return self._deeper()
+
+    def _deeper(self) -> bool:
+        """Whether an empty page lies beyond another empty one: the nearer is asked for again first."""
+        nearer = self._track.open.get(self._page.end)
+        return nearer is not None and nearer.empty
+
+    def _reject(self, bucket: int) -> None:
+        """The row cannot be believed, or may be one that could not be placed."""
+        track, heard = self._track, self._page.heard
+        told = track.open.get(bucket)
+        reason = self._page.reasons.get(bucket, "a row of the page cannot be believed")
+        if told is None or not told.unusable:
+            told = track.open[bucket] = Open(None, heard, heard, unusable=reason, since=heard)
+        before = told.told_unusable
+        told.unusable, told.last, told.tries = reason, heard, told.tries + 1
+        if told.told_unusable:
+            given_up = told.tries - UNUSABLE_TRIES
+            told.again = heard + min(CONFIRM_MS << max(0, min(given_up, 5)), _DAY_MS)
+            if not before:
+                self.outcome.unusable.append(bucket)
+                self.outcome.touched.append(bucket)
+                track.state_dirty = True
+        else:
+            told.again = heard + min(_FIRST_AGAIN_MS << min(2 * told.tries - 2, 20), _DISPUTE_MOST_MS)
+
+    # --- a bucket that is -------------------------------------------------------------------------
+
+    def again(self, bucket: int) -> None:
+        """A settled bucket was read again. A row that has vanished is a short page, not news."""
+        track, page = self._track, self._page
+        row = page.rows.get(bucket)
+        held = track.settled.get(bucket)
+        if bucket in page.rejected or (row is None and not page.absence_proves):
+            track.trust(bucket)
+            return
+        if held is None and row is None:
+            self._still_empty(bucket)
+        elif held is not None and (row is None or held.richer_than(row)):
+            self._lacks(bucket, row, held)
+        elif row is not None:
+            self._compare(bucket, row, held)
+
+    def _still_empty(self, bucket: int) -> None:
+        track = self._track
+        track.trust(bucket)
+        if bucket in track.presumed:
+            if self._whole and self._newer_than > bucket and self._oldest < bucket and self._page.rows:
+                del track.presumed[bucket]
+            else:
+                track.presumed[bucket] = self._page.heard
+
+    def _lacks(self, bucket: int, row: ExactCandle | None, held: ExactCandle) -> None:
+        """The page has less than was settled: an old or a short page, until fresh ones agree on it."""
+        track, page = self._track, self._page
+        contested = bucket in track.contested
+        if not contested:
+            track.trust(bucket)
+        if row is None and not contested:
+            return
+        newer = self._newer_than > bucket
+        if contested and newer:
+            track.contested[bucket] += 1
+            proven = track.contested[bucket] >= _PAGES_LACKING
+        elif contested or self._fresh(bucket):
+            told = track.open.get(bucket)
+            if told is None:
+                told = track.open[bucket] = Open(row, page.heard, page.heard, fresh=1)
+            else:
+                told.hear(row, page.heard, fresh=True, empty=False, newer=newer, whole=True)
+            proven = told.fresh >= 3 and told.last - told.first >= (ENDS_MS if contested else DISPUTE_MS)
+        else:
+            return
+        if proven:
+            if bucket in track.derived:
+                self.outcome.mismatched.append(bucket)
+            else:
+                self.outcome.revised.append(bucket)
+            track.revise(bucket, row, derived=False)
+            self.outcome.touched.append(bucket)
+
+    def _compare(self, bucket: int, row: ExactCandle, held: ExactCandle | None) -> None:
+        """The page shows as much as was settled, or more."""
+        track, outcome = self._track, self.outcome
+        track.trust(bucket)  # Whatever the page says: it is not asked for over and over.
+        if bucket in track.presumed:
+            if self._newer_than > bucket:
+                del track.presumed[bucket]
+            else:
+                track.presumed[bucket] = self._page.heard
+        track.open.pop(bucket, None)
+        if held is not None and held.equals(row):
+            track.derived.discard(bucket)
+            return
+        if bucket in track.derived:
+            outcome.mismatched.append(bucket)
+            if held is None or row.richer_than(held):
+                outcome.doubtful.append(bucket)
+        else:
+            outcome.revised.append(bucket)
+        track.revise(bucket, row, derived=False)
         outcome.touched.append(bucket)
-
-
-def _compare(track: Track, bucket: int, row: ExactCandle | None, outcome: PageOutcome) -> None:
-    """A covered bucket was read again. A row that has vanished is a short page, not news."""
-    track.trust(bucket)  # Whatever the page says: it is not asked for over and over.
-    if row is None:
-        return
-    before = track.settled.get(bucket)
-    if before is not None and before.equals(row):
-        track.derived.discard(bucket)
-        return
-    if bucket in track.derived:
-        outcome.mismatched.append(bucket)
-        if before is None or row.richer_than(before):
-            outcome.doubtful.append(bucket)
-    else:
-        outcome.revised.append(bucket)
-    track.revise(bucket, row, derived=False)
-    outcome.touched.append(bucket)
-
-
-def _note_where_history_ends(track: Track, page: PageFacts, *, reaches_back: bool) -> None:
-    """An empty page means that the venue has nothing older: the search stops there."""
-    if (
-        reaches_back
-        and not page.rows
-        and not page.rejected
-        and page.absence_proves
-        and track.coverage
-        and track.coverage.spans[-1].start <= page.start
-    ):
-        track.history_from = track.coverage.spans[-1].start
-        track.state_dirty = True
-
-
-def _backoff(track: Track, heard: int, most_ms: int) -> int:
-    """When an open bucket is worth reading again: 2, 4, 8 … s later."""
-    return heard + min(2_000 << min(track.tries, 10), most_ms)
-
-
-def _sooner(one: int, other: int) -> int:
-    return min(one, other) if one else other

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from .derive import Derived, derive
 from .feeding import Channel, Link
+from .joining import review
+from .kin import Kindred
 from .rollup import FEED_TIMEFRAME
 from .series import SeriesId
 from .timeframe import Timeframe
@@ -221,6 +223,13 @@ class SymbolTimeline:
                 self.touch(parent, bucket)
             outcomes.append((self.tracks[parent], outcome))
         return outcomes
+
+    def review(self, timeframe: Timeframe, heard: int) -> None:
+        """A page of this timeframe has come: what smaller ones left open may be confirmed by it."""
+        for smaller, track in self.tracks.items():
+            if track.open and smaller.ms < timeframe.ms:
+                for bucket in review(track, Kindred(self.tracks, smaller, heard)):
+                    self.touch(smaller, bucket)
 
     def revise_parents(self, child: Timeframe, bucket: int) -> None:
         """A child was revised: its parents are recomputed, or read again where children are gone."""

@@ -8,14 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from .adopting import adopt
 from .candle import ExactCandle
+from .changing import take_change
 from .clock import IMPLAUSIBLE_MS
-from .counters import Counters, Note
+from .counters import Counters, Note, fields_of, note_of, notes_of
 from .feeding import Link
-from .plan import history_ends
+from .history import note_ends, searched
+from .kin import Kindred
+from .page import PageFacts
+from .rebuilding import rebuild
 from .rollup import FEED_TIMEFRAME, children_of
-from .series import Change, Changes, Close, Kind, SeriesId, Stored, Update
-from .settling import PageFacts, settle_page
+from .series import Change, Changes, Close, SeriesId, Stored
+from .settling import settle_page
 from .symbol import SymbolTimeline
 from .timeframe import Timeframe
 from .track import CROWD, Policy, Track
@@ -24,6 +29,11 @@ __all__ = ["Counters", "Note", "Timeline"]
 
 _CLOSE_GRACE_MS = 1_000
 """A bucket is announced as closed this long after its end, if no newer bucket came first."""
+
+_CLOSE_WITHIN_MS = 60_000
+"""A bucket that is not known so long after its end is not announced as closed any more, but as settled."""
+
+_SNAPSHOT_BUCKETS = 60  # Older minutes, as the snapshot of a quiet product's trades holds, are left to REST.
 
 
 class Timeline:
@@ -69,62 +79,80 @@ class Timeline:
         Other provisional ones are not believed: the earlier feed stood behind them, and it has broken off.
         """
         for one in stored:
-            track = self.symbols[one.series.symbol].tracks[one.series.timeframe]
-            track.coverage = one.coverage
-            track.settled = {c.time: c for c in one.candles if c.time in one.coverage}
-            track.history_from = one.history_from
-            track.told(one)
-            track.keep_from = min([s.start for s in one.coverage], default=0)
-            track.announce_from = track.closed_until = max([s.end for s in one.coverage], default=0)
+            adopt(self.symbols[one.series.symbol].tracks[one.series.timeframe], one, now)
         for timeline in self.symbols.values():
             timeline.touch_uncovered()
             self._derive(timeline, now)
 
     def apply_page(
-        self, symbol: str, timeframe: Timeframe, page: PageFacts, now: int, *, page_limit: int
+        self,
+        symbol: str,
+        timeframe: Timeframe,
+        page: PageFacts,
+        now: int,
+        *,
+        page_limit: int,
+        halted: bool = False,
     ) -> None:
-        """Take a REST page: settle what it can settle, lay the rest as provisional.
+        """Take a REST page: settle what it proves, lay the rest as provisional.
 
         `page_limit` is how many buckets the venue's longest page holds now; it bounds the search for history.
+        `halted`: the venue's list says that the symbol is not traded.
         """
         timeline = self.symbols[symbol]
         self._stirred.add(symbol)
         track = timeline.tracks[timeframe]
-        outcome = settle_page(track, page, timeline.channel, feed=timeframe is FEED_TIMEFRAME)
+        outcome = settle_page(
+            track,
+            page,
+            timeline.channel,
+            feed=timeframe is FEED_TIMEFRAME,
+            kin=Kindred(timeline.tracks, timeframe, page.heard, page),
+            halted=halted,
+            searched=searched(track, page.heard, page_limit),
+        )
         track.let_go(page.start, page.end)
-        self.counters.revisions += len(outcome.revised)
-        self.counters.disputes += outcome.disputed
-        self.counters.disputes_lost += len(outcome.disputes_lost)
-        self.counters.rollup_mismatches += len(outcome.mismatched)
-        if track.retry_at:
+        self.counters.count(outcome)
+        self._notes += notes_of(track, outcome)
+        if track.open:
             timeline.stir()  # That buckets only wait for proof now counts for readiness, the parents' too.
         for bucket in outcome.touched:
             timeline.touch(timeframe, bucket)
         for bucket in outcome.revised:
-            self._note("revised", f"{track.series} revised the bucket at {bucket}", track, time=bucket)
             timeline.revise_parents(timeframe, bucket)
-        for bucket in outcome.mismatched:
-            self._note("rollup_mismatch", f"{track.series} differs from its roll-up", track, time=bucket)
         for bucket in outcome.doubtful:
             timeline.doubt_emptiness(timeframe, bucket)
-        for bucket in outcome.disputes_lost:
-            self._note("dispute_lost", f"{track.series} took a page poorer than the feed", track, time=bucket)
+        timeline.review(timeframe, page.heard)
         if outcome.channel_dead and timeline.channel.since:
             self.counters.dead_channels += 1
             self._dead.add(symbol)
             timeline.channel.mute = True
             timeline.interrupt(outcome.channel_dead, now)
             self.counters.feed_changes += 1
-            self._note("channel_dead", f"the feed shows nothing of {symbol}, but it trades", track)
+            text = f"the feed shows nothing of {symbol}, but it trades"
+            self._notes.append(Note("channel_dead", text, fields_of(track)))
         if timeline.standing:
             timeline.traded(max(page.rows, default=0))
         self._derive(timeline, now)
         for each in timeline.tracks.values():
             if each.coverage and not each.announce_from:
                 each.announce_from = each.series.timeframe.floor(now)
-            if not each.history_from and history_ends(each, now, page_limit):
-                each.history_from = each.coverage.spans[-1].start
-                each.state_dirty = True
+        note_ends(timeline.tracks, page.heard, page_limit)
+        timeline.trim(now)
+
+    def apply_witness(
+        self, symbol: str, timeframe: Timeframe, smaller: Timeframe, page: PageFacts, now: int
+    ) -> None:
+        """Take a page of a smaller timeframe, asked for because rows of this one cannot be believed."""
+        timeline = self.symbols[symbol]
+        track = timeline.tracks[timeframe]
+        rebuilt = rebuild(track, smaller, page)
+        self.counters.rebuilt += len(rebuilt)
+        for bucket in rebuilt:
+            timeline.touch(timeframe, bucket)
+            self._notes.append(note_of("rebuilt", f"was added up from candles of {smaller}", track, bucket))
+        self._stirred.add(symbol)
+        self._derive(timeline, now)
         timeline.trim(now)
 
     def subscribe(self, link_id: int, stamp: int, symbols: Iterable[str], now: int) -> None:
@@ -163,13 +191,16 @@ class Timeline:
     ) -> None:
         """Build minutes from trades `(symbol, trade_id, price, size, time)`, ascending in id."""
         self._hear(link_id, stamp, now)
+        oldest = Timeframe.M1.floor(now) - _SNAPSHOT_BUCKETS * Timeframe.M1.ms
         for symbol, trade_id, price, size, time in trades:
             timeline = self.symbols.get(symbol)
             if timeline is None:
                 continue
             candle = timeline.minutes.add(trade_id, price, size, time)
             track = timeline.tracks.get(Timeframe.M1)
-            if candle is not None and track is not None and track.lay(candle, vouched=True, replace=True):
+            if candle is None or track is None or candle.time < oldest:
+                continue
+            if track.lay(candle, vouched=True, replace=True):
                 timeline.touch(Timeframe.M1, candle.time)
                 self._stirred.add(symbol)
 
@@ -221,7 +252,7 @@ class Timeline:
                 timeline.touch(timeframe, floor - timeframe.ms)
                 if edge:
                     self._closing.add((timeline.symbol, timeframe))
-            self._sweeps = sorted({*self._sweeps, floor + _CLOSE_GRACE_MS, floor + self.policy.dispute_ms})
+            self._sweeps = sorted({*self._sweeps, floor + _CLOSE_GRACE_MS, floor + _CLOSE_WITHIN_MS})
             self._stirred.update(self.symbols)
         if now - self._minute >= 60_000:  # Readiness may have run out though nothing happened.
             self._minute = now
@@ -279,7 +310,7 @@ class Timeline:
                     continue
                 closes += track.closes
                 before = track.state
-                change = self._change(timeline, track, now, whole=track.whole)
+                change = take_change(timeline, track, now, whole=track.whole)
                 if change.whole or change.members or change.updates or track.state != before:
                     changes.append(change)
         return Changes(tuple(changes), tuple(closes))
@@ -289,7 +320,7 @@ class Timeline:
         changes = []
         for each in series:
             timeline = self.symbols[each.symbol]
-            changes.append(self._change(timeline, timeline.tracks[each.timeframe], now, whole=True))
+            changes.append(take_change(timeline, timeline.tracks[each.timeframe], now, whole=True))
         return Changes(tuple(changes))
 
     def notes(self) -> list[Note]:
@@ -308,33 +339,6 @@ class Timeline:
 
     # --- inside -----------------------------------------------------------------------------------
 
-    def _change(self, timeline: SymbolTimeline, track: Track, now: int, *, whole: bool) -> Change:
-        if whole:
-            members: dict[int, ExactCandle | None] = {c.time: c for c in track.members()}
-        else:
-            members = {t: track.candle(t) for t in track.dirty if t >= track.keep_from}
-        forming = timeline.forming(track, now)
-        if forming and forming in track.dirty:
-            shown = track.provisional.get(forming)
-            if shown is not None and shown.vouched:
-                track.updates.append(Update(Kind.FORMING, shown.candle))
-        before = state = track.state
-        if state is None or track.state_dirty or whole or state.forming != forming:
-            state = track.compute_state(
-                now,
-                timeline.channel.through,
-                forming,
-                awaits_proof=timeline.awaits_proof(track, now),
-                standing=timeline.standing,
-            )
-            if track.sound:
-                timeline.late.discard(track.series.timeframe)
-        told = None if state == before and not whole else state
-        updates = tuple(track.updates)
-        track.dirty, track.updates, track.closes = set(), [], []
-        track.whole = track.state_dirty = False
-        return Change(track.series, whole, members, track.keep_from, told, updates)
-
     def _close(self, timeline: SymbolTimeline, track: Track, now: int) -> None:
         """Announce the bucket that closed last, once it is known and surely over."""
         key = (timeline.symbol, track.series.timeframe)
@@ -346,7 +350,7 @@ class Timeline:
             if track.known(bucket, timeline.channel.through):
                 track.announce_closed(bucket)
                 self._closing.discard(key)
-            elif now >= edge + self.policy.dispute_ms:
+            elif now >= edge + _CLOSE_WITHIN_MS:
                 self._closing.discard(key)
 
     def _hear(self, link_id: int, stamp: int, now: int) -> Link:
@@ -381,11 +385,6 @@ class Timeline:
         for track, outcome in timeline.derive(now):
             self.counters.rollup_mismatches += len(outcome.mismatched)
             self.counters.revisions += len(outcome.revised)
-            for bucket in outcome.mismatched:
-                self._note("rollup_mismatch", f"{track.series} differs from its roll-up", track, time=bucket)
+            self._notes += notes_of(track, outcome)
             for bucket in outcome.doubtful:
                 timeline.doubt_emptiness(track.series.timeframe, bucket)
-
-    def _note(self, event: str, message: str, track: Track, **fields: object) -> None:
-        series = {"symbol": track.series.symbol, "timeframe": str(track.series.timeframe)}
-        self._notes.append(Note(event, message, {**series, **fields}))

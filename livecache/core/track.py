@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from .candle import ExactCandle
 from .coverage import Coverage, Span
-from .readiness import Facts, reason_not_ready, with_standing
+from .evidence import Open
 from .series import Close, Kind, SeriesId, SeriesState, Stored, Update
 
-__all__ = ["CROWD", "Policy", "Provisional", "Track"]
+__all__ = ["CONFIRM_MS", "CROWD", "Policy", "Provisional", "Track"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +23,6 @@ class Policy:
     settle_delay_ms: int = 10_000
     widen_pages: int = 4  # pages a thin series is searched back beyond the first
     max_lag_ms: int = 600_000
-    dispute_ms: int = 60_000  # how long a page that may be from before the close is doubted
-    proof_ms: int = 300_000  # after which an absent row proves emptiness by itself
 
     @property
     def settling_ms(self) -> int:
@@ -35,6 +32,9 @@ class Policy:
 
 CROWD = 24
 """Provisional candles kept beside `candles` settled ones: small enough for a compact set in Redis."""
+
+CONFIRM_MS = 3_600_000
+"""What is presumed, and where history ends, is asked for again so often."""
 
 _MOST_CLOSES = 1_000
 _MOST_UPDATES = 16
@@ -51,7 +51,8 @@ class Provisional(NamedTuple):
 class Track:
     """The buckets of one series.
 
-    A bucket is settled (in `coverage`; no candle there means proven empty), provisional, or unknown.
+    A bucket is settled (in `coverage`; no candle there means empty), provisional, or unknown. `open` keeps
+    what pages said of buckets that they did not settle; `presumed` are settled ones that are asked for again.
     A provisional candle never stands in a covered bucket. What readers must be told is gathered in `dirty`,
     `updates` and `closes` until the next flush takes it.
     """
@@ -65,15 +66,17 @@ class Track:
         "coverage",
         "derived",
         "dirty",
-        "disputes",
+        "end_asked",
+        "exhausted",
         "failure",
+        "glimpse",
         "history_from",
         "keep_from",
-        "open_from",
+        "open",
         "policy",
+        "presumed",
         "provisional",
         "reopened",
-        "retry_at",
         "series",
         "settled",
         "sound",
@@ -81,8 +84,6 @@ class Track:
         "state_dirty",
         "suspect",
         "told_through",
-        "tried_edge",
-        "tries",
         "updates",
         "whole",
         "width",
@@ -101,17 +102,17 @@ class Track:
         self.suspect: set[int] = set()  # settled buckets to be read again
         self.contested: dict[int, int] = {}  # those of them that somebody asked for → pages that lacked them
         self.reopened: set[int] = set()  # buckets that seemed proven empty and were read once more
-        self.disputes: dict[int, int] = {}  # bucket → when (heard) a page was first poorer than the feed
+        self.open: dict[int, Open] = {}  # closed buckets that pages spoke of and did not settle
+        self.presumed: dict[int, int] = {}  # settled, may be taken back → when last asked for (heard)
+        self.glimpse: ExactCandle | None = None  # the bucket in progress, as the last page showed it
         self.history_from = 0  # where the search for more history stopped
+        self.exhausted = False  # … because the venue seems to have nothing older
+        self.end_asked = 0  # when (heard) a page last looked beyond that
         self.keep_from = 0  # the oldest bucket that Redis keeps
         self.announce_from = 0  # buckets that end after this are news; 0 until something is settled
         self.closed_until = 0  # buckets that open before this were announced as closed
         self.told_through = 0  # buckets that end until here were known to an earlier run, and stay so
         self.failure = ""  # the last error while requests keep failing
-        self.retry_at = 0  # when buckets that a page left open are worth another request
-        self.open_from = 0  # the oldest bucket that this page left open
-        self.tries = 0
-        self.tried_edge = 0  # how far the last page could have settled
         # Waiting to be taken by the next flush:
         self.dirty: set[int] = set()
         self.whole = True
@@ -128,7 +129,7 @@ class Track:
         """The bucket is final: this candle, or proven empty. Whatever was provisional there goes."""
         shown = self.provisional.pop(bucket, None)
         self.coverage = self.coverage.add(bucket, bucket + self.width)
-        self.disputes.pop(bucket, None)
+        self.open.pop(bucket, None)
         self._put(bucket, candle, derived=derived)
         if shown is None and candle is None:
             self.dirty.discard(bucket)  # Nothing was there and nothing is: only the coverage grows.
@@ -139,6 +140,7 @@ class Track:
     def revise(self, bucket: int, candle: ExactCandle | None, *, derived: bool) -> None:
         """A settled bucket turned out to be different."""
         before = self.settled.get(bucket)
+        self.open.pop(bucket, None)
         self._put(bucket, candle, derived=derived)
         self._announce(Kind.REVISED, bucket, candle, before)
 
@@ -148,6 +150,7 @@ class Track:
             return False
         self.reopened.add(bucket)
         self.derived.discard(bucket)
+        self.presumed.pop(bucket, None)
         self.coverage = self.coverage.remove(bucket, bucket + self.width)
         self.state_dirty = True
         return True
@@ -157,6 +160,11 @@ class Track:
         for bucket in range(start, end, self.width):
             self.suspect.add(bucket)
             self.contested.setdefault(bucket, 0)
+        for bucket, told in self.open.items():
+            if start <= bucket < end:
+                told.again = told.rebuild_again = 0
+        if self.history_from and start <= self.history_from:
+            self.resume_search()
 
     def let_go(self, start: int, end: int) -> None:
         """A page of `[start, end)` has come: what somebody missed there and it did not settle is asked for
@@ -164,10 +172,19 @@ class Track:
         for bucket in [t for t in self.contested if start <= t < end and t not in self.coverage]:
             self.trust(bucket)
 
+    def resume_search(self) -> None:
+        """Look for older candles again, as if nobody had."""
+        self.history_from = self.end_asked = 0
+        self.exhausted = False
+        oldest = self.coverage.spans[0].start if self.coverage else 0
+        self.open = {t: told for t, told in self.open.items() if t >= oldest}
+        self.state_dirty = True
+
     def trust(self, bucket: int) -> None:
         """The settled bucket was read again: it is not asked for any more."""
         self.suspect.discard(bucket)
-        self.contested.pop(bucket, None)
+        if self.contested:
+            self.contested.pop(bucket, None)
 
     def lay(self, candle: ExactCandle, *, vouched: bool, replace: bool = False) -> bool:
         """Lay a provisional candle over the end; the richer one wins. Whether anything changed."""
@@ -229,8 +246,9 @@ class Track:
             if len(times) > wanted:
                 keep_from = times[-wanted]
             else:
+                # Not from a provisional candle: nobody settles what is older than the search.
                 starts = [s.start for s in self.coverage.spans[:1]] + times[:1]
-                keep_from = min([*starts, *sorted(self.provisional)[:1]], default=0)
+                keep_from = min(starts or sorted(self.provisional)[:1], default=0)
             everything = sorted((*times, *self.provisional))
             if len(self.provisional) > CROWD and len(everything) > wanted + CROWD:
                 keep_from = max(keep_from, everything[-wanted - CROWD])  # Nothing has settled for long.
@@ -242,6 +260,8 @@ class Track:
         oldest = min(keep_from, hold_from) if not self.working else hold_from
         for bucket in [t for t in self.provisional if t < oldest]:
             del self.provisional[bucket]
+        if len(self.settled) > self.policy.candles:
+            self.open = {t: told for t, told in self.open.items() if t >= oldest}
         if not self.coverage or self.coverage.spans[0].start >= oldest:
             return
         self.coverage = self.coverage.clip(oldest, 1 << 62)
@@ -251,7 +271,7 @@ class Track:
         self.suspect = {t for t in self.suspect if t >= oldest}
         self.contested = {t: n for t, n in self.contested.items() if t >= oldest}
         self.reopened = {t for t in self.reopened if t >= oldest}
-        self.disputes = {t: at for t, at in self.disputes.items() if t >= oldest}
+        self.presumed = {t: at for t, at in self.presumed.items() if t >= oldest}
 
     def _put(self, bucket: int, candle: ExactCandle | None, *, derived: bool) -> None:
         if candle is None:
@@ -324,72 +344,33 @@ class Track:
             return span, len(self.settled)
         return span, sum(1 for t in self.settled if span.start <= t < span.end)
 
-    def compute_state(
-        self,
-        now: int,
-        heard_through: int,
-        forming: int,
-        *,
-        awaits_proof: bool = False,
-        standing: str = "",
-    ) -> SeriesState:
-        """The watermarks and readiness as of `now`; remembered as `state`.
+    # --- what pages left open ---------------------------------------------------------------------
 
-        `awaits_proof`: the newest buckets were read, but what the page showed of them proves nothing yet.
-        `standing`: "unknown: …" or "halted: …" where the venue does not know the product, or not trade it.
-        """
-        closed_through = self.series.timeframe.floor(now)
-        known = self.known_spans(min(heard_through, closed_through)).clip(self.keep_from, closed_through)
-        run, have, elsewhere = self._best_run(known)
-        later = next((s.start for s in known.spans if run and s.start > run.end), 0)
-        settled = self.coverage.span_of(run.start) if run else None
-        reason = reason_not_ready(
-            Facts(
-                have=have,
-                elsewhere=elsewhere,
-                need=self.policy.min_candles,
-                known_through=run.end if run else 0,
-                timeframe_ms=self.width,
-                now=now,
-                hole_from=run.end if run and later else 0,
-                history_from=self.history_from,
-                failure=self.failure,
-                was_ready=self.sound,
-            ),
-            settling_ms=self.policy.settling_ms + (self.policy.proof_ms if awaits_proof else 0),
-            max_lag_ms=self.policy.max_lag_ms,
-        )
-        self.sound = not reason
-        reason = with_standing(standing, reason)
-        self.state = SeriesState(
-            ready=not reason,
-            reason=reason,
-            contiguous_from=run.start if run else 0,
-            settled_through=min(settled.end, run.end) if settled and run else (run.start if run else 0),
-            known_through=run.end if run else 0,
-            closed_through=closed_through,
-            coverage=self.coverage.clip(self.keep_from, 1 << 62),
-            history_from=self.history_from,
-            forming=forming,
-        )
-        return self.state
+    def waiting(self, now: int, *, within_ms: int = 1 << 62) -> Coverage:
+        """The open buckets that are not worth asking for again yet, but will be within so many ms."""
+        if not self.open:
+            return Coverage()
+        spans = ((t, t + self.width) for t, told in self.open.items() if now < told.again <= now + within_ms)
+        return Coverage(spans)
 
-    def _best_run(self, known: Coverage) -> tuple[Span | None, int, int]:
-        """The contiguous run that readers are served from, its real candles, and those outside it.
-
-        The newest run that is long enough to be ready; failing that, the one with the most candles.
-        """
-        if not known:
-            return None, 0, 0
-        times = sorted((*self.settled, *self.provisional))
-        counts = [bisect_left(times, s.end) - bisect_left(times, s.start) for s in known.spans]
-        best = max(range(len(counts)), key=lambda i: (min(counts[i], self.policy.min_candles), i))
-        return known.spans[best], counts[best], sum(counts) - counts[best]
+    def next_again(self, now: int) -> int:
+        """When the next open bucket is worth asking for again; 0 if none waits for that."""
+        times = (at for told in self.open.values() for at in (told.again, told.rebuild_again))
+        return min((at for at in times if at > now), default=0)
 
     def waits_for_retry(self, now: int) -> bool:
-        """Whether a page left buckets open that are not worth asking for again yet, and none closed since."""
-        settled_edge = self.series.timeframe.floor(now - self.policy.settle_delay_ms)
-        return now < self.retry_at and settled_edge <= self.tried_edge
+        """Whether a page left the newest buckets open that are not worth asking for again yet."""
+        newest = self.series.timeframe.floor(now - self.policy.settle_delay_ms) - self.width
+        told = self.open.get(newest)
+        return told is not None and told.again > now and not told.unusable
+
+    def presume(self, bucket: int, heard: int) -> None:
+        """The bucket just settled may have to be taken back: it is asked for again in an hour."""
+        self.presumed[bucket] = heard
+
+    def to_confirm(self, now: int) -> list[int]:
+        """The presumed buckets that were not asked for during the last hour."""
+        return [t for t, asked in self.presumed.items() if asked + CONFIRM_MS <= now]
 
     def members(self) -> Iterator[ExactCandle]:
         """Everything that Redis keeps of this series."""

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from ..core.plan import history_ends
+from ..core.history import history_ends
+from ..core.page import PageFacts
 from ..core.repair import RepairPlan, order_repair, pages_waiting, read_by
 from ..core.series import SeriesId
-from ..core.settling import PageFacts
 from ..core.timeframe import Timeframe, iso
 from ..core.track import Track
 from ..errors import RepairNotNow
@@ -206,21 +206,22 @@ class Backfiller:
 
     def _take(self, pick: Pick, page: Page, heard: int) -> None:
         request, live = pick.request, self._live
-        self.rejected += len(page.rejected) + page.unreadable
+        self.rejected += page.spoiled
         live.answered()
         self._limiter.succeeded()
         self._repeats.forget("venue_unreachable")
         self.listing.knows(request.symbol)
         if self._schedule.succeeded(request) is not None:
             live.timeline.fail(request.symbol, request.timeframe, "")
-        facts = PageFacts(
-            request.start,
-            request.end,
-            {row.time: row for row in page.rows},
-            heard,
-            page.rejected,
-            absence_proves=not page.unreadable,
-        )
+        rows = {row.time: row for row in page.rows}
+        proves = not page.unreadable
+        facts = PageFacts(request.start, request.end, rows, heard, page.rejected, proves, dict(page.reasons))
+        if pick.want.witness is not None:
+            told = request.symbol, pick.want.witness, request.timeframe
+            live.timeline.apply_witness(*told, facts, live.now())
+            self._schedule.replan(request.symbol)
+            live.changed.set()
+            return
         track = live.timeline.symbols[request.symbol].tracks[request.timeframe]
         before, contested = track.coverage, bool(track.contested)
         live.timeline.apply_page(
@@ -271,7 +272,7 @@ class Backfiller:
         record.log("DEBUG" if away else "WARNING", text)
         if failure.cause is not None:
             record.opt(exception=failure.cause).debug(f"{text}: the cause")
-        if attempts.count >= FAILING_AFTER:
+        if attempts.count >= FAILING_AFTER and pick.want.witness is None:
             wait_s = attempts.not_before_s - live.clock.monotonic()
             again = iso((live.now() or int(live.clock.wall() * 1000)) // 1000 * 1000 + int(wait_s) * 1000)
             reason = f"{failure.message}, tried {attempts.count} times, next at {again}"

@@ -223,7 +223,8 @@ class Live:
 
     def _excused(self, track: Track) -> bool:
         standing = self.timeline.symbols[track.series.symbol].standing
-        return bool(track.history_from or (standing and (track.sound or not self.require_all)))
+        short = track.state is not None and track.state.short
+        return bool(short or (standing and (track.sound or not self.require_all)))
 
     def _notice_warm(self) -> None:
         tracks = self.configured()

@@ -207,7 +207,7 @@ class Schedule:
         delay = self.timeline.policy.settle_delay_ms
         smallest = next(iter(tracks))
         until = smallest.floor(heard - delay) + smallest.ms + delay
-        retries = [t.retry_at for t in tracks.values() if t.retry_at > heard]
+        retries = [again for t in tracks.values() if (again := t.next_again(heard))]
         late = self.timeline.symbols[symbol].late
         ordered = [(_rank(want, tracks, late), self._order(want, tracks), want) for want in wants]
         ordered.sort(key=lambda one: one[:2])

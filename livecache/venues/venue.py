@@ -10,7 +10,7 @@ Pacing and retries are not a venue's business: each method makes one attempt. `s
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
@@ -57,13 +57,15 @@ class PageRequest(NamedTuple):
 class Page:
     """A venue's answer: validated rows within the request, oldest first, one a bucket; empty ones absent.
 
-    `rejected` counts the rows that could not be believed: their buckets are no proof of emptiness.
+    `rejected` are the buckets that rows which could not be believed leave in doubt: no proof of emptiness.
     """
 
     request: PageRequest
     rows: tuple[ExactCandle, ...]
-    rejected: frozenset[int] = frozenset()  # open times of rejected rows, where they could be read
-    unreadable: int = 0  # rejected rows whose time could not be read: then no absence proves anything
+    rejected: frozenset[int] = frozenset()  # open times of buckets
+    unreadable: int = 0  # rows of which not even that can be said: then no absence proves anything
+    reasons: Mapping[int, str] = field(default_factory=dict)  # why, by the bucket's open time
+    spoiled: int = 0  # how many rows could not be believed
 
 
 class Product(NamedTuple):

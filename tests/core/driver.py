@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from livecache.core.candle import ExactCandle
+from livecache.core.page import PageFacts
 from livecache.core.plan import Priority, Want, plan
-from livecache.core.settling import PageFacts
 from livecache.core.timeframe import Timeframe
 from livecache.core.timeline import Timeline
 from livecache.core.track import Policy

@@ -1,5 +1,6 @@
 """A candle is believed only if it can be true."""
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,6 +36,11 @@ def test_a_plausible_candle_is_believed_and_keeps_its_digits() -> None:
         ({"open": ""}, "plain number"),
         ({"volume": "1" * 40}, "plain number"),
         ({"volume": "1,1"}, "plain number"),
+        ({"volume": "1e"}, "plain number"),
+        ({"volume": "1e28"}, "absurdly"),
+        ({"volume": "1e-37"}, "absurdly"),
+        ({"volume": "1e999999999"}, "absurdly"),
+        ({"low": "1e-999999999"}, "absurdly"),
         ({"time": GOOD.time + 1_000}, "not the open"),
         ({"time": GOOD.time + 300_000}, "future"),
         ({"time": 0}, "not the open"),
@@ -44,6 +50,14 @@ def test_a_candle_that_cannot_be_true_is_rejected_with_the_reason(change: dict[s
     reason = rejection(replace(GOOD, **change), Timeframe.M5, NOW)
     assert reason is not None
     assert word in reason
+
+
+@pytest.mark.parametrize(
+    "volume", ["1E-10", "1e+05", "1.5E+13", "1e-007", "0e0", "0E+99", "12.5e12", "5e-36"]
+)
+def test_an_exponent_of_any_length_is_a_plain_number(volume: str) -> None:
+    assert rejection(replace(GOOD, volume=volume), Timeframe.M5, NOW) is None
+    assert float(volume) == msgspec.json.decode(replace(GOOD, volume=volume).member())[5]
 
 
 @given(st.text(max_size=20))

@@ -4,14 +4,18 @@ from dataclasses import replace
 
 import pytest
 
+from livecache.core.coverage import Span
 from livecache.core.readiness import Facts, reason_not_ready
 
 NOW = 1_770_000_000_000
 M5 = 300_000
 GOOD = Facts(
-    have=60, elsewhere=0, need=60, known_through=NOW, timeframe_ms=M5, now=NOW,
-    hole_from=0, history_from=0, failure="", was_ready=False,
+    have=60, elsewhere=0, need=60, known_from=NOW - 60 * M5, known_through=NOW, timeframe_ms=M5, now=NOW,
+    hole=None, why="", given_up=False, history_from=0, failure="", was_ready=False,
 )  # fmt: skip
+
+
+BEFORE = Span(NOW - 61 * M5, NOW - 60 * M5)
 
 
 def reason(facts: Facts) -> str:
@@ -27,10 +31,14 @@ def test_enough_contiguous_fresh_candles_are_ready() -> None:
     [
         (replace(GOOD, known_through=0, have=0), "nothing fetched"),
         (replace(GOOD, have=59), "59 of 60"),
-        (replace(GOOD, have=34, history_from=NOW - 10 * M5), "has only 34 of 60, searched back to 2026-02"),
-        (replace(GOOD, have=40, elsewhere=59, hole_from=NOW - M5), "hole"),
+        (replace(GOOD, have=34, history_from=NOW - 60 * M5), "has only 34 of 60, searched back to 2026-02"),
+        (replace(GOOD, have=34, elsewhere=9, hole=BEFORE, history_from=NOW - 60 * M5), "has only 34 of 60"),
+        (replace(GOOD, have=34, elsewhere=9, hole=BEFORE, history_from=NOW - 99 * M5), "hole"),
+        (replace(GOOD, have=40, elsewhere=59, hole=BEFORE), "hole: nothing is known from 2026-02-01T21:35"),
+        (replace(GOOD, have=40, elsewhere=59, hole=BEFORE, why="unusable: no price"), ": unusable: no price"),
+        (replace(GOOD, have=29, elsewhere=70, hole=BEFORE, given_up=True), "has only 29 of 60 after a hole"),
         (replace(GOOD, known_through=NOW - 24 * 12 * M5), "nothing is known since"),
-        (replace(GOOD, known_through=NOW - 9 * M5, hole_from=NOW - 9 * M5), "hole"),
+        (replace(GOOD, known_through=NOW - 9 * M5, hole=Span(NOW - 9 * M5, NOW - 8 * M5)), "hole"),
         (replace(GOOD, have=5, failure="server error, tried 5 times"), "failing: server error"),
     ],
 )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from livecache.core.evidence import Open
 from livecache.core.plan import Priority
 from livecache.core.repair import (
     PAGES_A_REPAIR_MAX,
@@ -166,6 +167,36 @@ def test_what_makes_no_sense_is_refused_and_changes_nothing(
     assert driver.wants() == []
 
 
+@pytest.mark.parametrize(
+    ("start", "end", "pages"),
+    [(-10_000, None, 1), (-10_000, 9, 1), (-10_000, -9_000, 0), (None, 9, 1), (-5, 9, 1)],
+)
+def test_a_span_may_reach_beyond_what_is_kept(start: int | None, end: int | None, pages: int) -> None:
+    driver = filled()
+    edge = M5.floor(NOW)
+    plan = order(driver, start and edge + start * W, end and edge + end * W)
+    assert plan.pages == pages
+    assert plan.end <= edge
+    assert not pages or driver.symbol.tracks[M5].keep_from <= plan.start
+    (change,) = driver.timeline.take(NOW).series
+    assert change.whole, "what lies in Redis beyond it goes"
+    assert driver.fill() == pages
+
+
+def test_it_asks_anew_for_what_is_empty_and_where_history_ends() -> None:
+    oldest, hole = M5.floor(NOW) - 40 * W, M5.floor(NOW) - 20 * W
+    driver = Driver([M5], NOW, policy=Policy(min_candles=10), trades=lambda _, t: t >= oldest and t != hole)
+    driver.fill()
+    track = driver.symbol.tracks[M5]
+    assert track.exhausted and track.history_from == oldest
+    assert hole in track.coverage and hole not in track.settled
+    driver.trades = lambda timeframe, time: True
+    order(driver)
+    driver.fill()
+    assert hole in track.settled
+    assert len(track.settled) >= 100 and not track.history_from
+
+
 def test_an_unknown_series_and_one_that_only_works_unseen_are_told() -> None:
     driver = filled(M15)
     for timeframe in (M5, Timeframe.D1):
@@ -208,7 +239,7 @@ def test_a_hole_is_asked_for_at_once_whenever_it_would_have_been_tried_again() -
     hole = M5.floor(NOW) - 50 * W
     track.coverage = track.coverage.remove(hole, hole + 2 * W)
     del track.settled[hole], track.settled[hole + W]
-    track.retry_at, track.open_from, track.tried_edge = NOW + 300_000, hole, M5.floor(NOW)
+    track.open = {t: Open(None, NOW, NOW, again=NOW + 300_000) for t in (hole, hole + W)}
     assert order(driver, hole, hole + 2 * W).pages == 1
     (want,) = driver.wants()
     assert want.priority is Priority.REPAIR and want.start <= hole < want.end

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import pytest
+
+from livecache.core.evidence import Kin
 from livecache.core.feeding import Channel, Link
+from livecache.core.page import PageFacts
 from livecache.core.series import SeriesId
-from livecache.core.settling import PageFacts, PageOutcome, settle_page
+from livecache.core.settling import PageOutcome, settle_page
 from livecache.core.timeframe import Timeframe
 from livecache.core.track import Policy, Track
 from tests.core.driver import candle
@@ -12,6 +18,7 @@ from tests.core.driver import candle
 W = Timeframe.M5.ms
 T = 1_770_000_000_000 // W * W  # the bucket in question; it ends at E
 E = T + W
+B = T - W  # the one before
 SOON = E + 10_000  # the settling delay has passed
 
 
@@ -29,12 +36,19 @@ def carried(since: int, through: int) -> Channel:
 
 
 def read(
-    on: Track, volumes: dict[int, str], heard: int, channel: Channel | None = None, **facts: object
+    on: Track,
+    volumes: dict[int, str],
+    heard: int,
+    channel: Channel | None = None,
+    *,
+    start: int = T,
+    kin: Callable[[int], Kin] = lambda bucket: Kin.SILENT,
+    **facts: object,
 ) -> PageOutcome:
-    """Take a page over `[T, E + W)` with candles of these volumes."""
+    """Take a page that ends with E, or the newest row, with candles of these volumes."""
     rows = {time: candle(time, volume) for time, volume in volumes.items()}
-    page = PageFacts(T, E + W, rows, heard, **facts)  # type: ignore[arg-type]
-    return settle_page(on, page, channel or Channel(), feed=True)
+    page = PageFacts(start, max([E, *rows]) + W, rows, heard, **facts)  # type: ignore[arg-type]
+    return settle_page(on, page, channel or Channel(), feed=True, kin=kin)
 
 
 def test_a_row_settles_its_bucket_once_the_delay_has_passed_and_a_later_row_is_there() -> None:
@@ -54,25 +68,66 @@ def test_one_millisecond_too_early_a_row_is_only_provisional() -> None:
     assert not on.provisional[T].vouched
 
 
-def test_a_row_without_a_later_one_may_be_from_before_the_close_and_waits_a_minute() -> None:
+def test_a_row_without_a_later_one_may_be_from_before_the_close_and_waits_for_a_second_page() -> None:
     on = track()
     read(on, {T: "5"}, SOON)
     assert T not in on.coverage
-    assert on.retry_at == E + 60_000
-    read(on, {T: "5"}, E + 60_000)
+    assert on.open[T].again == SOON + 60_000
+    assert on.provisional[T].candle.volume == "5", "readers may not have it yet, but it was seen"
+    read(on, {T: "5"}, SOON + 59_999)
+    assert T not in on.coverage, "the venue's edge may have kept its answer"
+    read(on, {T: "5"}, SOON + 60_000)
     assert on.settled[T].volume == "5"
+    assert T in on.presumed
 
 
-def test_a_page_poorer_than_the_feed_is_read_again_and_taken_after_a_minute() -> None:
+def test_a_second_page_that_shows_another_row_proves_neither() -> None:
+    on = track()
+    read(on, {T: "5"}, SOON)
+    read(on, {T: "6"}, SOON + 60_000)
+    assert T not in on.coverage
+    read(on, {T: "6"}, SOON + 120_000)
+    assert on.settled[T].volume == "6"
+
+
+def test_a_page_poorer_than_the_feed_is_never_taken_by_itself_however_long_it_says_so() -> None:
+    """REST is behind: it shows nothing newer that had closed, so it has no say."""
     on = track()
     on.lay(candle(T, "7"), vouched=True)
-    outcome = read(on, {T: "5", E: "1"}, SOON)
-    assert (T in on.coverage, outcome.disputed) == (False, 1)
-    assert SOON < on.retry_at <= SOON + 4_000
-    outcome = read(on, {T: "5", E: "1"}, SOON + 59_999)
-    assert (T in on.coverage, outcome.disputes_lost) == (False, [])
-    outcome = read(on, {T: "5", E: "1"}, SOON + 60_000)
-    assert (on.settled[T].volume, outcome.disputes_lost) == ("5", [T])
+    for minutes in range(0, 60, 5):
+        outcome = read(on, {T: "5", E: "1"}, SOON + minutes * 60_000)
+        assert (T in on.coverage, outcome.disputed, outcome.overruled) == (False, 1, [])
+    assert on.provisional[T].vouched, "it stays what readers get"
+    read(on, {T: "7", E: "1"}, SOON + 3_600_000)
+    assert on.settled[T].volume == "7"
+
+
+def dispute(volumes: list[str], every_ms: int) -> Track:
+    """The feed showed 7; pages so far apart say otherwise, and show the next bucket as the feed did."""
+    on = track()
+    on.lay(candle(T, "7"), vouched=True)
+    on.lay(candle(E, "3"), vouched=True)
+    for n, volume in enumerate(volumes):
+        heard = E + W + 10_000 + n * every_ms
+        read(on, {**({T: volume} if volume else {}), E: "3", E + W: "1"}, heard)
+    return on
+
+
+@pytest.mark.parametrize("volume", ["5", ""])
+def test_three_fresh_pages_that_agree_over_five_minutes_prove_the_feed_wrong(volume: str) -> None:
+    on = dispute([volume] * 3, 150_000)
+    assert T in on.coverage
+    assert (on.settled[T].volume if volume else "") == volume and (T in on.settled) is bool(volume)
+
+
+@pytest.mark.parametrize(
+    ("volumes", "every_ms"),
+    [(["5"] * 2, 300_000), (["5"] * 3, 149_999), (["5", "6", "5"], 150_000), (["5"] * 9, 30_000)],
+)
+def test_fewer_or_hastier_or_other_pages_do_not(volumes: list[str], every_ms: int) -> None:
+    on = dispute(volumes, every_ms)
+    assert T not in on.coverage
+    assert on.candle(T) == candle(T, "7")
 
 
 def test_a_page_that_omits_what_the_feed_showed_is_doubted_as_well() -> None:
@@ -88,23 +143,59 @@ def test_retries_back_off_and_stay_bounded() -> None:
     on = track()
     on.lay(candle(T, "7"), vouched=True)
     waits = []
-    for _ in range(6):
+    for _ in range(10):
         read(on, {T: "5", E: "1"}, SOON)
-        waits.append(on.retry_at - SOON)
-    assert waits == [2_000, 4_000, 8_000, 16_000, 16_000, 16_000]
+        waits.append(on.open[T].again - SOON)
+    assert waits == [2_000, 4_000, 8_000, 16_000, 32_000, 64_000, 128_000, 256_000, 300_000, 300_000]
 
 
-def test_an_absent_row_proves_emptiness_by_a_later_row_an_unbroken_feed_or_five_minutes() -> None:
-    later, unbroken, old, nothing = track(), track(), track(), track()
-    read(later, {E: "1"}, SOON)
-    read(unbroken, {}, SOON, carried(T, E))
-    read(old, {}, E + 300_000)
-    read(nothing, {}, SOON)
-    for on in (later, unbroken, old):
-        assert T in on.coverage
-        assert not on.settled
-    assert T not in nothing.coverage
-    assert nothing.retry_at == E + 300_000
+def test_a_row_absent_between_rows_is_empty_at_once() -> None:
+    on = track()
+    read(on, {B: "2", E: "1"}, SOON, start=B)
+    assert T in on.coverage and T not in on.settled
+    assert T not in on.presumed
+
+
+def test_a_row_absent_where_an_unbroken_feed_was_silent_is_presumed_empty() -> None:
+    on = track()
+    read(on, {}, SOON, carried(T, E))
+    assert T in on.coverage and not on.settled
+    assert T in on.presumed, "both may have been deaf: it is asked for again"
+
+
+@pytest.mark.parametrize("minutes", [0, 5, 60, 24 * 60])
+def test_one_empty_page_proves_nothing_however_old_the_bucket_is(minutes: int) -> None:
+    on = track()
+    read(on, {}, SOON + minutes * 60_000)
+    assert not on.coverage
+    assert SOON + minutes * 60_000 < on.open[T].again
+
+
+def test_three_empty_pages_over_two_minutes_prove_what_follows_something_known() -> None:
+    on = track()
+    on.settle(B, candle(B, "2"), derived=False)
+    for heard, known in ((0, False), (59_000, False), (60_000, False), (119_000, False), (120_000, True)):
+        read(on, {}, SOON + heard, start=T)
+        assert (T in on.coverage) is known
+    assert T in on.presumed
+
+
+def test_a_page_that_lacks_what_was_settled_proves_no_absence() -> None:
+    """The venue shows less than it did: it lags, or is cut short."""
+    on = track()
+    read(on, {B - W: "1", B: "2", T: "3"}, T + 11_000, start=B - W)
+    assert B in on.coverage
+    read(on, {B - W: "1", E: "1"}, SOON, start=B - W)
+    assert T not in on.coverage
+    read(on, {B - W: "1", B: "2", E: "1"}, SOON + 1_000, start=B - W)
+    assert T in on.coverage and T not in on.settled
+
+
+@pytest.mark.parametrize("kin", [Kin.DENIES, Kin.SILENT, Kin.CONFIRMS])
+def test_what_another_timeframe_holds_counts_against_an_absent_row(kin: Kin) -> None:
+    on = track()
+    read(on, {B: "2", E: "1"}, SOON, start=B, kin=lambda bucket: kin)
+    assert (T in on.coverage) is (kin is not Kin.DENIES)
 
 
 def test_a_feed_that_joined_late_or_was_not_heard_to_the_end_proves_nothing() -> None:

@@ -14,8 +14,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from livecache.core.candle import ExactCandle
 from livecache.core.coverage import Coverage
+from livecache.core.page import PageFacts
 from livecache.core.series import Kind, SeriesId, SeriesState
-from livecache.core.settling import PageFacts
 from livecache.core.timeframe import Timeframe
 from livecache.core.timeline import Timeline
 from livecache.core.track import Policy

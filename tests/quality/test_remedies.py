@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from livecache.cache.inspection import Shared
 from livecache.cache.keyspace import Keyspace
 from livecache.commands.reading import moment_of
+from livecache.core.evidence import Open
 from livecache.core.repair import order_repair, pages_waiting
 from livecache.core.series import Change, SeriesId
 from livecache.core.timeframe import Timeframe
@@ -155,7 +156,7 @@ def test_a_hole_that_waits_to_be_tried_again_is_filled_by_the_repair_that_is_nam
     track.coverage = track.coverage.remove(hole, hole + 3 * W)
     for bucket in range(hole, hole + 3 * W, W):
         del track.settled[bucket]
-    track.retry_at, track.open_from, track.tried_edge = NOW + 300_000, hole, M5.floor(NOW)
+    track.open = {t: Open(None, NOW, NOW, again=NOW + 300_000) for t in range(hole, hole + 3 * W, W)}
     here.rewrite()
     report = here.report()
     assert {finding.kind for finding in report.findings} == {Kind.GAP}
@@ -169,7 +170,7 @@ def test_a_candle_that_never_settled_is_settled_by_the_repair_that_is_named() ->
     late = M5.floor(NOW) - 20 * W
     track.coverage = track.coverage.remove(late, late + W)
     track.lay(track.settled.pop(late), vouched=True)
-    track.retry_at, track.open_from, track.tried_edge = NOW + 300_000, late, M5.floor(NOW)
+    track.open = {late: Open(None, NOW, NOW, again=NOW + 300_000)}
     here.rewrite()
     report = here.report()
     assert {finding.kind for finding in report.findings} == {Kind.OVERDUE}

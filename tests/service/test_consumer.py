@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 
 from livecache.core.candle import ExactCandle
+from livecache.core.page import PageFacts
 from livecache.core.series import SeriesState
-from livecache.core.settling import PageFacts
 from livecache.core.timeframe import Timeframe
 from livecache.core.timeline import Timeline
 from livecache.core.track import Policy

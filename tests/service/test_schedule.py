@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from livecache.clock import SystemClock
 from livecache.config import CoinbaseConfig
-from livecache.core.settling import PageFacts
+from livecache.core.page import PageFacts
 from livecache.core.timeframe import TIMEFRAME_PRIORITY, Timeframe
 from livecache.core.timeline import Timeline
 from livecache.core.track import Policy

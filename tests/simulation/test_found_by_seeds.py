@@ -10,7 +10,7 @@ import redis
 
 from livecache.core.candle import ExactCandle
 from livecache.core.clock import VenueClock
-from livecache.core.settling import PageFacts
+from livecache.core.page import PageFacts
 from livecache.core.timeframe import Timeframe
 from livecache.core.timeline import Timeline
 from livecache.core.track import Policy

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .edits import Breakage, Edit
+from .of_evidence import OF_EVIDENCE
 from .of_products import OF_PRODUCTS
 from .of_readers import OF_READERS
 
@@ -59,7 +60,7 @@ BREAKAGES = (
         "changes are coalesced by symbol instead of by bucket",
         (
             Edit(
-                "livecache/core/timeline.py",
+                "livecache/core/changing.py",
                 "members = {t: track.candle(t) for t in track.dirty if t >= track.keep_from}",
                 "members = {t: track.candle(t) for t in [max(track.dirty, default=0)] if t}",
             ),
@@ -69,9 +70,9 @@ BREAKAGES = (
         "candles are trimmed without their coverage",
         (
             Edit(
-                "livecache/core/track.py",
-                "            coverage=self.coverage.clip(self.keep_from, 1 << 62),",
-                "            coverage=self.coverage,",
+                "livecache/core/watermarks.py",
+                "        coverage=track.coverage.clip(track.keep_from, 1 << 62),",
+                "        coverage=track.coverage,",
             ),
             Edit(
                 "livecache/core/track.py",
@@ -103,7 +104,7 @@ BREAKAGES = (
         (
             Edit(
                 "livecache/core/settling.py",
-                "track.series.timeframe.floor(page.heard - policy.settle_delay_ms)",
+                "track.series.timeframe.floor(page.heard - track.policy.settle_delay_ms)",
                 "track.series.timeframe.floor(page.heard)",
             ),
             Edit(
@@ -117,10 +118,9 @@ BREAKAGES = (
         "an absent row is always taken as proof",
         (
             Edit(
-                "livecache/core/settling.py",
-                "elif row is None and not (newest_row > bucket or unbroken "
-                "or page.heard >= end + policy.proof_ms):",
-                "elif False:",
+                "livecache/core/evidence.py",
+                "    if not w.whole:\n        return Verdict.OPEN\n",
+                "    if True:\n        return Verdict.SETTLED\n",
             ),
         ),
     ),
@@ -138,9 +138,9 @@ BREAKAGES = (
         "a page from before the close is believed",
         (
             Edit(
-                "livecache/core/settling.py",
-                "elif row is not None and newest_row <= bucket and page.heard < end + policy.dispute_ms:",
-                "elif False:",
+                "livecache/core/evidence.py",
+                "    if w.row and (w.newer or w.aged):",
+                "    if w.row:",
             ),
         ),
     ),
@@ -148,9 +148,9 @@ BREAKAGES = (
         "a page poorer than the feed is believed at once",
         (
             Edit(
-                "livecache/core/settling.py",
-                "            if page.heard < since + policy.dispute_ms:",
-                "            if page.heard < since:",
+                "livecache/core/evidence.py",
+                "    against = w.poorer or (not w.row",
+                "    against = (not w.row",
             ),
         ),
     ),
@@ -168,11 +168,11 @@ BREAKAGES = (
         "candles of an earlier run are believed outside their coverage",
         (
             Edit(
-                "livecache/core/timeline.py",
-                "            track.settled = {c.time: c for c in one.candles if c.time in one.coverage}\n",
-                "            track.settled = {c.time: c for c in one.candles}\n"
-                "            for c in one.candles:\n"
-                "                track.coverage = track.coverage.add(c.time, c.time + track.width)\n",
+                "livecache/core/adopting.py",
+                "    track.settled = {c.time: c for c in one.candles if c.time in one.coverage}\n",
+                "    track.settled = {c.time: c for c in one.candles}\n"
+                "    for c in one.candles:\n"
+                "        track.coverage = track.coverage.add(c.time, c.time + track.width)\n",
             ),
         ),
     ),
@@ -258,8 +258,8 @@ BREAKAGES = (
         "a restart takes back what was known",
         (
             Edit(
-                "livecache/core/timeline.py",
-                "            track.told(one)\n",
+                "livecache/core/adopting.py",
+                "    track.told(one)\n",
                 "",
             ),
         ),
@@ -344,4 +344,5 @@ BREAKAGES = (
     ),
     *OF_PRODUCTS,
     *OF_READERS,
+    *OF_EVIDENCE,
 )

@@ -21,6 +21,25 @@ from .test_coinbase_messages import damaged, json_values
 # The payload holds rows of 03:40, 03:45, 03:55 and, as the inclusive bound brings it, 04:00.
 REQUEST = PageRequest("BTC-USD", Timeframe.M5, 1784086800000, 1784088000000)
 NOW = 1784088300000
+POISON: tuple[object, ...] = (
+    *(
+        "NaN",
+        "nan",
+        "Infinity",
+        "-inf",
+        "-1",
+        "",
+        "soon",
+        "1,5",
+        "1_000",
+        "0x10",
+        "\uff12",
+        "1" * 5000,
+        "--1",
+        "1e",
+    ),
+    *(None, True, [], {}, -3.5),
+)
 
 
 def page(change: Callable[[list[Any]], None] = lambda rows: None) -> DecodedPage:
@@ -42,14 +61,20 @@ def test_rows_come_oldest_first_and_only_those_that_were_asked_for() -> None:
     assert decoded == DecodedPage(decoded.page, ())
 
 
-def test_of_two_rows_for_one_bucket_the_richer_stays() -> None:
+def test_a_row_that_is_there_twice_is_one_and_what_it_may_have_replaced_is_in_doubt() -> None:
     def repeat(rows: list[Any]) -> None:
-        rows.insert(1, {**rows[1], "volume": "12.4"})
+        rows.insert(1, {**rows[1]})
         rows.append({**rows[-1]})
 
     decoded = page(repeat)
     assert times(decoded) == [1784086800000, 1784087100000, 1784087700000]
-    assert decoded.page.rows[-1].volume == "12.4"
+    assert decoded.page.rejected == {1784087400000}, "the one that has no row beside it"
+
+
+def test_of_two_different_rows_for_one_bucket_neither_is_believed() -> None:
+    decoded = page(lambda rows: rows.insert(1, {**rows[1], "volume": "12.4"}))
+    assert times(decoded) == [1784086800000, 1784087100000]
+    assert decoded.page.rejected == {1784087400000, 1784087700000}
 
 
 def test_a_row_that_cannot_be_believed_leaves_its_bucket_in_doubt() -> None:
@@ -62,14 +87,80 @@ def test_a_row_that_cannot_be_believed_leaves_its_bucket_in_doubt() -> None:
     assert len(decoded.rejected) == 1
 
 
-@pytest.mark.parametrize("start", [None, "soon", "1784087701", "9" * 5000, -300])
-def test_a_row_without_a_credible_time_leaves_every_bucket_in_doubt(start: object) -> None:
+@pytest.mark.parametrize("start", [None, "soon", "9" * 5000, -300, "1784087701.5", [], True])
+def test_a_row_without_a_credible_time_leaves_what_lies_between_its_neighbours_in_doubt(
+    start: object,
+) -> None:
     def spoil(rows: list[Any]) -> None:
         rows[1]["start"] = start
 
     decoded = page(spoil)
     assert times(decoded) == [1784086800000, 1784087100000]
-    assert decoded.page.unreadable == 1
+    assert decoded.page.rejected == {1784087400000, 1784087700000}
+    assert decoded.page.unreadable == 0
+
+
+@pytest.mark.parametrize("start", ["1784087701", 1784087999, "1784087701.0"])
+def test_a_row_off_the_grid_costs_the_bucket_that_it_lies_in(start: object) -> None:
+    decoded = page(lambda rows: rows[1].update(start=start))
+    assert times(decoded) == [1784086800000, 1784087100000]
+    assert decoded.page.rejected == {1784087700000}
+
+
+@pytest.mark.parametrize("start", ["1784087100", "1784086500", "1784091300", 0])
+def test_a_row_under_another_rows_time_makes_no_bucket_empty(start: object) -> None:
+    """03:55 comes as 03:45, as one before the page, and as one after it."""
+    decoded = page(lambda rows: rows[1].update(start=start))
+    assert 1784087700000 in decoded.page.rejected
+    assert 1784086800000 in times(decoded)
+
+
+def set_of(**fields: object) -> Callable[[list[Any]], None]:
+    return lambda rows: rows[1].update(fields)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        *(set_of(**{name: value}) for name in ("open", "volume") for value in POISON),
+        lambda rows: rows[1].pop("close"),
+        set_of(open="64500.00"),  # below low
+        set_of(close="64589.42"),  # above high
+        set_of(low="0", open="0"),
+        set_of(high="1e999999999"),
+        set_of(volume="1e-999999999"),
+    ],
+)
+def test_every_form_of_a_row_that_cannot_be_believed_costs_its_own_bucket(
+    spoil: Callable[[list[Any]], None],
+) -> None:
+    decoded = page(spoil)
+    assert times(decoded) == [1784086800000, 1784087100000]
+    assert decoded.page.rejected == {1784087700000}
+    assert decoded.page.reasons[1784087700000]
+    assert (decoded.page.unreadable, decoded.page.spoiled) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("written", "held"),
+    [
+        ("1E-10", "1E-10"),
+        ("1e+05", "1e+05"),
+        ("1.5E+13", "1.5E+13"),
+        ("1e0000005", "1e0000005"),
+        (12.25, "12.25"),
+        (7, "7"),
+        (".5", "0.5"),
+        ("5.", "5"),
+        ("+5", "5"),
+        ("007.50", "7.50"),
+    ],
+)
+def test_a_plain_number_is_believed_however_it_is_written(written: object, held: str) -> None:
+    decoded = page(set_of(volume=written))
+    assert decoded.rejected == ()
+    assert decoded.page.rows[-1].volume == held
+    assert msgspec.json.decode(decoded.page.rows[-1].member())[5] == float(held)
 
 
 def test_a_row_in_the_future_of_the_venues_clock_is_rejected() -> None:
@@ -192,7 +283,10 @@ def test_any_bytes_give_a_page_to_be_believed_or_a_failure(body: bytes) -> None:
     for row in decoded.page.rows:
         assert REQUEST.start <= row.time < REQUEST.end
         assert rejection(row, Timeframe.M5, NOW) is None
-    assert len(decoded.page.rejected) + decoded.page.unreadable <= len(decoded.rejected)
+        assert row.time not in decoded.page.rejected
+    assert bool(decoded.page.rejected) <= bool(decoded.rejected)
+    assert decoded.page.spoiled == len(decoded.rejected)
+    assert all(REQUEST.start <= time < REQUEST.end for time in decoded.page.rejected)
 
 
 @settings(max_examples=200, deadline=None)

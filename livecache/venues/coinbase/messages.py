@@ -15,7 +15,7 @@ from typing import Annotated, TypeVar
 
 import msgspec
 
-from ...core.candle import NUMBER, ExactCandle, rejection
+from ...core.candle import NUMBER, ExactCandle, rejection, within_bounds
 from ...core.clock import IMPLAUSIBLE_MS
 from ...core.timeframe import Timeframe
 from ..venue import Candles, Event, FeedFailure, Heard, Rejected, Subscribed, Trade, Trades
@@ -311,6 +311,8 @@ def _trade_rejection(wire: _Trade, time: int, latest: int) -> str | None:
         return f"{wire.trade_id} is no trade id"
     if not (_NUMBER.fullmatch(wire.price) and _NUMBER.fullmatch(wire.size)):
         return "a trade's price or size is not a plain number"
+    if not (within_bounds(wire.price) and within_bounds(wire.size)):
+        return "a trade's price or size is absurdly large or fine"
     if float(wire.price) <= 0:
         return "a trade's price is not positive"
     if time > latest:

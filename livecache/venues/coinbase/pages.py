@@ -6,6 +6,7 @@ https://docs.cdp.coinbase.com/api-reference/advanced-trade-api/rest-api/products
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
@@ -13,7 +14,8 @@ import msgspec
 from ...core.candle import ExactCandle, rejection
 from ...core.timeframe import Timeframe
 from ..venue import FailureKind, FetchFailure, Page, PageRequest, Product, Rejected
-from .text import excerpt, one_line, without_numbers
+from .rows import loose_row, sort_rows
+from .text import excerpt, one_line
 
 __all__ = ["GRANULARITIES", "DecodedPage", "decode_page", "decode_products", "decode_time", "refusal"]
 
@@ -97,10 +99,11 @@ class _TimeBody(msgspec.Struct):
 # `strict=False` reads numbers from text, which is how Coinbase writes them.
 _CANDLES_BODY = msgspec.json.Decoder(_CandlesBody, strict=False)
 _LOOSE_CANDLES_BODY = msgspec.json.Decoder(_LooseCandlesBody)
-_ROW = msgspec.json.Decoder(_Row, strict=False)
 _PRODUCTS_BODY = msgspec.json.Decoder(_LooseProductsBody)
 _PRODUCT = msgspec.json.Decoder(_Product)
 _TIME_BODY = msgspec.json.Decoder(_TimeBody, strict=False)
+
+_ROWS_MOST = 1_000  # of a page with something odd in it, which takes more than one look
 
 # Text that is not UTF-8 raises UnicodeDecodeError, absurd nesting RecursionError.
 _UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -109,37 +112,51 @@ _UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 def decode_page(request: PageRequest, body: bytes, now: int | None) -> DecodedPage | FetchFailure:
     """The candles in `body`, which arrive newest first as text, as a page.
 
-    Both of the venue's bounds are inclusive and repeats are possible: rows outside the request are dropped,
-    and of two rows for one bucket the one with more volume stays. `now`: the venue's clock, Unix ms.
+    Both of the venue's bounds are inclusive and repeats are possible: rows outside the request are dropped.
+    What cannot be believed costs its own bucket. `now`: the venue's clock, Unix ms.
     """
-    rejected: list[Rejected] = []
     try:
-        wires = _CANDLES_BODY.decode(body).candles
+        rows = _CANDLES_BODY.decode(body).candles
     except _UNDECODABLE:
         try:
-            wires = _readable_rows(body, rejected)
+            raws = _LOOSE_CANDLES_BODY.decode(body).candles
         except _UNDECODABLE as error:
             return _malformed(error, body)
-    unreadable = len(rejected)
-    rows: dict[int, ExactCandle] = {}
-    doubtful: set[int] = set()
+        if len(raws) > _ROWS_MOST:
+            return FetchFailure(FailureKind.MALFORMED, f"an answer of {len(raws)} candles", 200)
+        wires = [loose_row(bytes(raw)) for raw in raws]
+    else:
+        page = _clean_page(request, rows, now)
+        if page is not None:  # nearly always
+            return DecodedPage(page, ())
+        if len(rows) > _ROWS_MOST:
+            return FetchFailure(FailureKind.MALFORMED, f"an answer of {len(rows)} candles", 200)
+        wires = [loose_row(msgspec.json.encode(row)) for row in rows]
+    found = sort_rows(request, wires, now)
+    ordered = tuple(found.rows[time] for time in sorted(found.rows))
+    page = Page(
+        request, ordered, frozenset(found.doubtful), reasons=found.doubtful, spoiled=len(found.rejected)
+    )
+    return DecodedPage(page, found.rejected)
+
+
+def _clean_page(request: PageRequest, wires: Sequence[_Row], now: int | None) -> Page | None:
+    """The page, if its rows are what they should be: newest first, each believed, none there twice."""
+    candles: list[ExactCandle] = []
+    previous = 1 << 62
     for wire in wires:
         time = wire.start * 1000
-        if time % request.timeframe.ms:
-            # Whichever bucket it was meant for may be one that would otherwise pass for empty.
-            unreadable += 1
-            rejected.append(_rejected(f"time {time} is not the open of a {request.timeframe} bucket", wire))
-            continue
+        if time >= previous or time % request.timeframe.ms:
+            return None
+        previous = time
         if not request.start <= time < request.end:
             continue
         row = ExactCandle(time, wire.open, wire.high, wire.low, wire.close, wire.volume)
-        if reason := rejection(row, request.timeframe, now):
-            doubtful.add(time)
-            rejected.append(_rejected(reason, wire))
-        elif time not in rows or row.richer_than(rows[time]):
-            rows[time] = row
-    ordered = tuple(rows[time] for time in sorted(rows))
-    return DecodedPage(Page(request, ordered, frozenset(doubtful), unreadable), tuple(rejected))
+        if rejection(row, request.timeframe, now):
+            return None
+        candles.append(row)
+    candles.reverse()
+    return Page(request, tuple(candles))
 
 
 def decode_products(body: bytes) -> dict[str, Product] | FetchFailure:
@@ -227,21 +244,6 @@ def _complaint(body: bytes) -> str:
         if isinstance(part, str) and part.strip() not in ("", *parts):
             parts.append(part.strip())
     return one_line(": ".join(parts)) or excerpt(body)
-
-
-def _readable_rows(body: bytes, rejected: list[Rejected]) -> list[_Row]:
-    rows: list[_Row] = []
-    for raw in _LOOSE_CANDLES_BODY.decode(body).candles:
-        try:
-            rows.append(_ROW.decode(raw))
-        except _UNDECODABLE as error:
-            reason = one_line(f"an unreadable candle: {error}")
-            rejected.append(Rejected(reason, excerpt(bytes(raw)), code="an unreadable candle"))
-    return rows
-
-
-def _rejected(reason: str, wire: _Row) -> Rejected:
-    return Rejected(one_line(reason), excerpt(msgspec.json.encode(wire)), code=without_numbers(reason))
 
 
 def _malformed(error: Exception, body: bytes) -> FetchFailure:

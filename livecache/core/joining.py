@@ -1,0 +1,112 @@
+"""What several pages prove together of buckets that none of them settled by itself. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import pairwise
+
+from .evidence import APART_MS, Kin, Open
+from .page import PageFacts
+from .track import Track
+
+__all__ = ["KinOf", "join", "longest_sleep", "review"]
+
+KinOf = Callable[[int], Kin]
+"""What bigger and smaller timeframes say of a bucket without a row."""
+
+
+def review(track: Track, kin: KinOf) -> list[int]:
+    """Settle what pages had no row for and another timeframe's page has now confirmed; those buckets.
+
+    What it refutes is asked for again at once.
+    """
+    confirmed: list[int] = []
+    for bucket, told in track.open.items():
+        if told.row is None and not told.unusable and bucket not in track.coverage:
+            said = kin(bucket)
+            if said is Kin.DENIES:
+                _refute(told)
+            elif said is Kin.CONFIRMS and bucket not in track.provisional:
+                confirmed.append(bucket)
+    for bucket in confirmed:
+        told = track.open[bucket]
+        track.settle(bucket, None, derived=False)
+        if told.empty:
+            track.presume(bucket, told.last)
+    return confirmed
+
+
+def _refute(told: Open) -> None:
+    """Another timeframe holds what one page did not show: it is worth another one now."""
+    if told.tries <= 1:
+        told.again = told.last
+
+
+def join(track: Track, page: PageFacts, kin: KinOf) -> list[int]:
+    """Settle what lies between rows of this page and of another, or after all of them; those buckets."""
+    if not track.open or not track.coverage:
+        return []
+    spans = track.coverage.spans
+    _ask_next_to(track, spans[0].start)
+    settled: list[int] = []
+    for gap in track.coverage.missing(spans[0].start, spans[-1].start):
+        if all(t in track.open for t in range(*gap, track.width)):  # else there may be a row between
+            settled += _between(track, range(*gap, track.width), kin)
+    return settled + _asleep(track, page, kin)
+
+
+def _between(track: Track, gap: Iterable[int], kin: KinOf) -> list[int]:
+    """Rows on both sides, of two pages, prove what rows of one page do."""
+    settled: list[int] = []
+    for bucket in gap:
+        told = track.open[bucket]
+        if told.row is not None or told.unusable or bucket in track.provisional:
+            continue
+        if kin(bucket) is Kin.DENIES:
+            _refute(told)
+        elif told.empty:
+            # What was beyond an empty page when it was asked for is between rows now.
+            told.again = min(told.again, told.last + APART_MS)
+        elif told.newer:
+            track.settle(bucket, None, derived=False)
+            settled.append(bucket)
+    return settled
+
+
+def _asleep(track: Track, page: PageFacts, kin: KinOf) -> list[int]:
+    """What this page tells of the product's habit may speak for what another left open at the end."""
+    awake = max(track.settled, default=0)
+    since = range(awake + track.width, track.series.timeframe.floor(page.heard), track.width)
+    told = [(t, track.open[t]) for t in since if t in track.open]
+    if not told or not awake or len(since) * track.width > longest_sleep(track, page.rows):
+        return []
+    settled: list[int] = []
+    for bucket, each in told:
+        absent = each.row is None and each.whole and not (each.empty or each.unusable or each.newer)
+        if absent and bucket not in track.provisional and kin(bucket) is not Kin.DENIES:
+            track.settle(bucket, None, derived=False)
+            track.presume(bucket, each.last)
+            settled.append(bucket)
+    return settled
+
+
+def _ask_next_to(track: Track, start: int) -> None:
+    """The empty page next to the oldest candle is asked for again soon: history ends there, or not."""
+    bucket = start - track.width
+    while (told := track.open.get(bucket)) is not None and not told.empty:
+        bucket -= track.width
+    first = told.first if told is not None else 0
+    while (told := track.open.get(bucket)) is not None and told.empty and told.first == first:
+        told.again = min(told.again, told.last + (APART_MS << min(told.pages - 1, 6)))
+        bucket -= track.width
+
+
+def longest_sleep(track: Track, rows: Iterable[int]) -> int:
+    """How long, in ms, the product is known to have gone without a trade."""
+    longest = track.width
+    for times in (
+        rows,
+        *((t for t in track.settled if span.start <= t < span.end) for span in track.coverage),
+    ):
+        longest = max(longest, *(newer - older for older, newer in pairwise(sorted(times))), 0)
+    return longest - track.width

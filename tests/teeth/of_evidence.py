@@ -1,0 +1,103 @@
+"""Breakages of the rules of evidence: what a page proves, and what it does not."""
+
+from __future__ import annotations
+
+from .edits import Breakage, Edit
+
+__all__ = ["OF_EVIDENCE"]
+
+OF_EVIDENCE = (
+    Breakage(
+        "an empty page ends the history",
+        (
+            Edit(
+                "livecache/core/history.py",
+                "    agreed = bucket < first or (told.pages >= 3 and told.last - told.first >= ENDS_MS)\n"
+                "    return End.EXHAUSTED if agreed and not denied else End.OPEN",
+                "    return End.EXHAUSTED",
+            ),
+            Edit(
+                "livecache/core/history.py",
+                "    run = asked_run(track, now)\n"
+                "    if run is None or run[1] >= track.policy.candles:\n"
+                "        return False\n",
+                "    run = asked_run(track, now)\n"
+                "    if run is None or run[1] >= track.policy.candles:\n"
+                "        return False\n"
+                "    if track.coverage and run[0].start < track.coverage.spans[-1].start:\n"
+                "        return True\n",
+            ),
+        ),
+    ),
+    Breakage(
+        "an empty page is proof after a minute",
+        (
+            Edit(
+                "livecache/core/evidence.py",
+                "    if w.older and told.pages >= 3 and w._agreed_ms >= ENDS_MS:",
+                "    if True:",
+            ),
+        ),
+    ),
+    Breakage(
+        "a poorer page wins after a minute",
+        (
+            Edit(
+                "livecache/core/settling.py",
+                "        elif fresh or not poorer:\n",
+                "        else:\n",
+            ),
+            Edit(
+                "livecache/core/evidence.py",
+                "    if against and told.fresh >= 3 and w._agreed_ms >= DISPUTE_MS:",
+                "    if against and told.pages >= 2:",
+            ),
+        ),
+    ),
+    Breakage(
+        "a page that lacks what was settled proves absence",
+        (
+            Edit(
+                "livecache/core/evidence.py",
+                "    if not w.whole:\n        return Verdict.OPEN\n",
+                "",
+            ),
+        ),
+    ),
+    Breakage(
+        "a poison row takes the page",
+        (
+            Edit(
+                "livecache/core/settling.py",
+                "        if bucket in page.rejected or (row is None and not page.absence_proves):\n"
+                "            self._reject(bucket)\n",
+                "        if page.rejected or (row is None and not page.absence_proves):\n"
+                "            self._reject(bucket)\n",
+            ),
+        ),
+    ),
+    Breakage(
+        "an old page takes back what was settled",
+        (
+            Edit(
+                "livecache/core/settling.py",
+                "        elif held is not None and (row is None or held.richer_than(row)):",
+                "        elif held is not None and row is None:",
+            ),
+        ),
+    ),
+    Breakage(
+        "what other timeframes hold is not asked",
+        (
+            Edit(
+                "livecache/core/kin.py",
+                "        if any(smaller.candle(t) for smaller in self._smaller for t in "
+                "self._within(smaller, bucket)):\n",
+                "        if bucket:\n"
+                "            return Kin.SILENT\n"
+                "        if any(smaller.candle(t) for smaller in self._smaller for t in "
+                "self._within(smaller, bucket)):\n",
+            ),
+        ),
+    ),
+)
