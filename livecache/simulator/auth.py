@@ -66,34 +66,48 @@ class KeyRing:
         """Accept what the owner of that key signs."""
         self._keys[name] = public
 
-    def allows_rest(self, authorization: str | None, method: str, path: str) -> bool:
-        """Whether an `Authorization` header allows that request. `path` is without host and query."""
+    def allows_rest(self, authorization: str | None, method: str, path: str, now: int | None = None) -> bool:
+        """Whether an `Authorization` header allows that request. `path` is without host and query.
+
+        `now` is the market's clock, Unix ms: a token is good by that one, or by the host's.
+        """
         scheme, _, token = (authorization or "").partition(" ")
-        claims = self._claims(token) if scheme.lower() == "bearer" else None
+        claims = self._claims(token, now) if scheme.lower() == "bearer" else None
         return claims is not None and claims.get("uri") == f"{method} {self._host}{path}"
 
-    def allows_feed(self, token: str) -> bool:
-        """Whether a subscription may carry that token."""
-        return self._claims(token) is not None
+    def allows_feed(self, token: str, now: int | None = None) -> bool:
+        """Whether a subscription may carry that token. `now` as in `allows_rest`."""
+        return self._claims(token, now) is not None
 
-    def _claims(self, token: str) -> dict[str, object] | None:
-        """A token's claims if a known key signed it and it is valid now, by the host's clock; else None."""
+    def _claims(self, token: str, now: int | None) -> dict[str, object] | None:
+        """A token's claims if a known key signed it and it is valid now, by either clock; else None."""
         try:
             name = jwt.get_unverified_header(token).get("kid")
             key = self._keys.get(name) if isinstance(name, str) else None
             if key is None:
                 return None
-            claims: dict[str, object] = jwt.decode(
-                token,
-                key,
-                algorithms=["EdDSA" if isinstance(key, ed25519.Ed25519PublicKey) else "ES256"],
-                issuer="cdp",
-                options={"require": ["exp", "nbf", "sub", "iss"]},
-            )
+            claims = self._valid(token, key, by_host=False)
+            begin, end = claims["nbf"], claims["exp"]
+            if not (isinstance(begin, int | float) and isinstance(end, int | float)):
+                return None
+            if now is None or not begin <= now / 1000 < end:
+                claims = self._valid(token, key, by_host=True)
         except jwt.PyJWTError:
             return None
-        begin, end = claims["nbf"], claims["exp"]
-        long_lived = not (
-            isinstance(begin, int | float) and isinstance(end, int | float) and end - begin <= LIFETIME_S
+        return None if claims["sub"] != name or end - begin > LIFETIME_S else claims
+
+    def _valid(self, token: str, key: PublicKey, *, by_host: bool) -> dict[str, object]:
+        """The claims of a token that this key signed. Raises PyJWTError."""
+        claims: dict[str, object] = jwt.decode(
+            token,
+            key,
+            algorithms=["EdDSA" if isinstance(key, ed25519.Ed25519PublicKey) else "ES256"],
+            issuer="cdp",
+            options={
+                "require": ["exp", "nbf", "sub", "iss"],
+                "verify_exp": by_host,
+                "verify_nbf": by_host,
+                "verify_iat": by_host,
+            },
         )
-        return None if claims["sub"] != name or long_lived else claims
+        return claims

@@ -129,7 +129,7 @@ class Exchange:
                 await self._host.sleep(self._options.latency_s / 2)
             if not admitted:
                 answer = Answer(429, _REFUSED)
-            elif private and not self._keys.allows_rest(ask.authorization, ask.method, ask.path):
+            elif private and not self._allows(ask):
                 answer = Answer(401, b"Unauthorized", "text/plain")
             elif private:
                 answer = self._answer(ask, route)
@@ -167,6 +167,9 @@ class Exchange:
             if len(self._edge) > _CACHED_ANSWERS:
                 self._edge.popitem(last=False)
         return _marked(answer, "MISS")
+
+    def _allows(self, ask: Ask) -> bool:
+        return self._keys.allows_rest(ask.authorization, ask.method, ask.path, self._clock.now())
 
     def _answer(self, ask: Ask, route: re.Match[str] | None) -> Answer:
         if route is None or ask.method != "GET":

@@ -122,7 +122,7 @@ class Feed:
             return self._refuse(session, "malformed message")
         if message.type not in ("subscribe", "unsubscribe"):
             return self._refuse(session, f"unknown type {message.type[:50]}")
-        if message.jwt and not self._keys.allows_feed(message.jwt):
+        if message.jwt and not self._keys.allows_feed(message.jwt, self._clock.now()):
             return self._refuse(session, "authentication failure")
         asked = [self._aliases.get(p, p) for p in message.product_ids]
         products = [p for p in asked if p in self._products and self._faults.lists(p)]

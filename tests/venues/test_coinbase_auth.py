@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import jwt
@@ -12,7 +14,14 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from livecache.errors import ConfigError
-from livecache.venues.coinbase.auth import KEY_NAME_VARIABLE, KEY_SECRET_VARIABLE, ApiKey, load_key
+from livecache.venues.coinbase.auth import (
+    KEY_AGAIN_MS,
+    KEY_NAME_VARIABLE,
+    KEY_SECRET_VARIABLE,
+    ApiKey,
+    Signing,
+    load_key,
+)
 
 NAME = "organizations/1/apiKeys/2"
 PRIVATE = ec.generate_private_key(ec.SECP256R1())
@@ -83,3 +92,146 @@ def test_a_request_is_signed_for_its_path_and_a_message_for_none() -> None:
     assert claims["exp"] - claims["nbf"] == 120
     assert "uri" not in jwt.decode(key.feed_token(), PRIVATE.public_key(), algorithms=["ES256"])
     assert key.feed_token() != key.feed_token()
+
+
+# --- the forms in which people have one
+
+SEED = ed25519.Ed25519PrivateKey.generate()
+RAW = SEED.private_bytes_raw()
+LONG = base64.b64encode(RAW + SEED.public_key().public_bytes_raw()).decode()
+ID = "00000000-0000-0000-0000-000000000002"
+
+
+@pytest.mark.parametrize(
+    "fields", [("name", "privateKey"), ("id", "privateKey"), ("id", "secret"), ("name", "secret")]
+)
+@pytest.mark.parametrize(
+    "written",
+    [
+        lambda text: text.encode(),
+        lambda text: text.encode("utf-8-sig"),
+        lambda text: text.encode("utf-16"),
+        lambda text: text.replace("\n", "\r\n").encode() + b"\r\n",
+    ],
+    ids=["plain", "with a mark", "of two bytes a character", "CRLF"],
+)
+@pytest.mark.parametrize("secret", [PEM, LONG], ids=["EC", "Ed25519"])
+def test_a_key_file_is_read_as_the_portal_and_other_tools_write_it(
+    fields: tuple[str, str], written: Callable[[str], bytes], secret: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "key.json"
+    file.write_bytes(written(json.dumps({fields[0]: ID, fields[1]: secret, "more": 1}, indent=2)))
+    key = load_key(str(file), {})
+    assert key is not None and key.name == ID
+    assert jwt.get_unverified_header(key.feed_token())["kid"] == ID
+
+
+@pytest.mark.parametrize(
+    "wrapped",
+    [
+        lambda secret: f'"{secret}"',
+        lambda secret: f"'{secret}'",
+        lambda secret: f' "{secret} " \n',
+        lambda secret: '"' + secret.replace("\n", "\\n") + '"',
+        lambda secret: secret.replace("\n", "\\r\\n"),
+        lambda secret: secret.replace("\n", "\r\n"),
+        lambda secret: secret.replace("\n", " "),
+        lambda secret: "\ufeff" + secret,
+    ],
+)
+@pytest.mark.parametrize(
+    "secret",
+    [PEM, LONG, base64.urlsafe_b64encode(RAW).decode().rstrip("=")],
+    ids=["EC", "Ed25519", "Ed25519 for URLs"],
+)
+def test_a_variable_is_read_as_containers_pass_it(wrapped: Callable[[str], str], secret: str) -> None:
+    environment = {KEY_NAME_VARIABLE: f'"{NAME}" ', KEY_SECRET_VARIABLE: wrapped(secret)}
+    key = load_key("", environment)
+    assert key is not None and key.name == NAME and key.feed_token()
+
+
+def other(kind: object) -> str:
+    return kind.private_bytes(  # type: ignore[attr-defined, no-any-return]
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()
+
+
+@pytest.mark.parametrize(
+    ("secret", "form"),
+    [
+        (PEM.splitlines()[0], "breaks off before its END"),
+        (json.dumps({"name": NAME, "privateKey": PEM}), "a whole JSON file"),
+        (base64.b64encode(b"x" * 48).decode(), "base64 of 48 bytes"),
+        (ID, "an id"),
+        (NAME, "a key's name"),
+        ("/run/secrets/key.json", "the name of a file"),
+        ("hunter2!", "neither a PEM nor base64"),
+        (other(ec.generate_private_key(ec.SECP384R1())), "of another kind than EC P-256"),
+        (PEM.replace("EC PRIVATE", "RSA PRIVATE"), "an RSA key"),
+        (PEM.replace("EC PRIVATE", "PUBLIC"), "a public key"),
+        (PEM.replace("EC PRIVATE", "ENCRYPTED PRIVATE"), "a PEM with a password"),
+        (PEM.replace("EC PRIVATE", "OPENSSH PRIVATE"), "an SSH key"),
+        (PEM.replace(PEM.splitlines()[1], PEM.splitlines()[1][:-8]), "damaged"),
+    ],
+    ids=range(13),
+)
+def test_a_form_that_cannot_be_used_is_named_and_not_shown(secret: str, form: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_key("", {KEY_NAME_VARIABLE: NAME, KEY_SECRET_VARIABLE: secret})
+    assert form in caught.value.message and KEY_SECRET_VARIABLE in caught.value.message
+    assert caught.value.__cause__ is None and PEM.splitlines()[1][:20] not in str(caught.value)
+    assert secret[:60] not in str(caught.value)
+
+
+def test_swapped_variables_are_told() -> None:
+    with pytest.raises(ConfigError, match="swapped"):
+        load_key("", {KEY_NAME_VARIABLE: PEM, KEY_SECRET_VARIABLE: NAME})
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (PEM, "a PEM alone, without the key's name"),
+        ('{"key": "k", "passphrase": "p"}', "no text name or id, but key, passphrase"),
+        ('{"name": "n"}', "no text privateKey or secret, but name"),
+        ('{"name": "n", "privateKey": 5}', "no text privateKey"),
+        ("[]", "but nothing"),
+        ("not json", "it is no JSON"),
+    ],
+)
+def test_a_file_of_another_form_is_told_by_its_form(content: str, told: str, tmp_path: Path) -> None:
+    file = tmp_path / "key.json"
+    file.write_text(content)
+    with pytest.raises(ConfigError) as caught:
+        load_key(str(file), {})
+    assert told in caught.value.message and '{"id": …, "privateKey": …}' in caught.value.hint
+
+
+# --- by whose clock
+
+
+@pytest.mark.parametrize("off_s", [0, -400, 400, 7_200, -86_000])
+def test_it_is_signed_by_the_venues_clock_whatever_the_host_says(off_s: int) -> None:
+    venue_ms = int(time.time() * 1000) + off_s * 1000
+    signing = Signing(ApiKey(NAME, PEM), lambda: venue_ms)
+    for token in (signing.bearer("GET", "/x").split()[1], signing.feed_token()):
+        assert token is not None
+        claims = jwt.decode(token, options={"verify_signature": False})
+        assert claims["nbf"] == venue_ms // 1000 and claims["exp"] - claims["nbf"] == 120
+
+
+def test_before_the_venue_was_heard_the_hosts_clock_has_to_do() -> None:
+    token = Signing(ApiKey(NAME, PEM), lambda: None).feed_token()
+    assert token is not None
+    claims = jwt.decode(token, options={"verify_signature": False})
+    assert abs(claims["nbf"] - time.time()) < 60
+
+
+def test_a_key_that_was_refused_is_set_aside_and_tried_again() -> None:
+    now = [1_784_086_800_000]
+    signing = Signing(ApiKey(NAME, PEM), lambda: now[0])
+    signing.set_aside("HTTP 401: Unauthorized")
+    assert not signing.on and signing.feed_token() is None
+    now[0] += KEY_AGAIN_MS
+    assert signing.on and signing.feed_token() is not None
+    assert not Signing(None, lambda: now[0]).on

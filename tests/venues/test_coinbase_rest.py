@@ -349,3 +349,24 @@ def test_every_timeframe_has_the_venues_name() -> None:
         "SIX_HOUR",
         "ONE_DAY",
     ]
+
+
+def test_with_a_key_that_is_refused_candles_come_from_the_public_endpoint() -> None:
+    """And with a fresh page's nonce, as without a key at all."""
+
+    async def answer(request: web.Request) -> web.Response:
+        if "Authorization" in request.headers:
+            return web.Response(status=401, text="Unauthorized")
+        return web.Response(body=payload("rest_candles"))
+
+    async def scenario() -> None:
+        async with rest_server(answer) as (url, seen):
+            rest = client(url, key=ApiKey(NAME, PEM))
+            assert failure_of(await rest.fetch(REQUEST)).kind is FailureKind.UNAUTHORIZED
+            for _ in range(3):
+                assert isinstance(await rest.fetch(REQUEST), Page)
+            paths = [one.path.partition("/products")[0] for one in seen]
+            assert paths == ["/api/v3/brokerage", *["/api/v3/brokerage/market"] * 3]
+            await rest.aclose()
+
+    asyncio.run(scenario())

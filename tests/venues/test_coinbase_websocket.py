@@ -145,3 +145,25 @@ def test_what_a_slow_consumer_has_not_read_stays_with_the_venue() -> None:
             await held_back.wait()
 
     asyncio.run(scenario())
+
+
+def test_a_feed_whose_key_is_refused_goes_on_without_it() -> None:
+    """What it follows needs none. Whoever refuses may leave the connection open, or close it."""
+    seen: list[bool] = []
+
+    async def script(connection: ServerConnection, number: int) -> None:
+        (first,) = await subscriptions(connection, 1)
+        seen.append("jwt" in first)
+        if seen[-1]:
+            await connection.send('{"type": "error", "message": "authentication failure"}')
+        else:
+            await connection.send(numbered("heartbeats", 0))
+        await connection.wait_closed()
+
+    async def scenario() -> list[Event]:
+        async with feed_server(script) as url:
+            return await take(feed_of(url, key=ApiKey(NAME, PEM)), 3)
+
+    events = asyncio.run(scenario())
+    assert isinstance(events[0], FeedFailure) and isinstance(events[1], Broken)
+    assert isinstance(events[2], Heard) and seen == [True, False]

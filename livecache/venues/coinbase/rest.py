@@ -17,7 +17,7 @@ import aiohttp
 from ...core.timeframe import Timeframe
 from ...quiet import logger
 from ..venue import FailureKind, FetchFailure, Page, PageRequest, Product, Rejected
-from .auth import ApiKey
+from .auth import ApiKey, Signing
 from .network import unreachable
 from .pages import GRANULARITIES, decode_page, decode_products, decode_time, refusal
 from .text import one_line
@@ -35,6 +35,7 @@ _CERTAIN_PAGE_LIMIT = 300
 
 # So many answers 401 in a row to a key that was accepted before are throttling (coinbase-advanced-py#60).
 _DENIALS_BELIEVED = 20
+_DENIALS_MOST = 30  # After so many it goes on without the key, as at once with one that was never accepted.
 
 # What cannot be rolled up from something smaller is never given up as unsupported.
 _INDISPENSABLE = frozenset({Timeframe.M1, Timeframe.M5})
@@ -85,7 +86,7 @@ class CoinbaseRest:
         self._page_limit = page_limit
         self._unsupported: frozenset[Timeframe] = frozenset()
         self._nonces = itertools.count(first_nonce)
-        self._key = key
+        self._signing = Signing(key, now)
         self._denials: int | None = None  # answers 401 to a key in a row; None until it was accepted once
         self._session: aiohttp.ClientSession | None = None
 
@@ -121,7 +122,9 @@ class CoinbaseRest:
             return FetchFailure(FailureKind.PAGE_TOO_LONG, f"{buckets} buckets; at most {self._page_limit}")
         if request.timeframe in self._unsupported:
             return FetchFailure(FailureKind.UNSUPPORTED_TIMEFRAME, f"no {request.timeframe} at Coinbase")
-        answer = await self._get(self._candles_path(request.symbol), self._parameters(request), self._key)
+        signed = self._signing.on
+        path, parameters = self._candles_path(request.symbol, signed), self._parameters(request, signed)
+        answer = await self._get(path, parameters, signed=signed)
         if isinstance(answer, FetchFailure):
             return self._learned(answer, request, buckets)
         decoded = decode_page(request, answer.body, self._now())
@@ -137,18 +140,18 @@ class CoinbaseRest:
             await self._session.close()
             self._session = None
 
-    def _candles_path(self, symbol: str) -> str:
-        public = "" if self._key else "/market"
+    def _candles_path(self, symbol: str, signed: bool) -> str:
+        public = "" if signed else "/market"
         return f"{_API}{public}/products/{quote(symbol, safe='')}/candles"
 
-    def _parameters(self, request: PageRequest) -> dict[str, str]:
+    def _parameters(self, request: PageRequest, signed: bool) -> dict[str, str]:
         # Both bounds are inclusive. Without them the answer may be a default window from the edge's cache.
         parameters = {
             "start": str(request.start // 1000),
             "end": str((request.end - request.timeframe.ms) // 1000),
             "granularity": GRANULARITIES[request.timeframe],
         }
-        if request.fresh and self._key is None:
+        if request.fresh and not signed:
             # The edge keeps an answer for a second and ignores `cache-control`; a URL it never saw passes.
             parameters["_"] = str(next(self._nonces))
         return parameters
@@ -174,19 +177,22 @@ class CoinbaseRest:
         return failure
 
     async def _get(
-        self, path: str, parameters: _Parameters | None = None, key: ApiKey | None = None
+        self, path: str, parameters: _Parameters | None = None, *, signed: bool = False
     ) -> _Answer | FetchFailure:
         """The answer 200 to one GET, or why there is none."""
-        headers = {"Authorization": key.bearer("GET", path)} if key else {}
+        headers = {"Authorization": self._signing.bearer("GET", path)} if signed else {}
         try:
             answer = await self._ask(self._base_url + path, parameters, headers)
         except _TRANSPORT_ERRORS as error:
             kind = next(kind for known, kind in _TRANSPORT_FAILURES if isinstance(error, known))
             return FetchFailure(kind, self._reason(error), cause=error)
         if answer.status != 200:
-            signed = key is not None and not (answer.status == 401 and self._trusts_key())
-            return refusal(answer.status, answer.body, signed=signed, retry_after_s=answer.retry_after_s)
-        if key is not None:
+            signed = signed and not (answer.status == 401 and self._trusts_key())
+            refused = refusal(answer.status, answer.body, signed=signed, retry_after_s=answer.retry_after_s)
+            if refused.kind is FailureKind.UNAUTHORIZED and (self._denials or _DENIALS_MOST) >= _DENIALS_MOST:
+                self._signing.set_aside(refused.message)
+            return refused
+        if signed:
             self._denials = 0
         if len(answer.body) > _BODY_BYTES:
             message = f"an answer of more than {_BODY_BYTES} bytes"

@@ -14,7 +14,7 @@ from ...clock import Clock
 from ...core.backoff import delays
 from ...quiet import logger
 from ..venue import Broken, Candles, Event, FeedFailure, Heard, Refused, Subscribed, Trades
-from .auth import ApiKey
+from .auth import ApiKey, Signing
 from .connection import Connection, ConnectionEnded, NoConnection
 from .messages import CANDLES, HEARTBEATS, TRADES, Frame, FrameDecoder, subscription, unsubscription
 from .renewals import Renewals
@@ -79,7 +79,7 @@ class CoinbaseFeed:
         self._clock = clock
         self._jitter = jitter
         self._silence_timeout_s = silence_timeout_s
-        self._key = key
+        self._signing = Signing(key, now)
         self._first_delay_s = first_delay_s
         self._open_timeout_s = open_timeout_s
         self.carry(products, aliases, trades=trades)
@@ -143,14 +143,15 @@ class CoinbaseFeed:
                     for event in frame.events:
                         yield event
                         self._attend(event)
+                        end = end or self._key_refused(event)
                     if self._ends:
                         await self._end(connection)
-                    if self._subscriptions.busy:
+                    if end is None and self._subscriptions.busy:
                         for refused in self._answers(frame):
                             yield refused
                         await self._ask(connection)
                     if suspects := self._watchdog.suspects():
-                        end = self._dead_channel(suspects)
+                        end = end or self._dead_channel(suspects)
                         for mute in () if end else self._mute_products(suspects):
                             yield mute
                     if end is None and (anew := self._renewed()):
@@ -282,6 +283,13 @@ class CoinbaseFeed:
         elif isinstance(event, Heard | Subscribed):
             self._watchdog.heard(event.stamp)
 
+    def _key_refused(self, event: Event) -> Broken | None:
+        """The end of a connection whose tokens the venue refuses: the next one goes without, for it may."""
+        if not (isinstance(event, FeedFailure) and "authenticat" in event.message and self._signing.on):
+            return None
+        self._signing.set_aside(event.message)
+        return Broken(self._products, "its key is refused", lost_connection=True)
+
     async def _connect(self) -> Connection:
         # No pings: heartbeats come every second, so their silence tells a dead connection sooner, and a
         # consumer that is slow for once is not taken for a dead connection.
@@ -326,7 +334,7 @@ class CoinbaseFeed:
         )
 
     def _token(self) -> str | None:
-        return self._key.feed_token() if self._key else None
+        return self._signing.feed_token()
 
 
 def _quiet(suspect: Suspect) -> str:
