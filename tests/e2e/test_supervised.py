@@ -9,9 +9,7 @@ from ..test_supervisor import manager
 from .support import exchange, livecache, market_of, until
 
 
-def test_a_run_tells_when_it_is_started_that_it_lives_and_that_it_stops(
-    clean_valkey: str, tmp_path: Path
-) -> None:
+def test_a_run_tells_that_it_is_started_lives_reloads_and_stops(clean_valkey: str, tmp_path: Path) -> None:
     heard: list[dict[str, str]] = []
     with manager(str(tmp_path / "notify")) as systemd, exchange(market_of("BTC-USD")) as venue:
 
@@ -31,7 +29,11 @@ def test_a_run_tells_when_it_is_started_that_it_lives_and_that_it_stops(
                 "the writer is told of",
                 lambda: any("  writer: " in str(record.get("message", "")) for record in service.records),
             )
+            service.send(signal.SIGHUP)
+            until("it reloads", lambda: has("RELOADING"))
+            service.event("reloaded")
             service.send(signal.SIGTERM)
             assert service.ended() == 0
         assert has("STOPPING")
-    assert [word for one in heard for word in one if word in ("READY", "STOPPING")] == ["READY", "STOPPING"]
+    words = [word for one in heard for word in one if word in ("READY", "RELOADING", "STOPPING")]
+    assert words == ["READY", "RELOADING", "READY", "STOPPING"]
