@@ -164,6 +164,29 @@ def test_five_hundred_who_follow_one_each_share_them(clean_valkey: str, store: A
     until("nobody is connected any more", lambda: connections(store) == before)
 
 
+def test_each_who_follows_is_given_its_own_candles(clean_valkey: str, store: Any) -> None:
+    followed = SERIES[:60]
+    for n, series in enumerate(followed):
+        put(store, state(n, n + 5, n + 5), range(n, n + 5), series=series)
+    given: dict[SeriesId, Candles] = {}
+
+    async def follow_on(reader: AsyncReader, series: SeriesId) -> None:
+        answers = reader.follow(series.symbol, series.timeframe, 3)
+        given[series] = await anext(answers)
+        await answers.aclose()
+
+    async def main() -> None:
+        async with AsyncReader(clean_valkey) as reader, asyncio.TaskGroup() as tasks:
+            for series in followed:
+                tasks.create_task(follow_on(reader, series), name=series.symbol)
+
+    asyncio.run(main())
+    assert {series: candles.series for series, candles in given.items()} == {s: s for s in followed}
+    assert {series: candles[-1].time for series, candles in given.items()} == {
+        series: T0 + (n + 4) * STEP for n, series in enumerate(followed)
+    }
+
+
 def test_who_comes_and_goes_takes_no_hint_from_the_others(clean_valkey: str, store: Any) -> None:
     put_both(store, 10)
 
