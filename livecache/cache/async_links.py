@@ -15,7 +15,7 @@ from redis.exceptions import ResponseError
 
 from ..errors import ConfigError, RedisUnavailable
 from .addresses import check_client, connect, moved_to
-from .connecting import database_of, named_url, resolve_url
+from .connecting import database_of, named_url, patience_of, resolve_url
 from .listening import Listener, Subscription, Turns
 from .orders import Give, Listen, Order, Orders, Pause, Subscribe
 from .reading import Steps
@@ -40,12 +40,15 @@ class AsyncLink:
         self._ends: dict[asyncio.AbstractEventLoop, AsyncGenerator[None, None]] = {}
         self.database = 0
         """The number of the database that is read."""
+        self.patience_s: float | None = None
+        """Seconds after which a reply is given up; None: never."""
         if client is not None:
             check_client(client, asynchronous=True)
-            self.database = database_of(client)
+            self.database, self.patience_s = database_of(client), patience_of(client)
         elif named := named_url(url):
             # This opens nothing, and refuses what cannot be used.
-            self.database = database_of(connect(redis.asyncio, named))
+            checked = connect(redis.asyncio, named)
+            self.database, self.patience_s = database_of(checked), patience_of(checked)
 
     async def drive(self, steps: Steps[_T]) -> _T:
         """See `Link.drive`."""

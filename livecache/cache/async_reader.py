@@ -198,7 +198,8 @@ class AsyncReader:
         patience: Seconds | None = PATIENCE_S,
     ) -> AsyncGenerator[CloseEvent, None]:
         """See `Reader.closes`; and `follow` for how to leave it."""
-        orders = closes(self._core.keys, after, Patience(patience), only=self._core.names(series))
+        only, patience_s = self._core.names(series), self._link.patience_s
+        orders = closes(self._core.keys, after, Patience(patience), only=only, patience_s=patience_s)
         return self._link.iterate(orders)
 
     async def state(self, symbol: str, timeframe: str | Timeframe) -> SeriesView:

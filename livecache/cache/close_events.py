@@ -89,16 +89,19 @@ def closes(
     decode: Decode | None = None,
     *,
     only: Collection[str] | None = None,
+    patience_s: float | None = None,
 ) -> Orders:
     """Give each entry after that one, in the stream's order; `ClosesLost` where some may be missing.
 
     None: those that come from now on. Raises `ValueError` at once for what is no id. What is given, `decode`
     makes of an entry, unless it makes None. `only`: those of these series or symbols, as entries name them.
+    `patience_s`: after so long a client gives a reply up, None: never.
     """
     decode = decode or decode_event
     if only is not None:
         decode = _narrowed(decode, only)
-    return _closes(keys, None if after is None else entry_id(after), patience, decode)
+    block_ms = BLOCK_MS if not patience_s else max(1, min(BLOCK_MS, int(patience_s * 500)))
+    return _closes(keys, None if after is None else entry_id(after), patience, decode, block_ms)
 
 
 def newest_entry(keys: Keyspace) -> Steps[str]:
@@ -130,7 +133,7 @@ def _narrowed(decode: Decode, only: Collection[str]) -> Decode:
     return narrowed
 
 
-def _closes(keys: Keyspace, last: str | None, patience: Patience, decode: Decode) -> Orders:
+def _closes(keys: Keyspace, last: str | None, patience: Patience, decode: Decode, block_ms: int) -> Orders:
     while True:
         try:
             if last is None:
@@ -143,7 +146,7 @@ def _closes(keys: Keyspace, last: str | None, patience: Patience, decode: Decode
                 if event is not None:
                     yield Give(event)
             if not entries:
-                yield [("XREAD", "BLOCK", BLOCK_MS, "STREAMS", keys.closes, last)]
+                yield [("XREAD", "BLOCK", block_ms, "STREAMS", keys.closes, last)]
         except RedisUnavailable as error:
             yield Pause(patience.wait_s(error))
 

@@ -34,6 +34,7 @@ __all__ = [
     "client_for",
     "database_of",
     "named_url",
+    "patience_of",
     "resolve_url",
 ]
 
@@ -108,6 +109,12 @@ def database_of(client: Any) -> int:
     pool = getattr(client, "connection_pool", None)  # which a client of a cluster has not, nor has it others
     options = getattr(pool, "connection_kwargs", None)
     return int(options.get("db") or 0) if isinstance(options, dict) else 0
+
+
+def patience_of(client: Any) -> float | None:
+    """Seconds that a client of redis-py's waits for a reply before it gives up; None: for ever."""
+    options = getattr(getattr(client, "connection_pool", None), "connection_kwargs", None)
+    return options.get("socket_timeout") if isinstance(options, dict) else None
 
 
 def _shake(connection: Any) -> None:

@@ -16,7 +16,7 @@ from redis.exceptions import ResponseError
 
 from ..errors import RedisUnavailable
 from .addresses import check_client, connect, moved_to
-from .connecting import database_of, named_url, resolve_url
+from .connecting import database_of, named_url, patience_of, resolve_url
 from .orders import Give, Listen, Order, Orders, Pause, Subscribe
 from .reading import Steps
 from .refusals import ERRORS, unavailable
@@ -89,6 +89,11 @@ class Link:
     def database(self) -> int:
         """The number of the database that is read."""
         return database_of(self._redis)
+
+    @property
+    def patience_s(self) -> float | None:
+        """Seconds after which a reply is given up; None: never."""
+        return patience_of(self._redis)
 
     def pubsub(self) -> Any:
         """Something to subscribe with."""

@@ -49,8 +49,7 @@ class Reader:
         prefix: the writer's `redis.prefix`.
         venue: the venue in the keys.
         max_lag: seconds of the venue's clock that a closed bucket may be missing before it is `Stale`.
-        client: a `redis.Redis` of your own instead of a URL (a cluster's, a sentinel's). It returns bytes,
-            and its `socket_timeout` is more than a second.
+        client: a `redis.Redis` of your own instead of a URL (a cluster's, a sentinel's). It returns bytes.
 
     >>> with Reader() as reader:
     ...     reader.candles("BTC-USD", "5m", 60)
@@ -351,7 +350,8 @@ class Reader:
         1771589110000-0 coinbase:BTC-USD:5m settled 1771588800000
         76324.18 None
         """
-        orders = closes(self._core.keys, after, Patience(patience), only=self._core.names(series))
+        only, patience_s = self._core.names(series), self._link.patience_s
+        orders = closes(self._core.keys, after, Patience(patience), only=only, patience_s=patience_s)
         return self._link.iterate(orders)
 
     # --- how it stands

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import closing
 from datetime import UTC, datetime
 from itertools import islice
@@ -124,6 +125,17 @@ def test_without_an_id_only_what_comes_from_now_on_is_given(kind: str, clean_val
         either(kind, clean_valkey) as reader,
         closing(reader.closes()) as events,
         later(lambda: announce(store, 2), lambda: blocked(store)),
+    ):
+        assert next(events).time == T0 + 2 * STEP
+
+
+def test_a_client_that_gives_up_soon_waits_in_shorter_steps(kind: str, clean_valkey: str, store: Any) -> None:
+    url = f"{clean_valkey}{'&' if '?' in clean_valkey else '?'}socket_timeout=0.4"
+    began = time.monotonic()
+    with (
+        either(kind, url) as reader,
+        closing(reader.closes(patience=0)) as events,
+        later(lambda: announce(store, 2), lambda: time.monotonic() > began + 0.9),
     ):
         assert next(events).time == T0 + 2 * STEP
 
