@@ -24,6 +24,8 @@ def devtools() -> Iterator[str]:
 def tab(devtools: str) -> Iterator[Tab]:
     """A new tab, as wide as a laptop's screen."""
     with tab_of(devtools) as opened:
+        # What somebody chose in another test was kept by its address, and an address may come again.
+        opened.call("Storage.clearDataForOrigin", origin="*", storageTypes="local_storage")
         yield opened
 
 

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import re
 
-import redis
-
-from livecache.cache.keyspace import Keyspace
 from livecache.core.timeframe import Timeframe
 from livecache.simulator import FaultScript, ScriptedFaults
 from livecache.simulator.script import HttpError, Refused
 
 from ..e2e.support import livecache, until
-from .chromium import Tab, tab_of
+from .chromium import Tab
 from .support import (
     FOREVER_S,
     PIXELS,
-    SYMBOLS,
     TIMEFRAMES,
     banner,
     column,
@@ -24,45 +20,9 @@ from .support import (
     live,
     no_banner,
     nothing_in_the_console,
-    prices,
     running,
     shows,
 )
-
-
-def test_it_shows_all_series_and_draws_one_of_them_live(clean_valkey: str, tab: Tab) -> None:
-    with running(clean_valkey) as here:
-        here.service.event("warm")
-        tab.open(here.page)
-        shows(tab, "BTC-USD 5m")
-        live(tab)
-        assert column(tab, 1) == [symbol.partition(":")[0] for symbol in SYMBOLS]
-        assert dots(tab, "BTC-USD") == dots(tab, "ETH-USD") == dict.fromkeys(TIMEFRAMES, "ready")
-        assert min(prices(tab)[:2]) > 0
-        assert tab.text("#attribution a") == "TradingView"
-        assert "Copyright (c) 2025 TradingView, Inc." in tab.text("#attribution")
-
-        # What is in progress moves, closes, and is settled, under the eyes of whoever looks.
-        tab.run("document.getElementById('newest').open = true")
-        newest = "[...document.querySelectorAll('#newest tbody tr')].map((row) => row.innerText.split('\\t'))"
-        first = tab.until("one is in progress", f"({newest}).find((cells) => cells[1] === 'in progress')")
-        tab.until(
-            "it has moved",
-            f"({newest}).find((cells) => cells[0] === '{first[0]}' && cells.join() !== {','.join(first)!r})",
-        )
-        settled = tab.until(
-            "it is settled",
-            f"({newest}).find((cells) => cells[0] === '{first[0]}' && cells[1] === 'settled')",
-            60.0,
-        )
-        assert settled[2] == first[2], "its open stays"
-        tab.until("a later one is in progress", f"({newest})[0][0] > '{first[0]}'")
-        tab.until(
-            "it says how old the price is", "/^\\d+s ago$/.test(document.getElementById('age').innerText)"
-        )
-        no_banner(tab)
-        nothing_in_the_console(tab)
-        here.service.stop()
 
 
 def test_what_was_proven_empty_is_told_from_what_is_missing(clean_valkey: str, tab: Tab) -> None:
@@ -79,44 +39,6 @@ def test_what_was_proven_empty_is_told_from_what_is_missing(clean_valkey: str, t
         assert "missing" not in kinds[2:]
         assert tab.run(f"({PIXELS})('empty')") > 20
         assert re.fullmatch(r"in the bucket of [\d-]{10} \d\d:\d\d UTC", tab.text("#age"))
-        nothing_in_the_console(tab)
-        here.service.stop()
-
-
-def test_one_chooses_by_mouse_by_key_and_by_address(clean_valkey: str, tab: Tab) -> None:
-    with running(clean_valkey) as here:
-        here.service.event("warm")
-        tab.open(f"{here.page}#ETH-USD/1h")
-        shows(tab, "ETH-USD 1h")
-        tab.click("#timeframes a:nth-child(2)")
-        shows(tab, "ETH-USD 15m")
-        assert tab.text("#timeframes [aria-current]") == "15m"
-        tab.click("#markets .market:first-child td.number")
-        shows(tab, "BTC-USD 15m")
-        tab.click("#markets .market:first-child [data-timeframe='5m']")
-        shows(tab, "BTC-USD 5m")
-        tab.focus("#markets a[href='#ETH-USD/5m']")
-        tab.press("Enter")
-        shows(tab, "ETH-USD 5m")
-        assert tab.run("document.activeElement.getAttribute('href')") == "#ETH-USD/5m"
-        assert tab.text("#told").startswith("ETH-USD 5m: ready, last price ")
-        tab.run("history.back()")
-        shows(tab, "BTC-USD 5m")
-        live(tab)
-
-        tab.focus("#chart")
-        tab.press("Home")
-        oldest = tab.text("#told")
-        assert re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC +O\xa0", oldest) and "in progress" not in oldest
-        tab.press("ArrowRight")
-        assert tab.text("#told") > oldest and "in progress" not in tab.text("#told")
-        last = tab.text("#last")
-        tab.until("a price has come", f"document.getElementById('last').innerText !== '{last}'")
-        assert tab.text("#readout") == tab.text("#told")
-        tab.press("ArrowLeft")
-        assert tab.text("#told") == tab.text("#readout") == oldest
-        tab.press("Escape")
-        assert tab.text("#told") == ""
         nothing_in_the_console(tab)
         here.service.stop()
 
@@ -205,38 +127,6 @@ def test_history_that_comes_after_the_first_candles_is_drawn_too(clean_valkey: s
         assert tab.run(count) < 30
         faults.end_all()
         tab.until("all is drawn", f"{count} >= 60", 90.0)
-        nothing_in_the_console(tab)
-        here.service.stop()
-
-
-def test_a_tab_that_nobody_sees_lets_go_of_its_stream_and_catches_up_when_it_is_seen(
-    clean_valkey: str, devtools: str, tab: Tab
-) -> None:
-    channel = Keyspace().updates("BTC-USD", Timeframe.M5)
-    newest = "document.querySelector('#newest tbody th')?.innerText"
-    with running(clean_valkey) as here, redis.Redis.from_url(clean_valkey) as store:
-
-        def listens() -> bool:
-            return bool(store.pubsub_numsub(channel)[0][1])
-
-        here.service.event("warm")
-        tab.open(here.page)
-        shows(tab, "BTC-USD 5m")
-        live(tab)
-        tab.run("document.getElementById('newest').open = true")
-        seen = tab.until("the buckets are listed", newest)
-        until("the service listens for it", listens)
-        with tab_of(devtools):  # in front of it
-            tab.until("it is hidden", "document.hidden")
-            until("the service listens for nobody", lambda: not listens())
-        tab.call("Page.bringToFront")
-        live(tab)
-        until("the service listens again", listens)
-        tab.until("it has caught up", f"{newest} > '{seen}'")
-        until(
-            "nothing is missing", lambda: "missing" not in tab.texts("#newest tbody tr td:nth-child(2)")[1:]
-        )
-        no_banner(tab)
         nothing_in_the_console(tab)
         here.service.stop()
 
