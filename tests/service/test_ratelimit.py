@@ -334,3 +334,38 @@ def test_whatever_happens_no_limit_is_exceeded(
         assert min(0.5, rate) <= pace.rate_per_s <= rate
     if size is not None and delay is not None:
         assert all(late - early >= delay - 1e-9 for early, late in zip(starts, starts[size:], strict=False))
+
+
+def test_another_rate_holds_from_the_next_slot_on() -> None:
+    pace = Pace(0.1)
+    pace.start(pace.slot(100.0), 100.0)
+    assert pace.slot(100.0) == pytest.approx(110.0)
+    pace.change(10.0, None, None)
+    assert pace.slot(100.0) == pytest.approx(100.1), "nobody waits for what the old rate would have wanted"
+    pace.start(pace.slot(100.1), 100.1)
+    assert pace.slot(100.1) == pytest.approx(100.2)
+
+
+def test_another_rate_does_not_undo_what_refusals_have_taught() -> None:
+    pace = Pace(10.0)
+    for now in (0.0, 1.0):
+        pace.start(now, now)
+        pace.refused(now)
+    lowered = pace.rate_per_s
+    assert lowered < 10.0
+    pace.change(20.0, None, None)
+    assert pace.rate_per_s == lowered, "it returns by successes, as ever"
+    pace.change(lowered / 2, None, None)
+    assert pace.rate_per_s == lowered / 2, "and is never more than is configured"
+
+
+def test_batches_come_and_go_with_the_configuration() -> None:
+    pace = Pace(1000.0)
+    for now in (0.0, 0.01, 0.02):
+        pace.start(now, now)
+    pace.change(1000.0, 2, 1.0)
+    for now in (0.03, 0.04):
+        pace.start(now, now)
+    assert pace.slot(0.05) == pytest.approx(1.03)
+    pace.change(1000.0, None, None)
+    assert pace.slot(0.05) == 0.05

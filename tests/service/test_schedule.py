@@ -141,3 +141,41 @@ def test_a_page_that_is_asked_for_again_is_asked_for_past_the_edge_cache() -> No
     assert second is not None
     assert (first.request.fresh, second.request.fresh) == (False, True)
     assert second.request.start == first.request.start
+
+
+def test_what_came_late_is_warmed_up_once_what_is_served_is_settled() -> None:
+    """At a start it is the other way round: then nobody is served yet."""
+    served = [f"COIN{i}-USD" for i in range(4)]
+    desk = Desk([*served, *(f"LATE{i}-USD" for i in range(3))])
+    desk.timeline.arrange(served, TIMEFRAME_PRIORITY, Policy())
+    desk.schedule.arranged()
+    desk.serve()
+    desk.now += M5.ms  # A bucket has closed in those.
+    desk.timeline.arrange(desk.symbols, (*TIMEFRAME_PRIORITY, Timeframe.M30), Policy())
+    desk.schedule.arranged()
+    kinds = []
+    while pick := desk.ask():
+        kinds.append((pick.want.priority.name, pick.request.symbol[:4]))
+        desk.answer(pick)
+    settled = [i for i, (kind, _) in enumerate(kinds) if kind == "SETTLE"]
+    assert settled == list(range(4)), f"the four that are served go first: {kinds}"
+    assert ("WARM", "LATE") in kinds
+    assert all(
+        track.state is not None and track.state.ready
+        for symbol in desk.timeline.symbols.values()
+        for track in symbol.tracks.values()
+        if not track.working
+    )
+    assert not any(symbol.late for symbol in desk.timeline.symbols.values()), "then they are as all others"
+
+
+def test_what_was_remembered_of_what_is_gone_is_forgotten() -> None:
+    desk = Desk(["BTC-USD", "ETH-USD"])
+    for symbol in desk.symbols:
+        desk.schedule.failed(symbol, M5, "HTTP 503", 0.0)
+        desk.schedule.failed(symbol, H1, "HTTP 503", 0.0)
+    desk.timeline.arrange(["BTC-USD"], [M5, M15], Policy())
+    desk.schedule.arranged()
+    assert set(desk.schedule.attempts) == {("BTC-USD", M5)}
+    desk.at_s = 100.0
+    assert {symbol for symbol, _ in desk.ask_all()} == {"BTC-USD"}

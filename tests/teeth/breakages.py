@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .edits import Breakage, Edit
+from .of_changes import OF_CHANGES
 from .of_evidence import OF_EVIDENCE
 from .of_products import OF_PRODUCTS
 from .of_readers import OF_READERS
@@ -335,8 +336,8 @@ BREAKAGES = (
         "what nobody has heard of ends a running service",
         (
             Edit(
-                "livecache/cache/writer.py",
-                "if not (passes(error) or self._used_before or self.pulse.answered_at_s):",
+                "livecache/cache/patience.py",
+                "if not (passes(error) or self._used_before or self._pulse.answered_at_s):",
                 "if not passes(error):",
             ),
         ),
@@ -345,4 +346,5 @@ BREAKAGES = (
     *OF_PRODUCTS,
     *OF_READERS,
     *OF_EVIDENCE,
+    *OF_CHANGES,
 )

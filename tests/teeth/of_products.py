@@ -52,8 +52,8 @@ OF_PRODUCTS = (
         (
             Edit(
                 "livecache/venues/coinbase/websocket.py",
-                "frame_bytes or _FRAME_BYTES + _PRODUCT_BYTES * len(symbols)",
-                "frame_bytes or _FRAME_BYTES",
+                "max(self._frame_bytes, _FRAME_BYTES + _PRODUCT_BYTES * len(symbols))",
+                "max(self._frame_bytes, _FRAME_BYTES)",
             ),
         ),
         ("tests/venues/test_coinbase_refusals.py",),

@@ -124,9 +124,10 @@ class Subscriptions:
         self._waiting = {(c, i) for c, i in self._waiting if i in names and c in channels}
         if connected:
             waits = {id_ for group in self._line for id_ in group} | self._held.keys() | self._left_out
-            new = [i for i in self._ids if (more or i not in self._sent) and i not in waits]
+            rest = [i for i in self._ids if i not in waits]
             # A connection takes messages of a bounded length, and is not to be lost for what came.
-            self._line.extend(_chunks(new, _AT_ONCE))
+            self._line.extend(_chunks([i for i in rest if i not in self._sent], _AT_ONCE))
+            self._line.extend(_chunks([i for i in rest if i in self._sent] if more else [], _AT_ONCE))
             self.busy = True
         return ends
 

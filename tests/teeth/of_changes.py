@@ -1,0 +1,54 @@
+"""Breakages of what keeps a reload from being an outage."""
+
+from __future__ import annotations
+
+from .edits import Breakage, Edit
+
+__all__ = ["OF_CHANGES"]
+
+OF_CHANGES = (
+    Breakage(
+        "what came late goes before the settling of what is served",
+        (
+            Edit(
+                "livecache/service/schedule.py",
+                "        return 2 * Priority.SETTLE + 1\n",
+                "        return 2 * want.priority\n",
+            ),
+        ),
+        tests=("tests/service/test_schedule.py",),
+    ),
+    Breakage(
+        "a series that was taken out is served on",
+        (
+            Edit(
+                "livecache/cache/presence.py",
+                "            await self._retire([text_of(member) for member in reply[1]], lease, token)\n",
+                "",
+            ),
+        ),
+        tests=("tests/cache/test_retired.py",),
+    ),
+    Breakage(
+        "a reload connects the feed anew",
+        (
+            Edit(
+                "livecache/venues/coinbase/venue.py",
+                'for feed in cast("Sequence[CoinbaseFeed]", among):',
+                'for feed in cast("Sequence[CoinbaseFeed]", ()):',
+            ),
+        ),
+        tests=("tests/venues/test_coinbase_carrying.py",),
+    ),
+    Breakage(
+        "what a reload leaves alone is written anew",
+        (
+            Edit(
+                "livecache/core/timeline.py",
+                "self.symbols[symbol] = before.get(symbol) or SymbolTimeline",
+                "self.symbols[symbol] = SymbolTimeline",
+            ),
+        ),
+        tests=("tests/core/test_arranging.py",),
+    ),
+)
