@@ -5,6 +5,7 @@ Only a bug prints a traceback, and ends with 70 (EX_SOFTWARE).
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import os
@@ -24,6 +25,17 @@ _SERVICE_PACKAGES = frozenset(
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     _prepare_output()
+    try:
+        return _main(arguments)
+    finally:
+        # What could not be said to a pipe that nobody reads any more would end the interpreter with 120.
+        try:
+            sys.stderr.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+
+def _main(arguments: list[str] | None) -> int:
     try:
         code = _run(sys.argv[1:] if arguments is None else arguments)
         # What is still buffered may meet a closed pipe: better here than in the interpreter's last breath.
@@ -54,9 +66,17 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _prepare_output() -> None:
-    """Make whatever stdout is fit to print to: it may be closed, or lack characters that we use."""
+    """Make stdout and stderr fit to print to: they may be closed, or lack characters that we use."""
+    # A socket or a file of ours would get the number of one that is closed, and what is printed there.
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # which takes the lowest number that is free
     if sys.stdout is None:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115  (it stays open to the end)
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
 
@@ -76,17 +96,23 @@ def _run(arguments: list[str]) -> int:
 def _explain(message: str, hint: str) -> None:
     from .config import redact
 
-    print(f"livecache: error: {redact(message)}", file=sys.stderr)
+    _print(f"livecache: error: {redact(message)}")
     if hint:
-        print(f"  hint: {redact(hint)}", file=sys.stderr)
+        _print(f"  hint: {redact(hint)}")
 
 
 def _bug() -> int:
     import traceback
 
-    traceback.print_exc()
-    print("livecache: this is a bug, please report it with the lines above", file=sys.stderr)
+    _print(traceback.format_exc().rstrip())
+    _print("livecache: this is a bug, please report it with the lines above")
     return 70
+
+
+def _print(text: str) -> None:
+    """Print to stderr, if anybody is there."""
+    with contextlib.suppress(OSError):
+        print(text, file=sys.stderr)
 
 
 if __name__ == "__main__":

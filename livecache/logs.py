@@ -6,8 +6,12 @@ Every record has an `event`, a name that does not change when the sentence is re
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
+import os
+import select
+import stat
 import sys
 import traceback
 from collections.abc import Callable
@@ -31,16 +35,22 @@ def setup(level: str = "INFO", format: str = "text", stream: TextIO | None = Non
     """Send records of `level` and above to `stream` (stderr), and nowhere else; may be called again.
 
     `format` is "text" (one line; coloured on a terminal) or "json". Passwords in URLs are hidden in either.
+    What cannot be written, since nobody is there or reads, is dropped: no log is worth the candles.
     """
-    colour = (stream or sys.stderr).isatty()
+    chosen = stream or sys.stderr
+    colour = chosen is not None and chosen.isatty()
+    room = _Room(chosen)
 
     def write(message: loguru.Message) -> None:
         record = message.record
         line = _json_line(record) if format == "json" else _text_line(record, colour)
         # Looked up at each write: a progress bar puts a proxy there, to draw itself below the log.
         target = stream or sys.stderr
-        target.write(redact(line) + "\n")
-        target.flush()
+        if target is None or not room.there():
+            return
+        with contextlib.suppress(OSError, ValueError):  # full, or its reader is gone; or closed
+            target.write(redact(line) + "\n")
+            target.flush()
 
     logger.enable("livecache")
     logger.remove()
@@ -48,6 +58,26 @@ def setup(level: str = "INFO", format: str = "text", stream: TextIO | None = Non
     logger.add(write, level=level, format="{message}", backtrace=False, diagnose=False)
     # Libraries speak through the standard library's logging; their warnings belong to the same stream.
     logging.basicConfig(handlers=[_Forward(logger)], level=logging.WARNING, force=True)
+
+
+class _Room:
+    """Whether a stream takes a line without waiting: a pipe or a socket whose reader sleeps does not."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._pipe: int | None = None
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # It has no number, or is closed.
+            number = stream.fileno() if stream is not None else -1
+            mode = os.fstat(number).st_mode
+            self._pipe = number if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) else None
+
+    def there(self) -> bool:
+        """Whether there is some for a line."""
+        if self._pipe is None:
+            return True
+        try:
+            return bool(select.select([], [self._pipe], [], 0)[1])
+        except (OSError, ValueError):  # closed meanwhile
+            return False
 
 
 class _Forward(logging.Handler):

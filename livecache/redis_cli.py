@@ -142,8 +142,7 @@ def _replies(url: str, command: Sequence[str], *, endless: bool) -> Iterator[Rep
             protocol=2,
             retry=Retry(NoBackoff(), 0),
             socket_connect_timeout=5.0,
-            # A blocking command may take as long as it says: redis-py 8 would give up after 5 s.
-            socket_timeout=None,
+            socket_timeout=5.0,  # until it is connected
         )
         connection = client.connection_pool.get_connection()
     except ERRORS as error:
@@ -152,6 +151,7 @@ def _replies(url: str, command: Sequence[str], *, endless: bool) -> Iterator[Rep
         connection.send_command(*command)
         wire = connection._get_socket()
         assert wire is not None
+        wire.settimeout(None)  # A blocking command may take as long as it says.
         with wire.makefile("rb") as stream:
             yield read_reply(stream)
             while endless:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import logging
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -132,3 +134,32 @@ def test_a_program_that_uses_livecache_has_its_log_for_itself_unless_it_asks(ask
     lines = done.stderr.splitlines()
     assert "the host's own" in lines[-1]
     assert any("livecache." in line for line in lines) is asked, done.stderr
+
+
+def test_where_there_is_no_stderr_nothing_fails(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sys.stderr", None)
+    setup("INFO", "text")
+    logger.bind(event="x").info("to nobody")
+
+
+@pytest.mark.parametrize("end", ["nobody reads", "its reader is gone", "closed", "full"])
+def test_a_stderr_that_takes_nothing_holds_nobody_up(end: str) -> None:
+    reading, writing = os.pipe()
+    number = os.open("/dev/full", os.O_WRONLY) if end == "full" else writing
+    stream = os.fdopen(number, "w")
+    setup("INFO", "text", stream)
+    logger.bind(event="x").info("the first")
+    if end == "its reader is gone":
+        os.close(reading)
+    elif end == "closed":
+        stream.close()
+    for _ in range(300):  # a kilobyte each: a pipe holds 64
+        logger.bind(event="x").info("x" * 1_000)
+    if end == "nobody reads":
+        assert os.read(reading, 1 << 20).count(b"\n") > 10
+        logger.bind(event="x").info("once more")
+        assert os.read(reading, 1 << 20).endswith(b"once more [x]\n"), "once there is room it goes on"
+    with contextlib.suppress(OSError, ValueError):
+        stream.close()

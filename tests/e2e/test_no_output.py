@@ -1,0 +1,50 @@
+"""The service where nobody hears it: no stderr, a full one, or one that nobody reads any more."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ..http.support import ask
+from .support import free_port, settings, until
+
+NOWHERE = "127.0.0.1:9"
+
+
+@pytest.mark.parametrize(
+    "redirected",
+    ["<&- >&- 2>&-", "2>&-", "2>/dev/full >/dev/full", "2> >(head -c 1) > >(true)", "2> >(sleep 60)"],
+    ids=["all closed", "stderr closed", "full", "its readers are gone", "nobody reads"],
+)
+def test_it_runs_and_ends_as_if_somebody_did(redirected: str, tmp_path: Path) -> None:
+    port = free_port()
+    env = settings(f"http://{NOWHERE}", f"ws://{NOWHERE}", "embedded", ["BTC-USD"])
+    env |= {"LIVECACHE_HTTP_LISTEN": f"127.0.0.1:{port}", "LIVECACHE_REDIS_DATA_DIR": str(tmp_path)}
+    command = f"exec {sys.executable} -m livecache run {redirected}"
+    run = subprocess.Popen(["bash", "-c", command], env=env, cwd=tmp_path)
+    try:
+
+        def lives() -> bool:
+            assert run.poll() is None, f"it ended with {run.returncode}"
+            try:
+                return ask(f"http://127.0.0.1:{port}", "/healthz").status == 200
+            except OSError:
+                return False
+
+        until("it lives", lives, 60.0)
+        run.send_signal(signal.SIGTERM)
+        assert run.wait(60) == 0
+    finally:
+        run.kill()
+        run.wait()
+
+
+@pytest.mark.parametrize("redirected", ["2>&-", "2>/dev/full", "2>&- >&-", "2> >(true)"])
+def test_what_ends_at_once_ends_by_its_own_code(redirected: str, tmp_path: Path) -> None:
+    command = f"exec {sys.executable} -m livecache status --redis-url redis://{NOWHERE} {redirected}"
+    env = settings(f"http://{NOWHERE}", f"ws://{NOWHERE}", "embedded", ["BTC-USD"])
+    assert subprocess.run(["bash", "-c", command], env=env, cwd=tmp_path, check=False).returncode == 3
