@@ -94,8 +94,10 @@ def connect(library: Any, url: str) -> Any:
     )
 
 
-def check_client(client: Any, *, asynchronous: bool) -> None:
+def check_client(client: Any, url: str | None, *, asynchronous: bool) -> None:
     """`ConfigError` for what a reader cannot use as its `client`: else the data would be blamed for it."""
+    if url is not None:
+        raise ConfigError("url and client are both given", "the client knows its server: leave the url out")
     wanted = "redis.asyncio.Redis" if asynchronous else "redis.Redis"
     command = getattr(client, "execute_command", None)
     if command is None:

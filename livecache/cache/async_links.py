@@ -43,7 +43,7 @@ class AsyncLink:
         self.patience_s: float | None = None
         """Seconds after which a reply is given up; None: never."""
         if client is not None:
-            check_client(client, asynchronous=True)
+            check_client(client, url, asynchronous=True)
             self.database, self.patience_s = database_of(client), patience_of(client)
         elif named := named_url(url):
             # This opens nothing, and refuses what cannot be used.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self, SupportsIndex, Unpack
 
@@ -20,8 +20,9 @@ from .close_events import CloseEvent, closes
 from .keyspace import Keyspace
 from .ohlcv import ohlcv
 from .orders import Patience, follow, follow_many, wait_ready
+from .questions import ReadOptions
 from .reader import MAX_LAG_S, PATIENCE_S, TIMEOUT_S
-from .reading import Core, ReadOptions, SeriesView
+from .reading import Core, SeriesView
 from .service_status import ServiceStatus, status
 
 __all__ = ["AsyncReader"]
@@ -206,9 +207,12 @@ class AsyncReader:
         """See `Reader.state`."""
         return (await self._link.drive(self._core.views([self._core.series_id(symbol, timeframe)])))[0]
 
-    async def states(self, series: Sequence[SeriesId] | None = None) -> list[SeriesView]:
+    async def states(
+        self, series: Iterable[SeriesId | tuple[str, str | Timeframe]] | None = None
+    ) -> list[SeriesView]:
         """See `Reader.states`."""
-        return await self._link.drive(self._core.views(await self.series() if series is None else series))
+        chosen = await self.series() if series is None else [*map(self._core.one, series)]
+        return await self._link.drive(self._core.views(chosen))
 
     async def series(self) -> list[SeriesId]:
         """See `Reader.series`."""

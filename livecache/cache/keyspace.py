@@ -67,9 +67,9 @@ _NAME = re.compile(r"[^\s{}\x00-\x1f\x7f]{1,128}")
 
 
 def _checked(what: str, name: str) -> str:
-    if not _NAME.fullmatch(name):
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ConfigError(
-            f"{what} {name[:40]!r} cannot be part of a Redis key",
+            f"{what} {name!r:.42} cannot be part of a Redis key",
             "1 to 128 characters, no white space and no braces",
         )
     return name

@@ -42,7 +42,7 @@ class Link:
         self._url = ""
         self._redis = client
         if client is not None:
-            check_client(client, asynchronous=False)
+            check_client(client, url, asynchronous=False)
         elif named := named_url(url):
             self._url, self._redis = named, connect(redis, named)
 

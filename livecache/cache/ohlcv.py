@@ -13,7 +13,8 @@ from ..core.timeframe import Timeframe, iso
 from ..errors import NotReady
 from .asking import Time, time_of, whole_number
 from .candles import Candles
-from .reading import COUNT_MAX, Core, Steps
+from .questions import COUNT_MAX
+from .reading import Core, Steps
 from .scripts import text_of
 from .standing import state_of
 

@@ -6,7 +6,7 @@ waits says so by its name: `wait_ready`, `follow` and `closes`.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self, SupportsIndex, Unpack
 
@@ -25,7 +25,8 @@ from .keyspace import Keyspace
 from .links import Link
 from .ohlcv import ohlcv
 from .orders import Patience, follow, follow_many, wait_ready
-from .reading import Core, ReadOptions, SeriesView
+from .questions import ReadOptions
+from .reading import Core, SeriesView
 from .service_status import ServiceStatus, status
 
 __all__ = ["MAX_LAG_S", "PATIENCE_S", "TIMEOUT_S", "Reader", "resolve_url"]
@@ -114,10 +115,6 @@ class Reader:
         >>> candles = reader.candles("BTC-USD", "5m", 60)
         >>> candles[-1].time, candles[-1].close, candles.feed
         (1771588800000, 76324.18, 'up')
-        >>> reader.candles("BTC-USD", "5m", 60, settled=True, max_lag=30).settled_through
-        1771589100000
-        >>> len(reader.candles("BTC-USD", "5m", 60, forming=True))
-        61
         >>> try:
         ...     reader.candles("BTC-USD", "5m", 500)
         ... except NotReady as error:
@@ -188,16 +185,15 @@ class Reader:
         """Many series in few round trips: each gives candles or its own error. See `Answers`.
 
         Args:
-            wanted: symbols, of which all have this timeframe and count. With a count alone, series, or pairs
-                of symbol and timeframe; with neither, `(symbol, timeframe, count)` for each.
+            wanted: symbols, all of this timeframe and count. With a count alone, series, or pairs of symbol
+                and timeframe; with neither, `(symbol, timeframe, count)` for each.
             options: those of `candles`, the same for all.
 
         >>> for series, answer in reader.many(["BTC-USD", "SOL-USD"], "5m", 60).items():
         ...     print(series, type(answer).__name__)
         coinbase:BTC-USD:5m Candles
         coinbase:SOL-USD:5m UnknownSeries
-        >>> wanted = [("BTC-USD", "5m", 60), ("BTC-USD", "1h", 30)]
-        >>> reader.many(wanted)["BTC-USD", "1h"]
+        >>> reader.many([("BTC-USD", "5m", 60), ("BTC-USD", "1h", 30)])["BTC-USD", "1h"]
         <Candles: 30 of BTC-USD 1h, feed up, age 315000 ms>
         """
         requests = self._core.requests(wanted, timeframe, count, limit, options)
@@ -214,8 +210,8 @@ class Reader:
     ) -> list[list[float]]:
         """ccxt's own call: closed candles as `[time, open, high, low, close, volume]`, oldest first.
 
-        What is kept of the series, which may be fewer than `limit`, but for a hole: `NotReady`. Else it
-        raises as `candles` does. See docs/coming-from-ccxt.md.
+        Fewer than `limit` are no error, a hole is: `NotReady`. Else it raises as `candles` does. See
+        docs/coming-from-ccxt.md.
 
         Args:
             symbol: `BTC/USD` or `BTC-USD`.
@@ -252,9 +248,8 @@ class Reader:
             NotListed: the venue does not know a symbol, at once: waiting brings no candle of it.
             RedisUnavailable: the server is still away.
 
-        >>> warm = reader.wait_ready([("BTC-USD", "5m", 60), ("BTC-USD", "1h", 60)], timeout=30)
-        >>> [len(candles) for candles in warm.values()]
-        [60, 60]
+        >>> reader.wait_ready(["BTC-USD"], "5m", 60, timeout=30)["BTC-USD"]
+        <Candles: 60 of BTC-USD 5m, feed up, age 15000 ms>
         """
         requests = self._core.requests(wanted, timeframe, count, limit, options)
         orders = wait_ready(self._core, requests, Patience(timeout, "timeout"))
@@ -274,10 +269,9 @@ class Reader:
     ) -> Generator[Candles, None, None]:
         """The newest `count` candles now, and anew whenever something in them or about them has changed.
 
-        Each is what `candles` with the same options returns at that moment, so nothing in between is missed
-        but what was changed again before you came back for more: then there is one answer, the newest. It
-        subscribes before it reads, survives a server that restarts or moves, and reads again every few
-        seconds in case that a hint was lost.
+        Each is what `candles` with the same options returns at that moment; what was changed again before you
+        came back for more is one answer, the newest. It subscribes before it reads, survives a server that
+        restarts or moves, and reads again every few seconds in case that a hint was lost.
 
         Args:
             patience: seconds that `candles` may have no answer, or Redis be away, before the iterator ends by
@@ -365,9 +359,13 @@ class Reader:
         """
         return self._link.drive(self._core.views([self._core.series_id(symbol, timeframe)]))[0]
 
-    def states(self, series: Sequence[SeriesId] | None = None) -> list[SeriesView]:
+    def states(
+        self, series: Iterable[SeriesId | tuple[str, str | Timeframe]] | None = None
+    ) -> list[SeriesView]:
         """How these series stand; without an argument, all that are configured."""
-        return self._link.drive(self._core.views(self.series() if series is None else series))
+        return self._link.drive(
+            self._core.views(self.series() if series is None else [*map(self._core.one, series)])
+        )
 
     def series(self) -> list[SeriesId]:
         """The configured series in the configured order: all timeframes of the first symbol, and so on.

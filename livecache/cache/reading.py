@@ -6,50 +6,33 @@ readers only carry them back and forth. So both decide alike.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import Any, NoReturn, SupportsIndex, TypedDict, TypeVar
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn, TypeVar
 
 from redis.exceptions import InvalidResponse, NoScriptError
 
 from ..core.series import SeriesId
-from ..core.timeframe import Timeframe
 from ..errors import ForeignKey, NotReady, ReadError
-from .answer import HINT_RUN, Empty, Request, arguments, decide
-from .asking import Asked, Seconds, Time, counted, each, seconds_of, time_of, whole_number
+from .answer import HINT_RUN, Request, arguments, decide
+from .asking import Seconds
 from .candles import Candles
 from .elsewhere import Elsewhere
 from .keyspace import AliveRecord, Damaged, Keyspace, StateRecord, decode_alive, decode_state
+from .questions import Keys, Questions
 from .refusals import is_unknown_script_command, unavailable
 from .scripts import Script
 from .verbatim import Verbatim, verbatim
 
-__all__ = ["COUNT_MAX", "Core", "ReadOptions", "SeriesView", "Steps", "checked", "in_order", "trips"]
+__all__ = ["Core", "SeriesView", "Steps", "checked", "in_order", "trips"]
 
 _T = TypeVar("_T")
 Steps = Generator[Sequence[tuple[Any, ...]], list[Any], _T]
 """Yields commands to send in one round trip; is sent their replies, errors among them, in order."""
 
-Keys = tuple[str, str, str]
-"""The keys of a series: the set of candles, the state hash, the alive key."""
-
-COUNT_MAX = 100_000
 _CALLS_A_TRIP = 100
-_REMEMBERED_MAX = 10_000  # requests and names, since checking and making them takes as long as decoding
 
 _READ = Script.load("read.lua")
-
-
-class ReadOptions(TypedDict, total=False):
-    """The options of a read, as `Reader.candles` explains them."""
-
-    settled: bool
-    forming: bool
-    empty: Empty
-    max_lag: Seconds | None
-    at_least: SupportsIndex | None
-    newest_within: Seconds | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,156 +57,37 @@ class SeriesView:
         return row_of(self).state
 
 
-class Core:
+class Core(Questions):
     """The steps of every read, for one venue under one prefix."""
 
     def __init__(self, keys: Keyspace, max_lag_s: Seconds) -> None:
-        self.keys = keys
-        self.max_lag_s = seconds_of("max_lag", max_lag_s)
+        super().__init__(keys, max_lag_s)
         self._evaluate_by = ("EVALSHA_RO", "EVAL_RO")
-        self._checked: Callable[..., Request] = lru_cache(maxsize=_REMEMBERED_MAX, typed=True)(self._check)
         self._elsewhere = Elsewhere(keys)
-        self._keys_of = lru_cache(maxsize=_REMEMBERED_MAX)(self._name)
-
-    # --- what is asked
-
-    def request(
-        self,
-        symbol: str,
-        timeframe: str | Timeframe,
-        count: SupportsIndex | None,
-        *,
-        settled: bool = False,
-        forming: bool = False,
-        empty: Empty = "skip",
-        max_lag: Seconds | None = None,
-        at_least: SupportsIndex | None = None,
-        newest_within: Seconds | None = None,
-    ) -> Request:
-        """A read of the newest `count`. Raises `ValueError` or `UnknownTimeframe` for what makes no sense."""
-        try:
-            return self._checked(
-                symbol, timeframe, count, settled, forming, empty, max_lag, at_least, newest_within
-            )
-        except TypeError:
-            pass  # What cannot be remembered, such as a list, is refused by the argument's name.
-        return self._check(
-            symbol, timeframe, count, settled, forming, empty, max_lag, at_least, newest_within
-        )
-
-    def _check(
-        self,
-        symbol: str,
-        timeframe: str | Timeframe,
-        count: SupportsIndex | None,
-        settled: bool,
-        forming: bool,
-        empty: Empty,
-        max_lag: Seconds | None,
-        at_least: SupportsIndex | None,
-        newest_within: Seconds | None,
-    ) -> Request:
-        wanted = whole_number("count", counted(count, None), COUNT_MAX)
-        least = wanted
-        if at_least is not None:
-            least = whole_number("at_least", at_least, wanted, f"count ({wanted})")
-        if settled and forming:
-            raise ValueError("a bucket in progress is never settled: ask for one or the other")
-        if empty not in ("skip", "carry", "null"):
-            raise ValueError(f"empty is 'skip', 'carry' or 'null', not {empty!r}")
-        lag_s = self.max_lag_s if max_lag is None else seconds_of("max_lag", max_lag)
-        within_s = None if newest_within is None else seconds_of("newest_within", newest_within)
-        return Request(
-            series=self.series_id(symbol, timeframe),
-            count=wanted,
-            at_least=least,
-            settled=settled,
-            forming=forming,
-            empty=empty,
-            max_lag=int(min(lag_s, 1e9) * 1000),
-            newest_within=None if within_s is None else int(min(within_s, 1e9) * 1000),
-        )
-
-    def range_request(
-        self,
-        symbol: str,
-        timeframe: str | Timeframe,
-        start: Time,
-        end: Time,
-        *,
-        settled: bool = False,
-        empty: Empty = "skip",
-        max_lag: Seconds | None = None,
-    ) -> Request:
-        """A read of the buckets that open within [start, end)."""
-        series = self.series_id(symbol, timeframe)
-        first, last = time_of("start", start), time_of("end", end)
-        span = series.timeframe.ceil(first), series.timeframe.ceil(last)
-        buckets = (span[1] - span[0]) // series.timeframe.ms
-        if not 1 <= buckets <= COUNT_MAX:
-            raise ValueError(
-                f"start {first} to end {last} must hold the opens of 1 to {COUNT_MAX} buckets of {timeframe}"
-            )
-        plain = self.request(symbol, timeframe, buckets, settled=settled, empty=empty, max_lag=max_lag)
-        return replace(plain, span=span)
-
-    def requests(
-        self,
-        asked: Asked,
-        timeframe: str | Timeframe | None,
-        count: SupportsIndex | None,
-        limit: SupportsIndex | None,
-        options: ReadOptions,
-    ) -> list[Request]:
-        """Reads of many series, in the forms that `asking.each` knows."""
-        return [self.request(*one, **options) for one in each(asked, timeframe, count, limit)]
-
-    def series_id(self, symbol: str, timeframe: str | Timeframe) -> SeriesId:
-        """The name of a series, checked: `UnknownTimeframe`, or `ConfigError` for an unusable symbol."""
-        if not isinstance(symbol, str):
-            raise ValueError(f"symbol is a text such as 'BTC-USD', not {symbol!r:.80}")
-        series = SeriesId(self.keys.venue, symbol, Timeframe.parse(timeframe))
-        self._keys_of(series)
-        return series
-
-    def names(self, series: Iterable[Any] | None) -> frozenset[str] | None:
-        """How entries of the stream of closes name these series, pairs and symbols; None for all."""
-        if series is None:
-            return None
-        if isinstance(series, str) or not (chosen := list(series)):
-            raise ValueError(f"series is a list of series, pairs or symbols, not {series!r:.80}")
-        found = set()
-        for one in chosen:
-            if isinstance(one, tuple) and len(one) == 3 and one[0] != self.keys.venue:
-                raise ValueError(f"series holds one of the venue {one[0]!r}, and {self.keys.venue!r} is read")
-            pair = one[-2:] if isinstance(one, tuple | list) and len(one) in (2, 3) else (one, Timeframe.M1)
-            named = self.series_id(*pair)
-            found.add(one if isinstance(one, str) else self.keys.series_member(named))
-        return frozenset(found)
 
     # --- the steps
 
     def read(self, request: Request) -> Steps[Candles]:
         """One series. Raises the `ReadError` that says why it cannot be had."""
-        keys = self._keys_of(request.series)
+        keys = self.keys_of(request.series)
         return decide(request, (yield from self._reply(request, keys)), keys[0])
 
     def read_with_reply(self, request: Request) -> Steps[tuple[Candles, Any]]:
         """`read`, and the reply that it decided by."""
-        keys = self._keys_of(request.series)
+        keys = self.keys_of(request.series)
         reply = yield from self._reply(request, keys)
         return decide(request, reply, keys[0]), reply
 
     def read_verbatim(self, request: Request) -> Steps[Verbatim]:
         """`read`, and its candles as they are stored. Only for `empty="skip"`: the others are not stored."""
-        keys = self._keys_of(request.series)
+        keys = self.keys_of(request.series)
         return verbatim(request, (yield from self._reply(request, keys)), keys[0])
 
     def read_many(self, requests: Sequence[Request]) -> Steps[list[Candles | ReadError]]:
         """Many series, a hundred a round trip; each has its own outcome."""
         outcomes: list[Candles | ReadError] = []
         for trip in trips(requests):
-            calls = [(self._keys_of(request.series), arguments(request)) for request in trip]
+            calls = [(self.keys_of(request.series), arguments(request)) for request in trip]
             replies = yield from self._evaluate(calls)
             for request, (keys, _), reply in zip(trip, calls, replies, strict=True):
                 try:
@@ -238,7 +102,7 @@ class Core:
         """How these series stand."""
         views: list[SeriesView] = []
         for trip in trips(series):
-            replies = yield from self._evaluate([(self._keys_of(one), ("state",)) for one in trip])
+            replies = yield from self._evaluate([(self.keys_of(one), ("state",)) for one in trip])
             for one, reply in zip(trip, replies, strict=True):
                 try:
                     if isinstance(reply, Exception):
@@ -294,12 +158,6 @@ class Core:
             raise unavailable(InvalidResponse("a script is answered as no Redis does"))
         return replies
 
-    def _name(self, series: SeriesId) -> Keys:
-        """Its keys."""
-        _, symbol, timeframe = series
-        keys = self.keys
-        return keys.candles(symbol, timeframe), keys.state(symbol, timeframe), keys.alive(symbol)
-
     def _explain(self, series: SeriesId, reply: Any) -> Steps[NoReturn]:
         """Raise why there is no state: a key of another type, or nobody fills the series, or not yet."""
         if isinstance(reply, Exception):
@@ -313,7 +171,7 @@ class Core:
 
     def _foreign(self, series: SeriesId) -> Steps[NoReturn]:
         """Raise a `ReadError` that names the key of another type."""
-        keys = self._keys_of(series)
+        keys = self.keys_of(series)
         kinds = yield [("TYPE", key) for key in keys]
         for key, kind, expected in zip(keys, kinds, ("zset", "hash", "string"), strict=True):
             if _text(kind) not in (expected, "none"):

@@ -343,6 +343,39 @@ def test_a_url_that_cannot_be_used_is_told_when_the_reader_is_made(url: Any, mes
             kind(url)
 
 
+@pytest.mark.parametrize("name", ["settled", "forming"])
+@pytest.mark.parametrize("value", ["false", "yes", None, 2, []])
+def test_what_is_neither_true_nor_false_is_refused_by_name(reader: Reader, name: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=f"^{name} is True or False, not"):
+        reader.candles("BTC-USD", "5m", 3, **{name: value})
+
+
+def test_a_truth_of_numpys_is_one(reader: Reader) -> None:
+    numpy = pytest.importorskip("numpy")
+    assert len(reader.candles("BTC-USD", "5m", 3, settled=numpy.True_, forming=numpy.False_)) == 3
+
+
+def test_a_url_beside_a_client_is_refused() -> None:
+    with fakeredis.FakeRedis() as client, pytest.raises(ConfigError, match="url and client are both given"):
+        Reader("redis://localhost", client=client)
+
+
+@pytest.mark.parametrize("name", ["prefix", "venue"])
+@pytest.mark.parametrize("value", [5, None, b"livecache", "two words", ""])
+def test_names_of_keys_are_texts(name: str, value: Any) -> None:
+    for kind in (Reader, AsyncReader):
+        with pytest.raises(ConfigError, match=f"the {name} .* cannot be part of a Redis key"):
+            kind("redis://localhost", **{name: value})
+
+
+def test_states_are_asked_for_by_series_or_by_pairs(reader: Reader) -> None:
+    assert [view.series for view in reader.states([("ETH-USD", "5m"), BTC])] == [ETH, BTC]
+    wrong: Any
+    for wrong in ("BTC-USD", ["BTC-USD"], [5], [("a", "b", "c", "d")], [("kraken", "BTC-USD", "5m")]):
+        with pytest.raises(ValueError, match=r"a series or \(symbol, timeframe\)|another venue"):
+            reader.states(wrong)
+
+
 def test_seconds_of_a_reader_itself_are_looked_at() -> None:
     for kind in (Reader, AsyncReader):
         with pytest.raises(ValueError, match=r"^max_lag is a number of seconds"):

@@ -107,9 +107,9 @@ def test_only_what_happens_to_some_series_is_told_on_request(
     [
         ("BTC-USD", "series is a list"),
         ([], "series is a list"),
-        ([5], "symbol is a text"),
+        ([5], "a series or .symbol, timeframe."),
         ([("BTC-USD", "7m")], "unknown timeframe"),
-        ([BTC._replace(venue="kraken")], "the venue 'kraken'"),
+        ([BTC._replace(venue="kraken")], "of another venue"),
     ],
 )
 def test_what_names_no_series_is_refused_at_once(
