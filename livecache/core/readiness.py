@@ -11,7 +11,10 @@ from .coverage import Span
 from .series import SHORT
 from .timeframe import iso
 
-__all__ = ["AWAITS_PROOF_MS", "Facts", "reason_not_ready", "with_standing"]
+__all__ = ["AWAITS_PROOF_MS", "UNUSABLE", "Facts", "reason_not_ready", "with_standing"]
+
+UNUSABLE = "unusable: "
+"""How the why of a hole begins whose rows cannot be believed."""
 
 AWAITS_PROOF_MS = 300_000
 """So much longer may buckets be unknown, in a series that becomes ready, that were read and await proof."""

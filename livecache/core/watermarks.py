@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 
 from .coverage import Coverage, Span
-from .readiness import AWAITS_PROOF_MS, Facts, reason_not_ready, with_standing
+from .readiness import AWAITS_PROOF_MS, UNUSABLE, Facts, reason_not_ready, with_standing
 from .series import SeriesState
 from .timeframe import iso
 from .track import Track
@@ -109,4 +109,4 @@ def _why(track: Track, hole: Span) -> tuple[str, bool]:
         return "", False
     if not first.unusable:
         return "what the venue says of it proves nothing yet", False
-    return f"unusable: {first.unusable}", all(each is not None and each.told_unusable for each in told)
+    return f"{UNUSABLE}{first.unusable}", all(each is not None and each.told_unusable for each in told)

@@ -8,6 +8,7 @@ import msgspec
 
 from ..cache.standing import state_of
 from ..core.coverage import Coverage
+from ..core.readiness import UNUSABLE
 from ..core.timeframe import iso
 from .findings import Kind, runs
 from .stored import Stored
@@ -153,6 +154,9 @@ def _report(stored: Stored, gaps: list[Gap], provisional: list[int], patience_ms
         mends, why = False, f"; the venue does not answer for it{why}"
     elif not mends:
         why = f"; it is filled as soon as the venue answers{why}"
+    elif UNUSABLE in state.reason:
+        # Which of several it is, Redis does not tell; and what is no such one is read again anyhow.
+        mends, why = False, f"; the venue's row cannot be believed, and is asked for again by itself{why}"
     for gap in gaps[:GAPS_LISTED_MAX]:
         count = f"{gap.buckets} bucket{'s' * (gap.buckets > 1)} from {iso(gap.start)} to {iso(gap.end)}"
         is_there = "are" if gap.buckets > 1 else "is"

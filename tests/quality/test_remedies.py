@@ -18,6 +18,7 @@ from livecache.cache.inspection import Shared
 from livecache.cache.keyspace import Keyspace
 from livecache.commands.reading import moment_of
 from livecache.core.evidence import Open
+from livecache.core.page import PageFacts
 from livecache.core.repair import order_repair, pages_waiting
 from livecache.core.series import Change, SeriesId
 from livecache.core.timeframe import Timeframe
@@ -176,6 +177,31 @@ def test_a_candle_that_never_settled_is_settled_by_the_repair_that_is_named() ->
     assert {finding.kind for finding in report.findings} == {Kind.OVERDUE}
     here.mend(report.remedies)
     assert here.report().findings == []
+
+
+def test_a_bucket_whose_row_cannot_be_believed_has_no_remedy_and_says_why_until_the_venue_mends_it() -> None:
+    """Of the smallest timeframe, since any other is added up from smaller candles meanwhile."""
+    m1, w = Timeframe.M1, Timeframe.M1.ms
+    here = House(Driver([m1], NOW, policy=Policy(candles=40, min_candles=10)))
+    driver, track = here.driver, here.driver.symbol.tracks[m1]
+    bad = m1.floor(NOW) - 15 * w
+    track.coverage = track.coverage.remove(bad, bad + w)
+    del track.settled[bad]
+    for _ in range(8):
+        driver.now += 130_000
+        start, end = bad - 20 * w, m1.floor(driver.now)
+        rows = {t: candle(t) for t in range(start, end, w) if t != bad}
+        why = {bad: "open below low"}
+        page = PageFacts(start, end, rows, driver.now, rejected=frozenset(why), reasons=why)
+        driver.timeline.apply_page(SYMBOL, m1, page, driver.now, page_limit=driver.page_limit)
+    here.rewrite()
+    report = here.report()
+    assert report.remedies == []
+    (finding,) = report.findings
+    assert (finding.kind, finding.remedy, finding.start) == (Kind.GAP, "", bad)
+    assert "cannot be believed" in finding.message and "open below low" in finding.message
+    here.mend([f"livecache repair {SYMBOL} 1m --all"])
+    assert here.report().findings == [], "whoever orders it all the same need not wait for that"
 
 
 def test_what_the_venue_says_otherwise_is_taken_by_the_repair_that_is_named() -> None:
