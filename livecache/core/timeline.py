@@ -179,7 +179,8 @@ class Timeline:
             if channel.since == 0 or channel.link is not link:
                 self._vouch(timeline, link, stamp, now)
             channel.newest = max(channel.newest, candle.time)
-            timeline.traded(candle.time + width)
+            if timeline.standing:
+                timeline.traded(candle.time + width)
             if track is None or candle.time < oldest:
                 continue
             if track.lay(candle, vouched=candle.time + width > channel.since):

@@ -207,20 +207,26 @@ def test_an_error_that_is_about_no_product_narrows_nothing() -> None:
     assert one.next(100.0) == Ask((CANDLES,), tuple(names)), "and then all together"
 
 
-def test_an_error_that_names_a_product_that_is_heard_refuses_nobody() -> None:
+def test_an_error_that_names_a_product_that_is_heard_on_refuses_nobody() -> None:
     one = Subscriptions([CANDLES], names_of(2))
     one.begin()
     one.next(0.0)
     one.heard(CANDLES, ["P0-USD", "P1-USD"])
     assert one.complained("P0-USD: something", 1.0) is None
+    assert one.busy
+    one.heard(CANDLES, ["P0-USD"])
+    assert one.due(20.0) is None and one.next(20.0) is None
 
 
-def test_a_late_error_takes_back_what_was_only_acknowledged() -> None:
+def test_a_late_error_about_what_was_only_acknowledged_has_it_asked_for_once_more() -> None:
     one = Subscriptions([CANDLES], names_of(2))
     one.begin()
     one.next(0.0)
     one.acknowledged(CANDLES, ["P0-USD", "P1-USD"])
-    refusal = one.complained("p0-usd is not available", 20.0)
+    assert one.complained("p0-usd is not available", 20.0) is None
+    assert one.due(26.0) is None
+    assert one.next(26.0) == Ask((CANDLES,), ("P0-USD",))
+    refusal = one.complained("p0-usd is not available", 26.1)
     assert refusal is not None and refusal.ids == ("P0-USD",)
 
 

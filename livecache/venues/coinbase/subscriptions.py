@@ -20,8 +20,6 @@ AFTER_ERROR_S = 1.0
 """So long after an error the rest of a list may still be acknowledged."""
 BETWEEN_ASKS_S = 0.5
 """One or two messages each; the venue takes 8 a second from one address."""
-LATE_ERROR_S = 60.0
-"""An error that names a product counts for so long after it was asked for, unless it was heard."""
 
 _REFUSED_AGAIN_S = 60.0
 _UNHEARD_AGAIN_S = 300.0
@@ -90,13 +88,15 @@ class Subscriptions:
         self._waiting: set[tuple[str, str]] = set()  # of those asked for last: channel and id
         self._sent: set[str] = set()  # ids asked for
         self._known: set[tuple[str, str]] = set()  # … acknowledged or heard, on a channel
-        self._heard: set[str] = set()
         self._again = False  # those asked for last were held before
         self._complaint = ""
         self._named = False
-        self._deadline_s = self._asked_s = self._pause_until_s = 0.0
-        self.busy = False
-        """Whether what comes is worth telling."""
+        self._deadline_s = self._pause_until_s = 0.0
+
+    @property
+    def busy(self) -> bool:
+        """Whether any frame may answer; else errors are told, and `due` and `next` looked at, all the same."""
+        return bool(self._waiting or self._line)
 
     # --- the connection
 
@@ -119,7 +119,6 @@ class Subscriptions:
         self._asked = tuple(id_ for id_ in self._asked if id_ in names)
         self._last = tuple(id_ for id_ in self._last if id_ in names)
         self._sent &= set(names)
-        self._heard &= set(names)
         self._known = {(c, i) for c, i in self._known if i in names and c in channels}
         self._waiting = {(c, i) for c, i in self._waiting if i in names and c in channels}
         if connected:
@@ -128,14 +127,13 @@ class Subscriptions:
             # A connection takes messages of a bounded length, and is not to be lost for what came.
             self._line.extend(_chunks([i for i in rest if i not in self._sent], _AT_ONCE))
             self._line.extend(_chunks([i for i in rest if i in self._sent] if more else [], _AT_ONCE))
-            self.busy = True
         return ends
 
     def begin(self) -> None:
         """A new connection: nothing is asked for yet."""
-        self._sent, self._known, self._heard = set(), set(), set()
+        self._sent, self._known = set(), set()
         self._waiting, self._asked = set(), ()
-        self._complaint, self._pause_until_s, self.busy = "", 0.0, True
+        self._complaint, self._pause_until_s = "", 0.0
         apart = {id_ for group in self._suspects for id_ in group}
         good = [i for i in self._ids if i not in apart and i not in self._held and i not in self._left_out]
         self._line = deque([*_chunks(good, self._most), *self._suspects])
@@ -163,7 +161,7 @@ class Subscriptions:
             elif waits and len(group) < len(self._ids):
                 self._line.appendleft(waits)  # It was cut off in the middle of finding out.
         self._suspects, self._line = list(self._line), deque()
-        self._waiting, self._asked, self._last, self.busy = set(), (), group, False
+        self._waiting, self._asked, self._last = set(), (), group
         return Learned(learned, refusal)
 
     def give_up(self, reason: str, now_s: float) -> Refusal | None:
@@ -189,7 +187,6 @@ class Subscriptions:
             self._held.pop(id_, None)
         if self._asked and again:
             self._line.append(tuple(again))
-            self.busy = True
         return [i for i in ids if i not in again]
 
     # --- what comes
@@ -204,23 +201,28 @@ class Subscriptions:
 
     def heard(self, channel: str, names: Iterable[str]) -> None:
         """Something of these has come."""
-        ids = {self._id_of[name] for name in names if name in self._id_of}
-        self._heard |= ids
-        self.acknowledged(channel, ids)
+        self.acknowledged(channel, {self._id_of[name] for name in names if name in self._id_of})
 
     def complained(self, text: str, now_s: float) -> Refusal | None:
-        """The venue sent an error. Whom it names, if it was asked for lately and not heard, is refused."""
+        """The venue sent an error. Whom it names is refused, if it waits for an answer.
+
+        If it was answered for before, it is to be heard once more, or else it is asked for again.
+        """
         words = {word.strip("._-") for word in _WORD.findall(text.upper())}
-        late = now_s > self._asked_s + LATE_ERROR_S
-        named = tuple(
-            id_
-            for id_ in dict.fromkeys(self._id_of[name] for name in self._id_of if name.upper() in words)
-            if id_ not in self._heard and not late and id_ not in self._left_out
-        )
+        about = dict.fromkeys(self._id_of[name] for name in self._id_of if name.upper() in words)
+        waits = self._open(self._channels)
+        named = tuple(id_ for id_ in about if id_ in waits)
+        if not self._waiting:
+            late = tuple(i for i in about if i in self._sent and i not in self._held)
+            self._known -= {(c, i) for c in self._channels for i in late}
+            self._waiting = {(self._channels[0], i) for i in late}
+            if late:
+                self._asked, self._again = late, False
+                self._complaint, self._named, self._deadline_s = text, True, now_s + ANSWER_WITHIN_S
+            return None
         if named:
             self._hold(named, text, now_s)
             self._waiting = {(c, i) for c, i in self._waiting if i not in named}
-            self._known -= {(c, i) for c in self._channels for i in named}
         if self._waiting:
             self._complaint = text
             self._named = bool(named)
@@ -231,10 +233,7 @@ class Subscriptions:
 
     def due(self, now_s: float) -> Refusal | None:
         """Look at what was not answered in time. What is refused by that, if anything is."""
-        if not self._waiting:
-            self.busy = bool(self._line) or now_s <= self._asked_s + LATE_ERROR_S or bool(self._held)
-            return None
-        if now_s < self._deadline_s:
+        if not self._waiting or now_s < self._deadline_s:
             return None
         # Without an error a market may merely be quiet; it is the candles that vouch.
         waits = self._open(self._channels if self._complaint else self._channels[:1])
@@ -254,8 +253,7 @@ class Subscriptions:
                 continue
             self._sent |= set(group)
             self._asked, self._waiting, self._complaint, self._named = group, wanted, "", False
-            self._asked_s, self._deadline_s = now_s, now_s + ANSWER_WITHIN_S
-            self._pause_until_s, self.busy = now_s + BETWEEN_ASKS_S, True
+            self._deadline_s, self._pause_until_s = now_s + ANSWER_WITHIN_S, now_s + BETWEEN_ASKS_S
             return Ask(channels, group)
         return None
 

@@ -38,6 +38,9 @@ _PROVEN_S = 5.0
 # Messages that prove the feed works; an ack does not.
 _PROOF = frozenset({CANDLES, TRADES, HEARTBEATS})
 
+# What may have to do with subscriptions while nothing is waited for: an error, and anything once a second.
+_WORTH_A_LOOK = frozenset({"", HEARTBEATS})
+
 
 class CoinbaseFeed:
     """The candles, and if wanted the trades, of `products` over one connection.
@@ -146,7 +149,7 @@ class CoinbaseFeed:
                         end = end or self._key_refused(event)
                     if self._ends:
                         await self._end(connection)
-                    if end is None and self._subscriptions.busy:
+                    if end is None and (self._subscriptions.busy or frame.channel in _WORTH_A_LOOK):
                         for refused in self._answers(frame):
                             yield refused
                         await self._ask(connection)
