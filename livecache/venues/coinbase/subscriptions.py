@@ -95,7 +95,7 @@ class Subscriptions:
 
     @property
     def busy(self) -> bool:
-        """Whether any frame may answer; else errors are told, and `due` and `next` looked at, all the same."""
+        """Whether any frame may answer; else errors are told, and `due` and `next` looked at at times."""
         return bool(self._waiting or self._line)
 
     # --- the connection
