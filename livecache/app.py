@@ -142,7 +142,7 @@ class Service:
         if series != self.series:
             self.series = series
             self.writer.change(series)
-            self.feeds.changed.set()
+        self.feeds.changed.set()
         if live.serving:
             live.timeline.adopt((), live.now())
             for symbol in live.timeline.symbols.values():

@@ -71,7 +71,7 @@ class SymbolTimeline:
                 self.late.add(timeframe)
             if working != track.working:
                 track.working, track.whole, track.updates, track.closes = working, True, [], []
-            if policy.widen_pages > track.policy.widen_pages:
+            if policy.widen_pages > track.policy.widen_pages and not track.exhausted:
                 track.history_from = 0  # The search may go on from where it stopped.
             track.policy = policy
             self.tracks[timeframe] = track

@@ -14,6 +14,8 @@ import pytest
 import redis
 
 from livecache import Candles, Reader, UnknownSeries
+from livecache.simulator import ScriptedFaults
+from livecache.simulator.script import Outage
 
 from .gate import gate
 from .support import ROOT, Exchange, Process, exchange, free_port, livecache, market_of, until
@@ -237,3 +239,41 @@ def test_a_restart_without_a_series_tells_its_readers_too(clean_valkey: str, tmp
             service.stop()
         # The hours between are in memory only, and read again; the days are as good as before.
         assert "ONE_DAY" not in {request.granularity for request in venue.candle_requests[asked:]}
+
+
+def test_a_symbol_that_nobody_knows_is_put_right_by_a_reload(clean_valkey: str, tmp_path: Path) -> None:
+    with exchange(market_of(*ALL)) as venue, Reader(clean_valkey) as reader:
+        it = Configured(tmp_path, venue, clean_valkey)
+        it.write("BTC-USD", "WRNG-USD")
+        with livecache("run", cwd=tmp_path) as service:
+            service.event("unknown_symbol")
+            service.event("warm")
+            it.write("BTC-USD", "ETH-USD")
+            service.send(signal.SIGHUP)
+            until("the right one can be read", lambda: can_read(reader, ("ETH-USD", "5m"), ("ETH-USD", "1h")))
+            it.write("BTC-USD", "ETH-USD", "WRNG-USD")
+            service.send(signal.SIGHUP)
+            until("it is said again", lambda: len(service.events("unknown_symbol")) == 2)
+            assert can_read(reader, ("BTC-USD", "5m"), ("ETH-USD", "1h"))
+            service.stop()
+            assert service.errors == []
+
+
+def test_a_reload_before_the_venue_has_said_a_word_counts_once_it_does(
+    clean_valkey: str, tmp_path: Path
+) -> None:
+    faults = ScriptedFaults()
+    with exchange(market_of(*ALL), faults=faults) as venue, Reader(clean_valkey) as reader:
+        faults.begin(Outage(lasts=3_600.0))
+        it = Configured(tmp_path, venue, clean_valkey)
+        it.write("BTC-USD", "ETH-USD")
+        with livecache("run", cwd=tmp_path) as service:
+            service.event("lease_acquired")
+            it.write("SOL-USD", timeframes=("15m",))
+            service.send(signal.SIGHUP)
+            service.event("reloaded")
+            faults.end_all()
+            until("what is wanted can be read", lambda: can_read(reader, ("SOL-USD", "15m")))
+            assert [(s.symbol, s.timeframe.value) for s in reader.series()] == [("SOL-USD", "15m")]
+            service.stop()
+            assert service.errors == []

@@ -176,3 +176,12 @@ def test_feeds_that_run_take_what_they_have_room_for_and_those_without_a_product
     more = venue.feeds([A, D, B], {}, trades=False, among=fewer)
     assert more[0] is before[0]
     assert [feed.products for feed in more] == [(A, D), (B,)]
+
+
+def test_limits_that_change_hold_for_feeds_that_run_too() -> None:
+    venue = CoinbaseVenue(CoinbaseConfig(), key=None, now=lambda: T0, clock=SystemClock(), jitter=lambda: 0.0)
+    (feed,) = venue.feeds([A], {}, trades=False)
+    venue.reconfigure(CoinbaseConfig(silence_timeout=3.0, products_per_connection=1))
+    kept, other = venue.feeds([A, B], {}, trades=False, among=[feed])
+    assert kept is feed and feed._silence_timeout_s == 3.0, "from its next connection on"
+    assert other.products == (B,), "one product a connection from now on"

@@ -99,6 +99,7 @@ class CoinbaseVenue:
             room = max(0, most - len(stay))
             stay += groups[:room]
             del groups[:room]
+            feed.patience(self._config.silence_timeout)
             feed.carry([product for group in stay for product in group], aliases, trades=trades)
         new = [
             CoinbaseFeed(

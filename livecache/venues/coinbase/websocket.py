@@ -94,6 +94,10 @@ class CoinbaseFeed:
         """The ids that were asked for."""
         return self._products
 
+    def patience(self, silence_timeout_s: float) -> None:
+        """Give a connection up after so long a silence: the next one, and those after it."""
+        self._silence_timeout_s = silence_timeout_s
+
     def carry(self, products: Sequence[str], aliases: Mapping[str, str], *, trades: bool) -> None:
         """Carry these from now on. A connection that is there is told after its next frame, and goes on."""
         symbols: dict[str, list[str]] = {}
