@@ -99,7 +99,7 @@ _DISK = "it cannot write to its disk: make room there, or let it write to its di
 _REFUSALS = (
     _Refusal("DENIED", "", "it is in protected mode, for this machine only: give it a password, or a `bind`"),
     _Refusal("MOVED ASK CROSSSLOT CLUSTERDOWN TRYAGAIN", "", _CLUSTER),
-    _Refusal("", r"in cluster mode|cluster support", _CLUSTER, in_vain=True),
+    _Refusal("", r"in cluster mode", f"a Redis Cluster has database 0 alone. {_CLUSTER}", in_vain=True),
     _Refusal("NOPERM", r"acl failure in script", "docs/redis.md lists what each user has to be allowed"),
     _Refusal("OOM", "", "its memory is full: raise its maxmemory, or make room; what is there stays"),
     _Refusal("MISCONF", r"no space left|disk (is )?full", _DISK),
@@ -185,7 +185,8 @@ def said(error: BaseException) -> str:
     """What is wrong, in one line: the server's own words, where ours are not better."""
     if _wants_password(error):
         return "Redis wants a password, and the URL has none"
-    return str(error)[:200] or type(error).__name__
+    text, noted = str(error)[:200] or type(error).__name__, getattr(error, "status_code", None)
+    return text if noted in (None, "ERR") or text.startswith(noted) else f"{noted} {text}"
 
 
 def kind_of(error: BaseException) -> str:
@@ -273,7 +274,7 @@ def _hint_on_login(error: BaseException, *, sentinel: bool) -> str:
         return "check user and password: sentinel_username=…&sentinel_password=…"
     if "without any password configured" in str(error) or "no password is set" in str(error):
         return "it asks for no password: leave user and password out of the URL, or set one there"
-    return "check user and password: redis://user:password@host"
+    return "check user and password: in the URL they stand before the host, as user:password@host"
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

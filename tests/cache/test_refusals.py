@@ -337,7 +337,7 @@ def test_the_log_says_what_is_wrong_and_what_to_do_once_in_a_line() -> None:
     setup("INFO", "text", out)
     Trouble(SystemClock(), remind_s=10.0).note(reply(REFUSALS[0][0]))
     line = out.getvalue()
-    for once in ("Redis wants a password, and the URL has none", "redis://user:"):
+    for once in ("Redis wants a password, and the URL has none", "as user:password@host"):
         assert line.count(once) == 1, line
 
 

@@ -92,5 +92,5 @@ class _Tunnel(aiohttp.BaseConnector):
 
 def _complaint(answer: bytes, *, known: bool) -> str:
     if answer[9:12] == b"407":
-        return "it wants user and password, or others: HTTPS_PROXY=http://user:password@host:port"
+        return "it wants user and password, or others: in HTTPS_PROXY they stand before its host"
     return one_line(f"it answered {(answer[9:] if known else answer).decode('ascii', 'replace')}")
