@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import re
 import shlex
 import shutil
@@ -288,16 +287,9 @@ def test_a_closed_stdout_is_no_bug(env: dict[str, str]) -> None:
 def test_a_shell_completes_commands_symbols_and_timeframes(env: dict[str, str]) -> None:
     def offered(words: str, position: int) -> list[str]:
         asked = {"_LIVECACHE_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(position)}
-        ended = subprocess.run(
-            [sys.executable, "-m", "livecache"],
-            env={**os.environ, **environment(env), **asked},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=True,
-        )
-        assert ended.stderr == ""
-        return ended.stdout.split()
+        completed = said(env={**env, **asked})
+        assert completed.errors == []
+        return " ".join(completed.output).split()
 
     assert {"status", "series", "show", "simulator"} == set(offered("livecache s", 1))
     assert offered("livecache show ", 2) == ["BTC-USD", "THIN-USD"]
