@@ -23,7 +23,7 @@ SYMBOLS = ["BTC-USD", "ETH-USD", "GRT-USD"]  # two liquid ones and a thin one
 OF_ALL_MS = (-9_999, -1, 0, 9_950)  # where the order in which symbols' pages come may matter
 
 
-@pytest.mark.takes(30)
+@pytest.mark.takes(5)
 @pytest.mark.parametrize("last_update_lost", [False, True], ids=["updates to the end", "last update lost"])
 @pytest.mark.parametrize("edge_lag_ms", [0, 30_000])
 def test_history_and_feed_meet_without_a_seam_wherever_they_meet(

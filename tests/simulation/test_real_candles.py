@@ -58,7 +58,7 @@ def play(files: dict[str, Path], start: str, url: str, timeframes: tuple[Timefra
     return run_virtually(main())
 
 
-@pytest.mark.takes(15)
+@pytest.mark.takes(6)
 def test_a_day_of_three_real_symbols_is_settled_exactly_as_the_file_says(clean_valkey: str) -> None:
     assert play(THREE, "2026-02-20T04:17:23", clean_valkey, DEFAULT[:4]) > 30_000
 
