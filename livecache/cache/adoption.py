@@ -9,6 +9,7 @@ from ..core.candle import ExactCandle
 from ..core.coverage import Span
 from ..core.series import SeriesId, Stored
 from ..quiet import logger
+from .answer import standing_of
 from .keyspace import Damaged, Keyspace, decode_member, decode_state
 from .scripts import COMMON, RedisLike, Script
 
@@ -89,7 +90,10 @@ def judge(series: SeriesId, found: Found, *, origin: str, now: int) -> Stored | 
     state = record.state
     # Where the clocks of two hosts differ, a bucket may have closed for the one and not yet for the other.
     known = Span(state.contiguous_from, min(state.known_through, series.timeframe.floor(now)))
-    return Stored(series, tuple(candles), coverage, state.history_from, known, state.ready)
+    standing = state.reason if standing_of(state.reason) else ""
+    if standing.startswith("halted"):
+        standing = standing.partition("; ")[0]  # What else was amiss is found anew.
+    return Stored(series, tuple(candles), coverage, state.history_from, known, state.ready, standing)
 
 
 def _damaged(series: SeriesId, found: Found) -> int:

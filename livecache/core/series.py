@@ -115,3 +115,4 @@ class Stored:
     history_from: int
     known: Span | None = None  # what readers were told to be known without a gap
     ready: bool = False  # … and whether they were told that it is ready
+    standing: str = ""  # "unknown: …" or "halted: …" where that was what they were told

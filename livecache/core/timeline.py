@@ -80,6 +80,8 @@ class Timeline:
         """
         for one in stored:
             adopt(self.symbols[one.series.symbol].tracks[one.series.timeframe], one, now)
+            if one.standing:
+                self.symbols[one.series.symbol].stand(one.standing, now)
         for timeline in self.symbols.values():
             timeline.touch_uncovered()
             self._derive(timeline, now)

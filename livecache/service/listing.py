@@ -79,10 +79,11 @@ class Listing:
 
     def knows(self, symbol: str) -> None:
         """The venue has answered for the symbol: it was listed meanwhile."""
-        if symbol in self.unknown:
+        timeline = self._live.timeline
+        if timeline.symbols[symbol].standing.startswith("unknown"):  # by this run or by an earlier one
             self.unknown.discard(symbol)
             self.changed.set()
-            self._live.timeline.stand(symbol, "", self._live.now())
+            timeline.stand(symbol, "", self._live.now())
             logger.bind(event="symbol_listed", symbol=symbol).info(
                 f"{self._venue.name.title()} knows {symbol} now"
             )

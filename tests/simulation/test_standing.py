@@ -57,6 +57,38 @@ def test_an_unknown_symbol_holds_back_nothing_and_says_what_is_to_be_done(clean_
     run_virtually(main())
 
 
+def test_a_restart_while_the_venue_is_away_is_held_back_by_no_symbol_that_was_unknown_before(
+    clean_valkey: str,
+) -> None:
+    symbols = ["BTC-USD", "WRONG-USD"]
+
+    async def first() -> None:
+        async with service(venue_at(), clean_valkey, symbols, BOTH) as running:
+            await running.warm()
+            await asyncio.sleep(20)
+
+    async def again() -> None:
+        venue = venue_at(venue_at().start_ms + 30_000)
+        venue.fault = lambda request: FetchFailure(FailureKind.NETWORK, "away")
+        async with service(venue, clean_valkey, symbols, BOTH) as running:
+            await asyncio.sleep(20)
+            assert said(running, "WRONG-USD")[0] == "unknown"
+            assert held_back(running) == []
+            venue.fault = None
+            await asyncio.sleep(120)
+            assert said(running, "WRONG-USD")[0] == "unknown"
+
+    async def later() -> None:
+        venue = venue_at(venue_at().start_ms + 300_000)
+        venue.market = SeededMarket(7, products=[Product.parse("BTC-USD"), Product.parse("WRONG-USD")])
+        async with service(venue, clean_valkey, symbols, BOTH) as running:
+            await running.until(lambda: said(running, "WRONG-USD")[0] == "ready")
+
+    run_virtually(first())
+    run_virtually(again())
+    run_virtually(later())
+
+
 def test_if_no_symbol_is_known_nothing_is_ready(clean_valkey: str) -> None:
     async def main() -> None:
         async with service(venue_at(), clean_valkey, ["WRONG-USD", "BAD-USD"], BOTH) as running:
