@@ -113,6 +113,10 @@ class AsyncLink:
                 self._ends.pop(loop, None)
             elif not self.owns:
                 raise _of_another_loop()
+        if self._arrived and not self.owns:
+            # What its pool holds are connections of loops that have ended.
+            with suppress(AttributeError, RuntimeError, *ERRORS):
+                await self._client.connection_pool.disconnect(inuse_connections=False)
         place = _Place(self.asked_url, self._client, second_loop=self._arrived)
         self._arrived = True
         self._places[here] = place

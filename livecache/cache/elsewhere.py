@@ -18,7 +18,7 @@ __all__ = ["LOOKED_S", "Elsewhere"]
 LOOKED_S = 5.0
 """What was found is told for so long before it is looked for again: who follows asks every second."""
 
-_STEPS_MOST = 10  # of a search for other prefixes, each of so many keys
+_KEYS_MOST = 10_000  # that are looked at for other prefixes, and so many in one step
 _KEYS_A_STEP = 1_000
 _SHOWN_MOST = 5
 
@@ -63,7 +63,7 @@ class Elsewhere:
     def _prefixes(self) -> _Steps:
         found: dict[tuple[str, str], None] = {}
         cursor: Any = 0
-        for _ in range(_STEPS_MOST):
+        for _ in range(_KEYS_MOST // _KEYS_A_STEP):
             (reply,) = yield [("SCAN", cursor, "MATCH", "*:{*}:series", "COUNT", _KEYS_A_STEP)]
             if not isinstance(reply, list | tuple) or len(reply) != 2:
                 break  # An ACL may forbid it, and then nothing is said of it.

@@ -188,7 +188,7 @@ class Subscription:
                 if one is not None:
                     one.cancel()
             if pubsub is not None:
-                with suppress(*ERRORS):
+                with suppress(RuntimeError, *ERRORS):  # which it is if its loop was closed first
                     await pubsub.aclose()
 
     async def _read(self, pubsub: Any, number: int) -> None:

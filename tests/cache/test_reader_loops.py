@@ -128,6 +128,24 @@ def test_a_client_of_ones_own_belongs_to_a_loop_and_that_is_told(clean_valkey: s
     assert asyncio.run(once_more()) == 4, "it was closed in the loop before, and may begin anew"
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # what the client leaves open
+@pytest.mark.parametrize("read", [by_reading, by_following])
+def test_a_client_of_ones_own_serves_loops_that_come_after_each_other(
+    read: Callable[[AsyncReader], Awaitable[int]], clean_valkey: str
+) -> None:
+    client = redis.asyncio.Redis.from_url(clean_valkey)
+    reader = AsyncReader(client=client)
+
+    async def once(last: bool) -> int:
+        read_now = await read(reader)
+        if last:
+            await client.aclose()
+        return read_now
+
+    assert [asyncio.run(once(last)) for last in (False, False, False, True)] == [4] * 4
+    gc.collect()
+
+
 def in_a_fork(reader: Any, answers: Any) -> None:
     if isinstance(reader, Reader):
         answers.put(len(reader.candles("BTC-USD", "5m", 4)))
