@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -67,6 +68,19 @@ def test_it_reads_the_span_that_was_asked_for(timeframe: Timeframe, keyed: bool)
         assert ("/market/" in request.path) is not keyed, "with a key past the edge's cache"
 
     asked(ask, keyed=keyed)
+
+
+def test_with_a_key_that_is_refused_it_goes_on_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The SDK signs by the host's clock, which is hours off here."""
+    monkeypatch.setattr("coinbase.jwt_generator.time", SimpleNamespace(time=lambda: 1_000_000_000))
+    start = M5.floor(NOW) - 10 * M5.ms
+
+    def ask(witness: Witness, sim: Simulator) -> None:
+        first, second = (witness.fetch("BTC-USD", M5, start, start + 5 * M5.ms) for _ in range(2))
+        assert isinstance(first, FetchFailure) and first.kind is FailureKind.UNAUTHORIZED
+        assert isinstance(second, WitnessPage) and len(second.rows) == 5
+
+    asked(ask, keyed=True)
 
 
 def test_an_answer_is_never_the_edges_memory_of_an_earlier_one() -> None:

@@ -73,10 +73,13 @@ class Witness:
             if response is None:
                 raise
             retry_after = response.headers.get("Retry-After", "").strip()
+            signed = self._keyed
+            # The SDK signs by the host's clock, which may be off; and what is asked for here needs no key.
+            self._keyed = signed and response.status_code not in (401, 403)
             return refusal(
                 response.status_code,
                 response.content,
-                signed=self._keyed,
+                signed=signed,
                 retry_after_s=float(retry_after[:9]) if retry_after.isdecimal() else None,
             )
         except requests.Timeout as error:
