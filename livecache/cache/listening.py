@@ -31,7 +31,7 @@ class Listener:
 
     def __init__(self) -> None:
         self.channels: tuple[str, ...] = ()
-        self.connection = 0  # the number of the one that it listens by, 0 before it does
+        self.connection = 0  # the number of the one that it subscribed by, 0 before it did
         self.problem: RedisUnavailable | None = None
         self._ignored: bytes | None = None
         self._unconfirmed: set[str] = set()
@@ -145,8 +145,6 @@ class Subscription:
             self._task.cancel()
         self._number += 1
         self._confirmed = set()
-        for listener in self._everybody():
-            listener.connection = self._number
         self._task = asyncio.create_task(self._run(self._number), name="livecache: hints")
 
     async def _run(self, number: int) -> None:
