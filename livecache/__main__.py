@@ -18,7 +18,7 @@ __all__ = ["main"]
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 _SERVICE_PACKAGES = frozenset(
-    {"aiohttp", "coinbase", "loguru", "prometheus_client", "rich", "typer", "websockets"}
+    {"aiohttp", "click", "coinbase", "loguru", "prometheus_client", "rich", "websockets"}
 )
 
 

@@ -6,50 +6,63 @@ each loads only what it needs.
 
 from __future__ import annotations
 
-from typing import Annotated
+import difflib
+import os
+import sys
 
-import typer
+import click
 
 from . import checking, keeping, looking, running
+from .completion import VARIABLE
 
 __all__ = ["app", "run_command"]
 
-app = typer.Typer(
-    help="Keeps the latest candles of every symbol and timeframe warm in Redis.",
-    no_args_is_help=True,
-    # Errors are explained in __main__, and help needs no colours: rich would double the time to start.
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
+
+class _Commands(click.Group):
+    """Lists its commands in the order in which they were added, and says which one was probably meant."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in self.commands and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0], self.commands, n=1)
+            meant = f" Did you mean {near[0]!r}?" if near else ""
+            ctx.fail(f"No such command {args[0]!r}.{meant}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    cls=_Commands, no_args_is_help=True, context_settings={"show_default": True, "max_content_width": 80}
 )
+@click.version_option(package_name="livecache", message="livecache %(version)s")
+def app() -> None:
+    """Keeps the latest candles of every symbol and timeframe warm in Redis."""
 
 
 def run_command(arguments: list[str]) -> int:
     """Run one command; returns its exit code. Raises what the command raises, LivecacheError for one."""
+    if VARIABLE in os.environ:
+        from click.shell_completion import shell_complete
+
+        return shell_complete(app, {}, "livecache", VARIABLE, os.environ[VARIABLE])
     try:
-        app(args=arguments, prog_name="livecache")
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else int(end.code is not None)
-    return 0
-
-
-@app.callback(invoke_without_command=True)
-def _version(
-    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
-) -> None:
-    # __main__ answers --version where it stands alone; this is for the help, and for odd places.
-    if version:
-        from importlib.metadata import version as installed
-
-        print(f"livecache {installed('livecache')}")
-        raise typer.Exit
+        # Not by `main`, which makes "Aborted!" of every EOFError, wherever it comes from.
+        with app.make_context("livecache", list(arguments)) as context:
+            code = app.invoke(context)
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except click.ClickException as error:
+        error.show(sys.stderr)
+        return error.exit_code
+    return code if isinstance(code, int) else 0
 
 
 # The help lists them in this order.
-running.register(app)
-looking.register(app)
-checking.register(app)
-keeping.register(app)
-
-for _info in app.registered_commands:
-    # Whole sentences in the list of commands: by itself it cuts them to fit a line.
-    _info.short_help = ((_info.callback and _info.callback.__doc__) or "").partition("\n")[0]
+for _room in (running, looking, checking, keeping):
+    for _command in _room.COMMANDS:
+        # Whole sentences in the list of commands: by itself it cuts them to fit a line.
+        _command.short_help = (_command.help or "").partition("\n")[0]
+        app.add_command(_command)

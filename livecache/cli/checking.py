@@ -3,64 +3,52 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
 from ..config import parse_timeframes
-from .options import (
-    ConfigOption,
-    JsonOption,
-    PrefixOption,
-    RedisOption,
-    SymbolArgument,
-    SymbolsOption,
-    TimeframeArgument,
-    TimeframesOption,
-    load_config,
-    symbols_of,
-    told_again,
+from . import options
+from .options import load_config, symbols_of, told_again
+
+__all__ = ["COMMANDS"]
+
+
+@click.command()
+@options.symbols_and_timeframes
+@click.option("--gap", type=click.IntRange(min=1), default=1, help="Report gaps of at least so many buckets.")
+@click.option(
+    "--against-venue",
+    is_flag=True,
+    help="Compare settled candles with what the exchange's own SDK returns: a request for each 299 "
+    "buckets of a series, at half of requests_per_second while a service runs.",
 )
-
-__all__ = ["register"]
-
-
-def register(app: typer.Typer) -> None:
-    """Add these commands to the command line."""
-    app.command()(check)
-    app.command()(repair)
-
-
+@click.option(
+    "--requests",
+    type=click.IntRange(min=1, max=100_000),
+    default=1_000,
+    help="With --against-venue, at most so many.",
+)
+@click.option("--verbose", "-v", is_flag=True, help="Every finding, not one line a series and kind.")
+@options.as_json
+@click.option("--csv", help="As CSV, one table of: series, findings, gaps.")
+@click.option(
+    "--output", type=options.FILE, help="Write all of it into this directory too: CSV, JSON and text."
+)
+@options.cache
 def check(
-    symbols: SymbolsOption = None,
-    timeframes: TimeframesOption = None,
-    gap: Annotated[int, typer.Option("--gap", min=1, help="Report gaps of at least so many buckets.")] = 1,
-    against_venue: Annotated[
-        bool,
-        typer.Option(
-            "--against-venue",
-            help="Compare settled candles with what the exchange's own SDK returns: a request for each 299 "
-            "buckets of a series, at half of requests_per_second while a service runs.",
-        ),
-    ] = False,
-    requests: Annotated[
-        int, typer.Option("--requests", min=1, max=100_000, help="With --against-venue, at most so many.")
-    ] = 1_000,
-    verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Every finding, not one line a series and kind.")
-    ] = False,
-    as_json: JsonOption = False,
-    csv: Annotated[
-        str | None, typer.Option("--csv", help="As CSV, one table of: series, findings, gaps.")
-    ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", help="Write all of it into this directory too: CSV, JSON and text."),
-    ] = None,
-    config: ConfigOption = None,
-    redis_url: RedisOption = None,
-    prefix: PrefixOption = None,
-) -> None:
+    symbols: str | None,
+    timeframes: str | None,
+    gap: int,
+    against_venue: bool,
+    requests: int,
+    verbose: bool,
+    as_json: bool,
+    csv: str | None,
+    output: Path | None,
+    config: Path | None,
+    redis_url: str | None,
+    prefix: str | None,
+) -> int:
     """Check the quality of what is stored.
 
     Exit 0 if it is clean, 7 if anything is wrong: with what was found, and the commands that would mend it.
@@ -79,33 +67,39 @@ def check(
         verbose=verbose,
         options=told_again(config, redis_url, prefix),
     )
-    raise typer.Exit(check(load_config(config, redis_url, prefix).config, wanted))
+    return check(load_config(config, redis_url, prefix).config, wanted)
 
 
+@click.command()
+@options.symbol_and_timeframe
+@click.option("--from", "start", help="The first bucket: ISO 8601, UTC, or Unix ms.")
+@click.option("--to", "end", help="The end, exclusive; without it, the last close.")
+@click.option("--all", "everything", is_flag=True, help="All that is kept of the series.")
+@click.option("--wait", is_flag=True, help="Return once all of it has been read again.")
+@options.service
+@options.as_json
+@options.config
 def repair(
-    symbol: SymbolArgument,
-    timeframe: TimeframeArgument,
-    start: Annotated[
-        str | None, typer.Option("--from", help="The first bucket: ISO 8601, UTC, or Unix ms.")
-    ] = None,
-    end: Annotated[
-        str | None, typer.Option("--to", help="The end, exclusive; without it, the last close.")
-    ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="All that is kept of the series.")] = False,
-    wait: Annotated[bool, typer.Option("--wait", help="Return once all of it has been read again.")] = False,
-    service: Annotated[
-        str | None,
-        typer.Option("--service", help="The service's URL; else http.listen of the configuration."),
-    ] = None,
-    as_json: JsonOption = False,
-    config: ConfigOption = None,
-) -> None:
+    symbol: str,
+    timeframe: str,
+    start: str | None,
+    end: str | None,
+    everything: bool,
+    wait: bool,
+    service: str | None,
+    as_json: bool,
+    config: Path | None,
+) -> int:
     """Have the running service read a span again.
 
-    It writes the series anew at once, and then reads the span from the exchange. What is settled stays served
-    meanwhile; what the exchange says otherwise by now is announced as a revision.
+    Of one series, such as BTC-USD 5m. The service writes it anew at once, and then reads the span from the
+    exchange. What is settled stays served meanwhile; what the exchange says otherwise by now is announced as
+    a revision.
     """
     from ..commands.repair import Order, repair
 
     order = Order(symbol.upper(), timeframe, start, end, everything, wait, as_json, service)
-    raise typer.Exit(repair(load_config(config, None, None).config, order))
+    return repair(load_config(config, None, None).config, order)
+
+
+COMMANDS = (check, repair)

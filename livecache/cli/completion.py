@@ -6,19 +6,34 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
+import click
+
 from ..config import Config, load
 
-__all__ = ["complete_symbol", "complete_timeframe"]
+__all__ = ["SHELLS", "VARIABLE", "complete_symbol", "complete_timeframe", "script_for"]
+
+SHELLS = ("bash", "zsh", "fish")
+VARIABLE = "_LIVECACHE_COMPLETE"
+"""What a shell sets when it asks what fits, rather than to run anything."""
 
 _QUICK_S = 0.3  # somebody has pressed a key and waits
 
 
-def complete_symbol(incomplete: str) -> list[str]:
+def script_for(shell: str, command: click.Command) -> str:
+    """What teaches a shell to complete the command's words."""
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    assert kind is not None, "each of SHELLS is one of click's"
+    return kind(command, {}, "livecache", VARIABLE).source()
+
+
+def complete_symbol(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
     """The symbols that begin so; of a list with commas, its last."""
     return _offered((symbol for symbol, _ in _series()), incomplete)
 
 
-def complete_timeframe(incomplete: str) -> list[str]:
+def complete_timeframe(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
     """The timeframes that begin so; of a list with commas, its last."""
     return _offered((timeframe for _, timeframe in _series()), incomplete)
 

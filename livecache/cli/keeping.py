@@ -2,39 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
 
-import typer
+import click
 
-from .options import (
-    ConfigOption,
-    FormatOption,
-    JsonOption,
-    LevelOption,
-    PrefixOption,
-    RedisOption,
-    flags_of,
-    load_config,
-    told_again,
-)
+from . import options
+from .completion import SHELLS, script_for
+from .options import flags_of, load_config, told_again
 
-__all__ = ["register"]
+__all__ = ["COMMANDS"]
 
 
-def register(app: typer.Typer) -> None:
-    """Add these commands to the command line."""
-    app.command()(doctor)
-    app.command("reload")(reload_config)
-    app.command()(prune)
-    app.command("config")(show_config)
-
-
-def doctor(
-    config: ConfigOption = None,
-    redis_url: RedisOption = None,
-    prefix: PrefixOption = None,
-    as_json: JsonOption = False,
-) -> None:
+@click.command()
+@options.cache
+@options.as_json
+def doctor(config: Path | None, redis_url: str | None, prefix: str | None, as_json: bool) -> int:
     """Try all that a service needs, and say what would mend it.
 
     Configuration, port, data directory, Redis (version, clock, what its user may do, settings), the exchange
@@ -43,18 +25,14 @@ def doctor(
     from ..commands.doctor import run_doctor
 
     flags = flags_of(redis_url=redis_url, prefix=prefix)
-    options = told_again(config, redis_url, prefix)
-    raise typer.Exit(run_doctor(config, flags, options, as_json=as_json))
+    return run_doctor(config, flags, told_again(config, redis_url, prefix), as_json=as_json)
 
 
-def reload_config(
-    service: Annotated[
-        str | None,
-        typer.Option("--service", help="The service's URL; else http.listen of the configuration."),
-    ] = None,
-    as_json: JsonOption = False,
-    config: ConfigOption = None,
-) -> None:
+@click.command()
+@options.service
+@options.as_json
+@options.config
+def reload(service: str | None, as_json: bool, config: Path | None) -> int:
     """Have the running service read its configuration again.
 
     Symbols, timeframes, counts, limits and the log's level are changed without an interruption. What needs a
@@ -62,17 +40,15 @@ def reload_config(
     """
     from ..commands.reload import reload
 
-    raise typer.Exit(reload(load_config(config, None, None).config, service=service, as_json=as_json))
+    return reload(load_config(config, None, None).config, service=service, as_json=as_json)
 
 
-def prune(
-    yes: Annotated[bool, typer.Option("--yes", help="Remove them; else they are only listed.")] = False,
-    config: ConfigOption = None,
-    redis_url: RedisOption = None,
-    prefix: PrefixOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """List, or with --yes remove, series that are no longer configured.
+@click.command()
+@click.option("--yes", is_flag=True, help="Remove them; else they are only listed.")
+@options.cache
+@options.as_json
+def prune(yes: bool, config: Path | None, redis_url: str | None, prefix: str | None, as_json: bool) -> None:
+    """List series that are no longer configured; --yes removes them.
 
     Only under this prefix, and none that another running livecache fills.
     """
@@ -81,17 +57,20 @@ def prune(
     prune(load_config(config, redis_url, prefix), remove=yes, as_json=as_json)
 
 
+@click.command("config")
+@click.option("--check", is_flag=True, help="Say all that is wrong with it. Exit 0 if nothing is, else 2.")
+@options.cache
+@options.log
+@options.as_json
 def show_config(
-    check: Annotated[
-        bool, typer.Option("--check", help="Say all that is wrong with it. Exit 0 if nothing is, else 2.")
-    ] = False,
-    config: ConfigOption = None,
-    redis_url: RedisOption = None,
-    prefix: PrefixOption = None,
-    log_level: LevelOption = None,
-    log_format: FormatOption = None,
-    as_json: JsonOption = False,
-) -> None:
+    check: bool,
+    config: Path | None,
+    redis_url: str | None,
+    prefix: str | None,
+    log_level: str | None,
+    log_format: str | None,
+    as_json: bool,
+) -> int:
     """Show or check the configuration in force.
 
     As TOML, passwords hidden, with where each setting comes from.
@@ -100,5 +79,20 @@ def show_config(
 
     if check:
         flags = flags_of(redis_url=redis_url, prefix=prefix, log_level=log_level, log_format=log_format)
-        raise typer.Exit(check_config(config, flags, as_json=as_json))
+        return check_config(config, flags, as_json=as_json)
     show_config(load_config(config, redis_url, prefix, log_level, log_format), as_json=as_json)
+    return 0
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(SHELLS))
+@click.pass_context
+def completion(context: click.Context, shell: str) -> None:
+    """Print what teaches a shell to complete these commands.
+
+    For bash, in ~/.bashrc: eval "$(livecache completion bash)"
+    """
+    print(script_for(shell, context.find_root().command))
+
+
+COMMANDS = (doctor, reload, prune, show_config, completion)

@@ -3,62 +3,48 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
 from ..config import parse_timeframes
+from . import options
 from .completion import complete_symbol
-from .options import (
-    ConfigOption,
-    JsonOption,
-    PrefixOption,
-    RedisOption,
-    SymbolArgument,
-    SymbolsOption,
-    TimeframeArgument,
-    TimeframesOption,
-    load_config,
-    symbols_of,
+from .options import load_config, symbols_of
+
+__all__ = ["COMMANDS"]
+
+
+@click.command()
+@click.option(
+    "--watch",
+    "-w",
+    is_flag=True,
+    help="Go on until q or Ctrl-C; in a pipe, a line for each change of a state.",
 )
-
-__all__ = ["register"]
-
-
-def register(app: typer.Typer) -> None:
-    """Add these commands to the command line."""
-    for command in (status, show, watch, series, ready, export):
-        app.command()(command)
-    # What follows the Redis command is Redis's, however much `-1` looks like an option.
-    app.command(context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True})(redis)
-
-
+@click.option(
+    "--every",
+    type=click.FloatRange(min=0.1, max=3600),
+    default=1.0,
+    help="Seconds between two looks with --watch.",
+)
+@options.symbols_and_timeframes
+@click.option("--state", help="Only those in these states, with commas between; or: trouble.")
+@click.option("--all", "everything", is_flag=True, help="Every series in a line, however many.")
+@click.option("--short", is_flag=True, help="A line a series: symbol, timeframe, state.")
+@options.cache
+@options.as_json
 def status(
-    watch: Annotated[
-        bool,
-        typer.Option(
-            "--watch",
-            "-w",
-            help="Go on until q or Ctrl-C; in a pipe, a line for each change of a state.",
-        ),
-    ] = False,
-    every: Annotated[
-        float, typer.Option(min=0.1, max=3600, help="Seconds between two looks with --watch.")
-    ] = 1.0,
-    symbols: SymbolsOption = None,
-    timeframes: TimeframesOption = None,
-    state: Annotated[
-        str | None,
-        typer.Option("--state", help="Only those in these states, with commas between; or: trouble."),
-    ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Every series in a line, however many.")] = False,
-    short: Annotated[
-        bool, typer.Option("--short", help="A line a series: symbol, timeframe, state.")
-    ] = False,
-    config: ConfigOption = None,
-    redis_url: RedisOption = None,
-    prefix: PrefixOption = None,
-    as_json: JsonOption = False,
+    watch: bool,
+    every: float,
+    symbols: str | None,
+    timeframes: str | None,
+    state: str | None,
+    everything: bool,
+    short: bool,
+    config: Path | None,
+    redis_url: str | None,
+    prefix: str | None,
+    as_json: bool,
 ) -> None:
     """Show how the series stand, those in trouble first.
 
@@ -84,21 +70,32 @@ def status(
         show_status(loaded, wanted)
 
 
+@click.command()
+@options.symbol_and_timeframe
+@click.option(
+    "--count",
+    "-n",
+    type=click.IntRange(min=0, max=10_000),
+    default=10,
+    help="How many of the newest buckets to list.",
+)
+@click.option("--chart/--no-chart", default=True, help="Draw the candles.")
+@options.cache
+@options.as_json
 def show(
-    symbol: SymbolArgument,
-    timeframe: TimeframeArgument,
-    count: Annotated[
-        int, typer.Option("--count", "-n", min=0, max=10_000, help="How many of the newest buckets to list.")
-    ] = 10,
-    chart: Annotated[bool, typer.Option("--chart/--no-chart", help="Draw the candles.")] = True,
-    config: ConfigOption = None,
-    redis_url: RedisOption = None,
-    prefix: PrefixOption = None,
-    as_json: JsonOption = False,
+    symbol: str,
+    timeframe: str,
+    count: int,
+    chart: bool,
+    config: Path | None,
+    redis_url: str | None,
+    prefix: str | None,
+    as_json: bool,
 ) -> None:
     """Show one series: its candles, and who vouches for them.
 
-    What a reader would be refused is shown as well; then the exit code is 1, with the reason.
+    Such as BTC-USD 5m. What a reader would be refused is shown as well; then the exit code is 1, with the
+    reason.
     """
     from ..commands.show import show_series
 
@@ -106,28 +103,37 @@ def show(
     show_series(loaded.config, symbol, timeframe, count=count, draw=chart, as_json=as_json)
 
 
+@click.command()
+@options.symbol_and_timeframe
+@click.option(
+    "--count",
+    "-n",
+    type=click.IntRange(min=0, max=10_000),
+    default=5,
+    help="Begin with so many closed buckets.",
+)
+@click.option(
+    "--forming/--no-forming",
+    default=None,
+    show_default=False,
+    help="Also the bucket in progress, as it changes. By default on a terminal only.",
+)
+@options.cache
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def watch(
-    symbol: SymbolArgument,
-    timeframe: TimeframeArgument,
-    count: Annotated[
-        int, typer.Option("--count", "-n", min=0, max=10_000, help="Begin with so many closed buckets.")
-    ] = 5,
-    forming: Annotated[
-        bool | None,
-        typer.Option(
-            "--forming/--no-forming",
-            help="Also the bucket in progress, as it changes. By default on a terminal only.",
-            show_default=False,
-        ),
-    ] = None,
-    config: ConfigOption = None,
-    redis_url: RedisOption = None,
-    prefix: PrefixOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    symbol: str,
+    timeframe: str,
+    count: int,
+    forming: bool | None,
+    config: Path | None,
+    redis_url: str | None,
+    prefix: str | None,
+    as_json: bool,
 ) -> None:
     """Show what happens to one series, as it happens.
 
-    Each bucket as it closes, as it is settled, if it is revised; and whether anybody vouches. Ctrl-C ends it.
+    Such as BTC-USD 5m. Each bucket as it closes, as it is settled, if it is revised; and whether anybody
+    vouches. Ctrl-C ends it.
     """
     from ..commands.watch import watch_series
 
@@ -135,76 +141,71 @@ def watch(
     watch_series(loaded.config, symbol, timeframe, count=count, forming=forming, as_json=as_json)
 
 
-def series(
-    config: ConfigOption = None,
-    redis_url: RedisOption = None,
-    prefix: PrefixOption = None,
-    as_json: JsonOption = False,
-) -> None:
+@click.command()
+@options.cache
+@options.as_json
+def series(config: Path | None, redis_url: str | None, prefix: str | None, as_json: bool) -> None:
     """List the series that are filled."""
     from ..commands.series import list_series
 
     list_series(load_config(config, redis_url, prefix).config, as_json=as_json)
 
 
+@click.command()
+@click.argument("names", nargs=-1, metavar="[SYMBOL|TIMEFRAME]...", shell_complete=complete_symbol)
+@click.option(
+    "--health",
+    is_flag=True,
+    help="For an orchestrator's health check: once all has been ready, it is enough that the service "
+    "and Redis live, so that an outage of the venue does not get the cache restarted.",
+)
+@options.cache
+@options.as_json
 def ready(
-    names: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[SYMBOL|TIMEFRAME]...",
-            help="Only these: BTC-USD 5m, several of both, or BTC-USD:5m. Each has to be known and traded.",
-            show_default=False,
-            autocompletion=complete_symbol,
-        ),
-    ] = None,
-    health: Annotated[
-        bool,
-        typer.Option(
-            "--health",
-            help="For an orchestrator's health check: once all has been ready, it is enough that the service "
-            "and Redis live, so that an outage of the venue does not get the cache restarted.",
-        ),
-    ] = False,
-    config: ConfigOption = None,
-    redis_url: RedisOption = None,
-    prefix: PrefixOption = None,
-    as_json: JsonOption = False,
-) -> None:
+    names: tuple[str, ...],
+    health: bool,
+    config: Path | None,
+    redis_url: str | None,
+    prefix: str | None,
+    as_json: bool,
+) -> int:
     """Say whether all series are ready, or some: exit 0, or 1.
 
-    With a reason for each that is not. A series of which the venue has no more holds nothing back.
+    With a reason for each that is not. A series of which the venue has no more holds nothing back. Some:
+    BTC-USD 5m, several of both, or BTC-USD:5m. Each has to be known and traded.
     """
     from ..commands.ready import check_ready
 
     loaded = load_config(config, redis_url, prefix)
-    raise typer.Exit(check_ready(loaded.config, names or (), health=health, as_json=as_json))
+    return check_ready(loaded.config, names, health=health, as_json=as_json)
 
 
+@click.command()
+@options.symbols_and_timeframes
+@click.option(
+    "--output", "-o", type=options.FILE, help="A file, written whole or not at all; else to stdout."
+)
+@click.option("--count", "-n", type=click.IntRange(min=1), help="Only so many, the newest of each series.")
+@click.option("--settled", is_flag=True, help="Only settled candles.")
+@click.option("--forming", is_flag=True, help="The buckets in progress too, where the feed vouches for them.")
+@click.option("--empty", is_flag=True, help="In CSV, a row for each bucket in which nothing was traded.")
+@click.option("--stale", is_flag=True, help="Also what nobody vouches for now, as after a backfill.")
+@options.cache
+@click.option("--json", "as_json", is_flag=True, help="JSON, with each series' watermarks.")
 def export(
-    symbols: SymbolsOption = None,
-    timeframes: TimeframesOption = None,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="A file, written whole or not at all; else to stdout."),
-    ] = None,
-    count: Annotated[
-        int | None, typer.Option("--count", "-n", min=1, help="Only so many, the newest of each series.")
-    ] = None,
-    settled: Annotated[bool, typer.Option("--settled", help="Only settled candles.")] = False,
-    forming: Annotated[
-        bool, typer.Option("--forming", help="The buckets in progress too, where the feed vouches for them.")
-    ] = False,
-    empty: Annotated[
-        bool, typer.Option("--empty", help="In CSV, a row for each bucket in which nothing was traded.")
-    ] = False,
-    stale: Annotated[
-        bool, typer.Option("--stale", help="Also what nobody vouches for now, as after a backfill.")
-    ] = False,
-    config: ConfigOption = None,
-    redis_url: RedisOption = None,
-    prefix: PrefixOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON, with each series' watermarks.")] = False,
-) -> None:
+    symbols: str | None,
+    timeframes: str | None,
+    output: Path | None,
+    count: int | None,
+    settled: bool,
+    forming: bool,
+    empty: bool,
+    stale: bool,
+    config: Path | None,
+    redis_url: str | None,
+    prefix: str | None,
+    as_json: bool,
+) -> int:
     """Write candles as CSV or JSON.
 
     Those that a reader would get, of all series or of some, each with its worth and its origin.
@@ -222,23 +223,25 @@ def export(
         empty=empty,
         stale=stale,
     )
-    raise typer.Exit(export(loaded.config, wish, output=output, as_json=as_json))
+    return export(loaded.config, wish, output=output, as_json=as_json)
 
 
+# What follows the Redis command is Redis's, however much `-1` looks like an option.
+@click.command(context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True})
+@click.argument("command", nargs=-1, required=True, metavar="CMD...")
+@click.option("--raw", is_flag=True, help="Print texts as they are, as redis-cli --raw does.")
+@options.cache
 def redis(
-    command: Annotated[list[str], typer.Argument(metavar="CMD...", help="Such as: ZRANGE key 0 -1")],
-    raw: Annotated[
-        bool, typer.Option("--raw", help="Print texts as they are, as redis-cli --raw does.")
-    ] = False,
-    config: ConfigOption = None,
-    redis_url: RedisOption = None,
-    prefix: PrefixOption = None,
-) -> None:
+    command: tuple[str, ...], raw: bool, config: Path | None, redis_url: str | None, prefix: str | None
+) -> int:
     """Send one command to the Redis in use.
 
-    The reply is printed as redis-cli would print it.
+    Such as ZRANGE key 0 -1. The reply is printed as redis-cli would print it.
     """
     from ..commands.reading import redis_url_of
     from ..redis_cli import send
 
-    raise typer.Exit(send(redis_url_of(load_config(config, redis_url, prefix).config), command, raw=raw))
+    return send(redis_url_of(load_config(config, redis_url, prefix).config), list(command), raw=raw)
+
+
+COMMANDS = (status, show, watch, series, ready, export, redis)

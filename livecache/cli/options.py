@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import typer
+import click
 
 from ..config import Loaded, load
 from .completion import complete_symbol, complete_timeframe
@@ -16,44 +17,60 @@ if TYPE_CHECKING:
     from ..quality.findings import Options
 
 __all__ = [
-    "ConfigOption",
-    "FormatOption",
-    "JsonOption",
-    "LevelOption",
-    "PrefixOption",
-    "RedisOption",
-    "SymbolArgument",
-    "SymbolsOption",
-    "TimeframeArgument",
-    "TimeframesOption",
+    "FILE",
+    "as_json",
+    "cache",
+    "config",
     "flags_of",
     "load_config",
+    "log",
+    "service",
+    "symbol_and_timeframe",
+    "symbols_and_timeframes",
     "symbols_of",
     "told_again",
 ]
 
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option("--config", help="The configuration file; else ./config.toml, else the defaults."),
-]
-RedisOption = Annotated[
-    str | None,
-    typer.Option("--redis-url", help='redis://, rediss://, unix://, redis+sentinel:// or "embedded".'),
-]
-PrefixOption = Annotated[str | None, typer.Option("--prefix", help="What every key begins with.")]
-LevelOption = Annotated[str | None, typer.Option("--log-level", help="TRACE, DEBUG, INFO, WARNING or ERROR.")]
-FormatOption = Annotated[str | None, typer.Option("--log-format", help="text or json.")]
-SymbolArgument = Annotated[str, typer.Argument(help="Such as BTC-USD.", autocompletion=complete_symbol)]
-TimeframeArgument = Annotated[str, typer.Argument(help="Such as 5m.", autocompletion=complete_timeframe)]
-SymbolsOption = Annotated[
-    str | None,
-    typer.Option("--symbols", help="Only these, with commas between.", autocompletion=complete_symbol),
-]
-TimeframesOption = Annotated[
-    str | None,
-    typer.Option("--timeframes", help="Only these, with commas between.", autocompletion=complete_timeframe),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="As one JSON object.")]
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+FILE = click.Path(path_type=Path)
+
+
+def _all(*options: Callable[[_F], _F]) -> Callable[[_F], _F]:
+    """These options as one decorator, listed in this order."""
+
+    def decorated(command: _F) -> _F:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorated
+
+
+config: Callable[[_F], _F] = click.option(
+    "--config", type=FILE, help="The configuration file; else ./config.toml, else the defaults."
+)
+cache: Callable[[_F], _F] = _all(
+    config,
+    click.option("--redis-url", help='redis://, rediss://, unix://, redis+sentinel:// or "embedded".'),
+    click.option("--prefix", help="What every key begins with."),
+)
+log: Callable[[_F], _F] = _all(
+    click.option("--log-level", help="TRACE, DEBUG, INFO, WARNING or ERROR."),
+    click.option("--log-format", help="text or json."),
+)
+symbol_and_timeframe: Callable[[_F], _F] = _all(
+    click.argument("symbol", shell_complete=complete_symbol),
+    click.argument("timeframe", shell_complete=complete_timeframe),
+)
+symbols_and_timeframes: Callable[[_F], _F] = _all(
+    click.option("--symbols", help="Only these, with commas between.", shell_complete=complete_symbol),
+    click.option("--timeframes", help="Only these, with commas between.", shell_complete=complete_timeframe),
+)
+service: Callable[[_F], _F] = click.option(
+    "--service", help="The service's URL; else http.listen of the configuration."
+)
+as_json: Callable[[_F], _F] = click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
 
 
 def load_config(

@@ -9,42 +9,30 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
+import click
 
 from ..config import CONFIG_FILE, load, order_timeframes, parse_symbols, parse_timeframes, source_of
-from .options import (
-    ConfigOption,
-    FormatOption,
-    LevelOption,
-    PrefixOption,
-    RedisOption,
-    SymbolsOption,
-    TimeframesOption,
-    flags_of,
-    load_config,
-)
+from . import options
+from .options import flags_of, load_config
 
 if TYPE_CHECKING:
     from ..config import Config, Loaded
 
-__all__ = ["register"]
+__all__ = ["COMMANDS"]
 
 
-def register(app: typer.Typer) -> None:
-    """Add these commands to the command line."""
-    for command in (run, backfill, demo, simulator):
-        app.command()(command)
-
-
+@click.command()
+@options.cache
+@options.log
 def run(
-    config: ConfigOption = None,
-    redis_url: RedisOption = None,
-    prefix: PrefixOption = None,
-    log_level: LevelOption = None,
-    log_format: FormatOption = None,
-) -> None:
+    config: Path | None,
+    redis_url: str | None,
+    prefix: str | None,
+    log_level: str | None,
+    log_format: str | None,
+) -> int:
     """Warm the cache and keep it current until a signal."""
     # Whoever asks what it waits for asks too soon, and does not end it by that.
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
@@ -59,18 +47,22 @@ def run(
 
         from .. import app as service
 
-    raise typer.Exit(asyncio.run(service.run(loaded.config, source_of(loaded), again)))
+    return asyncio.run(service.run(loaded.config, source_of(loaded), again))
 
 
+@click.command()
+@options.symbols_and_timeframes
+@options.cache
+@options.log
 def backfill(
-    symbols: SymbolsOption = None,
-    timeframes: TimeframesOption = None,
-    config: ConfigOption = None,
-    redis_url: RedisOption = None,
-    prefix: PrefixOption = None,
-    log_level: LevelOption = None,
-    log_format: FormatOption = None,
-) -> None:
+    symbols: str | None,
+    timeframes: str | None,
+    config: Path | None,
+    redis_url: str | None,
+    prefix: str | None,
+    log_level: str | None,
+    log_format: str | None,
+) -> int:
     """Fill the cache once and end.
 
     Exit 0, or 1 if any series failed.
@@ -86,15 +78,16 @@ def backfill(
 
         from .. import app as service
 
-    raise typer.Exit(asyncio.run(service.backfill(effective, symbols=chosen, timeframes=ordered)))
+    return asyncio.run(service.backfill(effective, symbols=chosen, timeframes=ordered))
 
 
-def demo(
-    seconds: Annotated[float | None, typer.Option(min=1, help="End after so long; else by Ctrl-C.")] = None,
-    symbols: Annotated[int, typer.Option(min=1, max=200, help="How many symbols to simulate.")] = 25,
-    log_level: LevelOption = None,
-    log_format: FormatOption = None,
-) -> None:
+@click.command()
+@click.option("--seconds", type=click.FloatRange(min=1), help="End after so long; else by Ctrl-C.")
+@click.option(
+    "--symbols", type=click.IntRange(min=1, max=200), default=25, help="How many symbols to simulate."
+)
+@options.log
+def demo(seconds: float | None, symbols: int, log_level: str | None, log_format: str | None) -> int:
     """Try the real service on a simulated exchange.
 
     It runs 60 times as fast, with a Redis of its own that ends with it.
@@ -108,32 +101,47 @@ def demo(
 
     from ..demo import demo as run_demo
 
-    raise typer.Exit(asyncio.run(run_demo(seconds=seconds, symbols=symbols, console=Console())))
+    return asyncio.run(run_demo(seconds=seconds, symbols=symbols, console=Console()))
 
 
+@click.command()
+@click.option(
+    "--port", type=click.IntRange(min=0, max=65535), default=8788, help="On loopback; 0 takes a free one."
+)
+@click.option(
+    "--speed", type=click.FloatRange(min=0.001, max=10_000), default=1.0, help="Market seconds a real second."
+)
+@click.option("--seed", type=int, default=1, help="The same seed makes the same market.")
+@click.option("--symbols", help="What to simulate, by comma; thin ones as ANY-USD:thin or :very-thin.")
+@click.option("--csv", multiple=True, help="SYMBOL=PATH: real candles instead; may be given many times.")
+@click.option(
+    "--rate",
+    type=click.IntRange(min=1, max=100_000),
+    default=10,
+    help="Requests a real second; 429 beyond.",
+)
+@click.option(
+    "--latency", type=click.FloatRange(min=0, max=60), default=0.0, help="Seconds added to every answer."
+)
+@click.option("--start", help="Market time to begin at, ISO 8601, UTC; else now.")
+@click.option("--faults", type=options.FILE, help="A TOML script of what goes wrong, and when.")
+@click.option(
+    "--faults-seed", type=int, help="Faults at random for a day of market time; the same seed, the same."
+)
+@options.log
 def simulator(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="On loopback; 0 takes a free one.")] = 8788,
-    speed: Annotated[float, typer.Option(min=0.001, max=10_000, help="Market seconds a real second.")] = 1.0,
-    seed: Annotated[int, typer.Option(help="The same seed makes the same market.")] = 1,
-    symbols: Annotated[
-        str | None, typer.Option(help="What to simulate, by comma; thin ones as ANY-USD:thin or :very-thin.")
-    ] = None,
-    csv: Annotated[
-        list[str] | None, typer.Option(help="SYMBOL=PATH: real candles instead; may be given many times.")
-    ] = None,
-    rate: Annotated[int, typer.Option(min=1, max=100_000, help="Requests a real second; 429 beyond.")] = 10,
-    latency: Annotated[float, typer.Option(min=0, max=60, help="Seconds added to every answer.")] = 0.0,
-    start: Annotated[
-        str | None, typer.Option(help="Market time to begin at, ISO 8601, UTC; else now.")
-    ] = None,
-    faults: Annotated[
-        Path | None, typer.Option(help="A TOML script of what goes wrong, and when.", show_default=False)
-    ] = None,
-    faults_seed: Annotated[
-        int | None, typer.Option(help="Faults at random for a day of market time; the same seed, the same.")
-    ] = None,
-    log_level: LevelOption = None,
-    log_format: FormatOption = None,
+    port: int,
+    speed: float,
+    seed: int,
+    symbols: str | None,
+    csv: tuple[str, ...],
+    rate: int,
+    latency: float,
+    start: str | None,
+    faults: Path | None,
+    faults_seed: int | None,
+    log_level: str | None,
+    log_format: str | None,
 ) -> None:
     """Run a Coinbase on loopback, to test against."""
     env = {name: value for name, value in os.environ.items() if name.startswith("LIVECACHE_LOG_")}
@@ -145,7 +153,7 @@ def simulator(
         speed=speed,
         seed=seed,
         symbols=symbols,
-        csv=csv or [],
+        csv=list(csv),
         rate=rate,
         latency=latency,
         start=start,
@@ -182,3 +190,6 @@ def _set_up_logs(config: Config) -> None:
     from ..logs import setup
 
     setup(config.log.level, config.log.format)
+
+
+COMMANDS = (run, backfill, demo, simulator)

