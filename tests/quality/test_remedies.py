@@ -19,6 +19,7 @@ from livecache.cache.keyspace import Keyspace
 from livecache.commands.reading import moment_of
 from livecache.core.evidence import Open
 from livecache.core.page import PageFacts
+from livecache.core.plan import Priority
 from livecache.core.repair import order_repair, pages_waiting
 from livecache.core.series import Change, SeriesId
 from livecache.core.timeframe import Timeframe
@@ -96,7 +97,7 @@ class House:
                 if command.startswith("livecache repair"):
                     self._order(shlex.split(command)[2:])
         self.flush()
-        self.driver.fill()
+        self.driver.fill(Priority.REPAIR)  # and nothing that would have been asked for anyhow
         self.flush()
         assert pages_waiting(self.driver.timeline, self.driver.page_limit) == 0
 

@@ -252,6 +252,11 @@ BREAKAGES = (
                 "                self.suspect.add(bucket)\n"
                 "                self.contested.setdefault(bucket, 0)\n",
             ),
+            Edit(
+                "livecache/core/track.py",
+                "                told.again = told.rebuild_again = 0\n        if self.history_from",
+                "                pass\n        if self.history_from",
+            ),
         ),
         tests=("tests/quality/test_remedies.py",),
     ),
