@@ -22,10 +22,7 @@ from livecache.venues.venue import Event, FailureKind, Feed, FetchFailure, Page,
 from .faulty_store import Connection, Store
 from .faulty_venue import FaultyVenue
 
-__all__ = ["AUDIT_EVERY", "Host", "Process"]
-
-AUDIT_EVERY = 10
-"""Renewals of the lease between two audits: fewer than are shipped, which would be a third of a run."""
+__all__ = ["Host", "Process"]
 
 
 class Host:
@@ -146,8 +143,7 @@ class Process:
         self.keys = store.keys
         self.writer = Writer(
             self.connection, store.keys, self.series, self.live, origin=venue.origin, instance=name,
-            clock=clock, wake=self.live.changed, sole_owner=sole_owner, audit_every=AUDIT_EVERY,
-            jitter=random.random,
+            clock=clock, wake=self.live.changed, sole_owner=sole_owner, jitter=random.random,
         )  # fmt: skip
         self._trades = Timeframe.M1 in timeline.children
         self._task: asyncio.Task[None] | None = None

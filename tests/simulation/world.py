@@ -19,7 +19,7 @@ from livecache.errors import RepairNotNow, RepairRefused
 from .faults import Fault, Kind, Scenario
 from .faulty_store import Store
 from .faulty_venue import FaultyVenue
-from .process import AUDIT_EVERY, Host, Process
+from .process import Host, Process
 from .truth import Truth
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ DAMAGE = b"[1,2"  # what a damaged member looks like
 _FOREIGN_S = 30.0
 TTL_S = 20.0
 _SAVE_EVERY_MS = 240_000
-_AUDIT_S = AUDIT_EVERY + 4.0  # within which the audit has come round
 
 
 class World:
@@ -177,9 +176,7 @@ class World:
                     self.disturb(damaged=series)
                     client.delete(key)
                     store.persist(key)  # What is written there anew has no time limit.
-                self._closely_until_s = (
-                    self.host.monotonic() + AUDIT_EVERY + 4.0
-                )  # until the audit has come round
+                self._closely_until_s = self.host.monotonic() + 6.0  # until the audit has come round
             case Kind.TTL_SET:
                 for series, key in self._some_keys(fault.what):
                     self.disturb(damaged=series)
