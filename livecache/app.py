@@ -180,6 +180,9 @@ class Service:
             adopted = await self.writer.patiently(
                 lambda: adoption.load(self.store, self.keys, self.series, origin=self.venue.origin, now=now)
             )
+            # What readers were told to be over is over here as well before anything is written.
+            told = max((one.known.end for one in adopted.stored if one.known), default=0)
+            await self.clock.sleep(max(0, told - self.live.now()) / 1000)
             holding.cancel()
         await advise(self.store)
         filled = set(self.series)  # which may have changed meanwhile

@@ -20,6 +20,9 @@ _MEMBERS_MAX = 20_000
 
 _SERIES_A_CALL = 20
 
+_APART_MS = 5_000
+"""So far two hosts may be apart in what they take for the venue's time: the one that comes may be behind."""
+
 # KEYS: for each series its set and its state hash. ARGV: the most members to return of each.
 # Returns for each series {the hash, the members with their scores}, or the type that should not be there.
 _LOAD = Script(
@@ -82,14 +85,14 @@ def judge(series: SeriesId, found: Found, *, origin: str, now: int) -> Stored | 
             return f"a damaged member at {score:.0f}: {damage}"
         if candle.time != score:
             return f"the member of {candle.time} lies at {score:.0f}"
-        if candle.time > now:
+        if candle.time > now + _APART_MS:
             return f"the candle of {candle.time} lies ahead of the venue's clock"
         if candles and candle.time == candles[-1].time:
             return f"two members for the bucket of {candle.time}"
         candles.append(candle)
     state = record.state
-    # Where the clocks of two hosts differ, a bucket may have closed for the one and not yet for the other.
-    known = Span(state.contiguous_from, min(state.known_through, series.timeframe.floor(now)))
+    closed = series.timeframe.floor(now + _APART_MS)
+    known = Span(state.contiguous_from, min(state.known_through, closed))
     standing = state.reason if standing_of(state.reason) else ""
     if standing.startswith("halted"):
         standing = standing.partition("; ")[0]  # What else was amiss is found anew.

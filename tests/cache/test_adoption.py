@@ -35,6 +35,21 @@ def test_what_an_earlier_run_left_is_believed_with_its_digits_and_its_coverage()
 
 
 @pytest.mark.parametrize(
+    ("behind_ms", "known"), [(-STEP, 10), (0, 10), (1, 10), (4_999, 10), (5_001, 9), (STEP - 1, 9)]
+)
+def test_a_clock_that_is_a_little_behind_takes_nothing_back(behind_ms: int, known: int) -> None:
+    """Just after a close the one that comes may not have it yet: what is in progress is no lie for that."""
+    closed = T0 + 10 * STEP
+    stored = judge(BTC, found(), origin=ORIGIN, now=closed - behind_ms)
+    assert isinstance(stored, Stored)
+    assert stored.known == (T0, T0 + known * STEP)
+    more = found(count="11")
+    more = Found(more.fields, [*more.members, (candle(10).member().encode(), float(candle(10).time))])
+    with_the_next = judge(BTC, more, origin=ORIGIN, now=closed - behind_ms)
+    assert isinstance(with_the_next, Stored) is (behind_ms <= 5_000), "the one in progress may be ahead too"
+
+
+@pytest.mark.parametrize(
     ("other", "reason"),
     [
         ({"schema": "2"}, "schema"),
