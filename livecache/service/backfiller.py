@@ -193,8 +193,8 @@ class Backfiller:
             self._schedule.ended(request)
             self._slots.release()
             self._live.due.set()
-        timeline = self._live.timeline
-        if request.symbol not in timeline.symbols or request.timeframe not in timeline.children:
+        timeline, wanted_by = self._live.timeline, pick.want.witness or request.timeframe
+        if request.symbol not in timeline.symbols or wanted_by not in timeline.children:
             return  # It was taken out meanwhile.
         if isinstance(outcome, Page):
             self._take(pick, outcome, heard)
