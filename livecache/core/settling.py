@@ -10,6 +10,7 @@ from .evidence import (
     DISPUTE_MS,
     ENDS_MS,
     LAG_MS,
+    UNUSABLE_MS,
     UNUSABLE_TRIES,
     Kin,
     Open,
@@ -81,6 +82,7 @@ def settle_page(
             track.glimpse = row
         elif edge <= bucket and track.lay(row, vouched=False):
             reading.outcome.touched.append(bucket)
+    reading.end()
     reading.outcome.touched += join(track, page, kin)
     if page.start < track.history_from:
         track.end_asked = page.heard
@@ -126,6 +128,7 @@ class _Reading:
         )
         self._closed_edge = min(page.end, closed_edge)
         self._first_fill = not track.coverage
+        self._sound_again = False  # whether rows that could not be believed can be now
 
     def _continues(self) -> bool:
         """Whether the page goes on where something settled ends, with nothing but open buckets between."""
@@ -181,6 +184,7 @@ class _Reading:
         poorer = shown is not None and (row is None or shown.candle.richer_than(row))
         unbroken = self._feed and self._channel.unbroken_over(bucket, end)
         told = track.open.get(bucket)
+        self._sound_again = self._sound_again or (told is not None and bool(told.unusable))
         # A page that shows nothing newer than was known has no say in a dispute.
         fresh = self._fresh(bucket) if poorer or row is None else False
         newer, empty = self._newer_than > bucket or self._historical, not page.rows
@@ -247,6 +251,13 @@ class _Reading:
         nearer = self._track.open.get(self._page.end)
         return nearer is not None and nearer.empty
 
+    def end(self) -> None:
+        """The venue's rows are sound again, as far as is seen: all that were not are worth another page."""
+        if self._sound_again:
+            for told in self._track.open.values():
+                if told.unusable:
+                    told.again = min(told.again, self._page.heard)
+
     def _reject(self, bucket: int) -> None:
         """The row cannot be believed, or may be one that could not be placed."""
         track, heard = self._track, self._page.heard
@@ -258,7 +269,7 @@ class _Reading:
         told.unusable, told.last, told.tries = reason, heard, told.tries + 1
         if told.told_unusable:
             given_up = told.tries - UNUSABLE_TRIES
-            told.again = heard + min(CONFIRM_MS << max(0, min(given_up, 5)), _DAY_MS)
+            told.again = heard + min(UNUSABLE_MS << max(0, min(given_up, 8)), _DAY_MS)
             if not before:
                 self.outcome.unusable.append(bucket)
                 self.outcome.touched.append(bucket)

@@ -94,12 +94,10 @@ class Timeline:
         now: int,
         *,
         page_limit: int,
-        halted: bool = False,
     ) -> None:
         """Take a REST page: settle what it proves, lay the rest as provisional.
 
         `page_limit` is how many buckets the venue's longest page holds now; it bounds the search for history.
-        `halted`: the venue's list says that the symbol is not traded.
         """
         timeline = self.symbols[symbol]
         self._stirred.add(symbol)
@@ -110,7 +108,7 @@ class Timeline:
             timeline.channel,
             feed=timeframe is FEED_TIMEFRAME,
             kin=Kindred(timeline.tracks, timeframe, page.heard, page),
-            halted=halted,
+            halted=timeline.standing.startswith("halted"),
             searched=searched(track, page.heard, page_limit),
         )
         track.let_go(page.start, page.end)

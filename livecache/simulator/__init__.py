@@ -16,7 +16,8 @@ from .products import DEFAULT_PRODUCTS, Liquidity, Product
 from .random_faults import random_script
 from .recorded import CsvMarket
 from .revised import RevisedMarket
-from .script import FaultScript, load_script
+from .script import FaultScript
+from .script_file import load_script
 from .scripted import ScriptedFaults
 from .seeded import SeededMarket
 from .server import Simulator, serve_forever

@@ -47,6 +47,7 @@ class _Draws:
             self._requests,
             self._refusals,
             self._pages,
+            self._lies,
             self._revision,
             self._gone,
         )
@@ -112,6 +113,14 @@ class _Draws:
         return kinds.EdgeLag(
             at=at, lasts=self._lasts(), products=self._some(), seconds=self._chance.uniform(1, 60)
         )
+
+    def _lies(self, at: float) -> Fault:
+        lasts, products, share = self._lasts(), self._some(), self._share()
+        if self._chance.random() < 0.4:
+            return kinds.EmptyPage(at=at, lasts=lasts, products=products, share=share)
+        if self._chance.random() < 0.5:
+            return kinds.SpoiltRow(at=at, lasts=lasts, products=products, every=self._chance.randint(5, 100))
+        return kinds.EdgeLag(at=at, lasts=lasts, products=products, seconds=self._chance.uniform(60, 1_200))
 
     def _revision(self, at: float) -> Fault:
         return kinds.Revision(at=at, products=self._some(), back=self._chance.randint(1, 8))

@@ -18,28 +18,25 @@ In TOML, times in seconds of market time:
 
 from __future__ import annotations
 
-import difflib
-import tomllib
-from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Literal, get_args
 
 import msgspec
 from msgspec import Meta
 
 from ..core.timeframe import Timeframe
-from ..errors import ConfigError
 
 __all__ = [
     "FORMS",
     "KINDS",
+    "ROW_FORMS",
     "ClockSkew",
     "CloseFeed",
     "Delisted",
     "Drop",
     "Duplicate",
     "EdgeLag",
+    "EmptyPage",
     "Episode",
     "Fault",
     "FaultScript",
@@ -59,12 +56,13 @@ __all__ = [
     "ReplayedSnapshot",
     "Reset",
     "Revision",
+    "RowForm",
     "ShortPage",
     "Silence",
+    "SpoiltRow",
     "StampAhead",
     "State",
     "Strike",
-    "load_script",
     "moment_ms",
 ]
 
@@ -86,6 +84,24 @@ Form = Literal[
     "other_product",
 ]
 FORMS: tuple[Form, ...] = get_args(Form)
+
+RowForm = Literal[
+    "nan",
+    "infinity",
+    "exponent",
+    "huge",
+    "negative",
+    "open_below_low",
+    "wrong_time",
+    "off_grid",
+    "twice",
+    "null",
+    "missing",
+    "number",
+    "text",
+]
+ROW_FORMS: tuple[RowForm, ...] = get_args(RowForm)
+"""Of these only "exponent" and "number" can be believed."""
 
 Halt = Literal[
     "is_disabled", "trading_disabled", "view_only", "auction_mode", "cancel_only", "limit_only", "post_only"
@@ -225,10 +241,21 @@ class ShortPage(OfRequests, frozen=True, kw_only=True, tag="short_page"):
     keep: Annotated[float, Meta(ge=0, le=1)] = 0.5
 
 
+class EmptyPage(OfRequests, frozen=True, kw_only=True, tag="empty_page"):
+    """A page comes without any row, as if nothing had been traded in all of it."""
+
+
+class SpoiltRow(OfRequests, frozen=True, kw_only=True, tag="spoilt_row"):
+    """Every so many-th bucket's row comes in one of these forms; without any, in a random one."""
+
+    forms: tuple[RowForm, ...] = ()
+    every: Annotated[int, Meta(ge=2, le=10_000)] = 30
+
+
 class EdgeLag(State, frozen=True, kw_only=True, tag="edge_lag"):
     """Pages show the market as it was so many seconds ago: a bucket that has closed may look partial."""
 
-    seconds: Annotated[float, Meta(gt=0, le=600)] = 20.0
+    seconds: Annotated[float, Meta(gt=0, le=3_600)] = 20.0
 
 
 class NewestAbsent(State, frozen=True, kw_only=True, tag="newest_absent"):
@@ -308,6 +335,8 @@ Fault = (
     | Hang
     | Reset
     | ShortPage
+    | EmptyPage
+    | SpoiltRow
     | EdgeLag
     | NewestAbsent
     | Outage
@@ -327,56 +356,6 @@ class FaultScript(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     seed: int = 1
     faults: tuple[Fault, ...] = ()
-
-
-def load_script(path: Path) -> FaultScript:
-    """The script in a TOML file. `ConfigError` names the fault and the field that cannot be used."""
-    try:
-        table = tomllib.loads(path.read_text("utf-8-sig"))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path}: is not UTF-8 text") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: is not TOML: {error}") from None
-    _only_known(str(path), table, ("seed", "faults"))
-    faults = table.get("faults", [])
-    if not isinstance(faults, list):
-        raise ConfigError(f"{path}: faults is no list", "begin each with [[faults]]")
-    if not isinstance(seed := table.get("seed", 1), int):
-        raise ConfigError(f"{path}: seed: {seed!r} is no whole number")
-    return FaultScript(seed, tuple(_fault(f"{path}: fault {i + 1}", given) for i, given in enumerate(faults)))
-
-
-def _fault(where: str, given: Any) -> Any:
-    if not isinstance(given, dict):
-        raise ConfigError(f"{where} is no table", "begin each with [[faults]]")
-    name = given.get("kind")
-    if name is None:
-        raise ConfigError(f"{where} has no kind", f"one of {', '.join(KINDS)}")
-    kind = KINDS.get(str(name))
-    if kind is None:
-        near = difflib.get_close_matches(str(name), KINDS, n=1)
-        hint = f"did you mean {near[0]}? " if near else ""
-        raise ConfigError(f"{where}: unknown kind {name!r}", f"{hint}one of {', '.join(KINDS)}")
-    where = f"{where} ({name})"
-    _only_known(where, given, ("kind", *kind.__struct_fields__))
-    try:
-        return msgspec.convert(given, kind)
-    except msgspec.ValidationError as error:
-        # "Expected `int` >= 1 - at `$.code`" says the same without its dress.
-        problem, _, field = str(error).replace("`", "").replace("Expected", "expected").partition(" - at $")
-        name = field.removeprefix(".")
-        hint = f"any of {', '.join(FORMS)}" if name.startswith("forms") else ""
-        raise ConfigError(f"{where}: {f'{name}: ' if name else ''}{problem}", hint) from None
-
-
-def _only_known(where: str, given: dict[str, Any], known: Sequence[str]) -> None:
-    for name in given:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"one of {', '.join(known)}"
-            raise ConfigError(f"{where}: unknown key {name!r}", hint)
 
 
 def moment_ms(at: Moment, start_ms: int) -> int:

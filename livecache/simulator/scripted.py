@@ -21,7 +21,7 @@ from .market import Market
 from .options import ServerOptions
 from .playing import NEVER, Playing, Schedule
 from .revised import RevisedMarket
-from .script import FORMS, Episode, FaultScript, moment_ms
+from .script import FORMS, ROW_FORMS, Episode, FaultScript, moment_ms
 from .spoiled import (
     garbled,
     product_of,
@@ -30,6 +30,8 @@ from .spoiled import (
     shifted_time,
     shortened,
     with_snapshot,
+    with_spoilt_rows,
+    without_rows,
 )
 
 __all__ = ["ScriptedFaults"]
@@ -97,6 +99,7 @@ class ScriptedFaults(Faults):
         schedule = self._schedule
         if any(schedule.of(kinds.Outage)):
             return None
+        asked = GRANULARITIES.get(request.granularity)
         for playing, fault in schedule.of(kinds.OfRequests):
             if not self._concerns(fault, request):
                 continue
@@ -111,6 +114,12 @@ class ScriptedFaults(Faults):
                     return replace(answer, cut_after=len(answer.body) // 2)
                 case kinds.ShortPage() if request.granularity and schedule.strikes(playing):
                     return shortened(await proceed(), fault.keep)
+                case kinds.EmptyPage() if request.granularity and schedule.strikes(playing):
+                    return without_rows(await proceed())
+                case kinds.SpoiltRow(forms=forms, every=every) if asked is not None:
+                    form = playing.chance.choice(forms or ROW_FORMS)
+                    if schedule.strikes(playing, form):
+                        return with_spoilt_rows(await proceed(), form, asked.ms // 1000, every)
         answer = await proceed()
         for _, skew in schedule.of(kinds.ClockSkew):
             if request.path.endswith("/time"):

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from .faults import Answer
-from .script import Form
+from .script import Form, RowForm
 
 __all__ = [
     "garbled",
@@ -20,6 +20,8 @@ __all__ = [
     "shifted_time",
     "shortened",
     "with_snapshot",
+    "with_spoilt_rows",
+    "without_rows",
 ]
 
 _PRODUCT = re.compile(r'"product_id":"([^"]*)"')
@@ -119,6 +121,43 @@ def shortened(answer: Answer, keep: float) -> Answer:
         return answer
     rows: list[Any] = msgspec.json.decode(answer.body)["candles"]
     return replace(answer, body=msgspec.json.encode({"candles": rows[: int(len(rows) * keep)]}))
+
+
+def without_rows(answer: Answer) -> Answer:
+    """A page of candles without any of its rows."""
+    return answer if answer.status != 200 else replace(answer, body=b'{"candles":[]}')
+
+
+def with_spoilt_rows(answer: Answer, form: RowForm, width_s: int, every: int) -> Answer:
+    """A page of candles of which the rows of every so many-th bucket are as nobody wants them."""
+    if answer.status != 200:
+        return answer
+    rows: list[dict[str, Any]] = msgspec.json.decode(answer.body)["candles"]
+    spoilt: list[dict[str, Any]] = []
+    for row in rows:
+        hit = int(row["start"]) // width_s % every == 0
+        spoilt += _spoilt(row, form, width_s) if hit else [row]
+    return replace(answer, body=msgspec.json.encode({"candles": spoilt}))
+
+
+def _spoilt(row: dict[str, Any], form: RowForm, width_s: int) -> list[dict[str, Any]]:
+    if form == "missing":
+        return [{name: value for name, value in row.items() if name != "close"}]
+    changes: dict[str, Any] = {
+        "nan": {"close": "NaN"},
+        "infinity": {"high": "Infinity"},
+        "exponent": {"volume": f"{row['volume']}E+00"},
+        "huge": {"volume": "9" * 400},
+        "negative": {"low": "-" + row["low"]},
+        "open_below_low": {"open": "0.000001"},
+        "wrong_time": {"start": str(int(row["start"]) - 7 * width_s)},
+        "off_grid": {"start": str(int(row["start"]) + 1)},
+        "twice": {},
+        "null": {"open": None},
+        "number": {"open": msgspec.Raw(row["open"].encode())},
+        "text": {"volume": "soon"},
+    }[form]
+    return [{**row, **changes}] * (2 if form == "twice" else 1)
 
 
 def _json(value: object) -> str:

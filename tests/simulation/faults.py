@@ -30,6 +30,7 @@ class Kind(StrEnum):
     REST_FAILS = "REST answers nothing useful"
     SLOW = "REST is slow and answers out of order"  # amount: seconds
     EDGE_BEHIND = "REST lags behind"  # amount: seconds
+    EMPTY_PAGES = "pages hold no row at all"  # amount: the share of them
     NEWEST_ABSENT = "REST omits the newest buckets"
     ROWS_REJECTED = "rows of pages cannot be believed"
     REVISED = "the venue changes a settled bucket"
@@ -155,8 +156,17 @@ _ONCE = frozenset((
 _REVISIONS_MOST = 4
 
 
+LIES = 1_000_000
+"""Seeds from here on draw a REST API that lies for minutes, beside a feed that is sound."""
+
+_LIES = (Kind.EMPTY_PAGES, Kind.EMPTY_PAGES, Kind.EDGE_BEHIND, Kind.EDGE_BEHIND, Kind.ROWS_REJECTED)
+_BESIDE_LIES = (Kind.FEED_CUT, Kind.STOPPED, Kind.KILLED, Kind.FLUSHED, Kind.REST_FAILS, Kind.REPLAYED)
+
+
 def draw(seed: int) -> Scenario:
     """The run that follows from a seed."""
+    if seed >= LIES:
+        return _lies(seed)
     random = Random(seed)
     symbols = random.sample(LIQUID, random.randint(1, 2)) + random.sample(THIN, random.random() < 0.4)
     if random.random() < 0.2:
@@ -186,6 +196,41 @@ def draw(seed: int) -> Scenario:
             _faults(random, symbols, frames, start_ms, lasts_s), _repairs(seed, symbols, frames, lasts_s)
         ),
     )
+
+
+def _lies(seed: int) -> Scenario:
+    """Empty pages, an edge up to 20 minutes behind and spoilt rows in any mix, also at starts."""
+    random = Random(f"lies {seed}")
+    symbols = tuple(random.sample(LIQUID, random.randint(1, 2)))
+    frames = random.choice(_TIMEFRAMES)
+    start_ms = random.choice(_STARTS) + random.choice((-9_999, 0, 10_001, 149_999))
+    lasts_s = random.choice((3_600.0, 7_200.0))
+    faults: list[Fault] = []
+    at_s = random.choice((0.0, 0.0, 200.0))
+    while at_s < lasts_s:
+        kind = random.choice(random.choice((_LIES, _LIES, _BESIDE_LIES)))
+        faults.append(_lie(random, kind, at_s, symbols, frames))
+        at_s += random.expovariate(1 / random.choice((120.0, 600.0)))
+    return Scenario(
+        seed=seed, market=1 + seed % 3, symbols=symbols, timeframes=frames, start_ms=start_ms,
+        lasts_s=lasts_s, tick_s=4.0, latency_s=0.3, edge_s=0.0, omits_newest=False, last_update_lost=False,
+        links=1, embedded=True, foreign_first=False, skew_s=0.0, faults=_in_order(faults),
+    )  # fmt: skip
+
+
+def _lie(
+    random: Random, kind: Kind, at_s: float, symbols: Sequence[str], frames: Sequence[Timeframe]
+) -> Fault:
+    lasts_s = random.choice((5.0, 30.0, 90.0, 400.0, 1_500.0))
+    match kind:
+        case Kind.EMPTY_PAGES:
+            share, frame = random.choice((0.2, 0.5, 1.0, 1.0)), random.choice((None, *frames))
+            return Fault(at_s, kind, lasts_s, random.choice((*symbols, "")), frame, amount=share)
+        case Kind.EDGE_BEHIND:
+            return Fault(at_s, kind, lasts_s, amount=random.uniform(60.0, 1_200.0))
+        case Kind.ROWS_REJECTED:
+            return Fault(at_s, kind, lasts_s, random.choice((*symbols, "")))
+    return _fault(random, kind, at_s, symbols, frames)
 
 
 def _in_order(*several: list[Fault]) -> tuple[Fault, ...]:

@@ -151,6 +151,13 @@ class FaultyVenue:
             return FetchFailure(FailureKind.PAGE_TOO_LONG, "number of candles requested", 400)
         return None
 
+    def _is_empty(self, symbol: str, timeframe: Timeframe) -> bool:
+        lies = (f for f in self.active if f.kind is Kind.EMPTY_PAGES)
+        return any(
+            f.symbol in ("", symbol) and f.timeframe in (None, timeframe) and self.random.random() < f.amount
+            for f in lies
+        )
+
     def _page(self, request: PageRequest) -> Page:
         symbol, timeframe, start, end, _ = request
         now = self.now()
@@ -159,6 +166,8 @@ class FaultyVenue:
             if self.omits_newest or self.is_on(Kind.NEWEST_ABSENT):
                 end = min(end, timeframe.floor(now - OMITTED_MS))
             now -= int((behind.amount if behind else self.edge_s) * 1000)
+        if self._is_empty(symbol, timeframe):
+            return Page(request, ())
         page = Page(request, tuple(self.truth.candles(symbol, timeframe, start, end, now)))
         bad = next((f for f in self.active if f.kind is Kind.ROWS_REJECTED), None)
         if bad is None or bad.symbol not in ("", symbol):

@@ -16,8 +16,10 @@ import pytest
 from livecache.core.timeframe import Timeframe
 from livecache.simulator import FaultScript, MarketClock, Product, ScriptedFaults, SeededMarket, Simulator
 from livecache.simulator.script import (
+    ROW_FORMS,
     Delisted,
     EdgeLag,
+    EmptyPage,
     Fault,
     Halted,
     Hang,
@@ -26,8 +28,12 @@ from livecache.simulator.script import (
     Outage,
     Reset,
     Revision,
+    RowForm,
     ShortPage,
+    SpoiltRow,
 )
+from livecache.venues.coinbase.pages import DecodedPage, decode_page
+from livecache.venues.venue import PageRequest
 
 from .support import NOW, connected
 
@@ -166,6 +172,44 @@ def test_a_page_lacks_its_oldest_rows() -> None:
         assert len(whole) >= 39 and short == whole[: len(whole) // 4]
 
     on_a_bench(scenario, ShortPage(keep=0.25))
+
+
+def test_a_page_comes_without_any_row() -> None:
+    async def scenario(bench: Bench) -> None:
+        assert await bench.page(timeframe=H1)
+        assert await bench.page() == []
+        assert len(await bench.page()) >= 39
+
+    on_a_bench(scenario, EmptyPage(timeframes=(M5,)))
+
+
+@pytest.mark.parametrize("form", ROW_FORMS)
+def test_every_so_many_row_is_spoilt_and_none_takes_another_with_it(form: RowForm) -> None:
+    """And what our own client makes of it: the true rows, and the spoilt buckets in doubt."""
+
+    async def scenario(bench: Bench) -> None:
+        now = bench.simulator.now()
+        end = M5.floor(now)
+        request = PageRequest(BTC, M5, end - 40 * M5.ms, end)
+        path = f"/market/products/{BTC}/candles"
+        asked = {"start": request.start // 1000, "end": end // 1000 - 300, "granularity": NAMES[M5]}
+        _, body, _ = await bench.get(path, **asked)
+        bench.faults.end_all()
+        await bench.get("/time")
+        _, sound, _ = await bench.get(path, **asked)
+        truth, found = decode_page(request, sound.encode(), now), decode_page(request, body.encode(), now)
+        assert isinstance(truth, DecodedPage) and isinstance(found, DecodedPage)
+        spoilt = {t for t in range(request.start, end, M5.ms) if t // M5.ms % 10 == 0}
+        believed = form in ("exponent", "number", "twice")
+        assert body != sound
+        rows = {row.time: row for row in truth.page.rows}
+        held = {row.time: row for row in found.page.rows}
+        assert all(row.equals(rows[time]) for time, row in held.items())
+        assert held.keys() >= rows.keys() - spoilt - {t - 7 * M5.ms for t in spoilt}
+        assert held.keys() | found.page.rejected >= rows.keys(), "none is taken for empty"
+        assert (held.keys() >= spoilt) is believed
+
+    on_a_bench(scenario, SpoiltRow(forms=(form,), every=10))
 
 
 def test_pages_show_the_market_as_it_was_a_while_ago() -> None:
