@@ -110,6 +110,7 @@ class Witnesses:
     aged: bool  # the bucket ended longer ago than any edge lags
     older: bool  # something before it is known, from any page, or nothing older is looked for
     whole: bool  # the page lacks no settled candle that lies in it
+    behind: bool  # it lacks what the feed or an earlier page showed, or shows what an earlier one lacked
     empty: bool  # it has no row at all
     silent: bool  # an unbroken feed carried the symbol through the bucket and showed nothing
     kin: Kin
@@ -132,11 +133,11 @@ def verdict(w: Witnesses) -> Verdict:
         return Verdict.OPEN
     if w.row and (w.newer or w.aged):
         return Verdict.SETTLED
-    if w.row and (told.pages >= 2 or w.sleeps):
+    if w.row and not w.behind and (told.pages >= 2 or w.sleeps):
         return Verdict.PRESUMED
     if w.row:
         return Verdict.OPEN
-    if not w.whole and told.pages >= 3 and w._agreed_ms >= DISPUTE_MS:
+    if not w.whole and not w.empty and not w.behind and told.pages >= 3 and w._agreed_ms >= DISPUTE_MS:
         return Verdict.PRESUMED
     if not w.whole:
         return Verdict.OPEN
@@ -144,7 +145,11 @@ def verdict(w: Witnesses) -> Verdict:
         return Verdict.SETTLED
     if w.kin is Kin.CONFIRMS:
         return Verdict.PRESUMED if w.empty else Verdict.SETTLED
-    if w.silent or w.halted or w.sleeps:
+    if w.silent or w.halted:
+        return Verdict.PRESUMED
+    if w.behind:
+        return Verdict.OPEN
+    if w.sleeps:
         return Verdict.PRESUMED
     if w.older and told.pages >= 2 and (w.newer or not told.empty):
         return Verdict.PRESUMED

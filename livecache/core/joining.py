@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from itertools import pairwise
 
-from .evidence import APART_MS, Kin, Open
+from .evidence import APART_MS, DISPUTE_MS, Kin, Open
 from .page import PageFacts
 from .track import Track
 
@@ -78,7 +78,8 @@ def _asleep(track: Track, page: PageFacts, kin: KinOf) -> list[int]:
     awake = max(track.settled, default=0)
     since = range(awake + track.width, track.series.timeframe.floor(page.heard), track.width)
     told = [(t, track.open[t]) for t in since if t in track.open]
-    if not told or not awake or len(since) * track.width > longest_sleep(track, page.rows):
+    behind = page.heard < track.behind_at + DISPUTE_MS
+    if not told or not awake or behind or len(since) * track.width > 2 * longest_sleep(track, page.rows):
         return []
     settled: list[int] = []
     for bucket, each in told:

@@ -42,9 +42,8 @@ def rebuilding(
     first = end = due[0]
     timeframe = smaller[track.open[first].rebuild_tries // 2 % len(smaller)]
     for bucket in due:
-        if bucket != end or end + track.width - first > page_limit * timeframe.ms:
-            break
-        end = bucket + track.width
+        if bucket + track.width - first <= page_limit * timeframe.ms:
+            end = bucket + track.width
     return timeframe, Span(first, end)
 
 

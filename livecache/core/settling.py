@@ -126,7 +126,8 @@ class _Reading:
             t in track.settled and t not in rows and t not in page.rejected and t not in track.contested
             for t in range(page.start, min(page.end, closed_edge), track.width)
         )
-        self._closed_edge = min(page.end, closed_edge)
+        self._in_progress = closed_edge
+        self._notice_lag()
         self._first_fill = not track.coverage
         self._sound_again = False  # whether rows that could not be believed can be now
 
@@ -161,14 +162,44 @@ class _Reading:
             return shown.vouched
         return bucket in track.settled and bucket not in track.presumed
 
-    def _sleeps(self, awake: int) -> bool:
-        """Whether the product is known to sleep as long between trades as it has since `awake`."""
-        asleep = self._closed_edge - awake - self._track.width
-        if not awake or asleep <= 0:
+    def _sleeps(self) -> bool:
+        """Whether the product is known to sleep about as long between trades as it does now."""
+        asleep = self._page.heard - self._newest_row - self._track.width
+        if not self._newest_row or asleep < APART_MS:
             return False
         if self._longest_sleep is None:
             self._longest_sleep = longest_sleep(self._track, self._page.rows)
-        return asleep <= self._longest_sleep
+        return asleep <= 2 * self._longest_sleep
+
+    def _notice_lag(self) -> None:
+        """The page lacks, or has less of, what somebody else showed: it lags, or hides rows."""
+        track, page = self._track, self._page
+        reach = min(page.end, self._in_progress)
+        shown = ((t, each.candle) for t, each in track.provisional.items() if each.vouched)
+        lacks = any(
+            page.start <= t < reach and ((row := page.rows.get(t)) is None or candle.richer_than(row))
+            for t, candle in shown
+        )
+        here = page.end > self._in_progress and self._in_progress not in page.rows
+        begun = page.heard >= self._in_progress + APART_MS
+        if lacks or (here and begun and self._trades_now()) or self._has_grown():
+            track.behind_at = page.heard
+
+    def _trades_now(self) -> bool:
+        """Whether the feed, or a smaller timeframe, shows a trade in the bucket in progress."""
+        return self._in_progress in self._track.provisional or self._kin(self._in_progress) is Kin.DENIES
+
+    def _has_grown(self) -> bool:
+        """Whether it has rows that an earlier page, of after their end, lacked or showed poorer."""
+        return any(
+            told is not None
+            and not told.unusable
+            and told.first >= t + self._track.width
+            and (told.row is None or row.richer_than(told.row))
+            for t, row in self._page.rows.items()
+            if t not in self._track.coverage
+            for told in (self._track.open.get(t),)
+        )
 
     # --- a bucket that is not settled -------------------------------------------------------------
 
@@ -203,10 +234,11 @@ class _Reading:
                 aged=page.heard >= end + LAG_MS,
                 older=self._oldest < bucket or self._searched,
                 whole=self._whole,
+                behind=page.heard < track.behind_at + DISPUTE_MS,
                 empty=empty,
                 silent=unbroken and shown is None,
                 kin=kin,
-                sleeps=not empty and not newer and self._sleeps(self._newest_row),
+                sleeps=not empty and not newer and self._sleeps(),
                 halted=self._halted,
                 told=told,
             )

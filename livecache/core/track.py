@@ -59,6 +59,7 @@ class Track:
 
     __slots__ = (
         "announce_from",
+        "behind_at",
         "closed_until",
         "closes",
         "closes_dropped",
@@ -104,6 +105,7 @@ class Track:
         self.reopened: set[int] = set()  # buckets that seemed proven empty and were read once more
         self.open: dict[int, Open] = {}  # closed buckets that pages spoke of and did not settle
         self.presumed: dict[int, int] = {}  # settled, may be taken back → when last asked for (heard)
+        self.behind_at = 0  # when (heard) a page last showed that the venue lags, or hides rows
         self.glimpse: ExactCandle | None = None  # the bucket in progress, as the last page showed it
         self.history_from = 0  # where the search for more history stopped
         self.exhausted = False  # … because the venue seems to have nothing older

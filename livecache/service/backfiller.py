@@ -211,7 +211,7 @@ class Backfiller:
         self._limiter.succeeded()
         self._repeats.forget("venue_unreachable")
         self.listing.knows(request.symbol)
-        if self._schedule.succeeded(request) is not None:
+        if self._schedule.succeeded(request) is not None and pick.want.witness is None:
             live.timeline.fail(request.symbol, request.timeframe, "")
         rows = {row.time: row for row in page.rows}
         proves = not page.unreadable

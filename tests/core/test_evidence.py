@@ -14,8 +14,8 @@ ROW, OTHER = candle(T, "5"), candle(T, "6")
 
 # A page that lacks the row and shows nothing newer; before it something is known. No other witness speaks.
 ABSENT = Witnesses(
-    row=False, poorer=False, newer=False, aged=False, older=True, whole=True, empty=False, silent=False,
-    kin=Kin.SILENT, sleeps=False, halted=False, told=Open(None, T, T),
+    row=False, poorer=False, newer=False, aged=False, older=True, whole=True, behind=False, empty=False,
+    silent=False, kin=Kin.SILENT, sleeps=False, halted=False, told=Open(None, T, T),
 )  # fmt: skip
 THERE = replace(ABSENT, row=True)
 
@@ -114,6 +114,15 @@ def test_a_page_that_lacks_what_was_settled_says_nothing_of_absence() -> None:
     lacking = replace(ABSENT, whole=False, newer=True, silent=True, kin=Kin.CONFIRMS)
     assert verdict(lacking) is Verdict.OPEN
     assert verdict(replace(lacking, told=told(3, DISPUTE_MS))) is Verdict.PRESUMED
+
+
+def test_a_venue_that_is_seen_to_lag_presumes_nothing() -> None:
+    behind = replace(ABSENT, behind=True, sleeps=True, told=told(9, DISPUTE_MS))
+    assert verdict(behind) is Verdict.OPEN
+    assert verdict(replace(behind, row=True)) is Verdict.OPEN
+    assert verdict(replace(behind, empty=True, newer=True)) is Verdict.OPEN
+    assert verdict(replace(behind, silent=True)) is Verdict.PRESUMED, "but the feed may still speak"
+    assert verdict(replace(behind, newer=True)) is Verdict.SETTLED, "and rows on both sides"
 
 
 def test_pages_count_as_two_only_a_minute_apart_and_only_while_they_agree() -> None:

@@ -87,6 +87,8 @@ def test_a_second_page_that_shows_another_row_proves_neither() -> None:
     read(on, {T: "6"}, SOON + 60_000)
     assert T not in on.coverage
     read(on, {T: "6"}, SOON + 120_000)
+    assert T not in on.coverage, "the venue was seen to lag"
+    read(on, {T: "6"}, SOON + 360_000)
     assert on.settled[T].volume == "6"
 
 
@@ -245,3 +247,25 @@ def test_between_provisionals_the_one_with_more_volume_wins_whenever_it_comes() 
     assert on.provisional[T].candle.volume == "5"
     on.lay(candle(T, "5.5"), vouched=False)
     assert on.provisional[T].candle.volume == "5.5"
+
+
+def test_an_old_page_takes_nothing_back_that_was_settled() -> None:
+    """The venue's edge is minutes behind: it shows the bucket as it was before its end, as its newest."""
+    on = track()
+    read(on, {T: "7", E: "1"}, SOON)
+    for minutes in range(1, 20):
+        assert read(on, {T: "5"}, SOON + minutes * 60_000).revised == []
+        assert read(on, {T: "5", E: "1"}, SOON + minutes * 60_000 + 1_000).revised == []
+    assert on.settled[T].volume == "7"
+
+
+def test_a_poison_row_costs_its_own_bucket_only() -> None:
+    on = track()
+    outcome = read(on, {B: "2", E: "1"}, SOON, start=B - W, rejected=frozenset({T}), reasons={T: "no price"})
+    assert B in on.coverage and T not in on.coverage
+    assert (on.open[T].unusable, outcome.unusable) == ("no price", [])
+    for minutes in (1, 3, 5, 7, 11):
+        outcome = read(on, {E: "1"}, SOON + minutes * 60_000, rejected=frozenset({T}))
+    assert outcome.unusable == [T], "five tries over ten minutes: it is told"
+    read(on, {T: "5", E: "1"}, SOON + 3_600_000)
+    assert on.settled[T].volume == "5"

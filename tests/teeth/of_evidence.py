@@ -28,6 +28,7 @@ OF_EVIDENCE = (
                 "        return True\n",
             ),
         ),
+        tests=("tests/simulation/test_liars.py",),
     ),
     Breakage(
         "an empty page is proof after a minute",
@@ -38,6 +39,7 @@ OF_EVIDENCE = (
                 "    if True:",
             ),
         ),
+        tests=("tests/core/test_evidence.py",),
     ),
     Breakage(
         "a poorer page wins after a minute",
@@ -53,6 +55,7 @@ OF_EVIDENCE = (
                 "    if against and told.pages >= 2:",
             ),
         ),
+        tests=("tests/core/test_settling.py",),
     ),
     Breakage(
         "a page that lacks what was settled proves absence",
@@ -63,6 +66,7 @@ OF_EVIDENCE = (
                 "",
             ),
         ),
+        tests=("tests/core/test_evidence.py",),
     ),
     Breakage(
         "a poison row takes the page",
@@ -75,6 +79,7 @@ OF_EVIDENCE = (
                 "            self._reject(bucket)\n",
             ),
         ),
+        tests=("tests/core/test_settling.py",),
     ),
     Breakage(
         "an old page takes back what was settled",
@@ -85,6 +90,7 @@ OF_EVIDENCE = (
                 "        elif held is not None and row is None:",
             ),
         ),
+        tests=("tests/core/test_settling.py",),
     ),
     Breakage(
         "what other timeframes hold is not asked",
@@ -99,5 +105,17 @@ OF_EVIDENCE = (
                 "self._within(smaller, bucket)):\n",
             ),
         ),
+        tests=("tests/simulation/test_liars.py",),
+    ),
+    Breakage(
+        "an unfresh page settles",
+        (
+            Edit(
+                "livecache/core/evidence.py",
+                "    if w.behind:\n        return Verdict.OPEN\n",
+                "",
+            ),
+        ),
+        tests=("tests/core/test_evidence.py",),
     ),
 )
