@@ -79,7 +79,7 @@ def _asleep(track: Track, page: PageFacts, kin: KinOf) -> list[int]:
     since = range(awake + track.width, track.series.timeframe.floor(page.heard), track.width)
     told = [(t, track.open[t]) for t in since if t in track.open]
     behind = page.heard < track.behind_at + DISPUTE_MS
-    if not told or not awake or behind or len(since) * track.width > 2 * longest_sleep(track, page.rows):
+    if not told or not awake or behind or len(since) * track.width > 2 * longest_sleep(track, page):
         return []
     settled: list[int] = []
     for bucket, each in told:
@@ -102,12 +102,12 @@ def _ask_next_to(track: Track, start: int) -> None:
         bucket -= track.width
 
 
-def longest_sleep(track: Track, rows: Iterable[int]) -> int:
+def longest_sleep(track: Track, page: PageFacts) -> int:
     """How long, in ms, the product is known to have gone without a trade."""
+    # A row that cannot be believed is no sleep.
+    rows = [*page.rows, *page.rejected] if page.absence_proves else []
+    spans = [[t for t in track.settled if span.start <= t < span.end] for span in track.coverage]
     longest = track.width
-    for times in (
-        rows,
-        *((t for t in track.settled if span.start <= t < span.end) for span in track.coverage),
-    ):
+    for times in (rows, *spans):
         longest = max(longest, *(newer - older for older, newer in pairwise(sorted(times))), 0)
     return longest - track.width

@@ -168,7 +168,7 @@ class _Reading:
         if not self._newest_row or asleep < APART_MS:
             return False
         if self._longest_sleep is None:
-            self._longest_sleep = longest_sleep(self._track, self._page.rows)
+            self._longest_sleep = longest_sleep(self._track, self._page)
         return asleep <= 2 * self._longest_sleep
 
     def _notice_lag(self) -> None:

@@ -269,3 +269,15 @@ def test_a_poison_row_costs_its_own_bucket_only() -> None:
     assert outcome.unusable == [T], "five tries over ten minutes: it is told"
     read(on, {T: "5", E: "1"}, SOON + 3_600_000)
     assert on.settled[T].volume == "5"
+
+
+def test_a_row_that_cannot_be_believed_is_no_sleep_between_trades() -> None:
+    """A liquid product with a spoilt row while the venue lags: what is absent is not empty."""
+    on = track()
+    spoilt = frozenset({T - 5 * W})
+    rows = {t: "1" for t in range(T - 9 * W, T, W) if t not in spoilt}
+    read(on, rows, E + 100_000, start=T - 9 * W, rejected=spoilt)
+    assert T not in on.coverage and T - W not in on.coverage
+    thin = track()
+    read(thin, rows, E + 100_000, start=T - 9 * W)
+    assert T in thin.coverage and T in thin.presumed, "but one that slept there may sleep now"
