@@ -124,6 +124,7 @@ BREAKAGES = (
                 "    if True:\n        return Verdict.SETTLED\n",
             ),
         ),
+        tests=("tests/core/test_evidence.py",),
     ),
     Breakage(
         "between provisionals the newer is taken for the richer",
@@ -144,6 +145,7 @@ BREAKAGES = (
                 "    if w.row:",
             ),
         ),
+        tests=("tests/core/test_evidence.py",),
     ),
     Breakage(
         "a page poorer than the feed is believed at once",
@@ -154,6 +156,7 @@ BREAKAGES = (
                 "    against = (not w.row",
             ),
         ),
+        tests=("tests/core/test_evidence.py",),
     ),
     Breakage(
         "a parent is rolled up though a child is not known",
