@@ -29,6 +29,7 @@ def run_simulator(
     rate: int,
     latency: float,
     start: str | None,
+    hold: str | None,
     faults: Path | None,
     faults_seed: int | None,
 ) -> None:
@@ -46,6 +47,7 @@ def run_simulator(
         rate=rate,
         latency=latency,
         start_ms=None if start is None else moment_of("--start", start),
+        hold_ms=None if hold is None else moment_of("--hold", hold),
         faults=fault_script(faults, faults_seed),
         # Whoever starts it from a script waits for these lines.
         announce=partial(print, flush=True),

@@ -235,6 +235,7 @@ async def serve_forever(
     rate: int = 10,
     latency: float = 0.0,
     start_ms: int | None = None,
+    hold_ms: int | None = None,
     faults: Callable[[Sequence[str]], FaultScript] | None = None,
     announce: Callable[[str], None] = print,
 ) -> None:
@@ -242,8 +243,9 @@ async def serve_forever(
 
     `symbols` are product ids, thin ones as `ANY-USD:thin` or `:very-thin`; none means the default ones. With
     `csv` (product to path) those files are the market, and it begins a day before they end unless `start_ms`
-    (Unix ms) is given. `rate` in requests a real second, `latency` in seconds. `faults` is told the products
-    and says what goes wrong. Raises `ConfigError`, and `LivecacheError` for a port that is taken.
+    (Unix ms) is given. From `hold_ms` on time creeps. `rate` in requests a real second, `latency` in seconds.
+    `faults` is told the products and says what goes wrong. Raises `ConfigError`, and `LivecacheError` for a
+    port that is taken.
     """
     if not speed > 0:
         raise ConfigError(f"the speed must be above 0, not {speed}", "1 is real time, 60 a minute a second")
@@ -259,7 +261,7 @@ async def serve_forever(
             start_ms = max((begin + end) // 2, end - 86_400_000)
     else:
         market = SeededMarket(seed, [Product.parse(s) for s in symbols] or DEFAULT_PRODUCTS)
-    clock = MarketClock(start_ms, speed)
+    clock = MarketClock(start_ms, speed, hold_ms=hold_ms)
     products = market.products()
     async with Simulator(
         market,

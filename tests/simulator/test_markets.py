@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from livecache.core.candle import rejection
 from livecache.core.timeframe import Timeframe
 from livecache.errors import ConfigError
-from livecache.simulator import CsvMarket, Liquidity, Market, Product, SeededMarket
+from livecache.simulator import CsvMarket, Liquidity, Market, MarketClock, Product, SeededMarket
 
 from .support import DATA, NOW, real_market, roll_up
 
@@ -247,3 +247,18 @@ def test_a_file_that_is_no_market_is_refused_by_name_and_line(
         CsvMarket({"A-USD": path})
     with pytest.raises(ConfigError, match="cannot read"):
         CsvMarket({"A-USD": tmp_path / "absent.csv"})
+
+
+def test_a_market_that_is_held_creeps_from_then_on() -> None:
+    """Not by more: a second in a quarter of an hour. If its clock stood still it would be taken for dead."""
+    real_s = 100.0
+    clock = MarketClock(1_000_000, 10.0, lambda: real_s, hold_ms=1_060_000)
+    real_s += 5
+    assert clock.now() == 1_050_000
+    real_s += 1
+    assert clock.now() == 1_060_000
+    real_s += 1000
+    assert clock.now() == 1_061_000
+    assert MarketClock(1_000_000, hold_ms=0, monotonic=lambda: 0.0).now() == 1_000_000, (
+        "from its beginning on"
+    )
