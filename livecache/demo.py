@@ -1,17 +1,20 @@
 """`livecache demo`: the real service on a simulated exchange that runs 60 times as fast as the real one.
 
-It has a Redis of its own that ends with it, and a prefix of its own: its candles never pass for real ones.
+It has a Redis of its own that ends with it, and that only who asks for "demo" finds: its candles never pass
+for real ones.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from .app import Service, start_service
 from .cache.embedded import EmbeddedServer
+from .cache.embedded_state import DEMO, announce_demo
 from .clock import SystemClock
 from .config import CacheConfig, CoinbaseConfig, Config, HttpConfig, RedisConfig, VenuesConfig
 from .core.timeframe import iso
@@ -29,10 +32,11 @@ if TYPE_CHECKING:
 
 __all__ = ["demo"]
 
-_PREFIX = "livecache-demo"
 _REFRESH_S = 0.5
 _LINES_EVERY_S = 10.0
 _ROWS_MOST = 12
+_ROWS_LEAST = 3
+_LINES_BESIDE = 12  # of the table: its title, head and foot, the line of those left out, and the cursor's
 
 
 async def demo(*, seconds: float | None, symbols: int, console: Console, speed: float = 60.0) -> int:
@@ -51,17 +55,17 @@ async def demo(*, seconds: float | None, symbols: int, console: Console, speed: 
         instance = Instance(Config(), clock)
         # A free port, and no token: whatever is configured, a demo touches none of it.
         front = HttpFront(HttpConfig(listen="127.0.0.1:0"), instance, clock, environ={})
-        with EmbeddedServer(temporary=True) as server, front as http:
+        with EmbeddedServer(temporary=True) as server, announce_demo(server.data_dir) as found, front as http:
             market = SeededMarket(products=products)
             async with Simulator(market, clock=MarketClock(speed=speed)) as simulator:
                 config = _config(server.url, simulator, [p.id for p in products])
-                _say(
-                    console,
-                    "look into its Redis meanwhile: "
-                    f"livecache status --redis-url {server.url} --prefix {_PREFIX}",
-                )
-                _say(console, f"see it in a browser: {http.url}/")
-                _say(console, f"and what a monitor sees: {http.url}/metrics and {http.url}/readyz")
+                redis = DEMO if found else server.url
+                ways = [
+                    f"see it in a browser: {http.url}/",
+                    f'read it in Python: Reader("{redis}")',
+                    f"look into it: livecache status --redis-url {redis}",
+                ]
+                _say(console, "\n".join(ways))
                 async with start_service(config) as service:
                     instance.service = service
                     await service.start()
@@ -69,7 +73,7 @@ async def demo(*, seconds: float | None, symbols: int, console: Console, speed: 
                         running = [
                             tasks.create_task(service.run(), name="service"),
                             tasks.create_task(http.run(), name="http"),
-                            tasks.create_task(_show(service, console), name="show"),
+                            tasks.create_task(_show(service, console, ways), name="show"),
                         ]
                         if seconds is not None:
                             await service.clock.sleep(seconds)
@@ -89,7 +93,7 @@ def _products(count: int) -> list[Product]:
 def _config(url: str, simulator: Simulator, symbols: list[str]) -> Config:
     coinbase = CoinbaseConfig(symbols=tuple(symbols), rest_url=simulator.rest_url, ws_url=simulator.ws_url)
     return Config(
-        redis=RedisConfig(url=url, prefix=_PREFIX),
+        redis=RedisConfig(url=url),
         cache=CacheConfig(),
         venues=VenuesConfig(coinbase=msgspec.structs.replace(coinbase, silence_timeout=5.0)),
     )
@@ -100,7 +104,7 @@ def _say(console: Console, text: str) -> None:
     console.print(text, soft_wrap=True, markup=False, highlight=False)
 
 
-async def _show(service: Service, console: Console) -> None:
+async def _show(service: Service, console: Console, ways: Sequence[str]) -> None:
     """On a terminal a live table; elsewhere a line every ten seconds."""
     if not console.is_terminal:
         while True:
@@ -110,7 +114,7 @@ async def _show(service: Service, console: Console) -> None:
 
     with LiveTable(console=console, auto_refresh=False) as table:
         while True:
-            table.update(_table(service), refresh=True)
+            table.update(_table(service, ways, console.height), refresh=True)
             await service.clock.sleep(_REFRESH_S)
 
 
@@ -134,20 +138,24 @@ def _line(service: Service) -> str:
     )
 
 
-def _table(service: Service) -> Table:
+def _table(service: Service, ways: Sequence[str], height: int) -> Table:
+    """How all stands, and below it the ways in: what was said at the start has scrolled away by now."""
+    from rich.markup import escape
     from rich.table import Table
 
     timeline = service.live.timeline
     table = Table(
         title=f"{_market_time(service)} (Ctrl-C ends it)",
-        caption=_line(service).replace("; ", "\n"),
+        caption=escape("\n".join([*_line(service).split("; ", 1), *ways])),
+        caption_justify="left",
         min_width=60,
     )
     table.add_column("symbol")
     table.add_column("last", justify="right")
     for timeframe in timeline.timeframes:
         table.add_column(str(timeframe), justify="right")
-    for symbol in list(timeline.symbols.values())[:_ROWS_MOST]:
+    shown = min(_ROWS_MOST, max(_ROWS_LEAST, height - _LINES_BESIDE))
+    for symbol in list(timeline.symbols.values())[:shown]:
         tracks = [symbol.tracks[t] for t in timeline.timeframes]
         newest = [c for t in tracks if (c := t.candle(t.series.timeframe.floor(service.live.now())))]
         cells = []
@@ -155,7 +163,7 @@ def _table(service: Service) -> Table:
             ready = track.state is not None and track.state.ready
             cells.append(f"[green]{len(track.settled)} ✓[/]" if ready else f"[yellow]{len(track.settled)}[/]")
         table.add_row(symbol.symbol, newest[0].close if newest else "–", *cells)
-    hidden = len(timeline.symbols) - _ROWS_MOST
+    hidden = len(timeline.symbols) - shown
     if hidden > 0:
         table.add_row(f"… {hidden} more", "")
     return table
@@ -168,4 +176,6 @@ def _summarise(service: Service, console: Console) -> int:
     _say(console, _line(service).replace("warming up", "not yet warm"))
     for track in short:
         _say(console, f"  {track.series}: {track.state.reason if track.state else ''}")
+    _say(console, "That was the real service on a made-up market; its Redis and its candles are gone.")
+    _say(console, "Next: `livecache doctor` tries your own set-up, `livecache run` fills it and stays.")
     return 0 if ready + len(short) == total and live.warm_s is not None else 1

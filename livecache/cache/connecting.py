@@ -48,7 +48,7 @@ _FILES = ("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile")
 
 
 def named_url(url: str | None) -> str:
-    """`url`, else LIVECACHE_REDIS_URL; "" where neither names a server: then it is the embedded one.
+    """`url`, else LIVECACHE_REDIS_URL; "" where neither names a server: an embedded one, or the demo's.
 
     Raises `ConfigError` for a URL that cannot be used.
     """
@@ -58,7 +58,7 @@ def named_url(url: str | None) -> str:
             "redis://host:6379; a Redis client of your own is given as client=",
         )
     chosen = url or os.environ.get("LIVECACHE_REDIS_URL") or "embedded"
-    if chosen == "embedded":
+    if chosen == "embedded" or url == "demo":
         return ""
     if problem := url_problem(chosen):
         what, hint = problem
@@ -69,6 +69,8 @@ def named_url(url: str | None) -> str:
 def resolve_url(url: str | None) -> str:
     """The Redis to use: `url`, else LIVECACHE_REDIS_URL, else the embedded server that runs here.
 
+    "demo" is the one of a `livecache demo`; the variable does not name that, lest a real program read it.
+
     The latter is looked for in LIVECACHE_REDIS_DATA_DIR, else in the user's data directory.
 
     Raises `RedisUnavailable` if none is found, `ConfigError` for a URL that cannot be used.
@@ -76,8 +78,10 @@ def resolve_url(url: str | None) -> str:
     if named := named_url(url):
         return named
     # Only here: whoever names a server needs nothing of the embedded one.
-    from .embedded_state import find_url
+    from .embedded_state import DEMO, find_demo, find_url
 
+    if url == DEMO:
+        return find_demo()
     directory = os.environ.get("LIVECACHE_REDIS_DATA_DIR")
     return find_url(Path(directory).expanduser() if directory else None)
 

@@ -6,10 +6,11 @@ gives itself at each start and tells whoever asks: no other server can be mistak
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -17,9 +18,12 @@ import msgspec
 from ..errors import EmbeddedError, RedisUnavailable
 
 __all__ = [
+    "DEMO",
     "REFUSE",
     "ServerState",
+    "announce_demo",
     "default_data_dir",
+    "find_demo",
     "find_url",
     "is_running",
     "read_state",
@@ -31,6 +35,9 @@ __all__ = [
 
 REFUSE = "LIVECACHE_EMBEDDED"
 """Set to `refuse`, as in the Docker image, this variable forbids the embedded server."""
+
+DEMO = "demo"
+"""What is given to a reader in place of a URL for the server of a `livecache demo` that runs here."""
 
 
 class ServerState(msgspec.Struct, frozen=True):
@@ -67,11 +74,50 @@ def find_url(data_dir: Path | None = None) -> str:
         raise RedisUnavailable("no Redis is given, and the embedded server is refused here", hint)
     directory = (data_dir or default_data_dir()).expanduser()
     state = read_state(directory)
-    if state is None:
-        raise RedisUnavailable(f"no Redis is given, and no embedded server runs in {directory}", hint)
-    if not is_running(state):
-        raise RedisUnavailable(f"no Redis is given, and the embedded server of {directory} is gone", hint)
-    return server_url(state.port)
+    if state is not None and is_running(state):
+        return server_url(state.port)
+    what = f"no embedded server runs in {directory}"
+    if state is not None:
+        what = f"the embedded server of {directory} is gone"
+    with contextlib.suppress(RedisUnavailable):
+        find_demo()
+        hint = f'a demo runs here, which only Reader("{DEMO}") reads; {hint}'
+    raise RedisUnavailable(f"no Redis is given, and {what}", hint)
+
+
+def find_demo() -> str:
+    """The URL of the server of a `livecache demo` that runs here. Raises RedisUnavailable where none does."""
+    with contextlib.suppress(EmbeddedError):  # no home directory
+        state = read_state(_demo_dir())
+        if state is not None and is_running(state):
+            return server_url(state.port)
+    raise RedisUnavailable("no demo runs here", "start `livecache demo` in another terminal")
+
+
+@contextlib.contextmanager
+def announce_demo(server_dir: Path) -> Iterator[bool]:
+    """Let readers that ask for the demo find the server of that directory. Gives whether they do.
+
+    The candles are made up: so nothing that the readers of a real service look for is touched. Where another
+    demo runs, that one goes on being found; where nothing can be written, none is.
+    """
+    state, mine = read_state(server_dir), False
+    with contextlib.suppress(OSError, EmbeddedError):
+        directory, other = _demo_dir(), read_state(_demo_dir())
+        if state is not None and (other is None or not is_running(other)):
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_state(directory, state)
+            mine = True
+    try:
+        yield mine
+    finally:
+        with contextlib.suppress(OSError):
+            if mine and read_state(directory) == state:
+                remove_state(directory)
+
+
+def _demo_dir() -> Path:
+    return default_data_dir().parent / DEMO
 
 
 def server_url(port: int) -> str:

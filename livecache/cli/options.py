@@ -52,7 +52,9 @@ config: Callable[[_F], _F] = click.option(
 )
 cache: Callable[[_F], _F] = _all(
     config,
-    click.option("--redis-url", help='redis://, rediss://, unix://, redis+sentinel:// or "embedded".'),
+    click.option(
+        "--redis-url", help='redis://, rediss://, unix://, redis+sentinel://, "embedded", or "demo".'
+    ),
     click.option("--prefix", help="What every key begins with."),
 )
 log: Callable[[_F], _F] = _all(
@@ -80,7 +82,14 @@ def load_config(
     log_level: str | None = None,
     log_format: str | None = None,
 ) -> Loaded:
-    """The effective configuration under these flags. Raises ConfigError."""
+    """The effective configuration under these flags. Raises ConfigError.
+
+    The Redis URL "demo" is that of a demo which runs here; where none does, RedisUnavailable.
+    """
+    if redis_url == "demo":
+        from ..cache.embedded_state import find_demo
+
+        redis_url = find_demo()
     flags = flags_of(redis_url=redis_url, prefix=prefix, log_level=log_level, log_format=log_format)
     return load(config, os.environ, flags)
 

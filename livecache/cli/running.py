@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from ..config import CONFIG_FILE, load, order_timeframes, parse_symbols, parse_timeframes, source_of
+from ..errors import ConfigError
 from . import options
 from .options import flags_of, load_config
 
@@ -124,6 +125,7 @@ def demo(seconds: float | None, symbols: int, log_level: str | None, log_format:
     "--latency", type=click.FloatRange(min=0, max=60), default=0.0, help="Seconds added to every answer."
 )
 @click.option("--start", help="Market time to begin at, ISO 8601, UTC; else now.")
+@click.option("--hold", help="Market time from which on it creeps: what has come about stays.")
 @click.option("--faults", type=options.FILE, help="A TOML script of what goes wrong, and when.")
 @click.option(
     "--faults-seed", type=int, help="Faults at random for a day of market time; the same seed, the same."
@@ -138,6 +140,7 @@ def simulator(
     rate: int,
     latency: float,
     start: str | None,
+    hold: str | None,
     faults: Path | None,
     faults_seed: int | None,
     log_level: str | None,
@@ -157,14 +160,17 @@ def simulator(
         rate=rate,
         latency=latency,
         start=start,
+        hold=hold,
         faults=faults,
         faults_seed=faults_seed,
     )
 
 
-def _service(*given: Any) -> Loaded:
+def _service(config: Path | None, redis_url: str | None, *given: str | None) -> Loaded:
     """The configuration of a command that runs the service; says in the log where it came from."""
-    loaded = load_config(*given)
+    if redis_url == "demo":
+        raise ConfigError("--redis-url: the demo's Redis is its own", "leave it out, and one is started")
+    loaded = load_config(config, redis_url, *given)
     _set_up_logs(loaded.config)
     from ..quiet import logger
 

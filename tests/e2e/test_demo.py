@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import pickle
 import re
+from pathlib import Path
 
 import pytest
+import redis
+
+from livecache import ConfigError, Reader, RedisUnavailable
+from livecache.__main__ import main
+from livecache.cache.connecting import resolve_url
+from livecache.cache.embedded import EmbeddedServer
+from livecache.cache.embedded_state import announce_demo
 
 from ..http.support import metrics
 from .support import livecache, until
@@ -15,7 +24,6 @@ def test_the_demo_warms_up_goes_live_and_sums_up() -> None:
     with livecache("demo") as demo:
         demo.line("livecache demo: 25 symbols × 5 timeframes")
         assert len(demo.output) == 1 or demo.output[0].startswith("livecache demo: "), "said before all else"
-        assert re.search(r"redis://127\.0\.0\.1:\d+/0", demo.line("redis://"))
         page = re.search(r"http://127\.0\.0\.1:\d+", demo.line("see it in a browser"))
         assert page is not None
         demo.event("warm")
@@ -29,7 +37,7 @@ def test_the_demo_warms_up_goes_live_and_sums_up() -> None:
     match = re.fullmatch(
         r"125 of 125 series ready, warm after (\d+\.\d) s; "
         r"(\d+) candle requests, (\d+) refused; (\d+) candles closed live",
-        demo.output[-1],
+        demo.output[-3],
     )
     assert match, demo.story()
     warm_s, requests, refused, closed = (float(number) for number in match.groups())
@@ -44,16 +52,61 @@ def test_the_demo_warms_up_goes_live_and_sums_up() -> None:
 def test_the_demo_ends_by_itself_when_it_is_told_after_how_many_seconds() -> None:
     with livecache("demo", "--symbols", "1", "--seconds", "1") as demo:
         assert demo.ended() in (0, 1), demo.story()
-        assert "candle requests" in demo.output[-1]
+        assert "candle requests" in demo.output[-3]
+        assert demo.output[-1].startswith("Next: `livecache doctor`")
 
 
-def test_the_demo_touches_nothing_that_is_configured(clean_valkey: str) -> None:
-    import redis
-
-    env = {"LIVECACHE_REDIS_URL": clean_valkey, "LIVECACHE_CACHE_CANDLES": "1000"}
+def test_the_demo_touches_nothing_that_is_configured_and_only_who_asks_for_it_reads_it(
+    clean_valkey: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    env = {
+        "LIVECACHE_REDIS_URL": clean_valkey,
+        "LIVECACHE_CACHE_CANDLES": "1000",
+        "XDG_DATA_HOME": str(tmp_path),
+    }
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.delenv("LIVECACHE_REDIS_URL", raising=False)
     with livecache("demo", "--symbols", "2", env=env) as demo:
+        assert demo.line("read it in Python").endswith('Reader("demo")')
+        assert demo.line("look into it").endswith("--redis-url demo")
         demo.event("warm")
+        with Reader("demo") as reader, pickle.loads(pickle.dumps(reader)) as again:
+            assert len(reader.candles("BTC-USD", "5m", 60)) == len(again.candles("BTC-USD", "5m", 60)) == 60
+        # A program for real money that finds its service gone gets an error, not a made-up market.
+        with (
+            Reader() as real,
+            pytest.raises(RedisUnavailable, match=r'a demo runs here, which only Reader\("demo"'),
+        ):
+            real.candles("BTC-USD", "5m", 60)
         demo.stop()
-        assert demo.output[-1].startswith("10 of 10 series ready")
+        assert demo.output[-3].startswith("10 of 10 series ready")
     with redis.Redis.from_url(clean_valkey) as client:
         assert client.dbsize() == 0
+    with Reader("demo") as reader, pytest.raises(RedisUnavailable, match="no demo runs here"):
+        reader.candles("BTC-USD", "5m", 60)
+
+
+def test_a_second_demo_leaves_the_first_one_to_be_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    with EmbeddedServer(temporary=True) as first, EmbeddedServer(temporary=True) as second:
+        with announce_demo(first.data_dir) as found:
+            assert found and resolve_url("demo") == first.url
+            with announce_demo(second.data_dir) as found_too:
+                assert not found_too
+            assert resolve_url("demo") == first.url
+        with announce_demo(second.data_dir) as found:
+            assert found and resolve_url("demo") == second.url
+    with pytest.raises(RedisUnavailable, match="no demo runs here"):
+        resolve_url("demo")
+
+
+def test_nothing_but_a_reader_that_says_so_can_be_pointed_at_a_demo(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIVECACHE_REDIS_URL", "demo")
+    with pytest.raises(ConfigError, match="is not a URL"):
+        resolve_url(None)
+    assert main(["run", "--redis-url", "demo"]) == 2
+    assert "the demo's Redis is its own" in capsys.readouterr().err
