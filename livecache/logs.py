@@ -10,11 +10,12 @@ import contextlib
 import json
 import logging
 import os
+import re
 import select
 import stat
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["setup"]
 
-_SAID_FROM = 20  # characters: what is shorter may be there by chance
+_LISTED_MOST = 5  # of a list in a line for people
 
 _COLOURS = {"TRACE": "2", "DEBUG": "2", "INFO": "32", "SUCCESS": "32", "WARNING": "33", "ERROR": "31"}
 
@@ -97,9 +98,7 @@ def _text_line(record: loguru.Record, colour: bool) -> str:
     event = fields.pop("event", "")
     time = record["time"].astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + "Z"
     parts = [paint("2", time), paint(_COLOURS.get(level, "1;31"), f"{level:<7}"), record["message"]]
-    details = " ".join(
-        f"{name}={_brief(value)}" for name, value in fields.items() if not _is_said(value, record["message"])
-    )
+    details = " ".join(f"{name}={_brief(value)}" for name, value in _unsaid(fields, record["message"]))
     parts.append(paint("2", f"[{event}{' ' if event and details else ''}{details}]"))
     line = " ".join(parts)
     # One record is one line, whatever a venue put into a message; a traceback is the exception to that.
@@ -107,9 +106,34 @@ def _text_line(record: loguru.Record, colour: bool) -> str:
     return line + _traceback(record, before="\n")
 
 
-def _is_said(value: object, message: str) -> bool:
-    """Whether the sentence says that text already: no line says the same twice."""
-    return isinstance(value, str) and len(value) >= _SAID_FROM and value in message
+def _unsaid(fields: Mapping[str, object], message: str) -> Iterator[tuple[str, object]]:
+    """The fields that the sentence does not tell: no line says the same twice.
+
+    Each word of it stands for one field only, so that two that are alike by chance are not both left out.
+    """
+    left = message
+    for name, value in fields.items():
+        for text in _as_said(value):
+            # A word is not the end of another one, nor a number the part of one.
+            if found := re.search(rf"(?<![\w.,-]){re.escape(text)}(?![\w-]|[.,]\d)", left):
+                left = f"{left[: found.start()]}\0{left[found.end() :]}"
+                break
+        else:
+            if value is not None:
+                yield name, value
+
+
+def _as_said(value: object) -> Iterator[str]:
+    """How a sentence may put that value."""
+    match value:
+        case bool() | None:
+            return
+        case float():
+            yield from {_brief(value), f"{value:.1f}", f"{value:.2f}"}
+        case list() | tuple():
+            yield from (sep.join(map(str, value)) for sep in (",", ", ", " ") if value)
+        case _:
+            yield from (text for text in [str(value)] if text)
 
 
 def _json_line(record: loguru.Record) -> str:
@@ -135,9 +159,17 @@ def _traceback(record: loguru.Record, before: str = "") -> str:
 
 
 def _brief(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:.4g}" if abs(value) < 1000 else f"{value:.1f}"
-    text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    match value:
+        case bool():
+            return "yes" if value else "no"
+        case float():
+            return f"{value:.4g}" if abs(value) < 1000 else f"{value:.1f}"
+        case list() | tuple():
+            names = [str(item) for item in value[:_LISTED_MOST]]
+            more = len(value) - len(names)
+            text = ",".join(names) + (f",…+{more}" if more else "")
+        case _:
+            text = str(value)
     text = text if len(text) <= 200 else text[:199] + "…"
     return json.dumps(text, ensure_ascii=False) if not text or " " in text else text
 

@@ -38,6 +38,31 @@ def test_text_shows_level_message_event_and_fields_on_one_line() -> None:
     assert line.count("\n") == 1
 
 
+def test_a_line_for_people_says_each_fact_once() -> None:
+    out = io.StringIO()
+    setup("INFO", "text", out)
+    fields = {
+        "event": "backfill_task_failed",
+        "symbol": "BTC-USD",
+        "timeframe": "5m",
+        "error": "HTTP 429: slow down",
+        "attempt": 2,
+        "elapsed": 12.04,
+        "timeframes": ["5m", "15m"],
+        "cause": None,
+    }
+    told = "BTC-USD 5m: HTTP 429: slow down (tried 2 times in 12.0 s; 5m, 15m)"
+    logger.bind(**fields).info(told)
+    assert out.getvalue().endswith(f"INFO    {told} [backfill_task_failed]\n")
+    out.truncate(0)
+    # What the sentence says once stands for one field; and the 4 in 429, or in 4h, for none.
+    logger.bind(event="x", series=2, requests=2, hours=4, slow=True).info("2 of them: HTTP 429 at 4h and 4.5")
+    assert out.getvalue().endswith("[x requests=2 hours=4 slow=yes]\n")
+    out.truncate(0)
+    logger.bind(event="x", symbols=[f"S{n}-USD" for n in range(25)]).info("25 symbols")
+    assert out.getvalue().endswith("[x symbols=S0-USD,S1-USD,S2-USD,S3-USD,S4-USD,…+20]\n")
+
+
 def test_json_is_one_object_a_line() -> None:
     out = io.StringIO()
     setup("DEBUG", "json", out)

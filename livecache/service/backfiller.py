@@ -265,10 +265,11 @@ class Backfiller:
             event="backfill_task_failed",
             symbol=request.symbol,
             timeframe=str(request.timeframe),
-            attempt=attempts.count,
+            attempt=max(1, attempts.count),
             error=failure.message,
         )
-        text = f"{request.symbol} {request.timeframe}: {failure.message} (attempt {attempts.count})"
+        again = f" (tried {attempts.count} times)" if attempts.count > 1 else ""
+        text = f"{request.symbol} {request.timeframe}: {failure.message}{again}"
         record.log("DEBUG" if away else "WARNING", text)
         if failure.cause is not None:
             record.opt(exception=failure.cause).debug(f"{text}: the cause")
@@ -310,7 +311,7 @@ class Backfiller:
         fill.began = self._live.venue_clock.heard
         symbols, timeframes = list(timeline.symbols), [str(t) for t in timeline.timeframes]
         logger.bind(event="backfill_start", symbols=symbols, timeframes=timeframes, total=fill.total).info(
-            f"back-fill of {fill.total} series: {len(symbols)} symbols, {', '.join(timeframes)}"
+            f"filling {fill.total} series: {len(symbols)} symbols, {', '.join(timeframes)}"
         )
         self._progress.start(fill.total)
         for symbol in symbols:
@@ -353,6 +354,7 @@ class Backfiller:
         if done and (tenths > fill.reported or late):
             fill.reported, fill.reported_s = tenths, self._live.clock.monotonic()
             rate = done / elapsed if elapsed > 0 else 0.0
+            most = self._live.timeline.policy.candles
             eta = (fill.total - done) / rate if rate else 0.0
             logger.bind(
                 event="backfill_progress",
@@ -363,7 +365,7 @@ class Backfiller:
                 rate=round(rate, 2),
                 eta=round(eta, 1),
                 errors=len(fill.errors),
-            ).info(f"back-fill: {done} of {fill.total} series after {elapsed:.1f} s")
+            ).info(f"filling up to {most} candles: {done} of {fill.total} series after {elapsed:.1f} s")
         if done >= fill.total:
             fill.over = True
             self.listing.filled.set()
@@ -376,7 +378,7 @@ class Backfiller:
                 elapsed=round(elapsed, 2),
                 requests=self.requests,
             ).info(
-                f"back-fill complete: {len(fill.completed)} series filled, {len(fill.errors)} failed, "
+                f"filled: {len(fill.completed)} series, {len(fill.errors)} failed, "
                 f"{self.requests} requests in {elapsed:.1f} s"
             )
 
