@@ -76,8 +76,7 @@ def status(
     "--count",
     "-n",
     type=click.IntRange(min=0, max=10_000),
-    default=10,
-    help="How many of the newest buckets to list.",
+    help="How many of the newest buckets to list; else ten, or as many as fit.",
 )
 @click.option("--chart/--no-chart", default=True, help="Draw the candles.")
 @options.cache
@@ -85,7 +84,7 @@ def status(
 def show(
     symbol: str,
     timeframe: str,
-    count: int,
+    count: int | None,
     chart: bool,
     config: Path | None,
     redis_url: str | None,

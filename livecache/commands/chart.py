@@ -13,10 +13,14 @@ from typing import NamedTuple
 from .reading import utc
 from .stored import Bucket, BucketKind
 
-__all__ = ["UNICODE_GLYPHS", "Style", "chart"]
+__all__ = ["UNICODE_GLYPHS", "Height", "Style", "chart", "height_of"]
 
 ROWS = 12
 VOLUME_ROWS = 3
+
+_ROWS_LEAST = 4
+_ROWS_FOR_VOLUME = 9  # below so many, the volume has one row
+_BESIDE = 3  # lines of marks, times and their legend
 
 _RISING, _FALLING, _PLAIN = "32", "31", ""
 
@@ -69,6 +73,21 @@ class Style(NamedTuple):
     ascii: bool = False
 
 
+class Height(NamedTuple):
+    """How many rows the prices have, and how many the volumes."""
+
+    rows: int = ROWS
+    volume_rows: int = VOLUME_ROWS
+
+
+def height_of(lines: int | None) -> Height:
+    """The height of a chart that takes about so many lines in all; None: as it is by itself."""
+    if lines is None:
+        return Height()
+    volume_rows = VOLUME_ROWS if lines - _BESIDE - VOLUME_ROWS >= _ROWS_FOR_VOLUME else 1
+    return Height(min(ROWS, max(_ROWS_LEAST, lines - _BESIDE - volume_rows)), volume_rows)
+
+
 class _Column(NamedTuple):
     """A candle in half rows, counted from the bottom; the ends are inclusive. `None`s where there is none."""
 
@@ -82,15 +101,14 @@ def chart(
     buckets: Sequence[Bucket],
     *,
     width: int,
-    rows: int = ROWS,
-    volume_rows: int = VOLUME_ROWS,
+    height: Height = Height(),  # noqa: B008  (an immutable value)
     style: Style = Style(),  # noqa: B008  (an immutable value)
 ) -> list[str]:
     """The newest buckets that fit into `width` columns; no lines where none of them has a candle.
 
     Below the candles: what each bucket is worth, unless it is settled, and its volume.
     """
-    shown = list(buckets[-width:])
+    shown, (rows, volume_rows) = list(buckets[-width:]), height
     while shown and any(bucket.candle for bucket in shown):
         axis = _Axis.of(shown, rows, volume_rows)
         if len(shown) + 3 + axis.width <= width or len(shown) == 1:

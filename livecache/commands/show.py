@@ -13,20 +13,24 @@ from ..core.series import SeriesId
 from ..core.timeframe import Timeframe
 from ..errors import LivecacheError
 from . import terminal
-from .chart import UNICODE_GLYPHS, Style, chart
+from .candle_table import table_lines
+from .chart import UNICODE_GLYPHS, Style, chart, height_of
 from .reading import connect, duration, find_series, keyspace_of, open_reader, utc
 from .status import row_of
-from .stored import Bucket, BucketKind, read_stored
+from .stored import Bucket, StoredSeries, read_stored
 
-__all__ = ["bucket_json", "show_series", "table_lines"]
+__all__ = ["bucket_json", "show_series"]
 
-_TOLD = {BucketKind.FORMING: "in progress", BucketKind.UNVOUCHED: "not vouched for"}
+_COUNT = 10
+_LEAST = 3  # buckets that are listed however low the terminal is
 
 
 def show_series(
-    config: Config, symbol: str, timeframe: str, *, count: int, draw: bool, as_json: bool
+    config: Config, symbol: str, timeframe: str, *, count: int | None, draw: bool, as_json: bool
 ) -> None:
     """Print the series with the newest `count` buckets, also if no reader would get it.
+
+    None is ten of them, or fewer on a terminal that has no room for them below the chart.
 
     Raises what a reader would be refused with, at the end.
     """
@@ -36,22 +40,39 @@ def show_series(
         refusal = _refusal(reader, series)
     columns = terminal.width() if draw and not as_json else 0
     with connect(config) as client:
-        stored = read_stored(client, keyspace_of(config), series, max(count, columns, 1))
-    listed = stored.buckets[-count:] if count else ()
+        most = max(_COUNT if count is None else count, columns, 1)
+        stored = read_stored(client, keyspace_of(config), series, most)
     if as_json:
+        listed = _newest(stored.buckets, _COUNT if count is None else count)
         print(json.dumps(_json(stored.view, listed, refusal)))
     else:
-        parts = [list(_head(stored.view))]
-        style = Style(terminal.has_colour(), ascii=not terminal.can_show(UNICODE_GLYPHS))
-        parts += [_drawing(stored.buckets, columns, style)] if draw else []
-        parts += [table_lines(listed, terminal.width() if terminal.is_terminal() else None)] if listed else []
-        print("\n\n".join("\n".join(lines) for lines in parts if lines))
+        _print(stored, count, columns)
     if refusal is not None:
         raise refusal
 
 
-def _drawing(buckets: Sequence[Bucket], columns: int, style: Style) -> list[str]:
-    lines = chart(buckets, width=columns, style=style)
+def _print(stored: StoredSeries, count: int | None, columns: int) -> None:
+    """Head, chart and table, as high as the terminal: what scrolls off at the top nobody reads."""
+    parts = [list(_head(stored.view))]
+    on_terminal = terminal.is_terminal()
+    # What is left after the head, two empty lines, the table's head and legend, and the prompt.
+    room = terminal.height() - len(parts[0]) - 5 if on_terminal else None
+    if count is None:
+        count = _COUNT if room is None or not columns else min(_COUNT, max(_LEAST, room // 4))
+    if columns:
+        parts.append(_drawing(stored.buckets, columns, None if room is None else room - count))
+    if listed := _newest(stored.buckets, count):
+        parts.append(table_lines(listed, terminal.width() if on_terminal else None))
+    print("\n\n".join("\n".join(lines) for lines in parts if lines))
+
+
+def _newest(buckets: Sequence[Bucket], count: int) -> Sequence[Bucket]:
+    return buckets[-count:] if count else ()
+
+
+def _drawing(buckets: Sequence[Bucket], columns: int, lines_most: int | None) -> list[str]:
+    style = Style(terminal.has_colour(), ascii=not terminal.can_show(UNICODE_GLYPHS))
+    lines = chart(buckets, width=columns, height=height_of(lines_most), style=style)
     nothing = f"  there is no candle in the newest {min(len(buckets), columns)} buckets"
     return lines or ([nothing] if buckets else [])
 
@@ -82,30 +103,6 @@ def _head(view: SeriesView) -> Iterator[str]:
     if alive := view.alive:
         yield f"  vouched for by    {alive.instance}, feed {alive.feed}, venue time {utc(alive.time)}"
     yield f"  origin            {view.record.origin}"
-
-
-def table_lines(buckets: Sequence[Bucket], width: int | None = None) -> list[str]:
-    """The buckets as a table, prices in the venue's own digits.
-
-    Where they do not fit into `width` columns, open, high and low are left out.
-    """
-    table = [["OPEN TIME (UTC)", "OPEN", "HIGH", "LOW", "CLOSE", "VOLUME", ""]]
-    for time, kind, candle in buckets:
-        numbers = candle.numbers if candle else ("-",) * 5
-        table.append([utc(time), *numbers, _TOLD.get(kind, kind.value)])
-    lines = _aligned(table)
-    if width is not None and max(map(len, lines)) > width:
-        lines = _aligned([[row[0], *row[4:]] for row in table])
-    return lines
-
-
-def _aligned(table: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in list(zip(*table, strict=True))[:-1]]
-    lines = []
-    for *cells, last in table:
-        aligned = [cell.rjust(width) for cell, width in zip(cells, widths, strict=True)]
-        lines.append("  ".join([*aligned, last]).rstrip())
-    return lines
 
 
 def bucket_json(bucket: Bucket) -> dict[str, Any]:

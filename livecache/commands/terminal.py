@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 
-__all__ = ["PIPE_WIDTH", "can_show", "has_colour", "is_terminal", "width"]
+__all__ = ["PIPE_WIDTH", "can_show", "has_colour", "height", "is_terminal", "width"]
 
 PIPE_WIDTH = 80
 """Columns of a drawing that goes into a pipe."""
@@ -22,6 +22,11 @@ def width() -> int:
     if not is_terminal() and not os.environ.get("COLUMNS"):
         return PIPE_WIDTH  # and not the width of a terminal that the command was merely started from
     return max(20, shutil.get_terminal_size((PIPE_WIDTH, 24)).columns)
+
+
+def height() -> int:
+    """The lines of the terminal; LINES overrules it."""
+    return max(5, shutil.get_terminal_size((PIPE_WIDTH, 24)).lines)
 
 
 def has_colour() -> bool:

@@ -13,11 +13,12 @@ from ..config import Config
 from ..core.series import Kind
 from ..errors import RedisUnavailable
 from . import terminal
+from .candle_table import Columns
 from .following import LOOK_S, Following, Happening
-from .reading import connect, find_series, keyspace_of, open_reader, utc
+from .reading import connect, find_series, keyspace_of, open_reader
 from .stored import Bucket, BucketKind, StoredSeries, read_stored
 
-__all__ = ["line_of", "watch_series"]
+__all__ = ["watch_series"]
 
 _COLOURS = {Kind.CLOSED: "", Kind.SETTLED: "32", Kind.REVISED: "33", Kind.FORMING: "2"}
 
@@ -60,22 +61,6 @@ def _closed(stored: StoredSeries, count: int) -> Sequence[Bucket]:
     return closed[-count:] if count else []
 
 
-def line_of(
-    time: int, kind: str, numbers: tuple[str, ...] | None, widths: list[int], columns: int | None = None
-) -> str:
-    """One line: open time, what happened, prices and volume; of the prices the close alone if it is too long.
-
-    `widths` grow, so that what stands below each other stays aligned.
-    """
-    cells = numbers or ("-",) * 5
-    for position, cell in enumerate(cells):
-        widths[position] = max(widths[position], len(cell))
-    aligned = [cell.rjust(width) for cell, width in zip(cells, widths, strict=True)]
-    begin = f"{utc(time)}  {kind:<11}"
-    line = "  ".join([begin, *aligned])
-    return line if columns is None or len(line) < columns else "  ".join([begin, *aligned[3:]])
-
-
 class _Screen:
     """Prints; on a terminal the last line may be of the bucket in progress, and is then written over."""
 
@@ -84,7 +69,7 @@ class _Screen:
         self._in_place = terminal.is_terminal() and not as_json
         self._colour = terminal.has_colour()
         self._forming = self._in_place if forming is None else forming
-        self._widths = [0] * 5
+        self._columns = Columns()
         self._open_line = False
         self._vouched = "unknown"
 
@@ -118,8 +103,7 @@ class _Screen:
             self._print(told, f"-- {error.message}")
 
     def _line(self, time: int, kind: str, numbers: tuple[str, ...] | None) -> str:
-        columns = terminal.width() if self._in_place else None
-        return line_of(time, kind, numbers, self._widths, columns)
+        return self._columns.line(time, kind, numbers, terminal.width() if self._in_place else 0)
 
     def close(self) -> None:
         """Leave the cursor at the start of a line."""
