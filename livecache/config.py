@@ -29,6 +29,7 @@ from .config_schema import (
     problems,
     symbol_problems,
 )
+from .core.plainly import plainly
 from .core.timeframe import TIMEFRAME_PRIORITY, Timeframe
 from .errors import ConfigError
 
@@ -322,11 +323,24 @@ def _value(key: str, given: _Given, kind: Any) -> object:
     try:
         return msgspec.convert(value, kind, strict=not given.text)
     except msgspec.ValidationError as error:
-        shown = redact(str(value)) if key != "redis.url" else "that"
-        # "Expected `int` >= 1 - at `$`" says the same without its dress.
-        expected = str(error).partition(" - at ")[0].replace("`", "").replace("Expected", "expected")
-        raise ConfigError(f"{given.source}: {shown!r} cannot be used: {expected}", _choices(key)) from None
+        # As it stands in the file: true, not True.
+        text = str(value) if isinstance(value, str | float) else json.dumps(value, default=str)
+        shown = redact(text) if key != "redis.url" else "that"
+        problem, _ = plainly(str(error))
+        raise ConfigError(
+            f"{given.source}: {shown!r} cannot be used: {problem}", _example(key, given)
+        ) from None
 
 
-def _choices(key: str) -> str:
-    return {"log.level": "TRACE, DEBUG, INFO, WARNING or ERROR", "log.format": "text or json"}.get(key, "")
+_CHOICES = {"log.level": "TRACE, DEBUG, INFO, WARNING or ERROR", "log.format": "text or json"}
+
+
+def _example(key: str, given: _Given) -> str:
+    """The choices, or the default in the form in which the value is given."""
+    default = dict(_walk("", Config())).get(key)
+    if key in _CHOICES or default in (None, ""):
+        return _CHOICES.get(key, "")
+    if isinstance(default, tuple):
+        names = [str(name) for name in default]
+        return f"such as {','.join(names)}" if given.text else f"such as {json.dumps(names)}"
+    return f"such as {default if given.text else json.dumps(default)}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import sys
 
 import click
@@ -55,9 +56,19 @@ def run_command(arguments: list[str]) -> int:
     except click.exceptions.Exit as end:
         return end.exit_code
     except click.ClickException as error:
+        error.message = _plainly(error.message)
         error.show(sys.stderr)
         return error.exit_code
     return code if isinstance(code, int) else 0
+
+
+def _plainly(message: str) -> str:
+    """Click's message without a programmer's words: `is not a valid integer range`, `1<=x<=200`."""
+    message = re.sub(r"is not a valid integer(?: range)?\b", "is not a whole number", message)
+    message = re.sub(r"is not a valid float(?: range)?\b", "is not a number", message)
+    message = re.sub(r"is not in the range ([\d.]+)<=?x<=?([\d.]+)", r"is not from \1 to \2", message)
+    message = re.sub(r"is not in the range x>=([\d.]+)", r"is less than \1", message)
+    return re.sub(r"is not in the range x<=([\d.]+)", r"is more than \1", message)
 
 
 # The help lists them in this order.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..cache.embedded_state import find_url
+from ..core.near import near_symbols
 from ..core.series import SeriesId
 from ..core.timeframe import Timeframe
 from ..errors import ConfigError, UnknownSeries
@@ -134,10 +134,8 @@ _LISTED = "`livecache series` lists those that are filled"
 
 
 def _meant(wrong: str, there: Sequence[SeriesId]) -> str:
-    """A hint at the three symbols that are nearest: `BTC`, `BTCUSD` and `BTC-USDT` mean BTC-USD."""
-    symbols = list(dict.fromkeys(series.symbol for series in there))
-    begun = [symbol for symbol in symbols if symbol.partition("-")[0] == wrong.partition("-")[0]]
-    near = (begun or difflib.get_close_matches(wrong, symbols, n=3, cutoff=0.8))[:3]
+    """A hint at the symbols that are nearest."""
+    near = near_symbols(wrong, dict.fromkeys(series.symbol for series in there))
     return f"did you mean {' or '.join(near)}?" if near else _LISTED
 
 

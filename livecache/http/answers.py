@@ -9,6 +9,7 @@ import msgspec
 from aiohttp import web
 
 from ..config import redact
+from ..core.plainly import plainly
 from ..errors import (
     ConfigError,
     LivecacheError,
@@ -84,4 +85,5 @@ async def decode(request: web.BaseRequest, kind: type[Any]) -> Any:
     try:
         return msgspec.json.decode(await request.read(), type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigError(f"the body cannot be used: {error}") from None
+        problem, name = plainly(str(error))
+        raise ConfigError(f"the body cannot be used: {f'{name}: ' if name else ''}{problem}") from None

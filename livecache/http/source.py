@@ -7,6 +7,7 @@ instance that waits for the lease serves as well as the one that writes.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Sequence
 from functools import wraps
 from typing import NamedTuple, TypeVar
@@ -19,6 +20,8 @@ from ..cache.keyspace import Keyspace
 from ..cache.reader import MAX_LAG_S
 from ..cache.reading import Core
 from ..clock import Clock
+from ..core.near import near_symbols
+from ..core.plainly import plainly
 from ..core.series import SeriesId
 from ..errors import (
     ConfigError,
@@ -36,8 +39,6 @@ REQUESTS_PER_S = 250.0  # of all clients: at 0.4 ms each a tenth of the core tha
 REQUESTS_AT_ONCE = 500
 
 KNOWN_S = 1.0  # a list of the series lasts for so long
-
-_NEAR_MOST = 3
 
 _T = TypeVar("_T", bound=msgspec.Struct)
 
@@ -131,9 +132,8 @@ def near_ones(series: SeriesId, known: Sequence[SeriesId]) -> str:
     there = [one.timeframe.value for one in known if one.symbol == series.symbol]
     if there:
         return f"{series.symbol} has {', '.join(there)}"
-    symbols = {one.symbol.upper(): one.symbol for one in known}
-    near = difflib.get_close_matches(series.symbol.upper(), symbols, n=_NEAR_MOST, cutoff=0.5)
-    return f"did you mean {' or '.join(symbols[name] for name in near)}?" if near else ""
+    near = near_symbols(series.symbol, dict.fromkeys(one.symbol for one in known))
+    return f"did you mean {' or '.join(near)}?" if near else ""
 
 
 # --- requests and refusals
@@ -164,16 +164,10 @@ def parse(request: web.BaseRequest, kind: type[_T], *, repeated: str = "") -> _T
     try:
         return msgspec.convert(query, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise ConfigError(_in_words(str(error)), "see /openapi.json") from None
-
-
-def _in_words(error: str) -> str:
-    """msgspec's message with the parameter in front: `limit: expected `int` <= 5000`."""
-    said, _, path = error.partition(" - at `$.")
-    if path:
-        name = path.rstrip("`").partition("[")[0]
-        return f"{name}: {said[:1].lower()}{said[1:]}"
-    return said.replace("Object missing required field", "missing parameter")
+        problem, name = plainly(str(error))
+        if missing := re.search(r"missing required field (\w+)", problem):
+            raise ConfigError(f"missing parameter {missing[1]}", "see /openapi.json") from None
+        raise ConfigError(f"{name}: {problem}" if name else problem, "see /openapi.json") from None
 
 
 def refuse(error: LivecacheError) -> web.Response:

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from ..core.plainly import plainly
 from ..errors import ConfigError
 from .script import FORMS, KINDS, ROW_FORMS, FaultScript
 
@@ -51,9 +52,7 @@ def _fault(where: str, given: Any) -> Any:
     try:
         return msgspec.convert(given, kind)
     except msgspec.ValidationError as error:
-        # "Expected `int` >= 1 - at `$.code`" says the same without its dress.
-        problem, _, field = str(error).replace("`", "").replace("Expected", "expected").partition(" - at $")
-        name = field.removeprefix(".")
+        problem, name = plainly(str(error))
         forms = ROW_FORMS if kind is KINDS["spoilt_row"] else FORMS
         hint = f"any of {', '.join(forms)}" if name.startswith("forms") else ""
         raise ConfigError(f"{where}: {f'{name}: ' if name else ''}{problem}", hint) from None

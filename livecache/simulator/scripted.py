@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import difflib
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -11,6 +10,7 @@ from dataclasses import replace
 from functools import partial
 
 from ..clock import Clock, SystemClock
+from ..core.near import near_symbols
 from ..core.timeframe import Timeframe
 from ..errors import ConfigError
 from . import script as kinds
@@ -182,8 +182,12 @@ class ScriptedFaults(Faults):
         products: tuple[str, ...] = getattr(episode, "products", ())
         for product in products:
             if product not in self._products:
-                near = difflib.get_close_matches(product, self._products, n=1)
-                hint = f"did you mean {near[0]}?" if near else f"such as {', '.join(self._products[:3])}"
+                near = near_symbols(product, self._products)
+                hint = (
+                    f"did you mean {' or '.join(near)}?"
+                    if near
+                    else f"such as {', '.join(self._products[:3])}"
+                )
                 kind = episode.__struct_config__.tag
                 raise ConfigError(f"fault {kind}: the market has no product {product!r}", hint)
 

@@ -36,7 +36,10 @@ def complaint(process: Process) -> str:
     [
         ("[cache]\ncandels = 100\n", ["unknown key 'cache.candels'", "did you mean cache.candles?"]),
         ('[cache]\ntimeframes = ["5min"]\n', ["unknown timeframe '5min'", "did you mean 5m?"]),
-        ("[venues.coinbase]\nrequests_per_second = 0\n", ["requests_per_second: '0' cannot be used", "> 0"]),
+        (
+            "[venues.coinbase]\nrequests_per_second = 0\n",
+            ["requests_per_second: '0' cannot be", "more than 0"],
+        ),
         ('[venues.coinbase]\nsymbols = ["btc-usd"]\n', ["'btc-usd'", "did you mean BTC-USD?"]),
         ('[redis]\nurl = "valkey://h"\n', ["'valkey'", "redis://"]),
         ("[cache]\ncandles = 10\n", ["10 is less than cache.min_candles"]),

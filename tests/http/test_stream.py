@@ -271,7 +271,7 @@ def test_redis_gone_under_a_stream_is_told_and_nothing_is_lost_over_it(store: An
 @pytest.mark.parametrize(
     ("query", "status", "error", "hint"),
     [
-        ("", 400, "missing parameter `series`", ""),
+        ("", 400, "missing parameter series", ""),
         ("series=BTC-USD", 400, "series: 'BTC-USD' is none", "BTC-USD:5m"),
         ("series=BTC-USD:7m", 400, "unknown timeframe '7m'", "did you mean"),
         ("series=BTC-USD:1h", 404, "nobody fills", "BTC-USD has 5m"),
