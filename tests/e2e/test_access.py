@@ -163,7 +163,7 @@ def a_reader_reads_and_follows(running: Server) -> None:
         known = reader.candles("BTC-USD", "5m", 3)
         assert len(reader.range("BTC-USD", "5m", known[0].time, known[-1].time)) == 2
         assert all(view.record for view in reader.states())
-    with redis.Redis.from_url(url, decode_responses=True) as client:
+    with redis.Redis.from_url(url, decode_responses=True, socket_timeout=60) as client:
         with client.pubsub() as channel:
             channel.subscribe(KEYS.updates("BTC-USD", Timeframe.M5))
             until("an update is heard", lambda: _heard(channel))

@@ -129,7 +129,12 @@ def check_page(data: bytes) -> None:
     assert times == sorted(set(times))
     assert all(_REQUEST.start <= time < _REQUEST.end for time in (*times, *decoded.page.rejected))
     assert all(rejection(row, M5, NOW) is None for row in decoded.page.rows)
-    assert decoded.page.unreadable + len(decoded.page.rejected) <= len(decoded.rejected) <= len(data)
+    assert not set(times) & decoded.page.rejected
+    # A row that does not even tell its time leaves all in doubt that lie between its neighbours.
+    assert decoded.page.spoiled == len(decoded.rejected) <= len(data)
+    assert decoded.rejected or not decoded.page.rejected
+    for reason in decoded.page.reasons.values():
+        _is_fit_for_a_log(reason)
     for rejected in decoded.rejected:
         _is_fit_for_a_log(rejected.reason, rejected.payload)
 
@@ -140,7 +145,9 @@ def check_answers(data: bytes) -> None:
     if isinstance(products, FetchFailure):
         _is_fit_for_a_log(products.message)
     else:
-        assert all(isinstance(text, str) and text for text in products.values())
+        assert all(product.carried for product in products.values())
+        for product in products.values():
+            _is_fit_for_a_log(product.halted)
     time = decode_time(data)
     if isinstance(time, FetchFailure):
         _is_fit_for_a_log(time.message)

@@ -159,7 +159,7 @@ def _time(raw: msgspec.Raw | None) -> int | None:
         seconds = Decimal(text)
     except InvalidOperation:
         return None
-    if not 0 <= seconds < _SECONDS_MOST or seconds != int(seconds):
+    if not seconds.is_finite() or not 0 <= seconds < _SECONDS_MOST or seconds != int(seconds):
         return None
     return int(seconds) * 1000
 
