@@ -10,7 +10,7 @@ import pytest
 from redis.exceptions import ConnectionError
 
 from livecache.cache.closes import PENDING_MAX, PendingCloses
-from livecache.cache.keyspace import decode_alive, decode_state
+from livecache.cache.keyspace import decode_alive, decode_coverage, decode_state
 from livecache.cache.lease import Fenced
 from livecache.cache.presence import Alive
 from livecache.cache.upserts import batch_changes
@@ -194,6 +194,32 @@ def test_closes_are_in_the_stream_before_the_candle_is_in_the_set(clean_valkey: 
                 b"candle": b"null",
                 b"replaced": candle(10).member().encode(),
             }
+
+    on_valkey(clean_valkey, test)
+
+
+def test_no_command_leaves_coverage_without_the_candles_that_it_claims(clean_valkey: str) -> None:
+    """Whoever reads between two commands of the writer, or once it was killed there, is told the truth."""
+
+    async def test(client: Any, source: Source) -> None:
+        claimed: set[int] = set()
+
+        class Watching:
+            async def execute_command(self, *args: Any) -> Any:
+                reply = await client.execute_command(*args)
+                text = (await client.hget(STATE, "coverage") or b"[]").decode()
+                times = [int(member[1 : member.index(",")]) for member in await stored(client)]
+                empty = [t for a, b in decode_coverage(text) for t in range(a, b, STEP) if t not in times]
+                claimed.update(empty)
+                return reply
+
+        writer = writer_of(Watching(), source)
+        async with running(writer):
+            await until(lambda: writer.stats.upserts == 2)
+            source.change(BTC, {T0 + 10 * STEP: candle(10)}, state(0, 11, 11))
+            await until(lambda: writer.stats.upserts == 3)
+            assert len(await stored(client)) == 11
+        assert not claimed
 
     on_valkey(clean_valkey, test)
 

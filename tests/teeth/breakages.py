@@ -46,6 +46,7 @@ BREAKAGES = (
                 '                await self._redis.execute_command("HSET", keys[-1], *fields)\n',
             ),
         ),
+        tests=("tests/cache/test_writer.py",),
     ),
     Breakage(
         "a reconnect forgets to mark what it touched",
