@@ -1,4 +1,4 @@
-"""Style, as tests: where modules may import from, how long they may be, and that documents keep up."""
+"""Style, as tests: where modules may import from, and how long they may be."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-
-from livecache.config import Config, settings
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "livecache"
@@ -206,23 +204,3 @@ def test_no_path_of_one_machine_is_in_the_repository() -> None:
         if found
     ]
     assert wrong == []
-
-
-# --- documents keep up
-
-
-def readme() -> str:
-    return (ROOT / "README.md").read_text()
-
-
-def test_the_readme_names_every_command() -> None:
-    from livecache.cli import app
-
-    names = set(app.commands)
-    assert {"run", "backfill", "demo", "status", "show", "watch", "export", "prune", "config"} <= names
-    assert [name for name in sorted(names) if f"livecache {name}" not in readme()] == []
-
-
-def test_the_readme_names_every_setting() -> None:
-    names = [key.rpartition(".")[2] for key, _ in settings(Config())]
-    assert [name for name in names if not re.search(rf"\b{name}\b", readme())] == []

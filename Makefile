@@ -1,0 +1,16 @@
+# One command a task; CONTRIBUTING.md says how long each takes. JOBS is how many processes run tests.
+PYTHON ?= .venv/bin/python
+JOBS ?= 4
+SEEDS ?= 0:100
+NAMES ?=
+
+.PHONY: quick test long seeds teeth lint pictures benchmarks
+
+quick:       ; $(PYTHON) -m pytest -q -n $(JOBS) -m "quick and not long"
+test:        ; $(PYTHON) -m pytest -q -n $(JOBS)
+long:        ; $(PYTHON) -m pytest -q -n $(JOBS) -m long
+seeds:       ; $(PYTHON) -m tests.simulation.seeds $(SEEDS) --jobs $(JOBS)
+teeth:       ; $(PYTHON) -m tests.teeth $(NAMES)
+lint:        ; $(PYTHON) -m ruff check && $(PYTHON) -m ruff format --check && $(PYTHON) -m mypy
+pictures:    ; $(PYTHON) -m docs.pictures.make
+benchmarks:  ; $(PYTHON) -m benchmarks.all
