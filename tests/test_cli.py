@@ -153,6 +153,8 @@ def test_options_of_the_simulator_are_checked() -> None:
         csv_files(["A-B=x", "A-B=y"])
     assert moment_of("--start", "2025-10-25T14:00") == 1_761_400_800_000
     assert moment_of("--start", "2025-10-25T16:00+02:00") == 1_761_400_800_000
+    assert moment_of("--start", "20251025") == moment_of("--start", "2025-10-25") == 1_761_350_400_000
+    assert moment_of("--start", "1761350400000") == 1_761_350_400_000
     with pytest.raises(ConfigError, match="is not a time"):
         moment_of("--start", "yesterday")
 

@@ -14,7 +14,18 @@ from typing import Any, SupportsIndex, cast
 from ..core.series import SeriesId
 from ..core.timeframe import TIME_MAX, Timeframe
 
-__all__ = ["Asked", "Seconds", "Time", "counted", "each", "seconds_of", "time_of", "whole_number"]
+__all__ = [
+    "Asked",
+    "Seconds",
+    "Time",
+    "counted",
+    "each",
+    "of_venue",
+    "seconds_of",
+    "time_in",
+    "time_of",
+    "whole_number",
+]
 
 Time = int | str | datetime | SupportsIndex
 """Unix ms, an aware datetime (such as a pandas Timestamp), a numpy.datetime64, or ISO 8601 as text."""
@@ -27,7 +38,7 @@ or with a timeframe too, symbols."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
-_ISO = re.compile(r"\d{4}-?\d\d-?\d\d(?:[T ].*)?", re.ASCII | re.IGNORECASE)
+_ISO = re.compile(r"\d{4}-?(?:\d\d-?\d\d|W\d\d-?\d)(?:[T ].*)?", re.ASCII)
 _MS_DIGITS = 12  # of a text that holds nothing else: fewer are a date
 
 
@@ -73,7 +84,7 @@ def time_of(name: str, value: Time) -> int:
     """A time in Unix ms. A text without a zone is UTC, a datetime without one is refused: `ValueError`."""
     time: int | None = None
     if isinstance(value, str):
-        time = _time_in(value.strip())
+        time = time_in(value)
     elif isinstance(value, datetime):
         time = _time_at(name, value)
     elif _is_numpys(value, "datetime64"):
@@ -92,7 +103,11 @@ def time_of(name: str, value: Time) -> int:
 
 
 def each(
-    asked: Asked, timeframe: str | Timeframe | None, count: SupportsIndex | None, limit: SupportsIndex | None
+    asked: Asked,
+    timeframe: str | Timeframe | None,
+    count: SupportsIndex | None,
+    limit: SupportsIndex | None,
+    venue: str,
 ) -> Iterator[tuple[str, str | Timeframe, SupportsIndex]]:
     """Symbol, timeframe and count of each series that is asked for. Raises `ValueError` or `TypeError`."""
     if isinstance(asked, str | bytes) or not isinstance(asked, Iterable):
@@ -105,7 +120,7 @@ def each(
             symbol, its, many = one, timeframe, shared
             plain = isinstance(one, str)
         elif shared is not None:
-            symbol, its = one[-2:] if (plain := _is_pair(one)) else (one, "")
+            symbol, its = of_venue(one, venue)[-2:] if (plain := _is_pair(one)) else (one, "")
             many = shared
         else:
             plain = isinstance(one, tuple | list) and len(one) == 3 and not isinstance(one, SeriesId)
@@ -113,6 +128,13 @@ def each(
         if not plain or many is None:
             raise ValueError(f"{_expected(timeframe, shared)}, not {_brief(one)}")
         yield symbol, its, many
+
+
+def of_venue(series: Any, venue: str) -> Any:
+    """The series, or the pair, itself. Raises `ValueError` for a series of another venue than is read."""
+    if len(series) == 3 and series[0] != venue:
+        raise ValueError(f"{_brief(series)} is of another venue than {venue!r}, which is read")
+    return series
 
 
 def _is_pair(one: object) -> bool:
@@ -127,7 +149,9 @@ def _expected(timeframe: object, shared: object) -> str:
     return "(symbol, timeframe, count) is asked for, or symbols with a timeframe and a count"
 
 
-def _time_in(text: str) -> int | None:
+def time_in(text: str) -> int | None:
+    """Unix ms, of a text that tells them or ISO 8601 (UTC if it names no zone); None if it tells neither."""
+    text = text.strip().upper()
     if text.isascii() and text.isdigit() and len(text) >= _MS_DIGITS:
         return int(text[:18])
     try:

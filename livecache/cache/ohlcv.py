@@ -52,15 +52,15 @@ def ohlcv(
 
 
 def _refuse_a_hole(candles: Candles, reply: Any, known: int, begin: int) -> None:
-    """`NotReady` if older candles are kept, of the time that is asked for, and a hole lies between."""
+    """`NotReady` if older candles are kept, and of the hole between some of it is asked for."""
     fields, _, _, members, _ = reply
     reason = text_of(fields[2] or b"")
+    series, timeframe = candles.series, candles.series.timeframe
     # Where the search back has ended, what lies before is nothing that anybody fills.
     if len(members) <= known or state_of(ready=not reason, reason=reason) == "short":
         return
-    older = msgspec.json.decode(members[known], type=Candle).time
-    if older >= begin:
-        series, end = candles.series, older + candles.series.timeframe.ms
+    if timeframe.ceil(begin) < candles.contiguous_from:
+        end = msgspec.json.decode(members[known], type=Candle).time + timeframe.ms
         raise NotReady(
             f"{series}: a hole: not all is known between {iso(end)} and {iso(candles.contiguous_from)}",
             "it is being filled; fewer, or a later since, can be had now",

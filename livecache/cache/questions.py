@@ -10,7 +10,7 @@ from typing import Any, SupportsIndex, TypedDict
 from ..core.series import SeriesId
 from ..core.timeframe import Timeframe
 from .answer import Empty, Request
-from .asking import Asked, Seconds, Time, counted, each, seconds_of, time_of, whole_number
+from .asking import Asked, Seconds, Time, counted, each, of_venue, seconds_of, time_of, whole_number
 from .keyspace import Keyspace
 
 __all__ = ["COUNT_MAX", "Keys", "Questions", "ReadOptions"]
@@ -135,7 +135,9 @@ class Questions:
         options: ReadOptions,
     ) -> list[Request]:
         """Reads of many series, in the forms that `asking.each` knows."""
-        return [self.request(*one, **options) for one in each(asked, timeframe, count, limit)]
+        return [
+            self.request(*one, **options) for one in each(asked, timeframe, count, limit, self.keys.venue)
+        ]
 
     def series_id(self, symbol: str, timeframe: str | Timeframe) -> SeriesId:
         """The name of a series, checked: `UnknownTimeframe`, or `ConfigError` for an unusable symbol."""
@@ -160,11 +162,9 @@ class Questions:
 
     def one(self, series: SeriesId | tuple[str, str | Timeframe]) -> SeriesId:
         """The series that is named by itself, or by symbol and timeframe. Raises `ValueError`."""
-        if isinstance(series, tuple | list) and len(series) == 3 and series[0] != self.keys.venue:
-            raise ValueError(f"{series!r:.80} is of another venue than {self.keys.venue!r}, which is read")
         if not isinstance(series, tuple | list) or len(series) not in (2, 3):
             raise ValueError(f"a series or (symbol, timeframe) is asked for, not {series!r:.80}")
-        return self.series_id(*series[-2:])
+        return self.series_id(*of_venue(series, self.keys.venue)[-2:])
 
     def _name(self, series: SeriesId) -> Keys:
         """Its keys."""

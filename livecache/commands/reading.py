@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..cache.asking import time_in
 from ..cache.embedded_state import find_url
 from ..core.near import near_symbols
 from ..core.series import SeriesId
@@ -141,16 +142,14 @@ def _meant(wrong: str, there: Sequence[SeriesId]) -> str:
 
 def moment_of(option: str, text: str) -> int:
     """A time in Unix ms, from ISO 8601 (UTC if it names no zone) or Unix ms. Raises ConfigError."""
-    if text.isascii() and text.isdigit():
-        return int(text[:18])
-    try:
-        parsed = datetime.fromisoformat(text.strip())
-    except ValueError:
+    time = time_in(text)
+    if time is None and text.isascii() and text.isdigit():
+        time = int(text[:18])
+    if time is None:
         raise ConfigError(
             f"{option} {text[:40]!r} is not a time", "such as 2026-02-20T12:00, in UTC, or Unix ms"
-        ) from None
-    aware = parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
-    return max(0, (aware - datetime.fromtimestamp(0, UTC)) // timedelta(milliseconds=1))
+        )
+    return max(0, time)
 
 
 def utc(time: int) -> str:

@@ -6,12 +6,12 @@ What a reader would raise is refused; what it would return is answered with the 
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
 
 import msgspec
 from aiohttp import web
 
 from ..cache.answer import Request
+from ..cache.asking import time_in
 from ..cache.reading import Core
 from ..cache.verbatim import Verbatim
 from ..core.series import SeriesId
@@ -54,18 +54,11 @@ class CandlesRoute:
 
 def moment(name: str, text: str) -> int:
     """A time in Unix ms, from such a number or from ISO-8601. Raises ConfigError that names the parameter."""
-    if _MS.fullmatch(text):
-        time = int(text)
-    else:
-        try:
-            # In a query a plus sign is a space, and a zone begins with one.
-            told = datetime.fromisoformat(re.sub(r"(:\d\d(?:\.\d+)?) (\d\d:?\d\d)$", r"\1+\2", text))
-            aware = told if told.tzinfo else told.replace(tzinfo=UTC)
-            time = round(aware.timestamp() * 1000)
-        except (ValueError, OverflowError):
-            raise ConfigError(
-                f"{name}: {text!r} is no time", "Unix ms, or ISO-8601: 2026-02-20T12:00:00Z"
-            ) from None
+    # In a query a plus sign is a space, and a zone begins with one.
+    iso = re.sub(r"(:\d\d(?:\.\d+)?) (\d\d:?\d\d)$", r"\1+\2", text)
+    time = int(text) if _MS.fullmatch(text) else time_in(iso)
+    if time is None:
+        raise ConfigError(f"{name}: {text!r} is no time", "Unix ms, or ISO-8601: 2026-02-20T12:00:00Z")
     if not 0 <= time < _TIME_MAX:
         raise ConfigError(f"{name}: {text!r} is before 1970, or too late")
     return time

@@ -121,6 +121,9 @@ FORMS: list[Any] = [
     "2025-07-21 00:25",
     "2025-07-21T05:55+05:30",
     "20250721T0025Z",
+    "2025-07-21t00:25z",
+    " 2025-07-21T00:25:00,000Z ",
+    "2025-W30-1T00:25",
 ]
 
 
@@ -218,6 +221,13 @@ def test_many_are_asked_for_in_several_ways(kind: str, clean_valkey: str, store:
     with either(kind, clean_valkey) as reader:
         for found in (reader.many(*asked), reader.wait_ready(*asked)):
             assert list(found) == [BTC, ETH] and [len(candles) for candles in found.values()] == [4, 4]
+
+
+def test_candles_of_another_venue_are_not_given_for_those_that_were_asked_for(reader: Reader) -> None:
+    with pytest.raises(ValueError, match=r"'kraken'.* is of another venue than 'coinbase', which is read"):
+        reader.many([BTC._replace(venue="kraken")], count=4)
+    with pytest.raises(ValueError, match="of another venue"):
+        reader.follow_many([BTC, BTC._replace(venue="kraken")], count=4)
 
 
 def test_answers_are_found_by_what_was_asked_for(reader: Reader) -> None:

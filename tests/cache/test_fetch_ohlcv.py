@@ -95,8 +95,17 @@ def test_a_hole_in_what_is_asked_for_is_an_error(kind: str, clean_valkey: str, s
             with pytest.raises(NotReady, match="a hole: not all is known between 2025-07-21T00:15Z and"):
                 reader.fetch_ohlcv("BTC/USD", "5m", since, limit)
         assert times(reader.fetch_ohlcv("BTC/USD", "5m", None, 5)) == [5, 6, 7, 8, 9]
-        assert times(reader.fetch_ohlcv("BTC/USD", "5m", T0 + 3 * STEP, None)) == [5, 6, 7, 8, 9]
         assert times(reader.fetch_ohlcv("BTC/USD", "5m", T0 + 6 * STEP, 2)) == [6, 7]
+
+
+def test_a_since_within_a_hole_is_an_error_too(kind: str, clean_valkey: str, store: Any) -> None:
+    put(store, state(5, 10, 10), [0, 1, 2, 5, 6, 7, 8, 9])
+    with either(kind, clean_valkey) as reader:
+        for since in (T0 + 3 * STEP, T0 + 3 * STEP + 1, T0 + 4 * STEP):
+            with pytest.raises(NotReady, match="a hole: not all is known between 2025-07-21T00:15Z and"):
+                reader.fetch_ohlcv("BTC/USD", "5m", since)
+        for since in (T0 + 4 * STEP + 1, T0 + 5 * STEP):
+            assert times(reader.fetch_ohlcv("BTC/USD", "5m", since)) == [5, 6, 7, 8, 9], "what opens after it"
 
 
 def test_a_bucket_in_which_nothing_was_traded_is_no_hole(kind: str, clean_valkey: str, store: Any) -> None:
