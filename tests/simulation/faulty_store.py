@@ -57,8 +57,9 @@ class Store:
             self.client.delete(key)
 
     def let_expire(self, key: str, seconds: float) -> None:
-        """Have a key expire, as EXPIRE would."""
-        self._expires[key] = self.now_s() + seconds
+        """Have a key expire, as EXPIRE would: of a key that is not there, nothing does."""
+        if self.client.exists(key):
+            self._expires[key] = self.now_s() + seconds
 
     def persist(self, key: str) -> None:
         """The key was written anew, or made to stay."""
@@ -101,9 +102,9 @@ class Store:
         if ALIVE_MS in args and all(isinstance(k, str) for k in keys):
             for key in keys:
                 if key.endswith(":alive"):
-                    self.let_expire(key, alive_s)
+                    self._expires[key] = self.now_s() + alive_s
         elif self.keys.lease in keys and LEASE_MS in args and reply == 1:
-            self.let_expire(self.keys.lease, lease_s)
+            self._expires[self.keys.lease] = self.now_s() + lease_s
 
 
 class Connection:

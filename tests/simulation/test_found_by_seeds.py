@@ -8,6 +8,7 @@ from dataclasses import replace
 import msgspec
 import redis
 
+from livecache.cache.keyspace import Keyspace
 from livecache.core.candle import ExactCandle
 from livecache.core.clock import VenueClock
 from livecache.core.page import PageFacts
@@ -16,6 +17,7 @@ from livecache.core.timeline import Timeline
 from livecache.core.track import Policy
 from livecache.service.live import Live
 from livecache.venues.venue import FetchFailure, Page, PageRequest
+from tests.simulation.faulty_store import Store
 from tests.simulation.service import service
 from tests.simulation.test_trouble import START, WIDTH, venue_at
 from tests.simulation.virtual import run_virtually
@@ -192,3 +194,18 @@ def test_a_bucket_that_was_too_old_for_redis_comes_into_it_when_there_is_room_ag
     flush()
     (whole,) = timeline.whole([series], START).series
     assert {t for t, c in held.items() if c} == set(whole.members)
+
+
+def test_a_key_that_is_written_onto_nothing_stays_though_it_was_to_expire_before(clean_valkey: str) -> None:
+    """Seed 20: the simulation's own EXPIRE held for a key that was not there, and took the next one away."""
+    clock = SleepyClock()
+    with redis.Redis.from_url(clean_valkey) as client:
+        store = Store(client, Keyspace("sim"), clock.monotonic)
+        client.set("there", "1")
+        store.let_expire("there", 20.0)
+        store.let_expire("gone", 20.0)
+        client.set("gone", "1")
+        clock.seconds += 21
+        store.expire()
+        store.close()
+        assert client.keys() == [b"gone"]
