@@ -118,6 +118,7 @@ class Writer:
         self._vouched_feed = 0
         self._entered = False
         self._announced = True  # whether what is configured was announced
+        self._listed: Sequence[SeriesId] | None = None  # what the set of series says since then
 
     @property
     def token(self) -> int:
@@ -161,7 +162,7 @@ class Writer:
         self._lease.change(self._states())
         self._presence.change(series, series)
         self._audit.change(series, series)
-        self._announced = False
+        self._announced, self._listed = False, None
         self._vouched_at_s = float("-inf")
         self._wake.set()
 
@@ -230,12 +231,13 @@ class Writer:
 
     async def _announce(self) -> None:
         """Make the set of series say what is configured."""
-        self._announced = True
+        self._announced, self._listed, series = True, None, self._series
         try:
             foreign = await self._presence.announce(self._lease.record, self._lease.token)
         except BaseException:
             self._announced = False
             raise
+        self._listed = series if series is self._series else None
         self._foreign.update([self._keys.series], foreign)
 
     async def _tenure(self) -> None:
@@ -289,7 +291,11 @@ class Writer:
         if damaged:
             self._owed.update(damaged)
             self._wake.set()
+        listed = self._listed
         shared = await self._audit.shared()
+        if listed is None or listed is not self._listed:
+            # It is being announced just now, so that either answer may be true.
+            shared = shared._replace(set_damaged=False)
         self._teller.tell_shared(shared)
         self._foreign.update([self._keys.series, self._keys.closes, self._keys.feed], shared.types)
         if shared.set_damaged:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from livecache.cache.keyspace import Damaged, decode_state
+from livecache.cache.scripts import RedisLike
 from livecache.clock import SystemClock
 from livecache.core.series import Close, Kind, SeriesId
 from livecache.core.timeframe import Timeframe
@@ -122,6 +123,52 @@ def test_the_set_of_series_is_announced_anew(clean_valkey: str, what: str) -> No
                 return bool(await client.smembers(KEYS.series) == {b"BTC-USD:5m", b"ETH-USD:5m"})
 
             await eventually(restored)
+
+    on_valkey(clean_valkey, test)
+
+
+class Announcing:
+    """A connection on which what is announced waits, while the audit goes on."""
+
+    def __init__(self, inner: RedisLike) -> None:
+        self.inner = inner
+        self.may_pass = asyncio.Event()
+        self.may_pass.set()
+        self.audits = 0
+
+    async def execute_command(self, *args: Any) -> Any:
+        if args[2:4] == (3, KEYS.series):
+            await self.may_pass.wait()
+        reply = await self.inner.execute_command(*args)
+        self.audits += args[2:4] == (4, KEYS.series)
+        return reply
+
+
+def test_a_set_that_is_being_announced_is_not_taken_for_a_damaged_one(clean_valkey: str) -> None:
+    async def test(client: Any, source: Source) -> None:
+        connection = Announcing(client)
+        writer = writer_of(connection, source, audit_every=1)
+
+        async def audited() -> None:
+            until_then = connection.audits + 3
+            await until(lambda: connection.audits >= until_then)
+
+        async with running(writer):
+            await audited()
+            connection.may_pass.clear()
+            writer.change((BTC,))
+            await audited()
+            connection.may_pass.set()
+
+            async def announced() -> bool:
+                return bool(await client.smembers(KEYS.series) == {b"BTC-USD:5m"})
+
+            await eventually(announced)
+            await audited()
+            assert writer.stats.damage.announcements == 0, "nobody has damaged anything"
+            await client.delete(KEYS.series)
+            await until(lambda: writer.stats.damage.announcements > 0)
+            await eventually(announced)
 
     on_valkey(clean_valkey, test)
 
