@@ -16,6 +16,7 @@ from .app import Service, start_service
 from .cache.embedded import EmbeddedServer
 from .cache.embedded_state import DEMO, announce_demo
 from .clock import SystemClock
+from .commands.candle_table import last_price
 from .config import CacheConfig, CoinbaseConfig, Config, HttpConfig, RedisConfig, VenuesConfig
 from .core.timeframe import iso
 from .http.front import HttpFront
@@ -162,7 +163,8 @@ def _table(service: Service, ways: Sequence[str], height: int) -> Table:
         for track in tracks:
             ready = track.state is not None and track.state.ready
             cells.append(f"[green]{len(track.settled)} ✓[/]" if ready else f"[yellow]{len(track.settled)}[/]")
-        table.add_row(symbol.symbol, newest[0].close if newest else "–", *cells)
+        last = last_price(newest[0].numbers) if newest else "–"
+        table.add_row(symbol.symbol, last, *cells)
     hidden = len(timeline.symbols) - shown
     if hidden > 0:
         table.add_row(f"… {hidden} more", "")

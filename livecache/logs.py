@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["setup"]
 
 _LISTED_MOST = 5  # of a list in a line for people
+_FIRST = ("repeats", 0)  # what a line that comes for the first time need not say
 
 _COLOURS = {"TRACE": "2", "DEBUG": "2", "INFO": "32", "SUCCESS": "32", "WARNING": "33", "ERROR": "31"}
 
@@ -119,7 +120,7 @@ def _unsaid(fields: Mapping[str, object], message: str) -> Iterator[tuple[str, o
                 left = f"{left[: found.start()]}\0{left[found.end() :]}"
                 break
         else:
-            if value is not None:
+            if value is not None and (name, value) != _FIRST:
                 yield name, value
 
 

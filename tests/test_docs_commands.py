@@ -34,7 +34,7 @@ PAGES = ["README.md", *sorted(path.relative_to(ROOT).as_posix() for path in (ROO
 
 SPEED = "15"
 """The market has the same candles at any speed."""
-WAIT_S = 60.0
+WAIT_S = 180.0
 
 # --- what cannot be run here, and why
 
@@ -130,7 +130,7 @@ def shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str
         env = settings(rest, feed, server.url, ["BTC-USD"], HTTP_LISTEN=f"127.0.0.1:{free_port()}")
         env["LIVECACHE_VENUES_COINBASE_REQUESTS_PER_SECOND"] = "9"
         with livecache("run", env=env) as service:
-            service.event("warm")
+            service.event("warm", WAIT_S)
             with Reader(server.url) as reader:
                 until("the market is held, and all before is settled", lambda: _is_held(reader), WAIT_S)
             for name, value in env.items():

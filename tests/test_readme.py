@@ -42,7 +42,7 @@ def test_what_it_says_to_paste_works_while_what_it_says_to_start_runs(
     (pasted,) = fences("python")
     # Two symbols where nobody looks at the table: the others only cost time.
     with livecache(*command[demo_begins:], "--symbols", "2", env={"XDG_DATA_HOME": str(tmp_path)}) as demo:
-        demo.event("warm")
+        demo.event("warm", 240.0)
         shown = at_the_prompt(pasted)
         demo.stop()
     assert "Error" not in shown and "Traceback" not in shown, shown

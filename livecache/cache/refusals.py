@@ -185,7 +185,9 @@ def said(error: BaseException) -> str:
     """What is wrong, in one line: the server's own words, where ours are not better."""
     if _wants_password(error):
         return "Redis wants a password, and the URL has none"
-    text, noted = str(error)[:200] or type(error).__name__, getattr(error, "status_code", None)
+    # asyncio names the address once more, as Python writes it.
+    told = re.sub(r"(Connect call failed) \([^()]*\)", r"\1", str(error)[:200]).removesuffix(".")
+    text, noted = told or type(error).__name__, getattr(error, "status_code", None)
     return text if noted in (None, "ERR") or text.startswith(noted) else f"{noted} {text}"
 
 

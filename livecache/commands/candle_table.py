@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from .reading import utc
 from .stored import Bucket, BucketKind
 
-__all__ = ["Columns", "table_lines"]
+__all__ = ["Columns", "last_price", "table_lines"]
 
 _TOLD = {BucketKind.FORMING: "in progress", BucketKind.UNVOUCHED: "not vouched for"}
 _NUMBERS = ("OPEN", "HIGH", "LOW", "CLOSE", "VOLUME")
@@ -39,6 +39,11 @@ def table_lines(buckets: Sequence[Bucket], width: int | None = None) -> list[str
         lines = _aligned([[row[0], *row[4:]] for row in short])
     kinds = dict.fromkeys(bucket.kind for bucket in buckets)
     return [*lines, "  ".join(f"{kind.value[0]} {_told(kind)}" for kind in kinds)]
+
+
+def last_price(numbers: Sequence[str]) -> str:
+    """The close, with as many decimals as any of the candle's prices has."""
+    return _padded(numbers, _decimals(numbers))[3]
 
 
 class Columns:

@@ -257,8 +257,8 @@ class Backfiller:
             self._repeats.log(
                 "venue_unreachable",
                 failure.kind,
-                f"{self._venue.name} at {self._venue.origin}: {failure.message}; trying again"
-                " (without a network, `livecache demo` shows it all)",
+                f"{self._venue.name} at {self._venue.origin}: {failure.message} (trying again"
+                "; without a network, `livecache demo` shows it all)",
                 url=self._venue.origin,
             )
         record = logger.bind(

@@ -92,8 +92,8 @@ class Timekeeper:
             self._repeats.log(
                 "venue_unreachable",
                 answer.kind,
-                f"{self._venue.name} at {self._venue.origin}: {answer.message}; trying again"
-                " (without a network, `livecache demo` shows it all)",
+                f"{self._venue.name} at {self._venue.origin}: {answer.message} (trying again"
+                "; without a network, `livecache demo` shows it all)",
                 url=self._venue.origin,
             )
             return False
