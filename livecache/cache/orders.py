@@ -234,6 +234,7 @@ def _shown(candles: Candles) -> tuple[object, ...]:
         candles.known_through,
         candles.forming,
         candles.feed,
+        candles.standing,
     )
 
 

@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ..cache.embedded import EmbeddedServer, default_data_dir, find_url
 from ..cache.embedded_state import REFUSE
 from ..config import Loaded, listen_address
-from ..errors import ConfigError, EmbeddedError, RedisUnavailable
+from ..errors import ConfigError, EmbeddedError, LivecacheError, RedisUnavailable
 from ..http.guard import is_loopback, load_token
 from ..http.listen import bind, is_mistake
+from ..redis_url import address_of
 from .diagnosis import Diagnosis, failed, noted, right
+from .reading import redis_url_of
 from .who import told_by_service
 
 __all__ = ["data_directory", "port", "token"]
@@ -51,11 +55,29 @@ def port(loaded: Loaded) -> list[Diagnosis]:
             remedy = 'take an address of this machine and a port above 1023, or "off"'
             return [failed("port", f"cannot listen on {listen}: {error.strerror}", remedy)]
         if who := told_by_service(loaded):
-            name = f" ({who['instance']})" if who.get("instance") else ""
-            return [right("port", f"{listen}: livecache {who['version']}{name} answers there already")]
+            return [_of_another(loaded, listen, who)]
         remedy = "free it, or set another: LIVECACHE_HTTP_LISTEN=127.0.0.1:8788"
         return [failed("port", f"{listen} is taken, and not by livecache: {error.strerror}", remedy)]
     return [right("port", f"{listen} is free")]
+
+
+def _of_another(loaded: Loaded, listen: str, who: Mapping[str, Any]) -> Diagnosis:
+    """The port is taken by a livecache: by the one of this configuration, or one beside it."""
+    name = f" ({who['instance']})" if who.get("instance") else ""
+    answers = f"{listen}: livecache {who['version']}{name} answers there already"
+    try:
+        here = address_of(redis_url_of(loaded.config))
+    except LivecacheError:
+        here = "none yet"
+    if who.get("redis") and _database(who["redis"]) != _database(here):
+        remedy = "if it is another service's, set another port: LIVECACHE_HTTP_LISTEN=127.0.0.1:8788"
+        return noted("port", f"{answers}, and its Redis is {who['redis']}, not this one's ({here})", remedy)
+    return right("port", answers)
+
+
+def _database(address: str) -> str:
+    """One that is not named is the first."""
+    return address.rstrip("/").removesuffix("/0")
 
 
 def data_directory(loaded: Loaded) -> list[Diagnosis]:

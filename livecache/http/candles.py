@@ -56,7 +56,9 @@ def moment(name: str, text: str) -> int:
     """A time in Unix ms, from such a number or from ISO-8601. Raises ConfigError that names the parameter."""
     # In a query a plus sign is a space, and a zone begins with one.
     iso = re.sub(r"(:\d\d(?:\.\d+)?) (\d\d:?\d\d)$", r"\1+\2", text)
-    time = int(text) if _MS.fullmatch(text) else time_in(iso)
+    time = time_in(iso)
+    if time is None and _MS.fullmatch(text):
+        time = int(text)
     if time is None:
         raise ConfigError(f"{name}: {text!r} is no time", "Unix ms, or ISO-8601: 2026-02-20T12:00:00Z")
     if not 0 <= time < _TIME_MAX:

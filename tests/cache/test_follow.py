@@ -117,7 +117,7 @@ def test_what_has_not_changed_is_not_given_again(kind: str, clean_valkey: str, s
             assert next(answers).known_through == T0 + 11 * STEP
 
 
-@pytest.mark.parametrize("change", ["settled", "feed", "candle"])
+@pytest.mark.parametrize("change", ["settled", "feed", "candle", "standing"])
 def test_whatever_a_reader_may_notice_is_a_change(
     kind: str, change: str, clean_valkey: str, store: Any
 ) -> None:
@@ -128,6 +128,8 @@ def test_whatever_a_reader_may_notice_is_a_change(
             put(store, state(0, 10, 10), range(10))
         elif change == "feed":
             put(store, state(0, 8, 10), range(10), feed="down")
+        elif change == "standing":
+            put(store, state(0, 8, 10, reason="halted: it does not trade"), range(10))
         else:
             store.zremrangebyscore(KEYS.candles(*BTC[1:]), T0 + 9 * STEP, T0 + 9 * STEP)
             store.zadd(KEYS.candles(*BTC[1:]), {candle(9, close="95").member(): T0 + 9 * STEP})
@@ -135,6 +137,7 @@ def test_whatever_a_reader_may_notice_is_a_change(
         after = next(answers)
     seen = (after.settled_through != before.settled_through, after.feed == "down", after.close[-1] == 95)
     assert seen == (change == "settled", change == "feed", change == "candle")
+    assert after.standing == ("halted" if change == "standing" else "")
 
 
 def test_the_bucket_in_progress_is_followed_by_those_who_ask_for_it(

@@ -209,17 +209,26 @@ def test_who_writes_now_is_told(patient: Patient, store: redis.Redis) -> None:
     assert "vm-7-0aff1e writes now" in next(one.message for one in found if one.part == "keys")
 
 
-def test_a_taken_port_is_wrong_unless_livecache_has_it(patient: Patient, clean_valkey: str) -> None:
+def test_a_taken_port_is_wrong_unless_livecache_has_it(patient: Patient) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         patient.set(HTTP_LISTEN=f"127.0.0.1:{other.getsockname()[1]}")
         bad = patient.wrong()["port"]
         assert "is taken, and not by livecache" in bad.message and "LIVECACHE_HTTP_LISTEN" in bad.remedy
-    with served(clean_valkey) as server:
+    url = os.environ["LIVECACHE_REDIS_URL"]
+    with served(url) as server:
         patient.set(HTTP_LISTEN=server.url.removeprefix("http://"))
         code, found = patient.seen()
         port = next(one for one in found if one.part == "port")
         assert (code, port.outcome) == (0, Outcome.RIGHT)
         assert "(here-1-0aff1e) answers there already" in port.message
+        patient.set(REDIS_URL=url.removesuffix("/0") + "/7")
+        code, found = patient.seen()
+        port = next(one for one in found if one.part == "port")
+        assert (code, port.outcome) == (0, Outcome.NOTE)
+        assert (
+            "answers there already, and its Redis is" in port.message
+            and "LIVECACHE_HTTP_LISTEN" in port.remedy
+        )
     patient.set(HTTP_LISTEN="192.0.2.1:8787")
     assert "cannot listen" in patient.wrong()["port"].message
 
