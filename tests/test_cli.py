@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from livecache import SeriesId, Timeframe, UnknownSeries
 from livecache.__main__ import main
 from livecache.cache.embedded import EmbeddedServer
-from livecache.commands.reading import moment_of
+from livecache.commands.reading import find_series, moment_of
 from livecache.commands.simulator import csv_files
 from livecache.errors import ConfigError
+from livecache.http.source import near_ones
 
 from .commands.support import livecache
 
@@ -173,3 +175,30 @@ def test_the_simulator_says_where_it_listens_and_ends_by_a_signal(tmp_path: Path
         process.communicate(timeout=10)
         assert process.returncode == 0
         assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["show", "BTC-USD", "5m", "-n", "lots"], "'lots' is not a whole number"),
+        (["demo", "--symbols", "0"], "0 is not from 1 to 200"),
+        (["demo", "--seconds", "long"], "'long' is not a number"),
+        (["demo", "--seconds", "0"], "0.0 is less than 1"),
+    ],
+)
+def test_a_flag_that_cannot_be_used_is_told_without_a_programmers_words(
+    arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_near_symbols_are_the_same_wherever_one_is_asked_for() -> None:
+    """That nearly all end in -USD makes none near: WRONG-USD is no misspelt DOGE-USD."""
+    known = [SeriesId("coinbase", symbol, Timeframe.M5) for symbol in ("DOGE-USD", "XRP-USD", "BTC-USD")]
+    doge, btc = "did you mean DOGE-USD?", "did you mean BTC-USD?"
+    for wrong, near in (("WRONG-USD", ""), ("DOGGE-USD", doge), ("BTC/USD", btc)):
+        assert near_ones(SeriesId("coinbase", wrong, Timeframe.M5), known) == near
+        with pytest.raises(UnknownSeries) as caught:
+            find_series(known, wrong, "5m")
+        assert caught.value.hint == (near or "`livecache series` lists those that are filled")
