@@ -24,6 +24,9 @@ from .scripts import cancellable
 
 __all__ = ["AsyncLink"]
 
+FORGOTTEN_S = 0.1
+"""The connections of a reader that nobody holds any more are closed after so long, or as their loop ends."""
+
 _T = TypeVar("_T")
 _Send = Callable[[Sequence[tuple[Any, ...]]], Awaitable[list[Any]]]
 
@@ -49,6 +52,12 @@ class AsyncLink:
             # This opens nothing, and refuses what cannot be used.
             checked = connect(redis.asyncio, named)
             self.database, self.patience_s = database_of(checked), patience_of(checked)
+
+    def __del__(self) -> None:
+        # Of a program's last line the loop has no time left to close anything but what is still there then.
+        for loop, end in self._ends.items():
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(loop.call_later, FORGOTTEN_S, _let_go, end)
 
     async def drive(self, steps: Steps[_T]) -> _T:
         """See `Link.drive`."""
@@ -134,6 +143,10 @@ async def _until_the_end(place: _Place) -> AsyncGenerator[None, None]:
         yield
     finally:
         await place.aclose()
+
+
+def _let_go(_: object) -> None:
+    """Who has called this holds it no longer."""
 
 
 class _Place:

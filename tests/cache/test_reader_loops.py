@@ -6,6 +6,8 @@ import asyncio
 import gc
 import multiprocessing
 import pickle
+import subprocess
+import sys
 import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -107,6 +109,27 @@ def test_a_reader_that_is_forgotten_leaves_no_connection_behind(clean_valkey: st
                 await asyncio.sleep(0.01)
 
     asyncio.run(main())
+
+
+AT_THE_END = """
+import asyncio, sys
+from livecache import AsyncReader
+
+async def main():
+    reader = AsyncReader(sys.argv[1])
+    {first}
+    async for _ in reader.follow_many(["BTC-USD"], "5m", 5):
+        break
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("first", ["pass", "await reader.candles('BTC-USD', '5m', 5)"])
+def test_a_program_that_ends_while_it_follows_ends_without_a_word(clean_valkey: str, first: str) -> None:
+    program = [sys.executable, "-X", "dev", "-c", AT_THE_END.format(first=first), clean_valkey]
+    ended = subprocess.run(program, capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stderr) == (0, ""), "no task is left, nor a connection"
 
 
 def test_a_client_of_ones_own_belongs_to_a_loop_and_that_is_told(clean_valkey: str) -> None:
