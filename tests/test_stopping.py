@@ -100,7 +100,8 @@ def test_whoever_sends_a_third_signal_does_not_wait() -> None:
     running.says("stopping")
     while running.process.poll() is None:
         running.send(signal.SIGTERM)
-    assert running.ended() == 128 + signal.SIGTERM
+    # A last one may come when Python has taken its handlers down: then it ends of the signal itself.
+    assert running.ended() in (128 + signal.SIGTERM, -signal.SIGTERM)
 
 
 def test_a_hangup_while_it_stops_is_not_a_second_wish() -> None:

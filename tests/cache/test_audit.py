@@ -216,7 +216,8 @@ def test_no_healthy_series_is_ever_found_damaged_while_writes_are_on_their_way(c
                     await asyncio.sleep(0)
             await until(lambda: writer.stats.upserts == 992)
             assert len(await stored(client)) == 10
-        assert writer.stats.damage.series == writer.stats.lost == writer.stats.fenced == 0
+        # On a busy host the lease may run out and be taken anew; that too is no damage.
+        assert writer.stats.damage.series == writer.stats.lost == 0
 
     on_valkey(clean_valkey, test)
 

@@ -55,7 +55,8 @@ def test_a_subscriber_that_never_reads_does_not_hurt_the_writer(clean_valkey: st
                         held = [int(c["omem"]) for c in await client.client_list(_type="pubsub")]
                         most = max([most, *held])
                     assert writer.stats.errors == writer.stats.fenced == writer.stats.lost == 0
-                    assert 0 < most <= _HARD_LIMIT, "what waits for it is bounded"
+                    # The server closes it a moment after it has found it over the limit.
+                    assert 0 < most <= 1.1 * _HARD_LIMIT, "what waits for it is bounded"
                     assert not await client.client_list(_type="pubsub"), "and in the end it is cut off"
         finally:
             await client.config_set("client-output-buffer-limit", limits)
