@@ -50,6 +50,7 @@ TROUBLE = "trouble"
 _COLOURS = {"ready": "green", "short": "cyan", "warming": "yellow", "lagging": "yellow", "halted": "yellow"}
 
 _NARROW = 76  # columns that a whole line needs, but for its reason
+_REASON = 40  # columns of a reason that are worth more than the rarer columns beside it
 _PIPE_WIDTH = 240
 _PIPE_ROWS = 24
 _AROUND = 4  # lines of a screen that are no row of a table: who, heading, summary, the shell's next prompt
@@ -147,27 +148,34 @@ def _name(row: Row) -> str:
 def rich_table(table: Sequence[Row], width: int, *, wrap: bool = False) -> Table:
     """The table for so many columns, a line a series unless long reasons may `wrap`.
 
-    Where columns are few, reasons are cut in any case, and the rarer columns are left out.
+    Where columns are few, reasons are cut in any case. The rarer columns are left out there, and where they
+    would leave next to nothing of a reason.
     """
     from rich.markup import escape
     from rich.table import Table
 
-    narrow = width < _NARROW
+    few = width < _NARROW
+    heads, rows, room = _columns(table, width, narrow=few)
+    if room < min(_REASON, max((len(row.reason) for row in table), default=0)):
+        heads, rows, room = _columns(table, width, narrow=True)
     shown = Table(box=None, pad_edge=False, header_style="bold")
-    numbers = ["LAG"] if narrow else ["COUNT", "SETTLED THROUGH (UTC)", "LAG"]
-    heads = ["SERIES", "STATE", *numbers, "REASON"]
     for name in heads:
-        shown.add_column(name, no_wrap=name != "REASON", justify="right" if name in numbers else "left")
-    rows = [_cells(row, narrow=narrow) for row in table]
-    # rich would narrow the other columns too: so a reason is cut here, to what they leave.
-    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)][:-1]
-    room = max(1, width - sum(widths) - 2 * len(widths))
+        shown.add_column(name, no_wrap=name != "REASON", justify="right" if name in heads[2:-1] else "left")
     for (*cells, reason), row in zip(rows, table, strict=True):
-        if (narrow or not wrap) and len(reason) > room:
+        # rich would narrow the other columns too: so a reason is cut here, to what they leave.
+        if (few or not wrap) and len(reason) > room:
             reason = f"{reason[: room - 1]}…"
         cells[1] = _coloured(row.state, cells[1])
         shown.add_row(*cells, escape(reason))
     return shown
+
+
+def _columns(table: Sequence[Row], width: int, *, narrow: bool) -> tuple[list[str], list[list[str]], int]:
+    """The headings, the cells of each row, and how many columns are left for its reason."""
+    heads = ["SERIES", "STATE", *([] if narrow else ["COUNT", "SETTLED THROUGH (UTC)"]), "LAG", "REASON"]
+    rows = [_cells(row, narrow=narrow) for row in table]
+    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)][:-1]
+    return heads, rows, max(1, width - sum(widths) - 2 * len(widths))
 
 
 def _coloured(state: str, text: str) -> str:
@@ -231,14 +239,16 @@ def _print_screen(table: Sequence[Row], told: Who, wanted: Wanted) -> None:
     # Into a pipe goes the whole line, however long; a terminal wraps it.
     on_terminal = terminal.is_terminal()
     console = Console(width=None if on_terminal else _PIPE_WIDTH, highlight=False)
-    room = max(8, (console.height if on_terminal else _PIPE_ROWS) - _AROUND)
-    print(line(told))
+    around = [line(told), summary(table)]
+    wrapped = sum((len(text) - 1) // console.width for text in around)
+    room = max(8, (console.height if on_terminal else _PIPE_ROWS) - _AROUND - wrapped)
+    print(around[0])
     if wanted.chosen or len(table) <= room:
         if table:
             console.print(rich_table(trouble_first(table), console.width, wrap=True))
     else:
         _print_folded(layout(table, room), table, console)
-    print(summary(table))
+    print(around[1])
 
 
 def _print_folded(shown: Layout, table: Sequence[Row], console: Console) -> None:
@@ -246,7 +256,9 @@ def _print_folded(shown: Layout, table: Sequence[Row], console: Console) -> None
     if shown.trouble:
         console.print(rich_table(shown.trouble, console.width))
     if shown.more_trouble:
-        print(f"{ellipsis} and {_counted(shown.more_trouble)}: --state {TROUBLE} lists them")
+        counted, rest = _counted(shown.more_trouble), f": --state {TROUBLE} lists them"
+        fits = len(f"{ellipsis} and {counted}{rest}") <= console.width
+        print(f"{ellipsis} and {counted if fits else f'{len(shown.more_trouble)} more'}{rest}")
     if shown.matrix:
         timeframes = sorted({row.series.timeframe for row in table}, key=lambda timeframe: timeframe.ms)
         if shown.trouble:
@@ -255,7 +267,9 @@ def _print_folded(shown: Layout, table: Sequence[Row], console: Console) -> None
     if shown.more:
         symbols = len({row.series.symbol for row in shown.more})
         name = "symbol" if symbols == 1 else "symbols"
-        print(f"{ellipsis} and {symbols} more {name}, {_counted(shown.more)}: --all lists every series")
+        counted, rest = f", {_counted(shown.more)}", ": --all lists every series"
+        fits = len(f"{ellipsis} and {symbols} more {name}{counted}{rest}") <= console.width
+        print(f"{ellipsis} and {symbols} more {name}{counted if fits else ''}{rest}")
 
 
 def _counted(rows: Sequence[Row]) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
+import re
 import time
 from importlib.metadata import version
 
@@ -38,6 +41,36 @@ def test_status_has_a_line_for_each_series(store: redis.Redis, capsys: pytest.Ca
     assert "warming up: 34 of 60" in next(line for line in lines if line.startswith("ETH-USD"))
     assert lines[-1].startswith("5 series: ")
     assert "1 ready" in lines[-1]
+
+
+class Terminal(io.StringIO):
+    """What a command takes for one."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    "words", ["failing: HTTP 500", "failing: HTTP 500: internal server error, tried again"]
+)
+def test_more_than_a_screen_holds_is_folded_to_one_whatever_is_wrapped(
+    store: redis.Redis, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    states = ("", "hole: nothing is known", words, "halted: not traded", "lagging: late", "warming: 1 of 60")
+    for n in range(48):
+        reason = states[n % len(states)]
+        fill(store, f"S{n:02d}-USD", ready=not reason, reason=reason, count=2, vouched=n != 47)
+    for name, value in {"COLUMNS": "80", "LINES": "24", "NO_COLOR": "1", "TERM": "xterm"}.items():
+        monkeypatch.setenv(name, value)
+    screen = Terminal()
+    with contextlib.redirect_stdout(screen):
+        assert main(["status"]) == 0
+    lines = re.sub(r"\x1b\[\d*m", "", screen.getvalue()).splitlines()
+    assert sum(max(1, -(-len(line) // 80)) for line in lines) <= 23, "and the shell's next prompt"
+    assert any(line.startswith("S02-USD") and line.rstrip().endswith(words) for line in lines), (
+        "it is told whole"
+    )
+    assert lines[0].startswith("livecache") and lines[-1].startswith("48 series: ")
 
 
 def test_status_speaks_json(store: redis.Redis, capsys: pytest.CaptureFixture[str]) -> None:

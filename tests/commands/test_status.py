@@ -54,6 +54,15 @@ def test_a_narrow_terminal_keeps_names_states_and_lag_whole() -> None:
         assert lines[1].endswith("…")
 
 
+def test_on_80_columns_a_reason_is_worth_more_than_what_is_settled() -> None:
+    reason = "failing: HTTP 500: internal server error"
+    head, line = printed([row("BTC-USD", "failing", reason)], 80)
+    assert head.split() == ["SERIES", "STATE", "LAG", "REASON"] and line.endswith(reason)
+    head, line = printed([row("BTC-USD", "lagging", "behind by 5m")], 80)
+    assert "SETTLED" in head and line.endswith("behind by 5m"), "as long as there is room for both"
+    assert "SETTLED" in printed([row("BTC-USD")], 80)[0]
+
+
 def test_a_long_reason_wraps_only_where_it_may() -> None:
     rows = [row("BTC-USD", "hole", "something is missing " * 9)]
     assert len(printed(rows, 100)) == 2
