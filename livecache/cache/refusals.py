@@ -100,12 +100,21 @@ _REFUSALS = (
     _Refusal("DENIED", "", "it is in protected mode, for this machine only: give it a password, or a `bind`"),
     _Refusal("MOVED ASK CROSSSLOT CLUSTERDOWN TRYAGAIN", "", _CLUSTER),
     _Refusal("", r"in cluster mode", f"a Redis Cluster has database 0 alone. {_CLUSTER}", in_vain=True),
-    _Refusal("NOPERM", r"acl failure in script", "docs/redis.md lists what each user has to be allowed"),
-    _Refusal("OOM", "", "its memory is full: raise its maxmemory, or make room; what is there stays"),
-    _Refusal("MISCONF", r"no space left|disk (is )?full", _DISK),
+    _Refusal(
+        "NOPERM",
+        r"acl failure in script|no permissions? to",
+        "docs/redis.md lists what each user has to be allowed",
+    ),
+    # Some, and proxies before them, send the words without the code.
+    _Refusal(
+        "OOM",
+        r"used memory|maxmemory",
+        "its memory is full: raise its maxmemory, or make room; what is there stays",
+    ),
+    _Refusal("MISCONF", r"no space left|disk (is )?full|persist (to|on) disk", _DISK),
     _Refusal(
         "READONLY MASTERDOWN",
-        "",
+        r"read.only replica",
         "a replica is no place to write: give the primary's address, or the Sentinels'",
     ),
     _Refusal("NOREPLICAS", "", "it wants more replicas before it writes: see its min-replicas-to-write"),
@@ -125,6 +134,11 @@ _REFUSALS = (
         r"quota|throttl|rate.?limit|too many requests"
         r"|(limit|requests?|bandwidth|size).{0,40}exceed|exceed.{0,40}limit",
         "its provider's limit is reached: wait for the next period, or take a larger plan",
+    ),
+    _Refusal(
+        "",
+        r"maintenance|migrat|fail.?over|temporar|try again|retry later|(is|are) (paused|starting|upgrad)",
+        "it says that this passes: its provider's status tells when, if it does not",
     ),
     _Refusal(
         "",
