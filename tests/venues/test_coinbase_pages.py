@@ -141,6 +141,18 @@ def test_every_form_of_a_row_that_cannot_be_believed_costs_its_own_bucket(
     assert (decoded.page.unreadable, decoded.page.spoiled) == (0, 1)
 
 
+@pytest.mark.parametrize("bare", [b"NaN", b"-Infinity", b"Infinity"])
+def test_what_is_no_number_and_no_json_costs_its_own_bucket(bare: bytes) -> None:
+    """As careless writers of JSON print it, without quotes."""
+    body = msgspec.json.decode(payload("rest_candles"))
+    body["candles"][1]["volume"] = "here"
+    spoilt = msgspec.json.encode(body).replace(b'"here"', bare)
+    decoded = decode_page(REQUEST, spoilt, NOW)
+    assert isinstance(decoded, DecodedPage)
+    assert times(decoded) == [1784086800000, 1784087100000]
+    assert decoded.page.rejected == {1784087700000}
+
+
 @pytest.mark.parametrize(
     ("written", "held"),
     [

@@ -105,6 +105,9 @@ _TIME_BODY = msgspec.json.Decoder(_TimeBody, strict=False)
 
 _ROWS_MOST = 1_000  # of a page with something odd in it, which takes more than one look
 
+_NO_NUMBER = re.compile(rb"(?<=[:,\[])(\s*)-?(?:NaN|Infinity|inf|nan)(?=\s*[,}\]])")
+"""What careless writers of JSON make of such a number. It costs its row, as any other that is none."""
+
 # Text that is not UTF-8 raises UnicodeDecodeError, absurd nesting RecursionError.
 _UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -119,7 +122,7 @@ def decode_page(request: PageRequest, body: bytes, now: int | None) -> DecodedPa
         rows = _CANDLES_BODY.decode(body).candles
     except _UNDECODABLE:
         try:
-            raws = _LOOSE_CANDLES_BODY.decode(body).candles
+            raws = _LOOSE_CANDLES_BODY.decode(_NO_NUMBER.sub(rb"null", body)).candles
         except _UNDECODABLE as error:
             return _malformed(error, body)
         if len(raws) > _ROWS_MOST:
