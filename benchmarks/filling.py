@@ -13,12 +13,12 @@ from livecache.cache.keyspace import AliveRecord, Keyspace, encode_alive
 from livecache.cache.writer import Writer
 from livecache.clock import SystemClock
 from livecache.core.candle import ExactCandle
+from livecache.core.page import PageFacts
 from livecache.core.plan import plan
+from livecache.core.policy import Policy
 from livecache.core.series import SeriesId
-from livecache.core.settling import PageFacts
 from livecache.core.timeframe import Timeframe
 from livecache.core.timeline import Timeline
-from livecache.core.track import Policy
 from livecache.service.live import Live
 from livecache.simulator import CsvMarket, Market, SeededMarket
 

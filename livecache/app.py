@@ -27,10 +27,10 @@ from .cache.lease import Overtaken
 from .cache.writer import Writer
 from .clock import Clock, SystemClock
 from .config import Config, Loaded
+from .core.policy import Policy
 from .core.series import SeriesId
 from .core.timeframe import Timeframe
 from .core.timeline import Timeline
-from .core.track import Policy
 from .errors import LeaseHeld
 from .http.front import HttpFront
 from .http.instance import Instance

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+from .policy import CONFIRM_MS
 from .series import Stored
-from .track import CONFIRM_MS, Track
+from .track import Track
 
 __all__ = ["adopt"]
 
@@ -13,6 +14,10 @@ _CLAIMS_AFTER_MS = 60_000  # after a start: what is missing is asked for first
 
 _LONG_SLEEP = 165
 """Empty buckets in a row that an earlier run may have taken from one empty page."""
+
+
+_LIKELY_MOST = 10_000
+"""Buckets that an earlier run may have told as known and not as settled."""
 
 
 def adopt(track: Track, one: Stored, now: int) -> None:
@@ -31,3 +36,14 @@ def adopt(track: Track, one: Stored, now: int) -> None:
             # What no row bounds, or as many as half a page: each single one would be too many pages.
             if before < start or after == end or len(empty) >= _LONG_SLEEP:
                 track.presumed.update(dict.fromkeys(empty, asked))
+    _stay_likely(track, one, asked)
+
+
+def _stay_likely(track: Track, one: Stored, asked: int) -> None:
+    """What was told as known, holds no candle and was not told as settled had been likely to be empty."""
+    start, end = one.known or (0, 0)
+    start = max(start, end - _LIKELY_MOST * track.width)
+    for bucket in range(track.series.timeframe.floor(start), end, track.width):
+        if bucket not in track.coverage and bucket not in track.provisional:
+            track.settle(bucket, None, derived=False, likely=asked)
+            track.presume(bucket, asked)

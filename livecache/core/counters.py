@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from .derive import Derived
-from .settling import PageOutcome
+from .page import PageOutcome
 from .timeframe import iso
 from .track import Track
 

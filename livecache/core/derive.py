@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from .candle import ExactCandle
 from .rollup import roll_up
 from .track import Track
 
@@ -44,6 +45,8 @@ def derive(
         if child.coverage.covers(time, end):
             _settle(parent, child, time, outcome)
             continue
+        if time in parent.derived and parent.take_back(time):
+            outcome.touched.append(time)  # A child that was likely is open again.
         if settled_only or time in parent.coverage:
             continue
         closed = range(time, min(end, child_edge), step)
@@ -68,10 +71,18 @@ def _settle(parent: Track, child: Track, time: int, outcome: Derived) -> None:
     """All children are settled, so the parent is: its candle is their sum, or it is proven empty."""
     end = time + parent.width
     rolled = roll_up(time, [c for t in range(time, end, child.width) if (c := child.settled.get(t))])
+    likely = max((child.likely.get(t, 0) for t in range(time, end, child.width)), default=0)
     if time not in parent.coverage:
-        parent.settle(time, rolled, derived=True)
+        parent.settle(time, rolled, derived=True, likely=likely)
         outcome.touched.append(time)
         return
+    _compare(parent, time, rolled, outcome)
+    if not likely and time in parent.derived and parent.prove(time):
+        outcome.touched.append(time)
+
+
+def _compare(parent: Track, time: int, rolled: ExactCandle | None, outcome: Derived) -> None:
+    """A settled parent, and what its children add up to."""
     before = parent.settled.get(time)
     if before is None and rolled is None:
         return

@@ -55,7 +55,8 @@ class Verdict(Enum):
     """What follows for the bucket."""
 
     SETTLED = "it is as the page says"
-    PRESUMED = "it is as the page says, and is asked for again: one witness, or none that saw beyond it"
+    PRESUMED = "it is as the page says, two witnesses agree, and is asked for again: nobody saw beyond it"
+    LIKELY = "it is as the page says, which nobody else bears out: it can be read, and is not told as settled"
     OVERRULED = "it is as the pages say, against what the feed or kin had told"
     OPEN = "it is read again"
 
@@ -134,7 +135,7 @@ def verdict(w: Witnesses) -> Verdict:
     if w.row and (w.newer or w.aged):
         return Verdict.SETTLED
     if w.row and not w.behind and (told.pages >= 2 or w.sleeps):
-        return Verdict.PRESUMED
+        return Verdict.LIKELY
     if w.row:
         return Verdict.OPEN
     if not w.whole and not w.empty and not w.behind and told.pages >= 3 and w._agreed_ms >= DISPUTE_MS:
@@ -150,9 +151,9 @@ def verdict(w: Witnesses) -> Verdict:
     if w.behind:
         return Verdict.OPEN
     if w.sleeps:
-        return Verdict.PRESUMED
+        return Verdict.LIKELY
     if w.older and told.pages >= 2 and (w.newer or not told.empty):
-        return Verdict.PRESUMED
+        return Verdict.LIKELY
     if w.older and told.pages >= 3 and w._agreed_ms >= ENDS_MS:
-        return Verdict.PRESUMED
+        return Verdict.LIKELY
     return Verdict.OPEN

@@ -85,7 +85,7 @@ def _asleep(track: Track, page: PageFacts, kin: KinOf) -> list[int]:
     for bucket, each in told:
         absent = each.row is None and each.whole and not (each.empty or each.unusable or each.newer)
         if absent and bucket not in track.provisional and kin(bucket) is not Kin.DENIES:
-            track.settle(bucket, None, derived=False)
+            track.settle(bucket, None, derived=False, likely=each.last)
             track.presume(bucket, each.last)
             settled.append(bucket)
     return settled

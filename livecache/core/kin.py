@@ -42,6 +42,17 @@ class Kindred:
             found = said if said is Kin.CONFIRMS else found
         return found
 
+    def holds_more(self, bucket: int) -> bool:
+        """Whether a smaller timeframe holds more of it than this one, or a bigger one than is known."""
+        held = self._track.candle(bucket)
+        if held is None:
+            return self(bucket) is Kin.DENIES
+        traded = (
+            sum(Decimal(c.volume) for t in self._within(each, bucket) if (c := each.candle(t)) is not None)
+            for each in self._smaller
+        )
+        return any(volume > Decimal(held.volume) for volume in traded)
+
     def _within(self, smaller: Track, bucket: int) -> range:
         if not smaller.settled and not smaller.provisional:
             return range(0)
@@ -56,13 +67,14 @@ class Kindred:
 
     def _compare(self, bigger: Track, bucket: int) -> Kin:
         held = bigger.settled.get(bucket)
+        # What one witness alone stands behind confirms nobody.
+        likely = bucket in bigger.likely
         settled = bucket in bigger.coverage and bucket not in bigger.derived
         if not settled and bigger.glimpse is not None and bigger.glimpse.time == bucket:
             held = bigger.glimpse  # in progress, or not settled yet
         elif not settled:
             return Kin.SILENT
         if held is None:
-            # Presumed by one witness itself, it confirms nobody.
             return Kin.SILENT if bucket in bigger.presumed else Kin.CONFIRMS
         track, page = self._track, self._page
         volume = Decimal(0)
@@ -78,7 +90,7 @@ class Kindred:
                 return Kin.SILENT  # Nobody has asked for that one.
         if volume < Decimal(held.volume):
             return Kin.DENIES
-        return Kin.CONFIRMS if settled and volume == Decimal(held.volume) else Kin.SILENT
+        return Kin.CONFIRMS if settled and not likely and volume == Decimal(held.volume) else Kin.SILENT
 
 
 def holds_older(tracks: Mapping[Timeframe, Track], track: Track) -> bool:

@@ -1,4 +1,4 @@
-"""A page of candles as the core takes it."""
+"""A page of candles as the core takes it, and what becomes of it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from .candle import ExactCandle
 
-__all__ = ["PageFacts"]
+__all__ = ["PageFacts", "PageOutcome"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,3 +21,17 @@ class PageFacts:
     rejected: frozenset[int] = frozenset()  # buckets whose row could not be believed, or may be missing
     absence_proves: bool = True  # False where a row could not even be placed
     reasons: Mapping[int, str] = field(default_factory=dict)  # why those rows could not be believed
+
+
+@dataclass(slots=True)
+class PageOutcome:
+    """What became of the page's buckets."""
+
+    touched: list[int] = field(default_factory=list)  # buckets of which more is known now
+    revised: list[int] = field(default_factory=list)
+    mismatched: list[int] = field(default_factory=list)  # differ from their own roll-up
+    doubtful: list[int] = field(default_factory=list)  # … and hold more than it
+    disputed: int = 0
+    overruled: list[int] = field(default_factory=list)  # the pages agree against the feed, or against kin
+    unusable: list[int] = field(default_factory=list)  # given up with this page
+    channel_dead: int = 0  # the first bucket with a settled candle where an unbroken feed showed nothing

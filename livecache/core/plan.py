@@ -14,10 +14,12 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from .coverage import Coverage, Span
+from .evidence import APART_MS, LAG_MS
 from .history import asked_once, asked_run, searched
+from .policy import CONFIRM_MS
 from .rebuilding import rebuilding
 from .timeframe import Timeframe
-from .track import CONFIRM_MS, Track
+from .track import Track
 
 __all__ = ["Priority", "Want", "plan"]
 
@@ -200,7 +202,7 @@ def _confirming(track: Track, now: int, page_limit: int) -> Want | None:
     """What may have to be taken back, an hour after it was asked for last: nothing else is to be done."""
     timeframe, width = track.series.timeframe, track.width
     page, edge = page_limit * width, timeframe.floor(now)
-    if track.presumed and (due := track.to_confirm(now)):
+    if track.presumed and (due := _to_confirm(track, now)):
         first = min(due)
         return Want(Priority.CONFIRM, timeframe, first, min(edge, first + page))
     if not track.exhausted or now < track.end_asked + CONFIRM_MS:
@@ -208,6 +210,18 @@ def _confirming(track: Track, now: int, page_limit: int) -> Want | None:
     # Half of it lies before where history seems to end: another window than any page that said so.
     start = track.history_from - page_limit // 2 * width
     return Want(Priority.CONFIRM, timeframe, start, min(edge, start + page))
+
+
+def _to_confirm(track: Track, now: int) -> list[int]:
+    """The presumed buckets that are worth another page: each hour, and what is likely and was found so at an
+    age that no edge lags, a minute later.
+    """
+
+    def again(bucket: int, asked: int) -> int:
+        first = track.likely.get(bucket) == asked
+        return APART_MS if first and asked >= bucket + track.width + LAG_MS else CONFIRM_MS
+
+    return [t for t, asked in track.presumed.items() if asked + again(t, asked) <= now]
 
 
 def _reach_back(track: Track, edge: int, page: int) -> int:

@@ -7,9 +7,10 @@ from collections.abc import Collection
 from .coverage import Span
 from .evidence import APART_MS
 from .page import PageFacts
+from .policy import CONFIRM_MS
 from .rollup import roll_up
 from .timeframe import Timeframe
-from .track import CONFIRM_MS, Track
+from .track import Track
 
 __all__ = ["rebuild", "rebuilding"]
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from .candle import ExactCandle
 from .evidence import (
     APART_MS,
@@ -20,8 +18,9 @@ from .evidence import (
 )
 from .feeding import Channel
 from .joining import KinOf, join, longest_sleep
-from .page import PageFacts
-from .track import CONFIRM_MS, Track
+from .page import PageFacts, PageOutcome
+from .policy import CONFIRM_MS
+from .track import Track
 
 _DISPUTE_MOST_MS = 300_000
 _DAY_MS = 86_400_000
@@ -31,21 +30,7 @@ _FIRST_AGAIN_MS = 2_000
 _PAGES_LACKING = 2
 """Pages without a row, or with a poorer one, that take back a settled candle which somebody doubts."""
 
-__all__ = ["PageFacts", "PageOutcome", "settle_page"]
-
-
-@dataclass(slots=True)
-class PageOutcome:
-    """What became of the page's buckets."""
-
-    touched: list[int] = field(default_factory=list)  # buckets of which more is known now
-    revised: list[int] = field(default_factory=list)
-    mismatched: list[int] = field(default_factory=list)  # differ from their own roll-up
-    doubtful: list[int] = field(default_factory=list)  # … and hold more than it
-    disputed: int = 0
-    overruled: list[int] = field(default_factory=list)  # the pages agree against the feed, or against kin
-    unusable: list[int] = field(default_factory=list)  # given up with this page
-    channel_dead: int = 0  # the first bucket with a settled candle where an unbroken feed showed nothing
+__all__ = ["settle_page"]
 
 
 def _nobody(bucket: int) -> Kin:
@@ -255,8 +240,8 @@ class _Reading:
             self.outcome.overruled.append(bucket)
         if row is not None and shown is None and unbroken:
             self.outcome.channel_dead = self.outcome.channel_dead or bucket
-        track.settle(bucket, row, derived=False)
-        if found is not Verdict.SETTLED:
+        track.settle(bucket, row, derived=False, likely=page.heard if found is Verdict.LIKELY else 0)
+        if found in (Verdict.PRESUMED, Verdict.LIKELY):
             track.presume(bucket, page.heard)
         self.outcome.touched.append(bucket)
 
@@ -329,11 +314,31 @@ class _Reading:
     def _still_empty(self, bucket: int) -> None:
         track = self._track
         track.trust(bucket)
-        if bucket in track.presumed:
-            if self._whole and self._newer_than > bucket and self._oldest < bucket and self._page.rows:
-                del track.presumed[bucket]
-            else:
-                track.presumed[bucket] = self._page.heard
+        if bucket not in track.presumed and bucket not in track.likely:
+            return
+        sound = self._whole and self._oldest < bucket
+        if sound and self._newer_than > bucket and self._page.rows:
+            track.presumed.pop(bucket, None)
+            self._prove(bucket)
+            return
+        track.presumed[bucket] = self._page.heard
+        kin = self._kin(bucket) if bucket in track.likely else Kin.SILENT
+        if kin is Kin.DENIES and track.take_back(bucket):
+            self.outcome.touched.append(bucket)
+        elif sound and (kin is Kin.CONFIRMS or self._aged(bucket)):
+            self._prove(bucket)
+
+    def _aged(self, bucket: int) -> bool:
+        """Whether this page agrees on what was likely so long after its end that no edge lags so far."""
+        heard, behind = self._page.heard, self._track.behind_at + DISPUTE_MS
+        since = self._track.likely.get(bucket, heard)
+        apart = APART_MS if self._page.rows else LAG_MS
+        return heard >= max(bucket + self._track.width + LAG_MS, since + apart, behind)
+
+    def _prove(self, bucket: int) -> None:
+        """It is told as settled now, and parents may be."""
+        if self._track.prove(bucket):
+            self.outcome.touched.append(bucket)
 
     def _lacks(self, bucket: int, row: ExactCandle | None, held: ExactCandle) -> None:
         """The page has less than was settled: an old or a short page, until fresh ones agree on it."""
@@ -368,14 +373,16 @@ class _Reading:
         """The page shows as much as was settled, or more."""
         track, outcome = self._track, self.outcome
         track.trust(bucket)  # Whatever the page says: it is not asked for over and over.
-        if bucket in track.presumed:
-            if self._newer_than > bucket:
-                del track.presumed[bucket]
-            else:
-                track.presumed[bucket] = self._page.heard
+        newer = self._newer_than > bucket
+        if newer:
+            track.presumed.pop(bucket, None)
+        elif bucket in track.presumed or bucket in track.likely:
+            track.presumed[bucket] = self._page.heard
         track.open.pop(bucket, None)
         if held is not None and held.equals(row):
             track.derived.discard(bucket)
+            if newer or self._aged(bucket):
+                self._prove(bucket)
             return
         if bucket in track.derived:
             outcome.mismatched.append(bucket)
@@ -383,5 +390,10 @@ class _Reading:
                 outcome.doubtful.append(bucket)
         else:
             outcome.revised.append(bucket)
+        likely = bucket in track.likely
         track.revise(bucket, row, derived=False)
+        if newer:
+            track.prove(bucket)
+        elif likely:
+            track.likely[bucket] = self._page.heard
         outcome.touched.append(bucket)

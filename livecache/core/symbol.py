@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from .derive import Derived, derive
+from .evidence import DISPUTE_MS
 from .feeding import Channel, Link
 from .joining import review
 from .kin import Kindred
+from .policy import Policy
 from .rollup import FEED_TIMEFRAME
 from .series import SeriesId
 from .timeframe import Timeframe
-from .track import Policy, Track
+from .track import Track
 from .trades import MinuteBuilder
 
 __all__ = ["SymbolTimeline"]
+
+_SNAPSHOT_MS = 1_000
+"""So soon after it carries a product the feed has shown, by its snapshot, what was traded last."""
 
 
 class SymbolTimeline:
@@ -180,6 +185,25 @@ class SymbolTimeline:
         return track.waits_for_retry(now) or (
             child is not None and self.awaits_proof(self.tracks[child], now)
         )
+
+    def bear_out(self, now: int) -> bool:
+        """The feed carries the product: nothing that its snapshot showed speaks against what is likely.
+
+        Whether that is still to come.
+        """
+        likely = [(t, track) for t, track in self.tracks.items() if track.likely]
+        if not likely or not self.feed_up:
+            return False
+        waits = now < self.channel.since + _SNAPSHOT_MS
+        for timeframe, track in likely if not waits else ():
+            if now < track.behind_at + DISPUTE_MS:
+                continue
+            kin = Kindred(self.tracks, timeframe, now)
+            for bucket in [t for t in track.likely if t not in track.derived]:
+                if not (track.take_back if kin.holds_more(bucket) else track.prove)(bucket):
+                    continue
+                self.touch(timeframe, bucket)
+        return waits
 
     # --- roll-ups ---------------------------------------------------------------------------------
 

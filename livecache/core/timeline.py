@@ -17,13 +17,14 @@ from .feeding import Link
 from .history import note_ends, searched
 from .kin import Kindred
 from .page import PageFacts
+from .policy import CROWD, Policy
 from .rebuilding import rebuild
 from .rollup import FEED_TIMEFRAME, children_of
 from .series import Change, Changes, Close, SeriesId, Stored
 from .settling import settle_page
 from .symbol import SymbolTimeline
 from .timeframe import Timeframe
-from .track import CROWD, Policy, Track
+from .track import Track
 
 __all__ = ["Counters", "Note", "Timeline"]
 
@@ -181,9 +182,11 @@ class Timeline:
             channel.newest = max(channel.newest, candle.time)
             if timeline.standing:
                 timeline.traded(candle.time + width)
-            if track is None or candle.time < oldest:
+            if track is None:
                 continue
-            if track.lay(candle, vouched=candle.time + width > channel.since):
+            if candle.time < oldest:
+                track.refute(candle)
+            elif track.lay(candle, vouched=candle.time + width > channel.since):
                 timeline.touch(FEED_TIMEFRAME, candle.time)
                 self._stirred.add(symbol)
 
@@ -304,6 +307,8 @@ class Timeline:
         self._stirred = set()
         for symbol in self.symbols if len(stirred) == len(self.symbols) else sorted(stirred):
             timeline = self.symbols[symbol]
+            if timeline.bear_out(now):
+                self._stirred.add(symbol)
             self._derive(timeline, now)
             for track in timeline.tracks.values():
                 self._close(timeline, track, now)

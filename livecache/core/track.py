@@ -3,56 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import NamedTuple
 
 from .candle import ExactCandle
 from .coverage import Coverage, Span
 from .evidence import Open
+from .policy import CROWD, Policy, Provisional
 from .series import Close, Kind, SeriesId, SeriesState, Stored, Update
 
-__all__ = ["CONFIRM_MS", "CROWD", "Policy", "Provisional", "Track"]
+__all__ = ["Track"]
 
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """What is wanted of every series. Durations in ms of the venue's clock."""
-
-    candles: int = 100  # kept and wanted
-    min_candles: int = 60  # ready from here on
-    settle_delay_ms: int = 10_000
-    widen_pages: int = 4  # pages a thin series is searched back beyond the first
-    max_lag_ms: int = 600_000
-
-    @property
-    def settling_ms(self) -> int:
-        """How long after its end a bucket may still be unknown in a series that becomes ready."""
-        return self.settle_delay_ms + 10_000
-
-
-CROWD = 24
-"""Provisional candles kept beside `candles` settled ones: small enough for a compact set in Redis."""
-
-CONFIRM_MS = 3_600_000
-"""What is presumed, and where history ends, is asked for again so often."""
 
 _MOST_CLOSES = 1_000
 _MOST_UPDATES = 16
 """Bounds on what gathers while Redis is away: announcements, and hints for the `updates` channel."""
 
 
-class Provisional(NamedTuple):
-    """A candle that is not settled. `vouched`: an unbroken feed stands behind its being complete so far."""
-
-    candle: ExactCandle
-    vouched: bool
-
-
 class Track:
     """The buckets of one series.
 
     A bucket is settled (in `coverage`; no candle there means empty), provisional, or unknown. `open` keeps
-    what pages said of buckets that they did not settle; `presumed` are settled ones that are asked for again.
+    what pages said of buckets that they did not settle; `presumed` are settled ones that are asked for again,
+    and `likely` those of which readers are told that they are known, but not that they are settled.
     A provisional candle never stands in a covered bucket. What readers must be told is gathered in `dirty`,
     `updates` and `closes` until the next flush takes it.
     """
@@ -73,6 +44,7 @@ class Track:
         "glimpse",
         "history_from",
         "keep_from",
+        "likely",
         "open",
         "policy",
         "presumed",
@@ -105,6 +77,7 @@ class Track:
         self.reopened: set[int] = set()  # buckets that seemed proven empty and were read once more
         self.open: dict[int, Open] = {}  # closed buckets that pages spoke of and did not settle
         self.presumed: dict[int, int] = {}  # settled, may be taken back → when last asked for (heard)
+        self.likely: dict[int, int] = {}  # by one witness only → when (heard) it said so first
         self.behind_at = 0  # when (heard) a page last showed that the venue lags, or hides rows
         self.glimpse: ExactCandle | None = None  # the bucket in progress, as the last page showed it
         self.history_from = 0  # where the search for more history stopped
@@ -127,14 +100,20 @@ class Track:
 
     # --- changing buckets -------------------------------------------------------------------------
 
-    def settle(self, bucket: int, candle: ExactCandle | None, *, derived: bool) -> None:
-        """The bucket is final: this candle, or proven empty. Whatever was provisional there goes."""
+    def settle(self, bucket: int, candle: ExactCandle | None, *, derived: bool, likely: int = 0) -> None:
+        """The bucket is final: this candle, or proven empty. Whatever was provisional there goes.
+
+        `likely`: when (heard) the only witness said so; readers are not told before another one agrees.
+        """
         shown = self.provisional.pop(bucket, None)
         self.coverage = self.coverage.add(bucket, bucket + self.width)
         self.open.pop(bucket, None)
         self._put(bucket, candle, derived=derived)
         if shown is None and candle is None:
             self.dirty.discard(bucket)  # Nothing was there and nothing is: only the coverage grows.
+        if likely:
+            self.likely[bucket] = likely
+            return
         before = shown.candle if shown else None
         replaced = None if before is None or (candle and candle.equals(before)) else before
         self._announce(Kind.SETTLED, bucket, candle, replaced)
@@ -144,7 +123,30 @@ class Track:
         before = self.settled.get(bucket)
         self.open.pop(bucket, None)
         self._put(bucket, candle, derived=derived)
-        self._announce(Kind.REVISED, bucket, candle, before)
+        if bucket not in self.likely:
+            self._announce(Kind.REVISED, bucket, candle, before)
+
+    def prove(self, bucket: int) -> bool:
+        """A second witness agrees to what was likely: now it is told as settled. Whether that is news."""
+        if self.likely.pop(bucket, None) is None:
+            return False
+        self.state_dirty = True
+        self._announce(Kind.SETTLED, bucket, self.settled.get(bucket), None)
+        return True
+
+    def take_back(self, bucket: int) -> bool:
+        """Something speaks against what was likely: it is open again. Whether it was likely."""
+        if self.likely.pop(bucket, None) is None:
+            return False
+        self.derived.discard(bucket)
+        self.presumed.pop(bucket, None)
+        self.coverage = self.coverage.remove(bucket, bucket + self.width)
+        held = self.settled.pop(bucket, None)
+        if held is not None:
+            self.provisional[bucket] = Provisional(held, False)
+        self.dirty.add(bucket)
+        self.state_dirty = True
+        return True
 
     def reopen(self, bucket: int) -> bool:
         """Take back, once, that the bucket is proven empty. Whether it was thought so."""
@@ -153,6 +155,7 @@ class Track:
         self.reopened.add(bucket)
         self.derived.discard(bucket)
         self.presumed.pop(bucket, None)
+        self.likely.pop(bucket, None)
         self.coverage = self.coverage.remove(bucket, bucket + self.width)
         self.state_dirty = True
         return True
@@ -191,7 +194,7 @@ class Track:
     def lay(self, candle: ExactCandle, *, vouched: bool, replace: bool = False) -> bool:
         """Lay a provisional candle over the end; the richer one wins. Whether anything changed."""
         bucket = candle.time
-        if bucket in self.coverage:
+        if bucket in self.coverage and not self.refute(candle):
             return False
         shown = self.provisional.get(bucket)
         if shown is not None and not replace and not candle.richer_than(shown.candle):
@@ -208,6 +211,18 @@ class Track:
         if shown is None or shown.vouched != vouched:
             self.state_dirty = True
         return True
+
+    def refute(self, candle: ExactCandle) -> bool:
+        """Whether the feed takes back what was likely; what was called empty is read again, once."""
+        held = self.settled.get(candle.time)
+        if held is not None and not candle.richer_than(held):
+            return False
+        if self.take_back(candle.time):
+            return True
+        if held is None and candle.time not in self.reopened:
+            self.reopened.add(candle.time)
+            self.suspect.add(candle.time)
+        return False
 
     def told(self, earlier: Stored) -> None:
         """Stand by what an earlier run has told readers, so that nothing that they have goes away again.
@@ -274,6 +289,7 @@ class Track:
         self.contested = {t: n for t, n in self.contested.items() if t >= oldest}
         self.reopened = {t for t in self.reopened if t >= oldest}
         self.presumed = {t: at for t, at in self.presumed.items() if t >= oldest}
+        self.likely = {t: at for t, at in self.likely.items() if t >= oldest}
 
     def _put(self, bucket: int, candle: ExactCandle | None, *, derived: bool) -> None:
         if candle is None:
@@ -311,6 +327,12 @@ class Track:
         shown = self.provisional.get(bucket)
         through = max(heard_through, self.told_through)
         return shown is not None and shown.vouched and bucket + self.width <= through
+
+    def proven(self) -> Coverage:
+        """The settled buckets that are told as such."""
+        if not self.likely:
+            return self.coverage
+        return self.coverage.without(Coverage((t, t + self.width) for t in self.likely))
 
     def candle(self, bucket: int) -> ExactCandle | None:
         """What the bucket holds, settled or provisional."""
@@ -369,10 +391,6 @@ class Track:
     def presume(self, bucket: int, heard: int) -> None:
         """The bucket just settled may have to be taken back: it is asked for again in an hour."""
         self.presumed[bucket] = heard
-
-    def to_confirm(self, now: int) -> list[int]:
-        """The presumed buckets that were not asked for during the last hour."""
-        return [t for t, asked in self.presumed.items() if asked + CONFIRM_MS <= now]
 
     def members(self) -> Iterator[ExactCandle]:
         """Everything that Redis keeps of this series."""

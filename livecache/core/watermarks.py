@@ -31,7 +31,8 @@ def compute_state(
     closed_through = track.series.timeframe.floor(now)
     known = track.known_spans(min(heard_through, closed_through)).clip(track.keep_from, closed_through)
     run, have, elsewhere = _best_run(track, known, now)
-    settled = track.coverage.span_of(run.start) if run else None
+    proven = track.proven()
+    settled = proven.span_of(run.start) if run else None
     hole = _hole_beside(run, known)
     why, given_up = _why(track, hole) if hole else ("", False)
     reason = reason_not_ready(
@@ -65,7 +66,7 @@ def compute_state(
         settled_through=min(settled.end, run.end) if settled and run else (run.start if run else 0),
         known_through=run.end if run else 0,
         closed_through=closed_through,
-        coverage=track.coverage.clip(track.keep_from, 1 << 62),
+        coverage=proven.clip(track.keep_from, 1 << 62),
         history_from=track.history_from,
         forming=forming,
     )

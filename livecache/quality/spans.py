@@ -81,9 +81,14 @@ def judge_spans(stored: Stored, *, patience_ms: int, gap_buckets: int = 1) -> tu
     due = [
         t
         for t in missing
-        if _is_claimed(stored, t)
+        # What is likely to be empty is told as known, and not as settled; unless members are gone.
+        if (_is_claimed(stored, t) and stored.members < stored.record.count)
         # Of what the venue does not know or trade any more nothing new is to be expected.
-        or (stored.now - (t + width) > patience_ms and not (idle and t >= state.known_through))
+        or (
+            stored.now - (t + width) > patience_ms
+            and not _is_claimed(stored, t)
+            and not (idle and t >= state.known_through)
+        )
     ]
     gaps = _gaps(stored, due, gap_buckets)
     _report(stored, gaps, provisional, patience_ms)

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from livecache.core.candle import ExactCandle
 from livecache.core.page import PageFacts
 from livecache.core.plan import Priority, Want, plan
+from livecache.core.policy import Policy
 from livecache.core.timeframe import Timeframe
 from livecache.core.timeline import Timeline
-from livecache.core.track import Policy
 
 __all__ = ["SYMBOL", "Driver", "candle"]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from livecache.core.policy import Policy
 from livecache.core.timeframe import Timeframe
-from livecache.core.track import Policy
 
 from .driver import SYMBOL, Driver, candle
 

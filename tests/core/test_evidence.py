@@ -33,12 +33,12 @@ def test_a_row_of_a_bucket_that_ended_before_any_lag_is_settled() -> None:
     assert verdict(replace(THERE, aged=True)) is Verdict.SETTLED
 
 
-def test_the_newest_row_is_presumed_once_a_second_page_has_it_too() -> None:
-    assert verdict(replace(THERE, told=told(2, APART_MS))) is Verdict.PRESUMED
+def test_the_newest_row_is_likely_once_a_second_page_has_it_too() -> None:
+    assert verdict(replace(THERE, told=told(2, APART_MS))) is Verdict.LIKELY
 
 
-def test_the_newest_row_is_presumed_where_the_product_is_known_to_sleep_so_long() -> None:
-    assert verdict(replace(THERE, sleeps=True)) is Verdict.PRESUMED
+def test_the_newest_row_is_likely_where_the_product_is_known_to_sleep_so_long() -> None:
+    assert verdict(replace(THERE, sleeps=True)) is Verdict.LIKELY
 
 
 @pytest.mark.parametrize("row", [True, False])
@@ -79,12 +79,13 @@ def test_a_row_absent_after_all_that_the_page_shows_is_open() -> None:
 
 
 def test_a_row_absent_at_the_end_is_presumed_empty_by_another_witness() -> None:
-    for one in (replace(ABSENT, silent=True), replace(ABSENT, halted=True), replace(ABSENT, sleeps=True)):
+    for one in (replace(ABSENT, silent=True), replace(ABSENT, halted=True)):
         assert verdict(one) is Verdict.PRESUMED
 
 
-def test_a_row_absent_at_the_end_is_presumed_empty_once_a_second_page_agrees() -> None:
-    assert verdict(replace(ABSENT, told=told(2, APART_MS))) is Verdict.PRESUMED
+def test_a_row_absent_at_the_end_is_likely_empty_by_habit_or_once_a_second_page_agrees() -> None:
+    assert verdict(replace(ABSENT, sleeps=True)) is Verdict.LIKELY
+    assert verdict(replace(ABSENT, told=told(2, APART_MS))) is Verdict.LIKELY
 
 
 def test_a_row_absent_at_the_end_is_empty_if_a_bigger_bucket_holds_no_more() -> None:
@@ -97,17 +98,17 @@ def test_a_wholly_empty_page_proves_nothing_by_itself() -> None:
         assert verdict(one) is Verdict.OPEN
 
 
-def test_wholly_empty_pages_are_presumed_right_with_a_bigger_bucket_or_three_over_two_minutes() -> None:
+def test_wholly_empty_pages_are_presumed_with_a_bigger_bucket_and_likely_as_three_over_two_minutes() -> None:
     empty = replace(ABSENT, empty=True, told=told(1, 0, empty=True))
     assert verdict(replace(empty, kin=Kin.CONFIRMS)) is Verdict.PRESUMED
     assert verdict(replace(empty, told=told(2, ENDS_MS, empty=True))) is Verdict.OPEN
     assert verdict(replace(empty, told=told(3, ENDS_MS - 1, empty=True))) is Verdict.OPEN
-    assert verdict(replace(empty, told=told(3, ENDS_MS, empty=True))) is Verdict.PRESUMED
+    assert verdict(replace(empty, told=told(3, ENDS_MS, empty=True))) is Verdict.LIKELY
 
 
 def test_between_known_candles_a_second_empty_page_will_do() -> None:
     empty = replace(ABSENT, empty=True, newer=True, told=told(2, APART_MS, empty=True))
-    assert verdict(empty) is Verdict.PRESUMED
+    assert verdict(empty) is Verdict.LIKELY
 
 
 def test_a_page_that_lacks_what_was_settled_says_nothing_of_absence() -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from livecache.core.evidence import Open
+from livecache.core.page import PageFacts
 from livecache.core.plan import Priority
+from livecache.core.policy import Policy
 from livecache.core.repair import (
     PAGES_A_REPAIR_MAX,
     PAGES_WAITING_MAX,
@@ -14,10 +16,8 @@ from livecache.core.repair import (
     pages_waiting,
 )
 from livecache.core.series import Close, Kind
-from livecache.core.settling import PageFacts
 from livecache.core.timeframe import Timeframe
 from livecache.core.timeline import Timeline
-from livecache.core.track import Policy
 from livecache.errors import RepairNotNow, RepairRefused, UnknownSeries
 
 from .driver import SYMBOL, Driver, candle

@@ -8,11 +8,12 @@ import pytest
 
 from livecache.core.evidence import Kin
 from livecache.core.feeding import Channel, Link
-from livecache.core.page import PageFacts
+from livecache.core.page import PageFacts, PageOutcome
+from livecache.core.policy import Policy
 from livecache.core.series import SeriesId
-from livecache.core.settling import PageOutcome, settle_page
+from livecache.core.settling import settle_page
 from livecache.core.timeframe import Timeframe
-from livecache.core.track import Policy, Track
+from livecache.core.track import Track
 from tests.core.driver import candle
 
 W = Timeframe.M5.ms

@@ -15,10 +15,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from livecache.core.candle import ExactCandle
 from livecache.core.coverage import Coverage
 from livecache.core.page import PageFacts
+from livecache.core.policy import Policy
 from livecache.core.series import Kind, SeriesId, SeriesState
 from livecache.core.timeframe import Timeframe
 from livecache.core.timeline import Timeline
-from livecache.core.track import Policy
 from tests.core.driver import SYMBOL, candle
 
 M5, M15, H1 = Timeframe.M5, Timeframe.M15, Timeframe.H1

@@ -140,6 +140,8 @@ def gapped(buckets: int, *, claimed: bool = False) -> Line:
         contiguous_from=START if claimed else gap[1],
         settled_through=gap[0] if claimed else line.state.settled_through,
     )
+    if claimed:
+        line.extra["count"] = str(len(line.candles) + buckets)
     return line
 
 

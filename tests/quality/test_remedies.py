@@ -20,10 +20,10 @@ from livecache.commands.reading import moment_of
 from livecache.core.evidence import Open
 from livecache.core.page import PageFacts
 from livecache.core.plan import Priority
+from livecache.core.policy import Policy
 from livecache.core.repair import order_repair, pages_waiting
 from livecache.core.series import Change, SeriesId
 from livecache.core.timeframe import Timeframe
-from livecache.core.track import Policy
 from livecache.quality.check import Check, Rules
 from livecache.quality.findings import ADVICE, Finding, Kind, Options
 from livecache.quality.report import Report, as_text

@@ -9,10 +9,10 @@ import pytest
 
 from livecache.core.candle import ExactCandle
 from livecache.core.page import PageFacts
+from livecache.core.policy import Policy
 from livecache.core.series import SeriesState
 from livecache.core.timeframe import Timeframe
 from livecache.core.timeline import Timeline
-from livecache.core.track import Policy
 from livecache.service.consumer import Consumer, renew_dead
 from livecache.service.live import Live
 from livecache.venues.venue import Broken, Candles, Event, Heard, Subscribed

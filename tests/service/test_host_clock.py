@@ -9,9 +9,9 @@ from typing import Any, cast
 import pytest
 from loguru import logger
 
+from livecache.core.policy import Policy
 from livecache.core.timeframe import Timeframe
 from livecache.core.timeline import Timeline
-from livecache.core.track import Policy
 from livecache.service.live import Live
 from livecache.service.ratelimit import RateLimiter
 from livecache.service.timekeeper import Timekeeper

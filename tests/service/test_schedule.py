@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from livecache.clock import SystemClock
 from livecache.config import CoinbaseConfig
 from livecache.core.page import PageFacts
+from livecache.core.policy import Policy
 from livecache.core.timeframe import TIMEFRAME_PRIORITY, Timeframe
 from livecache.core.timeline import Timeline
-from livecache.core.track import Policy
 from livecache.service.schedule import FAILING_AFTER, Pick, Schedule
 from livecache.simulator import Product, SeededMarket
 from livecache.venues.coinbase.venue import CoinbaseVenue

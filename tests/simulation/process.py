@@ -9,9 +9,9 @@ from random import Random
 from livecache.cache import adoption
 from livecache.cache.trouble import TROUBLE
 from livecache.cache.writer import Writer
+from livecache.core.policy import Policy
 from livecache.core.timeframe import Timeframe
 from livecache.core.timeline import Timeline
-from livecache.core.track import Policy
 from livecache.service.backfiller import Backfiller
 from livecache.service.consumer import Consumer, heed_unknown, renew_dead
 from livecache.service.live import Live

@@ -14,10 +14,10 @@ from livecache.cache import adoption
 from livecache.cache.keyspace import Keyspace
 from livecache.cache.reader import Reader
 from livecache.cache.writer import Writer
+from livecache.core.policy import Policy
 from livecache.core.series import SeriesId
 from livecache.core.timeframe import Timeframe
 from livecache.core.timeline import Timeline
-from livecache.core.track import Policy
 from livecache.service.backfiller import Backfiller
 from livecache.service.consumer import Consumer, heed_unknown
 from livecache.service.live import Live

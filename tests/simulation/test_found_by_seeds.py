@@ -12,9 +12,9 @@ from livecache.cache.keyspace import Keyspace
 from livecache.core.candle import ExactCandle
 from livecache.core.clock import VenueClock
 from livecache.core.page import PageFacts
+from livecache.core.policy import Policy
 from livecache.core.timeframe import Timeframe
 from livecache.core.timeline import Timeline
-from livecache.core.track import Policy
 from livecache.service.live import Live
 from livecache.venues.venue import FetchFailure, Page, PageRequest
 from tests.simulation.faulty_store import Store

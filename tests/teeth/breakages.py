@@ -16,7 +16,8 @@ BREAKAGES = (
         (
             Edit(
                 "livecache/core/track.py",
-                "        if bucket in self.coverage:\n            return False\n        shown =",
+                "        if bucket in self.coverage and not self.refute(candle):\n"
+                "            return False\n        shown =",
                 "        shown =",
             ),
         ),
@@ -75,8 +76,8 @@ BREAKAGES = (
         (
             Edit(
                 "livecache/core/watermarks.py",
-                "        coverage=track.coverage.clip(track.keep_from, 1 << 62),",
-                "        coverage=track.coverage,",
+                "        coverage=proven.clip(track.keep_from, 1 << 62),",
+                "        coverage=proven,",
             ),
             Edit(
                 "livecache/core/track.py",
@@ -112,7 +113,7 @@ BREAKAGES = (
                 "track.series.timeframe.floor(page.heard)",
             ),
             Edit(
-                "livecache/core/track.py",
+                "livecache/core/policy.py",
                 "    settle_delay_ms: int = 10_000",
                 "    settle_delay_ms: int = 0",
             ),

@@ -1,0 +1,40 @@
+"""What is wanted of every series, and what a candle that is not settled is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from .candle import ExactCandle
+
+__all__ = ["CONFIRM_MS", "CROWD", "Policy", "Provisional"]
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What is wanted of every series. Durations in ms of the venue's clock."""
+
+    candles: int = 100  # kept and wanted
+    min_candles: int = 60  # ready from here on
+    settle_delay_ms: int = 10_000
+    widen_pages: int = 4  # pages a thin series is searched back beyond the first
+    max_lag_ms: int = 600_000
+
+    @property
+    def settling_ms(self) -> int:
+        """How long after its end a bucket may still be unknown in a series that becomes ready."""
+        return self.settle_delay_ms + 10_000
+
+
+CROWD = 24
+"""Provisional candles kept beside `candles` settled ones: small enough for a compact set in Redis."""
+
+CONFIRM_MS = 3_600_000
+"""What is presumed, and where history ends, is asked for again so often."""
+
+
+class Provisional(NamedTuple):
+    """A candle that is not settled. `vouched`: an unbroken feed stands behind its being complete so far."""
+
+    candle: ExactCandle
+    vouched: bool
