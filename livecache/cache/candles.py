@@ -167,7 +167,7 @@ class Candles(Sequence[Candle]):
 
     @property
     def known_through(self) -> int:
-        """Before this every bucket is settled, or vouched for by an unbroken feed (Unix ms).
+        """Before this every bucket is settled, or vouched for by an unbroken feed, or likely empty (Unix ms).
 
         >>> candles = reader.candles("BTC-USD", "5m", 60)
         >>> candles.known_through - candles[-1].time  # the end of the last one: a bucket is 5 min long
