@@ -19,6 +19,39 @@ OF_READERS = (
         tests=("tests/cache/test_fetch_ohlcv.py",),
     ),
     Breakage(
+        "a since within a hole begins behind it without a word",
+        (
+            Edit(
+                "livecache/cache/ohlcv.py",
+                "    if timeframe.ceil(begin) < candles.contiguous_from:\n",
+                "    if msgspec.json.decode(members[known], type=Candle).time >= begin:\n",
+            ),
+        ),
+        tests=("tests/cache/test_fetch_ohlcv.py",),
+    ),
+    Breakage(
+        "candles of one venue are given for those of another",
+        (
+            Edit(
+                "livecache/cache/asking.py",
+                "    if len(series) == 3 and series[0] != venue:\n",
+                "    if False:\n",
+            ),
+        ),
+        tests=("tests/cache/test_asking.py",),
+    ),
+    Breakage(
+        "a set of series that is being announced is called damaged",
+        (
+            Edit(
+                "livecache/cache/writer.py",
+                "        if listed is None or listed is not self._listed:\n",
+                "        if False:\n",
+            ),
+        ),
+        tests=("tests/cache/test_audit.py",),
+    ),
+    Breakage(
         "one of those who follow is given another's reply",
         (
             Edit(
