@@ -58,7 +58,7 @@ class Answers(dict[SeriesId, _T]):
     def get(self, key: object, default: _D) -> _T | _D: ...
 
     def get(self, key: Any, default: Any = None) -> Any:
-        """What was read of that series, found by the same names; `default` where it was not asked for."""
+        """What was read of that series, by the same names; `default` where that finds none, or several."""
         if key not in self:
             return default
         return self[key]

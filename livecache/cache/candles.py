@@ -24,9 +24,10 @@ _COLUMNS = ("time", "open", "high", "low", "close", "volume")
 class Candles(Sequence[Candle]):
     """Consecutive candles of one series, oldest first. Immutable.
 
-    A sequence of `Candle`, whose slices are `Candles` too; and columns: `.time .open .high .low .close
-    .volume` are numpy arrays (int64 for the time, float64 for the rest, read-only), for which numpy has to be
-    installed, the extra `livecache[numpy]`. `values` gives lists, with numpy and without.
+    A sequence of `Candle`, whose slices are `Candles` too (by a step they leave some out); and columns:
+    `.time .open .high .low .close .volume` are numpy arrays (int64 for the time, float64 for the rest,
+    read-only), for which numpy has to be installed, the extra `livecache[numpy]`. `values` gives lists, with
+    numpy and without.
 
     >>> candles = reader.candles("BTC-USD", "5m", 3)
     >>> len(candles), candles[0].time, candles.close
@@ -89,7 +90,13 @@ class Candles(Sequence[Candle]):
 
     def __getitem__(self, index: int | slice) -> Candle | Candles:
         if not isinstance(index, slice):
-            return self._candles[index]
+            try:
+                return self._candles[index]
+            except TypeError:
+                raise TypeError(
+                    f"candles are found by number or slice, not by {index!r:.80}; a column is an attribute, "
+                    "such as candles.close"
+                ) from None
         chosen = self._candles[index]
         times = {candle.time for candle in chosen}
         # Whoever leaves the last candle out by its `forming` must not lose one that has closed.

@@ -124,6 +124,12 @@ def test_a_slice_is_candles_with_the_same_vouchers(part: slice) -> None:
     assert cut.synthetic == made.synthetic & set(cut.values("time"))
 
 
+@pytest.mark.parametrize("name", ["close", 1.0, None, ("time", 0)])
+def test_who_asks_for_a_column_as_of_a_frame_is_told_how(name: Any) -> None:
+    with pytest.raises(TypeError, match=r"^candles are found by number or slice, not by .* candles\.close$"):
+        plain()[name]
+
+
 def test_a_slice_says_that_the_bucket_in_progress_is_in_it_only_if_it_is() -> None:
     made = plain(forming=True)
     assert made[-3:].forming == made.forming and made[:-1].forming == 0 and made[:0].forming == 0
