@@ -42,6 +42,22 @@ OF_EVIDENCE = (
         tests=("tests/core/test_evidence.py",),
     ),
     Breakage(
+        "what one witness alone says is told as settled",
+        (Edit("livecache/core/track.py", "        if not self.likely:\n", "        if True:\n"),),
+        tests=("tests/core/test_likely.py",),
+    ),
+    Breakage(
+        "what the feed shows does not take back what was likely",
+        (
+            Edit(
+                "livecache/core/track.py",
+                "        if self.take_back(candle.time):\n            return True\n",
+                "",
+            ),
+        ),
+        tests=("tests/core/test_likely.py",),
+    ),
+    Breakage(
         "a poorer page wins after a minute",
         (
             Edit(
