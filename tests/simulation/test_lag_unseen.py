@@ -37,7 +37,7 @@ def test_what_a_lagging_venue_alone_says_of_a_sleeping_product_is_not_told_as_se
         venue.edge_lag_ms = LAG_MS + (venue.now() - asked_from if stands_still else 0)
 
     async def main() -> None:
-        market = SeededMarket(7, [Product.parse(f"{SYMBOL}:thin")])
+        market = SeededMarket(11, [Product.parse(f"{SYMBOL}:thin")])
         for start in (START, START + 1_000_000):  # and once more after a restart
             venue = venue_at(start, market=market)
             async with service(venue, clean_valkey, [SYMBOL], [M1, M5], feed=False) as running:
