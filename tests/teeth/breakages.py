@@ -189,7 +189,8 @@ BREAKAGES = (
         (
             Edit(
                 "livecache/core/track.py",
-                "        self._announce(Kind.REVISED, bucket, candle, before)\n",
+                "        if bucket not in self.likely:\n"
+                "            self._announce(Kind.REVISED, bucket, candle, before)\n",
                 "",
             ),
         ),
