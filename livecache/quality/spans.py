@@ -8,6 +8,7 @@ import msgspec
 
 from ..cache.standing import state_of
 from ..core.coverage import Coverage
+from ..core.evidence import LAG_MS
 from ..core.readiness import UNUSABLE
 from ..core.timeframe import iso
 from .findings import Kind, runs
@@ -136,6 +137,14 @@ def _is_claimed(stored: Stored, time: int) -> bool:
     return state.contiguous_from <= time < state.known_through
 
 
+def _is_likely(stored: Stored, time: int) -> bool:
+    """Whether the bucket is told as known, and nothing newer as settled."""
+    assert stored.record is not None
+    state = stored.record.state
+    newest = max([state.settled_through, *(span.end for span in state.coverage)])
+    return newest <= time < state.known_through
+
+
 def _gaps(stored: Stored, due: list[int], gap_buckets: int) -> list[Gap]:
     series, width = stored.series, stored.series.timeframe.ms
     gaps = []
@@ -174,7 +183,12 @@ def _report(stored: Stored, gaps: list[Gap], provisional: list[int], patience_ms
     if len(gaps) > GAPS_LISTED_MAX:
         stored.report(Kind.GAP, f"and {len(gaps) - GAPS_LISTED_MAX} smaller gaps")
     width = stored.series.timeframe.ms
-    late = [time for time in provisional if stored.now - (time + width) > patience_ms]
+    late = [
+        time
+        for time in provisional
+        # A newest row that only one page has shown is told as known, and proven after an hour at the latest.
+        if stored.now - (time + width) > patience_ms + 2 * LAG_MS * _is_likely(stored, time)
+    ]
     for run in runs(late, width)[:GAPS_LISTED_MAX]:
         count = f"{run.buckets} closed bucket{'s' * (run.buckets > 1)}"
         stored.report(
