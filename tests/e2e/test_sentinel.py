@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -22,7 +21,7 @@ from livecache.core.timeframe import Timeframe
 from ..cache.either import KINDS, either
 from .gate import gate
 from .servers import MASTER, Server, certificates, sentinel, server
-from .support import exchange, free_port, livecache, market_of, until
+from .support import Busy, exchange, free_port, livecache, market_of, until
 from .truth import Truth, everything_is_right, series_of, watching
 
 KEYS = Keyspace()
@@ -235,37 +234,13 @@ class _Stopped:
             one.process.send_signal(signal.SIGCONT)
 
 
-class _Busy:
-    """How long this process was ready to run and did not, for want of a processor that was free."""
-
-    def __init__(self) -> None:
-        self.s = 0.0
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._look, name="how busy the host is")
-
-    def _look(self) -> None:
-        began = time.monotonic()
-        while not self._ended.wait(0.02):
-            now = time.monotonic()
-            self.s += max(0.0, now - began - 0.025)
-            began = now
-
-    def __enter__(self) -> _Busy:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join()
-
-
 def _longest(url: str, kind: str, stop: Callable[[], None], reads: int) -> float:
     """How long the longest read takes, in seconds; some before, and so many after `stop`.
 
     What a busy host kept it waiting for a processor does not count.
     """
     longest_s = 0.0
-    with either(kind, url) as reader, _Busy() as busy:
+    with either(kind, url) as reader, Busy() as busy:
         for number in range(3 + reads):
             if number == 3:
                 stop()
