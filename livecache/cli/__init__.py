@@ -7,6 +7,7 @@ each loads only what it needs.
 from __future__ import annotations
 
 import difflib
+import io
 import os
 import re
 import sys
@@ -56,8 +57,9 @@ def run_command(arguments: list[str]) -> int:
     except click.exceptions.Exit as end:
         return end.exit_code
     except click.ClickException as error:
-        error.message = _plainly(error.message)
-        error.show(sys.stderr)
+        said = io.StringIO()
+        error.show(said)
+        sys.stderr.write(_plainly(said.getvalue()))
         return error.exit_code
     return code if isinstance(code, int) else 0
 
