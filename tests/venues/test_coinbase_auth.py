@@ -150,10 +150,45 @@ def test_a_variable_is_read_as_containers_pass_it(wrapped: Callable[[str], str],
     assert key is not None and key.name == NAME and key.feed_token()
 
 
+def der(kind: object) -> bytes:
+    return kind.private_bytes(  # type: ignore[attr-defined, no-any-return]
+        serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
 def other(kind: object) -> str:
     return kind.private_bytes(  # type: ignore[attr-defined, no-any-return]
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     ).decode()
+
+
+PARAMETERS = "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n"
+UNUSUAL = {
+    "PKCS8": other(PRIVATE),
+    "PKCS8 of Ed25519": other(SEED),
+    "after its parameters": PARAMETERS + PEM,
+    "after a comment": f"Bag Attributes\n    friendlyName: mine\n{PEM}",
+    "indented": "\n".join(f"    {line}" for line in PEM.splitlines()),
+    "breaks escaped twice": PEM.replace("\n", "\\\\n"),
+    "slashes escaped": PEM.replace("/", "\\/"),
+    "with its field": '"privateKey": "' + PEM.replace("\n", "\\n") + '",',
+    "without its frame": "".join(PEM.splitlines()[1:-1]),
+    "DER": base64.b64encode(der(PRIVATE)).decode(),
+    "DER of Ed25519": base64.b64encode(der(SEED)).decode(),
+    "a PEM in base64": base64.b64encode(PEM.encode()).decode(),
+    "a PEM in lines of base64": base64.encodebytes(PEM.encode()).decode(),
+}
+
+
+@pytest.mark.parametrize("form", UNUSUAL)
+def test_a_key_is_taken_in_any_form_that_is_unambiguous(form: str, tmp_path: Path) -> None:
+    file = tmp_path / "key.json"
+    file.write_text(json.dumps({"name": None, "id": NAME, "privateKey": UNUSUAL[form]}))
+    public = (SEED if "Ed25519" in form else PRIVATE).public_key()
+    for environment in ({}, {KEY_NAME_VARIABLE: NAME, KEY_SECRET_VARIABLE: UNUSUAL[form]}):
+        key = load_key(str(file), environment)
+        assert key is not None and key.name == NAME
+        assert jwt.decode(key.feed_token(), public, algorithms=["ES256", "EdDSA"])["sub"] == NAME
 
 
 @pytest.mark.parametrize(
@@ -172,8 +207,12 @@ def other(kind: object) -> str:
         (PEM.replace("EC PRIVATE", "ENCRYPTED PRIVATE"), "a PEM with a password"),
         (PEM.replace("EC PRIVATE", "OPENSSH PRIVATE"), "an SSH key"),
         (PEM.replace(PEM.splitlines()[1], PEM.splitlines()[1][:-8]), "damaged"),
+        (RAW.hex(), "hexadecimal digits"),
+        (base64.b64encode(der(ec.generate_private_key(ec.SECP384R1()))).decode(), "of another kind than EC"),
+        (base64.b64encode(der(PRIVATE)[:-9]).decode(), "base64 of a DER that is damaged"),
+        ("=", "it is empty"),
     ],
-    ids=range(13),
+    ids=range(17),
 )
 def test_a_form_that_cannot_be_used_is_named_and_not_shown(secret: str, form: str) -> None:
     with pytest.raises(ConfigError) as caught:
@@ -188,6 +227,12 @@ def test_swapped_variables_are_told() -> None:
         load_key("", {KEY_NAME_VARIABLE: PEM, KEY_SECRET_VARIABLE: NAME})
 
 
+@pytest.mark.parametrize("path", ["a\0b", "~nobody-of-that-name/key.json", "/", "x" * 5_000])
+def test_a_path_that_is_none_is_a_clear_error(path: str) -> None:
+    with pytest.raises(ConfigError, match="the key file .* cannot be read"):
+        load_key(path, {})
+
+
 @pytest.mark.parametrize(
     ("content", "told"),
     [
@@ -197,6 +242,12 @@ def test_swapped_variables_are_told() -> None:
         ('{"name": "n", "privateKey": 5}', "no text privateKey"),
         ("[]", "but nothing"),
         ("not json", "it is no JSON"),
+        ("", "it is empty"),
+        ("\ufeff \n", "it is empty"),
+        (json.dumps({"name": "n", "privateKey": PEM})[:-1] + ",}", "its JSON is damaged"),
+        (json.dumps({"name": "n", "privateKey": PEM}).replace("\\n", "\n"), "its JSON is damaged"),
+        (json.dumps({"name": " ", "privateKey": PEM}), "no text name or id, but name, privateKey"),
+        (json.dumps({"name": "n", "privateKey": ""}), "no text privateKey or secret, but name"),
     ],
 )
 def test_a_file_of_another_form_is_told_by_its_form(content: str, told: str, tmp_path: Path) -> None:

@@ -126,12 +126,14 @@ def load_key(key_file: str, environ: Mapping[str, str]) -> ApiKey | None:
         raise ConfigError(f"half of a Coinbase key: {absent} is not set", "set both variables, or neither")
     if not key_file:
         return None
-    path = Path(key_file).expanduser()
+    path = Path(key_file)
     try:
+        path = path.expanduser()
         with path.open("rb") as file:
             content = file.read(_KEY_FILE_BYTES)
-    except OSError as error:
-        raise ConfigError(f"the key file {path} cannot be read: {error.strerror}", _HINT) from None
+    except (OSError, ValueError, RuntimeError) as error:  # a path with a zero byte; nobody's home
+        why = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(f"the key file {path} cannot be read: {why}", _HINT) from None
     return _usable(*_parsed(content, path), str(path))
 
 
@@ -142,15 +144,27 @@ def _parsed(content: bytes, path: Path) -> tuple[str, str]:
     try:
         told: Any = msgspec.json.decode(content.decode(encoding))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        what = "it is a PEM alone, without the key's name" if b"-----BEGIN" in content else "it is no JSON"
-        raise ConfigError(f"{path} is not a key file: {what}", _FILE_HINT) from None
+        raise ConfigError(f"{path} is not a key file: {_no_json(content)}", _FILE_HINT) from None
     fields = told if isinstance(told, dict) else {}
-    name, secret = (next((fields[n] for n in names if n in fields), None) for names in (_NAMES, _SECRETS))
-    if isinstance(name, str) and isinstance(secret, str):
+    name, secret = (
+        next((text for n in names if isinstance(text := fields.get(n), str) and _bare(text)), None)
+        for names in (_NAMES, _SECRETS)
+    )
+    if name and secret:
         return _bare(name), _bare(secret)
-    absent = " or ".join(_SECRETS if isinstance(name, str) else _NAMES)
+    absent = " or ".join(_SECRETS if name else _NAMES)
     there = ", ".join(str(field) for field in fields if _FIELD.fullmatch(str(field))) or "nothing"
     raise ConfigError(f"{path} is not a key file: no text {absent}, but {there[:200]}", _FILE_HINT)
+
+
+def _no_json(content: bytes) -> str:
+    """What a file that cannot be read as JSON is instead."""
+    begin = content.removeprefix(b"\xef\xbb\xbf").strip()
+    if not begin:
+        return "it is empty"
+    if begin.startswith(b"{"):
+        return "its JSON is damaged"
+    return "it is a PEM alone, without the key's name" if b"-----BEGIN" in begin else "it is no JSON"
 
 
 _FIELD = re.compile(r"\w{1,20}", re.ASCII)
@@ -163,10 +177,17 @@ def _bare(text: str) -> str:
     text = text.strip().lstrip("\ufeff")
     while len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
         text = text[1:-1].strip()
-    # An .env file cannot hold line breaks, so the PEM's are often written as two characters, or four.
-    for written in ("\\r\\n", "\\n", "\r\n", "\r"):
-        text = text.replace(written, "\n")
-    return text.strip()
+    # An .env file cannot hold line breaks, so the PEM's are often written as two characters, or more.
+    text = _BREAK.sub("\n", text).replace("\\/", "/").strip()
+    if text.startswith(_PEM_IN_BASE64):  # a container's secret that was encoded once more
+        text = (_decoded(text) or b"").decode("ascii", "replace")
+    # What stands around a PEM is not the key's: a comment, or the field that it was copied with.
+    begin, end = text.find("-----BEGIN"), text.rfind("-----")
+    return text[begin : end + 5] if 0 <= begin < end and not text.startswith("{") else text
+
+
+_BREAK = re.compile(r"(?:\\+r)?\\+n|\r\n?")
+_PEM_IN_BASE64 = "LS0tLS1CRUdJTi"
 
 
 def _usable(name: str, secret: str, source: str) -> ApiKey:
@@ -181,7 +202,7 @@ def _usable(name: str, secret: str, source: str) -> ApiKey:
 
 
 def _private_key(secret: str) -> tuple[Any, str]:
-    """The key of a PEM, or of an Ed25519 key's 32 or 64 bytes in base64, and the algorithm it signs by."""
+    """The key of a PEM, or in base64 of its DER or an Ed25519 key's 32 or 64 bytes; and its algorithm."""
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
@@ -190,9 +211,12 @@ def _private_key(secret: str) -> tuple[Any, str]:
         private = serialization.load_pem_private_key(secret.encode(), password=None)
     else:
         raw = _decoded(secret)
-        if raw is None or len(raw) not in (32, 64):
+        if raw is None:
             raise ValueError
-        private = ed25519.Ed25519PrivateKey.from_private_bytes(raw[:32])
+        if len(raw) in (32, 64):
+            private = ed25519.Ed25519PrivateKey.from_private_bytes(raw[:32])
+        else:
+            private = serialization.load_der_private_key(raw, password=None)
     if isinstance(private, ed25519.Ed25519PrivateKey):
         return private, "EdDSA"
     if isinstance(private, ec.EllipticCurvePrivateKey) and isinstance(private.curve, ec.SECP256R1):
@@ -215,9 +239,11 @@ def _form(secret: str) -> str:
         if re.search(pattern, secret, re.DOTALL):
             return form
     raw = _decoded(secret)
-    if raw is not None:
+    if not raw:
+        return "it is empty" if raw is not None else "neither a PEM nor base64"
+    if not raw.startswith(b"\x30"):  # as a DER does
         return f"base64 of {len(raw)} bytes, where an Ed25519 key has 32 or 64"
-    return "neither a PEM nor base64"
+    return "base64 of a DER that is damaged, or of another kind than EC P-256 and Ed25519"
 
 
 _FORMS = (
@@ -233,6 +259,7 @@ _FORMS = (
         r"^[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$",
         "an id, which is the key's name and not its secret",
     ),
+    (r"^([0-9a-fA-F]{64}|[0-9a-fA-F]{128})$", "hexadecimal digits: Coinbase's own form is base64"),
     (r"^organizations/", "a key's name, and not its secret"),
     (r"\.(json|pem|key|txt)$", "the name of a file: that is for venues.coinbase.key_file"),
 )
