@@ -229,7 +229,7 @@ def test_swapped_variables_are_told() -> None:
 
 @pytest.mark.parametrize("path", ["a\0b", "~nobody-of-that-name/key.json", "/", "x" * 5_000])
 def test_a_path_that_is_none_is_a_clear_error(path: str) -> None:
-    with pytest.raises(ConfigError, match="the key file .* cannot be read"):
+    with pytest.raises(ConfigError, match=r"the key file .* cannot be read"):
         load_key(path, {})
 
 

@@ -259,6 +259,43 @@ def test_any_bytes_give_events_and_only_candles_to_be_believed(data: bytes) -> N
                 assert rejection(candle, Timeframe.M5, max(event.stamp, 1784086872000)) is None
 
 
+@pytest.mark.parametrize(
+    "odd", [None, 5, "x", [], [[]], {"type": None, "candles": None}, {"candles": 5}, {"type": 5}], ids=repr
+)
+def test_an_odd_event_takes_none_of_its_neighbours_along(odd: object) -> None:
+    frame = decoder().decode(altered("candles_update", lambda f: f["events"].insert(0, odd)))
+    assert Candles(1784086872584, False, (("BTC-USD", BTC),)) in frame.events
+
+
+def test_an_event_without_a_type_has_its_candles_read() -> None:
+    frame = decoder().decode(altered("candles_update", lambda f: f["events"][0].update(type=None)))
+    assert frame.events == (Candles(1784086872584, False, (("BTC-USD", BTC),)),)
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"message": "BTC-USD is bad"}, "BTC-USD is bad"),
+        (
+            {"message": "Failed to subscribe", "reason": "BTC-USD is bad"},
+            "Failed to subscribe: BTC-USD is bad",
+        ),
+        ({"error": "BTC-USD is bad", "channel": None}, "BTC-USD is bad"),
+        ({"message": ["BTC-USD", "ETH-USD"]}, '["BTC-USD","ETH-USD"]'),
+        ({"message": {"why": "BTC-USD"}}, '{"why":"BTC-USD"}'),
+        ({"message": "bad", "product_ids": ["BTC-USD"]}, 'bad: ["BTC-USD"]'),
+        ({"message": 5}, "5"),
+        ({"message": None}, "no reason given"),
+        ({}, "no reason given"),
+    ],
+)
+def test_an_error_is_heard_whichever_of_its_fields_says_it_and_however(
+    fields: dict[str, object], told: str
+) -> None:
+    frame = decoder().decode(msgspec.json.encode({"type": "error", **fields}))
+    assert frame.events == (FeedFailure(f"the venue says: {told}"),)
+
+
 def test_absurd_nesting_is_rejected() -> None:
     for data in (b"[" * 100_000, b'{"events":' * 100_000, b'{"channel":"candles","events":' + b"[" * 100_000):
         (rejected,) = decoder().decode(data).events

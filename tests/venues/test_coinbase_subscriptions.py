@@ -6,6 +6,7 @@ import heapq
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
@@ -36,6 +37,7 @@ class Venue:
     closes_at: int | None = None  # more than so many at once end the connection as too long
     asked: list[tuple[float, Ask]] = field(default_factory=list)
     connections: int = 1
+    says: str = ""  # in an error, if anything else than by `names`
     now_s: float = 0.0
 
     def answers(self, ask: Ask) -> list[tuple[float, str, object]]:
@@ -49,9 +51,8 @@ class Venue:
             if self.whole:
                 good = []
             if self.speaks:
-                said = (
-                    f"failed to subscribe: {', '.join(bad)} not valid." if self.names else "bad subscription"
-                )
+                named = f"failed to subscribe: {', '.join(bad)} not valid."
+                said = self.says or (named if self.names else "bad subscription")
                 told.append((self.now_s + self.late_s, "error", said))
             if self.hangs_up:
                 return [*told, (self.now_s + self.late_s + 0.01, "closed", None)]
@@ -110,8 +111,9 @@ def run(
             (one.heard if kind == "heard" else one.acknowledged)(channel, ids)
             carried |= set(ids) if channel == CANDLES else set()
         refusals.append(one.due(venue.now_s))
-        refused += [id_ for refusal in refusals if refusal for id_ in refusal.ids]
-        carried -= set(refused)
+        now_refused = [id_ for refusal in refusals if refusal for id_ in refusal.ids]
+        refused += now_refused
+        carried -= set(now_refused)
         each(one)
         ask()
     return carried, refused
@@ -191,9 +193,8 @@ def test_a_refused_product_is_asked_for_again_ever_more_seldom_and_comes_back() 
         if venue.now_s > 100:
             venue.refuses = frozenset()
 
-    one: set[str]
-    one, _ = run(venue, names, until_s=400, each=mend)
-    assert "P3-USD" not in {"unheard"} and len(one) >= 9
+    carried, _ = run(venue, names, until_s=400, each=mend)
+    assert carried == set(names)
 
 
 def test_an_error_that_is_about_no_product_narrows_nothing() -> None:
@@ -205,6 +206,40 @@ def test_an_error_that_is_about_no_product_narrows_nothing() -> None:
     assert one.due(2.0) is None
     assert one.next(2.0) is None, "not at once"
     assert one.next(100.0) == Ask((CANDLES,), tuple(names)), "and then all together"
+
+
+@pytest.mark.parametrize("said", ["unsupported token", "authorization needed", "rate limit of that market"])
+def test_an_error_that_seems_to_be_about_no_product_leaves_none_of_the_others_unfed(said: str) -> None:
+    names = names_of(20)
+    venue = Venue(refuses=frozenset({"P7-USD"}), says=said)
+    carried, refused = run(venue, names, until_s=300)
+    assert carried == set(names) - {"P7-USD"}
+    assert refused == ["P7-USD"]
+
+
+@pytest.mark.parametrize("text", ["not valid: X-EUR, BTC-USD…", "not valid: BTC-US…", "…", "BTC-USD-…"])
+def test_a_name_that_was_cut_off_is_nobodys(text: str) -> None:
+    one = Subscriptions([CANDLES], {name: [name] for name in ("BTC-USD", "BTC-US", "ETH-USD")})
+    one.begin()
+    one.next(0.0)
+    assert one.complained(text, 0.1) is None, "it may have been BTC-USDC"
+    assert one.busy
+
+
+def test_all_are_refused_and_all_come_back() -> None:
+    names = names_of(12)
+
+    def mend(venue: Venue, _: Subscriptions) -> None:
+        if venue.now_s > 100:
+            venue.refuses = frozenset()
+
+    for named in (True, False):
+        venue = Venue(refuses=frozenset(names), names=named)
+        carried, refused = run(venue, names, until_s=90)
+        assert not carried and set(refused) == set(names)
+        venue = Venue(refuses=frozenset(names), names=named)
+        carried, _ = run(venue, names, until_s=400, each=partial(mend, venue))
+        assert carried == set(names)
 
 
 def test_an_error_that_names_a_product_that_is_heard_on_refuses_nobody() -> None:

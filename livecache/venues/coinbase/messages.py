@@ -110,28 +110,36 @@ class _AckFrame(msgspec.Struct, gc=False, tag_field="channel", tag=_ACK):
     events: list[_AckEvent]
 
 
+_ABSENT = msgspec.Raw(b"null")
+
+
 class _Envelope(msgspec.Struct):
     """Any message at all, as little as possible assumed."""
 
-    channel: str = ""
-    type: str = ""
-    message: str = ""
-    timestamp: msgspec.Raw = msgspec.Raw(b"null")
+    channel: str | None = ""
+    type: str | None = ""
+    message: msgspec.Raw = _ABSENT
+    reason: msgspec.Raw = _ABSENT
+    error: msgspec.Raw = _ABSENT
+    product_ids: msgspec.Raw = _ABSENT
+    timestamp: msgspec.Raw = _ABSENT
     sequence_num: _Count | None = None
     events: msgspec.Raw = msgspec.Raw(b"[]")
 
 
 class _LooseEvent(msgspec.Struct):
-    type: str = ""
-    candles: list[msgspec.Raw] = []
-    trades: list[msgspec.Raw] = []
+    type: str | None = ""
+    candles: list[msgspec.Raw] | None = None
+    trades: list[msgspec.Raw] | None = None
 
 
 # `strict=False` reads numbers from text, which is how Coinbase writes nearly all of them.
 _FRAME = msgspec.json.Decoder(_CandlesFrame | _TradesFrame | _HeartbeatsFrame | _AckFrame, strict=False)
 _ENVELOPE = msgspec.json.Decoder(_Envelope, strict=False)
 _STAMP = msgspec.json.Decoder(_Stamp)
-_LOOSE_EVENTS = msgspec.json.Decoder(list[_LooseEvent])
+_TEXT = msgspec.json.Decoder(str | None)
+_EVENTS = msgspec.json.Decoder(list[msgspec.Raw])
+_ONE_EVENT = msgspec.json.Decoder(_LooseEvent)
 _ONE_CANDLE = msgspec.json.Decoder(_Candle, strict=False)
 _ONE_TRADE = msgspec.json.Decoder(_Trade, strict=False)
 
@@ -241,7 +249,7 @@ class FrameDecoder:
         except _UNDECODABLE as error:
             return Frame("", None, (_unreadable("undecodable frame", error, data, "frame"),))
         if envelope.type == "error":
-            complaint = one_line(envelope.message) or "no reason given"
+            complaint = one_line(_complaint(envelope)) or "no reason given"
             return Frame("", envelope.sequence_num, (FeedFailure(f"the venue says: {complaint}"),))
         if not envelope.channel:
             rejected = Rejected("a frame of no channel", excerpt(data), "frame", "no channel")
@@ -257,17 +265,22 @@ class FrameDecoder:
         if envelope.channel not in (CANDLES, TRADES):
             return (Heard(stamp),)
         try:
-            loose = _LOOSE_EVENTS.decode(envelope.events)
+            raws = _EVENTS.decode(envelope.events)
         except _UNDECODABLE as error:
             events = bytes(envelope.events)
             return (Heard(stamp), _unreadable("events of no known shape", error, events, "frame"))
         unreadable: list[Event] = []
+        loose = _readable(raws, _ONE_EVENT, "event", unreadable, kind="frame")
         if envelope.channel == CANDLES:
             candles = [
-                _CandlesEvent(e.type, _readable(e.candles, _ONE_CANDLE, "candle", unreadable)) for e in loose
+                _CandlesEvent(e.type or "", _readable(e.candles or (), _ONE_CANDLE, "candle", unreadable))
+                for e in loose
             ]
             return (*self._candles(candles, stamp), *unreadable)
-        trades = [_TradesEvent(e.type, _readable(e.trades, _ONE_TRADE, "trade", unreadable)) for e in loose]
+        trades = [
+            _TradesEvent(e.type or "", _readable(e.trades or (), _ONE_TRADE, "trade", unreadable))
+            for e in loose
+        ]
         return (*self._trades(trades, stamp), *unreadable)
 
     def _latest(self, stamp: int) -> int:
@@ -320,16 +333,34 @@ def _trade_rejection(wire: _Trade, time: int, latest: int) -> str | None:
     return None
 
 
+def _complaint(envelope: _Envelope) -> str:
+    """What an error frame says, whichever of its fields says it and however: texts, lists and objects."""
+    fields = (envelope.message, envelope.reason, envelope.error, envelope.product_ids)
+    return ": ".join(text for field in fields if (text := _as_text(bytes(field))))
+
+
+def _as_text(field: bytes) -> str:
+    try:
+        return _TEXT.decode(field) or ""
+    except _UNDECODABLE:
+        return field.decode("utf-8", "replace")
+
+
 def _readable(
-    raws: Iterable[msgspec.Raw], decoder: msgspec.json.Decoder[_Item], what: str, unreadable: list[Event]
+    raws: Iterable[msgspec.Raw],
+    decoder: msgspec.json.Decoder[_Item],
+    what: str,
+    unreadable: list[Event],
+    *,
+    kind: str = "",
 ) -> list[_Item]:
-    """The items that decode; the others are added to `unreadable`."""
+    """The items that decode; the others are added to `unreadable`, as rejections of that kind (`what`)."""
     items: list[_Item] = []
     for raw in raws:
         try:
             items.append(decoder.decode(raw))
         except _UNDECODABLE as error:
-            unreadable.append(_unreadable(f"an unreadable {what}", error, bytes(raw), what))
+            unreadable.append(_unreadable(f"an unreadable {what}", error, bytes(raw), kind or what))
     return items
 
 

@@ -27,9 +27,13 @@ _AGAIN_MOST_S = 3600.0
 _BARREN_MOST = 3  # connections that end before a list was answered, until it is the list that is doubted
 _HANGS_UP = "the venue ends the connection when it is asked for"
 
+# A complaint that seems to be of no product may be of one all the same ("unsupported token"): so many pauses.
+_PAUSES_MOST = 2
+
 _AT_ONCE = 16  # ids that a connection that is there is asked for besides: its messages are bounded
 
-_WORD = re.compile(r"[A-Z0-9._-]+")
+# The end of a long text is cut off: what is left of its last word may be the name of another product.
+_WORD = re.compile(r"[A-Z0-9._-]+(?![A-Z0-9._…-])")
 _NOT_OF_A_PRODUCT = re.compile(
     r"auth|jwt|token|signature|rate.?limit|too many requests|throttl", re.IGNORECASE
 )
@@ -91,6 +95,7 @@ class Subscriptions:
         self._again = False  # those asked for last were held before
         self._complaint = ""
         self._named = False
+        self._pauses = 0  # in a row, for complaints of no product
         self._deadline_s = self._pause_until_s = 0.0
 
     @property
@@ -255,6 +260,7 @@ class Subscriptions:
             self._asked, self._waiting, self._complaint, self._named = group, wanted, "", False
             self._deadline_s, self._pause_until_s = now_s + ANSWER_WITHIN_S, now_s + BETWEEN_ASKS_S
             return Ask(channels, group)
+        self._pauses = 0
         return None
 
     # --- inside
@@ -270,7 +276,8 @@ class Subscriptions:
     def _narrow(self, waits: tuple[str, ...], now_s: float) -> Refusal | None:
         """Ask again for what was not answered, in a way that tells whom it is about."""
         complaint = self._complaint
-        if complaint and _NOT_OF_A_PRODUCT.search(complaint):
+        if complaint and self._pauses < _PAUSES_MOST and _NOT_OF_A_PRODUCT.search(complaint):
+            self._pauses += 1
             self._line.appendleft(waits)
             self._pause_until_s = now_s + _REFUSED_AGAIN_S
         elif complaint and self._named:
