@@ -12,6 +12,7 @@ LivecacheError
 ├── RepairRefused          the service will not read that span again    exit code 1
 │   └── RepairNotNow       … or not yet
 ├── ReloadRefused          no service reads its configuration again     exit code 1
+├── OutsideCalendar        a time before or after what is known of an exchange's sessions
 └── ReadError              what a Reader raises instead of a wrong answer
     ├── UnknownSeries      nobody fills such a series
     ├── NotReady           fewer candles than asked for, or a hole
@@ -39,6 +40,7 @@ __all__ = [
     "NotReady",
     "NotTraded",
     "OutOfSync",
+    "OutsideCalendar",
     "ReadError",
     "RedisUnavailable",
     "ReloadRefused",
@@ -150,6 +152,10 @@ class RepairNotNow(RepairRefused):
 
 class ReloadRefused(LivecacheError):
     """No service was found that reads its configuration again, or it has none to read."""
+
+
+class OutsideCalendar(LivecacheError):
+    """A time before the first or after the last session that the calendar of an exchange knows."""
 
 
 class ReadError(LivecacheError):

@@ -1,0 +1,265 @@
+"""Where buckets begin and end: in fixed steps, by calendar months, or by the sessions of an exchange. Pure.
+
+A bucket is named by its open time. It owns the closed hours before it: what a settled one adds to a coverage
+is `[grid.end_before(bucket), grid.end(bucket))`, so that spans stay contiguous over nights and weekends and
+none of them ends in the future. All times are Unix ms, UTC.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from itertools import accumulate
+
+from ..errors import OutsideCalendar
+
+__all__ = ["WEEKS", "EpochGrid", "Grid", "MonthGrid", "SessionGrid"]
+
+DAY_MS = 86_400_000
+_ORDINAL = date(1970, 1, 1).toordinal()
+
+
+class Grid(ABC):
+    """An unending row of buckets, numbered. Kinds bring the numbers; all else follows from them.
+
+    Times outside of an exchange's calendar raise `OutsideCalendar`, but for those that only bound a stretch.
+    """
+
+    __slots__ = ()
+
+    @abstractmethod
+    def number(self, time: int) -> int:
+        """The number of the newest bucket that opens at `time` or before."""
+
+    @abstractmethod
+    def opening(self, number: int) -> int:
+        """When the bucket of that number opens."""
+
+    @abstractmethod
+    def ending(self, number: int) -> int:
+        """When the bucket of that number ends (exclusive): at the next open, or at closing time."""
+
+    @abstractmethod
+    def divides(self, parent: Grid) -> bool:
+        """Whether each bucket of `parent`, and the closed hours that it owns, is a union of ours."""
+
+    def __contains__(self, time: int) -> bool:
+        """Whether a bucket opens at `time`."""
+        return self.floor(time) == time
+
+    def floor(self, time: int) -> int:
+        """Open of the newest bucket that opens at `time` or before: the one in progress, or the last one."""
+        return self.opening(self.number(time))
+
+    def ceil(self, time: int) -> int:
+        """The first open at `time` or after."""
+        return self.opening(self.number(time - 1) + 1)
+
+    def after(self, time: int, n: int = 1) -> int:
+        """The open `n` buckets after `floor(time)`: by one, the next open after `time`."""
+        return self.opening(self.number(time) + n)
+
+    def back(self, time: int, n: int = 1) -> int:
+        """The open `n` buckets before `ceil(time)`: by one, the last open before `time`."""
+        return self.opening(self.number(time - 1) + 1 - n)
+
+    def end(self, bucket: int) -> int:
+        """When the bucket that opens at `bucket` ends (exclusive)."""
+        return self.ending(self.number(bucket))
+
+    def end_before(self, bucket: int) -> int:
+        """When the bucket before it ended: where the closed hours begin that this one owns."""
+        return self.ending(self.number(bucket) - 1)
+
+    def closed(self, time: int) -> int:
+        """The end of the newest bucket that is over at `time`."""
+        number = self.number(time)
+        end = self.ending(number)
+        return end if end <= time else self.ending(number - 1)
+
+    def count(self, start: int, end: int) -> int:
+        """How many buckets open in `[start, end)`."""
+        return max(0, self.number(end - 1) - self.number(start - 1))
+
+    def opens(self, start: int, end: int) -> Sequence[int]:
+        """The opens in `[start, end)`, oldest first."""
+        opening = self.opening
+        return [opening(n) for n in range(self.number(start - 1) + 1, self.number(end - 1) + 1)]
+
+
+@dataclass(frozen=True, slots=True)
+class EpochGrid(Grid):
+    """Steps of so many ms, one of which opens at `origin`: days from 08:00, weeks from Monday."""
+
+    step: int
+    origin: int = 0
+
+    def __post_init__(self) -> None:
+        if self.step <= 0 or not 0 <= self.origin < self.step:
+            raise ValueError(f"no grid: steps of {self.step} ms from {self.origin}")
+
+    def number(self, time: int) -> int:
+        return (time - self.origin) // self.step
+
+    def opening(self, number: int) -> int:
+        return number * self.step + self.origin
+
+    def ending(self, number: int) -> int:
+        return (number + 1) * self.step + self.origin
+
+    def divides(self, parent: Grid) -> bool:
+        if isinstance(parent, EpochGrid):
+            return not parent.step % self.step and not (parent.origin - self.origin) % self.step
+        return isinstance(parent, MonthGrid) and not DAY_MS % self.step and not self.origin
+
+    # What follows is asked for every candle and frame: it is spelled out, for speed.
+
+    def __contains__(self, time: int) -> bool:
+        return not (time - self.origin) % self.step
+
+    def floor(self, time: int) -> int:
+        return time - (time - self.origin) % self.step
+
+    closed = floor
+
+    def ceil(self, time: int) -> int:
+        return time + (self.origin - time) % self.step
+
+    def after(self, time: int, n: int = 1) -> int:
+        return time - (time - self.origin) % self.step + n * self.step
+
+    def back(self, time: int, n: int = 1) -> int:
+        return time + (self.origin - time) % self.step - n * self.step
+
+    def end(self, bucket: int) -> int:
+        return bucket + self.step
+
+    def end_before(self, bucket: int) -> int:
+        return bucket
+
+    def opens(self, start: int, end: int) -> range:
+        return range(start + (self.origin - start) % self.step, end, self.step)
+
+
+WEEKS = EpochGrid(7 * DAY_MS, 4 * DAY_MS)
+"""Weeks from Monday: the epoch was a Thursday."""
+
+
+@dataclass(frozen=True, slots=True)
+class MonthGrid(Grid):
+    """So many calendar months of UTC, the year's first among their opens if they divide a year."""
+
+    months: int = 1
+
+    def __post_init__(self) -> None:
+        if self.months < 1:
+            raise ValueError(f"no grid: {self.months} months")
+
+    def number(self, time: int) -> int:
+        return _month(time // DAY_MS) // self.months
+
+    def opening(self, number: int) -> int:
+        return _first_day(number * self.months) * DAY_MS
+
+    def ending(self, number: int) -> int:
+        return self.opening(number + 1)
+
+    def divides(self, parent: Grid) -> bool:
+        return isinstance(parent, MonthGrid) and not parent.months % self.months
+
+
+# Years that begin in March end with their leap day, so that the months before it follow one rule. datetime
+# knows the same, but no year after 9999, where the last bucket of that year ends.
+
+_MARCH_0000 = 719_468  # days before the epoch
+_FOUR_CENTURIES = 146_097  # days
+
+
+def _month(day: int) -> int:
+    """The month, counted from January of the year 0, in which a day lies, counted from the epoch."""
+    era, day = divmod(day + _MARCH_0000, _FOUR_CENTURIES)
+    year = (day - day // 1_460 + day // 36_524 - day // 146_096) // 365
+    day -= 365 * year + year // 4 - year // 100
+    return (era * 400 + year) * 12 + (5 * day + 2) // 153 + 2
+
+
+def _first_day(month: int) -> int:
+    year, month = divmod(month - 2, 12)
+    return 365 * year + year // 4 - year // 100 + year // 400 + (153 * month + 2) // 5 - _MARCH_0000
+
+
+@dataclass(frozen=True, slots=True, eq=False)  # Comparing calendars would be slow: one is itself only.
+class SessionGrid(Grid):
+    """The sessions of an exchange, `[opening, closing)` each, or `step` ms at a time within them.
+
+    A session that is no multiple of `step` ends with a shorter bucket: an hour of New York opens at 09:30,
+    10:30 … 15:30, and the last one ends at 16:00. Weeks of an exchange are given as the open of each week's
+    first session and the end of its last.
+    """
+
+    openings: tuple[int, ...] = field(repr=False)  # ascending
+    closings: tuple[int, ...] = field(repr=False)
+    step: int = 0  # 0: a bucket is a whole session
+    _firsts: tuple[int, ...] = field(init=False, repr=False)  # the number of each session's first bucket
+
+    def __post_init__(self) -> None:
+        # A copy: what a caller goes on changing must not move the buckets.
+        openings, closings = tuple(self.openings), tuple(self.closings)
+        following = (*openings[1:], *closings[-1:])
+        sound = (a < b <= c for a, b, c in zip(openings, closings, following, strict=True))
+        if self.step < 0 or not openings or not all(sound):
+            raise ValueError("no calendar: each session must end before the next one opens")
+        sizes = [self._size(a, b) for a, b in zip(openings, closings, strict=True)]
+        object.__setattr__(self, "openings", openings)
+        object.__setattr__(self, "closings", closings)
+        object.__setattr__(self, "_firsts", tuple(accumulate(sizes, initial=0)))
+
+    def _size(self, opening: int, closing: int) -> int:
+        return -((opening - closing) // self.step) if self.step else 1
+
+    def within(self, step: int) -> SessionGrid:
+        """Steps of so many ms within the same sessions."""
+        return SessionGrid(self.openings, self.closings, step)
+
+    def number(self, time: int) -> int:
+        session = bisect_right(self.openings, time) - 1
+        if session < 0 or not self.step:
+            return session
+        inside = min(time, self.closings[session] - 1) - self.openings[session]
+        return self._firsts[session] + inside // self.step
+
+    def opening(self, number: int) -> int:
+        session = self._session(number)
+        return self.openings[session] + (number - self._firsts[session]) * self.step
+
+    def ending(self, number: int) -> int:
+        session = self._session(number)
+        closing = self.closings[session]
+        return min(self.opening(number) + self.step, closing) if self.step else closing
+
+    def _session(self, number: int) -> int:
+        if not 0 <= number < self._firsts[-1]:
+            first, last = (
+                date.fromordinal(_ORDINAL + t // DAY_MS) for t in (self.openings[0], self.closings[-1])
+            )
+            raise OutsideCalendar(f"the calendar knows sessions from {first} to {last} only", "renew it")
+        return bisect_right(self._firsts, number) - 1 if self.step else number
+
+    def divides(self, parent: Grid) -> bool:
+        if not isinstance(parent, SessionGrid):
+            return False
+        same = parent.openings is self.openings and parent.closings is self.closings
+        if same and self.step and not parent.step % self.step:
+            return True  # Without looking at each: years of minutes are a million buckets.
+        if parent.openings[0] < self.openings[0] or parent.closings[-1] > self.closings[-1]:
+            return False
+        return all(
+            self.floor(opening) == opening
+            and self.end(self.floor(end - 1)) == end
+            and (not number or self.end_before(opening) == parent.ending(number - 1))
+            for number in range(parent._firsts[-1])
+            for opening, end in [(parent.opening(number), parent.ending(number))]
+        )
