@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import random
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -16,7 +16,7 @@ from ..core.near import near_symbols
 from ..core.timeframe import Timeframe
 from ..errors import ConfigError
 from ..venues.coinbase.auth import ApiKey, load_key
-from ..venues.coinbase.network import NO_NETWORK, is_loopback
+from ..venues.coinbase.network import NO_NETWORK, is_loopback, passed_over
 from ..venues.coinbase.venue import CoinbaseVenue
 from ..venues.venue import Candles, FailureKind, FeedFailure, FetchFailure, PageRequest, Product, Subscribed
 from .diagnosis import Diagnosis, failed, noted, right, skipped
@@ -64,7 +64,8 @@ class _Examination:
 
     async def everything(self, unusable: list[Diagnosis]) -> list[Diagnosis]:
         """REST first, since it knows which symbols the feed can be asked for. `unusable`: of the key."""
-        found = await self._rest() + unusable
+        found = [noted("proxy", told, _PROXY_REMEDY) for told in self._passed_over() if told]
+        found += await self._rest() + unusable
         listed: Mapping[str, Product] | None = None
         if self._time is None:
             why = "the exchange's REST API does not answer"
@@ -81,6 +82,9 @@ class _Examination:
             remedy = "bring it up, or set HTTPS_PROXY where only a proxy leads out"
             return [failed("network", message, remedy), *found]
         return found
+
+    def _passed_over(self) -> Iterable[str]:
+        return dict.fromkeys(passed_over(url) for url in (self._config.rest_url, self._config.ws_url))
 
     async def _rest(self) -> list[Diagnosis]:
         began_s = self._clock.monotonic()
@@ -183,6 +187,7 @@ class _Examination:
         return [failed("feed", told, _FEED_REMEDY)]
 
 
+_PROXY_REMEDY = "name one of the kind http by HTTPS_PROXY, or the exchange in NO_PROXY"
 _FEED_REMEDY = "is venues.coinbase.ws_url right, and does a proxy, if there is one, let websockets through?"
 
 

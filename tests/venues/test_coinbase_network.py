@@ -34,6 +34,8 @@ def test_an_untrusted_certificate_is_named_as_such() -> None:
     error.verify_message = "self-signed certificate"
     told = unreachable("api.example", error, 10.0)
     assert told == "the certificate of api.example is not to be trusted: self-signed certificate"
+    error.verify_code, error.verify_message = 9, "certificate is not yet valid"
+    assert unreachable("api.example", error, 10.0).endswith("not yet valid; is this host's clock right?")
 
 
 @pytest.mark.parametrize(

@@ -13,12 +13,14 @@ from aiohttp import web
 from loguru import logger
 from websockets.asyncio.server import ServerConnection
 
+from livecache.config import CoinbaseConfig
 from livecache.venues.coinbase.network import Proxy, proxy_for
+from livecache.venues.coinbase.venue import CoinbaseVenue
 from livecache.venues.venue import Event, FailureKind, FeedFailure, FetchFailure, Heard
 
 from ..e2e.gate import gate
 from ..e2e.servers import certificates
-from .loopback import feed_server, payload, raw_server, rest_server
+from .loopback import InstantClock, feed_server, payload, raw_server, rest_server
 from .scripted_feed import feed_of, numbered, take
 from .test_coinbase_rest import client
 
@@ -53,6 +55,10 @@ def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"ALL_PROXY": "socks5://p:1080"}, "wss://venue.test", None),
         ({"HTTPS_PROXY": "http://p:none"}, "wss://venue.test", None),
         ({"HTTPS_PROXY": ""}, "wss://venue.test", None),
+        ({"HTTPS_PROXY": "http://u:2", "https_proxy": "http://l:1"}, "wss://venue.test", Proxy("l", 1)),
+        ({"HTTPS_PROXY": "HTTP://p:1"}, "wss://venue.test", Proxy("p", 1)),
+        ({"HTTPS_PROXY": ' "http://p:1" '}, "wss://venue.test", Proxy("p", 1)),
+        ({"HTTPS_PROXY": "https://p:1"}, "wss://venue.test", None),
     ],
 )
 def test_the_proxy_is_the_environments(
@@ -63,6 +69,82 @@ def test_the_proxy_is_the_environments(
     found = proxy_for(url)
     assert found == proxy
     assert "cret" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("without", "url"),
+    [
+        ("*", "wss://venue.test"),
+        ("other,*", "wss://venue.test"),
+        (" * ", "wss://venue.test"),
+        ("venue.test", "wss://api.venue.test"),
+        ("*.venue.test", "wss://api.venue.test"),
+        (".VENUE.test.", "wss://api.venue.test"),
+        ("other venue.test", "wss://venue.test"),
+        ("other;venue.test:443", "wss://venue.test"),
+        ("10.0.0.0/8", "wss://10.1.2.3"),
+        ("169.254.0.0/16, 10.1.2.3/8", "https://10.2.3.4:8443"),
+        ("10.1.2.3", "wss://10.1.2.3"),
+        ("fd00::/8", "wss://[fd00::1]"),
+        ("[fd00::1]", "wss://[fd00::1]"),
+        ("[fd00::1]:443", "wss://[fd00::1]"),
+    ],
+)
+@pytest.mark.parametrize("name", ["NO_PROXY", "no_proxy"])
+def test_what_is_to_be_reached_without_is_said_as_other_tools_take_it(
+    without: str, url: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", "http://p:1")
+    assert proxy_for(url) == Proxy("p", 1)
+    monkeypatch.setenv(name, without)
+    assert proxy_for(url) is None
+
+
+@pytest.mark.parametrize(
+    ("without", "url"),
+    [
+        ("nue.test", "wss://venue.test"),
+        ("api.venue.test", "wss://venue.test"),
+        ("venue.test:8443", "wss://venue.test"),
+        ("10.0.0.0/8", "wss://venue.test"),
+        ("10.0.0.0/8", "wss://11.1.2.3"),
+        ("fd00::/8", "wss://10.1.2.3"),
+        (". , ;", "wss://venue.test"),
+        ("10.0.0.0/99", "wss://10.1.2.3"),
+    ],
+)
+def test_what_is_another_is_reached_through_it_all_the_same(
+    without: str, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", "http://p:1")
+    monkeypatch.setenv("NO_PROXY", without)
+    assert proxy_for(url) == Proxy("p", 1)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("socks5://me:s3cret@p:1080", "of the kind socks5"),
+        ("HTTPS://me:s3cret@p:443", "of the kind https"),
+        ("http://me:s3cret@p:none", "no host and port"),
+        ("http://me:s3cret@[::1", "no host and port"),
+        ("http://p:3128", ""),
+        ("", ""),
+    ],
+)
+def test_a_proxy_that_cannot_be_used_is_told_once_and_its_password_is_not(
+    given: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", given)
+    lines: list[str] = []
+    handler = logger.add(lambda message: lines.append(message.record["message"]), level="WARNING")
+    config = CoinbaseConfig(rest_url="https://venue.test", ws_url="wss://venue.test")
+    try:
+        clock = InstantClock()
+        CoinbaseVenue(config, key=None, now=lambda: None, clock=clock, jitter=lambda: 0.0)
+    finally:
+        logger.remove(handler)
+    assert len(lines) == bool(told) and all(told in line and "s3cret" not in line for line in lines)
 
 
 class Way:
@@ -196,6 +278,39 @@ def test_a_proxy_that_leads_nowhere_is_named_and_its_password_is_not(
     for message in (event.message, outcome.message):
         assert told in message and f"the proxy 127.0.0.1:{port}" in message and "venue.test" in message
     assert "s3cret" not in "".join([*lines, event.message, outcome.message, repr(outcome.cause)])
+
+
+def test_a_proxy_that_hangs_is_named_and_not_the_venue(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    async def scenario() -> tuple[Event, object, int]:
+        async with raw_server(hang) as port:
+            monkeypatch.setenv("ALL_PROXY", f"http://127.0.0.1:{port}")
+            (event,) = await take(feed_of("ws://venue.test", open_timeout_s=0.2), 1)
+            rest = client("http://venue.test", timeout_s=0.2)
+            outcome = await rest.time()
+            await rest.aclose()
+            return event, outcome, port
+
+    event, outcome, port = asyncio.run(scenario())
+    assert isinstance(event, FeedFailure) and isinstance(outcome, FetchFailure)
+    for message in (event.message, outcome.message):
+        assert f"no whole answer from the proxy 127.0.0.1:{port} within 0.18 s" in message
+
+
+def test_a_proxy_whose_name_no_host_can_have_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> tuple[Event, object]:
+        (event,) = await take(feed_of("ws://venue.test"), 1)
+        rest = client("http://venue.test")
+        outcome = await rest.time()
+        await rest.aclose()
+        return event, outcome
+
+    monkeypatch.setenv("ALL_PROXY", f"http://{'x' * 70}..y:1")
+    event, outcome = asyncio.run(scenario())
+    assert isinstance(event, FeedFailure) and isinstance(outcome, FetchFailure)
+    assert "..y:1 cannot be reached" in event.message and "..y:1 cannot be reached" in outcome.message
 
 
 def test_a_proxy_that_is_away_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

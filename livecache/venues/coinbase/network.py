@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import ipaddress
+import re
 import socket
 import ssl
 from dataclasses import dataclass, field
@@ -12,10 +13,12 @@ from urllib.request import getproxies, proxy_bypass
 
 from .text import one_line
 
-__all__ = ["NO_NETWORK", "Proxy", "is_loopback", "proxy_for", "unreachable"]
+__all__ = ["NO_NETWORK", "Proxy", "is_loopback", "passed_over", "proxy_for", "unreachable"]
 
 NO_NETWORK = "is the network up?"
 """What is asked where a name cannot be resolved."""
+
+_OF_A_TIME = frozenset({9, 10})  # OpenSSL's numbers for what is not yet valid, and for what has expired
 
 _PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
@@ -40,14 +43,48 @@ def proxy_for(url: str) -> Proxy | None:
     A websocket goes the way that HTTP goes: `wss` counts as `https`, and `ws` as `http`. A proxy of another
     kind than HTTP's is none that can be used here, and is passed over.
     """
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    if is_loopback(host) or proxy_bypass(f"{host}:{parts.port or _PORTS.get(parts.scheme, 443)}"):
-        return None
-    named = getproxies()
-    scheme = {"ws": "http", "wss": "https"}.get(parts.scheme, parts.scheme)
-    given = named.get(scheme) or named.get("all") or ""
+    given = _named_for(url)
     return _parsed(given if "://" in given else f"http://{given}")
+
+
+def passed_over(url: str) -> str:
+    """What is to be said of a proxy that is named for `url` and cannot be used; "" if there is none."""
+    given = _named_for(url)
+    if not given or proxy_for(url):
+        return ""
+    kind = re.match(r"(\w{1,10})://", given, re.ASCII)
+    if kind and kind[1].lower() != "http":
+        return f"the proxy that the environment names is passed over: it is of the kind {kind[1].lower()}"
+    return "the proxy that the environment names is passed over: it has no host and port that can be read"
+
+
+def _named_for(url: str) -> str:
+    """What the environment names as the proxy to `url`; "" if that is to be reached without one."""
+    parts = urlsplit(url)
+    host, port = parts.hostname or "", parts.port or _PORTS.get(parts.scheme, 443)
+    if is_loopback(host) or proxy_bypass(f"{host}:{port}"):
+        return ""
+    named = getproxies()
+    if any(_excepts(one, host, port) for one in re.split(r"[\s,;]+", named.get("no", ""))):
+        return ""
+    scheme = {"ws": "http", "wss": "https"}.get(parts.scheme, parts.scheme)
+    return (named.get(scheme) or named.get("all") or "").strip().strip("\"'")
+
+
+def _excepts(one: str, host: str, port: int) -> bool:
+    """Whether one word of NO_PROXY is about that host: all, a domain, an address, a net; with a port."""
+    if one == "*":
+        return True
+    try:
+        return ipaddress.ip_address(host) in ipaddress.ip_network(one.strip("[]"), strict=False)
+    except ValueError:  # either is a name, or there is a port
+        pass
+    name, _, of_port = one.rpartition(":") if re.search(r"[^:]:\d+$|\]:\d+$", one) else (one, "", "")
+    name = name.strip("[]").removeprefix("*").lstrip(".").rstrip(".").lower()
+    where = host.rstrip(".").lower()
+    if not name or (of_port and int(of_port) != port):
+        return False
+    return where == name or where.endswith(f".{name}")
 
 
 def _parsed(url: str) -> Proxy | None:
@@ -83,7 +120,8 @@ def unreachable(host: str, error: BaseException, timeout_s: float) -> str:
     if isinstance(error, ConnectionResetError | BrokenPipeError):
         return f"{host} cut the connection"
     if isinstance(error, ssl.SSLCertVerificationError):
-        return one_line(f"the certificate of {host} is not to be trusted: {error.verify_message}")
+        clock = "; is this host's clock right?" if getattr(error, "verify_code", 0) in _OF_A_TIME else ""
+        return one_line(f"the certificate of {host} is not to be trusted: {error.verify_message}{clock}")
     if isinstance(error, ssl.SSLError):
         return one_line(f"no TLS with {host}: {error}")
     if isinstance(error, OSError) and error.strerror:

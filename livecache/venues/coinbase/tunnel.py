@@ -18,6 +18,8 @@ from .text import one_line
 
 __all__ = ["connector_for"]
 
+_SHARE = 0.9  # of the time for it all, until a proxy that does not answer is given up
+
 _STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})\b")
 
 
@@ -43,7 +45,7 @@ class _Tunnel(aiohttp.BaseConnector):
 
     async def _create_connection(self, req: Any, *_: Any) -> Any:
         url = req.url
-        wire = await self._led_to(f"[{url.host}]" if ":" in url.host else url.host, url.port)
+        wire = await self._led_to(f"[{url.host}]" if ":" in url.host else url.raw_host, url.port)
         context = self._secured() if req.is_ssl() else None
         try:
             made = await asyncio.get_running_loop().create_connection(
@@ -62,9 +64,18 @@ class _Tunnel(aiohttp.BaseConnector):
 
     async def _led_to(self, host: str, port: int) -> socket.socket:
         """A socket whose other end is that host's."""
+        # Whoever asked gives up a little later, and would blame the host for it.
+        patience_s = _SHARE * self._timeout_s
+        try:
+            async with asyncio.timeout(patience_s):
+                return await self._asked(host, port)
+        except TimeoutError as error:
+            raise _NoWay(unreachable(self._name, error, patience_s)) from error
+
+    async def _asked(self, host: str, port: int) -> socket.socket:
         try:
             reader, writer = await asyncio.open_connection(self._proxy.host, self._proxy.port)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # a name that no host can have
             raise _NoWay(unreachable(self._name, error, self._timeout_s)) from error
         try:
             login = self._proxy.authorization

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, cast
 from ...clock import Clock
 from ...config import CoinbaseConfig
 from ...core.timeframe import Timeframe
+from ...quiet import logger
 from ..venue import Feed, FetchFailure, Page, PageRequest, Product
 from .auth import ApiKey
+from .network import passed_over
 from .rest import CoinbaseRest
 
 if TYPE_CHECKING:
@@ -43,6 +45,9 @@ class CoinbaseVenue:
         self._now = now
         self._clock = clock
         self._jitter = jitter
+        for complaint in dict.fromkeys(passed_over(url) for url in (config.rest_url, config.ws_url)):
+            if complaint:
+                logger.bind(event="proxy_passed_over").warning(complaint)
         self._rest = CoinbaseRest(
             config.rest_url,
             now=now,

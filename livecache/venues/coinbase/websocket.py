@@ -1,8 +1,6 @@
 """Coinbase's market data feed: one connection that is kept alive for ever.
 
 https://docs.cdp.coinbase.com/coinbase-app/advanced-trade-apis/websocket/websocket-overview
-
-Proxies are not supported.
 """
 
 from __future__ import annotations
