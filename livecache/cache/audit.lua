@@ -38,7 +38,7 @@ local function examine(set, state, revision, count, digest)
   end
 end
 
-if #KEYS % 2 == 1 and redis.pcall('GET', KEYS[#KEYS]) ~= ARGV[2] then return 'FENCED' end
+if #KEYS % 2 == 1 and value_of(KEYS[#KEYS]) ~= ARGV[2] then return 'FENCED' end
 local found = {}
 for i = 1, math.floor(#KEYS / 2) do
   local set, state = KEYS[2 * i - 1], KEYS[2 * i]

@@ -32,7 +32,7 @@ _AUDIT = Script.load("common.lua", "audit.lua")
 _AUDIT_SHARED = Script(
     COMMON
     + """
-if redis.pcall('GET', KEYS[4]) ~= ARGV[1] then return 'FENCED' end
+if value_of(KEYS[4]) ~= ARGV[1] then return 'FENCED' end
 local found, length = {}, 0
 for i, expected in ipairs({ 'set', 'hash', 'stream' }) do
   local kind = type_of(KEYS[i])

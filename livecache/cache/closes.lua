@@ -5,7 +5,7 @@
 --       then the entries, each as alternating fields and values.
 -- Returns the number of entries added; or "FENCED" or "WRONGTYPE <type>", and has added none.
 
-if redis.pcall('GET', KEYS[2]) ~= ARGV[1] then return 'FENCED' end
+if value_of(KEYS[2]) ~= ARGV[1] then return 'FENCED' end
 local kind = type_of(KEYS[1])
 if kind ~= 'stream' and kind ~= 'none' then return 'WRONGTYPE ' .. kind end
 local width = tonumber(ARGV[3])

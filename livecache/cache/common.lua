@@ -14,3 +14,11 @@ local function fence_of(text)
   return text and #text <= 15 and string.find(text, '^%d+$') and tonumber(text) or nil
 end
 
+
+-- What a key holds; a table, and so nobody's value, where it is of another type. Any other refusal is an
+-- error: what may not be read now is not another's for that.
+local function value_of(key)
+  local held = redis.pcall('GET', key)
+  if type(held) == 'table' and not string.find(held.err or '', 'WRONGTYPE', 1, true) then redis.call('GET', key) end
+  return held
+end

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from ..clock import Clock
 from ..core.series import SeriesId
 from ..errors import ForeignKey
 from ..quiet import logger
@@ -12,8 +11,6 @@ from .keyspace import Keyspace
 from .scripts import COMMON, RedisLike, Script
 
 __all__ = ["ForeignKeys", "Unwritten", "find_foreign"]
-
-FOREIGN_RETRY_S = 10.0
 
 _SERIES_A_CALL = 70
 
@@ -52,13 +49,14 @@ class ForeignKeys:
 
 
 class Unwritten:
-    """Series that cannot be written because of such a key: each is said once, and tried again at times."""
+    """Series that cannot be written because of such a key: each is said once."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, redis: RedisLike, keys: Keyspace, *, cluster: bool) -> None:
         self.problems: dict[SeriesId, str] = {}
         """Why, for each of them."""
-        self._clock = clock
-        self._retry_at_s = 0.0
+        self._redis = redis
+        self._keys = keys
+        self._cluster = cluster
 
     def complain(self, series: SeriesId, problem: ForeignKey) -> None:
         """Remember why the series is not written, and say it once."""
@@ -73,13 +71,11 @@ class Unwritten:
         if self.problems.pop(series, None):
             logger.bind(event="foreign_key_gone", series=str(series)).info("{} is written again.", series)
 
-    def due(self) -> set[SeriesId]:
-        """All of them, if it is time to try again."""
-        now_s = self._clock.monotonic()
-        if not self.problems or now_s < self._retry_at_s:
-            return set()
-        self._retry_at_s = now_s + FOREIGN_RETRY_S
-        return set(self.problems)
+    async def due(self) -> set[SeriesId]:
+        """Those that can be written again. Redis's errors pass through."""
+        series = list(self.problems)
+        foreign = await _foreign_of(self._redis, self._keys, series, cluster=self._cluster)
+        return set(series) - foreign.keys()
 
     def keep(self, series: Collection[SeriesId]) -> None:
         """Only these are still to be written."""
@@ -97,6 +93,12 @@ async def find_foreign(
     shared = {keys.lease: "string", keys.closes: "stream", keys.series: "set", keys.feed: "hash"}
     for key, kind in (await _other_types(redis, shared)).items():
         raise ForeignKey(key, kind)
+    return await _foreign_of(redis, keys, series, cluster=cluster)
+
+
+async def _foreign_of(
+    redis: RedisLike, keys: Keyspace, series: Sequence[SeriesId], *, cluster: bool
+) -> dict[SeriesId, ForeignKey]:
     problems: dict[SeriesId, ForeignKey] = {}
     size = 1 if cluster else _SERIES_A_CALL
     for first in range(0, len(series), size):

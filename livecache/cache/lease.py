@@ -52,27 +52,36 @@ class Overtaken(LivecacheError):
 # KEYS: the lease. ARGV: our record; the start of any record of this instance; PX; 1 to take it from anybody.
 # Returns 1, or {whose it is, milliseconds it still lasts}. A lease of our own instance is one whose answer
 # was lost on the way, or of an earlier tenure. A key of another type is nobody's to take.
-_ACQUIRE = Script("""
-local held = redis.pcall('GET', KEYS[1])
+_ACQUIRE = Script(
+    COMMON
+    + """
+local held = value_of(KEYS[1])
 if type(held) == 'table' then return { 'another type', -1 } end
 if held and ARGV[4] ~= '1' and string.sub(held, 1, #ARGV[2]) ~= ARGV[2] then
   return { held, redis.call('PTTL', KEYS[1]) }
 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[3])
 return 1
-""")
+"""
+)
 
 # KEYS: the lease. ARGV: our record; PX. Returns 1, or 0 if it is not ours any more.
-_RENEW = Script("""
-if redis.pcall('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+_RENEW = Script(
+    COMMON
+    + """
+if value_of(KEYS[1]) ~= ARGV[1] then return 0 end
 return redis.call('PEXPIRE', KEYS[1], ARGV[2])
-""")
+"""
+)
 
 # KEYS: the lease. ARGV: our record. Returns whether it was ours to give up.
-_RELEASE = Script("""
-if redis.pcall('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+_RELEASE = Script(
+    COMMON
+    + """
+if value_of(KEYS[1]) ~= ARGV[1] then return 0 end
 return redis.call('DEL', KEYS[1])
-""")
+"""
+)
 
 # KEYS: state hashes. Returns the largest fence among them, "0" if there is none.
 _HIGHEST = Script(
@@ -285,6 +294,12 @@ class Lease:
         if now_s - self._reminded_at_s < _REMIND_S:
             return
         self._reminded_at_s = now_s
+        if holder == _UNREADABLE:
+            logger.bind(event="lease_wait", holder=holder).warning(
+                "Waiting for the lease: {} holds {}; delete that key if nothing needs it, or set another "
+                "redis.prefix", self._key, holder,
+            )  # fmt: skip
+            return
         logger.bind(event="lease_wait", holder=holder, left_s=left_s).warning(
             "Waiting for the lease {}: {} holds it, for {:.1f} s unless renewed.", self._key, holder, left_s
         )

@@ -10,7 +10,7 @@ from .advice import ServerWatch
 from .pulse import Pulse
 from .refusals import passes, unavailable
 from .stats import WriterStats
-from .trouble import TROUBLE, Trouble, waits_s
+from .trouble import TROUBLE, Task, Trouble, waits_s
 
 __all__ = ["Patience"]
 
@@ -49,22 +49,26 @@ class Patience:
             try:
                 result = await attempt()
             except TROUBLE as error:
-                self.note(error)
+                self.note(error, "start")
                 await self._clock.sleep(wait_s)
             else:
-                await self.recovered()
+                await self.recovered("start")
                 return result
         raise AssertionError("delays never end")
 
-    def note(self, error: BaseException) -> None:
+    def lasts_s(self, task: Task) -> float:
+        """For how long that has not worked, in seconds; 0 if it works."""
+        return self._trouble.lasts_s(task)
+
+    def note(self, error: BaseException, task: Task) -> None:
         """Count and log it. `RedisUnavailable` where nothing was ever written and waiting is in vain."""
         if not (passes(error) or self._used_before or self._pulse.answered_at_s):
             raise unavailable(error) from error
         self._stats.errors += 1
-        self._trouble.note(error)
+        self._trouble.note(error, task)
 
-    async def recovered(self) -> None:
-        """Redis did what it was asked: if there was trouble, it is over."""
-        if self._trouble.over():
+    async def recovered(self, task: Task) -> None:
+        """Redis did what it was asked: if that was the last trouble, it is over."""
+        if self._trouble.over(task):
             self._stats.recoveries += 1
             await self._server.look()

@@ -26,7 +26,7 @@ _VOUCH = Script(
     + """
 local last = #KEYS
 if ARGV[2] ~= '' then
-  if redis.pcall('GET', KEYS[last]) ~= ARGV[2] then return 'FENCED' end
+  if value_of(KEYS[last]) ~= ARGV[2] then return 'FENCED' end
   last = last - 1
 end
 local foreign = {}
@@ -48,7 +48,7 @@ return foreign
 _DESCRIBE = Script(
     COMMON
     + """
-if redis.pcall('GET', KEYS[2]) ~= ARGV[1] then return 'FENCED' end
+if value_of(KEYS[2]) ~= ARGV[1] then return 'FENCED' end
 local kind = type_of(KEYS[1])
 if kind ~= 'hash' and kind ~= 'none' then return { { KEYS[1], kind } } end
 redis.call('HSET', KEYS[1], unpack(ARGV, 2))
@@ -82,7 +82,7 @@ return #KEYS
 _ANNOUNCE = Script(
     COMMON
     + """
-if redis.pcall('GET', KEYS[2]) ~= ARGV[1] then return 'FENCED' end
+if value_of(KEYS[2]) ~= ARGV[1] then return 'FENCED' end
 local kind = type_of(KEYS[1])
 if kind ~= 'set' and kind ~= 'none' then return { { KEYS[1], kind } } end
 local wanted, gone = {}, {}
@@ -120,7 +120,7 @@ _RETIRE = Script(
     + """
 local last = #KEYS
 if ARGV[2] ~= '' then
-  if redis.pcall('GET', KEYS[last]) ~= ARGV[2] then return 'FENCED' end
+  if value_of(KEYS[last]) ~= ARGV[2] then return 'FENCED' end
   last = last - 1
 end
 for i = 1, last do

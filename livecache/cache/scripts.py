@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 from collections.abc import Awaitable, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -12,6 +13,7 @@ from redis.exceptions import NoScriptError
 
 _ASK_AGAIN_S = 0.05
 _ASK_AGAIN_MOST = 10
+_FOR_PEOPLE = re.compile(r"^ *(?:--.*)?\n?", re.MULTILINE)
 
 __all__ = ["COMMON", "RedisLike", "Script", "cancellable", "send", "text_of"]
 
@@ -67,8 +69,8 @@ class Script:
     __slots__ = ("sha", "text")
 
     def __init__(self, text: str) -> None:
-        self.text = text
-        self.sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+        self.text = _FOR_PEOPLE.sub("", text)  # comments and indents: a half of it
+        self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
     @classmethod
     def load(cls, *names: str) -> Script:

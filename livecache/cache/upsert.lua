@@ -19,6 +19,7 @@
 
 -- Lua's stack is bounded, so long lists go to a command in pieces.
 local PIECE = 1000
+local UNDER_WAY = 2147483647
 
 local function in_pieces(command, key, list)
   for first = 1, #list, PIECE do
@@ -27,7 +28,7 @@ local function in_pieces(command, key, list)
 end
 
 -- A lease of another type is an error here, and so not ours either.
-if #KEYS % 2 == 1 and redis.pcall('GET', KEYS[#KEYS]) ~= ARGV[#ARGV] then return 'FENCED' end
+if #KEYS % 2 == 1 and value_of(KEYS[#KEYS]) ~= ARGV[#ARGV] then return 'FENCED' end
 
 local position = 1
 local function take()
@@ -85,7 +86,8 @@ for i, one in ipairs(series) do
   else
     -- The state comes before anything is removed. A server out of memory refuses this command, and a script
     -- that has written nothing yet; the removals below it would let pass, and then refuse what replaces them.
-    redis.call('HSET', one.state, unpack(one.fields))
+    -- Until its end the state counts more members than a set has: what is refused half-way is not read.
+    redis.call('HSET', one.state, 'count', UNDER_WAY, unpack(one.fields))
     if one.whole then
       redis.call('DEL', one.set)
     end

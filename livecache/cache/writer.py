@@ -33,7 +33,7 @@ from .presence import ALIVE_MS, Presence
 from .scripts import RedisLike, cancellable
 from .source import ChangeSource
 from .stats import WriterStats
-from .trouble import TROUBLE, waits_s
+from .trouble import TROUBLE, Task, waits_s
 from .upserts import Held, Upserts, batch_changes, rest_s
 
 __all__ = ["Writer", "WriterStats"]
@@ -43,6 +43,7 @@ ALIVE_AGAIN_S = 0.25  # at the soonest, where the feed came up or broke meanwhil
 CLOSE_GOODBYE_S = 1.0  # for all that is said to Redis at a clean stop
 AUDIT_EVERY = 2  # renewals of the lease
 REMIND_S = 10.0
+UNSENT_S = 3.0  # after which readers are told that the feed is down: it does not reach them
 
 _T = TypeVar("_T")
 
@@ -76,7 +77,7 @@ class Writer:
         audit_every: int = AUDIT_EVERY,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        self._unwritten = Unwritten(clock)
+        self._unwritten = Unwritten(redis, keys, cluster=cluster)
         self.problems = self._unwritten.problems
         self.stats = WriterStats()
         self._redis = redis
@@ -96,16 +97,14 @@ class Writer:
         )
         self.pulse = self._lease.pulse
         held = WhileHeld(redis, self._lease)
-        self._presence = Presence(
-            held, keys, series, instance, announced=announced or series, cluster=cluster
-        )
+        announced = announced or series
+        self._presence = Presence(held, keys, series, instance, announced=announced, cluster=cluster)
         self._upserts = Upserts(held, keys, self._lease, origin=origin, clock=clock, cluster=cluster)
         # The series whose content in Redis is unknown, or on its way: they are written whole.
         self._owed: set[SeriesId] = set(series)
         self._audit = Audit(
-            held, keys, series, announced or series, source, self._held, self._lease,
-            origin=origin, cluster=cluster,
-        )  # fmt: skip
+            held, keys, series, announced, source, self._held, self._lease, origin=origin, cluster=cluster
+        )
         self._teller = DamageTeller()
         self.stats.damage = self._teller.stats
         self._foreign = ForeignKeys()
@@ -249,16 +248,17 @@ class Writer:
     async def _hold_forever(self) -> None:
         """Renew the lease, and only then vouch: a writer that was stopped and wakes up must not."""
         for renewal in itertools.count():
+            task: Task = "vouch"
             try:
                 await self._lease.renew()
                 await self._vouch()
-                if due := self._unwritten.due():
-                    self._owed |= due
-                    self._wake.set()
+                await self._patience.recovered(task)
+                task = "audit"
                 if renewal % self._audit_every == 0:
                     await self._check()
+                    await self._patience.recovered(task)
             except TROUBLE as error:
-                self._patience.note(error)
+                self._patience.note(error, task)
                 if self._lease.overdue:
                     raise Fenced("the lease could not be renewed in time") from error
             await self._clock.sleep(RENEW_S)
@@ -273,6 +273,8 @@ class Writer:
         alive = self._source.alive()
         if alive is None or not (alive.renews or feed_changes != self._vouched_feed):
             return
+        if self._patience.lasts_s("write") > UNSENT_S:
+            alive = alive._replace(feed=dict.fromkeys(alive.feed, "down"))
         self._vouched_at_s = now_s
         self._vouched_feed = feed_changes
         status = {"instance": self._instance, "origin": self._origin, **self._source.feed_status()}
@@ -286,10 +288,10 @@ class Writer:
         self._foreign.update([self._keys.feed, *self._presence.alive_keys], foreign)
 
     async def _check(self) -> None:
-        """Compare a part of what Redis holds with what was written; have rewritten what differs."""
-        damaged = self._teller.tell(await self._audit.series())
-        if damaged:
-            self._owed.update(damaged)
+        """Compare a part of what Redis holds with what was written; have written what differs, or can be."""
+        owed = {*await self._unwritten.due(), *self._teller.tell(await self._audit.series())}
+        if owed:
+            self._owed |= owed
             self._wake.set()
         listed = self._listed
         shared = await self._audit.shared()
@@ -317,17 +319,21 @@ class Writer:
             if not self._owed and not self._closes.waiting and self._announced:
                 await self._wake.wait()
             self._wake.clear()
+            task: Task = "write"
             try:
                 if not self._announced:
                     await self._announce()
                 written = await self._flush()
+                if self._patience.lasts_s(task) > UNSENT_S:
+                    self._vouched_at_s = float("-inf")
+                await self._patience.recovered(task)
+                task = "vouch"
                 # The first time as soon as it can be said, not at the lease's next renewal.
                 await self._vouch()
             except TROUBLE as error:
-                self._patience.note(error)
+                self._patience.note(error, task)
                 await self._clock.sleep(next(waits))
             else:
-                await self._patience.recovered()
                 waits = waits_s(self._jitter)
                 if (rest := rest_s(written)) > 0:
                     await self._clock.sleep(rest)

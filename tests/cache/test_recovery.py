@@ -235,7 +235,6 @@ def test_something_foreign_in_a_series_place_stops_this_series_alone(clean_valke
                 assert len(await reader.candles("ETH-USD", "5m", 10)) == 10
                 assert await client.get(key) == b"precious", "it is left alone"
                 await client.delete(key)
-                writer._unwritten._retry_at_s = 0.0  # what would be ten seconds
                 await comes_back(clean_valkey, 10)
         assert "foreign_key" in events and "foreign_key_gone" in events
 

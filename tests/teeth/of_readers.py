@@ -41,6 +41,17 @@ OF_READERS = (
         tests=("tests/cache/test_asking.py",),
     ),
     Breakage(
+        "a write that is refused half-way can be read",
+        (
+            Edit(
+                "livecache/cache/upsert.lua",
+                "redis.call('HSET', one.state, 'count', UNDER_WAY, unpack(one.fields))",
+                "redis.call('HSET', one.state, unpack(one.fields))",
+            ),
+        ),
+        tests=("tests/cache/test_denied.py",),
+    ),
+    Breakage(
         "a set of series that is being announced is called damaged",
         (
             Edit(
