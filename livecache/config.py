@@ -58,6 +58,9 @@ __all__ = [
 
 CONFIG_FILE = "config.toml"
 
+_FILE_BYTES_MAX = 1_000_000
+_TOML_HINT = "strings need quotes, lists brackets"
+
 _SOURCES_MOST = 3  # variables and flags that are named
 
 # Variables that are no settings: secrets, and what the image sets to refuse the embedded server.
@@ -115,7 +118,7 @@ def check(
     wrong: list[ConfigError] = []
     file = path or Path(CONFIG_FILE)
     given: dict[str, _Given] = {}
-    if path is not None or file.is_file():
+    if path is not None or _is_there(file):
         given |= _from_file(file, wrong)
         source = str(file)
     else:
@@ -222,23 +225,53 @@ _VARIABLES = {f"LIVECACHE_{key.upper().replace('.', '_')}": key for key in _KEYS
 # What is wrong is gathered in `wrong`, and the rest goes on: so that a check can tell all of it.
 
 
+def _is_there(file: Path) -> bool:
+    """Whether something of that name is there, be it a directory or a link to nothing: a mount gone wrong."""
+    try:
+        file.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True  # Reading it says what is wrong.
+    return True
+
+
 def _from_file(path: Path, wrong: list[ConfigError]) -> dict[str, _Given]:
     try:
-        table = tomllib.loads(path.read_text("utf-8-sig"))
+        with path.open("rb") as file:
+            raw = file.read(_FILE_BYTES_MAX + 1)
+        if len(raw) > _FILE_BYTES_MAX:
+            problem = f"is longer than {_FILE_BYTES_MAX // 1_000_000} MB"
+            raise ConfigError(f"{path}: {problem}", "is that the configuration?")
+        table = tomllib.loads(raw.decode("utf-8-sig"))
+    except ConfigError as error:
+        wrong.append(error)
     except FileNotFoundError:
         wrong.append(ConfigError(f"{path}: no such file", "see --config; without it, the defaults serve"))
     except OSError as error:
-        wrong.append(ConfigError(f"{path}: cannot be read: {error.strerror}"))
-    except UnicodeDecodeError:
-        wrong.append(ConfigError(f"{path}: is not UTF-8 text"))
-    except tomllib.TOMLDecodeError as error:
-        wrong.append(ConfigError(f"{path}: is not TOML: {error}", "strings need quotes, lists brackets"))
+        hint = "it has to be a file that this user may read"
+        wrong.append(ConfigError(f"{path}: cannot be read: {error.strerror}", hint))
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        wrong.append(ConfigError(f"{path}: is not UTF-8 text (line {line})", "save it as UTF-8"))
+    except RecursionError:
+        wrong.append(ConfigError(f"{path}: is not TOML: it is nested too deeply", _TOML_HINT))
+    except ValueError as error:  # of tomllib, or of Python: a number with thousands of digits
+        wrong.append(_not_toml(path, str(error).partition(";")[0]))
     else:
         return {
             key: _Given(value, f"{path}: {key}", str(path), text=False)
             for key, value in _flatten(path, "", table, wrong)
         }
     return {}
+
+
+def _not_toml(path: Path, said: str) -> ConfigError:
+    twice = any(word in said for word in ("overwrite", "twice", "Duplicate"))
+    said = re.sub(r"\('(.*?)',?\)", lambda names: names[1].replace("', '", "."), said)  # ('a', 'b')
+    return ConfigError(
+        f"{path}: is not TOML: {said}", "each key and section may stand once" if twice else _TOML_HINT
+    )
 
 
 def _flatten(

@@ -37,6 +37,7 @@ from .embedded_state import (
     server_url,
     write_state,
 )
+from .embedded_trouble import LOG, check_loopback, explain, unusable
 
 __all__ = ["EmbeddedServer", "default_data_dir", "find_url"]
 
@@ -104,13 +105,12 @@ class EmbeddedServer:
         try:
             self._dir = self._make_dir()
             self._lock = _acquire(self._dir)
+            check_loopback()
             self._start_on_free_port(binary)
         except OSError as error:
             self.stop()
-            raise EmbeddedError(
-                f"the embedded server cannot be started in {self._dir}: {error.strerror or error}",
-                "set another redis.data_dir, or redis.url",
-            ) from None
+            directory = self._dir or Path(self._env.get("TMPDIR") or "/tmp")
+            raise unusable(directory, error, temporary=self._temporary) from None
         except BaseException:
             self.stop()
             raise
@@ -150,7 +150,7 @@ class EmbeddedServer:
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            raise _unwritable(directory, error) from None
+            raise unusable(directory, error, temporary=False) from None
         return directory
 
     def _start_on_free_port(self, binary: str) -> None:
@@ -160,18 +160,19 @@ class EmbeddedServer:
             if problem is None:
                 return
             if "Address already in use" not in problem:
-                raise self._explain(problem)
+                assert self._dir is not None
+                raise explain(problem, self._dir, temporary=self._temporary)
         raise EmbeddedError("no free port on loopback for the embedded server")
 
     def _start_on(self, port: int, binary: str) -> str | None:
         """Start on that port; None, or what the server said before it ended."""
         assert self._dir is not None
         assert self._lock is not None
-        log = self._dir / "server.log"
-        with log.open("ab") as stream:
-            if stream.tell() > LOG_BYTES_MAX:
-                stream.truncate(0)
-            said_before = stream.seek(0, os.SEEK_END)
+        # Held open until it has been read: a temporary directory is removed by the guard.
+        with (self._dir / LOG).open("a+b") as log:
+            if log.tell() > LOG_BYTES_MAX:
+                log.truncate(0)
+            said_before = log.seek(0, os.SEEK_END)
             guard = [sys.executable, "-I", "-S", embedded_guard.__file__]
             command = [binary, *_options(port, self._dir, keep=not self._temporary)]
             disposable = str(self._dir) if self._temporary else ""
@@ -179,51 +180,42 @@ class EmbeddedServer:
                 [*guard, str(os.getpid()), str(self._lock), disposable, *command],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=stream,
+                stderr=log,
                 pass_fds=(self._lock,),
                 # Ctrl-C in a terminal goes to a whole group: the service still has a last write to make.
                 start_new_session=True,
             )
-        assert self._guard.stdout is not None
-        with self._guard.stdout as pipe:
-            self._pid = int(pipe.readline() or 0)
-        self._port = port
-        if self._wait_for_answer():
-            return None
-        _end(self._guard, self._pid, port)
-        self._guard = None
-        with log.open("rb") as said:
-            said.seek(said_before)
-            return said.read(100_000).decode(errors="replace")
+            assert self._guard.stdout is not None
+            with self._guard.stdout as pipe:
+                self._pid = int(pipe.readline() or 0)
+            self._port = port
+            if self._wait_for_answer():
+                return None
+            hangs = self._guard.poll() is None
+            _end(self._guard, self._pid, port)
+            self._guard = None
+            if hangs:
+                return f"no answer on 127.0.0.1:{port} within {START_S:.0f} s"
+            log.seek(said_before)
+            said = log.read(100_000).decode(errors="replace")
+            if not said:
+                log.write(b"\n")  # Raises where it said nothing because the disk is full.
+            return said
 
     def _wait_for_answer(self) -> bool:
         assert self._guard is not None
         assert self._dir is not None
         deadline = time.monotonic() + START_S
         while self._guard.poll() is None and time.monotonic() < deadline:
+            info: dict[str, str] = {}
             with contextlib.suppress(OSError):
                 info = server_info(self._port)
-                # Somebody else's server may answer there if it took the port just before ours.
-                if info.get("process_id") == str(self._pid) and info.get("loading") == "0":
-                    state = ServerState(self._pid, self._port, str(self._dir), info["run_id"])
-                    write_state(self._dir, state)
-                    return True
+            # Somebody else's server may answer there if it took the port just before ours.
+            if info.get("process_id") == str(self._pid) and info.get("loading") == "0":
+                write_state(self._dir, ServerState(self._pid, self._port, str(self._dir), info["run_id"]))
+                return True
             time.sleep(0.003)
         return False
-
-    def _explain(self, said: str) -> EmbeddedError:
-        lines = [line.strip() for line in said.splitlines() if line.strip()]
-        telling = [line for line in lines if "Bad file format" in line or "rror" in line] or lines[-1:]
-        last = telling[-1][:300] if telling else "it said nothing"
-        if "append only" in said and ("Bad file format" in said or "Unexpected end of file" in said):
-            return EmbeddedError(
-                f"the embedded server cannot read its data in {self._dir}: {last}",
-                "move it away, and livecache fills a new one; or repair it with valkey-check-aof --fix",
-            )
-        return EmbeddedError(
-            f"the embedded server did not start: {last}",
-            f"its log is {self._dir}/server.log; or set redis.url",
-        )
 
 
 def _options(port: int, directory: Path, *, keep: bool) -> list[str]:
@@ -275,10 +267,7 @@ def _acquire(directory: Path) -> int:
     """Lock `directory` for this run; the descriptor that holds the lock. EmbeddedError if another has it."""
     import fcntl  # not on Windows, where find_url() must import
 
-    try:
-        lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise _unwritable(directory, error) from None
+    lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     deadline = time.monotonic() + LEFTOVER_S
     try:
         while True:
@@ -303,9 +292,6 @@ def _acquire(directory: Path) -> int:
             time.sleep(0.02)
         os.ftruncate(lock, 0)
         os.pwrite(lock, str(os.getpid()).encode(), 0)
-    except OSError as error:
-        os.close(lock)
-        raise EmbeddedError(f"{directory} cannot be locked: {error.strerror}", "set redis.data_dir") from None
     except BaseException:
         os.close(lock)
         raise
@@ -344,10 +330,3 @@ def _dismiss(directory: Path) -> None:
     if state is not None and is_running(state):
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", state.port), 1.0) as sock:
             sock.sendall(b"SHUTDOWN\r\n")
-
-
-def _unwritable(directory: Path, error: OSError) -> EmbeddedError:
-    return EmbeddedError(
-        f"the embedded server cannot keep its data in {directory}: {error.strerror}",
-        "set redis.data_dir to a directory that can be written, or redis.url",
-    )

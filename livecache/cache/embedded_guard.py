@@ -20,6 +20,10 @@ import sys
 
 __all__ = ["main"]
 
+NOT_EXECUTED = "cannot be executed"
+KILLED = "the server was ended by"
+"""What the log has of a server that had no last word of its own."""
+
 TERMINATE_S = 2.0
 """A server that has not stopped so long after SIGTERM is killed: all are gone well within five seconds."""
 
@@ -35,13 +39,17 @@ def main(arguments: list[str]) -> int:
     os.set_blocking(wake, False)
     signal.set_wakeup_fd(wake)
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    server = subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=sys.stderr,  # the server's log
-        pass_fds=(int(lock),),
-        preexec_fn=_restore_signals,
-    )
+    try:
+        server = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=sys.stderr,  # the server's log
+            pass_fds=(int(lock),),
+            preexec_fn=_restore_signals,
+        )
+    except OSError as error:
+        print(f"{command[0]} {NOT_EXECUTED}: {error.strerror}", file=sys.stderr)
+        return 126
     print(server.pid, flush=True)
     while server.poll() is None:
         # A process that the service forked would keep the pipe open: then the parent's pid tells.
@@ -51,6 +59,9 @@ def main(arguments: list[str]) -> int:
         if 0 in readable or os.getppid() != int(parent):
             server.terminate()
             break
+    else:
+        if server.returncode < 0:
+            print(f"{KILLED} {_name(-server.returncode)}", file=sys.stderr)
     try:
         code = server.wait(TERMINATE_S)
     except subprocess.TimeoutExpired:
@@ -61,6 +72,13 @@ def main(arguments: list[str]) -> int:
 
         shutil.rmtree(disposable, ignore_errors=True)
     return code
+
+
+def _name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"  # SIGRTMIN+1 and the like
 
 
 def _restore_signals() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..cache.embedded import EmbeddedServer, default_data_dir, find_url
 from ..cache.embedded_state import REFUSE
+from ..cache.embedded_trouble import check_loopback
 from ..config import Loaded, listen_address
 from ..errors import ConfigError, EmbeddedError, LivecacheError, RedisUnavailable
 from ..http.guard import is_loopback, load_token
@@ -93,6 +94,7 @@ def data_directory(loaded: Loaded) -> list[Diagnosis]:
         ]
     try:
         EmbeddedServer.find_binary()
+        check_loopback()
         directory = (Path(redis.data_dir) if redis.data_dir else default_data_dir()).expanduser().absolute()
     except EmbeddedError as error:
         return [failed(part, error.message, error.hint)]

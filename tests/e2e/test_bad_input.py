@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import socketserver
+import subprocess
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -44,18 +46,43 @@ def complaint(process: Process) -> str:
         ('[redis]\nurl = "valkey://h"\n', ["'valkey'", "redis://"]),
         ("[cache]\ncandles = 10\n", ["10 is less than cache.min_candles"]),
         ("[cache\n", ["is not TOML"]),
+        ("[cache]\n[cache]\n", ["is not TOML: Cannot declare cache twice", "may stand once"]),
+        (f"x = {'[' * 5000}{']' * 5000}\n", ["is not TOML", "nested too deeply"]),
+        (f"x = {'1' * 5000}\n", ["is not TOML", "4300 digits"]),
+        ("x" * 2_000_000, ["is longer than 1 MB"]),
+        ("[cache]\n# caf\udce9\n", ["is not UTF-8 text (line 2)", "save it as UTF-8"]),
+        ("\ufeff[cache]\ncandels = 100\n", ["unknown key 'cache.candels'"]),
+        ('[log]\nlevel = "loud"\n', ["none of the choices", "TRACE, DEBUG"]),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_named_with_what_was_meant(
     tmp_path: Path, text: str, said: list[str]
 ) -> None:
-    (tmp_path / "config.toml").write_text(text)
+    (tmp_path / "config.toml").write_bytes(text.encode(errors="surrogateescape"))
     with livecache("run", cwd=tmp_path) as process:
         assert process.ended() == 2
         told = complaint(process)
     assert "config.toml: " in told
     for part in said:
         assert part in told
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (Path.mkdir, "cannot be read: Is a directory"),
+        (lambda path: path.symlink_to("nowhere"), "no such file"),
+        (lambda path: path.symlink_to(path), "cannot be read: Too many levels of symbolic links"),
+    ],
+)
+def test_what_is_no_file_does_not_silently_stand_for_the_defaults(
+    tmp_path: Path, make: Callable[[Path], None], said: str
+) -> None:
+    """Docker makes a directory where the file to be mounted is missing."""
+    make(tmp_path / "config.toml")
+    with livecache("run", cwd=tmp_path) as process:
+        assert process.ended() == 2
+        assert f"config.toml: {said}" in complaint(process)
 
 
 @pytest.mark.parametrize(
@@ -141,6 +168,37 @@ def test_a_data_directory_that_cannot_be_written_is_told(tmp_path: Path) -> None
         assert process.ended() == 5
         told = complaint(process)
     assert str(tmp_path / "x") in told and "Permission denied" in told and "redis.data_dir" in told
+
+
+def in_a_namespace(kind: str, *command: str) -> list[str]:
+    """What runs a command where this process may break the network (`n`) or mounts (`m`) for it alone."""
+    unshare = shutil.which("unshare")
+    if unshare is None or subprocess.run([unshare, f"-r{kind}", "true"], capture_output=True).returncode:
+        pytest.skip("no namespaces here")
+    return [unshare, f"-r{kind}", *command]
+
+
+@pytest.mark.parametrize("command", [("run",), ("demo",)])
+def test_a_loopback_that_is_down_is_told_at_once(tmp_path: Path, command: tuple[str, ...]) -> None:
+    env = settings(NOWHERE, "ws://127.0.0.1:1", "embedded", ["BTC-USD"], REDIS_DATA_DIR=tmp_path)
+    with livecache(*command, env=env, under=in_a_namespace("n")) as process:
+        assert process.ended() == 5
+        told = complaint(process)
+    assert "127.0.0.1 cannot be reached: Network is unreachable" in told and "ip link set lo up" in told
+
+
+@pytest.mark.parametrize("left", [0, 4, 8, 12])
+def test_a_data_directory_on_a_full_disk_is_told(tmp_path: Path, left: int) -> None:
+    """Whatever it is that finds no room: the lock, the log or the data."""
+    fill = (
+        f"mount -t tmpfs -o size=64k none {tmp_path} && "
+        f"head -c {(64 - left) * 1024} /dev/zero > {tmp_path}/x; exec " + '"$@"'
+    )
+    env = settings(NOWHERE, "ws://127.0.0.1:1", "embedded", ["BTC-USD"], REDIS_DATA_DIR=tmp_path / "data")
+    with livecache("run", env=env, under=in_a_namespace("m", "sh", "-c", fill, "sh")) as process:
+        assert process.ended() == 5
+        told = complaint(process)
+    assert f"{tmp_path / 'data'}: No space left on device" in told and "make room there" in told
 
 
 def test_a_data_directory_that_is_a_file_is_told(tmp_path: Path) -> None:
