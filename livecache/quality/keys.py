@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -14,6 +15,8 @@ from .findings import Finding, Kind
 __all__ = ["SortedKeys", "judge_shared", "sort_keys"]
 
 _NAMED_MAX = 20
+
+_OF_A_PREFIX = re.compile(r"[^\s{}]+:\{[^\s:{}]+(:[^\s{}]+)?\}:.+")
 
 
 @dataclass(slots=True)
@@ -45,7 +48,10 @@ class SortedKeys:
 
 
 def sort_keys(names: Iterable[str], keys: Keyspace, announced: Sequence[SeriesId]) -> SortedKeys:
-    """Whose these keys are, where they are not an announced series'. Another venue's are its own affair."""
+    """Whose these keys are, where they are not an announced series'.
+
+    Another venue's are its own affair, and so are those under a prefix that begins with ours and a colon.
+    """
     ours = {keys.series, keys.feed, keys.closes, keys.lease}
     for _, symbol, timeframe in announced:
         ours |= {keys.candles(symbol, timeframe), keys.state(symbol, timeframe), keys.alive(symbol)}
@@ -55,6 +61,8 @@ def sort_keys(names: Iterable[str], keys: Keyspace, announced: Sequence[SeriesId
         if name in ours or not name.startswith(f"{keys.prefix}:"):
             continue
         if name.startswith(other_venue) and not name.startswith((f"{head}:", f"{head}}}")):
+            continue
+        if _OF_A_PREFIX.fullmatch(name, len(keys.prefix) + 1):
             continue
         series = keys.series_of(name)
         if series is not None:

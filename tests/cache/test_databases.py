@@ -16,13 +16,17 @@ import redis.asyncio
 from livecache import Reader
 from livecache.app import start_service
 from livecache.cache.connecting import client_for, database_of
-from livecache.cache.keyspace import encode_update
+from livecache.cache.inspection import Inspector
+from livecache.cache.keyspace import Keyspace, encode_update
 from livecache.cache.reading import SeriesView
 from livecache.cache.standing import forming_in
 from livecache.commands.following import Following, Happening
+from livecache.commands.prune import plan
 from livecache.config import CoinbaseConfig, Config, RedisConfig, VenuesConfig
 from livecache.core.candle import ExactCandle
-from livecache.core.series import Kind, Update
+from livecache.core.series import Kind, SeriesId, Update
+from livecache.core.timeframe import Timeframe
+from livecache.quality.keys import sort_keys
 
 from .either import either
 from .support import BTC, STEP, T0, Source, candle, state, until
@@ -83,6 +87,42 @@ async def _service_of(url: str) -> str:
     config = Config(redis=RedisConfig(url=url), venues=VenuesConfig(coinbase=coinbase))
     async with start_service(config) as service:
         return service.keys.updates(*BTC[1:])
+
+
+PREFIXES = [
+    "live",
+    "live:cache",
+    "live:cache:2",
+    "livecache",
+    "live*",
+    "l?ve",
+    "[l]ive",
+    "live\\",
+    "^live",
+    "l-i",
+]
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_a_prefix_is_its_own_whatever_others_begin_with_or_match(
+    prefix: str, clean_valkey: str, store: Any
+) -> None:
+    """Neither what is read, nor what `check` and `prune` find, is of another prefix."""
+    every = [Keyspace(one) for one in PREFIXES]
+    for number, keys in enumerate(every):
+        store.zadd(keys.candles(*BTC[1:]), {"[0,1,1,1,1,1]": 0})
+        store.sadd(keys.series, keys.series_member(BTC))
+        store.zadd(keys.candles(f"OLD{number}-USD", Timeframe.M5), {"[0,1,1,1,1,1]": 0})
+    mine = Keyspace(prefix)
+    left_over = SeriesId("coinbase", f"OLD{PREFIXES.index(prefix)}-USD", Timeframe.M5)
+    found = sort_keys(Inspector(store, mine).names(), mine, [BTC])
+    assert (found.leftovers, found.unknown) == ({left_over}, [])
+    config = Config(venues=VenuesConfig(coinbase=CoinbaseConfig(symbols=("BTC-USD",))))
+    assert plan(store, mine, config).remove == (left_over,)
+    with Reader(clean_valkey, prefix=prefix) as reader:
+        assert reader.series() == [BTC]
+    store.set(f"{prefix}:mine", "a note")
+    assert sort_keys(Inspector(store, mine).names(), mine, [BTC]).unknown == [f"{prefix}:mine"]
 
 
 def test_a_service_takes_the_number_from_its_url(clean_valkey: str) -> None:
