@@ -57,7 +57,9 @@ class Timekeeper:
             slept = live.sleeps() != sleeps
             if slept:
                 sleeps = live.sleeps()
-                logger.bind(event="host_slept").warning("the host slept: asking the venue for its time")
+                logger.bind(event="host_slept").warning(
+                    "the host slept, or its clock was set ahead: asking the venue for its time"
+                )
             if slept or live.wants_time() or live.venue_clock.silence_s(monotonic) > _SILENCE_S:
                 await self._ask()
             self._watch_host()
@@ -72,11 +74,15 @@ class Timekeeper:
         off_ms = int(live.clock.wall() * 1000) - live.now()
         self._steady = self._steady + 1 if abs(off_ms - self._off_ms) < _STEADY_MS else 0
         self._off_ms = off_ms
-        if self._steady >= _STEADY_TICKS and _OFF_FROM_MS <= abs(off_ms) < _OFF_BELOW_MS:
+        if self._steady < _STEADY_TICKS:
+            return
+        if abs(off_ms) < _OFF_FROM_MS:
+            self._reminders.forget("host_clock_off")
+        elif abs(off_ms) < _OFF_BELOW_MS:
             where = "ahead of" if off_ms > 0 else "behind"
             self._reminders.log(
                 "host_clock_off",
-                "host",
+                where,
                 f"this host's clock is {abs(off_ms) / 1000:.0f} s {where} {self._venue.name}'s: nothing here "
                 "goes by it but the log's stamps; set it, best by NTP",
                 seconds=round(off_ms / 1000),

@@ -20,6 +20,10 @@ class HandClock:
     def wall(self) -> float:
         return self.time + self._ahead_s
 
+    def set_wall(self, ahead_s: float) -> None:
+        """Somebody sets the wall clock, so much ahead of what it says, or behind."""
+        self._ahead_s += ahead_s
+
     async def sleep(self, seconds: float) -> None:
         self.time += seconds
         await asyncio.sleep(0)

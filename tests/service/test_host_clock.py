@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import pytest
@@ -33,8 +33,14 @@ class Venue:
         return self.now()
 
 
-def told(off_s: float, *, speed: float = 1.0, seconds: int = 30) -> list[str]:
-    """What is said of the host's clock while it is off by so much, and the market runs at that speed."""
+def told(
+    off_s: float, *, speed: float = 1.0, seconds: int = 30, jumps: Mapping[int, float] | None = None
+) -> list[str]:
+    """What is said of the host's clock while it is off by so much, and the market runs at that speed.
+
+    After so many seconds it jumps by so many; the alive keys are never without a word for long.
+    """
+    jumps = dict(jumps or {})
     clock = HandClock(wall_s=NOW / 1000 + off_s)
     began_s = clock.time
     venue = Venue(lambda: NOW + int((clock.time - began_s) * 1000 * speed))
@@ -47,8 +53,13 @@ def told(off_s: float, *, speed: float = 1.0, seconds: int = 30) -> list[str]:
     async def run() -> None:
         await keeper.learn()
         task = asyncio.create_task(keeper.run())
+        live.serving, silent = True, 0
         while clock.time < began_s + seconds:
             live.hear(venue.now())
+            for second in [second for second in jumps if clock.time >= began_s + second]:
+                clock.set_wall(jumps.pop(second))
+            silent = 0 if live.alive() else silent + 1
+            assert silent < 8, "readers wait ten seconds for an alive key"
             await asyncio.sleep(0)
         task.cancel()
 
@@ -66,6 +77,19 @@ def told(off_s: float, *, speed: float = 1.0, seconds: int = 30) -> list[str]:
 def test_a_clock_that_is_off_is_told_once(off_s: float, words: str) -> None:
     (line,) = told(off_s)
     assert words in line and "host" in line and "NTP" in line
+
+
+@pytest.mark.parametrize("by_s", [-7_200, -400, -15, 15, 400, 7_200, 80_000])
+def test_a_clock_that_jumps_in_mid_run_is_told_and_nothing_else_happens(by_s: int) -> None:
+    lines = told(0, jumps={20: by_s}, seconds=60)
+    assert f"{abs(by_s)} s {'ahead of' if by_s > 0 else 'behind'}" in lines[-1]
+    assert len(lines) == 1 + (by_s > 0), "and that it was set ahead, or the host slept"
+
+
+def test_a_clock_that_was_mended_and_goes_wrong_again_is_told_again() -> None:
+    lines = told(-400, jumps={20: 400, 40: -300}, seconds=80)
+    assert [line for line in lines if "behind" in line] == [lines[0], lines[-1]]
+    assert "400 s behind" in lines[0] and "300 s behind" in lines[-1]
 
 
 @pytest.mark.parametrize(("off_s", "speed"), [(0, 1), (5, 1), (-5, 1), (20 * 86_400, 1), (0, 60), (100, 60)])
