@@ -6,6 +6,7 @@ each loads only what it needs.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import io
 import os
@@ -59,7 +60,8 @@ def run_command(arguments: list[str]) -> int:
     except click.ClickException as error:
         said = io.StringIO()
         error.show(said)
-        sys.stderr.write(_plainly(said.getvalue()))
+        with contextlib.suppress(OSError):  # Nobody may be there to read it.
+            sys.stderr.write(_plainly(said.getvalue()))
         return error.exit_code
     return code if isinstance(code, int) else 0
 

@@ -48,3 +48,35 @@ def test_what_ends_at_once_ends_by_its_own_code(redirected: str, tmp_path: Path)
     command = f"exec {sys.executable} -m livecache status --redis-url redis://{NOWHERE} {redirected}"
     env = settings(f"http://{NOWHERE}", f"ws://{NOWHERE}", "embedded", ["BTC-USD"])
     assert subprocess.run(["bash", "-c", command], env=env, cwd=tmp_path, check=False).returncode == 3
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        ("--help", 0),
+        ("config", 0),
+        ("completion bash", 0),
+        ("nonsense", 2),
+        (f"series --redis-url redis://{NOWHERE}", 3),
+    ],
+)
+def test_no_command_minds_who_reads_it(command: str, code: int, tmp_path: Path) -> None:
+    """What was closed or is read no more is nobody's trouble; only what does not fit is told, by code 1."""
+    env = settings(f"http://{NOWHERE}", f"ws://{NOWHERE}", "embedded", ["BTC-USD"])
+    script = f"""
+    set -u
+    livecache() {{ {sys.executable} -m livecache {command}; echo $? >> codes; }}
+    livecache >&- 2>> said
+    livecache 2>&- >> out
+    livecache >&- 2>&-
+    livecache 2>> said | head -c 1 > out
+    livecache 2>&1 | true
+    livecache 2> /dev/full >> out
+    livecache > /dev/full 2>> said
+    """
+    subprocess.run(["bash", "-c", script], env=env, cwd=tmp_path, check=True, timeout=120)
+    full = 1 if code == 0 else code
+    assert (tmp_path / "codes").read_text().split() == [*[str(code)] * 6, str(full)]
+    said = (tmp_path / "said").read_text()
+    assert "Traceback" not in said and "Exception ignored" not in said and "a bug" not in said
+    assert ("the output cannot be written: No space left on device" in said) == (code == 0)
