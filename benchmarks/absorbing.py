@@ -22,14 +22,14 @@ from websockets.asyncio.client import connect
 
 from benchmarks.filling import Pages, btc_market, fill
 from livecache import Timeframe
-from livecache.cache.keyspace import Keyspace
-from livecache.cache.writer import Writer
 from livecache.clock import SystemClock
-from livecache.core.series import SeriesId
-from livecache.service.consumer import Consumer
-from livecache.service.live import Live
+from livecache.engine.consumer import Consumer
+from livecache.engine.live import Live
+from livecache.keys.keyspace import Keyspace
+from livecache.model.series import SeriesId
 from livecache.venues.coinbase.connection import Connection as OneConnection
 from livecache.venues.coinbase.websocket import CoinbaseFeed
+from livecache.writer.writer import Writer
 
 __all__ = ["WAYS", "Absorber", "Job", "Spent", "absorber", "usual_channel", "usual_key"]
 

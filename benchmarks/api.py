@@ -29,18 +29,18 @@ from benchmarks.common import circumstances, table
 from benchmarks.filling import BTC, Pages, btc_market, fill, write
 from benchmarks.reading import CANDLES, TIMEFRAME, Way, awaited, take_turns, timed
 from livecache import AsyncReader, Reader
-from livecache.cache.embedded import EmbeddedServer
-from livecache.cache.keyspace import Keyspace
 from livecache.clock import SystemClock
-from livecache.config import Config
-from livecache.http.api import Api
+from livecache.config.load import Config
+from livecache.embedded.server import EmbeddedServer
+from livecache.http.api.routes import Api
 from livecache.http.guard import Guard
-from livecache.http.instance import Instance, Running
 from livecache.http.listen import bind
 from livecache.http.requests import RequestStats
 from livecache.http.routes import routes
 from livecache.http.server import Server
 from livecache.http.shapes import CandlesAnswer
+from livecache.http.watch.instance import Instance, Running
+from livecache.keys.keyspace import Keyspace
 
 __all__ = ["main"]
 

@@ -24,8 +24,8 @@ from benchmarks.common import circumstances, table
 from benchmarks.loopback import Exchange, Opening, exchange, symbols
 from livecache import Timeframe
 from livecache.app import Service, start_service
-from livecache.cache.embedded import EmbeddedServer
-from livecache.config import Config
+from livecache.config.load import Config
+from livecache.embedded.server import EmbeddedServer
 
 __all__ = ["main"]
 

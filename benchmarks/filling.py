@@ -9,18 +9,18 @@ from pathlib import Path
 
 import redis.asyncio
 
-from livecache.cache.keyspace import AliveRecord, Keyspace, encode_alive
-from livecache.cache.writer import Writer
 from livecache.clock import SystemClock
-from livecache.core.candle import ExactCandle
-from livecache.core.page import PageFacts
-from livecache.core.plan import plan
-from livecache.core.policy import Policy
-from livecache.core.series import SeriesId
-from livecache.core.timeframe import Timeframe
-from livecache.core.timeline import Timeline
-from livecache.service.live import Live
+from livecache.engine.live import Live
+from livecache.keys.keyspace import AliveRecord, Keyspace, encode_alive
+from livecache.ledger.timeline import Timeline
+from livecache.model.candle import ExactCandle
+from livecache.model.policy import Policy
+from livecache.model.series import SeriesId
+from livecache.model.timeframe import Timeframe
+from livecache.proof.page import PageFacts
+from livecache.proof.plan import plan
 from livecache.simulator import CsvMarket, Market, SeededMarket
+from livecache.writer.writer import Writer
 
 __all__ = ["BTC", "Pages", "btc_market", "fill", "write"]
 

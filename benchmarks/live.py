@@ -26,8 +26,8 @@ from benchmarks.common import circumstances, table
 from benchmarks.feeding import Sender, sender
 from benchmarks.filling import BTC, btc_market
 from livecache import Timeframe
-from livecache.cache.embedded import EmbeddedServer
-from livecache.cache.keyspace import Keyspace
+from livecache.embedded.server import EmbeddedServer
+from livecache.keys.keyspace import Keyspace
 
 __all__ = ["main"]
 

@@ -27,9 +27,9 @@ from loguru import logger
 
 from benchmarks.common import circumstances, table
 from benchmarks.filling import BTC, Pages, btc_market, fill, write
-from livecache.cache.embedded import EmbeddedServer
-from livecache.core.candle import ExactCandle
-from livecache.core.timeframe import Timeframe
+from livecache.embedded.server import EmbeddedServer
+from livecache.model.candle import ExactCandle
+from livecache.model.timeframe import Timeframe
 from livecache.simulator import Market
 
 __all__ = ["main"]

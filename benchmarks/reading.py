@@ -27,9 +27,9 @@ from loguru import logger
 from benchmarks.common import circumstances, installed, table
 from benchmarks.filling import BTC, Pages, btc_market, fill, write
 from livecache import AsyncReader, Candle, Reader, Timeframe
-from livecache.cache.embedded import EmbeddedServer
-from livecache.cache.keyspace import Keyspace
-from livecache.cache.scripts import Script
+from livecache.embedded.server import EmbeddedServer
+from livecache.keys.keyspace import Keyspace
+from livecache.wire.scripts import Script
 
 __all__ = ["main"]
 

@@ -20,7 +20,7 @@ import redis
 from loguru import logger
 
 from benchmarks.common import circumstances, table
-from livecache.cache.embedded import EmbeddedServer
+from livecache.embedded.server import EmbeddedServer
 from tests.e2e.two_instances import FAULTS, SERIES, SPEED, TakeOver, pair
 
 __all__ = ["main"]

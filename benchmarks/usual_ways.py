@@ -14,7 +14,7 @@ import redis.asyncio
 from benchmarks.loopback import Exchange
 from benchmarks.warming import CANDLES, MIN_CANDLES, Row, Series, Setting
 from livecache import Timeframe
-from livecache.simulator.exchange import API, GRANULARITIES
+from livecache.simulator.coinbase.exchange import API, GRANULARITIES
 
 __all__ = ["by_ccxt", "five_a_batch", "usual"]
 

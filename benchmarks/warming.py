@@ -16,7 +16,7 @@ import redis
 
 from benchmarks.loopback import Exchange
 from livecache import Reader, ReadError, Timeframe
-from livecache.cache.keyspace import Keyspace
+from livecache.keys.keyspace import Keyspace
 from livecache.simulator import RequestRecord
 
 __all__ = ["CANDLES", "MIN_CANDLES", "TIMEFRAMES", "Row", "Series", "Setting", "run_livecache"]

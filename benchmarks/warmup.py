@@ -30,7 +30,7 @@ from benchmarks.loopback import Exchange, Opening, exchange, symbols
 from benchmarks.usual_ways import by_ccxt, five_a_batch, usual
 from benchmarks.warming import AFTERWARDS_S, CANDLES, MIN_CANDLES, TIMEFRAMES, Row, Setting, run_livecache
 from livecache import Timeframe
-from livecache.cache.embedded import EmbeddedServer
+from livecache.embedded.server import EmbeddedServer
 
 __all__ = ["main"]
 

@@ -13,15 +13,6 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .cache.answers import Answers
-    from .cache.async_reader import AsyncReader
-    from .cache.candles import Candles
-    from .cache.close_events import CloseEvent
-    from .cache.reader import Reader
-    from .cache.service_status import ServiceStatus
-    from .core.candle import Candle
-    from .core.series import SeriesId
-    from .core.timeframe import Timeframe
     from .errors import (
         AccessDenied,
         ClosesLost,
@@ -41,6 +32,15 @@ if TYPE_CHECKING:
         UnknownSymbol,
         UnknownTimeframe,
     )
+    from .model.candle import Candle
+    from .model.series import SeriesId
+    from .model.timeframe import Timeframe
+    from .read.answers import Answers
+    from .read.candles import Candles
+    from .read.close_events import CloseEvent
+    from .reader.async_reader import AsyncReader
+    from .reader.reader import Reader
+    from .reader.service_status import ServiceStatus
 
 __version__ = "0.2.0"
 

@@ -18,38 +18,38 @@ import redis.asyncio
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from .cache import adoption
-from .cache.advice import advise
-from .cache.connecting import client_for, database_of, resolve_url
-from .cache.embedded import EmbeddedServer
-from .cache.keyspace import Keyspace
-from .cache.lease import Overtaken
-from .cache.writer import Writer
 from .clock import Clock, SystemClock
-from .config import Config, Loaded
-from .core.policy import Policy
-from .core.series import SeriesId
-from .core.timeframe import Timeframe
-from .core.timeline import Timeline
+from .config.load import Config, Loaded
+from .embedded.server import EmbeddedServer
+from .engine.backfiller import Backfiller, NoProgress
+from .engine.consumer import Feeds
+from .engine.live import Live
+from .engine.ratelimit import RateLimiter
+from .engine.timekeeper import Timekeeper
 from .errors import LeaseHeld
 from .http.front import HttpFront
-from .http.instance import Instance
-from .progress import ProgressBar
+from .http.watch.instance import Instance
+from .keys.keyspace import Keyspace
+from .ledger.timeline import Timeline
+from .model.policy import Policy
+from .model.series import SeriesId
+from .model.timeframe import Timeframe
+from .process.progress import ProgressBar
+from .process.reloading import Reloading
+from .process.stacks import told_on_signal
+from .process.stopping import until_stopped
+from .process.supervisor import of_this_process
 from .quiet import logger
 from .redis_url import address_of
-from .reloading import Reloading
-from .service.backfiller import Backfiller, NoProgress
-from .service.consumer import Feeds
-from .service.live import Live
-from .service.ratelimit import RateLimiter
-from .service.timekeeper import Timekeeper
-from .stacks import told_on_signal
-from .stopping import until_stopped
-from .supervisor import of_this_process
 from .venues.coinbase.auth import load_key
 from .venues.coinbase.pace import paced
 from .venues.coinbase.venue import CoinbaseVenue
 from .venues.counted import CountedVenue
+from .wire.advice import advise
+from .wire.connecting import client_for, database_of, resolve_url
+from .write.lease import Overtaken
+from .writer import adoption
+from .writer.writer import Writer
 
 __all__ = ["Service", "backfill", "run", "start_service"]
 

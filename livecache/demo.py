@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from .app import Service, start_service
-from .cache.embedded import EmbeddedServer
-from .cache.embedded_state import DEMO, announce_demo
 from .clock import SystemClock
-from .commands.candle_table import last_price
-from .config import CacheConfig, CoinbaseConfig, Config, HttpConfig, RedisConfig, VenuesConfig
-from .core.timeframe import iso
+from .commands.look.candle_table import last_price
+from .config.load import CacheConfig, CoinbaseConfig, Config, HttpConfig, RedisConfig, VenuesConfig
+from .embedded.server import EmbeddedServer
+from .embedded.state import DEMO, announce_demo
 from .http.front import HttpFront
-from .http.instance import Instance
+from .http.watch.instance import Instance
+from .model.timeframe import iso
+from .process.stopping import until_stopped
 from .simulator.clock import MarketClock
-from .simulator.products import DEFAULT_PRODUCTS, Product
-from .simulator.seeded import SeededMarket
+from .simulator.market.products import DEFAULT_PRODUCTS, Product
+from .simulator.market.seeded import SeededMarket
 from .simulator.server import Simulator
-from .stopping import until_stopped
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -13,9 +13,9 @@ import pytest
 
 from livecache import SeriesId, Timeframe, UnknownSeries
 from livecache.__main__ import main
-from livecache.cache.embedded import EmbeddedServer
 from livecache.commands.reading import find_series, moment_of
 from livecache.commands.simulator import csv_files
+from livecache.embedded.server import EmbeddedServer
 from livecache.errors import ConfigError
 from livecache.http.source import near_ones
 
@@ -65,7 +65,7 @@ def test_a_bug_is_a_traceback_and_another_exit_code(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # A bug of ours stands in here by a module that fails as no module of ours should.
-    monkeypatch.setitem(sys.modules, "livecache.commands.status", object())
+    monkeypatch.setitem(sys.modules, "livecache.commands.look.status", object())
     assert main(["status"]) == 70
     error = capsys.readouterr().err
     assert "Traceback" in error

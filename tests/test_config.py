@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from livecache.config import (
+from livecache.config.load import (
     Config,
     check,
     load,
@@ -21,8 +21,8 @@ from livecache.config import (
     render,
     settings,
 )
-from livecache.core.timeframe import TIMEFRAME_PRIORITY, Timeframe
 from livecache.errors import ConfigError, UnknownTimeframe
+from livecache.model.timeframe import TIMEFRAME_PRIORITY, Timeframe
 
 ROOT = Path(__file__).parent.parent
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from livecache.config import Config, load, settings
-from livecache.config_changes import LIVE, Changes, compare
+from livecache.config.changes import LIVE, Changes, compare
+from livecache.config.load import Config, load, settings
 
 ROOT = Path(__file__).parent.parent
 KEYS = [key for key, _ in settings(Config())]

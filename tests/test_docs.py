@@ -17,8 +17,8 @@ import pytest
 from livecache import errors
 from livecache.cli import app, checking, keeping, looking
 from livecache.commands.check import FINDINGS_EXIT_CODE
-from livecache.commands.stored import BucketKind
-from livecache.config import Config, settings
+from livecache.commands.look.stored import BucketKind
+from livecache.config.load import Config, settings
 
 ROOT = Path(__file__).parent.parent
 CLI = (ROOT / "docs/cli.md").read_text()

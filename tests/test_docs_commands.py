@@ -26,8 +26,8 @@ import pytest
 
 from livecache import Reader, ReadError
 from livecache.__main__ import main
-from livecache.cache.embedded import EmbeddedServer
-from livecache.core.timeframe import moment
+from livecache.embedded.server import EmbeddedServer
+from livecache.model.timeframe import moment
 
 from .e2e.support import environment, free_port, livecache, settings, until
 

@@ -13,7 +13,7 @@ import redis
 
 import livecache
 from livecache import Answers, AsyncReader, Candles, NotReady, Reader, ReadError, SeriesId, Timeframe
-from livecache.cache.keyspace import (
+from livecache.keys.keyspace import (
     AliveRecord,
     Keyspace,
     LeaseRecord,
@@ -22,8 +22,8 @@ from livecache.cache.keyspace import (
     encode_lease,
     encode_state,
 )
-from livecache.core.coverage import Coverage
-from livecache.core.series import Close, Kind, SeriesState
+from livecache.model.coverage import Coverage
+from livecache.model.series import Close, Kind, SeriesState
 from livecache.simulator import Product, SeededMarket
 
 KEYS = Keyspace()

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import pytest
 from loguru import logger
 
-from livecache.logs import setup
+from livecache.process.logs import setup
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from livecache.config import load
+from livecache.config.load import load
 from livecache.errors import ConfigError
 
 ROOT = Path(__file__).parent.parent

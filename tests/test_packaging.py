@@ -7,7 +7,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from livecache.config import load
+from livecache.config.load import load
 
 ROOT = Path(__file__).parent.parent
 TEST_LINE = (

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from livecache.cache.embedded import EmbeddedServer
+from livecache.commands.redis_cli import ErrorReply, Status, format_reply, raw_reply, read_reply, send
+from livecache.embedded.server import EmbeddedServer
 from livecache.errors import RedisUnavailable
-from livecache.redis_cli import ErrorReply, Status, format_reply, raw_reply, read_reply, send
 
 
 @pytest.fixture(scope="module")

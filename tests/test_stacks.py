@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from loguru import logger
 
-from livecache.stacks import LINE_MOST, PLACES_MOST, TASKS_MOST, told_on_signal, waits_of
+from livecache.process.stacks import LINE_MOST, PLACES_MOST, TASKS_MOST, told_on_signal, waits_of
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def test_a_loop_that_is_busy_for_ever_is_told_by_where_it_is_busy() -> None:
     """What hangs a process is not awaited: its log would never say it."""
     script = """
 import asyncio, os, signal
-from livecache.stacks import told_on_signal
+from livecache.process.stacks import told_on_signal
 
 def stuck():
     os.kill(os.getpid(), signal.SIGUSR1)

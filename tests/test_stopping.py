@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from livecache.stopping import HURRY_S, until_stopped
+from livecache.process.stopping import HURRY_S, until_stopped
 
 PROGRAM = """
     import asyncio, sys
     from livecache import stopping
-    from livecache.stopping import until_stopped
+    from livecache.process.stopping import until_stopped
 
     stopping.HURRY_S = float(sys.argv[3])
 

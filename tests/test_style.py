@@ -79,7 +79,7 @@ def imports(module: str, *, on_loading: bool = False) -> Iterator[str]:
 
 
 def room(name: str) -> str:
-    """The room of a dotted name within the package: `livecache.core.candle.Candle` is in `core`."""
+    """The room of a dotted name within the package: `livecache.model.candle.Candle` is in `core`."""
     return name.split(".")[1] if "." in name else ""
 
 
@@ -137,7 +137,7 @@ def test_whoever_needs_a_redis_by_its_url_gets_the_client_from_one_place() -> No
     wrong = [
         module
         for module in MODULES
-        if module != "livecache/cache/connecting.py" and ".from_url(" in (ROOT / module).read_text()
+        if module != "livecache/wire/connecting.py" and ".from_url(" in (ROOT / module).read_text()
     ]
     assert wrong == [], "use cache.connecting.client_for"
 
@@ -158,7 +158,7 @@ def test_reading_needs_the_base_dependencies_only() -> None:
                 path = f"{candidate.replace('.', '/')}.py"
                 if path in MODULES:
                     wanted.append(path)
-    assert "livecache/core/candle.py" in seen
+    assert "livecache/model/candle.py" in seen
 
 
 def test_a_module_is_short_and_says_what_it_exports() -> None:

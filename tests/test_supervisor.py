@@ -17,10 +17,10 @@ from typing import Any, cast
 
 import pytest
 
-from livecache.config import Config
-from livecache.http.health import STIRS_WITHIN_S
-from livecache.http.instance import Instance, Running
-from livecache.supervisor import Supervisor
+from livecache.config.load import Config
+from livecache.http.watch.health import STIRS_WITHIN_S
+from livecache.http.watch.instance import Instance, Running
+from livecache.process.supervisor import Supervisor
 
 from .service.hand_clock import HandClock
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ..config import parse_timeframes
+from ..config.load import parse_timeframes
 from . import options
 from .options import load_config, symbols_of, told_again
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import click
 
-from ..config import Config, load
+from ..config.load import Config, load
 
 __all__ = ["SHELLS", "VARIABLE", "complete_symbol", "complete_timeframe", "script_for"]
 
@@ -56,8 +56,8 @@ def _series() -> Iterator[tuple[str, str]]:
 
 def _filled(config: Config) -> list[tuple[str, str]]:
     with suppress(Exception):
-        from ..cache.reader import Reader
         from ..commands.reading import VENUE, connect
+        from ..reader.reader import Reader
 
         with (
             connect(config, connect_s=_QUICK_S, command_s=_QUICK_S) as client,

@@ -22,7 +22,7 @@ def doctor(config: Path | None, redis_url: str | None, prefix: str | None, as_js
     Configuration, port, data directory, Redis (version, clock, what its user may do, settings), the exchange
     (REST, clock, key, each symbol, feed). Nothing is written. Exit 0 if nothing is wrong, else 1.
     """
-    from ..commands.doctor import run_doctor
+    from ..commands.doctor.report import run_doctor
 
     flags = flags_of(redis_url=redis_url, prefix=prefix)
     return run_doctor(config, flags, told_again(config, redis_url, prefix), as_json=as_json)

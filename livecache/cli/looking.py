@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ..config import parse_timeframes
+from ..config.load import parse_timeframes
 from . import options
 from .completion import complete_symbol
 from .options import load_config, symbols_of
@@ -51,7 +51,7 @@ def status(
     Its state, how many candles, how far it is settled, how far that is behind, and why it is not ready. More
     than a screen holds are folded: a line a symbol, and a count of those that are all ready.
     """
-    from ..commands.status import Wanted, show_status, states_of
+    from ..commands.look.status import Wanted, show_status, states_of
 
     loaded = load_config(config, redis_url, prefix)
     wanted = Wanted(
@@ -63,7 +63,7 @@ def status(
         as_json=as_json,
     )
     if watch:
-        from ..commands.watch_status import watch_status
+        from ..commands.look.watch_status import watch_status
 
         watch_status(loaded.config, wanted, every_s=every)
     else:
@@ -96,7 +96,7 @@ def show(
     Such as BTC-USD 5m. What a reader would be refused is shown as well; then the exit code is 1, with the
     reason.
     """
-    from ..commands.show import show_series
+    from ..commands.look.show import show_series
 
     loaded = load_config(config, redis_url, prefix)
     show_series(loaded.config, symbol, timeframe, count=count, draw=chart, as_json=as_json)
@@ -134,7 +134,7 @@ def watch(
     Such as BTC-USD 5m. Each bucket as it closes, as it is settled, if it is revised; and whether anybody
     vouches. Ctrl-C ends it.
     """
-    from ..commands.watch import watch_series
+    from ..commands.look.watch import watch_series
 
     loaded = load_config(config, redis_url, prefix)
     watch_series(loaded.config, symbol, timeframe, count=count, forming=forming, as_json=as_json)
@@ -145,7 +145,7 @@ def watch(
 @options.as_json
 def series(config: Path | None, redis_url: str | None, prefix: str | None, as_json: bool) -> None:
     """List the series that are filled."""
-    from ..commands.series import list_series
+    from ..commands.look.series import list_series
 
     list_series(load_config(config, redis_url, prefix).config, as_json=as_json)
 
@@ -173,7 +173,7 @@ def ready(
     With a reason for each that is not. A series of which the venue has no more holds nothing back. Some:
     BTC-USD 5m, several of both, or BTC-USD:5m. Each has to be known and traded.
     """
-    from ..commands.ready import check_ready
+    from ..commands.look.ready import check_ready
 
     loaded = load_config(config, redis_url, prefix)
     return check_ready(loaded.config, names, health=health, as_json=as_json)
@@ -210,7 +210,7 @@ def export(
     Those that a reader would get, of all series or of some, each with its worth and its origin.
     If a series cannot be exported, stderr says why and the exit code is 1.
     """
-    from ..commands.export import Wish, export
+    from ..commands.look.export import Wish, export
 
     loaded = load_config(config, redis_url, prefix)
     wish = Wish(
@@ -238,7 +238,7 @@ def redis(
     Such as ZRANGE key 0 -1. The reply is printed as redis-cli would print it.
     """
     from ..commands.reading import redis_url_of
-    from ..redis_cli import send
+    from ..commands.redis_cli import send
 
     return send(redis_url_of(load_config(config, redis_url, prefix).config), list(command), raw=raw)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from ..config import Loaded, load
+from ..config.load import Loaded, load
 from .completion import complete_symbol, complete_timeframe
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def load_config(
     The Redis URL "demo" is that of a demo which runs here; where none does, RedisUnavailable.
     """
     if redis_url == "demo":
-        from ..cache.embedded_state import find_demo
+        from ..embedded.state import find_demo
 
         redis_url = find_demo()
     flags = flags_of(redis_url=redis_url, prefix=prefix, log_level=log_level, log_format=log_format)

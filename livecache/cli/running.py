@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..config import CONFIG_FILE, load, order_timeframes, parse_symbols, parse_timeframes, source_of
+from ..config.load import CONFIG_FILE, load, order_timeframes, parse_symbols, parse_timeframes, source_of
 from ..errors import ConfigError
 from . import options
 from .options import flags_of, load_config
 
 if TYPE_CHECKING:
-    from ..config import Config, Loaded
+    from ..config.load import Config, Loaded
 
 __all__ = ["COMMANDS"]
 
@@ -193,7 +193,7 @@ def _loading() -> Iterator[None]:
 
 
 def _set_up_logs(config: Config) -> None:
-    from ..logs import setup
+    from ..process.logs import setup
 
     setup(config.log.level, config.log.format)
 

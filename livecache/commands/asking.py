@@ -8,8 +8,8 @@ import urllib.error
 import urllib.request
 from typing import Any
 
-from ..config import Config
-from ..config_schema import listen_address
+from ..config.load import Config
+from ..config.schema import listen_address
 from ..errors import ConfigError, LivecacheError, ReloadRefused
 from ..http.guard import TOKEN_VARIABLE, load_token
 

@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from ..cache.advice import SETTINGS
-from ..cache.inspection import Inspector
-from ..config import Config
-from ..core.series import SeriesId
-from ..core.timeframe import Timeframe
+from ..config.load import Config
 from ..errors import ConfigError
+from ..model.series import SeriesId
+from ..model.timeframe import Timeframe
 from ..quality.check import Check, Rules
 from ..quality.findings import Finding, Kind, Options
+from ..quality.inspection import Inspector
 from ..quality.report import TABLES, Report, as_csv, as_json, as_text
 from ..quality.venue import Compared
+from ..wire.advice import SETTINGS
 from .reading import choose_series, connect, keyspace_of
 
 __all__ = ["FINDINGS_EXIT_CODE", "Wanted", "check"]

@@ -7,10 +7,10 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..cache.inspection import Inspector
-from ..cache.keyspace import Damaged, Keyspace, decode_lease
-from ..config import Config, Loaded
-from ..core.series import SeriesId
+from ..config.load import Config, Loaded
+from ..keys.keyspace import Damaged, Keyspace, decode_lease
+from ..model.series import SeriesId
+from ..quality.inspection import Inspector
 from .reading import VENUE, connect, keyspace_of
 
 if TYPE_CHECKING:

@@ -8,19 +8,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..cache.asking import time_in
-from ..cache.embedded_state import find_url
-from ..core.near import near_symbols
-from ..core.series import SeriesId
-from ..core.timeframe import Timeframe
+from ..embedded.state import find_url
 from ..errors import ConfigError, UnknownSeries
+from ..model.near import near_symbols
+from ..model.series import SeriesId
+from ..model.timeframe import Timeframe
+from ..read.asking import time_in
 
 if TYPE_CHECKING:
     import redis
 
-    from ..cache.keyspace import Keyspace
-    from ..cache.reader import Reader
-    from ..config import Config
+    from ..config.load import Config
+    from ..keys.keyspace import Keyspace
+    from ..reader.reader import Reader
 
 __all__ = [
     "VENUE",
@@ -53,7 +53,7 @@ def redis_url_of(config: Config) -> str:
 
 def open_reader(config: Config) -> Reader:
     """A reader of what this configuration's service writes. Raises RedisUnavailable."""
-    from ..cache.reader import Reader
+    from ..reader.reader import Reader
 
     url = redis_url_of(config)
     return Reader(url, prefix=config.redis.prefix, venue=VENUE, max_lag=config.cache.max_lag)
@@ -61,7 +61,7 @@ def open_reader(config: Config) -> Reader:
 
 def keyspace_of(config: Config) -> Keyspace:
     """The names of the keys that this configuration's service writes."""
-    from ..cache.keyspace import Keyspace
+    from ..keys.keyspace import Keyspace
 
     return Keyspace(config.redis.prefix, VENUE)
 
@@ -78,8 +78,8 @@ def connect(
     from redis.backoff import NoBackoff
     from redis.retry import Retry
 
-    from ..cache.connecting import client_for
-    from ..cache.refusals import CLIENT_ERRORS, ERRORS, unavailable
+    from ..wire.connecting import client_for
+    from ..wire.refusals import CLIENT_ERRORS, ERRORS, unavailable
 
     with client_for(
         redis,

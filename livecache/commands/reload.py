@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ..config import Config
+from ..config.load import Config
 from ..errors import ReloadRefused
 from .asking import Service
 

@@ -7,9 +7,9 @@ import time
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
-from ..config import Config
-from ..core.timeframe import Timeframe, iso
+from ..config.load import Config
 from ..errors import ConfigError, RepairRefused
+from ..model.timeframe import Timeframe, iso
 from .asking import Service
 from .reading import moment_of
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..config import Config, Loaded, check, redact, render, settings
+from ..config.load import Config, Loaded, check, redact, render, settings
 from ..errors import ConfigError
 
 __all__ = ["check_config", "show_config"]

@@ -7,8 +7,8 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from ..config import CoinbaseConfig
-from ..progress import ProgressBar
+from ..config.load import CoinbaseConfig
+from ..process.progress import ProgressBar
 from ..quality.check import Check
 from ..quality.findings import Finding, Kind
 from ..quality.venue import Compared, PageWanted, compare_page, pages_wanted

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from ..cache.keyspace import Damaged, decode_lease
-from ..config import Loaded, source_of
+from ..config.load import Loaded, source_of
 from ..errors import ConfigError
+from ..keys.keyspace import Damaged, decode_lease
 from ..redis_url import address_of
 from .reading import connect, duration, keyspace_of, redis_url_of, utc
 
 if TYPE_CHECKING:
-    from ..cache.keyspace import LeaseRecord
+    from ..keys.keyspace import LeaseRecord
 
 __all__ = ["Who", "line", "told_by_service", "who"]
 
@@ -77,7 +77,7 @@ def told_by_service(loaded: Loaded) -> dict[str, Any]:
     """What the service at http.listen says of itself; {} where none answers at once, or another program."""
     from http.client import HTTPConnection, HTTPException
 
-    from ..config import listen_address
+    from ..config.load import listen_address
     from ..http.guard import load_token
 
     address = listen_address(loaded.config.http.listen)

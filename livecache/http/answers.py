@@ -8,8 +8,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from ..config import redact
-from ..core.plainly import plainly
+from ..config.load import redact
 from ..errors import (
     ConfigError,
     LivecacheError,
@@ -23,6 +22,7 @@ from ..errors import (
     Stale,
     UnknownSeries,
 )
+from ..model.plainly import plainly
 from .shapes import ErrorAnswer, ErrorKind
 
 __all__ = ["answer", "decode", "of_error", "refusal"]

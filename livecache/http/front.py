@@ -11,12 +11,12 @@ from types import TracebackType
 from typing import Self
 
 from ..clock import Clock
-from ..config import HttpConfig, listen_address
+from ..config.load import HttpConfig, listen_address
 from ..errors import ConfigError
 from ..quiet import logger
 from .guard import TOKEN_VARIABLE, Guard, is_loopback, load_token
-from .instance import Instance
 from .listen import bind, is_mistake, url_of
+from .watch.instance import Instance
 
 __all__ = ["HttpFront"]
 
@@ -80,7 +80,7 @@ class HttpFront:
             with contextlib.suppress(OSError):
                 self._listen()
         await self._clock.sleep(LOAD_AFTER_S)
-        from .api import Api
+        from .api.routes import Api
         from .requests import RequestStats
         from .routes import routes
         from .server import Server

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..clock import Clock
-from .api import Api
+from .api.routes import Api
 from .guard import Guard
-from .health import Health
-from .instance import Instance
-from .lookout import Lookout
-from .metrics import Metrics
 from .page import Page
-from .reload import PATH as RELOAD
-from .reload import Reload
-from .repair import PATH as REPAIR
-from .repair import Repairs
 from .requests import RequestStats
 from .route import Handler, Route
+from .watch.health import Health
+from .watch.instance import Instance
+from .watch.lookout import Lookout
+from .watch.metrics import Metrics
+from .watch.reload import PATH as RELOAD
+from .watch.reload import Reload
+from .watch.repair import PATH as REPAIR
+from .watch.repair import Repairs
 
 __all__ = ["Handler", "Route", "routes"]
 

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from ..core.candle import Candle
+from ..model.candle import Candle
 
 __all__ = [
     "ROWS_MOST",

@@ -15,23 +15,23 @@ from typing import NamedTuple, TypeVar
 import msgspec
 from aiohttp import web
 
-from ..cache.async_links import AsyncLink
-from ..cache.keyspace import Keyspace
-from ..cache.reader import MAX_LAG_S
-from ..cache.reading import Core
 from ..clock import Clock
-from ..core.near import near_symbols
-from ..core.plainly import plainly
-from ..core.series import SeriesId
 from ..errors import (
     ConfigError,
     LivecacheError,
     UnknownSeries,
 )
+from ..keys.keyspace import Keyspace
+from ..model.near import near_symbols
+from ..model.plainly import plainly
+from ..model.series import SeriesId
+from ..read.reading import Core
+from ..reader.async_links import AsyncLink
+from ..reader.reader import MAX_LAG_S
 from .answers import of_error, refusal
-from .instance import Instance, Running
 from .route import Handler
 from .shapes import ErrorKind
+from .watch.instance import Instance, Running
 
 __all__ = ["Allowance", "Refused", "Source", "Way", "asked", "near_ones", "parse", "refuse"]
 

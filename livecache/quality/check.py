@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 from msgspec import structs
 
-from ..cache.advice import advice_on
-from ..cache.inspection import Found, Shared
-from ..cache.keyspace import Keyspace
-from ..core.series import SeriesId
+from ..keys.keyspace import Keyspace
+from ..model.series import SeriesId
+from ..wire.advice import advice_on
 from .findings import Finding, Kind, Options, repair_command
+from .inspection import Found, Shared
 from .keys import judge_shared, sort_keys
 from .report import Report, line_of
 from .rollups import compare_rollups

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from ..core.series import SeriesId
-from ..core.timeframe import TIME_MAX, Timeframe, iso
+from ..model.series import SeriesId
+from ..model.timeframe import TIME_MAX, Timeframe, iso
 
 __all__ = ["ADVICE", "FINDINGS_A_KIND_MAX", "Finding", "Kind", "Options", "repair_command", "runs"]
 

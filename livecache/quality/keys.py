@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from ..cache.inspection import Shared
-from ..cache.keyspace import Keyspace
-from ..core.series import SeriesId
 from ..errors import ConfigError
+from ..keys.keyspace import Keyspace
+from ..model.series import SeriesId
 from .findings import Finding, Kind
+from .inspection import Shared
 
 __all__ = ["SortedKeys", "judge_shared", "sort_keys"]
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from ..core.timeframe import Timeframe, iso
+from ..model.timeframe import Timeframe, iso
 from .findings import Finding
 from .spans import GAPS_LISTED_MAX, Gap, Tally
 from .stored import Stored

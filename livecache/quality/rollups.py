@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..core.candle import ExactCandle
-from ..core.rollup import roll_up
-from ..core.timeframe import Timeframe, iso
+from ..model.candle import ExactCandle
+from ..model.rollup import roll_up
+from ..model.timeframe import Timeframe, iso
 from .findings import FINDINGS_A_KIND_MAX, Kind, repair_command
 from .stored import Stored
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import msgspec
 
-from ..cache.standing import state_of
-from ..core.coverage import Coverage
-from ..core.evidence import LAG_MS
-from ..core.readiness import UNUSABLE
-from ..core.timeframe import iso
+from ..model.coverage import Coverage
+from ..model.timeframe import iso
+from ..proof.evidence import LAG_MS
+from ..proof.readiness import UNUSABLE
+from ..read.standing import state_of
 from .findings import Kind, runs
 from .stored import Stored
 

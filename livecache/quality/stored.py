@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from ..cache.inspection import Found
-from ..cache.keyspace import AliveRecord, Damaged, StateRecord, decode_alive, decode_state, parse_member
-from ..core.candle import ExactCandle, rejection
-from ..core.coverage import Span
-from ..core.series import SeriesId
-from ..core.timeframe import iso
+from ..keys.keyspace import AliveRecord, Damaged, StateRecord, decode_alive, decode_state, parse_member
+from ..model.candle import ExactCandle, rejection
+from ..model.coverage import Span
+from ..model.series import SeriesId
+from ..model.timeframe import iso
 from .findings import FINDINGS_A_KIND_MAX, Finding, Kind, repair_command
+from .inspection import Found
 
 __all__ = ["Stored", "examine"]
 

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from ..core.candle import ExactCandle
-from ..core.series import SeriesId
-from ..core.timeframe import iso
+from ..model.candle import ExactCandle
+from ..model.series import SeriesId
+from ..model.timeframe import iso
 from .findings import FINDINGS_A_KIND_MAX, Kind
 from .stored import Stored
 

@@ -6,21 +6,21 @@ async with Simulator(SeededMarket(seed=1), clock=MarketClock(speed=60)) as simul
 
 from __future__ import annotations
 
-from .auth import KeyRing, ThrowawayKey, throwaway_key
 from .clock import MarketClock
-from .exchange import Counts, Exchange
-from .faults import Answer, Close, Faults, Frame, RequestRecord, Stage
-from .market import Increments, Market, MarketTrade
+from .coinbase.auth import KeyRing, ThrowawayKey, throwaway_key
+from .coinbase.exchange import Counts, Exchange
+from .market.market import Increments, Market, MarketTrade
+from .market.products import DEFAULT_PRODUCTS, Liquidity, Product
+from .market.recorded import CsvMarket
+from .market.revised import RevisedMarket
+from .market.seeded import SeededMarket
 from .options import ServerOptions
-from .products import DEFAULT_PRODUCTS, Liquidity, Product
-from .random_faults import random_script
-from .recorded import CsvMarket
-from .revised import RevisedMarket
-from .script import FaultScript
-from .script_file import load_script
-from .scripted import ScriptedFaults
-from .seeded import SeededMarket
 from .server import Simulator, serve_forever
+from .trouble.faults import Answer, Close, Faults, Frame, RequestRecord, Stage
+from .trouble.random_faults import random_script
+from .trouble.script import FaultScript
+from .trouble.script_file import load_script
+from .trouble.scripted import ScriptedFaults
 
 __all__ = [
     "DEFAULT_PRODUCTS",

@@ -16,18 +16,18 @@ from aiohttp import web
 from ..clock import Clock, SystemClock
 from ..errors import ConfigError, LivecacheError
 from ..quiet import logger
-from .auth import KeyRing
 from .clock import MarketClock
-from .exchange import API, Ask, Exchange
-from .faults import Answer, Faults
-from .feed import Feed
-from .market import Market
+from .coinbase.auth import KeyRing
+from .coinbase.exchange import API, Ask, Exchange
+from .coinbase.feed import Feed
+from .market.market import Market
+from .market.products import DEFAULT_PRODUCTS, Product
+from .market.recorded import CsvMarket
+from .market.seeded import SeededMarket
 from .options import ServerOptions
-from .products import DEFAULT_PRODUCTS, Product
-from .recorded import CsvMarket
-from .script import FaultScript
-from .scripted import ScriptedFaults
-from .seeded import SeededMarket
+from .trouble.faults import Answer, Faults
+from .trouble.script import FaultScript
+from .trouble.scripted import ScriptedFaults
 
 __all__ = ["Simulator", "serve_forever"]
 

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Mapping, Sequence
 from typing import TypeVar
 
 from ..clock import Clock
-from ..core.histogram import Histogram
-from ..core.timeframe import Timeframe
+from ..model.histogram import Histogram
+from ..model.timeframe import Timeframe
 from .venue import Feed, FetchFailure, Page, PageRequest, Product, Venue
 
 __all__ = ["REQUEST_KINDS", "CountedVenue"]

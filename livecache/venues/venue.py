@@ -16,8 +16,8 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from ..core.candle import ExactCandle
-from ..core.timeframe import Timeframe
+from ..model.candle import ExactCandle
+from ..model.timeframe import Timeframe
 
 __all__ = [
     "Broken",

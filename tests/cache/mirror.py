@@ -8,7 +8,7 @@ from typing import Any
 
 from redis.exceptions import ConnectionError, RedisError
 
-from livecache.cache.keyspace import Damaged, Keyspace, decode_lease
+from livecache.keys.keyspace import Damaged, Keyspace, decode_lease
 
 # All that a server holds, in one round trip: for each key its name, its type, whether it has a time limit,
 # and its content.

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from livecache.cache.presence import Alive
-from livecache.core.candle import ExactCandle
-from livecache.core.coverage import Coverage
-from livecache.core.series import Change, Changes, Close, SeriesId, SeriesState, Update
-from livecache.core.timeframe import Timeframe
+from livecache.model.candle import ExactCandle
+from livecache.model.coverage import Coverage
+from livecache.model.series import Change, Changes, Close, SeriesId, SeriesState, Update
+from livecache.model.timeframe import Timeframe
+from livecache.write.presence import Alive
 
 __all__ = ["BTC", "ETH", "ORIGIN", "STEP", "T0", "Source", "SyncAdapter", "candle", "state", "until", "whole"]
 

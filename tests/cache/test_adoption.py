@@ -8,9 +8,9 @@ from typing import Any
 import fakeredis
 import pytest
 
-from livecache.cache.adoption import Adopted, Found, judge, load
-from livecache.cache.keyspace import Keyspace, encode_state
-from livecache.core.series import Stored
+from livecache.keys.keyspace import Keyspace, encode_state
+from livecache.model.series import Stored
+from livecache.writer.adoption import Adopted, Found, judge, load
 
 from .support import BTC, ETH, ORIGIN, STEP, T0, SyncAdapter, candle, state
 

@@ -10,7 +10,7 @@ import pytest
 import redis
 import redis.asyncio
 
-from livecache.cache.advice import ServerWatch, advise
+from livecache.wire.advice import ServerWatch, advise
 
 
 def ask(url: str) -> list[str]:

@@ -13,7 +13,7 @@ import pytest
 import redis.asyncio
 
 from livecache import AsyncReader, ConfigError, Reader, ReadError, UnknownSeries, UnknownTimeframe
-from livecache.cache.asking import seconds_of, time_of
+from livecache.read.asking import seconds_of, time_of
 
 from .either import either
 from .support import BTC, ETH, STEP, T0, state

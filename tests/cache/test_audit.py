@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from livecache.cache.keyspace import Damaged, decode_state
-from livecache.cache.scripts import RedisLike
 from livecache.clock import SystemClock
-from livecache.core.series import Close, Kind, SeriesId
-from livecache.core.timeframe import Timeframe
+from livecache.keys.keyspace import Damaged, decode_state
+from livecache.model.series import Close, Kind, SeriesId
+from livecache.model.timeframe import Timeframe
+from livecache.wire.scripts import RedisLike
 
 from .support import BTC, STEP, T0, Source, candle, state, until, whole
 from .writing import KEYS, SET, STATE, eventually, on_valkey, running, said, stored, writer_of

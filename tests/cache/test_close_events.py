@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from livecache import Candle, CloseEvent, ClosesLost, ReadError, RedisUnavailable, UnknownTimeframe
-from livecache.cache.close_events import ENTRIES_A_READ, decode_event
-from livecache.cache.keyspace import encode_close
-from livecache.core.candle import ExactCandle
-from livecache.core.series import Close, Kind, SeriesId
-from livecache.core.timeframe import Timeframe
+from livecache.keys.keyspace import encode_close
+from livecache.model.candle import ExactCandle
+from livecache.model.series import Close, Kind, SeriesId
+from livecache.model.timeframe import Timeframe
+from livecache.read.close_events import ENTRIES_A_READ, decode_event
 
 from ..e2e.store import store_in
 from .either import either

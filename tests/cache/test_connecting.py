@@ -15,8 +15,8 @@ import redis
 from redis.exceptions import NoPermissionError, ResponseError
 
 from livecache import AccessDenied, AsyncReader, ConfigError, Reader, RedisUnavailable
-from livecache.cache.connecting import client_for
-from livecache.cache.refusals import hint_on, passes
+from livecache.wire.connecting import client_for
+from livecache.wire.refusals import hint_on, passes
 from tests.e2e.gate import gate
 from tests.e2e.servers import Certificates, certificates, server
 

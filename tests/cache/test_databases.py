@@ -15,18 +15,18 @@ import redis.asyncio
 
 from livecache import Reader
 from livecache.app import start_service
-from livecache.cache.connecting import client_for, database_of
-from livecache.cache.inspection import Inspector
-from livecache.cache.keyspace import Keyspace, encode_update
-from livecache.cache.reading import SeriesView
-from livecache.cache.standing import forming_in
-from livecache.commands.following import Following, Happening
+from livecache.commands.look.following import Following, Happening
 from livecache.commands.prune import plan
-from livecache.config import CoinbaseConfig, Config, RedisConfig, VenuesConfig
-from livecache.core.candle import ExactCandle
-from livecache.core.series import Kind, SeriesId, Update
-from livecache.core.timeframe import Timeframe
+from livecache.config.load import CoinbaseConfig, Config, RedisConfig, VenuesConfig
+from livecache.keys.keyspace import Keyspace, encode_update
+from livecache.model.candle import ExactCandle
+from livecache.model.series import Kind, SeriesId, Update
+from livecache.model.timeframe import Timeframe
+from livecache.quality.inspection import Inspector
 from livecache.quality.keys import sort_keys
+from livecache.read.reading import SeriesView
+from livecache.read.standing import forming_in
+from livecache.wire.connecting import client_for, database_of
 
 from .either import either
 from .support import BTC, STEP, T0, Source, candle, state, until

@@ -14,9 +14,9 @@ import redis
 import redis.asyncio
 
 from livecache import AsyncReader, Candles, LivecacheError
-from livecache.cache import writer as writer_module
-from livecache.cache.scripts import Script
-from livecache.cache.writer import Writer
+from livecache.wire.scripts import Script
+from livecache.writer import writer as writer_module
+from livecache.writer.writer import Writer
 
 from .support import BTC, ETH, STEP, T0, Source, candle, state, until, whole
 from .writing import KEYS, SET, STATE, running, said, writer_of

@@ -16,7 +16,7 @@ import pytest
 import redis
 
 from livecache import LivecacheError, Reader
-from livecache.cache.keyspace import encode_state
+from livecache.keys.keyspace import encode_state
 
 from .support import BTC, ORIGIN, STEP, T0, state
 from .test_reader import ALIVE, KEYS, SET, STATE, put

@@ -11,10 +11,10 @@ import pytest
 from redis.exceptions import NoPermissionError
 
 from livecache import Reader, UnknownSeries
-from livecache.cache.elsewhere import LOOKED_S, Elsewhere
-from livecache.cache.keyspace import Keyspace
-from livecache.core.series import SeriesId
-from livecache.core.timeframe import Timeframe
+from livecache.keys.keyspace import Keyspace
+from livecache.model.series import SeriesId
+from livecache.model.timeframe import Timeframe
+from livecache.read.elsewhere import LOOKED_S, Elsewhere
 
 from .either import either
 from .support import BTC, ETH, state

@@ -17,16 +17,16 @@ from pathlib import Path
 import pytest
 import redis
 
-from livecache.cache.embedded import EmbeddedServer, default_data_dir, find_url
-from livecache.cache.embedded_state import ServerState, is_running, read_state, server_info, write_state
-from livecache.cache.reader import Reader
+from livecache.embedded.server import EmbeddedServer, default_data_dir, find_url
+from livecache.embedded.state import ServerState, is_running, read_state, server_info, write_state
 from livecache.errors import EmbeddedError, RedisUnavailable
+from livecache.reader.reader import Reader
 
 # A service in a process of its own. It says where its server is, and waits for its end.
 PARENT = """
 import sys
 from pathlib import Path
-from livecache.cache.embedded import EmbeddedServer
+from livecache.embedded.server import EmbeddedServer
 
 with EmbeddedServer(Path(sys.argv[1]) if sys.argv[1] else None, temporary=not sys.argv[1]) as server:
     print(server.url, server.data_dir, flush=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from livecache.cache.embedded import EmbeddedServer, find_url
+from livecache.embedded.server import EmbeddedServer, find_url
 from livecache.errors import EmbeddedError, RedisUnavailable
 
 
@@ -62,7 +62,7 @@ def started_with(path: Path) -> str:
         "import importlib.util\n"
         "importlib.util.find_spec = lambda name, package=None: None\n"
         "from pathlib import Path\n"
-        "from livecache.cache.embedded import EmbeddedServer\n"
+        "from livecache.embedded.server import EmbeddedServer\n"
         "EmbeddedServer(Path('data')).start()\n"
     )
     ended = subprocess.run(
@@ -113,7 +113,7 @@ def test_a_host_that_has_no_files_left_is_told_as_that(tmp_path: Path) -> None:
     program = (
         "import os, resource\n"
         "from pathlib import Path\n"
-        "from livecache.cache.embedded import EmbeddedServer\n"
+        "from livecache.embedded.server import EmbeddedServer\n"
         "server = EmbeddedServer(Path('data'))\n"
         "free = os.open('/dev/null', os.O_RDONLY)\n"
         "resource.setrlimit(resource.RLIMIT_NOFILE, (free + 2, free + 2))\n"

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from livecache.cache.audit import Audit
-from livecache.cache.closes import PendingCloses
-from livecache.cache.keyspace import LeaseRecord, encode_lease
-from livecache.cache.lease import Fenced, Lease, Overtaken
-from livecache.cache.presence import Alive, Presence
-from livecache.cache.upserts import Held, Upserts
 from livecache.clock import SystemClock
-from livecache.core.series import Close, Kind, SeriesId
-from livecache.core.timeframe import Timeframe
+from livecache.keys.keyspace import LeaseRecord, encode_lease
+from livecache.model.series import Close, Kind, SeriesId
+from livecache.model.timeframe import Timeframe
+from livecache.write.closes import PendingCloses
+from livecache.write.lease import Fenced, Lease, Overtaken
+from livecache.write.presence import Alive, Presence
+from livecache.write.upserts import Held, Upserts
+from livecache.writer.audit import Audit
 
 from .support import BTC, ETH, ORIGIN, STEP, T0, Source, candle, state, until, whole
 from .writing import KEYS, SET, STATE, eventually, on_valkey, running, said, stored, writer_of

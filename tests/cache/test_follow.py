@@ -15,11 +15,11 @@ import pytest
 import redis
 
 from livecache import AsyncReader, NotReady, OutOfSync, RedisUnavailable, Stale, UnknownSeries
-from livecache.cache.embedded import EmbeddedServer
-from livecache.cache.keyspace import Keyspace, encode_update
-from livecache.cache.orders import REREAD_S, Give, Listen, Order, Patience, Pause, Subscribe, follow
-from livecache.cache.reading import Core
-from livecache.core.series import Kind, SeriesId, Update
+from livecache.embedded.server import EmbeddedServer
+from livecache.keys.keyspace import Keyspace, encode_update
+from livecache.model.series import Kind, SeriesId, Update
+from livecache.read.orders import REREAD_S, Give, Listen, Order, Patience, Pause, Subscribe, follow
+from livecache.read.reading import Core
 
 from ..e2e.store import store_in
 from ..e2e.support import until

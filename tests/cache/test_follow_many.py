@@ -12,11 +12,11 @@ import fakeredis
 import pytest
 
 from livecache import AsyncReader, Candles, Reader, RedisUnavailable, Stale, UnknownSeries
-from livecache.cache.keyspace import Keyspace
-from livecache.cache.orders import AGAIN_MOST_S, REREAD_S, Listen, Patience, Pause, Subscribe, follow_many
-from livecache.cache.reading import Core
-from livecache.core.series import SeriesId
-from livecache.core.timeframe import Timeframe
+from livecache.keys.keyspace import Keyspace
+from livecache.model.series import SeriesId
+from livecache.model.timeframe import Timeframe
+from livecache.read.orders import AGAIN_MOST_S, REREAD_S, Listen, Patience, Pause, Subscribe, follow_many
+from livecache.read.reading import Core
 
 from ..e2e.support import until
 from .either import either

@@ -7,11 +7,11 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from livecache.cache.inspection import MEMBERS_SEEN_MAX, Inspector
-from livecache.cache.keyspace import Keyspace
-from livecache.core.series import SeriesId
-from livecache.core.timeframe import Timeframe
 from livecache.errors import RedisUnavailable
+from livecache.keys.keyspace import Keyspace
+from livecache.model.series import SeriesId
+from livecache.model.timeframe import Timeframe
+from livecache.quality.inspection import MEMBERS_SEEN_MAX, Inspector
 
 KEYS = Keyspace("in*sp[e]ct")
 SERIES = SeriesId("coinbase", "BTC-USD", Timeframe.M5)

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livecache.cache.keyspace import (
+from livecache.errors import ConfigError
+from livecache.keys.keyspace import (
     AliveRecord,
     Damaged,
     Keyspace,
@@ -23,10 +24,9 @@ from livecache.cache.keyspace import (
     encode_state,
     encode_update,
 )
-from livecache.core.coverage import Coverage
-from livecache.core.series import Close, Kind, SeriesId, Update
-from livecache.core.timeframe import Timeframe
-from livecache.errors import ConfigError
+from livecache.model.coverage import Coverage
+from livecache.model.series import Close, Kind, SeriesId, Update
+from livecache.model.timeframe import Timeframe
 
 from .support import BTC, ORIGIN, T0, candle, state
 

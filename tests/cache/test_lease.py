@@ -8,10 +8,10 @@ from typing import Any
 import fakeredis
 import pytest
 
-from livecache.cache.keyspace import Keyspace, LeaseRecord, decode_lease, encode_lease
-from livecache.cache.lease import LEASE_MS, Fenced, Lease, batched
 from livecache.clock import SystemClock
-from livecache.core.timeframe import Timeframe
+from livecache.keys.keyspace import Keyspace, LeaseRecord, decode_lease, encode_lease
+from livecache.model.timeframe import Timeframe
+from livecache.write.lease import LEASE_MS, Fenced, Lease, batched
 
 from .support import SyncAdapter
 

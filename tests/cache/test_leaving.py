@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from livecache.cache.keyspace import AliveRecord, decode_alive, encode_alive
-from livecache.cache.reader import Reader
 from livecache.errors import OutOfSync
+from livecache.keys.keyspace import AliveRecord, decode_alive, encode_alive
+from livecache.reader.reader import Reader
 
 from .support import T0, Source, until
 from .writing import KEYS, eventually, on_valkey, running, writer_of

@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from livecache import RedisUnavailable
-from livecache.cache.listening import Listener, Subscription, Turns
+from livecache.reader.listening import Listener, Subscription, Turns
 
 CHANNELS = ("one", "two")
 CHANNELS_SET = {*CHANNELS}

@@ -11,12 +11,12 @@ import redis
 import redis.asyncio
 
 from livecache import Reader
-from livecache.cache.lease import Lease
-from livecache.cache.presence import Presence
-from livecache.cache.reading import in_order
 from livecache.clock import SystemClock
-from livecache.core.series import SeriesId
-from livecache.core.timeframe import Timeframe
+from livecache.model.series import SeriesId
+from livecache.model.timeframe import Timeframe
+from livecache.read.reading import in_order
+from livecache.write.lease import Lease
+from livecache.write.presence import Presence
 
 from .writing import KEYS
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import redis
 
-from livecache.cache.keyspace import LeaseRecord, encode_lease
-from livecache.cache.lease import LEASE_MS
-from livecache.cache.scripts import cancellable
-from livecache.core.series import Close, Kind
+from livecache.keys.keyspace import LeaseRecord, encode_lease
+from livecache.model.series import Close, Kind
+from livecache.wire.scripts import cancellable
+from livecache.write.lease import LEASE_MS
 
 from ..simulation.virtual import BlockingRedis, VirtualClock, run_virtually
 from .support import BTC, STEP, T0, Source, candle, state, whole

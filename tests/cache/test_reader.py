@@ -24,9 +24,9 @@ from livecache import (
     Stale,
     UnknownSeries,
 )
-from livecache.cache.keyspace import AliveRecord, Keyspace, encode_alive, encode_state
-from livecache.core.series import SeriesId, SeriesState
-from livecache.core.timeframe import Timeframe
+from livecache.keys.keyspace import AliveRecord, Keyspace, encode_alive, encode_state
+from livecache.model.series import SeriesId, SeriesState
+from livecache.model.timeframe import Timeframe
 
 from .support import BTC, ETH, ORIGIN, STEP, T0, candle, state
 

@@ -11,7 +11,7 @@ import fakeredis
 import pytest
 
 from livecache import ConfigError, Reader, RedisUnavailable, UnknownTimeframe
-from livecache.cache.reader import resolve_url
+from livecache.reader.reader import resolve_url
 
 from .support import T0, state
 from .test_reader import put

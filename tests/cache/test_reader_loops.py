@@ -18,7 +18,7 @@ import redis
 import redis.asyncio
 
 from livecache import AsyncReader, ConfigError, Reader, RedisUnavailable
-from livecache.cache.embedded import EmbeddedServer
+from livecache.embedded.server import EmbeddedServer
 
 from ..e2e.support import until
 from .either import either

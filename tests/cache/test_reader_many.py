@@ -8,8 +8,8 @@ import redis
 import redis.asyncio
 
 from livecache import AsyncReader, Candles, Reader, ReadError, UnknownSeries
-from livecache.core.series import SeriesId
-from livecache.core.timeframe import Timeframe
+from livecache.model.series import SeriesId
+from livecache.model.timeframe import Timeframe
 
 from .support import STEP, T0, state
 from .test_reader import put

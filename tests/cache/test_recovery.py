@@ -16,9 +16,9 @@ from redis.backoff import NoBackoff
 from redis.exceptions import BusyLoadingError, RedisError, ResponseError
 
 from livecache import AsyncReader, NotReady, ReadError, RedisUnavailable
-from livecache.cache.embedded import EmbeddedServer
-from livecache.core.series import Close, Kind
-from livecache.core.timeframe import Timeframe
+from livecache.embedded.server import EmbeddedServer
+from livecache.model.series import Close, Kind
+from livecache.model.timeframe import Timeframe
 
 from .support import BTC, ETH, STEP, T0, Source, candle, state, until, whole
 from .writing import KEYS, SET, STATE, Flaky, eventually, on_valkey, running, said, stored, writer_of

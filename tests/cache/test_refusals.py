@@ -24,13 +24,13 @@ import redis.sentinel
 from redis._parsers.base import BaseParser
 
 from livecache import AccessDenied, AsyncReader, LivecacheError, Reader, RedisUnavailable
-from livecache.cache.refusals import ERRORS, hint_on, kind_of, passes, said, unavailable
-from livecache.cache.trouble import AGAIN_MOST_S, Trouble, waits_s
 from livecache.clock import SystemClock
 from livecache.commands.reading import connect
-from livecache.config import Config, RedisConfig
-from livecache.logs import setup
-from livecache.redis_cli import send
+from livecache.commands.redis_cli import send
+from livecache.config.load import Config, RedisConfig
+from livecache.process.logs import setup
+from livecache.wire.refusals import ERRORS, hint_on, kind_of, passes, said, unavailable
+from livecache.wire.trouble import AGAIN_MOST_S, Trouble, waits_s
 
 from .either import either
 from .support import BTC, Source, until

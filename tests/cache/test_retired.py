@@ -10,10 +10,10 @@ import redis
 import redis.asyncio
 
 from livecache import Reader, UnknownSeries
-from livecache.cache.keyspace import RETIRED, AliveRecord, encode_alive, encode_state
-from livecache.cache.lease import Fenced, Lease
-from livecache.cache.presence import Presence
 from livecache.clock import SystemClock
+from livecache.keys.keyspace import RETIRED, AliveRecord, encode_alive, encode_state
+from livecache.write.lease import Fenced, Lease
+from livecache.write.presence import Presence
 
 from .support import BTC, ETH, ORIGIN, STEP, T0, state
 from .writing import KEYS

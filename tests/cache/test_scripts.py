@@ -7,7 +7,7 @@ import asyncio
 import fakeredis
 import pytest
 
-from livecache.cache.scripts import Script, cancellable
+from livecache.wire.scripts import Script, cancellable
 
 from .support import SyncAdapter
 

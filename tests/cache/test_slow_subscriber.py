@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 import redis
 import redis.asyncio
 
-from livecache.cache.advice import advise
-from livecache.cache.embedded import EmbeddedServer
-from livecache.core.series import Kind, Update
+from livecache.embedded.server import EmbeddedServer
+from livecache.model.series import Kind, Update
+from livecache.wire.advice import advise
 
 from .support import BTC, STEP, T0, Source, candle, state, until
 from .writing import on_valkey, running, writer_of

@@ -23,13 +23,13 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from livecache.cache.adoption import load
-from livecache.cache.answer import Request, arguments
-from livecache.cache.keyspace import Keyspace, decode_lease, decode_member, decode_state
-from livecache.cache.scripts import Script
-from livecache.cache.writer import Writer
-from livecache.core.candle import ExactCandle
-from livecache.core.series import Close, Kind, SeriesId, Update
+from livecache.keys.keyspace import Keyspace, decode_lease, decode_member, decode_state
+from livecache.model.candle import ExactCandle
+from livecache.model.series import Close, Kind, SeriesId, Update
+from livecache.read.answer import Request, arguments
+from livecache.wire.scripts import Script
+from livecache.writer.adoption import load
+from livecache.writer.writer import Writer
 
 from .mirror import Connection, Mirror, VirtualClock
 from .support import BTC, ETH, ORIGIN, STEP, T0, Source, candle, state, whole

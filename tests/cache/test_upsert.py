@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.exceptions import OutOfMemoryError
 
-from livecache.cache.scripts import Script
+from livecache.wire.scripts import Script
 
 UPSERT = Script.load("common.lua", "upsert.lua")
 SETS = ("p:{a}:5m", "p:{a}:1h")

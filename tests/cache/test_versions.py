@@ -15,9 +15,9 @@ import msgspec
 import pytest
 
 from livecache import NotReady
-from livecache.cache.keyspace import Keyspace, encode_close, encode_update
-from livecache.core.series import Close, Kind, SeriesId, Update
-from livecache.core.timeframe import Timeframe
+from livecache.keys.keyspace import Keyspace, encode_close, encode_update
+from livecache.model.series import Close, Kind, SeriesId, Update
+from livecache.model.timeframe import Timeframe
 
 from .either import either
 from .support import BTC, STEP, T0, Source, candle

@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from livecache import NotReady, ReadError, RedisUnavailable, Stale
-from livecache.cache.keyspace import LeaseRecord, encode_lease
+from livecache.keys.keyspace import LeaseRecord, encode_lease
 
 from ..e2e.store import store_in
 from .either import either

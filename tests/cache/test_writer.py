@@ -9,15 +9,15 @@ import fakeredis
 import pytest
 from redis.exceptions import ConnectionError
 
-from livecache.cache.closes import PENDING_MAX, PendingCloses
-from livecache.cache.keyspace import decode_alive, decode_coverage, decode_state
-from livecache.cache.lease import Fenced
-from livecache.cache.presence import Alive
-from livecache.cache.upserts import batch_changes
 from livecache.clock import SystemClock
-from livecache.core.series import Change, Close, Kind, SeriesId, Update
-from livecache.core.timeframe import Timeframe
 from livecache.errors import ForeignKey
+from livecache.keys.keyspace import decode_alive, decode_coverage, decode_state
+from livecache.model.series import Change, Close, Kind, SeriesId, Update
+from livecache.model.timeframe import Timeframe
+from livecache.write.closes import PENDING_MAX, PendingCloses
+from livecache.write.lease import Fenced
+from livecache.write.presence import Alive
+from livecache.write.upserts import batch_changes
 
 from .support import BTC, ETH, ORIGIN, STEP, T0, Source, SyncAdapter, candle, state, until, whole
 from .writing import KEYS, SET, STATE, Flaky, eventually, on_valkey, running, stored, writer_of

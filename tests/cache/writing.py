@@ -10,12 +10,12 @@ from typing import Any
 import redis.asyncio
 from loguru import logger
 
-from livecache.cache.keyspace import Keyspace
-from livecache.cache.scripts import RedisLike
-from livecache.cache.writer import Writer
 from livecache.clock import SystemClock
-from livecache.core.series import SeriesId
-from livecache.core.timeframe import Timeframe
+from livecache.keys.keyspace import Keyspace
+from livecache.model.series import SeriesId
+from livecache.model.timeframe import Timeframe
+from livecache.wire.scripts import RedisLike
+from livecache.writer.writer import Writer
 
 from .support import BTC, ETH, ORIGIN, Source, state, whole
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from livecache.cache.embedded import EmbeddedServer
+from livecache.embedded.server import EmbeddedServer
 
 from .support import KEYS
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import redis
 
-from livecache.cache.keyspace import AliveRecord, Keyspace, encode_alive, encode_state
-from livecache.core.coverage import Coverage
-from livecache.core.series import SeriesId, SeriesState
-from livecache.core.timeframe import Timeframe
+from livecache.keys.keyspace import AliveRecord, Keyspace, encode_alive, encode_state
+from livecache.model.coverage import Coverage
+from livecache.model.series import SeriesId, SeriesState
+from livecache.model.timeframe import Timeframe
 
 __all__ = ["BUCKET", "KEYS", "NOW", "fill", "livecache"]
 

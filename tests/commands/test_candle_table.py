@@ -9,10 +9,10 @@ from collections.abc import Sequence
 import pytest
 import redis
 
-from livecache.commands.candle_table import Columns, table_lines
-from livecache.commands.chart import ROWS, VOLUME_ROWS, height_of
-from livecache.commands.stored import Bucket, BucketKind
-from livecache.core.candle import ExactCandle
+from livecache.commands.look.candle_table import Columns, table_lines
+from livecache.commands.look.chart import ROWS, VOLUME_ROWS, height_of
+from livecache.commands.look.stored import Bucket, BucketKind
+from livecache.model.candle import ExactCandle
 
 from ..e2e.screen import on_a_terminal
 from .support import fill

@@ -7,9 +7,9 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livecache.commands.chart import ROWS, VOLUME_ROWS, Style, chart
-from livecache.commands.stored import Bucket, BucketKind
-from livecache.core.candle import ExactCandle
+from livecache.commands.look.chart import ROWS, VOLUME_ROWS, Style, chart
+from livecache.commands.look.stored import Bucket, BucketKind
+from livecache.model.candle import ExactCandle
 
 STEP = 300_000
 BODIES = set("┃┇╻╹╽╿")

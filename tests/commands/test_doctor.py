@@ -14,14 +14,22 @@ import pytest
 import redis
 
 from livecache.__main__ import main
-from livecache.cache.keyspace import LeaseRecord, encode_lease
-from livecache.commands.diagnosis import Diagnosis, Outcome, failed, lines, noted, right, without_secrets
-from livecache.commands.doctor import examine
-from livecache.commands.doctor_redis import COMMANDS
-from livecache.config import Loaded, load
+from livecache.commands.doctor.diagnosis import (
+    Diagnosis,
+    Outcome,
+    failed,
+    lines,
+    noted,
+    right,
+    without_secrets,
+)
+from livecache.commands.doctor.redis import COMMANDS
+from livecache.commands.doctor.report import examine
+from livecache.config.load import Loaded, load
 from livecache.errors import ConfigError
+from livecache.keys.keyspace import LeaseRecord, encode_lease
 from livecache.quality.findings import Options
-from livecache.simulator.auth import KeyRing, throwaway_key
+from livecache.simulator.coinbase.auth import KeyRing, throwaway_key
 
 from ..e2e.support import Exchange, exchange, free_port, market_of
 from ..e2e.test_access import allowed, as_user, guarded

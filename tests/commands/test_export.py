@@ -13,7 +13,7 @@ import pytest
 import redis
 
 from livecache.__main__ import main
-from livecache.commands.export import COLUMNS, replacing
+from livecache.commands.look.export import COLUMNS, replacing
 from livecache.errors import ConfigError
 
 from .support import BUCKET, KEYS, NOW, fill, livecache

@@ -14,9 +14,9 @@ import pytest
 import redis
 
 from livecache.__main__ import main
-from livecache.cache.keyspace import LeaseRecord, encode_lease
 from livecache.commands.reading import duration
-from livecache.core.timeframe import Timeframe
+from livecache.keys.keyspace import LeaseRecord, encode_lease
+from livecache.model.timeframe import Timeframe
 
 from .support import BUCKET, KEYS, NOW, fill, livecache
 

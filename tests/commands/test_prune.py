@@ -8,8 +8,8 @@ import pytest
 import redis
 
 from livecache.__main__ import main
-from livecache.cache.keyspace import Keyspace, LeaseRecord, encode_lease
-from livecache.core.timeframe import Timeframe
+from livecache.keys.keyspace import Keyspace, LeaseRecord, encode_lease
+from livecache.model.timeframe import Timeframe
 
 from .support import KEYS, fill
 

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from livecache.commands.status import STATES, Row, in_trouble, layout, matrix, rich_table
-from livecache.commands.watch_status import changes
-from livecache.core.series import SeriesId
-from livecache.core.timeframe import Timeframe
+from livecache.commands.look.status import STATES, Row, in_trouble, layout, matrix, rich_table
+from livecache.commands.look.watch_status import changes
+from livecache.model.series import SeriesId
+from livecache.model.timeframe import Timeframe
 
 THROUGH = 1_771_589_100_000  # 2026-02-20T12:05Z
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livecache.commands.stored import BucketKind, buckets_of
-from livecache.core.coverage import Coverage
-from livecache.core.series import SeriesState
-from livecache.core.timeframe import Timeframe
+from livecache.commands.look.stored import BucketKind, buckets_of
+from livecache.model.coverage import Coverage
+from livecache.model.series import SeriesState
+from livecache.model.timeframe import Timeframe
 
 STEP = Timeframe.M5.ms
 FIRST = 1_760_000_100_000 // STEP * STEP

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from livecache.core.candle import ExactCandle
-from livecache.core.page import PageFacts
-from livecache.core.plan import Priority, Want, plan
-from livecache.core.policy import Policy
-from livecache.core.timeframe import Timeframe
-from livecache.core.timeline import Timeline
+from livecache.ledger.timeline import Timeline
+from livecache.model.candle import ExactCandle
+from livecache.model.policy import Policy
+from livecache.model.timeframe import Timeframe
+from livecache.proof.page import PageFacts
+from livecache.proof.plan import Priority, Want, plan
 
 __all__ = ["SYMBOL", "Driver", "candle"]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from livecache.core.policy import Policy
-from livecache.core.timeframe import Timeframe
+from livecache.model.policy import Policy
+from livecache.model.timeframe import Timeframe
 
 from .driver import SYMBOL, Driver, candle
 

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from livecache.core.candle import ExactCandle, rejection
-from livecache.core.timeframe import Timeframe
+from livecache.model.candle import ExactCandle, rejection
+from livecache.model.timeframe import Timeframe
 
 GOOD = ExactCandle(1_770_000_000_000, "2.5", "3", "2", "2.75", "10.5")
 NOW = GOOD.time + 1

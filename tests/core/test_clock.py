@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livecache.core.clock import VenueClock
+from livecache.model.clock import VenueClock
 
 T = 1_770_000_000_000
 

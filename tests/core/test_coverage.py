@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livecache.core.coverage import Coverage, Span
+from livecache.model.coverage import Coverage, Span
 
 spans = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), max_size=6)
 edge = st.integers(-5, 65)

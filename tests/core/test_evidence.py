@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from livecache.core.evidence import APART_MS, DISPUTE_MS, ENDS_MS, Kin, Open, Verdict, Witnesses, verdict
+from livecache.proof.evidence import APART_MS, DISPUTE_MS, ENDS_MS, Kin, Open, Verdict, Witnesses, verdict
 from tests.core.driver import candle
 
 T = 1_770_000_000_000

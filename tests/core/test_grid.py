@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livecache.core.grid import WEEKS, EpochGrid, Grid, MonthGrid, SessionGrid
-from livecache.core.timeframe import Timeframe
 from livecache.errors import OutsideCalendar
+from livecache.model.grid import WEEKS, EpochGrid, Grid, MonthGrid, SessionGrid
+from livecache.model.timeframe import Timeframe
 
 MINUTE = 60_000
 HOUR = 60 * MINUTE

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from livecache.core.candle import ExactCandle
-from livecache.core.coverage import Span
-from livecache.core.series import Kind, SeriesState, Stored
-from livecache.core.timeframe import Timeframe
-from livecache.core.track import Track
+from livecache.model.candle import ExactCandle
+from livecache.model.coverage import Span
+from livecache.model.series import Kind, SeriesState, Stored
+from livecache.model.timeframe import Timeframe
+from livecache.proof.track import Track
 from tests.core.driver import SYMBOL, Driver, candle
 
 M5, M15 = Timeframe.M5, Timeframe.M15

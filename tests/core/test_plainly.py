@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from msgspec import Meta
 
-from livecache.core.plainly import plainly
+from livecache.model.plainly import plainly
 
 
 class Asked(msgspec.Struct, forbid_unknown_fields=True):

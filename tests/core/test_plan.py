@@ -2,8 +2,8 @@
 
 import pytest
 
-from livecache.core.plan import Priority
-from livecache.core.timeframe import TIMEFRAME_PRIORITY, Timeframe
+from livecache.model.timeframe import TIMEFRAME_PRIORITY, Timeframe
+from livecache.proof.plan import Priority
 from tests.core.driver import Driver
 
 M1, M5, M15, M30, H1, H2, H4, H6, D1 = Timeframe

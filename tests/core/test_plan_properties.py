@@ -5,10 +5,10 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livecache.core.coverage import Coverage
-from livecache.core.plan import Want
-from livecache.core.series import SeriesId, Stored
-from livecache.core.timeframe import TIMEFRAME_PRIORITY, Timeframe
+from livecache.model.coverage import Coverage
+from livecache.model.series import SeriesId, Stored
+from livecache.model.timeframe import TIMEFRAME_PRIORITY, Timeframe
+from livecache.proof.plan import Want
 from tests.core.driver import SYMBOL, Driver, candle
 
 WEEK_MS = 7 * Timeframe.D1.ms

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from livecache.core.coverage import Span
-from livecache.core.readiness import Facts, reason_not_ready
+from livecache.model.coverage import Span
+from livecache.proof.readiness import Facts, reason_not_ready
 
 NOW = 1_770_000_000_000
 M5 = 300_000

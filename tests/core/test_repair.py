@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import pytest
 
-from livecache.core.evidence import Open
-from livecache.core.page import PageFacts
-from livecache.core.plan import Priority
-from livecache.core.policy import Policy
-from livecache.core.repair import (
+from livecache.errors import RepairNotNow, RepairRefused, UnknownSeries
+from livecache.ledger.repair import (
     PAGES_A_REPAIR_MAX,
     PAGES_WAITING_MAX,
     RepairPlan,
     order_repair,
     pages_waiting,
 )
-from livecache.core.series import Close, Kind
-from livecache.core.timeframe import Timeframe
-from livecache.core.timeline import Timeline
-from livecache.errors import RepairNotNow, RepairRefused, UnknownSeries
+from livecache.ledger.timeline import Timeline
+from livecache.model.policy import Policy
+from livecache.model.series import Close, Kind
+from livecache.model.timeframe import Timeframe
+from livecache.proof.evidence import Open
+from livecache.proof.page import PageFacts
+from livecache.proof.plan import Priority
 
 from .driver import SYMBOL, Driver, candle
 

@@ -5,9 +5,9 @@ from decimal import Decimal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livecache.core.candle import ExactCandle
-from livecache.core.rollup import children_of, roll_up
-from livecache.core.timeframe import Timeframe
+from livecache.model.candle import ExactCandle
+from livecache.model.rollup import children_of, roll_up
+from livecache.model.timeframe import Timeframe
 
 numbers = st.decimals(min_value="0.00000001", max_value="999999999", places=8).map(lambda d: format(d, "f"))
 

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livecache.core.candle import ExactCandle, rejection
-from livecache.core.rollup import roll_up
-from livecache.core.timeframe import Timeframe
-from livecache.core.trades import MinuteBuilder
+from livecache.ledger.trades import MinuteBuilder
+from livecache.model.candle import ExactCandle, rejection
+from livecache.model.rollup import roll_up
+from livecache.model.timeframe import Timeframe
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 CHAIN = tuple(Timeframe)  # 1m → 5m → 15m → 30m → 1h → 2h → 4h → 6h → 1d

@@ -6,14 +6,14 @@ from collections.abc import Callable
 
 import pytest
 
-from livecache.core.evidence import Kin
-from livecache.core.feeding import Channel, Link
-from livecache.core.page import PageFacts, PageOutcome
-from livecache.core.policy import Policy
-from livecache.core.series import SeriesId
-from livecache.core.settling import settle_page
-from livecache.core.timeframe import Timeframe
-from livecache.core.track import Track
+from livecache.model.policy import Policy
+from livecache.model.series import SeriesId
+from livecache.model.timeframe import Timeframe
+from livecache.proof.evidence import Kin
+from livecache.proof.feeding import Channel, Link
+from livecache.proof.page import PageFacts, PageOutcome
+from livecache.proof.settling import settle_page
+from livecache.proof.track import Track
 from tests.core.driver import candle
 
 W = Timeframe.M5.ms

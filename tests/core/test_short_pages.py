@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from livecache.core.plan import Priority
-from livecache.core.timeframe import Timeframe
+from livecache.model.timeframe import Timeframe
+from livecache.proof.plan import Priority
 
 from .driver import SYMBOL, Driver
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livecache.core.timeframe import Timeframe
 from livecache.errors import UnknownTimeframe
+from livecache.model.timeframe import Timeframe
 
 
 @given(st.sampled_from(Timeframe), st.integers(0, 4_000_000_000_000))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from livecache.core.coverage import Coverage, Span
-from livecache.core.series import Close, Kind, SeriesId, Stored
-from livecache.core.timeframe import TIMEFRAME_PRIORITY, Timeframe
+from livecache.model.coverage import Coverage, Span
+from livecache.model.series import Close, Kind, SeriesId, Stored
+from livecache.model.timeframe import TIMEFRAME_PRIORITY, Timeframe
 from tests.core.driver import SYMBOL, Driver, candle
 
 M5, M15, H1, H4, D1 = TIMEFRAME_PRIORITY

@@ -12,13 +12,13 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from livecache.core.candle import ExactCandle
-from livecache.core.coverage import Coverage
-from livecache.core.page import PageFacts
-from livecache.core.policy import Policy
-from livecache.core.series import Kind, SeriesId, SeriesState
-from livecache.core.timeframe import Timeframe
-from livecache.core.timeline import Timeline
+from livecache.ledger.timeline import Timeline
+from livecache.model.candle import ExactCandle
+from livecache.model.coverage import Coverage
+from livecache.model.policy import Policy
+from livecache.model.series import Kind, SeriesId, SeriesState
+from livecache.model.timeframe import Timeframe
+from livecache.proof.page import PageFacts
 from tests.core.driver import SYMBOL, candle
 
 M5, M15, H1 = Timeframe.M5, Timeframe.M15, Timeframe.H1

@@ -1,7 +1,7 @@
 """A minute is known only if no trade of it can be missing."""
 
-from livecache.core.candle import ExactCandle
-from livecache.core.trades import MinuteBuilder
+from livecache.ledger.trades import MinuteBuilder
+from livecache.model.candle import ExactCandle
 
 M = 60_000
 T = 1_770_000_000_000 // M * M

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from livecache import Candles, Reader
-from livecache.core.series import SeriesId
 from livecache.errors import LivecacheError
+from livecache.model.series import SeriesId
 
 from .support import Exchange, Process, exchange, livecache, market_of, until
 

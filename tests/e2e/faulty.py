@@ -10,8 +10,8 @@ from typing import Any
 import redis
 
 from livecache import OutOfSync, Reader, Timeframe
-from livecache.cache.candles import Candles
 from livecache.errors import ReadError, Stale
+from livecache.read.candles import Candles
 from livecache.simulator import FaultScript, ScriptedFaults
 
 from .support import Exchange, Process, Record, exchange, livecache, market_of, until

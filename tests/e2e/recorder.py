@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import redis
 
-from livecache.cache.lease import LEASE_MS
+from livecache.write.lease import LEASE_MS
 
 from .support import until
 

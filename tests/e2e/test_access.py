@@ -14,8 +14,8 @@ import redis
 from redis.exceptions import NoPermissionError
 
 from livecache import AccessDenied, Reader
-from livecache.cache.keyspace import Keyspace
-from livecache.core.timeframe import Timeframe
+from livecache.keys.keyspace import Keyspace
+from livecache.model.timeframe import Timeframe
 
 from .gate import gate
 from .servers import Server, certificates, server

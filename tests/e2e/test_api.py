@@ -8,7 +8,7 @@ from typing import Any
 
 from livecache import Reader
 from livecache.simulator import ScriptedFaults
-from livecache.simulator.script import Refused
+from livecache.simulator.trouble.script import Refused
 
 from ..http.api import listening
 from ..http.support import Answer, ask

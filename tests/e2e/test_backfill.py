@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 import redis
 
 from livecache import Reader
-from livecache.cache.keyspace import Keyspace
-from livecache.core.timeframe import Timeframe
+from livecache.keys.keyspace import Keyspace
+from livecache.model.timeframe import Timeframe
 from livecache.simulator import Answer, Faults, RequestRecord
 
 from .support import exchange, livecache, market_of

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from livecache.cache.keyspace import Keyspace
-from livecache.core.timeframe import Timeframe
+from livecache.keys.keyspace import Keyspace
+from livecache.model.timeframe import Timeframe
 
 from .servers import server
 from .support import Process, Record, exchange, free_port, livecache, settings, until

@@ -22,15 +22,15 @@ import redis
 from livecache import AsyncReader
 from livecache.__main__ import main
 from livecache.app import Service, start_service
-from livecache.cache.keyspace import Keyspace
-from livecache.config import load
-from livecache.core.candle import ExactCandle
-from livecache.core.timeframe import Timeframe
+from livecache.config.load import load
 from livecache.http.front import HttpFront
-from livecache.http.instance import Instance
+from livecache.http.watch.instance import Instance
+from livecache.keys.keyspace import Keyspace
+from livecache.model.candle import ExactCandle
+from livecache.model.timeframe import Timeframe
 from livecache.simulator import Market
-from livecache.simulator.market import MarketOverlay
-from livecache.simulator.revised import RevisedMarket
+from livecache.simulator.market.market import MarketOverlay
+from livecache.simulator.market.revised import RevisedMarket
 
 from .support import NOON, Exchange, exchange, livecache, market_of
 

@@ -11,9 +11,9 @@ import redis
 
 from livecache import ConfigError, Reader, RedisUnavailable
 from livecache.__main__ import main
-from livecache.cache.connecting import resolve_url
-from livecache.cache.embedded import EmbeddedServer
-from livecache.cache.embedded_state import announce_demo
+from livecache.embedded.server import EmbeddedServer
+from livecache.embedded.state import announce_demo
+from livecache.wire.connecting import resolve_url
 
 from ..http.support import metrics
 from .support import livecache, until

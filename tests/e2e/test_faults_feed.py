@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from livecache import OutOfSync
-from livecache.simulator.script import (
+from livecache.simulator.trouble.script import (
     CloseFeed,
     Delisted,
     Drop,

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from livecache import Candles, Stale, Timeframe
-from livecache.cache.keyspace import decode_member
+from livecache.keys.keyspace import decode_member
 from livecache.simulator import FaultScript
-from livecache.simulator.script import (
+from livecache.simulator.trouble.script import (
     EdgeLag,
     Fault,
     Hang,

@@ -7,7 +7,7 @@ import time
 
 import redis
 
-from livecache.cache.lease import LEASE_MS, RENEW_S
+from livecache.write.lease import LEASE_MS, RENEW_S
 
 from .support import exchange, livecache, market_of, until
 from .truth import KEYS, Truth, Watcher, everything_is_right, series_of, watching

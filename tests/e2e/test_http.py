@@ -13,7 +13,7 @@ import pytest
 import redis
 
 from livecache.simulator import ScriptedFaults
-from livecache.simulator.script import CloseFeed, Drop, Garbage, HttpError, Outage, Refused, Revision
+from livecache.simulator.trouble.script import CloseFeed, Drop, Garbage, HttpError, Outage, Refused, Revision
 
 from ..http.support import Answer, Samples, ask, metrics
 from .support import Process, exchange, free_port, livecache, market_of, settings, until

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from livecache.core.timeframe import Timeframe
+from livecache.model.timeframe import Timeframe
 
 from .store import store_in
 from .support import Exchange, exchange, livecache, market_of, reach, until

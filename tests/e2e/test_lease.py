@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import redis
 
-from livecache.cache.keyspace import Keyspace, LeaseRecord, encode_lease
+from livecache.keys.keyspace import Keyspace, LeaseRecord, encode_lease
 
 from .support import exchange, free_port, livecache, settings, until
 

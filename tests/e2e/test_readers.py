@@ -14,8 +14,8 @@ import pytest
 import redis
 
 from livecache import Candle, CloseEvent, Timeframe
-from livecache.core.candle import ExactCandle
-from livecache.core.series import SeriesId
+from livecache.model.candle import ExactCandle
+from livecache.model.series import SeriesId
 
 from ..cache.either import KINDS, either
 from .support import NOON, ROOT, Process, exchange, livecache, market_of, until

@@ -15,7 +15,7 @@ import redis
 
 from livecache import Candles, Reader, UnknownSeries
 from livecache.simulator import ScriptedFaults
-from livecache.simulator.script import Outage
+from livecache.simulator.trouble.script import Outage
 
 from .gate import gate
 from .support import ROOT, Exchange, Process, exchange, free_port, livecache, market_of, until

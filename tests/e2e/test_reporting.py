@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable, Sequence
 import pytest
 import redis
 
-from livecache.cache.keyspace import Keyspace
-from livecache.core.timeframe import Timeframe
+from livecache.keys.keyspace import Keyspace
+from livecache.model.timeframe import Timeframe
 from livecache.simulator import Answer, Faults, RequestRecord
 
 from .support import Record, exchange, livecache, market_of, until

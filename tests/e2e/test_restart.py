@@ -8,8 +8,8 @@ from itertools import product
 import redis
 
 from livecache import Reader
-from livecache.cache.keyspace import Keyspace
-from livecache.core.timeframe import Timeframe
+from livecache.keys.keyspace import Keyspace
+from livecache.model.timeframe import Timeframe
 
 from .support import Exchange, exchange, livecache, market_of, until
 

@@ -14,9 +14,9 @@ import pytest
 import redis
 
 from livecache import AsyncReader, CloseEvent, Reader, RedisUnavailable
-from livecache.cache.connecting import client_for
-from livecache.cache.keyspace import Keyspace
-from livecache.core.timeframe import Timeframe
+from livecache.keys.keyspace import Keyspace
+from livecache.model.timeframe import Timeframe
+from livecache.wire.connecting import client_for
 
 from ..cache.either import KINDS, either
 from .gate import gate

@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from livecache import Candles, Reader, Stale
-from livecache.cache.keyspace import decode_alive
+from livecache.keys.keyspace import decode_alive
 
 from .support import NOON, exchange, livecache, market_of, until
 
@@ -166,7 +166,7 @@ def test_a_bug_ends_it_with_a_traceback_and_another_code(clean_valkey: str, tmp_
     """Only the venue's, the network's and Redis's trouble is retried. The bug is planted: none is known."""
     broken = tmp_path / "sitecustomize.py"
     broken.write_text(
-        "import livecache.service.consumer as consumer\n"
+        "import livecache.engine.consumer as consumer\n"
         "def take(self, event):\n"
         "    raise RuntimeError('planted')\n"
         "consumer.Consumer.take = take\n"

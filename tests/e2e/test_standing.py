@@ -10,7 +10,7 @@ import pytest
 
 from livecache import NotTraded, Reader
 from livecache.simulator import FaultScript, ScriptedFaults
-from livecache.simulator.script import Halted, RefusedSubscription
+from livecache.simulator.trouble.script import Halted, RefusedSubscription
 
 from ..http.support import ask, metrics
 from .support import NOON, Process, exchange, livecache, market_of, until

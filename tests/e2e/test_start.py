@@ -15,7 +15,7 @@ import redis.asyncio
 from loguru import logger
 
 from livecache.app import Service
-from livecache.config import CoinbaseConfig, Config, VenuesConfig
+from livecache.config.load import CoinbaseConfig, Config, VenuesConfig
 
 from .support import exchange, free_port, livecache, settings
 

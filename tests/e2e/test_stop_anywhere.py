@@ -8,7 +8,7 @@ import time
 
 import redis
 
-from livecache.cache.keyspace import decode_alive
+from livecache.keys.keyspace import decode_alive
 
 from .support import exchange, livecache, market_of, reach
 from .truth import KEYS, Truth, everything_is_right, series_of

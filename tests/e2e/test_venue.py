@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import redis
 
-from livecache.cache.keyspace import Keyspace
-from livecache.core.timeframe import Timeframe
+from livecache.keys.keyspace import Keyspace
+from livecache.model.timeframe import Timeframe
 from livecache.simulator import KeyRing, throwaway_key
 
 from .support import exchange, livecache, market_of, until

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from livecache.cache.embedded import EmbeddedServer
+from livecache.embedded.server import EmbeddedServer
 
 from .screen import on_a_terminal
 from .support import Process, environment, exchange, livecache, market_of, until

@@ -14,11 +14,11 @@ import msgspec
 import redis
 
 from livecache import Candle, LivecacheError, Reader, Timeframe
-from livecache.cache.candles import Candles
-from livecache.cache.keyspace import Keyspace, decode_member, decode_state
-from livecache.cache.reader import MAX_LAG_S
-from livecache.core.candle import ExactCandle
-from livecache.core.series import SeriesId
+from livecache.keys.keyspace import Keyspace, decode_member, decode_state
+from livecache.model.candle import ExactCandle
+from livecache.model.series import SeriesId
+from livecache.read.candles import Candles
+from livecache.reader.reader import MAX_LAG_S
 from livecache.simulator import SeededMarket
 
 __all__ = [

@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 
 import redis
 
-from livecache.cache.keyspace import decode_lease
-from livecache.core.timeframe import Timeframe
+from livecache.keys.keyspace import decode_lease
+from livecache.model.timeframe import Timeframe
 
 from .gate import Gate, gate
 from .recorder import Recorder, Write, recorder, unlawful

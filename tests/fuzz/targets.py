@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from livecache.cache.answer import Request, decide
-from livecache.cache.keyspace import (
+from livecache.errors import ReadError
+from livecache.keys.keyspace import (
     AliveRecord,
     Damaged,
     LeaseRecord,
@@ -25,10 +25,10 @@ from livecache.cache.keyspace import (
     decode_state,
     encode_coverage,
 )
-from livecache.core.candle import ExactCandle, rejection
-from livecache.core.series import SeriesId
-from livecache.core.timeframe import Timeframe
-from livecache.errors import ReadError
+from livecache.model.candle import ExactCandle, rejection
+from livecache.model.series import SeriesId
+from livecache.model.timeframe import Timeframe
+from livecache.read.answer import Request, decide
 from livecache.venues.coinbase.messages import FrameDecoder
 from livecache.venues.coinbase.pages import decode_page, decode_products, decode_time, refusal
 from livecache.venues.coinbase.text import excerpt, one_line

@@ -16,16 +16,16 @@ from urllib.parse import urlsplit
 
 import redis.asyncio
 
-from livecache.cache.keyspace import Keyspace
 from livecache.clock import SystemClock
-from livecache.config import Config
-from livecache.http.api import Api
+from livecache.config.load import Config
+from livecache.http.api.routes import Api
 from livecache.http.guard import Guard
-from livecache.http.instance import Instance, Running
 from livecache.http.listen import bind, url_of
 from livecache.http.requests import RequestStats
 from livecache.http.routes import routes
 from livecache.http.server import Server
+from livecache.http.watch.instance import Instance, Running
+from livecache.keys.keyspace import Keyspace
 from livecache.redis_url import address_of
 
 __all__ = ["Event", "Served", "StreamClient", "listening", "served"]

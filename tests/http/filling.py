@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from livecache.cache.keyspace import AliveRecord, encode_alive, encode_state
-from livecache.core.candle import ExactCandle
-from livecache.core.coverage import Coverage
-from livecache.core.series import SeriesId, SeriesState
-from livecache.core.timeframe import Timeframe
+from livecache.keys.keyspace import AliveRecord, encode_alive, encode_state
+from livecache.model.candle import ExactCandle
+from livecache.model.coverage import Coverage
+from livecache.model.series import SeriesId, SeriesState
+from livecache.model.timeframe import Timeframe
 
 from ..cache.support import ORIGIN
 from ..cache.test_reader import KEYS

@@ -14,14 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from livecache import Reader
-from livecache.core.candle import ExactCandle
-from livecache.core.series import SeriesId
-from livecache.core.timeframe import Timeframe
 from livecache.errors import ConfigError
-from livecache.http.candles import moment
+from livecache.http.api.candles import moment
 from livecache.http.conditional import GZIP_FROM_BYTES
 from livecache.http.shapes import CandlesAnswer
 from livecache.http.source import Allowance
+from livecache.model.candle import ExactCandle
+from livecache.model.series import SeriesId
+from livecache.model.timeframe import Timeframe
 
 from ..cache.support import BTC, STEP, T0, candle, state
 from ..cache.test_reader import ALIVE, KEYS, SET, put

@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, generate_latest
 
-from livecache.core.histogram import Histogram
-from livecache.http.catalogue import OF_PROCESS, OF_SERVICE, STATES
-from livecache.http.metrics import Metrics
 from livecache.http.requests import RequestStats
 from livecache.http.routes import routes
+from livecache.http.watch.catalogue import OF_PROCESS, OF_SERVICE, STATES
+from livecache.http.watch.metrics import Metrics
+from livecache.model.histogram import Histogram
 from livecache.venues.counted import REQUEST_KINDS
 from livecache.venues.venue import FailureKind
 

@@ -11,10 +11,10 @@ import redis.asyncio
 from redis.backoff import NoBackoff
 
 from livecache.app import Service
-from livecache.config import CoinbaseConfig, Config, VenuesConfig
-from livecache.http.health import REASONS_MOST, STIRS_WITHIN_S, Health, reasons_dead, shortened
-from livecache.http.instance import Instance
-from livecache.http.lookout import LOOK_AGAIN_S, Lookout
+from livecache.config.load import CoinbaseConfig, Config, VenuesConfig
+from livecache.http.watch.health import REASONS_MOST, STIRS_WITHIN_S, Health, reasons_dead, shortened
+from livecache.http.watch.instance import Instance
+from livecache.http.watch.lookout import LOOK_AGAIN_S, Lookout
 
 from ..e2e.support import free_port
 from ..e2e.test_start import Hurried

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from livecache.config import Config, Loaded, load, source_of
+from livecache.config.load import Config, Loaded, load, source_of
 from livecache.redis_url import address_of
 
 from .api import Served, served

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from livecache.http.markets import DAY_MS, MARKETS_AGAIN_S, POINTS, chosen, course
+from livecache.http.api.markets import DAY_MS, MARKETS_AGAIN_S, POINTS, chosen, course
 from livecache.http.shapes import SeriesRow
 
 from .api import Served

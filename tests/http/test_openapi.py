@@ -15,11 +15,9 @@ import pytest
 import redis
 
 from livecache.clock import SystemClock
-from livecache.config import Config
+from livecache.config.load import Config
 from livecache.http import shapes
-from livecache.http.instance import Instance
-from livecache.http.openapi import document
-from livecache.http.repair import RepairAnswer, RepairRequest
+from livecache.http.api.openapi import document
 from livecache.http.requests import RequestStats
 from livecache.http.routes import routes
 from livecache.http.shapes import (
@@ -32,6 +30,8 @@ from livecache.http.shapes import (
     SeriesAnswer,
     ServiceAnswer,
 )
+from livecache.http.watch.instance import Instance
+from livecache.http.watch.repair import RepairAnswer, RepairRequest
 
 from ..cache.support import ETH, state
 from ..cache.test_reader import KEYS, put

@@ -11,17 +11,17 @@ import aiohttp
 import pytest
 
 from livecache.clock import SystemClock
-from livecache.config import Config
-from livecache.core.repair import RepairPlan
-from livecache.core.timeframe import Timeframe
+from livecache.config.load import Config
 from livecache.errors import RepairNotNow, RepairRefused, UnknownSeries
 from livecache.http.guard import Guard
-from livecache.http.instance import Instance, Running
 from livecache.http.listen import bind
-from livecache.http.repair import PATH
 from livecache.http.requests import RequestStats
 from livecache.http.routes import routes
 from livecache.http.server import Server
+from livecache.http.watch.instance import Instance, Running
+from livecache.http.watch.repair import PATH
+from livecache.ledger.repair import RepairPlan
+from livecache.model.timeframe import Timeframe
 
 BODY = {"symbol": "BTC-USD", "timeframe": "5m", "start": 300_000, "end": 600_000}
 

@@ -6,9 +6,9 @@ import gzip
 import time
 from typing import Any
 
-from livecache.core.series import SeriesId
-from livecache.core.timeframe import Timeframe
-from livecache.http.lookout import LOOK_AGAIN_S
+from livecache.http.watch.lookout import LOOK_AGAIN_S
+from livecache.model.series import SeriesId
+from livecache.model.timeframe import Timeframe
 
 from ..cache.support import ETH, STEP, T0, state
 from ..cache.test_reader import KEYS, SET, STATE, put

@@ -16,17 +16,17 @@ from aiohttp import web
 from loguru import logger
 
 from livecache.clock import SystemClock
-from livecache.config import Config, HttpConfig
+from livecache.config.load import Config, HttpConfig
 from livecache.errors import ConfigError, Stale, UnknownSeries
 from livecache.http import front, server
 from livecache.http.answers import answer, decode
 from livecache.http.front import HttpFront
 from livecache.http.guard import Guard
-from livecache.http.instance import Instance
 from livecache.http.listen import bind, url_of
 from livecache.http.requests import RequestStats
 from livecache.http.routes import Route
 from livecache.http.server import Server
+from livecache.http.watch.instance import Instance
 
 from .support import Answer, ask
 

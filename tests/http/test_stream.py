@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 import pytest
 import redis
 
-from livecache.cache.keyspace import encode_close, encode_update
-from livecache.core.candle import ExactCandle
-from livecache.core.series import Close, Kind, SeriesId, Update
-from livecache.core.timeframe import Timeframe
-from livecache.http import hub
+from livecache.http.api import hub
+from livecache.keys.keyspace import encode_close, encode_update
+from livecache.model.candle import ExactCandle
+from livecache.model.series import Close, Kind, SeriesId, Update
+from livecache.model.timeframe import Timeframe
 
 from ..cache.support import BTC, ETH, STEP, T0, candle, state
 from ..cache.test_close_events import announce

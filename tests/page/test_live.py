@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from livecache.cache.embedded import EmbeddedServer
-from livecache.cache.keyspace import Keyspace
-from livecache.core.timeframe import Timeframe
+from livecache.embedded.server import EmbeddedServer
+from livecache.keys.keyspace import Keyspace
+from livecache.model.timeframe import Timeframe
 
 from ..e2e.support import until
 from .chromium import Tab, tab_of

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from livecache.core.timeframe import Timeframe
+from livecache.model.timeframe import Timeframe
 from livecache.simulator import FaultScript, ScriptedFaults
-from livecache.simulator.script import HttpError, Refused
+from livecache.simulator.trouble.script import HttpError, Refused
 
 from ..e2e.support import livecache, until
 from .chromium import Tab

@@ -8,14 +8,14 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from livecache.cache.inspection import Found
-from livecache.cache.keyspace import AliveRecord, encode_alive, encode_state
-from livecache.core.candle import ExactCandle
-from livecache.core.coverage import Coverage
-from livecache.core.rollup import roll_up
-from livecache.core.series import SeriesId, SeriesState
-from livecache.core.timeframe import Timeframe
+from livecache.keys.keyspace import AliveRecord, encode_alive, encode_state
+from livecache.model.candle import ExactCandle
+from livecache.model.coverage import Coverage
+from livecache.model.rollup import roll_up
+from livecache.model.series import SeriesId, SeriesState
+from livecache.model.timeframe import Timeframe
 from livecache.quality.findings import Kind
+from livecache.quality.inspection import Found
 
 __all__ = ["DEFECTS", "ORIGIN", "START", "TIMEFRAMES", "Defect", "Line", "sound_line", "sound_symbols"]
 

@@ -14,15 +14,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livecache.cache.inspection import Found, Shared
-from livecache.cache.keyspace import Keyspace, encode_state
 from livecache.commands.reading import moment_of
-from livecache.core.candle import ExactCandle
-from livecache.core.coverage import Coverage
-from livecache.core.series import SeriesId
-from livecache.core.timeframe import Timeframe, iso
+from livecache.keys.keyspace import Keyspace, encode_state
+from livecache.model.candle import ExactCandle
+from livecache.model.coverage import Coverage
+from livecache.model.series import SeriesId
+from livecache.model.timeframe import Timeframe, iso
 from livecache.quality.check import Check, Rules
 from livecache.quality.findings import FINDINGS_A_KIND_MAX, Kind
+from livecache.quality.inspection import Found, Shared
 from livecache.quality.report import TABLES, Report, as_csv, as_json, as_text
 
 from .stored import DEFECTS, ORIGIN, START, Defect, Line, sound_line, sound_symbols

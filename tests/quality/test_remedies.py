@@ -14,18 +14,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livecache.cache.inspection import Shared
-from livecache.cache.keyspace import Keyspace
 from livecache.commands.reading import moment_of
-from livecache.core.evidence import Open
-from livecache.core.page import PageFacts
-from livecache.core.plan import Priority
-from livecache.core.policy import Policy
-from livecache.core.repair import order_repair, pages_waiting
-from livecache.core.series import Change, SeriesId
-from livecache.core.timeframe import Timeframe
+from livecache.keys.keyspace import Keyspace
+from livecache.ledger.repair import order_repair, pages_waiting
+from livecache.model.policy import Policy
+from livecache.model.series import Change, SeriesId
+from livecache.model.timeframe import Timeframe
+from livecache.proof.evidence import Open
+from livecache.proof.page import PageFacts
+from livecache.proof.plan import Priority
 from livecache.quality.check import Check, Rules
 from livecache.quality.findings import ADVICE, Finding, Kind, Options
+from livecache.quality.inspection import Shared
 from livecache.quality.report import Report, as_text
 from livecache.quality.venue import Compared, PageWanted, compare_page
 

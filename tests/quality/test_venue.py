@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livecache.core.candle import ExactCandle
-from livecache.core.coverage import Coverage
-from livecache.core.timeframe import Timeframe
+from livecache.model.candle import ExactCandle
+from livecache.model.coverage import Coverage
+from livecache.model.timeframe import Timeframe
 from livecache.quality.findings import Kind
 from livecache.quality.stored import Stored, examine
 from livecache.quality.venue import Compared, PageWanted, compare_page, pages_wanted

@@ -7,14 +7,14 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from livecache.core.candle import ExactCandle
-from livecache.core.page import PageFacts
-from livecache.core.policy import Policy
-from livecache.core.series import SeriesState
-from livecache.core.timeframe import Timeframe
-from livecache.core.timeline import Timeline
-from livecache.service.consumer import Consumer, renew_dead
-from livecache.service.live import Live
+from livecache.engine.consumer import Consumer, renew_dead
+from livecache.engine.live import Live
+from livecache.ledger.timeline import Timeline
+from livecache.model.candle import ExactCandle
+from livecache.model.policy import Policy
+from livecache.model.series import SeriesState
+from livecache.model.timeframe import Timeframe
+from livecache.proof.page import PageFacts
 from livecache.venues.venue import Broken, Candles, Event, Heard, Subscribed
 
 from .hand_clock import HandClock

@@ -9,12 +9,12 @@ from typing import Any, cast
 import pytest
 from loguru import logger
 
-from livecache.core.policy import Policy
-from livecache.core.timeframe import Timeframe
-from livecache.core.timeline import Timeline
-from livecache.service.live import Live
-from livecache.service.ratelimit import RateLimiter
-from livecache.service.timekeeper import Timekeeper
+from livecache.engine.live import Live
+from livecache.engine.ratelimit import RateLimiter
+from livecache.engine.timekeeper import Timekeeper
+from livecache.ledger.timeline import Timeline
+from livecache.model.policy import Policy
+from livecache.model.timeframe import Timeframe
 
 from .hand_clock import HandClock
 

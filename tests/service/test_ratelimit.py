@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livecache.service.ratelimit import Pace, RateLimiter
+from livecache.engine.ratelimit import Pace, RateLimiter
 
 
 class VirtualClock:

@@ -8,12 +8,12 @@ from typing import cast
 
 import pytest
 
-from livecache.core.plan import Priority
-from livecache.core.timeframe import Timeframe
+from livecache.engine.backfiller import Backfiller
+from livecache.engine.live import Live
+from livecache.engine.ratelimit import RateLimiter
 from livecache.errors import RepairNotNow
-from livecache.service.backfiller import Backfiller
-from livecache.service.live import Live
-from livecache.service.ratelimit import RateLimiter
+from livecache.model.timeframe import Timeframe
+from livecache.proof.plan import Priority
 from livecache.venues.venue import Venue
 
 from .hand_clock import HandClock

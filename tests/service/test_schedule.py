@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from livecache.clock import SystemClock
-from livecache.config import CoinbaseConfig
-from livecache.core.page import PageFacts
-from livecache.core.policy import Policy
-from livecache.core.timeframe import TIMEFRAME_PRIORITY, Timeframe
-from livecache.core.timeline import Timeline
-from livecache.service.schedule import FAILING_AFTER, Pick, Schedule
+from livecache.config.load import CoinbaseConfig
+from livecache.engine.schedule import FAILING_AFTER, Pick, Schedule
+from livecache.ledger.timeline import Timeline
+from livecache.model.policy import Policy
+from livecache.model.timeframe import TIMEFRAME_PRIORITY, Timeframe
+from livecache.proof.page import PageFacts
 from livecache.simulator import Product, SeededMarket
 from livecache.venues.coinbase.venue import CoinbaseVenue
 

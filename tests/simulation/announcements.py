@@ -6,8 +6,8 @@ from typing import Any
 
 import redis
 
-from livecache.cache.keyspace import Keyspace
-from livecache.core.series import SeriesId
+from livecache.keys.keyspace import Keyspace
+from livecache.model.series import SeriesId
 
 __all__ = ["Announcements"]
 

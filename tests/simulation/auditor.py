@@ -14,14 +14,14 @@ from typing import Any
 
 import msgspec
 
-from livecache.cache.keyspace import StateRecord, decode_lease, decode_state
-from livecache.cache.reader import Reader
-from livecache.core.candle import ExactCandle
-from livecache.core.coverage import Coverage
-from livecache.core.rollup import children_of
-from livecache.core.series import SeriesId
-from livecache.core.timeframe import Timeframe
 from livecache.errors import LivecacheError, ReadError
+from livecache.keys.keyspace import StateRecord, decode_lease, decode_state
+from livecache.model.candle import ExactCandle
+from livecache.model.coverage import Coverage
+from livecache.model.rollup import children_of
+from livecache.model.series import SeriesId
+from livecache.model.timeframe import Timeframe
+from livecache.reader.reader import Reader
 
 from .announcements import Announcements
 from .faults import Kind

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 
-from livecache.cache.reader import Reader
-from livecache.core.series import SeriesId
-from livecache.core.timeframe import Timeframe
 from livecache.errors import ReadError
+from livecache.model.series import SeriesId
+from livecache.model.timeframe import Timeframe
+from livecache.reader.reader import Reader
 
 from .auditor import Violation
 from .faults import LIQUID

@@ -8,7 +8,7 @@ from enum import StrEnum
 from random import Random
 from typing import NamedTuple
 
-from livecache.core.timeframe import Timeframe
+from livecache.model.timeframe import Timeframe
 from livecache.venues.venue import FailureKind
 
 __all__ = ["Fault", "Kind", "Scenario", "draw"]

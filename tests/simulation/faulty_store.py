@@ -10,9 +10,9 @@ from typing import Any
 import redis
 from redis.exceptions import ConnectionError, ReadOnlyError
 
-from livecache.cache.keyspace import Keyspace
-from livecache.cache.lease import LEASE_MS
-from livecache.cache.presence import ALIVE_MS
+from livecache.keys.keyspace import Keyspace
+from livecache.write.lease import LEASE_MS
+from livecache.write.presence import ALIVE_MS
 
 from .faults import Fault, Kind
 

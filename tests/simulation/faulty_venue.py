@@ -12,8 +12,8 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
 
-from livecache.core.coverage import Coverage
-from livecache.core.timeframe import Timeframe
+from livecache.model.coverage import Coverage
+from livecache.model.timeframe import Timeframe
 from livecache.venues.venue import (
     Broken,
     Candles,

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from livecache.clock import Clock
-from livecache.core.timeframe import Timeframe
-from livecache.simulator.market import Market
+from livecache.model.timeframe import Timeframe
+from livecache.simulator.market.market import Market
 from livecache.venues.venue import (
     Broken,
     Candles,

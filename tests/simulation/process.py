@@ -6,18 +6,18 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from random import Random
 
-from livecache.cache import adoption
-from livecache.cache.trouble import TROUBLE
-from livecache.cache.writer import Writer
-from livecache.core.policy import Policy
-from livecache.core.timeframe import Timeframe
-from livecache.core.timeline import Timeline
-from livecache.service.backfiller import Backfiller
-from livecache.service.consumer import Consumer, heed_unknown, renew_dead
-from livecache.service.live import Live
-from livecache.service.ratelimit import RateLimiter
-from livecache.service.timekeeper import Timekeeper
+from livecache.engine.backfiller import Backfiller
+from livecache.engine.consumer import Consumer, heed_unknown, renew_dead
+from livecache.engine.live import Live
+from livecache.engine.ratelimit import RateLimiter
+from livecache.engine.timekeeper import Timekeeper
+from livecache.ledger.timeline import Timeline
+from livecache.model.policy import Policy
+from livecache.model.timeframe import Timeframe
 from livecache.venues.venue import Event, FailureKind, Feed, FetchFailure, Page, PageRequest
+from livecache.wire.trouble import TROUBLE
+from livecache.writer import adoption
+from livecache.writer.writer import Writer
 
 from .faulty_store import Connection, Store
 from .faulty_venue import FaultyVenue

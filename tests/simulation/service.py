@@ -10,19 +10,19 @@ from random import Random
 
 import redis
 
-from livecache.cache import adoption
-from livecache.cache.keyspace import Keyspace
-from livecache.cache.reader import Reader
-from livecache.cache.writer import Writer
-from livecache.core.policy import Policy
-from livecache.core.series import SeriesId
-from livecache.core.timeframe import Timeframe
-from livecache.core.timeline import Timeline
-from livecache.service.backfiller import Backfiller
-from livecache.service.consumer import Consumer, heed_unknown
-from livecache.service.live import Live
-from livecache.service.ratelimit import RateLimiter
-from livecache.service.timekeeper import Timekeeper
+from livecache.engine.backfiller import Backfiller
+from livecache.engine.consumer import Consumer, heed_unknown
+from livecache.engine.live import Live
+from livecache.engine.ratelimit import RateLimiter
+from livecache.engine.timekeeper import Timekeeper
+from livecache.keys.keyspace import Keyspace
+from livecache.ledger.timeline import Timeline
+from livecache.model.policy import Policy
+from livecache.model.series import SeriesId
+from livecache.model.timeframe import Timeframe
+from livecache.reader.reader import Reader
+from livecache.writer import adoption
+from livecache.writer.writer import Writer
 
 from .model import ModelVenue
 from .virtual import BlockingRedis, VirtualClock

@@ -8,14 +8,14 @@ from dataclasses import replace
 import msgspec
 import redis
 
-from livecache.cache.keyspace import Keyspace
-from livecache.core.candle import ExactCandle
-from livecache.core.clock import VenueClock
-from livecache.core.page import PageFacts
-from livecache.core.policy import Policy
-from livecache.core.timeframe import Timeframe
-from livecache.core.timeline import Timeline
-from livecache.service.live import Live
+from livecache.engine.live import Live
+from livecache.keys.keyspace import Keyspace
+from livecache.ledger.timeline import Timeline
+from livecache.model.candle import ExactCandle
+from livecache.model.clock import VenueClock
+from livecache.model.policy import Policy
+from livecache.model.timeframe import Timeframe
+from livecache.proof.page import PageFacts
 from livecache.venues.venue import FetchFailure, Page, PageRequest
 from tests.simulation.faulty_store import Store
 from tests.simulation.service import service

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from livecache.core.timeframe import Timeframe
+from livecache.model.timeframe import Timeframe
 from livecache.simulator import SeededMarket
 from livecache.venues.venue import PageRequest
 from tests.simulation.model import ModelVenue

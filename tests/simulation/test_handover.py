@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from livecache.cache.reader import Reader
-from livecache.core.series import SeriesId
-from livecache.core.timeframe import Timeframe
 from livecache.errors import OutOfSync, ReadError
+from livecache.model.series import SeriesId
+from livecache.model.timeframe import Timeframe
+from livecache.reader.reader import Reader
 from livecache.simulator import SeededMarket
 from tests.simulation.model import ModelVenue
 from tests.simulation.service import service

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from livecache.core.timeframe import Timeframe
+from livecache.model.timeframe import Timeframe
 from livecache.simulator import Product, SeededMarket
 from tests.simulation.model import ModelVenue
 from tests.simulation.service import Running, service

@@ -9,9 +9,9 @@ from random import Random
 
 import pytest
 
-from livecache.core.timeframe import Timeframe
+from livecache.model.timeframe import Timeframe
 from livecache.simulator import Product, SeededMarket
-from livecache.simulator.market import MarketOverlay
+from livecache.simulator.market.market import MarketOverlay
 from livecache.venues.venue import FetchFailure, Page, PageRequest
 from tests.simulation.model import ModelVenue
 from tests.simulation.service import Running, service

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from livecache.core.timeframe import Timeframe
+from livecache.model.timeframe import Timeframe
 from livecache.venues.venue import FailureKind, FetchFailure, Page, PageRequest
 from tests.simulation.model import ModelVenue
 from tests.simulation.service import service

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from livecache.core.timeframe import Timeframe
-from livecache.simulator.recorded import CsvMarket
+from livecache.model.timeframe import Timeframe
+from livecache.simulator.market.recorded import CsvMarket
 from tests.oracle import file_rows, rolled_up, unix_ms
 from tests.simulation.model import ModelVenue
 from tests.simulation.service import DEFAULT, service

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from livecache.cache.standing import left_warm, reasons_not_ready, row_of
-from livecache.core.timeframe import Timeframe
+from livecache.engine.listing import LOOK_EVERY_S
 from livecache.errors import NotListed, NotReady, NotTraded
-from livecache.service.listing import LOOK_EVERY_S
+from livecache.model.timeframe import Timeframe
+from livecache.read.standing import left_warm, reasons_not_ready, row_of
 from livecache.simulator import Product, SeededMarket
 from livecache.venues.venue import FailureKind, FetchFailure, PageRequest
 from tests.simulation.service import Running, service

@@ -10,8 +10,8 @@ import msgspec
 import pytest
 import redis
 
-from livecache.core.timeframe import Timeframe, iso
 from livecache.errors import NotReady, OutOfSync, Stale
+from livecache.model.timeframe import Timeframe, iso
 from livecache.simulator import Product, SeededMarket
 from livecache.venues.venue import FailureKind, FetchFailure, Page, PageRequest
 from tests.simulation.model import ModelVenue

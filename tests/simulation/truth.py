@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from livecache.core.candle import ExactCandle
-from livecache.core.timeframe import Timeframe
+from livecache.model.candle import ExactCandle
+from livecache.model.timeframe import Timeframe
 from livecache.simulator import SeededMarket
-from livecache.simulator.market import MarketTrade
+from livecache.simulator.market.market import MarketTrade
 
 __all__ = ["Revision", "Truth", "market"]
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import redis
 
-from livecache.cache.keyspace import Keyspace, decode_state
-from livecache.core.series import SeriesId
-from livecache.core.timeframe import Timeframe
-from livecache.simulator.market import Market
+from livecache.keys.keyspace import Keyspace, decode_state
+from livecache.model.series import SeriesId
+from livecache.model.timeframe import Timeframe
+from livecache.simulator.market.market import Market
 
 __all__ = ["Watcher"]
 

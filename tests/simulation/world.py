@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import redis
 
-from livecache.cache.keyspace import Keyspace
-from livecache.core.series import SeriesId
 from livecache.errors import RepairNotNow, RepairRefused
+from livecache.keys.keyspace import Keyspace
+from livecache.model.series import SeriesId
 
 from .faults import Fault, Kind, Scenario
 from .faulty_store import Store

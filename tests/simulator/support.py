@@ -14,7 +14,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from livecache.core.candle import ExactCandle
+from livecache.model.candle import ExactCandle
 from livecache.simulator import CsvMarket, MarketClock, Simulator
 
 __all__ = [

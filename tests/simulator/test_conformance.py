@@ -13,10 +13,10 @@ import requests
 from coinbase.rest import RESTClient
 from requests.adapters import HTTPAdapter
 
-from livecache.core.candle import ExactCandle
-from livecache.core.timeframe import Timeframe
+from livecache.model.candle import ExactCandle
+from livecache.model.timeframe import Timeframe
 from livecache.simulator import KeyRing, MarketClock, SeededMarket, Simulator, serve_forever, throwaway_key
-from livecache.simulator.exchange import GRANULARITIES
+from livecache.simulator.coinbase.exchange import GRANULARITIES
 
 from .support import DATA, NOW, connected
 

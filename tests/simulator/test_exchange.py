@@ -13,7 +13,7 @@ import jwt
 import pytest
 from coinbase import jwt_generator
 
-from livecache.core.timeframe import Timeframe
+from livecache.model.timeframe import Timeframe
 from livecache.simulator import (
     Answer,
     Exchange,
@@ -25,7 +25,7 @@ from livecache.simulator import (
     ThrowawayKey,
     throwaway_key,
 )
-from livecache.simulator.exchange import API, GRANULARITIES, Ask
+from livecache.simulator.coinbase.exchange import API, GRANULARITIES, Ask
 
 from .support import NOW, StillClock
 

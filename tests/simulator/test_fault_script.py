@@ -10,7 +10,7 @@ import pytest
 
 from livecache.errors import ConfigError
 from livecache.simulator import FaultScript, load_script, random_script
-from livecache.simulator.script import FORMS, KINDS, CloseFeed, HttpError, Mute, moment_ms
+from livecache.simulator.trouble.script import FORMS, KINDS, CloseFeed, HttpError, Mute, moment_ms
 
 PRODUCTS = ["BTC-USD", "ETH-USD", "RAD-USD"]
 

@@ -13,8 +13,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from livecache.core.timeframe import Timeframe
 from livecache.errors import ConfigError
+from livecache.model.timeframe import Timeframe
 from livecache.simulator import (
     FaultScript,
     Frame,
@@ -24,7 +24,7 @@ from livecache.simulator import (
     SeededMarket,
     Simulator,
 )
-from livecache.simulator.script import (
+from livecache.simulator.trouble.script import (
     ClockSkew,
     CloseFeed,
     Delisted,

@@ -13,9 +13,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from livecache.core.timeframe import Timeframe
+from livecache.model.timeframe import Timeframe
 from livecache.simulator import FaultScript, MarketClock, Product, ScriptedFaults, SeededMarket, Simulator
-from livecache.simulator.script import (
+from livecache.simulator.trouble.script import (
     ROW_FORMS,
     Delisted,
     EdgeLag,

@@ -15,8 +15,8 @@ import aiohttp
 import pytest
 from coinbase import jwt_generator
 
-from livecache.core.timeframe import Timeframe
 from livecache.errors import LivecacheError
+from livecache.model.timeframe import Timeframe
 from livecache.simulator import (
     Answer,
     Close,

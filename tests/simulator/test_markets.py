@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livecache.core.candle import rejection
-from livecache.core.timeframe import Timeframe
 from livecache.errors import ConfigError
+from livecache.model.candle import rejection
+from livecache.model.timeframe import Timeframe
 from livecache.simulator import CsvMarket, Liquidity, Market, MarketClock, Product, SeededMarket
 
 from .support import DATA, NOW, real_market, roll_up

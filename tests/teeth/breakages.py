@@ -15,7 +15,7 @@ BREAKAGES = (
         "the feed writes over what is settled",
         (
             Edit(
-                "livecache/core/track.py",
+                "livecache/proof/track.py",
                 "        if bucket in self.coverage and not self.refute(candle):\n"
                 "            return False\n        shown =",
                 "        shown =",
@@ -26,7 +26,7 @@ BREAKAGES = (
         "coverage is extended before the page has come",
         (
             Edit(
-                "livecache/service/backfiller.py",
+                "livecache/engine/backfiller.py",
                 "        self.requests += 1\n        try:\n            outcome = await",
                 "        self.requests += 1\n"
                 "        early = self._live.timeline.symbols[request.symbol].tracks[request.timeframe]\n"
@@ -40,7 +40,7 @@ BREAKAGES = (
         "coverage is written before its candles",
         (
             Edit(
-                "livecache/cache/upserts.py",
+                "livecache/write/upserts.py",
                 "            args += (len(fields) // 2, *fields)\n",
                 "            args += (len(fields) // 2, *fields)\n"
                 "            if fields:\n"
@@ -55,7 +55,7 @@ BREAKAGES = (
         "a reconnect forgets to mark what it touched",
         (
             Edit(
-                "livecache/core/timeline.py",
+                "livecache/ledger/timeline.py",
                 "            timeline.interrupt(since, now)\n            self.counters.feed_changes += 1\n",
                 "            self.counters.feed_changes += 1\n",
             ),
@@ -65,7 +65,7 @@ BREAKAGES = (
         "changes are coalesced by symbol instead of by bucket",
         (
             Edit(
-                "livecache/core/changing.py",
+                "livecache/ledger/changing.py",
                 "members = {t: track.candle(t) for t in track.dirty if t >= track.keep_from}",
                 "members = {t: track.candle(t) for t in [max(track.dirty, default=0)] if t}",
             ),
@@ -75,12 +75,12 @@ BREAKAGES = (
         "candles are trimmed without their coverage",
         (
             Edit(
-                "livecache/core/watermarks.py",
+                "livecache/ledger/watermarks.py",
                 "        coverage=proven.clip(track.keep_from, 1 << 62),",
                 "        coverage=proven,",
             ),
             Edit(
-                "livecache/core/track.py",
+                "livecache/proof/track.py",
                 "        self.coverage = self.coverage.clip(oldest, 1 << 62)\n",
                 "",
             ),
@@ -90,7 +90,7 @@ BREAKAGES = (
         "a missing fence is accepted",
         (
             Edit(
-                "livecache/cache/upsert.lua",
+                "livecache/write/upsert.lua",
                 "    if fence_of(held[1]) ~= token\n"
                 "      or not (revision == one.expected or revision == one.revision)\n"
                 "      or redis.call('ZCARD', one.set) ~= count\n",
@@ -102,18 +102,18 @@ BREAKAGES = (
     ),
     Breakage(
         "a foreign origin is adopted",
-        (Edit("livecache/cache/adoption.py", "if record.origin != origin:", "if False:"),),
+        (Edit("livecache/writer/adoption.py", "if record.origin != origin:", "if False:"),),
     ),
     Breakage(
         "the settling delay is ignored",
         (
             Edit(
-                "livecache/core/settling.py",
+                "livecache/proof/settling.py",
                 "track.series.timeframe.floor(page.heard - track.policy.settle_delay_ms)",
                 "track.series.timeframe.floor(page.heard)",
             ),
             Edit(
-                "livecache/core/policy.py",
+                "livecache/model/policy.py",
                 "    settle_delay_ms: int = 10_000",
                 "    settle_delay_ms: int = 0",
             ),
@@ -123,7 +123,7 @@ BREAKAGES = (
         "an absent row is always taken as proof",
         (
             Edit(
-                "livecache/core/evidence.py",
+                "livecache/proof/evidence.py",
                 "    if not w.whole:\n        return Verdict.OPEN\n",
                 "    if True:\n        return Verdict.SETTLED\n",
             ),
@@ -134,7 +134,7 @@ BREAKAGES = (
         "between provisionals the newer is taken for the richer",
         (
             Edit(
-                "livecache/core/track.py",
+                "livecache/proof/track.py",
                 "if shown is not None and not replace and not candle.richer_than(shown.candle):",
                 "if shown is not None and not replace and candle.equals(shown.candle):",
             ),
@@ -144,7 +144,7 @@ BREAKAGES = (
         "a page from before the close is believed",
         (
             Edit(
-                "livecache/core/evidence.py",
+                "livecache/proof/evidence.py",
                 "    if w.row and (w.newer or w.aged):",
                 "    if w.row:",
             ),
@@ -155,7 +155,7 @@ BREAKAGES = (
         "a page poorer than the feed is believed at once",
         (
             Edit(
-                "livecache/core/evidence.py",
+                "livecache/proof/evidence.py",
                 "    against = w.poorer or (not w.row",
                 "    against = (not w.row",
             ),
@@ -166,7 +166,7 @@ BREAKAGES = (
         "a parent is rolled up though a child is not known",
         (
             Edit(
-                "livecache/core/derive.py",
+                "livecache/proof/derive.py",
                 "        known = all(child.known(t, heard_through) for t in closed)",
                 "        known = True",
             ),
@@ -176,7 +176,7 @@ BREAKAGES = (
         "candles of an earlier run are believed outside their coverage",
         (
             Edit(
-                "livecache/core/adopting.py",
+                "livecache/ledger/adopting.py",
                 "    track.settled = {c.time: c for c in one.candles if c.time in one.coverage}\n",
                 "    track.settled = {c.time: c for c in one.candles}\n"
                 "    for c in one.candles:\n"
@@ -188,7 +188,7 @@ BREAKAGES = (
         "a revision is not announced",
         (
             Edit(
-                "livecache/core/track.py",
+                "livecache/proof/track.py",
                 "        if bucket not in self.likely:\n"
                 "            self._announce(Kind.REVISED, bucket, candle, before)\n",
                 "",
@@ -199,7 +199,7 @@ BREAKAGES = (
         "what could not be sent is not owed",
         (
             Edit(
-                "livecache/cache/writer.py",
+                "livecache/writer/writer.py",
                 "        self._owed = set(changes)\n        return list(changes.values())",
                 "        self._owed = set()\n        return list(changes.values())",
             ),
@@ -209,7 +209,7 @@ BREAKAGES = (
         "somebody vouches though the venue is silent",
         (
             Edit(
-                "livecache/service/live.py",
+                "livecache/engine/live.py",
                 "renews = self._answered_s > self._renewed_s",
                 "renews = True",
             ),
@@ -219,7 +219,7 @@ BREAKAGES = (
         "the channels of all databases are one",
         (
             Edit(
-                "livecache/cache/keyspace.py",
+                "livecache/keys/keyspace.py",
                 'return f"{name}:{self.database}" if self.database else name',
                 "return name",
             ),
@@ -230,7 +230,7 @@ BREAKAGES = (
         "a bucket in progress is streamed that nobody vouches for",
         (
             Edit(
-                "livecache/cache/standing.py",
+                "livecache/read/standing.py",
                 "if view.record is None or view.alive is None or view.newest is None:",
                 "if view.record is None or view.newest is None:",
             ),
@@ -241,7 +241,7 @@ BREAKAGES = (
         "a check prints a remedy that a repair refuses",
         (
             Edit(
-                "livecache/core/repair.py",
+                "livecache/ledger/repair.py",
                 "    first, last = max(start, oldest), min(end, edge)\n",
                 "    if start < oldest or end > edge:\n"
                 "        raise RepairRefused(name)\n"
@@ -254,14 +254,14 @@ BREAKAGES = (
         "a repair passes over what was never settled",
         (
             Edit(
-                "livecache/core/track.py",
+                "livecache/proof/track.py",
                 "            self.suspect.add(bucket)\n            self.contested.setdefault(bucket, 0)\n",
                 "            if bucket in self.coverage:\n"
                 "                self.suspect.add(bucket)\n"
                 "                self.contested.setdefault(bucket, 0)\n",
             ),
             Edit(
-                "livecache/core/track.py",
+                "livecache/proof/track.py",
                 "                told.again = told.rebuild_again = 0\n        if self.history_from",
                 "                pass\n        if self.history_from",
             ),
@@ -272,7 +272,7 @@ BREAKAGES = (
         "a restart takes back what was known",
         (
             Edit(
-                "livecache/core/adopting.py",
+                "livecache/ledger/adopting.py",
                 "    track.told(one)\n",
                 "",
             ),
@@ -283,7 +283,7 @@ BREAKAGES = (
         "a break of the new feed takes back what the old one had finished",
         (
             Edit(
-                "livecache/core/track.py",
+                "livecache/proof/track.py",
                 "if shown is not None and shown.vouched and bucket + self.width > self.told_through:",
                 "if shown is not None and shown.vouched:",
             ),
@@ -294,7 +294,7 @@ BREAKAGES = (
         "who leaves is vouched for anew",
         (
             Edit(
-                "livecache/cache/presence.py",
+                "livecache/write/presence.py",
                 "string.gsub(held, '\"feed\":.*', ARGV[2]), 'XX', 'KEEPTTL')",
                 "string.gsub(held, '\"feed\":.*', ARGV[2]), 'XX', 'PX', 10000)",
             ),
@@ -305,7 +305,7 @@ BREAKAGES = (
         "whoever stops takes back another's word",
         (
             Edit(
-                "livecache/cache/presence.py",
+                "livecache/write/presence.py",
                 "  if held and string.sub(held, 1, #ARGV[1]) == ARGV[1] then\n    if ARGV[2] == ''",
                 "  if held then\n    if ARGV[2] == ''",
             ),
@@ -316,7 +316,7 @@ BREAKAGES = (
         "an overdue writer sends what was queued before the host slept",
         (
             Edit(
-                "livecache/cache/lease.py",
+                "livecache/write/lease.py",
                 "            async with asyncio.timeout(self._lease.left_s) as left:\n",
                 "            async with asyncio.timeout(None) as left:\n",
             ),
@@ -327,7 +327,7 @@ BREAKAGES = (
         "an overdue writer sends",
         (
             Edit(
-                "livecache/cache/lease.py",
+                "livecache/write/lease.py",
                 '            raise Fenced("the lease is overdue")\n',
                 "            return await self._redis.execute_command(*args)\n",
             ),
@@ -338,7 +338,7 @@ BREAKAGES = (
         "the back-off of writes grows beyond a second",
         (
             Edit(
-                "livecache/cache/trouble.py",
+                "livecache/wire/trouble.py",
                 "delays(jitter, first_s=AGAIN_FIRST_S, most_s=AGAIN_MOST_S)",
                 "delays(jitter, first_s=AGAIN_FIRST_S, most_s=5.0)",
             ),
@@ -349,7 +349,7 @@ BREAKAGES = (
         "what nobody has heard of ends a running service",
         (
             Edit(
-                "livecache/cache/patience.py",
+                "livecache/writer/patience.py",
                 "if not (passes(error) or self._used_before or self._pulse.answered_at_s):",
                 "if not passes(error):",
             ),

@@ -11,7 +11,7 @@ OF_CHANGES = (
         "what came late goes before the settling of what is served",
         (
             Edit(
-                "livecache/service/schedule.py",
+                "livecache/engine/schedule.py",
                 "        return 2 * Priority.SETTLE + 1\n",
                 "        return 2 * want.priority\n",
             ),
@@ -22,7 +22,7 @@ OF_CHANGES = (
         "a series that was taken out is served on",
         (
             Edit(
-                "livecache/cache/presence.py",
+                "livecache/write/presence.py",
                 "            await self._retire([text_of(member) for member in reply[1]], lease, token)\n",
                 "",
             ),
@@ -44,7 +44,7 @@ OF_CHANGES = (
         "what a reload leaves alone is written anew",
         (
             Edit(
-                "livecache/core/timeline.py",
+                "livecache/ledger/timeline.py",
                 "self.symbols[symbol] = before.get(symbol) or SymbolTimeline",
                 "self.symbols[symbol] = SymbolTimeline",
             ),

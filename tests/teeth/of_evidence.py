@@ -11,13 +11,13 @@ OF_EVIDENCE = (
         "an empty page ends the history",
         (
             Edit(
-                "livecache/core/history.py",
+                "livecache/proof/history.py",
                 "    agreed = bucket < first or (told.pages >= 3 and told.last - told.first >= ENDS_MS)\n"
                 "    return End.EXHAUSTED if agreed and not denied else End.OPEN",
                 "    return End.EXHAUSTED",
             ),
             Edit(
-                "livecache/core/history.py",
+                "livecache/proof/history.py",
                 "    run = asked_run(track, now)\n"
                 "    if run is None or run[1] >= track.policy.candles:\n"
                 "        return False\n",
@@ -34,7 +34,7 @@ OF_EVIDENCE = (
         "an empty page is proof after a minute",
         (
             Edit(
-                "livecache/core/evidence.py",
+                "livecache/proof/evidence.py",
                 "    if w.older and told.pages >= 3 and w._agreed_ms >= ENDS_MS:",
                 "    if True:",
             ),
@@ -43,14 +43,14 @@ OF_EVIDENCE = (
     ),
     Breakage(
         "what one witness alone says is told as settled",
-        (Edit("livecache/core/track.py", "        if not self.likely:\n", "        if True:\n"),),
+        (Edit("livecache/proof/track.py", "        if not self.likely:\n", "        if True:\n"),),
         tests=("tests/core/test_likely.py",),
     ),
     Breakage(
         "what the feed shows does not take back what was likely",
         (
             Edit(
-                "livecache/core/track.py",
+                "livecache/proof/track.py",
                 "        if self.take_back(candle.time):\n            return True\n",
                 "",
             ),
@@ -61,12 +61,12 @@ OF_EVIDENCE = (
         "a poorer page wins after a minute",
         (
             Edit(
-                "livecache/core/settling.py",
+                "livecache/proof/settling.py",
                 "        elif fresh or not poorer:\n",
                 "        else:\n",
             ),
             Edit(
-                "livecache/core/evidence.py",
+                "livecache/proof/evidence.py",
                 "    if against and told.fresh >= 3 and w._agreed_ms >= DISPUTE_MS:",
                 "    if against and told.pages >= 2:",
             ),
@@ -77,7 +77,7 @@ OF_EVIDENCE = (
         "a page that lacks what was settled proves absence",
         (
             Edit(
-                "livecache/core/evidence.py",
+                "livecache/proof/evidence.py",
                 "    if not w.whole:\n        return Verdict.OPEN\n",
                 "",
             ),
@@ -88,7 +88,7 @@ OF_EVIDENCE = (
         "a poison row takes the page",
         (
             Edit(
-                "livecache/core/settling.py",
+                "livecache/proof/settling.py",
                 "        if bucket in page.rejected or (row is None and not page.absence_proves):\n"
                 "            self._reject(bucket)\n",
                 "        if page.rejected or (row is None and not page.absence_proves):\n"
@@ -101,7 +101,7 @@ OF_EVIDENCE = (
         "an old page takes back what was settled",
         (
             Edit(
-                "livecache/core/settling.py",
+                "livecache/proof/settling.py",
                 "        elif held is not None and (row is None or held.richer_than(row)):",
                 "        elif held is not None and row is None:",
             ),
@@ -112,7 +112,7 @@ OF_EVIDENCE = (
         "what other timeframes hold is not asked",
         (
             Edit(
-                "livecache/core/kin.py",
+                "livecache/proof/kin.py",
                 "        if any(smaller.candle(t) for smaller in self._smaller for t in "
                 "self._within(smaller, bucket)):\n",
                 "        if bucket:\n"
@@ -127,7 +127,7 @@ OF_EVIDENCE = (
         "an unfresh page settles",
         (
             Edit(
-                "livecache/core/evidence.py",
+                "livecache/proof/evidence.py",
                 "    if w.behind:\n        return Verdict.OPEN\n",
                 "",
             ),

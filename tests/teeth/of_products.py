@@ -13,7 +13,7 @@ OF_PRODUCTS = (
         "an unknown symbol holds back readiness",
         (
             Edit(
-                "livecache/cache/standing.py",
+                "livecache/read/standing.py",
                 '    return state in ("ready", "short", "unknown", "halted")',
                 '    return state in ("ready", "short")',
             ),
@@ -24,7 +24,7 @@ OF_PRODUCTS = (
         "a halted product looks alive",
         (
             Edit(
-                "livecache/service/listing.py",
+                "livecache/engine/listing.py",
                 "            live.timeline.stand(symbol, standing, live.now())\n",
                 "",
             ),
@@ -33,7 +33,7 @@ OF_PRODUCTS = (
     ),
     Breakage(
         "a heartbeat vouches for a mute product",
-        (Edit("livecache/core/timeline.py", "        if timeline.channel.mute:\n", "        if False:\n"),),
+        (Edit("livecache/ledger/timeline.py", "        if timeline.channel.mute:\n", "        if False:\n"),),
         ("tests/service/test_consumer.py",),
     ),
     Breakage(

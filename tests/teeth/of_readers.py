@@ -11,7 +11,7 @@ OF_READERS = (
         "a hole looks like a quiet market to who asks as ccxt does",
         (
             Edit(
-                "livecache/cache/ohlcv.py",
+                "livecache/read/ohlcv.py",
                 "        _refuse_a_hole(candles, reply, len(closed), begin)\n",
                 "        pass\n",
             ),
@@ -22,7 +22,7 @@ OF_READERS = (
         "a since within a hole begins behind it without a word",
         (
             Edit(
-                "livecache/cache/ohlcv.py",
+                "livecache/read/ohlcv.py",
                 "    if timeframe.ceil(begin) < candles.contiguous_from:\n",
                 "    if msgspec.json.decode(members[known], type=Candle).time >= begin:\n",
             ),
@@ -33,7 +33,7 @@ OF_READERS = (
         "candles of one venue are given for those of another",
         (
             Edit(
-                "livecache/cache/asking.py",
+                "livecache/read/asking.py",
                 "    if len(series) == 3 and series[0] != venue:\n",
                 "    if False:\n",
             ),
@@ -44,7 +44,7 @@ OF_READERS = (
         "a write that is refused half-way can be read",
         (
             Edit(
-                "livecache/cache/upsert.lua",
+                "livecache/write/upsert.lua",
                 "redis.call('HSET', one.state, 'count', UNDER_WAY, unpack(one.fields))",
                 "redis.call('HSET', one.state, unpack(one.fields))",
             ),
@@ -55,7 +55,7 @@ OF_READERS = (
         "a set of series that is being announced is called damaged",
         (
             Edit(
-                "livecache/cache/writer.py",
+                "livecache/writer/writer.py",
                 "        if listed is None or listed is not self._listed:\n",
                 "        if False:\n",
             ),
@@ -66,7 +66,7 @@ OF_READERS = (
         "one of those who follow is given another's reply",
         (
             Edit(
-                "livecache/cache/listening.py",
+                "livecache/reader/listening.py",
                 "answered.set_result(outcome[first : first + len(commands)])",
                 "answered.set_result(outcome[: len(commands)])",
             ),
@@ -77,7 +77,7 @@ OF_READERS = (
         "what changed while a subscription was broken is not read",
         (
             Edit(
-                "livecache/cache/listening.py",
+                "livecache/reader/listening.py",
                 "        if channel not in self._unconfirmed:\n            self._hint(channel)\n",
                 "        if channel not in self._unconfirmed:\n",
             ),
@@ -88,7 +88,7 @@ OF_READERS = (
         "a slice without the bucket in progress says that it holds it",
         (
             Edit(
-                "livecache/cache/candles.py",
+                "livecache/read/candles.py",
                 "forming=self._forming if reaches_the_end else 0,",
                 "forming=self._forming,",
             ),

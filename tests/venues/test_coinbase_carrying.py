@@ -11,7 +11,7 @@ import msgspec
 from websockets.asyncio.server import ServerConnection
 
 from livecache.clock import SystemClock
-from livecache.config import CoinbaseConfig
+from livecache.config.load import CoinbaseConfig
 from livecache.venues.coinbase.subscriptions import Ask, Subscriptions
 from livecache.venues.coinbase.venue import CoinbaseVenue
 from livecache.venues.coinbase.watchdog import DataWatchdog

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livecache.core.candle import ExactCandle, rejection
-from livecache.core.timeframe import Timeframe
+from livecache.model.candle import ExactCandle, rejection
+from livecache.model.timeframe import Timeframe
 from livecache.venues.coinbase.messages import Frame, FrameDecoder, subscription, unsubscription
 from livecache.venues.venue import Candles, FeedFailure, Heard, Rejected, Subscribed, Trade, Trades
 

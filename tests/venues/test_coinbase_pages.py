@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livecache.core.candle import rejection
-from livecache.core.timeframe import Timeframe
+from livecache.model.candle import rejection
+from livecache.model.timeframe import Timeframe
 from livecache.venues.coinbase.pages import DecodedPage, decode_page, decode_products, decode_time, refusal
 from livecache.venues.venue import FailureKind, FetchFailure, PageRequest, Product
 

@@ -13,7 +13,7 @@ from aiohttp import web
 from loguru import logger
 from websockets.asyncio.server import ServerConnection
 
-from livecache.config import CoinbaseConfig
+from livecache.config.load import CoinbaseConfig
 from livecache.venues.coinbase.network import Proxy, proxy_for
 from livecache.venues.coinbase.venue import CoinbaseVenue
 from livecache.venues.venue import Event, FailureKind, FeedFailure, FetchFailure, Heard

@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 from loguru import logger
 
-from livecache.core.timeframe import Timeframe
+from livecache.model.timeframe import Timeframe
 from livecache.venues.coinbase.auth import ApiKey
 from livecache.venues.coinbase.rest import CoinbaseRest
 from livecache.venues.venue import FailureKind, FetchFailure, Page, PageRequest, Product

@@ -6,8 +6,8 @@ import asyncio
 
 from aiohttp import web
 
-from livecache.config import CoinbaseConfig
-from livecache.core.timeframe import Timeframe
+from livecache.config.load import CoinbaseConfig
+from livecache.model.timeframe import Timeframe
 from livecache.venues.coinbase.venue import CoinbaseVenue
 from livecache.venues.venue import Feed, FetchFailure, Page, PageRequest, Venue
 

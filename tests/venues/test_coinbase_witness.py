@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from livecache.core.timeframe import Timeframe
+from livecache.model.timeframe import Timeframe
 from livecache.simulator import (
     KeyRing,
     Market,
@@ -20,7 +20,7 @@ from livecache.simulator import (
     Simulator,
     throwaway_key,
 )
-from livecache.simulator.script import FaultScript, HttpError
+from livecache.simulator.trouble.script import FaultScript, HttpError
 from livecache.venues.coinbase.auth import ApiKey
 from livecache.venues.coinbase.witness import Witness, WitnessPage
 from livecache.venues.venue import FailureKind, FetchFailure

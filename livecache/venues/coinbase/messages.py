@@ -15,9 +15,9 @@ from typing import Annotated, TypeVar
 
 import msgspec
 
-from ...core.candle import NUMBER, ExactCandle, rejection, within_bounds
-from ...core.clock import IMPLAUSIBLE_MS
-from ...core.timeframe import Timeframe
+from ...model.candle import NUMBER, ExactCandle, rejection, within_bounds
+from ...model.clock import IMPLAUSIBLE_MS
+from ...model.timeframe import Timeframe
 from ..venue import Candles, Event, FeedFailure, Heard, Rejected, Subscribed, Trade, Trades
 from .text import excerpt, one_line, without_numbers
 

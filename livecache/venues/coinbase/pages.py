@@ -11,8 +11,8 @@ from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
-from ...core.candle import ExactCandle, rejection
-from ...core.timeframe import Timeframe
+from ...model.candle import ExactCandle, rejection
+from ...model.timeframe import Timeframe
 from ..venue import FailureKind, FetchFailure, Page, PageRequest, Product, Rejected
 from .rows import loose_row, sort_rows
 from .text import excerpt, one_line

@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 
 import aiohttp
 
-from ...core.timeframe import Timeframe
+from ...model.timeframe import Timeframe
 from ...quiet import logger
 from ..venue import FailureKind, FetchFailure, Page, PageRequest, Product, Rejected
 from .auth import ApiKey, Signing

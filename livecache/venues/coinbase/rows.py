@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from ...core.candle import ExactCandle, plain_number, rejection
+from ...model.candle import ExactCandle, plain_number, rejection
 from ..venue import PageRequest, Rejected
 from .text import excerpt, one_line
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
 from ...clock import Clock
-from ...config import CoinbaseConfig
-from ...core.timeframe import Timeframe
+from ...config.load import CoinbaseConfig
+from ...model.timeframe import Timeframe
 from ...quiet import logger
 from ..venue import Feed, FetchFailure, Page, PageRequest, Product
 from .auth import ApiKey

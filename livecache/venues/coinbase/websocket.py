@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from urllib.parse import urlsplit
 
 from ...clock import Clock
-from ...core.backoff import delays
+from ...model.backoff import delays
 from ...quiet import logger
 from ..venue import Broken, Candles, Event, FeedFailure, Heard, Refused, Subscribed, Trades
 from .auth import ApiKey, Signing

@@ -17,8 +17,8 @@ import coinbase.rest
 import requests
 from requests.adapters import HTTPAdapter
 
-from ...core.candle import ExactCandle, rejection
-from ...core.timeframe import Timeframe
+from ...model.candle import ExactCandle, rejection
+from ...model.timeframe import Timeframe
 from ..venue import FailureKind, FetchFailure
 from .auth import ApiKey
 from .network import is_loopback

@@ -1,0 +1,210 @@
+"""What `livecache doctor` tries at the exchange: REST, its clock, the key, each symbol, the feed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from ...clock import SystemClock
+from ...config.load import CoinbaseConfig, Loaded
+from ...errors import ConfigError
+from ...model.near import near_symbols
+from ...model.timeframe import Timeframe
+from ...venues.coinbase.auth import ApiKey, load_key
+from ...venues.coinbase.network import NO_NETWORK, is_loopback, passed_over
+from ...venues.coinbase.venue import CoinbaseVenue
+from ...venues.venue import Candles, FailureKind, FeedFailure, FetchFailure, PageRequest, Product, Subscribed
+from .diagnosis import Diagnosis, failed, noted, right, skipped
+
+__all__ = ["venue"]
+
+_REQUEST_S = 6.0
+_FEED_S = 12.0
+_CLOCK_MS = 30_000
+_NAMED_MOST = 10
+_BAD_MOST = 20  # symbols of which each is told by itself
+_ASKED_FOR_MOST = 100  # Of more symbols the whole list is asked for: their names would not fit into a URL.
+
+_NETWORK = frozenset({FailureKind.NETWORK, FailureKind.TIMEOUT})
+
+
+async def venue(loaded: Loaded) -> list[Diagnosis]:
+    """All that is found there."""
+    config = loaded.config.venues.coinbase
+    key: ApiKey | None = None
+    unusable: list[Diagnosis] = []
+    try:
+        key = load_key(config.key_file, os.environ)
+    except ConfigError as error:
+        unusable.append(failed("key", error.message, error.hint))
+    here = _Examination(config, key)
+    try:
+        return await here.everything(unusable)
+    finally:
+        await here.venue.aclose()
+
+
+class _Examination:
+    """One look at the exchange, with the service's own client of it."""
+
+    def __init__(self, config: CoinbaseConfig, key: ApiKey | None) -> None:
+        bounded = msgspec.structs.replace(config, request_timeout=min(_REQUEST_S, config.request_timeout))
+        self._config = config
+        self._key = key
+        self._clock = SystemClock()
+        self._time: int | None = None
+        self.venue = CoinbaseVenue(
+            bounded, key=key, now=lambda: self._time, clock=self._clock, jitter=random.random
+        )
+
+    async def everything(self, unusable: list[Diagnosis]) -> list[Diagnosis]:
+        """REST first, since it knows which symbols the feed can be asked for. `unusable`: of the key."""
+        found = [noted("proxy", told, _PROXY_REMEDY) for told in self._passed_over() if told]
+        found += await self._rest() + unusable
+        listed: Mapping[str, Product] | None = None
+        if self._time is None:
+            why = "the exchange's REST API does not answer"
+            found += [skipped("key", why)] if self._key else []
+            found.append(skipped("symbols", why))
+        else:
+            found += [] if unusable else await self._signed()
+            told, listed = await self._symbols()
+            found += told
+        found += await self._feed(listed)
+        unresolved = [one for one in found if one.message.endswith(NO_NETWORK)]
+        if len(unresolved) > 1:
+            message = "no name can be resolved: there is no network here, or no DNS"
+            remedy = "bring it up, or set HTTPS_PROXY where only a proxy leads out"
+            return [failed("network", message, remedy), *found]
+        return found
+
+    def _passed_over(self) -> Iterable[str]:
+        return dict.fromkeys(passed_over(url) for url in (self._config.rest_url, self._config.ws_url))
+
+    async def _rest(self) -> list[Diagnosis]:
+        began_s = self._clock.monotonic()
+        before_ms = self._clock.wall() * 1000
+        answer = await self.venue.time()
+        took_s = self._clock.monotonic() - began_s
+        if isinstance(answer, FetchFailure):
+            return [failed("rest", answer.message, _remedy(answer, "rest_url"))]
+        self._time = answer
+        off_ms = answer - (before_ms + took_s * 500)
+        found = [right("rest", f"{self.venue.origin} answers in {took_s * 1000:.0f} ms")]
+        host = (
+            self.venue.origin.partition("://")[2].rpartition(":")[0] or self.venue.origin.partition("://")[2]
+        )
+        told = f"{_seconds(off_ms)} {'ahead of' if off_ms > 0 else 'behind'} this machine's"
+        if is_loopback(host):
+            found.append(right("clock", f"the exchange's is {told}: a simulated one may be anywhere"))
+        elif abs(off_ms) > _CLOCK_MS:
+            remedy = "set this machine's by NTP: chronyd or systemd-timesyncd"
+            found.append(noted("clock", f"the exchange's is {told}", remedy))
+        else:
+            found.append(right("clock", f"the exchange's is {told}"))
+        return found
+
+    async def _signed(self) -> list[Diagnosis]:
+        """Whether the key is taken, by the smallest page there is."""
+        if self._key is None:
+            return [right("key", "none: the public endpoints serve, a second or so later")]
+        assert self._time is not None
+        end = Timeframe.M5.floor(self._time)
+        symbol = self._config.symbols[0]
+        answer = await self.venue.fetch(PageRequest(symbol, Timeframe.M5, end - Timeframe.M5.ms, end))
+        if isinstance(answer, FetchFailure) and answer.kind is not FailureKind.UNKNOWN_SYMBOL:
+            remedy = _remedy(answer, "rest_url")
+            if answer.kind is FailureKind.UNAUTHORIZED:
+                remedy = "create another at https://portal.cdp.coinbase.com/access/api, for reading only"
+            return [failed("key", answer.message, remedy)]
+        return [right("key", f"{_short(self._key.name)} is accepted")]
+
+    async def _symbols(self) -> tuple[list[Diagnosis], Mapping[str, Product] | None]:
+        """Which of them the exchange lists, and trades."""
+        symbols = self._config.symbols
+        listed = await self.venue.products(symbols if len(symbols) <= _ASKED_FOR_MOST else ())
+        if isinstance(listed, FetchFailure):
+            return [
+                failed("symbols", f"the list of products: {listed.message}", _remedy(listed, "rest_url"))
+            ], None
+        unknown = [symbol for symbol in symbols if symbol not in listed]
+        everything: Mapping[str, Product] | FetchFailure = listed
+        if unknown and len(symbols) <= _ASKED_FOR_MOST:
+            everything = await self.venue.products()
+            if not isinstance(everything, FetchFailure):
+                # A list of some need not name what the list of all does.
+                unknown = [symbol for symbol in unknown if symbol not in everything]
+        known = {} if isinstance(everything, FetchFailure) else everything
+        found = []
+        good = [s for s in symbols if s not in unknown and not (listed.get(s) or known[s]).halted]
+        if good:
+            more = f" and {len(good) - _NAMED_MOST} more" if len(good) > _NAMED_MOST else ""
+            found.append(right("symbols", f"{', '.join(good[:_NAMED_MOST])}{more}: listed, and they trade"))
+        for symbol in [s for s in symbols if s not in good][:_BAD_MOST]:
+            if symbol in unknown:
+                near = near_symbols(symbol, known)
+                meant = f"did you mean {' or '.join(near)}? " if near else ""
+                remedy = f"{meant}correct venues.coinbase.symbols"
+                found.append(failed("symbol", f"{symbol}: {self.venue.name} does not know it", remedy))
+            else:
+                why = (listed.get(symbol) or known[symbol]).halted
+                remedy = "no new candle is to be expected: take it out of venues.coinbase.symbols"
+                found.append(noted("symbol", f"{symbol} is listed as {why}", remedy))
+        if (more_bad := len(symbols) - len(good) - _BAD_MOST) > 0:
+            found.append(
+                failed("symbols", f"and {more_bad} more like these", "correct venues.coinbase.symbols")
+            )
+        return found, {s: listed.get(s) or known[s] for s in symbols if s not in unknown}
+
+    async def _feed(self, listed: Mapping[str, Product] | None) -> list[Diagnosis]:
+        """Whether the feed can be connected to, and sends candles of the first symbol that there is."""
+        known = [s for s in self._config.symbols if listed is None or (s in listed and not listed[s].halted)]
+        if not known:
+            return [skipped("feed", "none of the symbols is known and trades")]
+        symbol = known[0]
+        aliases = {symbol: listed[symbol].carried} if listed else {}
+        (feed,) = self.venue.feeds([symbol], aliases, trades=False)
+        began_s = self._clock.monotonic()
+        heard = ""
+        host = self._config.ws_url.partition("://")[2].rpartition("@")[2].partition("/")[0]
+        try:
+            async with asyncio.timeout(_FEED_S), contextlib.aclosing(feed.events()) as events:
+                async for event in events:
+                    if isinstance(event, Subscribed | Candles):
+                        took_s = self._clock.monotonic() - began_s
+                        return [right("feed", f"{host} sends candles of {symbol} after {took_s:.1f} s")]
+                    if isinstance(event, FeedFailure):
+                        return [failed("feed", event.message, _FEED_REMEDY)]
+                    heard = getattr(event, "reason", "") or "it is heard"
+        except TimeoutError:
+            pass
+        told = f"{host}: no candle of {symbol} within {_FEED_S:g} s" + (f" ({heard})" if heard else "")
+        return [failed("feed", told, _FEED_REMEDY)]
+
+
+_PROXY_REMEDY = "name one of the kind http by HTTPS_PROXY, or the exchange in NO_PROXY"
+_FEED_REMEDY = "is venues.coinbase.ws_url right, and does a proxy, if there is one, let websockets through?"
+
+
+def _remedy(failure: FetchFailure, setting: str) -> str:
+    if failure.kind in _NETWORK:
+        return f"is venues.coinbase.{setting} right, and is there a way out? HTTPS_PROXY is honoured"
+    if failure.kind is FailureKind.SERVER:
+        return "see the exchange's status page, and try again later"
+    if failure.kind is FailureKind.REFUSED:
+        return "somebody else asks from this address too: lower venues.coinbase.requests_per_second"
+    return f"is that an exchange? see venues.coinbase.{setting}"
+
+
+def _seconds(ms: float) -> str:
+    return f"{abs(ms) / 1000:.1f} s"
+
+
+def _short(name: str) -> str:
+    """The end of a key's name, which is no secret, and is long."""
+    return name if len(name) <= 24 else f"…{name[-20:]}"

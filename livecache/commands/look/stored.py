@@ -1,0 +1,130 @@
+"""One series as it lies in Redis, bucket by bucket, and what each of them is worth.
+
+A `Reader` refuses what it cannot answer for. Who looks into a cache wants to see that too, and told apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ...keys.keyspace import Damaged, Keyspace, StateRecord, decode_alive, decode_member, decode_state
+from ...model.candle import ExactCandle
+from ...model.series import SeriesId, SeriesState
+from ...model.timeframe import Timeframe
+from ...read.reading import SeriesView
+
+if TYPE_CHECKING:
+    import redis
+
+__all__ = ["Bucket", "BucketKind", "StoredSeries", "buckets_of", "read_stored"]
+
+
+class BucketKind(StrEnum):
+    """What a bucket is worth."""
+
+    SETTLED = "settled"  # read from the venue after it had closed
+    PROVISIONAL = "provisional"  # closed, and vouched for by an unbroken feed; no candle: no trade seen
+    EMPTY = "empty"  # settled, and nothing was traded in it
+    FORMING = "forming"  # in progress, and vouched for by the feed
+    UNVOUCHED = "unvouched"  # there is a candle, and nobody answers for it
+    MISSING = "missing"  # closed, and nothing is known of it
+    DAMAGED = "damaged"  # there is something that is no candle
+
+
+class Bucket(NamedTuple):
+    """One bucket: its open time in Unix ms, what it is worth, and its candle if it has one."""
+
+    time: int
+    kind: BucketKind
+    candle: ExactCandle | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSeries:
+    """The newest buckets of a series, oldest first and without a gap, and how the series stands."""
+
+    view: SeriesView
+    buckets: tuple[Bucket, ...]
+
+
+def read_stored(client: redis.Redis, keys: Keyspace, series: SeriesId, count: int) -> StoredSeries:
+    """The newest `count` buckets and the state of the same moment. redis-py's errors pass through."""
+    _, symbol, timeframe = series
+    with client.pipeline(transaction=True) as pipeline:
+        pipeline.hgetall(keys.state(symbol, timeframe))
+        pipeline.get(keys.alive(symbol))
+        pipeline.zcard(keys.candles(symbol, timeframe))
+        # A bucket has one member at most, so that these hold all of the newest buckets.
+        pipeline.zrange(keys.candles(symbol, timeframe), -count, -1, withscores=True)
+        replies = pipeline.execute(raise_on_error=False)
+    if any(isinstance(reply, Exception) for reply in replies):
+        return StoredSeries(SeriesView(series, None, None, 0, "a key of it is of another type"), ())
+    fields, alive, members, candles = replies
+    record, damage = _record(fields)
+    view = SeriesView(series, record, _alive(alive), members, damage)
+    buckets = buckets_of(record.state if record else None, candles, timeframe, count)
+    return StoredSeries(view, tuple(buckets))
+
+
+def _record(fields: dict[bytes, bytes]) -> tuple[StateRecord | None, str]:
+    if not fields:
+        return None, ""
+    try:
+        return decode_state({k.decode(): v.decode(errors="replace") for k, v in fields.items()}), ""
+    except (Damaged, UnicodeError) as error:
+        return None, str(error)
+
+
+def _alive(raw: bytes | None) -> Any:
+    try:
+        return decode_alive(raw) if raw is not None else None
+    except Damaged:
+        return None
+
+
+def buckets_of(
+    state: SeriesState | None,
+    members: Iterable[tuple[bytes, float]],
+    timeframe: Timeframe,
+    count: int,
+) -> Sequence[Bucket]:
+    """The newest `count` buckets, oldest first; fewer where the series begins later. Pure.
+
+    `members` are pairs of member and score. What lies beyond the bucket in progress is left out.
+    """
+    step = timeframe.ms
+    candles: dict[int, ExactCandle | None] = {}
+    for member, score in members:
+        try:
+            candle = decode_member(member, timeframe)
+            candles[candle.time] = candle
+        except Damaged:
+            candles[timeframe.floor(int(score))] = None
+    end = max(state.closed_through, state.forming + step if state.forming else 0) if state else 0
+    latest = end + step if end else max(candles, default=0) + step
+    candles = {time: candle for time, candle in candles.items() if time < latest}
+    end = max(end, max(candles, default=-step) + step)
+    begins = [*candles, *([state.contiguous_from] if state and state.contiguous_from else [])]
+    begins += [span.start for span in state.coverage] if state else []
+    start = max(min(begins, default=end), end - count * step)
+    return [_bucket(state, time, candles) for time in range(start, end, step)]
+
+
+def _bucket(state: SeriesState | None, time: int, candles: dict[int, ExactCandle | None]) -> Bucket:
+    there, candle = time in candles, candles.get(time)
+    if there and candle is None:
+        kind = BucketKind.DAMAGED
+    elif state is None:
+        kind = BucketKind.UNVOUCHED if there else BucketKind.MISSING
+    elif time in state.coverage:
+        kind = BucketKind.SETTLED if there else BucketKind.EMPTY
+    elif state.contiguous_from <= time < state.known_through:
+        kind = BucketKind.PROVISIONAL
+    elif state.forming and time == state.forming:
+        kind = BucketKind.FORMING
+    else:
+        kind = BucketKind.UNVOUCHED if there else BucketKind.MISSING
+    return Bucket(time, kind, candle)

@@ -1,0 +1,379 @@
+"""Configuration: config.toml, LIVECACHE_* and flags, decoded into frozen structs.
+
+A flag wins over an environment variable, that over the file, that over the default. What is not understood is
+an error that names its source and the setting that was probably meant: a typo never silently does nothing.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from ..errors import ConfigError
+from ..model.plainly import plainly
+from ..model.timeframe import TIMEFRAME_PRIORITY, Timeframe
+from .schema import (
+    BackfillConfig,
+    CacheConfig,
+    CoinbaseConfig,
+    Config,
+    HttpConfig,
+    LogConfig,
+    RedisConfig,
+    VenuesConfig,
+    listen_address,
+    problems,
+    symbol_problems,
+)
+
+__all__ = [
+    "CONFIG_FILE",
+    "BackfillConfig",
+    "CacheConfig",
+    "CoinbaseConfig",
+    "Config",
+    "HttpConfig",
+    "Loaded",
+    "LogConfig",
+    "RedisConfig",
+    "VenuesConfig",
+    "check",
+    "listen_address",
+    "load",
+    "order_timeframes",
+    "parse_symbols",
+    "parse_timeframes",
+    "redact",
+    "render",
+    "settings",
+    "source_of",
+]
+
+CONFIG_FILE = "config.toml"
+
+_FILE_BYTES_MAX = 1_000_000
+_TOML_HINT = "strings need quotes, lists brackets"
+
+_SOURCES_MOST = 3  # variables and flags that are named
+
+# Variables that are no settings: secrets, and what the image sets to refuse the embedded server.
+OTHER_VARIABLES = frozenset(
+    {
+        *("LIVECACHE_COINBASE_KEY_NAME", "LIVECACHE_COINBASE_KEY_SECRET"),
+        *("LIVECACHE_EMBEDDED", "LIVECACHE_HTTP_TOKEN"),
+    }
+)
+
+# Kubernetes gives every pod such variables for a service named livecache or livecache-redis.
+_SERVICE_LINK = re.compile(
+    r"LIVECACHE_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
+)
+
+_FLAGS = {
+    "redis.url": "--redis-url",
+    "redis.prefix": "--prefix",
+    "log.level": "--log-level",
+    "log.format": "--log-format",
+}
+
+
+class Loaded(NamedTuple):
+    """A configuration and where it came from. `origins` maps dotted keys to sources; defaults are absent."""
+
+    config: Config
+    source: str
+    origins: Mapping[str, str]
+
+
+class _Given(NamedTuple):
+    value: object
+    source: str  # as an error names it: "config.toml: cache.candles", "LIVECACHE_CACHE_CANDLES", "--prefix"
+    origin: str  # as `livecache config` names it
+    text: bool  # from the environment or a flag, where everything is text
+
+
+def load(path: Path | None, env: Mapping[str, str], flags: Mapping[str, object] | None = None) -> Loaded:
+    """The effective configuration: `path` or else ./config.toml, under `env`, under `flags`.
+
+    `flags` maps dotted keys (`"redis.url"`) to values; None means that the flag was not given. An empty
+    variable counts as not set. Raises ConfigError, naming the source and the key.
+    """
+    loaded, wrong = check(path, env, flags)
+    if wrong:
+        raise wrong[0]
+    return loaded
+
+
+def check(
+    path: Path | None, env: Mapping[str, str], flags: Mapping[str, object] | None = None
+) -> tuple[Loaded, list[ConfigError]]:
+    """As `load`, and all that is wrong, not just the first. What cannot be used has its default there."""
+    wrong: list[ConfigError] = []
+    file = path or Path(CONFIG_FILE)
+    given: dict[str, _Given] = {}
+    if path is not None or _is_there(file):
+        given |= _from_file(file, wrong)
+        source = str(file)
+    else:
+        source = f"the defaults (no ./{CONFIG_FILE} here)"
+    given |= _from_environment(env, wrong)
+    for key, value in (flags or {}).items():
+        if value is not None:
+            flag = _FLAGS.get(key, key)
+            given[key] = _Given(value, flag, flag, text=True)
+    config, unusable = _convert(given)
+    wrong += unusable.values()
+    for key, problem, hint in problems(config):
+        if key not in unusable:  # of which the default stands there now
+            told = given[key].source if key in given else key
+            wrong.append(ConfigError(f"{told}: {problem}", hint))
+    return Loaded(config, source, {key: item.origin for key, item in given.items()}), wrong
+
+
+def settings(config: Config) -> Iterator[tuple[str, object]]:
+    """Every setting as (dotted key, value), in the order of the structs."""
+    return _walk("", config)
+
+
+def source_of(loaded: Loaded) -> str:
+    """Where a configuration came from, for people: the file or the defaults, then what wins over it."""
+    origins = {origin for origin in loaded.origins.values() if origin != loaded.source}
+    over = sorted(origins, key=lambda origin: (origin.startswith("--"), origin))
+    more = len(over) - _SOURCES_MOST
+    named = [*over[:_SOURCES_MOST], *([f"{more} more"] if more > 0 else [])]
+    return f"{loaded.source}, under {', '.join(named)}" if named else loaded.source
+
+
+def order_timeframes(given: Sequence[Timeframe], configured: Sequence[Timeframe]) -> tuple[Timeframe, ...]:
+    """`given` timeframes in priority order: as configured, then by default, then the shortest first."""
+    order = list(dict.fromkeys([*configured, *TIMEFRAME_PRIORITY, *Timeframe]))
+    return tuple(sorted(given, key=order.index))
+
+
+def parse_symbols(source: str, text: str) -> tuple[str, ...]:
+    """The symbols of a list by comma, as `source` (a flag) gives it. Raises ConfigError for what is none."""
+    symbols = tuple(item.strip() for item in text.split(",") if item.strip())
+    for _, problem, hint in symbol_problems("", symbols):
+        raise ConfigError(f"{source}: {problem}", hint)
+    return symbols
+
+
+def parse_timeframes(source: str, text: str) -> tuple[Timeframe, ...]:
+    """The timeframes of a list by comma, as `source` (a flag) gives it.
+
+    Raises UnknownTimeframe, or ConfigError for none or for one named twice.
+    """
+    names = [item.strip() for item in text.split(",") if item.strip()]
+    parsed = tuple(Timeframe.parse(name) for name in names)
+    if not parsed:
+        raise ConfigError(f"{source} names none", f"one of {', '.join(Timeframe)}")
+    for twice in (timeframe for timeframe in parsed if parsed.count(timeframe) > 1):
+        raise ConfigError(f"{source} names {twice.value!r} twice", "name each once")
+    return parsed
+
+
+def render(loaded: Loaded) -> str:
+    """The effective configuration as TOML, secrets hidden, each line that is no default with its origin."""
+    lines: list[str] = []
+    section = None
+    for key, value in settings(loaded.config):
+        head, _, name = key.rpartition(".")
+        if head != section:
+            lines += [*([""] if lines else []), f"[{head}]"]
+            section = head
+        if value is None:
+            lines.append(f"# {name} is not set")
+            continue
+        if isinstance(value, tuple):
+            value = list(value)
+        elif isinstance(value, str):
+            value = redact(value)
+        origin = f"  # {loaded.origins[key]}" if key in loaded.origins else ""
+        lines.append(f"{name} = {json.dumps(value, ensure_ascii=False)}{origin}")
+    return "\n".join(lines) + "\n"
+
+
+_PASSWORD = re.compile(r"""(://[^\s:@/"']*:)[^\s"']+(?=@)|([?&](?:\w*password|token)=)[^\s&"']+""")
+
+
+def redact(text: str) -> str:
+    """`text` with `***` in place of every password in a URL."""
+    return _PASSWORD.sub(lambda match: f"{match[1] or match[2]}***", text)
+
+
+def _walk(head: str, struct: msgspec.Struct) -> Iterator[tuple[str, object]]:
+    for name in struct.__struct_fields__:
+        value = getattr(struct, name)
+        if isinstance(value, msgspec.Struct):
+            yield from _walk(f"{head}{name}.", value)
+        else:
+            yield f"{head}{name}", value
+
+
+_KEYS = tuple(key for key, _ in _walk("", Config()))
+_SECTIONS = tuple(dict.fromkeys(key.rpartition(".")[0] for key in _KEYS))
+_VARIABLES = {f"LIVECACHE_{key.upper().replace('.', '_')}": key for key in _KEYS}
+
+
+# What is wrong is gathered in `wrong`, and the rest goes on: so that a check can tell all of it.
+
+
+def _is_there(file: Path) -> bool:
+    """Whether something of that name is there, be it a directory or a link to nothing: a mount gone wrong."""
+    try:
+        file.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True  # Reading it says what is wrong.
+    return True
+
+
+def _from_file(path: Path, wrong: list[ConfigError]) -> dict[str, _Given]:
+    try:
+        with path.open("rb") as file:
+            raw = file.read(_FILE_BYTES_MAX + 1)
+        if len(raw) > _FILE_BYTES_MAX:
+            problem = f"is longer than {_FILE_BYTES_MAX // 1_000_000} MB"
+            raise ConfigError(f"{path}: {problem}", "is that the configuration?")
+        table = tomllib.loads(raw.decode("utf-8-sig"))
+    except ConfigError as error:
+        wrong.append(error)
+    except FileNotFoundError:
+        wrong.append(ConfigError(f"{path}: no such file", "see --config; without it, the defaults serve"))
+    except OSError as error:
+        hint = "it has to be a file that this user may read"
+        wrong.append(ConfigError(f"{path}: cannot be read: {error.strerror}", hint))
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        wrong.append(ConfigError(f"{path}: is not UTF-8 text (line {line})", "save it as UTF-8"))
+    except RecursionError:
+        wrong.append(ConfigError(f"{path}: is not TOML: it is nested too deeply", _TOML_HINT))
+    except ValueError as error:  # of tomllib, or of Python: a number with thousands of digits
+        wrong.append(_not_toml(path, str(error).partition(";")[0]))
+    else:
+        return {
+            key: _Given(value, f"{path}: {key}", str(path), text=False)
+            for key, value in _flatten(path, "", table, wrong)
+        }
+    return {}
+
+
+def _not_toml(path: Path, said: str) -> ConfigError:
+    twice = any(word in said for word in ("overwrite", "twice", "Duplicate"))
+    said = re.sub(r"\('(.*?)',?\)", lambda names: names[1].replace("', '", "."), said)  # ('a', 'b')
+    return ConfigError(
+        f"{path}: is not TOML: {said}", "each key and section may stand once" if twice else _TOML_HINT
+    )
+
+
+def _flatten(
+    path: Path, head: str, table: Mapping[str, Any], wrong: list[ConfigError]
+) -> Iterator[tuple[str, object]]:
+    for name, value in table.items():
+        key = f"{head}{name}"
+        if key in _KEYS:
+            yield key, value
+        elif not any(section == key or section.startswith(f"{key}.") for section in _SECTIONS):
+            kind, known = ("section", _SECTIONS) if isinstance(value, dict) else ("key", _KEYS)
+            wrong.append(ConfigError(f"{path}: unknown {kind} {key!r}", _suggest(key, known)))
+        elif isinstance(value, dict):
+            yield from _flatten(path, f"{key}.", value, wrong)
+        else:
+            hint = f"write [{key}] and its keys below"
+            wrong.append(ConfigError(f"{path}: {key} is a section, not a key", hint))
+
+
+def _from_environment(env: Mapping[str, str], wrong: list[ConfigError]) -> dict[str, _Given]:
+    given = {}
+    for name in sorted(env):
+        if not name.startswith("LIVECACHE_") or name in OTHER_VARIABLES:
+            continue
+        key = _VARIABLES.get(name)
+        if key is None:
+            if _SERVICE_LINK.fullmatch(name):
+                continue
+            hint = _suggest(name, [*_VARIABLES, *sorted(OTHER_VARIABLES)])
+            wrong.append(ConfigError(f"unknown environment variable {name}", hint))
+        elif env[name]:
+            given[key] = _Given(env[name], name, name, text=True)
+    return given
+
+
+def _suggest(wrong: str, known: Sequence[str]) -> str:
+    # The end says most: `[redis] candles` means cache.candles, LIVECACHE_SYMBOLS means …_COINBASE_SYMBOLS.
+    end = wrong.rpartition(".")[2]
+    suffix = wrong.removeprefix("LIVECACHE") if wrong.startswith("LIVECACHE_") else f".{end}"
+    near = [name for name in known if f".{name}".endswith(suffix)]
+    near = near or difflib.get_close_matches(wrong, known, n=1)
+    if not near:
+        ends = {name.rpartition(".")[2]: name for name in known}
+        near = [ends[name] for name in difflib.get_close_matches(end, ends, n=1)]
+    return f"did you mean {near[0]}?" if near else f"one of {', '.join(known)}"
+
+
+def _convert(given: Mapping[str, _Given]) -> tuple[Config, dict[str, ConfigError]]:
+    # Setting by setting, not the whole at once: so each error can name where the value came from.
+    unusable: dict[str, ConfigError] = {}
+
+    def build(kind: type[msgspec.Struct], head: str) -> msgspec.Struct:
+        values: dict[str, object] = {}
+        for field in msgspec.structs.fields(kind):
+            key = f"{head}{field.name}"
+            if isinstance(field.default, msgspec.Struct):
+                values[field.name] = build(type(field.default), f"{key}.")
+            elif key in given:
+                try:
+                    values[field.name] = _value(key, given[key], field.type)
+                except ConfigError as error:
+                    unusable[key] = error
+        return kind(**values)
+
+    config = build(Config, "")
+    assert isinstance(config, Config)
+    return config, unusable
+
+
+def _value(key: str, given: _Given, kind: Any) -> object:
+    value = given.value
+    if key in ("cache.timeframes", "venues.coinbase.symbols"):
+        if given.text and isinstance(value, str):
+            value = [item.strip() for item in value.split(",") if item.strip()]
+        if key == "cache.timeframes" and isinstance(value, list):
+            try:
+                return tuple(Timeframe.parse(str(name)) for name in value)
+            except ConfigError as error:
+                raise ConfigError(f"{given.source}: {error.message}", error.hint) from None
+    elif key == "log.level" and isinstance(value, str):
+        value = value.upper()
+    try:
+        return msgspec.convert(value, kind, strict=not given.text)
+    except msgspec.ValidationError as error:
+        # As it stands in the file: true, not True.
+        text = str(value) if isinstance(value, str | float) else json.dumps(value, default=str)
+        shown = redact(text) if key != "redis.url" else "that"
+        problem, _ = plainly(str(error))
+        raise ConfigError(
+            f"{given.source}: {shown!r} cannot be used: {problem}", _example(key, given)
+        ) from None
+
+
+_CHOICES = {"log.level": "TRACE, DEBUG, INFO, WARNING or ERROR", "log.format": "text or json"}
+
+
+def _example(key: str, given: _Given) -> str:
+    """The choices, or the default in the form in which the value is given."""
+    default = dict(_walk("", Config())).get(key)
+    if key in _CHOICES or default in (None, ""):
+        return _CHOICES.get(key, "")
+    if isinstance(default, tuple):
+        names = [str(name) for name in default]
+        return f"such as {','.join(names)}" if given.text else f"such as {json.dumps(names)}"
+    return f"such as {default if given.text else json.dumps(default)}"

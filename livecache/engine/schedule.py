@@ -1,0 +1,239 @@
+"""Which page to ask for next. Pure: decides over the plans of all symbols; the backfiller acts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+
+from ..ledger.timeline import Timeline
+from ..model.backoff import delay_s
+from ..model.coverage import Span
+from ..model.timeframe import Timeframe
+from ..proof.plan import Priority, Want, plan
+from ..proof.track import Track
+from ..venues.venue import PageRequest, Venue
+
+__all__ = ["FAILING_AFTER", "Attempts", "Pick", "Schedule"]
+
+FAILING_AFTER = 5
+"""Failed attempts after which a series is reported as failing; it is tried on, at longer intervals."""
+
+_REFUSALS_AN_ATTEMPT = 4
+"""So many refusals (429) in a row count as one failed attempt."""
+
+_SETTLING_SHARE = 3
+"""Every third request settles while anything is due, whatever else is more urgent."""
+
+_LAST = (2 * len(Priority), 0, 0)
+"""Less urgent than anything."""
+
+
+@dataclass(slots=True)
+class Attempts:
+    """The failures in a row of one series' requests."""
+
+    count: int = 0
+    refusals: int = 0
+    not_before_s: float = 0.0  # monotonic
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """The request to make next, and what it was chosen for."""
+
+    request: PageRequest
+    want: Want
+
+
+@dataclass(slots=True)
+class _Planned:
+    # The most urgent first, each with its priority and the place in the order of what waits for it.
+    wants: list[tuple[int, int, Want]]
+    valid_until: int  # venue time
+
+
+@dataclass(slots=True)
+class Schedule:
+    """Remembers what is in flight and what failed, and picks the most urgent page."""
+
+    timeline: Timeline
+    venue: Venue
+    jitter: Callable[[], float]
+    in_flight: dict[str, dict[Timeframe, Span]] = field(default_factory=dict)
+    attempts: dict[tuple[str, Timeframe], Attempts] = field(default_factory=dict)
+    _plans: dict[str, _Planned] = field(default_factory=dict)
+    _asked: dict[tuple[str, Timeframe], Span] = field(default_factory=dict)
+    _barren: dict[tuple[str, Timeframe], tuple[Span, int, float]] = field(default_factory=dict)
+    _since_settling: int = 0
+
+    def pick(self, heard: int, monotonic_s: float) -> Pick | None:
+        """The most urgent page that may be asked for now, or None."""
+        best: tuple[Want, str] | None = None
+        if self._since_settling >= _SETTLING_SHARE - 1:
+            best = self._most_urgent(heard, monotonic_s, settling=True)
+        if best is None:
+            best = self._most_urgent(heard, monotonic_s)
+        if best is None:
+            return None
+        want, symbol = best
+        span = Span(want.start, want.end)
+        # The venue's edge keeps an answer for a second: who asks again wants another one.
+        fresh = want.priority is Priority.REPAIR or self._asked.get((symbol, want.timeframe)) == span
+        return Pick(PageRequest(symbol, want.timeframe, want.start, want.end, fresh), want)
+
+    def started(self, pick: Pick) -> None:
+        """The request is on its way."""
+        request = pick.request
+        span = Span(request.start, request.end)
+        self.in_flight.setdefault(request.symbol, {})[request.timeframe] = span
+        self._asked[request.symbol, request.timeframe] = span
+        self._since_settling = 0 if pick.want.priority is Priority.SETTLE else self._since_settling + 1
+        self.replan(request.symbol)
+
+    def ended(self, request: PageRequest) -> None:
+        """The request was answered, or failed, or was given up."""
+        self.in_flight.get(request.symbol, {}).pop(request.timeframe, None)
+        self.replan(request.symbol)
+
+    def brought(self, request: PageRequest, monotonic_s: float, *, news: bool) -> None:
+        """A page has come. One that settled nothing is asked for again only after a growing while."""
+        key = (request.symbol, request.timeframe)
+        if news:
+            self._barren.pop(key, None)
+            return
+        span = Span(request.start, request.end)
+        before = self._barren.get(key)
+        count = before[1] + 1 if before is not None and before[0] == span else 1
+        self._barren[key] = (span, count, monotonic_s + delay_s(count, self.jitter(), most_s=300.0))
+
+    def hurry(self, symbol: str, timeframe: Timeframe) -> None:
+        """Whatever failed or brought nothing of late, the series is worth asking for now."""
+        self._barren.pop((symbol, timeframe), None)
+        if attempts := self.attempts.get((symbol, timeframe)):
+            attempts.not_before_s = 0.0
+        self.replan(symbol)
+
+    def succeeded(self, request: PageRequest) -> Attempts | None:
+        """Forget the failures; what they were, if there were any."""
+        return self.attempts.pop((request.symbol, request.timeframe), None)
+
+    def failed(
+        self,
+        symbol: str,
+        timeframe: Timeframe,
+        message: str,
+        monotonic_s: float,
+        at_least_s: float = 0.0,
+        *,
+        refused: bool = False,
+    ) -> Attempts:
+        """Count a failure and say when to try again."""
+        attempts = self.attempts.setdefault((symbol, timeframe), Attempts())
+        attempts.refusals += refused
+        # Being too fast is no fault of the series: the limiter slows down. Only many in a row are.
+        if not refused or attempts.refusals % _REFUSALS_AN_ATTEMPT == 0:
+            attempts.count += 1
+        attempts.message = message
+        attempts.not_before_s = monotonic_s + max(at_least_s, delay_s(max(1, attempts.count), self.jitter()))
+        self.replan(symbol)
+        return attempts
+
+    def replan(self, symbol: str) -> None:
+        """Something about the symbol has changed."""
+        self._plans.pop(symbol, None)
+
+    def replan_all(self) -> None:
+        """Something about the venue has changed."""
+        self._plans.clear()
+
+    def arranged(self) -> None:
+        """There are other symbols or timeframes: what was remembered of those that are gone is forgotten."""
+        symbols, timeframes = self.timeline.symbols, self.timeline.children
+        for remembered in (self.attempts, self._asked, self._barren):
+            for symbol, timeframe in [k for k in remembered if k[0] not in symbols or k[1] not in timeframes]:
+                del remembered[symbol, timeframe]
+        self.replan_all()
+
+    def next_due(self) -> int:
+        """When (venue time) a plan changes by the mere passing of time; 0 if nothing is planned."""
+        return min((p.valid_until for p in self._plans.values()), default=0)
+
+    def next_retry_s(self, monotonic_s: float) -> float | None:
+        """Seconds until the next failed request may be tried again, or None."""
+        waits = [a.not_before_s - monotonic_s for a in self.attempts.values() if a.not_before_s > monotonic_s]
+        return min(waits, default=None)
+
+    def _most_urgent(
+        self, heard: int, monotonic_s: float, *, settling: bool = False
+    ) -> tuple[Want, str] | None:
+        """What comes first of all that may be asked for now; with `settling` of what settles."""
+        best: tuple[Want, str] | None = None
+        best_key = _LAST
+        for index, symbol in enumerate(self.timeline.symbols):
+            planned = self._plans.get(symbol)
+            if planned is None or heard >= planned.valid_until:
+                planned = self._plans[symbol] = self._plan(symbol, heard)
+            for priority, order, want in planned.wants:
+                if settling and want.priority is not Priority.SETTLE:
+                    continue
+                if (priority, order, index) >= best_key:
+                    break  # The rest of this symbol's are less urgent still.
+                if not self._held_back(symbol, want, monotonic_s):
+                    best, best_key = (want, symbol), (priority, order, index)
+                    break
+        return best
+
+    def _held_back(self, symbol: str, want: Want, monotonic_s: float) -> bool:
+        """Whether the page failed or brought nothing lately, and is not to be asked for again yet."""
+        attempts = self.attempts.get((symbol, want.timeframe))
+        if attempts is not None and monotonic_s < attempts.not_before_s:
+            return True
+        barren = self._barren.get((symbol, want.timeframe))
+        return barren is not None and barren[0] == want[2:4] and monotonic_s < barren[2]
+
+    def _plan(self, symbol: str, heard: int) -> _Planned:
+        tracks = self.timeline.symbols[symbol].tracks
+        failing = [t for t in tracks if self._count(symbol, t) >= FAILING_AFTER]
+        wants = plan(
+            tracks,
+            self.timeline.children,
+            now=heard,
+            page_limit=self.venue.page_limit,
+            in_flight=self.in_flight.get(symbol, {}),
+            failing=failing,
+            unsupported=self.venue.unsupported,
+        )
+        delay = self.timeline.policy.settle_delay_ms
+        smallest = next(iter(tracks))
+        until = smallest.floor(heard - delay) + smallest.ms + delay
+        retries = [again for t in tracks.values() if (again := t.next_again(heard))]
+        late = self.timeline.symbols[symbol].late
+        ordered = [(_rank(want, tracks, late), self._order(want, tracks), want) for want in wants]
+        ordered.sort(key=lambda one: one[:2])
+        return _Planned(ordered, min([until, *retries]))
+
+    def _count(self, symbol: str, timeframe: Timeframe) -> int:
+        attempts = self.attempts.get((symbol, timeframe))
+        return attempts.count if attempts else 0
+
+    def _order(self, want: Want, tracks: Mapping[Timeframe, Track]) -> int:
+        """The place of the most urgent configured timeframe that waits for this page."""
+        order = self.timeline.timeframes
+        # A parent that has enough candles gets a few more by the page, but does not wait for it.
+        waiting = (t for t in want.serves if t is want.timeframe or not _has_enough(tracks[t]))
+        return min((order.index(t) for t in waiting if t in order), default=len(order))
+
+
+def _rank(want: Want, tracks: Mapping[Timeframe, Track], late: Collection[Timeframe]) -> int:
+    """How urgent the page is, 0 the most: what came late is warmed up only once what is served is settled."""
+    waits_for_none = all(t in late or tracks[t].sound for t in want.serves)
+    if want.priority is Priority.WARM and waits_for_none and not want.serves.isdisjoint(late):
+        return 2 * Priority.SETTLE + 1
+    return 2 * want.priority
+
+
+def _has_enough(track: Track) -> bool:
+    """Whether the series holds as many settled candles as make it ready."""
+    run = track.newest_settled_run()
+    return run is not None and run[1] >= track.policy.min_candles

@@ -1,0 +1,140 @@
+"""`GET /api/v1/candles`: closed candles of one series, and who vouches for them how far.
+
+What a reader would raise is refused; what it would return is answered with the digits that are stored.
+"""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+from aiohttp import web
+
+from ...errors import ConfigError, NotReady, UnknownSeries
+from ...model.series import SeriesId
+from ...read.answer import Request
+from ...read.asking import time_in
+from ...read.reading import Core
+from ...read.verbatim import Verbatim
+from ..conditional import given
+from ..shapes import ROWS_MOST, ROWS_USUAL, CandlesHead, CandlesQuery
+from ..source import Source, parse
+
+__all__ = ["PATH", "CandlesRoute", "body_of", "moment"]
+
+PATH = "/api/v1/candles"
+
+_TIME_MAX = 1 << 47  # ms: the year 6429
+_MS = re.compile(r"\d{1,15}", re.ASCII)
+
+_head = msgspec.json.Encoder()
+
+
+class CandlesRoute:
+    """The handler."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+
+    async def show(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request. Raises LivecacheError for what cannot be answered."""
+        query = parse(request, CandlesQuery)
+        way = self._source.way()
+        try:
+            wanted, since = _wanted(way.core, query)
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
+        try:
+            read = await way.link.drive(way.core.read_verbatim(wanted))
+        except UnknownSeries:
+            raise await self._source.unknown(wanted.series) from None
+        skipped = 0 if since is None else _before(since, read, wanted)
+        return given(request, body_of(read, skipped))
+
+
+def moment(name: str, text: str) -> int:
+    """A time in Unix ms, from such a number or from ISO-8601. Raises ConfigError that names the parameter."""
+    # In a query a plus sign is a space, and a zone begins with one.
+    iso = re.sub(r"(:\d\d(?:\.\d+)?) (\d\d:?\d\d)$", r"\1+\2", text)
+    time = time_in(iso)
+    if time is None and _MS.fullmatch(text):
+        time = int(text)
+    if time is None:
+        raise ConfigError(f"{name}: {text!r} is no time", "Unix ms, or ISO-8601: 2026-02-20T12:00:00Z")
+    if not 0 <= time < _TIME_MAX:
+        raise ConfigError(f"{name}: {text!r} is before 1970, or too late")
+    return time
+
+
+def body_of(read: Verbatim, skipped: int = 0) -> bytes:
+    """The answer. Its candles are the stored members, joined, but for the first `skipped`."""
+    candles, (venue, symbol, timeframe) = read.candles, read.candles.series
+    head = _head.encode(
+        CandlesHead(
+            venue=venue,
+            symbol=symbol,
+            timeframe=timeframe.value,
+            ready=not read.reason,
+            reason=read.reason,
+            feed=candles.feed,  # type: ignore[arg-type]  # "up" or "down": a reader has checked
+            contiguous_from=candles.contiguous_from,
+            settled_through=candles.settled_through,
+            known_through=candles.known_through,
+            closed_through=read.closed_through,
+            forming_from=candles.forming,
+        )
+    )
+    members = b",".join(read.members[skipped:])
+    return b'%b,"forming":%b,"candles":[%b]}' % (head[:-1], read.forming or b"null", members)
+
+
+def _wanted(core: Core, query: CandlesQuery) -> tuple[Request, int | None]:
+    """The read that answers it; and from when on its candles are wanted, if it may give older ones too."""
+    series = core.series_id(query.symbol, query.timeframe)
+    start = None if query.from_ is None else moment("from", query.from_)
+    end = None if query.to is None else moment("to", query.to)
+    if start is None:
+        if end is not None:
+            raise ConfigError("to is there without from", "say from when on, or how many by limit")
+        count = query.limit or ROWS_USUAL
+        wanted = core.request(
+            *series[1:],
+            count,
+            settled=query.settled,
+            forming=query.forming,
+            at_least=query.at_least,
+        )
+        return wanted, None
+    if query.forming or query.at_least is not None:
+        what = "forming" if query.forming else "at_least"
+        raise ConfigError(f"{what} is for the newest candles", "leave out from, or this")
+    most = query.limit or ROWS_MOST
+    if end is None:
+        return core.request(*series[1:], most, settled=query.settled, at_least=1), start
+    return _span(core, series, start, end, most, settled=query.settled), None
+
+
+def _span(core: Core, series: SeriesId, start: int, end: int, most: int, *, settled: bool) -> Request:
+    timeframe = series.timeframe
+    buckets = (timeframe.ceil(end) - timeframe.ceil(start)) // timeframe.ms
+    if not 1 <= buckets <= most:
+        raise ConfigError(
+            f"[{start}, {end}) holds the opens of {max(0, buckets)} buckets", f"ask for 1 to {most} of them"
+        )
+    return core.range_request(*series[1:], start, end, settled=settled)
+
+
+def _before(since: int, read: Verbatim, wanted: Request) -> int:
+    """How many of the newest candles open before `since`. Raises if there are others since then."""
+    candles = read.candles
+    start = wanted.series.timeframe.ceil(since)
+    if start < candles.contiguous_from:
+        raise NotReady(
+            f"{wanted.series}: from {start} on was asked for, and it is known without a gap "
+            f"from {candles.contiguous_from} on",
+            "ask for a later from",
+        )
+    skipped = sum(1 for candle in candles if candle.time < start)
+    if not skipped and len(candles) == wanted.count and candles[0].time > start > candles.contiguous_from:
+        raise ConfigError(f"there may be more than {wanted.count} candles since {start}", "say to as well")
+    return skipped

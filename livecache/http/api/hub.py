@@ -1,0 +1,278 @@
+"""What happens in Redis, listened to once for all streams, and handed to each as far as it asked.
+
+What closes, settles and is revised comes from the stream of closes, which has ids to resume by; the bucket in
+progress from the channels of the series that somebody asks for; and once a second it looks how these stand.
+While nobody asks, it does nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import aclosing
+from typing import Any
+
+import msgspec
+
+from ...clock import Clock
+from ...config.load import redact
+from ...engine.repeats import Repeats
+from ...errors import ClosesLost, LivecacheError, RedisUnavailable
+from ...keys.keyspace import FORMING_HINT
+from ...model.series import SeriesId
+from ...quiet import logger
+from ...read.close_events import closes, newest_entry
+from ...read.orders import Patience
+from ...read.reading import trips
+from ...wire.refusals import ERRORS
+from ...wire.scripts import cancellable
+from ..shapes import LostEvent, SeriesRow, StateEvent
+from ..source import Refused, Source, Way
+from ..watch.lookout import LOOK_AGAIN_S, LOOK_SHARE
+from .events import Happening, closed_event, forming_event, framed
+from .table import row, time_of
+
+__all__ = ["HEARTBEAT_S", "QUEUE_BYTES_MOST", "STREAMS_MOST", "Hub", "Listener", "Slow"]
+
+STREAMS_MOST = 32  # half of the connections: the others are left to who asks for something else
+QUEUE_BYTES_MOST = 256 * 1024  # that one stream may be behind
+HEARTBEAT_S = 5.0
+AGAIN_S = 1.0  # after trouble
+JOIN_S = 5.0  # until Redis has told where its stream ends
+SUBSCRIBE_S = 0.5  # until what somebody new asks for is listened to
+HINTS_MOST = 1_000  # taken before what they tell of is read
+FORMING_SHARE = 4  # buckets in progress are read again after so many times as long as reading them took
+FORMING_REST_MOST_S = 0.25
+
+
+class Slow(Exception):
+    """A client does not read what it asked for."""
+
+
+class Listener:
+    """One stream: its series, and what it has not been sent yet.
+
+    `everything`: it is told what closes, settles and is revised of any series, and `series` are only those by
+    which it learns whether anybody vouches.
+    """
+
+    def __init__(self, series: Iterable[SeriesId], *, everything: bool = False) -> None:
+        self.series = tuple(dict.fromkeys(series))
+        self.everything = everything
+        self.joined = False
+        self.shown: object = None
+        self.shown_at_s = float("-inf")
+        self._waiting: deque[bytes] = deque()
+        self._bytes = 0
+        self._news = asyncio.Event()
+
+    def wants(self, happening: Happening) -> bool:
+        """Whether it asked for that. The buckets in progress of thousands of series nobody could take."""
+        return bool(happening.id) if self.everything else happening.series in self.series
+
+    def tell(self, message: bytes) -> None:
+        """Put it behind what waits."""
+        self._bytes += len(message)
+        if self._bytes <= QUEUE_BYTES_MOST:
+            self._waiting.append(message)
+        self._news.set()
+
+    async def told(self) -> bytes:
+        """Wait for something, and take all. Raises `Slow` once too much has waited."""
+        await self._news.wait()
+        if self._bytes > QUEUE_BYTES_MOST:
+            raise Slow
+        all_of_it = b"".join(self._waiting)
+        self._waiting.clear()
+        self._bytes = 0
+        self._news.clear()
+        return all_of_it
+
+
+class Hub:
+    """Listens for all streams while it runs."""
+
+    def __init__(self, source: Source, clock: Clock) -> None:
+        self._source = source
+        self._clock = clock
+        self._repeats = Repeats(clock)
+        self._listeners: set[Listener] = set()
+        self._anybody = asyncio.Event()
+        self._over = asyncio.Event()
+        self._positioned = asyncio.Event()
+        self.position = ""
+        """The id of the last entry of the stream of closes that all were told of; "" while nobody listens."""
+
+    # --- who listens
+
+    def add(self, listener: Listener) -> None:
+        """Take one more. Raises `Refused` where there are too many; whoever adds takes it out again."""
+        if len(self._listeners) >= STREAMS_MOST:
+            raise Refused("too_many_streams", 503, f"{STREAMS_MOST} streams are open", "ask again later")
+        self._listeners.add(listener)
+        self._anybody.set()
+
+    async def join(self, listener: Listener) -> str:
+        """From here on it is told what happens; the entry of the stream after which that begins."""
+        try:
+            async with asyncio.timeout(JOIN_S):
+                await self._positioned.wait()
+        except TimeoutError:
+            raise RedisUnavailable("Redis does not tell where its stream of closes ends") from None
+        listener.joined = True
+        return self.position
+
+    def remove(self, listener: Listener) -> None:
+        """It has gone."""
+        self._listeners.discard(listener)
+        if not self._listeners:
+            self.position = ""
+            self._positioned.clear()
+            self._anybody.clear()
+            self._over.set()
+
+    # --- what happens
+
+    async def run(self) -> None:
+        """Listen for whoever is there, until cancelled."""
+        while True:
+            await self._anybody.wait()
+            self._over.clear()
+            try:
+                way = self._source.way()
+            except Refused as error:
+                self._tell_state(error.message, 0, {})
+                await self._clock.sleep(AGAIN_S)
+                continue
+            async with asyncio.TaskGroup() as tasks:
+                works = (self._follow_closes, self._follow_forming, self._look_again)
+                following = [tasks.create_task(self._keep(work, way), name=work.__name__) for work in works]
+                await self._over.wait()
+                for task in following:
+                    task.cancel()
+            if self._source.left(way):
+                await way.service.store.aclose()  # What was opened after its owner closed it.
+
+    async def _keep(self, work: Callable[[Way], Awaitable[None]], way: Way) -> None:
+        """Do it again after any trouble. What Redis has to do with, `_look_again` tells."""
+        while True:
+            try:
+                await work(way)
+            except (LivecacheError, *ERRORS):
+                pass
+            except Exception as error:
+                message = f"streams: {work.__name__} failed: {type(error).__name__}: {error}"
+                if self._repeats.log("http_failed", work.__name__, message):
+                    logger.bind(event="http_failed").opt(exception=error).debug("{}: the traceback", message)
+            await self._clock.sleep(AGAIN_S)
+
+    async def _follow_closes(self, way: Way) -> None:
+        keys, link = way.keys, way.link
+        if not self.position:
+            self.position = await link.drive(newest_entry(keys))
+        self._positioned.set()
+        try:
+            async with aclosing(
+                link.iterate(closes(keys, self.position, Patience(None), closed_event))
+            ) as entries:
+                async for entry in entries:
+                    self.position = entry.id
+                    self._tell(entry)
+        except ClosesLost as error:
+            self.position = await link.drive(newest_entry(keys))
+            told = LostEvent(after=error.after, error=error.message, hint=error.hint)
+            for listener in self._joined():
+                listener.tell(framed("lost", msgspec.json.encode(told), self.position))
+
+    async def _follow_forming(self, way: Way) -> None:
+        pubsub: Any = way.service.store.pubsub(ignore_subscribe_messages=True)
+        followed: Mapping[bytes, SeriesId] = {}
+        told: dict[SeriesId, bytes] = {}
+        try:
+            while True:
+                wanted = {
+                    way.keys.updates(*series[1:]).encode(): series
+                    for listener in self._joined()
+                    for series in listener.series
+                    if not listener.everything
+                }
+                if more := wanted.keys() - followed.keys():
+                    await cancellable(pubsub.subscribe(*more))
+                if less := followed.keys() - wanted.keys():
+                    await cancellable(pubsub.unsubscribe(*less))
+                followed = wanted
+                if not followed:
+                    await self._clock.sleep(SUBSCRIBE_S)
+                    continue
+                hinted = await _hinted(pubsub, followed)
+                began_s = self._clock.monotonic()
+                # Read as readers read: whoever else may publish there, a hint is no candle.
+                for trip in trips(sorted(hinted)):
+                    for view in await way.link.drive(way.core.views(trip)):
+                        if (event := forming_event(view)) and told.get(view.series) != event.message:
+                            told[view.series] = event.message
+                            self._tell(event)
+                # Meanwhile the next ones gather. Of one series that is a few milliseconds.
+                took_s = self._clock.monotonic() - began_s
+                await self._clock.sleep(min(FORMING_SHARE * took_s, FORMING_REST_MOST_S))
+        finally:
+            await pubsub.aclose()
+
+    async def _look_again(self, way: Way) -> None:
+        while True:
+            began_s = self._clock.monotonic()
+            if self._source.left(way):
+                self._over.set()
+            wanted = sorted({series for one in self._joined() for series in one.series})
+            rows: dict[SeriesId, SeriesRow] = {}
+            error, time = "", 0
+            try:
+                for trip in trips(wanted):
+                    views = await way.link.drive(way.core.views(trip))
+                    time = max(time, time_of(views))
+                    rows |= {view.series: row(view) for view in views}
+            except LivecacheError as problem:
+                error = redact(problem.message)
+            self._tell_state(error, time, rows)
+            took_s = self._clock.monotonic() - began_s
+            await self._clock.sleep(min(max(LOOK_AGAIN_S, LOOK_SHARE * took_s), HEARTBEAT_S))
+
+    # --- telling
+
+    def _joined(self) -> Sequence[Listener]:
+        return [listener for listener in self._listeners if listener.joined]
+
+    def _tell(self, happening: Happening | None) -> None:
+        if happening is not None:
+            for listener in self._joined():
+                if listener.wants(happening):
+                    listener.tell(happening.message)
+
+    def _tell_state(self, error: str, time: int, rows: Mapping[SeriesId, SeriesRow]) -> None:
+        now_s = self._clock.monotonic()
+        for listener in self._joined():
+            shown = [] if error else [rows[series] for series in listener.series if series in rows]
+            if not error and len(shown) < len(listener.series):
+                continue  # It came while this was looked up; the next look is its first.
+            if listener.everything:
+                shown = []  # Thousands of rows: they are at /api/v1/series.
+            if (error, shown) == listener.shown and now_s < listener.shown_at_s + HEARTBEAT_S:
+                continue
+            listener.shown, listener.shown_at_s = (error, shown), now_s
+            state = StateEvent(time=time, error=error, series=shown)
+            listener.tell(framed("state", msgspec.json.encode(state), self.position))
+
+
+async def _hinted(pubsub: Any, followed: Mapping[bytes, SeriesId]) -> set[SeriesId]:
+    """Wait a moment for hints at buckets in progress, and take all that are there: of which series."""
+    hinted: set[SeriesId] = set()
+    wait_s = SUBSCRIBE_S
+    for _ in range(HINTS_MOST):
+        message = await cancellable(pubsub.get_message(timeout=wait_s))
+        if message is None:
+            break
+        if message["channel"] in followed and message["data"].startswith(FORMING_HINT):
+            hinted.add(followed[message["channel"]])
+            wait_s = 0.0
+    return hinted

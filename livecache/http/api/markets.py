@@ -1,0 +1,140 @@
+"""`GET /api/v1/markets`: for each symbol its last price, the one of a day ago, and the course in between.
+
+One look for all of them and for all who ask, every five seconds at most: it is for tables and their little
+charts. What happens in between is told by `/api/v1/series` and by the stream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aiohttp import web
+
+from ...clock import Clock
+from ...model.timeframe import Timeframe
+from ...read.candles import Candles
+from ..conditional import given
+from ..shapes import MarketRow, MarketsAnswer, NoQuery, SeriesRow
+from ..source import Source, Way, parse
+from .kept import Kept
+from .table import Table
+
+__all__ = ["PATH", "Markets", "chosen", "course"]
+
+PATH = "/api/v1/markets"
+
+DAY_MS = 86_400_000
+HOUR_MS = 3_600_000
+CANDLES_MOST = 300  # of one symbol: a day of 5m
+POINTS = 33  # of a course
+SYMBOLS_MOST = 2_000
+SYMBOLS_A_STEP = 25  # in between the feed and the writer have their turn
+MARKETS_AGAIN_S = 5.0
+MARKETS_AGAIN_MOST_S = 60.0
+
+
+class Markets:
+    """The handler, and what it saw last."""
+
+    def __init__(self, source: Source, table: Table, clock: Clock) -> None:
+        self._table = table
+        self._kept = Kept(source, clock, self._look, least_s=MARKETS_AGAIN_S, most_s=MARKETS_AGAIN_MOST_S)
+
+    async def show(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request. Raises LivecacheError for what cannot be answered."""
+        parse(request, NoQuery)
+        seen = await self._kept.seen()
+        return given(request, seen.body, tag=seen.tag, gzipped=seen.gzipped)
+
+    async def _look(self, way: Way) -> MarketsAnswer:
+        table = (await self._table.kept.seen()).found
+        of: dict[str, list[SeriesRow]] = {}
+        for row in table.series:
+            of.setdefault(row.symbol, []).append(row)
+        symbols = list(of)[:SYMBOLS_MOST]
+        markets: list[MarketRow] = []
+        for first in range(0, len(symbols), SYMBOLS_A_STEP):
+            step = [of[symbol] for symbol in symbols[first : first + SYMBOLS_A_STEP]]
+            markets += await _read(way, step, table.time)
+        return MarketsAnswer(venue=table.venue, time=table.time, markets=markets)
+
+
+def chosen(rows: Sequence[SeriesRow], now: int) -> SeriesRow | None:
+    """The series of a symbol that its course is read from; None while nothing is known.
+
+    That is the finest that reaches back for a day; else the one that reaches back farthest.
+    """
+    known = [row for row in rows if row.known_through > row.contiguous_from]
+    reaching = [row for row in known if _reaches(row, now)]
+    if reaching:
+        return min(reaching, key=_step)
+    return max(known, key=lambda row: (_step(row) <= HOUR_MS, _span(row)), default=None)
+
+
+def course(ends: Sequence[tuple[int, float]], since: int, until: int, points: int) -> list[float]:
+    """So many prices at even steps from `since` to `until`: of each moment the last close at or before it.
+
+    `ends`: when buckets ended, and their closes, oldest first; the first of them not after `since`.
+    """
+    prices: list[float] = []
+    at = 0
+    for point in range(points):
+        moment = since + (until - since) * point // (points - 1)
+        while at + 1 < len(ends) and ends[at + 1][0] <= moment:
+            at += 1
+        prices.append(ends[at][1])
+    return prices
+
+
+def _step(row: SeriesRow) -> int:
+    return Timeframe(row.timeframe).ms
+
+
+def _count(row: SeriesRow) -> int:
+    """Candles that a day of them may need, and one before."""
+    return min(DAY_MS // _step(row) + 1, CANDLES_MOST)
+
+
+def _span(row: SeriesRow) -> int:
+    return min(row.known_through - row.contiguous_from, _count(row) * _step(row))
+
+
+def _reaches(row: SeriesRow, now: int) -> bool:
+    """Whether it tells what the price was a day ago, give or take its step: that of an hour is enough."""
+    step = _step(row)
+    enough = DAY_MS // step + 1 <= CANDLES_MOST and step <= HOUR_MS
+    return enough and row.contiguous_from + step <= now - DAY_MS
+
+
+async def _read(way: Way, markets: Sequence[Sequence[SeriesRow]], now: int) -> list[MarketRow]:
+    """These symbols, by one round trip."""
+    asked = [row for rows in markets if (row := chosen(rows, now)) is not None]
+    requests = [way.core.request(row.symbol, row.timeframe, _count(row), at_least=1) for row in asked]
+    outcomes = await way.link.drive(way.core.read_many(requests))
+    found = {
+        row.symbol: (row, candles)
+        for row, candles in zip(asked, outcomes, strict=True)
+        if isinstance(candles, Candles)
+    }
+    return [_row(rows, found.get(rows[0].symbol), now) for rows in markets]
+
+
+def _row(rows: Sequence[SeriesRow], read: tuple[SeriesRow, Candles] | None, now: int) -> MarketRow:
+    traded = [row for row in rows if row.last is not None]
+    newest = max(traded, key=lambda row: row.last_time or 0, default=None)
+    since, day_ago, closes = 0, None, list[float]()
+    if read is not None:
+        row, candles = read
+        step = _step(row)
+        ends = [(candle.time + step, float(candle.close)) for candle in candles]
+        since = max(now - DAY_MS, ends[0][0])
+        closes = course(ends, since, now, POINTS)
+        day_ago = closes[0] if _reaches(row, now) and since == now - DAY_MS else None
+    return MarketRow(
+        symbol=rows[0].symbol,
+        last=newest.last if newest else None,
+        last_time=newest.last_time if newest else None,
+        day_ago=day_ago,
+        since=since,
+        closes=closes,
+    )

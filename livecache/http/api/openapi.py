@@ -1,0 +1,211 @@
+"""`GET /openapi.json`: OpenAPI 3.1 of the candles API, made of the structs that parse and encode."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from .. import shapes
+from ..conditional import given
+from ..watch import reload, repair
+
+__all__ = ["PATH", "OpenApi", "document"]
+
+PATH = "/openapi.json"
+
+_REF = "#/components/schemas/{name}"
+
+_TEXT = {"type": "string"}
+
+_SHAPES: tuple[type[msgspec.Struct], ...] = (
+    shapes.CandlesQuery,
+    shapes.StreamQuery,
+    shapes.CandlesAnswer,
+    shapes.SeriesAnswer,
+    shapes.MarketsAnswer,
+    shapes.ServiceAnswer,
+    shapes.ErrorAnswer,
+    shapes.StateEvent,
+    shapes.FormingEvent,
+    shapes.ClosedEvent,
+    shapes.LostEvent,
+    shapes.IndexAnswer,
+    shapes.AliveAnswer,
+    shapes.StartedAnswer,
+    shapes.ReadyAnswer,
+    repair.RepairsQuery,
+    repair.RepairRequest,
+    repair.RepairAnswer,
+    repair.RepairsLeft,
+    reload.ReloadRequest,
+    reload.ReloadAnswer,
+)
+
+_REFUSALS = {
+    "400": "an argument makes no sense: `bad_request`",
+    "401": "it needs the token",
+    "403": "not for you: beyond loopback without a token, or a web page of another site",
+    "404": "nobody fills this series: `unknown_series`",
+    "429": "the API is asked too often: `too_many`",
+    "503": "what a reader would raise, or Redis or the service is not there",
+}
+
+_NOT_YET = "not so; the reasons say why"
+
+_EVENTS = """Events: `state` (StateEvent), `forming` (FormingEvent), `closed`, `settled` and `revised` (of
+ClosedEvent), `lost` (LostEvent)."""
+
+
+class OpenApi:
+    """The handler."""
+
+    def __init__(self) -> None:
+        self._body = b""
+
+    async def show(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer with the document."""
+        if not self._body:
+            self._body = msgspec.json.encode(document())
+        return given(request, self._body)
+
+
+def document() -> dict[str, Any]:
+    """The document, as JSON has it."""
+    _, schemas = msgspec.json.schema_components(_SHAPES, ref_template=_REF)
+    candles, stream, repairs = (schemas.pop(name) for name in ("CandlesQuery", "StreamQuery", "RepairsQuery"))
+    resume = {
+        "name": "Last-Event-ID",
+        "in": "header",
+        "description": "the id of the last event that was dealt with",
+        "schema": {"type": "string", "pattern": "^[0-9]{1,20}(-[0-9]{1,20})?$"},
+    }
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "livecache",
+            "version": version("livecache"),
+            "summary": "Candles, and who vouches for them how far.",
+            "description": "Times are Unix ms of the venue's clock. See docs/api.md.",
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "paths": {
+            "/api/v1": _get("index", "What there is", [], _json("IndexAnswer"), but=("404", "503")),
+            "/api/v1/candles": _get(
+                "candles", "Closed candles of one series", _parameters(candles), _json("CandlesAnswer")
+            ),
+            "/api/v1/series": _get(
+                "series", "How every series stands", [], _json("SeriesAnswer"), but=("404",)
+            ),
+            "/api/v1/markets": _get(
+                "markets",
+                "The last price and a day's course of each symbol",
+                [],
+                _json("MarketsAnswer"),
+                but=("404",),
+            ),
+            "/api/v1/service": _get(
+                "service", "Who answers here", [], _json("ServiceAnswer"), but=("304", "404")
+            ),
+            "/api/v1/stream": _get(
+                "stream",
+                "What happens to some series, as server-sent events",
+                [*_parameters(stream), resume],
+                {"description": _EVENTS, "content": {"text/event-stream": {"schema": _TEXT}}},
+                but=("304",),
+            ),
+            "/api/v1/repair": _get(
+                "repairs",
+                "How much of what is to be read again is left",
+                _parameters(repairs),
+                _json("RepairsLeft"),
+                but=("304", "429"),
+            )
+            | _post(
+                "repair",
+                "Have a span of a series read again",
+                _json("RepairRequest"),
+                {"202": _json("RepairAnswer", "it will be")},
+            ),
+            "/api/v1/reload": _post(
+                "reload",
+                "Have the configuration read again",
+                _json("ReloadRequest"),
+                {"200": _json("ReloadAnswer", "it was; what could not be taken over is named")},
+            ),
+            "/healthz": _probe("alive", "Whether it lives", "AliveAnswer"),
+            "/startupz": _probe("started", "Whether all was ready once", "StartedAnswer"),
+            "/readyz": _probe("ready", "Whether readers find everything ready now", "ReadyAnswer"),
+            "/metrics": _open(
+                "metrics",
+                "What Prometheus reads",
+                {"200": {"description": "all of them", "content": {"text/plain": {"schema": _TEXT}}}},
+            ),
+        },
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+        "security": [{}, {"token": []}],
+    }
+
+
+def _get(
+    name: str,
+    summary: str,
+    parameters: list[dict[str, Any]],
+    answer: dict[str, Any],
+    *,
+    but: tuple[str, ...] = (),
+) -> dict[str, Any]:
+    refusals = {status: _json("ErrorAnswer", why) for status, why in _REFUSALS.items()}
+    unchanged = {"304": {"description": "as the client has it: `If-None-Match` names its ETag"}}
+    responses = {"200": answer} | unchanged | refusals
+    told = {status: what for status, what in responses.items() if status not in but}
+    return {"get": {"operationId": name, "summary": summary, "parameters": parameters, "responses": told}}
+
+
+def _post(name: str, summary: str, body: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+    refusals = {status: _json("ErrorAnswer", why) for status, why in _REFUSALS.items() if status != "429"}
+    refusals |= {
+        "413": _json("ErrorAnswer", "the body is too long: `too_long`"),
+        "415": _json("ErrorAnswer", "the body is no JSON: `not_json`"),
+    }
+    told = {"required": True, "content": body["content"]}
+    what = {"operationId": name, "summary": summary, "requestBody": told, "responses": answer | refusals}
+    return {"post": what}
+
+
+def _probe(name: str, summary: str, answer: str) -> dict[str, Any]:
+    return _open(name, summary, {"200": _json(answer, "it is so"), "503": _json(answer, _NOT_YET)})
+
+
+def _open(name: str, summary: str, responses: dict[str, Any]) -> dict[str, Any]:
+    """What whoever can connect is told."""
+    return {"get": {"operationId": name, "summary": summary, "security": [], "responses": responses}}
+
+
+def _parameters(schema: dict[str, Any]) -> list[dict[str, Any]]:
+    """The fields of a query."""
+    return [
+        _parameter(name, field, required=name in schema["required"])
+        for name, field in schema["properties"].items()
+    ]
+
+
+def _parameter(name: str, field: dict[str, Any], *, required: bool) -> dict[str, Any]:
+    told = {key: value for key, value in field.items() if key != "description"}
+    if told.get("default", ...) is None:  # Absent, in a query.
+        del told["default"]
+        (told,) = (one for one in told["anyOf"] if one != {"type": "null"})
+    parameter = {"name": name, "in": "query", "required": required, "schema": told}
+    return parameter | ({"description": field["description"]} if "description" in field else {})
+
+
+def _json(name: str, description: str = "as asked") -> dict[str, Any]:
+    return {
+        "description": description,
+        "content": {"application/json": {"schema": {"$ref": _REF.format(name=name)}}},
+    }

@@ -1,0 +1,49 @@
+"""The candles API: its routes, and what runs behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...clock import Clock
+from ..route import Route
+from ..source import REQUESTS_PER_S, Source, asked
+from ..watch.instance import Instance
+from .candles import PATH as CANDLES
+from .candles import CandlesRoute
+from .hub import Hub
+from .identity import PATH as SERVICE
+from .identity import Identity
+from .index import PATH as INDEX
+from .index import Index
+from .markets import PATH as MARKETS
+from .markets import Markets
+from .openapi import PATH as OPENAPI
+from .openapi import OpenApi
+from .stream import PATH as STREAM
+from .stream import Streams
+from .table import PATH as SERIES
+from .table import Table
+
+__all__ = ["Api"]
+
+
+class Api:
+    """`routes` are served; `run` goes on beside them. None is public: see guard.py."""
+
+    def __init__(self, instance: Instance, clock: Clock, per_s: float = REQUESTS_PER_S) -> None:
+        source = Source(instance, clock, per_s)
+        self._hub = Hub(source, clock)
+        candles, table, streams = CandlesRoute(source), Table(source, clock), Streams(source, self._hub)
+        self.routes: Sequence[Route] = (
+            Route("GET", INDEX, asked(source, Index().show)),
+            Route("GET", CANDLES, asked(source, candles.show)),
+            Route("GET", SERIES, asked(source, table.show)),
+            Route("GET", MARKETS, asked(source, Markets(source, table, clock).show)),
+            Route("GET", SERVICE, asked(source, Identity(instance).show)),
+            Route("GET", STREAM, asked(source, streams.show), endless=True),
+            Route("GET", OPENAPI, asked(source, OpenApi().show)),
+        )
+
+    async def run(self) -> None:
+        """Listen for the streams until cancelled."""
+        await self._hub.run()

@@ -1,0 +1,74 @@
+"""`GET /api/v1/series`: how every series stands, looked at once a second at most, however many ask."""
+
+from __future__ import annotations
+
+import contextlib
+
+from aiohttp import web
+
+from ...clock import Clock
+from ...keys.keyspace import Damaged, decode_member
+from ...read.reading import SeriesView, trips
+from ...read.standing import row_of
+from ..conditional import given
+from ..shapes import NoQuery, SeriesAnswer, SeriesRow
+from ..source import Source, Way, parse
+from ..watch.lookout import LOOK_AGAIN_MOST_S, LOOK_AGAIN_S
+from .kept import Kept
+
+__all__ = ["PATH", "Table", "row", "time_of"]
+
+PATH = "/api/v1/series"
+
+
+class Table:
+    """The handler, and what it saw last."""
+
+    def __init__(self, source: Source, clock: Clock) -> None:
+        self.kept = Kept(source, clock, _read, least_s=LOOK_AGAIN_S, most_s=LOOK_AGAIN_MOST_S)
+
+    async def show(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request. Raises LivecacheError for what cannot be answered."""
+        parse(request, NoQuery)
+        seen = await self.kept.seen()
+        return given(request, seen.body, tag=seen.tag, gzipped=seen.gzipped)
+
+
+async def _read(way: Way) -> SeriesAnswer:
+    rows: list[SeriesRow] = []
+    time = 0
+    # A round trip at a time: in between the feed and the writer have their turn.
+    for trip in trips(await way.link.drive(way.core.all_series())):
+        views = await way.link.drive(way.core.views(trip))
+        time = max(time, time_of(views))
+        rows += map(row, views)
+    ready = sum(one.state == "ready" for one in rows)
+    return SeriesAnswer(venue=way.keys.venue, time=time, total=len(rows), ready=ready, series=rows)
+
+
+def time_of(views: list[SeriesView]) -> int:
+    """The venue's clock at the last sign of life in these, Unix ms; 0 without one."""
+    return max((view.alive.time for view in views if view.alive), default=0)
+
+
+def row(view: SeriesView) -> SeriesRow:
+    """A series as the API tells of it."""
+    seen, stored = row_of(view), view.record.state if view.record else None
+    last = None
+    with contextlib.suppress(Damaged):  # It shows no price; readers tell of the damage.
+        last = decode_member(view.newest, view.series.timeframe) if view.newest else None
+    return SeriesRow(
+        symbol=view.series.symbol,
+        timeframe=view.series.timeframe.value,
+        state=seen.state,  # type: ignore[arg-type]
+        reason=seen.reason,
+        feed=seen.feed,  # type: ignore[arg-type]
+        candles=seen.count,
+        contiguous_from=stored.contiguous_from if stored else 0,
+        settled_through=seen.settled_through,
+        known_through=stored.known_through if stored else 0,
+        closed_through=stored.closed_through if stored else 0,
+        lag_ms=seen.lag_ms,
+        last=float(last.close) if last else None,
+        last_time=last.time if last else None,
+    )

@@ -1,0 +1,290 @@
+"""The metrics: each with its name, its kind, what it says, and where the number comes from.
+
+They are read at a scrape from what the living parts count anyway; nothing here is counted twice. Times are
+Unix seconds, so that an age is a difference that whoever asks can take. Labels have few values, all known.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections import Counter
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from typing import Any, Literal, NamedTuple
+
+from ...model.histogram import Histogram
+from ...read.standing import state_of
+from ...venues.counted import REQUEST_KINDS
+from ...venues.venue import FailureKind
+from .instance import Instance, Running
+
+__all__ = ["OF_PROCESS", "OF_SERVICE", "Metric", "Value", "Values"]
+
+Value = float | Histogram
+Values = Value | Mapping[tuple[str, ...], Value] | None
+"""One value; or one by the values of the labels; None where there is nothing to say yet."""
+
+
+class Metric(NamedTuple):
+    """`name` lacks the prefix `livecache_`, and a counter's the ending `_total`."""
+
+    kind: Literal["gauge", "counter", "histogram"]
+    name: str
+    help: str
+    read: Callable[[Any], Values]
+    labels: tuple[str, ...] = ()
+
+
+def _build(_: Instance) -> Values:
+    return {(version("livecache"), platform.python_version()): 1}
+
+
+# --- series
+
+STATES = ("waiting", "warming", "ready", "short", "unknown", "halted", "lagging", "hole", "failing")
+
+
+def _series(service: Running) -> Values:
+    counts: Counter[str] = Counter()
+    for track in service.live.configured():
+        state = track.state
+        if not service.live.serving:
+            counts["waiting"] += 1
+        elif state is None:
+            counts["warming"] += 1
+        else:
+            counts[state_of(ready=state.ready, reason=state.reason)] += 1
+    return {(state,): counts[state] for state in STATES}
+
+
+def _candles(service: Running) -> Values:
+    return sum(len(track.settled) for track in service.live.configured())
+
+
+def _settling_lag(service: Running) -> Values:
+    """For each timeframe, how long the oldest bucket not settled has been closed; ready series only."""
+    now = service.live.now()
+    lags: dict[tuple[str, ...], Value] = {}
+    longest: dict[str, int] = {}
+    for track in service.live.configured():
+        state, timeframe = track.state, track.series.timeframe
+        if state is None or not state.ready:
+            continue
+        behind = state.settled_through < timeframe.floor(now)
+        lag = now - (state.settled_through + timeframe.ms) if behind else 0
+        longest[timeframe.value] = max(lag, longest.get(timeframe.value, 0))
+    for name, lag in longest.items():
+        lags[name,] = lag / 1000
+    return lags
+
+
+# --- the feed and the venue
+
+
+def _feed_symbols(service: Running) -> Values:
+    timeline = service.live.timeline
+    up = sum(timeline.feed_up(symbol) for symbol in timeline.symbols)
+    unknown = {s for s, one in timeline.symbols.items() if one.standing.startswith("unknown")}
+    refused = sum(not timeline.feed_up(s) for s in service.live.feed.refused - unknown)
+    down = len(timeline.symbols) - up - len(unknown) - refused
+    return {("up",): up, ("down",): down, ("refused",): refused, ("unknown",): len(unknown)}
+
+
+def _rejections(service: Running) -> Values:
+    rejected = service.live.feed.rejected
+    counts: dict[tuple[str, ...], Value] = {
+        ("feed", kind): rejected[kind] for kind in ("frame", "candle", "trade", "time")
+    }
+    return counts | {("rest", "candle"): service.backfiller.rejected}
+
+
+def _requests(service: Running) -> Values:
+    counts = service.venue.requests
+    return {
+        (kind, outcome.replace(" ", "_")): counts[kind, outcome]
+        for kind in REQUEST_KINDS
+        for outcome in ("ok", *FailureKind)
+    }
+
+
+def _damage(service: Running) -> Values:
+    found = service.writer.stats.damage
+    return {
+        ("series",): found.series,
+        ("time_limit",): found.limits,
+        ("announcement",): found.announcements,
+        ("closes",): found.closes,
+    }
+
+
+def _seconds(ms: float) -> float | None:
+    return ms / 1000 or None
+
+
+OF_PROCESS = (
+    Metric("gauge", "build_info", "Always 1; the labels tell the versions.", _build, ("version", "python")),
+    Metric("gauge", "start_time_seconds", "When this process started.", lambda i: i.started_at_s),
+    Metric(
+        "gauge",
+        "lease_held",
+        "Whether this instance writes the cache.",
+        lambda i: i.role == "writing",
+    ),
+)
+"""Read from an `Instance`, be there a service in it or not."""
+
+OF_SERVICE = (
+    Metric("gauge", "venue_time_seconds", "The venue's clock now.", lambda s: _seconds(s.live.now())),
+    Metric(
+        "gauge",
+        "warmup_duration_seconds",
+        "From the start until every series that can be was ready; absent until then.",
+        lambda s: s.live.warm_s,
+    ),
+    Metric(
+        "counter",
+        "lease_lost",
+        "Times that the lease was lost, to another instance or altogether.",
+        lambda s: s.writer.stats.fenced,
+    ),
+    Metric(
+        "gauge",
+        "vouched_timestamp_seconds",
+        "When readers were last told that this instance vouches for what they read.",
+        lambda s: s.writer.pulse.vouched_at_s or None,
+    ),
+    Metric("gauge", "series", "Configured series, by how they stand.", _series, ("state",)),
+    Metric("gauge", "candles", "Settled candles in memory.", _candles),
+    Metric(
+        "gauge",
+        "settling_lag_seconds",
+        "How long the oldest bucket that is not settled has been closed, venue time; ready series only.",
+        _settling_lag,
+        ("timeframe",),
+    ),
+    Metric(
+        "histogram",
+        "settling_delay_seconds",
+        "From the end of a bucket until it was settled, venue time.",
+        lambda s: s.live.settling,
+    ),
+    Metric(
+        "counter",
+        "revisions",
+        "Settled candles that the venue changed later.",
+        lambda s: s.live.timeline.counters.revisions,
+    ),
+    Metric(
+        "counter",
+        "rollup_mismatches",
+        "Fetched candles that differ from the sum of their children.",
+        lambda s: s.live.timeline.counters.rollup_mismatches,
+    ),
+    Metric(
+        "counter",
+        "disputes",
+        "Buckets of pages that were poorer than what the feed had shown.",
+        lambda s: s.live.timeline.counters.disputes,
+    ),
+    Metric(
+        "counter",
+        "disputes_lost",
+        "Of these, the ones that were taken after a minute.",
+        lambda s: s.live.timeline.counters.disputes_lost,
+    ),
+    Metric(
+        "counter",
+        "rejections",
+        "What the venue sent and could not be believed.",
+        _rejections,
+        ("source", "kind"),
+    ),
+    Metric("gauge", "feed_connections", "Connections that are up.", lambda s: s.live.feed.connected),
+    Metric(
+        "gauge",
+        "feed_connections_wanted",
+        "Connections that there should be.",
+        lambda s: s.live.feed.connections,
+    ),
+    Metric("gauge", "feed_symbols", "Symbols, by whether the feed shows them.", _feed_symbols, ("feed",)),
+    Metric(
+        "gauge",
+        "feed_last_message_timestamp_seconds",
+        "The stamp of the newest frame, by the venue's clock.",
+        lambda s: _seconds(s.live.feed.last_message),
+    ),
+    Metric("counter", "feed_frames", "Frames received.", lambda s: s.live.feed.frames),
+    Metric("counter", "feed_reconnects", "Connections that were lost.", lambda s: s.live.feed.reconnects),
+    Metric(
+        "counter",
+        "feed_sequence_gaps",
+        "Frames that were lost in mid-stream.",
+        lambda s: s.live.feed.sequence_gaps,
+    ),
+    Metric(
+        "counter",
+        "feed_dead_channels",
+        "Symbols that were found to trade though the feed showed nothing.",
+        lambda s: s.live.timeline.counters.dead_channels,
+    ),
+    Metric(
+        "counter",
+        "venue_requests",
+        "Requests to the venue's REST API.",
+        _requests,
+        ("kind", "outcome"),
+    ),
+    Metric(
+        "histogram",
+        "venue_request_duration_seconds",
+        "How long they took, whatever came of them.",
+        lambda s: {(kind,): seconds for kind, seconds in s.venue.seconds.items()},
+        ("kind",),
+    ),
+    Metric("counter", "venue_rate_cuts", "Times that a refusal lowered the rate.", lambda s: s.limiter.cuts),
+    Metric(
+        "gauge", "venue_rate_limit", "Requests a second allowed at present.", lambda s: s.limiter.rate_per_s
+    ),
+    Metric(
+        "histogram",
+        "flush_duration_seconds",
+        "Writing what had changed to Redis, from taking it to the last answer.",
+        lambda s: s.writer.stats.flush_seconds,
+    ),
+    Metric("counter", "series_writes", "Series written to Redis.", lambda s: s.writer.stats.upserts),
+    Metric(
+        "counter", "closes_written", "Entries added to the stream of closes.", lambda s: s.writer.stats.closes
+    ),
+    Metric(
+        "counter",
+        "closes_dropped",
+        "Entries given up because Redis was away for too long.",
+        lambda s: s.writer.stats.closes_dropped,
+    ),
+    Metric(
+        "gauge",
+        "redis_answered_timestamp_seconds",
+        "When Redis last answered the question of who writes, which it is asked every second.",
+        lambda s: s.writer.pulse.answered_at_s or None,
+    ),
+    Metric(
+        "counter",
+        "redis_errors",
+        "Attempts on Redis that failed and were made again.",
+        lambda s: s.writer.stats.errors,
+    ),
+    Metric(
+        "counter",
+        "redis_lost_series",
+        "Series found missing or outdated in Redis, and rewritten.",
+        lambda s: s.writer.stats.lost,
+    ),
+    Metric("counter", "redis_damage", "What others did to our keys, found and mended.", _damage, ("what",)),
+    Metric(
+        "gauge",
+        "redis_foreign_series",
+        "Series that cannot be written since a key of theirs holds something foreign.",
+        lambda s: len(s.writer.problems),
+    ),
+)
+"""Read from a `Running`."""

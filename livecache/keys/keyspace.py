@@ -1,0 +1,363 @@
+"""The key space: every key's name, and how what it holds is written and read. Pure.
+
+This is a public contract, which docs/keyspace.md describes. `SCHEMA` changes when a reader of the old one
+would misread the new one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated
+
+import msgspec
+
+from ..errors import ConfigError
+from ..model.candle import ExactCandle, rejection
+from ..model.coverage import Coverage
+from ..model.series import Close, SeriesId, SeriesState, Update
+from ..model.timeframe import Timeframe
+
+__all__ = [
+    "FORMING_HINT",
+    "RETIRED",
+    "SCHEMA",
+    "UNDECODABLE",
+    "AliveRecord",
+    "Damaged",
+    "Keyspace",
+    "LeaseRecord",
+    "StateRecord",
+    "decode_alive",
+    "decode_coverage",
+    "decode_lease",
+    "decode_member",
+    "decode_state",
+    "encode_alive",
+    "encode_close",
+    "encode_coverage",
+    "encode_lease",
+    "encode_state",
+    "encode_update",
+    "parse_member",
+]
+
+SCHEMA = 1
+
+RETIRED = "retired: it is not configured any more"
+"""The reason in the state of a series that nobody fills any more."""
+
+UNDECODABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
+"""What decoding any bytes may raise: what is nested a thousandfold exhausts the decoder's stack."""
+
+_Millis = Annotated[int, msgspec.Meta(ge=0, lt=1 << 50)]
+_Token = Annotated[int, msgspec.Meta(ge=0, lt=1 << 62)]
+
+
+class Damaged(ValueError):
+    """What a key holds cannot be read as what livecache writes there. Says why, in a few words."""
+
+
+# --- names
+
+
+# Braces would move the hash tag, and white space would make redis-cli's lines unreadable.
+_NAME = re.compile(r"[^\s{}\x00-\x1f\x7f]{1,128}")
+
+
+def _checked(what: str, name: str) -> str:
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ConfigError(
+            f"{what} {name!r:.42} cannot be part of a Redis key",
+            "1 to 128 characters, no white space and no braces",
+        )
+    return name
+
+
+@dataclass(frozen=True, slots=True)
+class Keyspace:
+    """The names of all keys of one venue under one prefix, in one database.
+
+    The braces are Redis Cluster hash tags: all keys of a symbol share a slot, and so do the venue's own.
+    """
+
+    prefix: str = "livecache"
+    venue: str = "coinbase"
+    database: int = 0
+
+    def __post_init__(self) -> None:
+        _checked("the prefix", self.prefix)
+        _checked("the venue", self.venue)
+
+    def candles(self, symbol: str, timeframe: Timeframe) -> str:
+        """The sorted set of a series: score = open time, member = the candle as a JSON array."""
+        return f"{self._symbol(symbol)}:{timeframe.value}"
+
+    def state(self, symbol: str, timeframe: Timeframe) -> str:
+        """The hash that vouches for a series."""
+        return f"{self.candles(symbol, timeframe)}:state"
+
+    def updates(self, symbol: str, timeframe: Timeframe) -> str:
+        """The channel on which it is told that something happened to a series.
+
+        A server's channels belong to none of its databases, unlike its keys. So all but the first are named.
+        """
+        name = f"{self.candles(symbol, timeframe)}:updates"
+        return f"{name}:{self.database}" if self.database else name
+
+    def alive(self, symbol: str) -> str:
+        """The string that expires when nobody vouches for the symbol any more."""
+        return f"{self._symbol(symbol)}:alive"
+
+    @property
+    def closes(self) -> str:
+        """The stream of closed, settled and revised candles."""
+        return f"{self._own}:closes"
+
+    @property
+    def series(self) -> str:
+        """The set of configured series, members as `series_member` writes them."""
+        return f"{self._own}:series"
+
+    @property
+    def feed(self) -> str:
+        """The hash that describes the feed."""
+        return f"{self._own}:feed"
+
+    @property
+    def lease(self) -> str:
+        """The string that says who writes."""
+        return f"{self._own}:lease"
+
+    def series_member(self, series: SeriesId) -> str:
+        """How the `series` set and the `closes` stream name a series: `BTC-USD:5m`."""
+        return f"{series.symbol}:{series.timeframe.value}"
+
+    def parse_series(self, member: str) -> SeriesId | None:
+        """The series of such a name; None for one that this version does not know."""
+        symbol, _, name = member.rpartition(":")
+        try:
+            return SeriesId(self.venue, symbol, Timeframe(name)) if symbol else None
+        except ValueError:
+            return None
+
+    def series_of(self, key: str) -> SeriesId | None:
+        """The series whose set or state bears that name; None for any other key."""
+        symbol, separator, rest = key.removeprefix(f"{self.prefix}:{{{self.venue}:").partition("}:")
+        series = self.parse_series(f"{symbol}:{rest.removesuffix(':state')}") if separator else None
+        try:
+            return series if series and key in (self.candles(*series[1:]), self.state(*series[1:])) else None
+        except ConfigError:  # such a symbol was never ours
+            return None
+
+    @property
+    def _own(self) -> str:
+        return f"{self.prefix}:{{{self.venue}}}"
+
+    def _symbol(self, symbol: str) -> str:
+        return f"{self.prefix}:{{{self.venue}:{_checked('the symbol', symbol)}}}"
+
+
+# --- members
+
+
+_member = msgspec.json.Decoder(
+    tuple[_Millis, msgspec.Raw, msgspec.Raw, msgspec.Raw, msgspec.Raw, msgspec.Raw]
+)
+
+
+def parse_member(raw: bytes | str) -> ExactCandle:
+    """What a member says, believable or not, its digits verbatim. `Damaged` if it is no JSON candle."""
+    try:
+        time, *numbers = _member.decode(raw)
+        return ExactCandle(time, *(bytes(number).decode() for number in numbers))
+    except UNDECODABLE as error:
+        raise Damaged(f"not a JSON candle: {error}") from None
+
+
+def decode_member(raw: bytes | str, timeframe: Timeframe) -> ExactCandle:
+    """The candle in a member. `Damaged` if it cannot be believed."""
+    candle = parse_member(raw)
+    if reason := rejection(candle, timeframe, None):
+        raise Damaged(reason)
+    return candle
+
+
+# --- state
+
+
+@dataclass(frozen=True, slots=True)
+class StateRecord:
+    """A state hash, decoded: what vouches for the series, and what the writer notes beside it."""
+
+    state: SeriesState
+    count: int  # members that the set must have
+    origin: str  # scheme and host that the history came from
+    fence: int  # the token of the writer that wrote last
+    revision: int  # the number of that writer's write
+    schema: int
+    updated_at: int  # Unix ms of the writer's host, for people; nothing is decided by it
+
+
+def encode_state(
+    state: SeriesState | None, *, origin: str, fence: int, revision: int, updated_at: int
+) -> list[str | int]:
+    """The hash as alternating fields and values; all but `count`, which only the script can know.
+
+    Without a state, which then is as it was: only what every write changes.
+    """
+    if state is None:
+        return ["revision", revision]
+    return [
+        *("ready", int(state.ready)),
+        *("reason", state.reason),
+        *("contiguous_from", state.contiguous_from),
+        *("settled_through", state.settled_through),
+        *("known_through", state.known_through),
+        *("closed_through", state.closed_through),
+        *("coverage", encode_coverage(state.coverage)),
+        *("history_from", state.history_from),
+        *("forming", state.forming),
+        *("origin", origin),
+        *("fence", fence),
+        *("revision", revision),
+        *("schema", SCHEMA),
+        *("updated_at", updated_at),
+    ]
+
+
+def decode_state(fields: Mapping[str, str]) -> StateRecord:
+    """The record in a state hash. `Damaged` names the field that is missing or makes no sense."""
+
+    def text(name: str) -> str:
+        try:
+            return fields[name]
+        except KeyError:
+            raise Damaged(f"the state has no field {name}") from None
+
+    def number(name: str) -> int:
+        value = text(name)
+        if not (value.isascii() and value.isdigit() and len(value) < 17):
+            raise Damaged(f"{name} is {value[:40]!r}, not a number")
+        return int(value)
+
+    # The schema comes first: the fields of another one may well be others.
+    schema = number("schema")
+    if schema != SCHEMA:
+        raise Damaged(f"schema is {schema}, not {SCHEMA}")
+    state = SeriesState(
+        ready=number("ready") == 1,
+        reason=text("reason"),
+        contiguous_from=number("contiguous_from"),
+        settled_through=number("settled_through"),
+        known_through=number("known_through"),
+        closed_through=number("closed_through"),
+        coverage=decode_coverage(text("coverage")),
+        history_from=number("history_from"),
+        forming=number("forming"),
+    )
+    return StateRecord(
+        state=state,
+        count=number("count"),
+        origin=text("origin"),
+        fence=number("fence"),
+        revision=number("revision"),
+        schema=schema,
+        updated_at=number("updated_at"),
+    )
+
+
+_spans = msgspec.json.Decoder(list[tuple[int, int]])
+
+
+def encode_coverage(coverage: Coverage) -> str:
+    """The spans as JSON: `[[start,end],…]`, half-open, Unix ms."""
+    return "[" + ",".join(f"[{start},{end}]" for start, end in coverage) + "]"
+
+
+def decode_coverage(text: str) -> Coverage:
+    """The coverage in such a JSON text. `Damaged` for anything else."""
+    try:
+        spans = _spans.decode(text)
+    except UNDECODABLE:
+        raise Damaged("coverage is not a list of spans") from None
+    if any(not 0 <= start < end for start, end in spans):
+        raise Damaged("coverage has a span that ends before it starts")
+    return Coverage(spans)
+
+
+# --- alive, lease
+
+
+class AliveRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What an alive key holds. `time` is the venue's clock, Unix ms; `feed` is "up" or "down".
+
+    `leaving`: the instance was asked to stop, and another may come before the key expires.
+    """
+
+    instance: str
+    time: _Millis
+    feed: Annotated[str, msgspec.Meta(pattern="^(up|down)$")]
+    leaving: bool = False
+
+
+class LeaseRecord(msgspec.Struct, frozen=True):
+    """What the lease holds: who writes, and the fencing token of that tenure."""
+
+    instance: str
+    token: _Token
+
+
+_encoder = msgspec.json.Encoder()
+_alive = msgspec.json.Decoder(AliveRecord)
+_lease = msgspec.json.Decoder(LeaseRecord)
+
+
+def encode_alive(record: AliveRecord) -> str:
+    """The record as JSON."""
+    return _encoder.encode(record).decode()
+
+
+def decode_alive(raw: bytes | str) -> AliveRecord:
+    """The record in such a JSON text. `Damaged` for anything else."""
+    try:
+        return _alive.decode(raw)
+    except UNDECODABLE:
+        raise Damaged("alive is not what livecache writes") from None
+
+
+def encode_lease(record: LeaseRecord) -> str:
+    """The record as JSON. The same record is always the same text, since scripts compare texts."""
+    return _encoder.encode(record).decode()
+
+
+def decode_lease(raw: bytes | str) -> LeaseRecord:
+    """The record in such a JSON text. `Damaged` for anything else."""
+    try:
+        return _lease.decode(raw)
+    except UNDECODABLE:
+        raise Damaged("the lease is not what livecache writes") from None
+
+
+# --- what is announced
+
+
+FORMING_HINT = b'{"kind":"forming"'
+"""How a message begins that tells of the bucket in progress."""
+
+
+def encode_update(update: Update) -> str:
+    """A message for the `updates` channel: `{"kind":"closed","candle":[…]}`."""
+    return f'{{"kind":"{update.kind.value}","candle":{update.candle.member()}}}'
+
+
+def encode_close(close: Close, keys: Keyspace) -> list[str | int]:
+    """An entry of the `closes` stream as alternating fields and values; JSON null for no candle."""
+    return [
+        *("series", keys.series_member(close.series)),
+        *("time", close.time),
+        *("kind", close.kind.value),
+        *("candle", close.candle.member() if close.candle else "null"),
+        *("replaced", close.replaced.member() if close.replaced else "null"),
+    ]

@@ -1,0 +1,49 @@
+"""What an earlier run has left, taken over as it was told; what may have been wrong is asked for anew."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from ..model.policy import CONFIRM_MS
+from ..model.series import Stored
+from ..proof.track import Track
+
+__all__ = ["adopt"]
+
+_CLAIMS_AFTER_MS = 60_000  # after a start: what is missing is asked for first
+
+_LONG_SLEEP = 165
+"""Empty buckets in a row that an earlier run may have taken from one empty page."""
+
+
+_LIKELY_MOST = 10_000
+"""Buckets that an earlier run may have told as known and not as settled."""
+
+
+def adopt(track: Track, one: Stored, now: int) -> None:
+    """Take over a series. What it calls empty, or the end of history, is a claim: asked for again soon."""
+    track.coverage = one.coverage
+    track.settled = {c.time: c for c in one.candles if c.time in one.coverage}
+    track.history_from, track.exhausted = one.history_from, bool(one.history_from)
+    track.told(one)
+    track.keep_from = min([s.start for s in one.coverage], default=0)
+    track.announce_from = track.closed_until = max([s.end for s in one.coverage], default=0)
+    track.end_asked = asked = now - CONFIRM_MS + _CLAIMS_AFTER_MS
+    for start, end in track.coverage:
+        bounds = [start - track.width, *sorted(t for t in track.settled if start <= t < end), end]
+        for before, after in pairwise(bounds):
+            empty = range(before + track.width, after, track.width)
+            # What no row bounds, or as many as half a page: each single one would be too many pages.
+            if before < start or after == end or len(empty) >= _LONG_SLEEP:
+                track.presumed.update(dict.fromkeys(empty, asked))
+    _stay_likely(track, one, asked)
+
+
+def _stay_likely(track: Track, one: Stored, asked: int) -> None:
+    """What was told as known, holds no candle and was not told as settled had been likely to be empty."""
+    start, end = one.known or (0, 0)
+    start = max(start, end - _LIKELY_MOST * track.width)
+    for bucket in range(track.series.timeframe.floor(start), end, track.width):
+        if bucket not in track.coverage and bucket not in track.provisional:
+            track.settle(bucket, None, derived=False, likely=asked)
+            track.presume(bucket, asked)

@@ -1,0 +1,292 @@
+"""One symbol: its timeframes, how the feed stands behind them, and how each is rolled up into the next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from ..model.policy import Policy
+from ..model.rollup import FEED_TIMEFRAME
+from ..model.series import SeriesId
+from ..model.timeframe import Timeframe
+from ..proof.derive import Derived, derive
+from ..proof.evidence import DISPUTE_MS
+from ..proof.feeding import Channel, Link
+from ..proof.joining import review
+from ..proof.kin import Kindred
+from ..proof.track import Track
+from .trades import MinuteBuilder
+
+__all__ = ["SymbolTimeline"]
+
+_SNAPSHOT_MS = 1_000
+"""So soon after it carries a product the feed has shown, by its snapshot, what was traded last."""
+
+
+class SymbolTimeline:
+    """All timeframes of one symbol, smallest first: the configured ones, and those that work unseen."""
+
+    __slots__ = (
+        "channel",
+        "children",
+        "late",
+        "minutes",
+        "parents",
+        "pending",
+        "standing",
+        "stands_since",
+        "symbol",
+        "tracks",
+    )
+
+    def __init__(
+        self,
+        venue: str,
+        symbol: str,
+        configured: Sequence[Timeframe],
+        policy: Policy,
+        children: Mapping[Timeframe, Timeframe | None],
+    ) -> None:
+        self.symbol = symbol
+        self.tracks = {
+            t: Track(SeriesId(venue, symbol, t), policy, working=t not in configured) for t in children
+        }
+        self.channel = Channel()
+        self.standing = ""  # "unknown: …" or "halted: …" where the venue does not know or trade the product
+        self.stands_since = 0
+        self.late: set[Timeframe] = set()  # those that came while others were served: these go before them
+        self.minutes = MinuteBuilder()
+        # Parent buckets to be rolled up again, per parent.
+        self.pending: dict[Timeframe, set[int]] = {}
+        self._relate(children)
+
+    def arrange(
+        self,
+        venue: str,
+        configured: Sequence[Timeframe],
+        policy: Policy,
+        children: Mapping[Timeframe, Timeframe | None],
+    ) -> None:
+        """Have these timeframes, under this policy: what is held of those that stay is kept."""
+        before, self.tracks = self.tracks, {}
+        for timeframe in children:
+            track = before.get(timeframe)
+            working = timeframe not in configured
+            if track is None:
+                track = Track(SeriesId(venue, self.symbol, timeframe), policy, working=working)
+                self.late.add(timeframe)
+            if working != track.working:
+                track.working, track.whole, track.updates, track.closes = working, True, [], []
+            if policy.widen_pages > track.policy.widen_pages and not track.exhausted:
+                track.history_from = 0  # The search may go on from where it stopped.
+            track.policy = policy
+            self.tracks[timeframe] = track
+        if Timeframe.M1 in self.tracks and self.channel.link is not None:
+            self.channel.link.smallest = Timeframe.M1
+        self._relate(children)
+        self.stir()
+
+    def _relate(self, children: Mapping[Timeframe, Timeframe | None]) -> None:
+        self.children = children
+        self.pending = {t: self.pending.get(t, set()) for t, c in children.items() if c is not None}
+        # The same sets, by the child whose news they wait for.
+        self.parents = {t: [(p, self.pending[p]) for p, c in children.items() if c is t] for t in children}
+
+    # --- the venue's list -------------------------------------------------------------------------
+
+    def stand(self, standing: str, now: int) -> bool:
+        """Take how the venue stands to the product. Whether that is news."""
+        if standing == self.standing:
+            return False
+        self.standing, self.stands_since = standing, now
+        self.stir()
+        return True
+
+    def traded(self, until: int) -> None:
+        """Something was traded no earlier than five minutes before `until`: whatever the venue lists, if that
+        is news, it is not halted.
+        """
+        if self.standing.startswith("halted") and until > self.stands_since:
+            self.stand("", until)
+
+    def newest(self) -> int:
+        """Open time of the newest candle of any timeframe; 0 without one."""
+        return max(track.newest() for track in self.tracks.values())
+
+    # --- the feed ---------------------------------------------------------------------------------
+
+    @property
+    def feed_up(self) -> bool:
+        """Whether the feed stands behind this symbol now."""
+        channel = self.channel
+        return channel.since > 0 and channel.link is not None and channel.link.up
+
+    @property
+    def carried(self) -> Iterator[Track]:
+        """The tracks whose provisional candles come from the feed itself."""
+        return (self.tracks[t] for t in (Timeframe.M1, FEED_TIMEFRAME) if t in self.tracks)
+
+    def vouch(self, link: Link, stamp: int) -> bool:
+        """The feed carries this symbol from `stamp` on. False if it already did."""
+        channel = self.channel
+        if channel.since and channel.link is link:
+            return False
+        channel.since = stamp
+        channel.link = link
+        if Timeframe.M1 in self.tracks:
+            link.smallest = Timeframe.M1
+        self.stir()
+        return True
+
+    def interrupt(self, since: int, now: int) -> None:
+        """The feed broke after `since`: what it had not finished by then, nobody vouches for."""
+        self.channel.since = 0
+        for track in self.carried:
+            for bucket in list(track.provisional):
+                if bucket + track.width > since:
+                    track.doubt(bucket)
+                    self.touch(track.series.timeframe, bucket)
+        self.stir()
+        for timeframe in self.tracks:
+            self.touch(timeframe, timeframe.floor(now))
+
+    def complete(self) -> None:
+        """The link was heard beyond a bucket's end: what it carried of that bucket is complete."""
+        for track in self.carried:
+            track.state_dirty = True
+            for bucket in track.provisional:
+                self.touch(track.series.timeframe, bucket)
+
+    def forming(self, track: Track, now: int) -> int:
+        """Open time of the bucket in progress if all of it since its open is vouched for, else 0."""
+        timeframe = track.series.timeframe
+        bucket = timeframe.floor(now)
+        if not self.feed_up:
+            return 0
+        shown = track.provisional.get(bucket)
+        if shown is not None:
+            return bucket if shown.vouched else 0
+        if timeframe is FEED_TIMEFRAME:
+            return bucket if self.channel.since <= bucket else 0
+        child = self.children[timeframe]
+        if child is None or timeframe is Timeframe.M1:
+            return 0
+        # Nothing has traded in it yet, as far as is known: is all of it known?
+        smaller = self.tracks[child]
+        edge = child.floor(now)
+        if any(smaller.candle(t) for t in range(bucket, edge + child.ms, child.ms)):
+            return 0
+        if all(smaller.known(t, self.channel.through) for t in range(bucket, edge, child.ms)):
+            return bucket if self.forming(smaller, now) else 0
+        return 0
+
+    def awaits_proof(self, track: Track, now: int) -> bool:
+        """Whether the newest buckets, or children of them, were read and only wait for proof."""
+        child = self.children[track.series.timeframe]
+        return track.waits_for_retry(now) or (
+            child is not None and self.awaits_proof(self.tracks[child], now)
+        )
+
+    def bear_out(self, now: int) -> bool:
+        """The feed carries the product: nothing that its snapshot showed speaks against what is likely.
+
+        Whether that is still to come.
+        """
+        likely = [(t, track) for t, track in self.tracks.items() if track.likely]
+        if not likely or not self.feed_up:
+            return False
+        waits = now < self.channel.since + _SNAPSHOT_MS
+        for timeframe, track in likely if not waits else ():
+            if now < track.behind_at + DISPUTE_MS:
+                continue
+            kin = Kindred(self.tracks, timeframe, now)
+            for bucket in [t for t in track.likely if t not in track.derived]:
+                if not (track.take_back if kin.holds_more(bucket) else track.prove)(bucket):
+                    continue
+                self.touch(timeframe, bucket)
+        return waits
+
+    # --- roll-ups ---------------------------------------------------------------------------------
+
+    def stir(self) -> None:
+        """What vouches for any of the tracks may have changed."""
+        for track in self.tracks.values():
+            track.state_dirty = True
+
+    def touch(self, child: Timeframe, bucket: int) -> None:
+        """What is known of a child's bucket has changed: its parents must be looked at again."""
+        for parent, buckets in self.parents[child]:
+            buckets.add(parent.floor(bucket))
+
+    def touch_uncovered(self) -> None:
+        """Have all parents looked at that may be rolled up from settled children, but are not settled."""
+        for parent, child in self.children.items():
+            if child is None:
+                continue
+            step = parent.ms
+            for start, end in self.tracks[child].coverage.without(self.tracks[parent].coverage):
+                self.pending[parent].update(range(parent.floor(start), end, step))
+
+    def derive(self, now: int) -> list[tuple[Track, Derived]]:
+        """Roll up what was touched, smallest parent first; what became of each parent."""
+        outcomes: list[tuple[Track, Derived]] = []
+        for parent, buckets in self.pending.items():
+            child = self.children[parent]
+            if not buckets or child is None:
+                continue
+            outcome = derive(
+                self.tracks[parent],
+                self.tracks[child],
+                buckets,
+                now=now,
+                heard_through=self.channel.through,
+                forming=self.forming(self.tracks[child], now),
+                settled_only=parent is FEED_TIMEFRAME,
+            )
+            buckets.clear()
+            for bucket in outcome.touched:
+                self.touch(parent, bucket)
+            outcomes.append((self.tracks[parent], outcome))
+        return outcomes
+
+    def review(self, timeframe: Timeframe, heard: int) -> None:
+        """A page of this timeframe has come: what smaller ones left open may be confirmed by it."""
+        for smaller, track in self.tracks.items():
+            if track.open and smaller.ms < timeframe.ms:
+                for bucket in review(track, Kindred(self.tracks, smaller, heard)):
+                    self.touch(smaller, bucket)
+
+    def revise_parents(self, child: Timeframe, bucket: int) -> None:
+        """A child was revised: its parents are recomputed, or read again where children are gone."""
+        for parent, source in self.children.items():
+            if source is not child:
+                continue
+            track = self.tracks[parent]
+            time = parent.floor(bucket)
+            if time in track.coverage:
+                if self.tracks[child].coverage.covers(time, time + parent.ms):
+                    track.derived.add(time)  # From now on the roll-up is the better source.
+                elif not track.working:
+                    track.suspect.add(time)
+            self.revise_parents(parent, time)
+
+    def doubt_emptiness(self, parent: Timeframe, time: int) -> None:
+        """The parent as it was fetched holds more than its children: those without a candle are read again.
+
+        A page that lacks rows looks like one of a market that slept; here its parent gives it away.
+        """
+        child = self.children[parent]
+        if child is None or self.tracks[child].working:
+            return
+        for bucket in range(time, time + parent.ms, child.ms):
+            if self.tracks[child].reopen(bucket):
+                self.touch(child, bucket)
+                self.doubt_emptiness(child, bucket)
+
+    def trim(self, now: int) -> None:
+        """Drop what neither Redis nor a parent needs any more."""
+        for timeframe, track in self.tracks.items():
+            hold_from = timeframe.floor(now) - timeframe.ms
+            for parent, child in self.children.items():
+                if child is timeframe:
+                    hold_from = min(hold_from, parent.floor(now) - parent.ms)
+            track.trim(hold_from)

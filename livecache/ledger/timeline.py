@@ -1,0 +1,396 @@
+"""The timeline: told what the venue said and what time it is, it knows what every bucket is.
+
+Pure. REST pages settle buckets; the feed lays provisional candles over the end; roll-ups follow. What
+readers must be told gathers per series and is taken once per flush.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from ..model.candle import ExactCandle
+from ..model.clock import IMPLAUSIBLE_MS
+from ..model.policy import CROWD, Policy
+from ..model.rollup import FEED_TIMEFRAME, children_of
+from ..model.series import Change, Changes, Close, SeriesId, Stored
+from ..model.timeframe import Timeframe
+from ..proof.feeding import Link
+from ..proof.history import note_ends, searched
+from ..proof.kin import Kindred
+from ..proof.page import PageFacts
+from ..proof.rebuilding import rebuild
+from ..proof.settling import settle_page
+from ..proof.track import Track
+from .adopting import adopt
+from .changing import take_change
+from .counters import Counters, Note, fields_of, note_of, notes_of
+from .symbol import SymbolTimeline
+
+__all__ = ["Counters", "Note", "Timeline"]
+
+_CLOSE_GRACE_MS = 1_000
+"""A bucket is announced as closed this long after its end, if no newer bucket came first."""
+
+_CLOSE_WITHIN_MS = 60_000
+"""A bucket that is not known so long after its end is not announced as closed any more, but as settled."""
+
+_SNAPSHOT_BUCKETS = 60  # Older minutes, as the snapshot of a quiet product's trades holds, are left to REST.
+
+
+class Timeline:
+    """Everything livecache knows of one venue."""
+
+    def __init__(
+        self, venue: str, symbols: Sequence[str], timeframes: Sequence[Timeframe], policy: Policy
+    ) -> None:
+        self.venue = venue
+        self.timeframes = tuple(timeframes)  # configured, in priority order
+        self.policy = policy
+        self.children = children_of(timeframes)
+        self.symbols = {s: SymbolTimeline(venue, s, self.timeframes, policy, self.children) for s in symbols}
+        self.counters = Counters()
+        self._links: dict[int, Link] = {}
+        self._edges: dict[Timeframe, int] = dict.fromkeys(self.children, 0)
+        self._closing: set[tuple[str, Timeframe]] = set()
+        self._stirred: set[str] = set(symbols)  # symbols of which something may have to be told
+        self._sweeps: list[int] = []  # when to look at all that is still to be announced as closed
+        self._minute = 0
+        self._notes: list[Note] = []
+        self._dead: set[str] = set()
+
+    def arrange(self, symbols: Sequence[str], timeframes: Sequence[Timeframe], policy: Policy) -> None:
+        """Have these from now on: what is held of those that stay is kept, and what is gone is forgotten."""
+        self.timeframes, self.policy, self.children = tuple(timeframes), policy, children_of(timeframes)
+        how = self.timeframes, policy, self.children
+        before, self.symbols = self.symbols, {}
+        for symbol in symbols:
+            self.symbols[symbol] = before.get(symbol) or SymbolTimeline(self.venue, symbol, (), policy, {})
+            self.symbols[symbol].arrange(self.venue, *how)
+        self._edges = {t: self._edges.get(t, 0) for t in self.children}
+        self._closing = {(s, t) for s, t in self._closing if s in self.symbols and t in self.children}
+        self._stirred = set(symbols)
+        for names in (self._dead, *(link.resuming for link in self._links.values())):
+            names.intersection_update(symbols)
+
+    # --- what comes in ----------------------------------------------------------------------------
+
+    def adopt(self, stored: Iterable[Stored], now: int) -> None:
+        """Take over what an earlier run left: what is settled, and what readers were told is known.
+
+        Other provisional ones are not believed: the earlier feed stood behind them, and it has broken off.
+        """
+        for one in stored:
+            adopt(self.symbols[one.series.symbol].tracks[one.series.timeframe], one, now)
+            if one.standing:
+                self.symbols[one.series.symbol].stand(one.standing, now)
+        for timeline in self.symbols.values():
+            timeline.touch_uncovered()
+            self._derive(timeline, now)
+
+    def apply_page(
+        self,
+        symbol: str,
+        timeframe: Timeframe,
+        page: PageFacts,
+        now: int,
+        *,
+        page_limit: int,
+    ) -> None:
+        """Take a REST page: settle what it proves, lay the rest as provisional.
+
+        `page_limit` is how many buckets the venue's longest page holds now; it bounds the search for history.
+        """
+        timeline = self.symbols[symbol]
+        self._stirred.add(symbol)
+        track = timeline.tracks[timeframe]
+        outcome = settle_page(
+            track,
+            page,
+            timeline.channel,
+            feed=timeframe is FEED_TIMEFRAME,
+            kin=Kindred(timeline.tracks, timeframe, page.heard, page),
+            halted=timeline.standing.startswith("halted"),
+            searched=searched(track, page.heard, page_limit),
+        )
+        track.let_go(page.start, page.end)
+        self.counters.count(outcome)
+        self._notes += notes_of(track, outcome)
+        if track.open:
+            timeline.stir()  # That buckets only wait for proof now counts for readiness, the parents' too.
+        for bucket in outcome.touched:
+            timeline.touch(timeframe, bucket)
+        for bucket in outcome.revised:
+            timeline.revise_parents(timeframe, bucket)
+        for bucket in outcome.doubtful:
+            timeline.doubt_emptiness(timeframe, bucket)
+        timeline.review(timeframe, page.heard)
+        if outcome.channel_dead and timeline.channel.since:
+            self.counters.dead_channels += 1
+            self._dead.add(symbol)
+            timeline.channel.mute = True
+            timeline.interrupt(outcome.channel_dead, now)
+            self.counters.feed_changes += 1
+            text = f"the feed shows nothing of {symbol}, but it trades"
+            self._notes.append(Note("channel_dead", text, fields_of(track)))
+        if timeline.standing:
+            timeline.traded(max(page.rows, default=0))
+        self._derive(timeline, now)
+        for each in timeline.tracks.values():
+            if each.coverage and not each.announce_from:
+                each.announce_from = each.series.timeframe.floor(now)
+        note_ends(timeline.tracks, page.heard, page_limit)
+        timeline.trim(now)
+
+    def apply_witness(
+        self, symbol: str, timeframe: Timeframe, smaller: Timeframe, page: PageFacts, now: int
+    ) -> None:
+        """Take a page of a smaller timeframe, asked for because rows of this one cannot be believed."""
+        timeline = self.symbols[symbol]
+        track = timeline.tracks[timeframe]
+        rebuilt = rebuild(track, smaller, page)
+        self.counters.rebuilt += len(rebuilt)
+        for bucket in rebuilt:
+            timeline.touch(timeframe, bucket)
+            self._notes.append(note_of("rebuilt", f"was added up from candles of {smaller}", track, bucket))
+        self._stirred.add(symbol)
+        self._derive(timeline, now)
+        timeline.trim(now)
+
+    def subscribe(self, link_id: int, stamp: int, symbols: Iterable[str], now: int) -> None:
+        """From `stamp` on, the feed is known to carry these symbols."""
+        link = self._hear(link_id, stamp, now)
+        for symbol in self.symbols.keys() & symbols:
+            self._vouch(self.symbols[symbol], link, stamp, now)
+
+    def feed_candles(
+        self, link_id: int, stamp: int, candles: Iterable[tuple[str, ExactCandle]], now: int
+    ) -> None:
+        """Lay 5m candles from the feed. Each is all that traded in its bucket up to `stamp`."""
+        link = self._hear(link_id, stamp, now)
+        width = FEED_TIMEFRAME.ms
+        oldest = FEED_TIMEFRAME.floor(now) - 12 * width
+        for symbol, candle in candles:
+            timeline = self.symbols.get(symbol)
+            if timeline is None:
+                continue  # It was on its way when the symbol was taken out.
+            track = timeline.tracks.get(FEED_TIMEFRAME)
+            channel = timeline.channel
+            if channel.mute and (track is None or candle.time >= track.newest()):
+                channel.mute = False  # What is older than what is known proves nothing: an old snapshot.
+            if channel.since == 0 or channel.link is not link:
+                self._vouch(timeline, link, stamp, now)
+            channel.newest = max(channel.newest, candle.time)
+            if timeline.standing:
+                timeline.traded(candle.time + width)
+            if track is None:
+                continue
+            if candle.time < oldest:
+                track.refute(candle)
+            elif track.lay(candle, vouched=candle.time + width > channel.since):
+                timeline.touch(FEED_TIMEFRAME, candle.time)
+                self._stirred.add(symbol)
+
+    def feed_trades(
+        self, link_id: int, stamp: int, trades: Iterable[tuple[str, int, str, str, int]], now: int
+    ) -> None:
+        """Build minutes from trades `(symbol, trade_id, price, size, time)`, ascending in id."""
+        self._hear(link_id, stamp, now)
+        oldest = Timeframe.M1.floor(now) - _SNAPSHOT_BUCKETS * Timeframe.M1.ms
+        for symbol, trade_id, price, size, time in trades:
+            timeline = self.symbols.get(symbol)
+            if timeline is None:
+                continue
+            candle = timeline.minutes.add(trade_id, price, size, time)
+            track = timeline.tracks.get(Timeframe.M1)
+            if candle is None or track is None or candle.time < oldest:
+                continue
+            if track.lay(candle, vouched=True, replace=True):
+                timeline.touch(Timeframe.M1, candle.time)
+                self._stirred.add(symbol)
+
+    def heard(self, link_id: int, stamp: int, now: int) -> None:
+        """The connection lives: a frame without news, stamped so."""
+        self._hear(link_id, stamp, now)
+
+    def broken(
+        self,
+        link_id: int,
+        symbols: Iterable[str],
+        *,
+        resumes: bool,
+        now: int,
+        since: int | None = None,
+        mute: bool = False,
+    ) -> None:
+        """The feed of these symbols was interrupted after `since`, or else after the link's last stamp.
+
+        `resumes`: frames go on over the same subscription, so the next stamp vouches again. `mute`: it is
+        they that say nothing of a symbol, so only a candle of that symbol vouches again.
+        """
+        link = self._links.setdefault(link_id, Link())
+        since = link.through if since is None else min(since, link.through)
+        link.up = resumes
+        self.counters.breaks += 1
+        for symbol in [s for s in symbols if s in self.symbols]:
+            timeline = self.symbols[symbol]
+            self._stirred.add(symbol)
+            timeline.channel.mute |= mute
+            if resumes:
+                link.resuming.add(symbol)
+            timeline.interrupt(since, now)
+            self.counters.feed_changes += 1
+
+    def advance(self, now: int) -> None:
+        """Time has passed: buckets close. Cheap where no boundary was crossed."""
+        for timeframe, edge in self._edges.items():
+            floor = timeframe.floor(now)
+            if floor <= edge:
+                continue
+            self._edges[timeframe] = floor
+            for timeline in self.symbols.values():
+                track = timeline.tracks[timeframe]
+                track.state_dirty = True
+                if len(track.provisional) > CROWD:  # REST has been away for long.
+                    timeline.trim(now)
+                timeline.touch(timeframe, floor)
+                timeline.touch(timeframe, floor - timeframe.ms)
+                if edge:
+                    self._closing.add((timeline.symbol, timeframe))
+            self._sweeps = sorted({*self._sweeps, floor + _CLOSE_GRACE_MS, floor + _CLOSE_WITHIN_MS})
+            self._stirred.update(self.symbols)
+        if now - self._minute >= 60_000:  # Readiness may have run out though nothing happened.
+            self._minute = now
+            for timeline in self.symbols.values():
+                for track in timeline.tracks.values():
+                    state = track.state
+                    if state and state.ready and state.known_through + track.width < now:
+                        track.state_dirty = True
+                        self._stirred.add(timeline.symbol)
+
+    def fail(self, symbol: str, timeframe: Timeframe, message: str) -> None:
+        """The series' requests keep failing ("" once one has succeeded)."""
+        track = self.symbols[symbol].tracks[timeframe]
+        if track.failure != message:
+            track.failure = message
+            track.state_dirty = True
+            self._stirred.add(symbol)
+
+    def stand(self, symbol: str, standing: str, now: int) -> None:
+        """How the venue stands to the product: "unknown: …", "halted: …", or "" while it trades."""
+        timeline = self.symbols[symbol]
+        if not timeline.stand(standing, now):
+            return
+        self._stirred.add(symbol)
+        if standing.startswith("unknown"):  # Heartbeats do not speak for what the venue does not know.
+            timeline.channel.mute = True
+            timeline.interrupt(timeline.channel.through, now)
+            self.counters.feed_changes += 1
+
+    def read_again(self, symbol: str, timeframe: Timeframe, start: int, end: int) -> None:
+        """Somebody doubts, or misses, the buckets of `[start, end)`, or what Redis holds of the series."""
+        track = self.symbols[symbol].tracks[timeframe]
+        track.contest(start, end)
+        track.whole = True
+        self._stirred.add(symbol)
+
+    # --- what goes out ----------------------------------------------------------------------------
+
+    def take(self, now: int) -> Changes:
+        """What changed since the last call: one entry a series, and the closes to announce before them."""
+        self.advance(now)
+        changes: list[Change] = []
+        closes: list[Close] = []
+        stirred = self._stirred
+        if self._sweeps and now >= self._sweeps[0]:
+            self._sweeps = [at for at in self._sweeps if at > now]
+            stirred = stirred | {symbol for symbol, _ in self._closing}
+        self._stirred = set()
+        for symbol in self.symbols if len(stirred) == len(self.symbols) else sorted(stirred):
+            timeline = self.symbols[symbol]
+            if timeline.bear_out(now):
+                self._stirred.add(symbol)
+            self._derive(timeline, now)
+            for track in timeline.tracks.values():
+                self._close(timeline, track, now)
+                if track.working or not (track.dirty or track.state_dirty or track.whole or track.updates):
+                    continue
+                closes += track.closes
+                before = track.state
+                change = take_change(timeline, track, now, whole=track.whole)
+                if change.whole or change.members or change.updates or track.state != before:
+                    changes.append(change)
+        return Changes(tuple(changes), tuple(closes))
+
+    def whole(self, series: Iterable[SeriesId], now: int) -> Changes:
+        """All of these series, to be written again from scratch."""
+        changes = []
+        for each in series:
+            timeline = self.symbols[each.symbol]
+            changes.append(take_change(timeline, timeline.tracks[each.timeframe], now, whole=True))
+        return Changes(tuple(changes))
+
+    def notes(self) -> list[Note]:
+        """What an operator should read about, since the last call."""
+        notes, self._notes = self._notes, []
+        return notes
+
+    def dead_channels(self) -> set[str]:
+        """Symbols that trade though the feed shows nothing of them, found since the last call."""
+        dead, self._dead = self._dead, set()
+        return dead
+
+    def feed_up(self, symbol: str) -> bool:
+        """Whether the feed stands behind this symbol now."""
+        return symbol in self.symbols and self.symbols[symbol].feed_up
+
+    # --- inside -----------------------------------------------------------------------------------
+
+    def _close(self, timeline: SymbolTimeline, track: Track, now: int) -> None:
+        """Announce the bucket that closed last, once it is known and surely over."""
+        key = (timeline.symbol, track.series.timeframe)
+        if key not in self._closing:
+            return
+        edge = track.series.timeframe.floor(now)
+        bucket = edge - track.width
+        if timeline.channel.newest >= edge or now >= edge + _CLOSE_GRACE_MS:
+            if track.known(bucket, timeline.channel.through):
+                track.announce_closed(bucket)
+                self._closing.discard(key)
+            elif now >= edge + _CLOSE_WITHIN_MS:
+                self._closing.discard(key)
+
+    def _hear(self, link_id: int, stamp: int, now: int) -> Link:
+        link = self._links.get(link_id)
+        if link is None:
+            link = self._links[link_id] = Link()
+        link.up = True
+        if link.resuming:
+            resuming, link.resuming = link.resuming, set()
+            for symbol in resuming:
+                self._vouch(self.symbols[symbol], link, stamp, now)
+        if stamp > link.through:
+            crossed = link.smallest.floor(stamp) > link.smallest.floor(link.through)
+            link.through = stamp
+            if crossed:
+                for timeline in self.symbols.values():
+                    if timeline.channel.link is link:
+                        timeline.complete()
+                        self._stirred.add(timeline.symbol)
+        return link
+
+    def _vouch(self, timeline: SymbolTimeline, link: Link, stamp: int, now: int) -> None:
+        if timeline.channel.mute:
+            return  # A heartbeat, an ack or another product's candle says nothing of this one's channel.
+        # A frame that comes late or twice is stamped before the break that it would mend.
+        since = max(stamp if stamp >= link.through else now, now - IMPLAUSIBLE_MS)
+        if timeline.vouch(link, since):
+            self.counters.feed_changes += 1
+            self._stirred.add(timeline.symbol)
+
+    def _derive(self, timeline: SymbolTimeline, now: int) -> None:
+        for track, outcome in timeline.derive(now):
+            self.counters.rollup_mismatches += len(outcome.mismatched)
+            self.counters.revisions += len(outcome.revised)
+            self._notes += notes_of(track, outcome)
+            for bucket in outcome.doubtful:
+                timeline.doubt_emptiness(track.series.timeframe, bucket)

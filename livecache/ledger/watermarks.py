@@ -1,0 +1,113 @@
+"""Watermarks: from where to where a series can be read, and what stands in the way. Pure."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+
+from ..model.coverage import Coverage, Span
+from ..model.series import SeriesState
+from ..model.timeframe import iso
+from ..proof.readiness import AWAITS_PROOF_MS, UNUSABLE, Facts, reason_not_ready, with_standing
+from ..proof.track import Track
+
+__all__ = ["compute_state"]
+
+
+def compute_state(
+    track: Track,
+    now: int,
+    heard_through: int,
+    forming: int,
+    *,
+    awaits_proof: bool = False,
+    standing: str = "",
+) -> SeriesState:
+    """The watermarks and readiness as of `now`; remembered as the track's `state`.
+
+    `awaits_proof`: the newest buckets were read, but what the page showed of them proves nothing yet.
+    `standing`: "unknown: …" or "halted: …" where the venue does not know the product, or not trade it.
+    """
+    policy, width = track.policy, track.width
+    closed_through = track.series.timeframe.floor(now)
+    known = track.known_spans(min(heard_through, closed_through)).clip(track.keep_from, closed_through)
+    run, have, elsewhere = _best_run(track, known, now)
+    proven = track.proven()
+    settled = proven.span_of(run.start) if run else None
+    hole = _hole_beside(run, known)
+    why, given_up = _why(track, hole) if hole else ("", False)
+    reason = reason_not_ready(
+        Facts(
+            have=have,
+            elsewhere=elsewhere,
+            need=policy.min_candles,
+            known_from=run.start if run else 0,
+            known_through=run.end if run else 0,
+            timeframe_ms=width,
+            now=now,
+            hole=hole,
+            why=why,
+            given_up=given_up,
+            history_from=track.history_from,
+            failure=track.failure,
+            was_ready=track.sound,
+        ),
+        settling_ms=policy.settling_ms + (AWAITS_PROOF_MS if awaits_proof else 0),
+        max_lag_ms=policy.max_lag_ms,
+    )
+    track.sound = not reason
+    reason = with_standing(standing, reason)
+    ready = not reason
+    if ready and hole and hole.end == (run.start if run else 0):
+        reason = f"further back a hole: {iso(hole.start)} to {iso(hole.end)}{': ' if why else ''}{why}"
+    track.state = SeriesState(
+        ready=ready,
+        reason=reason,
+        contiguous_from=run.start if run else 0,
+        settled_through=min(settled.end, run.end) if settled and run else (run.start if run else 0),
+        known_through=run.end if run else 0,
+        closed_through=closed_through,
+        coverage=proven.clip(track.keep_from, 1 << 62),
+        history_from=track.history_from,
+        forming=forming,
+    )
+    return track.state
+
+
+def _best_run(track: Track, known: Coverage, now: int) -> tuple[Span | None, int, int]:
+    """The contiguous run that readers are served from, its real candles, and those outside it.
+
+    The newest that is long enough to be ready. Else the newest, so that an old hole costs only those who
+    ask across it; but while what ends before it is not overdue, that with the most candles: a fresh fragment
+    hides no history that can be served.
+    """
+    if not known:
+        return None, 0, 0
+    times = sorted((*track.settled, *track.provisional))
+    counts = [bisect_left(times, s.end) - bisect_left(times, s.start) for s in known.spans]
+    need = track.policy.min_candles
+    timely = now - track.width - track.policy.max_lag_ms
+    among = [i for i, s in enumerate(known.spans) if s.end >= timely] or [len(counts) - 1]
+    best = max(among, key=lambda i: (min(counts[i], need), i))
+    return known.spans[best], counts[best], sum(counts) - counts[best]
+
+
+def _hole_beside(run: Span | None, known: Coverage) -> Span | None:
+    """What is not known right after the run, or else right before it, between known spans."""
+    if run is None:
+        return None
+    after = next((s for s in known.spans if s.start > run.end), None)
+    if after is not None:
+        return Span(run.end, after.start)
+    before = [s for s in known.spans if s.end < run.start]
+    return Span(before[-1].end, run.start) if before else None
+
+
+def _why(track: Track, hole: Span) -> tuple[str, bool]:
+    """Why the hole is there, as far as pages have said; and whether its buckets were given up."""
+    told = [track.open.get(t) for t in range(*hole, track.width)]
+    first = next((each for each in told if each is not None), None)
+    if first is None:
+        return "", False
+    if not first.unusable:
+        return "what the venue says of it proves nothing yet", False
+    return f"{UNUSABLE}{first.unusable}", all(each is not None and each.told_unusable for each in told)

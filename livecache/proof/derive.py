@@ -1,0 +1,98 @@
+"""Rolling one series up into the next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from ..model.candle import ExactCandle
+from ..model.rollup import roll_up
+from .track import Track
+
+__all__ = ["Derived", "derive"]
+
+
+@dataclass(slots=True)
+class Derived:
+    """What a roll-up changed in the parent."""
+
+    touched: list[int] = field(default_factory=list)
+    revised: list[int] = field(default_factory=list)
+    mismatched: list[int] = field(default_factory=list)
+    doubtful: list[int] = field(default_factory=list)  # … and the fetched parent holds more than its children
+
+
+def derive(
+    parent: Track,
+    child: Track,
+    buckets: Iterable[int],
+    *,
+    now: int,
+    heard_through: int,
+    forming: int,
+    settled_only: bool,
+) -> Derived:
+    """Recompute the parent's `buckets` from its children.
+
+    `forming` is the child's bucket in progress if the feed vouches for it, else 0. `settled_only`: the
+    parent's provisional candles come from the feed itself and are left alone.
+    """
+    outcome = Derived()
+    step = child.width
+    child_edge = child.series.timeframe.floor(now)
+    for time in sorted(buckets):
+        end = time + parent.width
+        if child.coverage.covers(time, end):
+            _settle(parent, child, time, outcome)
+            continue
+        if time in parent.derived and parent.take_back(time):
+            outcome.touched.append(time)  # A child that was likely is open again.
+        if settled_only or time in parent.coverage:
+            continue
+        closed = range(time, min(end, child_edge), step)
+        known = all(child.known(t, heard_through) for t in closed)
+        if known and child_edge < end:
+            known = forming == child_edge
+        if now < end and parent.state is not None and (parent.state.forming == time) is not known:
+            parent.state_dirty = True  # Whether it is vouched for may have changed though no candle has.
+        if not known:
+            parent.doubt(time)
+            outcome.touched.append(time)  # Also where nothing was shown: a grandparent may have relied on it.
+            continue
+        candles = [c for t in range(time, end, step) if (c := child.candle(t)) is not None]
+        rolled = roll_up(time, candles)
+        # Known to be empty so far is news as well: a grandparent may wait for it.
+        if rolled is None or parent.lay(rolled, vouched=True, replace=True):
+            outcome.touched.append(time)
+    return outcome
+
+
+def _settle(parent: Track, child: Track, time: int, outcome: Derived) -> None:
+    """All children are settled, so the parent is: its candle is their sum, or it is proven empty."""
+    end = time + parent.width
+    rolled = roll_up(time, [c for t in range(time, end, child.width) if (c := child.settled.get(t))])
+    likely = max((child.likely.get(t, 0) for t in range(time, end, child.width)), default=0)
+    if time not in parent.coverage:
+        parent.settle(time, rolled, derived=True, likely=likely)
+        outcome.touched.append(time)
+        return
+    _compare(parent, time, rolled, outcome)
+    if not likely and time in parent.derived and parent.prove(time):
+        outcome.touched.append(time)
+
+
+def _compare(parent: Track, time: int, rolled: ExactCandle | None, outcome: Derived) -> None:
+    """A settled parent, and what its children add up to."""
+    before = parent.settled.get(time)
+    if before is None and rolled is None:
+        return
+    if before is not None and rolled is not None and before.equals(rolled):
+        return
+    if time in parent.derived:
+        parent.revise(time, rolled, derived=True)
+        outcome.revised.append(time)
+        outcome.touched.append(time)
+    else:  # The fetched candle stays; that they differ is counted.
+        outcome.mismatched.append(time)
+        if before is not None and (rolled is None or before.richer_than(rolled)):
+            outcome.doubtful.append(time)

@@ -1,0 +1,91 @@
+"""Where the history of a series ends: how far the search for it went, and what that proves. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+
+from ..model.coverage import Span
+from ..model.timeframe import Timeframe
+from .evidence import ENDS_MS
+from .kin import holds_older
+from .track import Track
+
+__all__ = ["End", "asked_once", "asked_run", "end_of_search", "history_ends", "note_ends", "searched"]
+
+
+class End(Enum):
+    """How a search for older candles has ended."""
+
+    OPEN = "what lies further back is not proven"
+    SEARCHED = "as far as it goes; there may be more"
+    EXHAUSTED = "the venue has nothing older"
+
+
+def asked_run(track: Track, now: int) -> tuple[Span, int] | None:
+    """The newest span that was asked for, settled or waiting, and how many candles there are in it.
+
+    A row that cannot be believed is one: more pages of history would not make up for it.
+    """
+    waiting = track.waiting(now)
+    if not waiting:
+        return track.newest_settled_run()
+    span = (track.coverage | waiting).spans[-1]
+    rows = (
+        *track.settled,
+        *(t for t, told in track.open.items() if told.unusable and t not in track.settled),
+    )
+    return span, sum(1 for t in rows if span.start <= t < span.end)
+
+
+def asked_once(track: Track, now: int) -> bool:
+    """Whether the newest page was asked for only once or twice so far, and told nothing."""
+    told = track.open.get(track.series.timeframe.floor(now - track.policy.settle_delay_ms) - track.width)
+    return told is not None and told.empty and told.tries <= 2
+
+
+def searched(track: Track, now: int, page_limit: int) -> bool:
+    """Whether as many pages were asked for as a thin symbol is searched back, to whatever end."""
+    run = asked_run(track, now)
+    if run is None or run[1] >= track.policy.candles:
+        return False
+    page = page_limit * track.width
+    edge = track.series.timeframe.floor(now)
+    # Half a page of slack: the edge has moved on while the pages were read.
+    return run[0].start <= edge - (1 + track.policy.widen_pages) * page + page // 2
+
+
+def end_of_search(track: Track, *, denied: bool) -> End:
+    """What the pages before the oldest candle prove. `denied`: a bigger timeframe has something older.
+
+    The venue has nothing older if the page of the oldest candle itself shows nothing for a while before it
+    and the page beyond agrees, or if three empty pages over two minutes do.
+    """
+    if not track.coverage:
+        return End.OPEN
+    bucket = first = track.coverage.spans[-1].start - track.width
+    while (told := track.open.get(bucket)) is not None and not told.empty:
+        bucket -= track.width
+    if told is None:
+        return End.SEARCHED
+    agreed = bucket < first or (told.pages >= 3 and told.last - told.first >= ENDS_MS)
+    return End.EXHAUSTED if agreed and not denied else End.OPEN
+
+
+def history_ends(track: Track, now: int, page_limit: int) -> bool:
+    """Whether the search for more candles has gone as far back as it may."""
+    return searched(track, now, page_limit) and end_of_search(track, denied=False) is not End.OPEN
+
+
+def note_ends(tracks: Mapping[Timeframe, Track], heard: int, page_limit: int) -> None:
+    """Note of a symbol's tracks where their history ends now, and where it seemed to and does not."""
+    for track in tracks.values():
+        older = holds_older(tracks, track)
+        if track.exhausted and older:
+            track.resume_search()
+        if not track.history_from and searched(track, heard, page_limit):
+            end = end_of_search(track, denied=older)
+            if end is not End.OPEN:
+                track.history_from, track.end_asked = track.coverage.spans[-1].start, heard
+                track.exhausted = end is End.EXHAUSTED
+                track.state_dirty = True

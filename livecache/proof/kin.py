@@ -1,0 +1,102 @@
+"""Kin: what a symbol's other timeframes say of a bucket that a page shows no row for. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+from ..model.timeframe import Timeframe
+from .evidence import Kin
+from .page import PageFacts
+from .track import Track
+
+__all__ = ["Kindred", "holds_older"]
+
+
+class Kindred:
+    """The other tracks of a symbol as witnesses for one of them, while one page is read."""
+
+    def __init__(
+        self,
+        tracks: Mapping[Timeframe, Track],
+        timeframe: Timeframe,
+        heard: int,
+        page: PageFacts | None = None,
+    ) -> None:
+        self._track = track = tracks[timeframe]
+        self._page = page
+        self._in_progress = timeframe.floor(heard)
+        self._smaller = [t for t in tracks.values() if t.width < track.width and track.width % t.width == 0]
+        self._bigger = [t for t in tracks.values() if t.width > track.width and t.width % track.width == 0]
+        self._said: dict[tuple[int, int], Kin] = {}  # (width, bucket) of a bigger one → what it says
+
+    def __call__(self, bucket: int) -> Kin:
+        """What they say of that bucket."""
+        if any(smaller.candle(t) for smaller in self._smaller for t in self._within(smaller, bucket)):
+            return Kin.DENIES
+        found = Kin.SILENT
+        for bigger in self._bigger:
+            said = self._ask(bigger, bigger.series.timeframe.floor(bucket))
+            if said is Kin.DENIES:
+                return said
+            found = said if said is Kin.CONFIRMS else found
+        return found
+
+    def holds_more(self, bucket: int) -> bool:
+        """Whether a smaller timeframe holds more of it than this one, or a bigger one than is known."""
+        held = self._track.candle(bucket)
+        if held is None:
+            return self(bucket) is Kin.DENIES
+        traded = (
+            sum(Decimal(c.volume) for t in self._within(each, bucket) if (c := each.candle(t)) is not None)
+            for each in self._smaller
+        )
+        return any(volume > Decimal(held.volume) for volume in traded)
+
+    def _within(self, smaller: Track, bucket: int) -> range:
+        if not smaller.settled and not smaller.provisional:
+            return range(0)
+        return range(bucket, bucket + self._track.width, smaller.width)
+
+    def _ask(self, bigger: Track, bucket: int) -> Kin:
+        """A bigger bucket that was fetched: does it hold more than what is known within it?"""
+        key = bigger.width, bucket
+        if key not in self._said:
+            self._said[key] = self._compare(bigger, bucket)
+        return self._said[key]
+
+    def _compare(self, bigger: Track, bucket: int) -> Kin:
+        held = bigger.settled.get(bucket)
+        # What one witness alone stands behind confirms nobody.
+        likely = bucket in bigger.likely
+        settled = bucket in bigger.coverage and bucket not in bigger.derived
+        if not settled and bigger.glimpse is not None and bigger.glimpse.time == bucket:
+            held = bigger.glimpse  # in progress, or not settled yet
+        elif not settled:
+            return Kin.SILENT
+        if held is None:
+            return Kin.SILENT if bucket in bigger.presumed else Kin.CONFIRMS
+        track, page = self._track, self._page
+        volume = Decimal(0)
+        for time in range(bucket, bucket + bigger.width, track.width):
+            row = (page.rows.get(time) if page else None) or track.candle(time)
+            if row is not None:
+                volume += Decimal(row.volume)
+            elif time > self._in_progress:
+                break
+            elif not (
+                time in track.coverage or time in track.open or (page and page.start <= time < page.end)
+            ):
+                return Kin.SILENT  # Nobody has asked for that one.
+        if volume < Decimal(held.volume):
+            return Kin.DENIES
+        return Kin.CONFIRMS if settled and not likely and volume == Decimal(held.volume) else Kin.SILENT
+
+
+def holds_older(tracks: Mapping[Timeframe, Track], track: Track) -> bool:
+    """Whether a bigger timeframe has a candle from before the oldest run of the track began."""
+    if not track.coverage:
+        return False
+    start = track.coverage.spans[-1].start
+    bigger = (t for t in tracks.values() if t.width > track.width and t.settled)
+    return any(min(t.settled) < t.series.timeframe.floor(start) for t in bigger)

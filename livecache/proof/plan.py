@@ -1,0 +1,320 @@
+"""The plan: which pages to ask for next, so that coverage becomes what is wanted with the fewest requests.
+
+    missing = wanted − coverage
+
+One rule serves warm-up, settling, repair, widening and deepening; only their urgency differs. A page of a
+small timeframe is expected to settle its parents by roll-up as well, so those are asked for only if that
+cannot be enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from enum import IntEnum
+from typing import NamedTuple
+
+from ..model.coverage import Coverage, Span
+from ..model.policy import CONFIRM_MS
+from ..model.timeframe import Timeframe
+from .evidence import APART_MS, LAG_MS
+from .history import asked_once, asked_run, searched
+from .rebuilding import rebuilding
+from .track import Track
+
+__all__ = ["Priority", "Want", "plan"]
+
+_SOON_MS = 120_000
+
+REACH_BACK = 12
+"""Buckets before a just-closed one that its settling request reads again, to see revisions."""
+
+
+class Priority(IntEnum):
+    """Why a page is wanted, the most urgent first."""
+
+    REPAIR = 0  # a hole between settled buckets, or a suspect one
+    WARM = 1  # up to `min_candles`
+    SETTLE = 2  # a bucket that has closed
+    WIDEN = 3  # a thin series, searched further back
+    DEEPEN = 4  # from `min_candles` up to `candles`
+    CONFIRM = 5  # what is presumed only, and where history ends
+
+
+class Want(NamedTuple):
+    """One page worth asking for: `[start, end)` in Unix ms, aligned to the timeframe."""
+
+    priority: Priority
+    timeframe: Timeframe
+    start: int
+    end: int
+    serves: frozenset[Timeframe] = frozenset()  # timeframes that are waiting for this page
+    witness: Timeframe | None = None  # the series that it bears witness for, if it is not read for its own
+
+
+class _Planned(NamedTuple):
+    """What coverage will be once every page in flight or wanted has come."""
+
+    coverage: Coverage
+    waiting: bool  # whether history is still on its way here
+
+
+def plan(
+    tracks: Mapping[Timeframe, Track],
+    children: Mapping[Timeframe, Timeframe | None],
+    *,
+    now: int,
+    page_limit: int,
+    in_flight: Mapping[Timeframe, Span],
+    failing: Collection[Timeframe] = (),
+    unsupported: Collection[Timeframe] = (),
+) -> list[Want]:
+    """The pages that one symbol's tracks (smallest timeframe first) want now, at most one a timeframe.
+
+    `in_flight` are pages asked for but not answered; `failing` timeframes promise nothing to their
+    parents; `unsupported` ones the venue does not serve, so that only their children can be asked for.
+    """
+    wants: list[Want] = []
+    planned: dict[Timeframe, _Planned] = {}
+    for timeframe, track in tracks.items():
+        child = children[timeframe]
+        expected = track.coverage
+        waiting = False
+        if child is not None:
+            # What is still to come. What the child holds already was rolled up, or can be no more.
+            grown = _parents_of(planned[child].coverage, track.width)
+            expected = expected | grown.without(_parents_of(tracks[child].coverage, track.width))
+            waiting = planned[child].waiting
+        if track.open:
+            # Open buckets that are asked for again soon: parents need not ask in their stead.
+            expected = expected | track.waiting(now, within_ms=_SOON_MS)
+        flight = in_flight.get(timeframe)
+        if flight is not None:
+            expected = expected | _settleable(track, flight, now)
+            waiting = waiting or _adds_history(track, flight)
+        elif want := _want(track, expected, now, page_limit, waiting, _parents(tracks, children, timeframe)):
+            if timeframe not in unsupported:
+                wants.append(want)
+            elif child is not None:
+                source = _through_child(tracks[child], track, want, page_limit)
+                if child not in in_flight and all(w.timeframe is not child for w in wants):
+                    wants.append(source)
+            span = Span(want.start, want.end)
+            expected = expected | _settleable(track, span, now)
+            waiting = waiting or _adds_history(track, span)
+        promised = track.coverage if timeframe in failing else expected
+        planned[timeframe] = _Planned(promised, waiting and timeframe not in failing)
+    asked = {w.timeframe for w in wants} | set(in_flight)
+    served = ((w, _served(w.timeframe, children, asked)) for w in wants)
+    planned_wants = [
+        _with_bucket_in_progress(w, now, page_limit)._replace(serves=s, priority=_urgency(w, s, tracks))
+        for w, s in served
+    ]
+    return [*planned_wants, *_witnesses(tracks, now, page_limit, unsupported, asked)]
+
+
+def _witnesses(
+    tracks: Mapping[Timeframe, Track],
+    now: int,
+    page_limit: int,
+    unsupported: Collection[Timeframe],
+    asked: set[Timeframe],
+) -> Iterator[Want]:
+    """Pages of smaller timeframes that would make up for rows which cannot be believed."""
+    for timeframe, track in tracks.items():
+        if not track.open or track.working:
+            continue
+        found = rebuilding(track, now, page_limit, unsupported)
+        if found is not None and found[0] not in asked:
+            asked.add(found[0])
+            yield Want(Priority.REPAIR, found[0], *found[1], frozenset({timeframe}), timeframe)
+
+
+def _want(
+    track: Track, expected: Coverage, now: int, page_limit: int, waiting: bool, parents: Collection[Track]
+) -> Want | None:
+    timeframe, width = track.series.timeframe, track.width
+    page = page_limit * width
+    edge = timeframe.floor(now)
+    settled_edge = _settled_edge(track, now)
+    newest_page = Span(edge - page + width, edge)  # and, as its last, the bucket in progress
+    if track.working:
+        return _want_working(track, expected, now, page_limit, parents)
+
+    asked = expected | track.waiting(now) if track.open else expected
+    run = asked_run(track, now)
+    have = run[1] if run else 0
+    if not asked or (
+        have < track.policy.min_candles
+        and _buckets(asked, width) < track.policy.min_candles
+        and asked.spans[-1].start > newest_page.start
+    ):
+        return Want(Priority.WARM, timeframe, *newest_page)
+
+    # Holes, the one at the newest end among them: what has closed since.
+    oldest = min(track.settled, default=0) if have < track.policy.candles else track.keep_from
+    wanted_from = max(oldest, asked.spans[0].start)
+    if expected != track.coverage and _buckets(expected, width) >= track.policy.candles:
+        # What is on its way may be enough; whether older holes still matter shows when it is here.
+        wanted_from = max(wanted_from, expected.spans[-1].start)
+    missing = asked.missing(wanted_from, settled_edge)
+    suspects = [t for t in track.suspect if t >= wanted_from or t in track.contested]
+    if suspects:
+        first = min(suspects)
+        return Want(Priority.REPAIR, timeframe, first, min(edge, first + page))
+    if missing:
+        hole = missing.spans[-1]
+        at_end = hole.end == settled_edge
+        first = missing.spans[0].start
+        if first < newest_page.start:
+            # More than a page is missing: the newest page first, the rest page by page.
+            older = Span(hole.end - page, hole.end)
+            return Want(Priority.WARM, timeframe, *(newest_page if at_end else older))
+        if first >= edge - REACH_BACK * width and track.coverage:
+            return Want(Priority.SETTLE, timeframe, _reach_back(track, edge, page), edge)
+        priority = Priority.SETTLE if at_end and len(missing.spans) == 1 else Priority.REPAIR
+        if track.state is None or not track.state.ready:
+            priority = min(priority, Priority.WARM)
+        return Want(priority, timeframe, *newest_page)
+    return _older(track, asked, now, page_limit, waiting) or _confirming(track, now, page_limit)
+
+
+def _older(track: Track, asked: Coverage, now: int, page_limit: int, waiting: bool) -> Want | None:
+    """More history: until there are as many real candles as wanted, or no more are to be had."""
+    timeframe, page = track.series.timeframe, page_limit * track.width
+    run = asked_run(track, now)
+    if run is None or waiting or run[1] >= track.policy.candles:
+        return None
+    start = asked.spans[-1].start
+    if (track.history_from and start <= track.history_from) or searched(track, now, page_limit):
+        return None
+    if start != run[0].start:
+        return None  # More is on its way by roll-up.
+    if not track.coverage and asked_once(track, now):
+        return None  # An empty page where a product trades now is asked for again before older ones are.
+    priority = Priority.WIDEN if run[1] < track.policy.min_candles else Priority.DEEPEN
+    # A run shorter than a page is read whole: the overlap checks the roll-up.
+    edge = timeframe.floor(now)
+    end = edge if start > edge - page + track.width else start
+    return Want(priority, timeframe, end - page, end)
+
+
+def _confirming(track: Track, now: int, page_limit: int) -> Want | None:
+    """What may have to be taken back, an hour after it was asked for last: nothing else is to be done."""
+    timeframe, width = track.series.timeframe, track.width
+    page, edge = page_limit * width, timeframe.floor(now)
+    if track.presumed and (due := _to_confirm(track, now)):
+        first = min(due)
+        return Want(Priority.CONFIRM, timeframe, first, min(edge, first + page))
+    if not track.exhausted or now < track.end_asked + CONFIRM_MS:
+        return None
+    # Half of it lies before where history seems to end: another window than any page that said so.
+    start = track.history_from - page_limit // 2 * width
+    return Want(Priority.CONFIRM, timeframe, start, min(edge, start + page))
+
+
+def _to_confirm(track: Track, now: int) -> list[int]:
+    """The presumed buckets that are worth another page: each hour, and what is likely and was found so at an
+    age that no edge lags, a minute later.
+    """
+
+    def again(bucket: int, asked: int) -> int:
+        first = track.likely.get(bucket) == asked
+        return APART_MS if first and asked >= bucket + track.width + LAG_MS else CONFIRM_MS
+
+    return [t for t, asked in track.presumed.items() if asked + again(t, asked) <= now]
+
+
+def _reach_back(track: Track, edge: int, page: int) -> int:
+    """Where a page that settles begins: a dozen buckets back, or at the oldest presumed one."""
+    start = edge - REACH_BACK * track.width
+    within = (t for t in track.presumed if edge - page + track.width <= t < start)
+    return min(within, default=start)
+
+
+def _want_working(
+    track: Track, expected: Coverage, now: int, page_limit: int, parents: Collection[Track]
+) -> Want | None:
+    """A working series is wanted from where its parents are settled: nothing else reads it."""
+    timeframe, width = track.series.timeframe, track.width
+    edge = timeframe.floor(now)
+    settled_edge = _settled_edge(track, now)
+    start = edge
+    for parent in parents:
+        forming = parent.series.timeframe.floor(now)
+        run = parent.newest_settled_run()
+        start = min(start, max(forming - parent.width, min(forming, run[0].end) if run else forming))
+    missing = expected.missing(start, settled_edge)
+    if not missing:
+        return None
+    # A full page where history is missing: bigger parents may be settled by it too.
+    first = missing.spans[0].start
+    reach = REACH_BACK if first >= edge - REACH_BACK * width and track.coverage else page_limit
+    priority = Priority.SETTLE if track.coverage else Priority.WARM
+    return Want(priority, timeframe, edge - reach * width, edge)
+
+
+def _parents(
+    tracks: Mapping[Timeframe, Track], children: Mapping[Timeframe, Timeframe | None], child: Timeframe
+) -> list[Track]:
+    return [tracks[p] for p, c in children.items() if c is child]
+
+
+def _through_child(child: Track, parent: Track, want: Want, page_limit: int) -> Want:
+    """The page of the child's that brings the newest part of what an unsupported parent wants."""
+    ratio = parent.width // child.width
+    length = max(1, page_limit // ratio) * parent.width
+    end = min(want.end, parent.coverage.spans[-1].start) if parent.coverage else want.end
+    return Want(want.priority, child.series.timeframe, end - length, end)
+
+
+def _urgency(want: Want, serves: Collection[Timeframe], tracks: Mapping[Timeframe, Track]) -> Priority:
+    """A page that deepens one timeframe is a warm-up page if another becomes ready by it."""
+    if want.priority is Priority.DEEPEN and any(
+        not tracks[t].working
+        and (run := tracks[t].newest_settled_run())
+        and run[1] < tracks[t].policy.min_candles
+        for t in serves
+    ):
+        return Priority.WARM
+    return want.priority
+
+
+def _with_bucket_in_progress(want: Want, now: int, page_limit: int) -> Want:
+    """A page up to the last close asks for the bucket in progress too: its row proves the page fresh."""
+    if want.end != want.timeframe.floor(now):
+        return want
+    end = want.end + want.timeframe.ms
+    return want._replace(start=max(want.start, end - page_limit * want.timeframe.ms), end=end)
+
+
+def _settled_edge(track: Track, now: int) -> int:
+    """The end of the last bucket that a page asked for now could settle."""
+    return track.series.timeframe.floor(now - track.policy.settle_delay_ms)
+
+
+def _settleable(track: Track, span: Span, now: int) -> Coverage:
+    return Coverage([(span.start, min(span.end, _settled_edge(track, now)))])
+
+
+def _served(
+    timeframe: Timeframe, children: Mapping[Timeframe, Timeframe | None], asked: Collection[Timeframe]
+) -> frozenset[Timeframe]:
+    """The timeframe and those that wait to be rolled up from it, rather than for a page of their own."""
+    served = {timeframe}
+    for parent, child in children.items():  # smallest first
+        if child in served and parent not in asked:
+            served.add(parent)
+    return frozenset(served)
+
+
+def _parents_of(coverage: Coverage, width: int) -> Coverage:
+    """The parent buckets of which all children are covered."""
+    return Coverage((s.start + -s.start % width, s.end - s.end % width) for s in coverage.spans)
+
+
+def _adds_history(track: Track, span: Span) -> bool:
+    return not track.coverage or span.start < track.coverage.spans[-1].start
+
+
+def _buckets(coverage: Coverage, width: int) -> int:
+    return (coverage.spans[-1].end - coverage.spans[-1].start) // width if coverage else 0

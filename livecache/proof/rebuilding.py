@@ -1,0 +1,74 @@
+"""A bucket whose row cannot be believed is added up from smaller candles, asked for this purpose. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from ..model.coverage import Span
+from ..model.policy import CONFIRM_MS
+from ..model.rollup import roll_up
+from ..model.timeframe import Timeframe
+from .evidence import APART_MS
+from .page import PageFacts
+from .track import Track
+
+__all__ = ["rebuild", "rebuilding"]
+
+_TRIES_BEFORE = 2  # The same row may be sound a moment later.
+_MOST = 24  # Where more cannot be believed, it is not the rows that are spoilt.
+
+
+def rebuilding(
+    track: Track, now: int, page_limit: int, unsupported: Collection[Timeframe]
+) -> tuple[Timeframe, Span] | None:
+    """Which page of which smaller timeframe would add up to what cannot be had, the oldest first.
+
+    The largest that divides the series' own is asked first; if its rows are spoilt too, the next one.
+    """
+    due = sorted(
+        t
+        for t, told in track.open.items()
+        if told.unusable and told.tries >= _TRIES_BEFORE and told.rebuild_again <= now
+    )
+    smaller = [
+        t
+        for t in reversed(Timeframe)
+        if t.ms < track.width
+        and track.width % t.ms == 0
+        and track.width <= page_limit * t.ms
+        and t not in unsupported
+    ]
+    if not due or not smaller or len(due) > _MOST:
+        return None
+    first = end = due[0]
+    timeframe = smaller[track.open[first].rebuild_tries // 2 % len(smaller)]
+    for bucket in due:
+        if bucket + track.width - first <= page_limit * timeframe.ms:
+            end = bucket + track.width
+    return timeframe, Span(first, end)
+
+
+def rebuild(track: Track, timeframe: Timeframe, page: PageFacts) -> list[int]:
+    """Settle what two pages of the smaller timeframe, a minute apart, agree on; those buckets."""
+    rebuilt: list[int] = []
+    for bucket, told in list(track.open.items()):
+        end = bucket + track.width
+        if not told.unusable or bucket < page.start or end > page.end or bucket in track.coverage:
+            continue
+        told.rebuild_tries += 1
+        told.rebuild_again = page.heard + min(APART_MS << min(told.rebuild_tries - 1, 10), CONFIRM_MS)
+        parts = range(bucket, end, timeframe.ms)
+        rows = [page.rows[t] for t in parts if t in page.rows]
+        if any(t in page.rejected for t in parts) or not page.absence_proves:
+            continue
+        candle = roll_up(bucket, rows)
+        shown = track.provisional.get(bucket)
+        if candle is None or (shown is not None and shown.candle.richer_than(candle)):
+            continue
+        agrees = told.rebuilt is not None and told.rebuilt.equals(candle)
+        if agrees and page.heard >= told.rebuilt_at + APART_MS:
+            track.settle(bucket, candle, derived=True)
+            rebuilt.append(bucket)
+        elif not agrees:
+            told.rebuilt, told.rebuilt_at = candle, page.heard
+    return rebuilt

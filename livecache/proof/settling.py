@@ -1,0 +1,399 @@
+"""What a REST page settles: asks `evidence` of each bucket, and acts."""
+
+from __future__ import annotations
+
+from ..model.candle import ExactCandle
+from ..model.policy import CONFIRM_MS
+from .evidence import (
+    APART_MS,
+    DISPUTE_MS,
+    ENDS_MS,
+    LAG_MS,
+    UNUSABLE_MS,
+    UNUSABLE_TRIES,
+    Kin,
+    Open,
+    Verdict,
+    Witnesses,
+    verdict,
+)
+from .feeding import Channel
+from .joining import KinOf, join, longest_sleep
+from .page import PageFacts, PageOutcome
+from .track import Track
+
+_DISPUTE_MOST_MS = 300_000
+_DAY_MS = 86_400_000
+_FIRST_AGAIN_MS = 2_000
+"""How soon a page is read again that was poorer than the feed, or not to be believed; then more slowly."""
+
+_PAGES_LACKING = 2
+"""Pages without a row, or with a poorer one, that take back a settled candle which somebody doubts."""
+
+__all__ = ["settle_page"]
+
+
+def _nobody(bucket: int) -> Kin:
+    return Kin.SILENT
+
+
+def settle_page(
+    track: Track,
+    page: PageFacts,
+    channel: Channel,
+    *,
+    feed: bool,
+    kin: KinOf = _nobody,
+    halted: bool = False,
+    searched: bool = False,
+) -> PageOutcome:
+    """Settle every bucket of the page that it proves; keep what it says of the others for the next one.
+
+    `feed`: the feed carries this timeframe itself, so that its silence means something. `halted`: the venue's
+    list says that the product is not traded. `searched`: nothing older is looked for, so absence needs no
+    older row.
+    """
+    reading = _Reading(track, page, channel, feed=feed, kin=kin, halted=halted, searched=searched)
+    edge = track.series.timeframe.floor(page.heard - track.policy.settle_delay_ms)
+    for bucket in range(page.start, min(page.end, edge), track.width):
+        if bucket in track.coverage:
+            reading.again(bucket)
+        else:
+            reading.first(bucket)
+    closed_edge = track.series.timeframe.floor(page.heard)
+    for bucket, row in page.rows.items():
+        # The bucket in progress is the feed's to show; here it only bears witness.
+        if bucket >= closed_edge:
+            track.glimpse = row
+        elif edge <= bucket and track.lay(row, vouched=False):
+            reading.outcome.touched.append(bucket)
+    reading.end()
+    reading.outcome.touched += join(track, page, kin)
+    if page.start < track.history_from:
+        track.end_asked = page.heard
+        if any(bucket < track.history_from for bucket in page.rows):
+            track.resume_search()
+    return reading.outcome
+
+
+class _Reading:
+    """One page being taken into one track."""
+
+    def __init__(
+        self,
+        track: Track,
+        page: PageFacts,
+        channel: Channel,
+        *,
+        feed: bool,
+        kin: KinOf,
+        halted: bool,
+        searched: bool,
+    ) -> None:
+        self.outcome = PageOutcome()
+        self._track, self._page, self._channel = track, page, channel
+        self._feed, self._kin, self._halted, self._searched = feed, kin, halted, searched
+        closed_edge = track.series.timeframe.floor(page.heard)
+        rows = page.rows
+        newest = sorted(rows, reverse=True)
+        self._newest_row = newest[0] if newest else 0
+        # The newest row that is no poorer than it was known.
+        self._newer_than = next((t for t in newest if t >= closed_edge or not self._poorer(t, rows[t])), 0)
+        self._known_newest: int | None = None
+        self._longest_sleep: int | None = None
+        self._closed = [t for t in newest if t < closed_edge]
+        self._oldest = page.start - 1 if self._continues() else (newest[-1] if newest else page.end)
+        spans = track.coverage.spans
+        self._historical = bool(spans) and page.end <= min(
+            (t for t in track.settled if t >= spans[-1].start), default=0
+        )
+        self._whole = not any(
+            t in track.settled and t not in rows and t not in page.rejected and t not in track.contested
+            for t in range(page.start, min(page.end, closed_edge), track.width)
+        )
+        self._in_progress = closed_edge
+        self._notice_lag()
+        self._first_fill = not track.coverage
+        self._sound_again = False  # whether rows that could not be believed can be now
+
+    def _continues(self) -> bool:
+        """Whether the page goes on where something settled ends, with nothing but open buckets between."""
+        track, bucket = self._track, self._page.start
+        while bucket not in track.coverage:
+            bucket -= track.width
+            if bucket not in track.open and bucket not in track.coverage:
+                return False
+        return True
+
+    # --- what the page shows ----------------------------------------------------------------------
+
+    def _poorer(self, bucket: int, row: ExactCandle) -> bool:
+        held = self._track.candle(bucket)
+        return held is not None and held.richer_than(row)
+
+    def _fresh(self, bucket: int) -> bool:
+        """Whether the page shows something newer that had closed and was known, no poorer than that."""
+        if self._known_newest is None:
+            known = (
+                t for t in self._closed if self._was_shown(t) and not self._poorer(t, self._page.rows[t])
+            )
+            self._known_newest = next(known, 0)
+        return self._known_newest > bucket
+
+    def _was_shown(self, bucket: int) -> bool:
+        """Whether somebody but a page like this one stands behind what is known of the bucket."""
+        track, shown = self._track, self._track.provisional.get(bucket)
+        if shown is not None:
+            return shown.vouched
+        return bucket in track.settled and bucket not in track.presumed
+
+    def _sleeps(self) -> bool:
+        """Whether the product is known to sleep about as long between trades as it does now."""
+        asleep = self._page.heard - self._newest_row - self._track.width
+        if not self._newest_row or asleep < APART_MS:
+            return False
+        if self._longest_sleep is None:
+            self._longest_sleep = longest_sleep(self._track, self._page)
+        return asleep <= 2 * self._longest_sleep
+
+    def _notice_lag(self) -> None:
+        """The page lacks, or has less of, what somebody else showed: it lags, or hides rows."""
+        track, page = self._track, self._page
+        reach = min(page.end, self._in_progress)
+        shown = ((t, each.candle) for t, each in track.provisional.items() if each.vouched)
+        lacks = any(
+            page.start <= t < reach and ((row := page.rows.get(t)) is None or candle.richer_than(row))
+            for t, candle in shown
+        )
+        here = page.end > self._in_progress and self._in_progress not in page.rows
+        begun = page.heard >= self._in_progress + APART_MS
+        if lacks or (here and begun and self._trades_now()) or self._has_grown():
+            track.behind_at = page.heard
+
+    def _trades_now(self) -> bool:
+        """Whether the feed, or a smaller timeframe, shows a trade in the bucket in progress."""
+        return self._in_progress in self._track.provisional or self._kin(self._in_progress) is Kin.DENIES
+
+    def _has_grown(self) -> bool:
+        """Whether it has rows that an earlier page, of after their end, lacked or showed poorer."""
+        return any(
+            told is not None
+            and not told.unusable
+            and told.first >= t + self._track.width
+            and (told.row is None or row.richer_than(told.row))
+            for t, row in self._page.rows.items()
+            if t not in self._track.coverage
+            for told in (self._track.open.get(t),)
+        )
+
+    # --- a bucket that is not settled -------------------------------------------------------------
+
+    def first(self, bucket: int) -> None:
+        """What the page proves of a bucket that is not settled."""
+        track, page = self._track, self._page
+        end = bucket + track.width
+        row = page.rows.get(bucket)
+        if bucket in page.rejected or (row is None and not page.absence_proves):
+            self._reject(bucket)
+            return
+        shown = track.provisional.get(bucket)
+        poorer = shown is not None and (row is None or shown.candle.richer_than(row))
+        unbroken = self._feed and self._channel.unbroken_over(bucket, end)
+        told = track.open.get(bucket)
+        self._sound_again = self._sound_again or (told is not None and bool(told.unusable))
+        # A page that shows nothing newer than was known has no say in a dispute.
+        fresh = self._fresh(bucket) if poorer or row is None else False
+        newer, empty = self._newer_than > bucket or self._historical, not page.rows
+        if told is None:
+            told = Open(
+                row, page.heard, page.heard, fresh=int(fresh), empty=empty, newer=newer, whole=self._whole
+            )
+        elif fresh or not poorer:
+            told.hear(row, page.heard, fresh=fresh, empty=empty, newer=newer, whole=self._whole)
+        kin = Kin.SILENT if row is not None else self._kin(bucket)
+        found = verdict(
+            Witnesses(
+                row=row is not None,
+                poorer=poorer,
+                newer=newer,
+                aged=page.heard >= end + LAG_MS,
+                older=self._oldest < bucket or self._searched,
+                whole=self._whole,
+                behind=page.heard < track.behind_at + DISPUTE_MS,
+                empty=empty,
+                silent=unbroken and shown is None,
+                kin=kin,
+                sleeps=not empty and not newer and self._sleeps(),
+                halted=self._halted,
+                told=told,
+            )
+        )
+        if found is Verdict.OPEN:
+            disputed = poorer or kin is Kin.DENIES
+            self.outcome.disputed += poorer
+            told.again = self._next(bucket, told, disputed=disputed)
+            track.open[bucket] = told
+            if row is not None and not poorer and track.lay(row, vouched=False):
+                self.outcome.touched.append(bucket)
+            return
+        if found is Verdict.OVERRULED:
+            self.outcome.overruled.append(bucket)
+        if row is not None and shown is None and unbroken:
+            self.outcome.channel_dead = self.outcome.channel_dead or bucket
+        track.settle(bucket, row, derived=False, likely=page.heard if found is Verdict.LIKELY else 0)
+        if found in (Verdict.PRESUMED, Verdict.LIKELY):
+            track.presume(bucket, page.heard)
+        self.outcome.touched.append(bucket)
+
+    def _next(self, bucket: int, told: Open, *, disputed: bool) -> int:
+        """When an open bucket is worth another page."""
+        heard, told.tries = self._page.heard, told.tries + 1
+        if disputed:
+            return heard + min(_FIRST_AGAIN_MS << min(told.tries - 1, 10), _DISPUTE_MOST_MS)
+        if self._first_fill and not self._page.rows and told.tries <= 2 and not self._deeper():
+            return heard + _FIRST_AGAIN_MS
+        if self._towards_the_past(bucket):
+            return heard + CONFIRM_MS
+        return max(heard, told.last + min(APART_MS << min(told.pages - 1, 6), CONFIRM_MS))
+
+    def _towards_the_past(self, bucket: int) -> bool:
+        """Whether it is older than all that is known: the search goes on beyond it, or has ended."""
+        track, page = self._track, self._page
+        if page.rows:
+            return bucket < self._oldest and not (track.coverage and track.coverage.spans[0].start < bucket)
+        return self._deeper()
+
+    def _deeper(self) -> bool:
+        """Whether an empty page lies beyond another empty one: the nearer is asked for again first."""
+        nearer = self._track.open.get(self._page.end)
+        return nearer is not None and nearer.empty
+
+    def end(self) -> None:
+        """The venue's rows are sound again, as far as is seen: all that were not are worth another page."""
+        if self._sound_again:
+            for told in self._track.open.values():
+                if told.unusable:
+                    told.again = min(told.again, self._page.heard)
+
+    def _reject(self, bucket: int) -> None:
+        """The row cannot be believed, or may be one that could not be placed."""
+        track, heard = self._track, self._page.heard
+        told = track.open.get(bucket)
+        reason = self._page.reasons.get(bucket, "a row of the page cannot be believed")
+        if told is None or not told.unusable:
+            told = track.open[bucket] = Open(None, heard, heard, unusable=reason, since=heard)
+        before = told.told_unusable
+        told.unusable, told.last, told.tries = reason, heard, told.tries + 1
+        if told.told_unusable:
+            given_up = told.tries - UNUSABLE_TRIES
+            told.again = heard + min(UNUSABLE_MS << max(0, min(given_up, 8)), _DAY_MS)
+            if not before:
+                self.outcome.unusable.append(bucket)
+                self.outcome.touched.append(bucket)
+                track.state_dirty = True
+        else:
+            told.again = heard + min(_FIRST_AGAIN_MS << min(2 * told.tries - 2, 20), _DISPUTE_MOST_MS)
+
+    # --- a bucket that is -------------------------------------------------------------------------
+
+    def again(self, bucket: int) -> None:
+        """A settled bucket was read again. A row that has vanished is a short page, not news."""
+        track, page = self._track, self._page
+        row = page.rows.get(bucket)
+        held = track.settled.get(bucket)
+        if bucket in page.rejected or (row is None and not page.absence_proves):
+            track.trust(bucket)
+            return
+        if held is None and row is None:
+            self._still_empty(bucket)
+        elif held is not None and (row is None or held.richer_than(row)):
+            self._lacks(bucket, row, held)
+        elif row is not None:
+            self._compare(bucket, row, held)
+
+    def _still_empty(self, bucket: int) -> None:
+        track = self._track
+        track.trust(bucket)
+        if bucket not in track.presumed and bucket not in track.likely:
+            return
+        sound = self._whole and self._oldest < bucket
+        if sound and self._newer_than > bucket and self._page.rows:
+            track.presumed.pop(bucket, None)
+            self._prove(bucket)
+            return
+        track.presumed[bucket] = self._page.heard
+        kin = self._kin(bucket) if bucket in track.likely else Kin.SILENT
+        if kin is Kin.DENIES and track.take_back(bucket):
+            self.outcome.touched.append(bucket)
+        elif sound and (kin is Kin.CONFIRMS or self._aged(bucket)):
+            self._prove(bucket)
+
+    def _aged(self, bucket: int) -> bool:
+        """Whether this page agrees on what was likely so long after its end that no edge lags so far."""
+        heard, behind = self._page.heard, self._track.behind_at + DISPUTE_MS
+        since = self._track.likely.get(bucket, heard)
+        apart = APART_MS if self._page.rows else LAG_MS
+        return heard >= max(bucket + self._track.width + LAG_MS, since + apart, behind)
+
+    def _prove(self, bucket: int) -> None:
+        """It is told as settled now, and parents may be."""
+        if self._track.prove(bucket):
+            self.outcome.touched.append(bucket)
+
+    def _lacks(self, bucket: int, row: ExactCandle | None, held: ExactCandle) -> None:
+        """The page has less than was settled: an old or a short page, until fresh ones agree on it."""
+        track, page = self._track, self._page
+        contested = bucket in track.contested
+        if not contested:
+            track.trust(bucket)
+        if row is None and not contested:
+            return
+        newer = self._newer_than > bucket
+        if contested and newer:
+            track.contested[bucket] += 1
+            proven = track.contested[bucket] >= _PAGES_LACKING
+        elif contested or self._fresh(bucket):
+            told = track.open.get(bucket)
+            if told is None:
+                told = track.open[bucket] = Open(row, page.heard, page.heard, fresh=1)
+            else:
+                told.hear(row, page.heard, fresh=True, empty=False, newer=newer, whole=True)
+            proven = told.fresh >= 3 and told.last - told.first >= (ENDS_MS if contested else DISPUTE_MS)
+        else:
+            return
+        if proven:
+            if bucket in track.derived:
+                self.outcome.mismatched.append(bucket)
+            else:
+                self.outcome.revised.append(bucket)
+            track.revise(bucket, row, derived=False)
+            self.outcome.touched.append(bucket)
+
+    def _compare(self, bucket: int, row: ExactCandle, held: ExactCandle | None) -> None:
+        """The page shows as much as was settled, or more."""
+        track, outcome = self._track, self.outcome
+        track.trust(bucket)  # Whatever the page says: it is not asked for over and over.
+        newer = self._newer_than > bucket
+        if newer:
+            track.presumed.pop(bucket, None)
+        elif bucket in track.presumed or bucket in track.likely:
+            track.presumed[bucket] = self._page.heard
+        track.open.pop(bucket, None)
+        if held is not None and held.equals(row):
+            track.derived.discard(bucket)
+            if newer or self._aged(bucket):
+                self._prove(bucket)
+            return
+        if bucket in track.derived:
+            outcome.mismatched.append(bucket)
+            if held is None or row.richer_than(held):
+                outcome.doubtful.append(bucket)
+        else:
+            outcome.revised.append(bucket)
+        likely = bucket in track.likely
+        track.revise(bucket, row, derived=False)
+        if newer:
+            track.prove(bucket)
+        elif likely:
+            track.likely[bucket] = self._page.heard
+        outcome.touched.append(bucket)

@@ -1,0 +1,398 @@
+"""One series: its buckets, what is settled of them, and what may be said about them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..model.candle import ExactCandle
+from ..model.coverage import Coverage, Span
+from ..model.policy import CROWD, Policy, Provisional
+from ..model.series import Close, Kind, SeriesId, SeriesState, Stored, Update
+from .evidence import Open
+
+__all__ = ["Track"]
+
+
+_MOST_CLOSES = 1_000
+_MOST_UPDATES = 16
+"""Bounds on what gathers while Redis is away: announcements, and hints for the `updates` channel."""
+
+
+class Track:
+    """The buckets of one series.
+
+    A bucket is settled (in `coverage`; no candle there means empty), provisional, or unknown. `open` keeps
+    what pages said of buckets that they did not settle; `presumed` are settled ones that are asked for again,
+    and `likely` those of which readers are told that they are known, but not that they are settled.
+    A provisional candle never stands in a covered bucket. What readers must be told is gathered in `dirty`,
+    `updates` and `closes` until the next flush takes it.
+    """
+
+    __slots__ = (
+        "announce_from",
+        "behind_at",
+        "closed_until",
+        "closes",
+        "closes_dropped",
+        "contested",
+        "coverage",
+        "derived",
+        "dirty",
+        "end_asked",
+        "exhausted",
+        "failure",
+        "glimpse",
+        "history_from",
+        "keep_from",
+        "likely",
+        "open",
+        "policy",
+        "presumed",
+        "provisional",
+        "reopened",
+        "series",
+        "settled",
+        "sound",
+        "state",
+        "state_dirty",
+        "suspect",
+        "told_through",
+        "updates",
+        "whole",
+        "width",
+        "working",
+    )
+
+    def __init__(self, series: SeriesId, policy: Policy, *, working: bool) -> None:
+        self.series = series
+        self.policy = policy
+        self.working = working  # in memory only: needed for roll-ups, configured by nobody
+        self.width = series.timeframe.ms
+        self.coverage = Coverage()
+        self.settled: dict[int, ExactCandle] = {}
+        self.provisional: dict[int, Provisional] = {}
+        self.derived: set[int] = set()  # settled buckets that were rolled up, not fetched
+        self.suspect: set[int] = set()  # settled buckets to be read again
+        self.contested: dict[int, int] = {}  # those of them that somebody asked for → pages that lacked them
+        self.reopened: set[int] = set()  # buckets that seemed proven empty and were read once more
+        self.open: dict[int, Open] = {}  # closed buckets that pages spoke of and did not settle
+        self.presumed: dict[int, int] = {}  # settled, may be taken back → when last asked for (heard)
+        self.likely: dict[int, int] = {}  # by one witness only → when (heard) it said so first
+        self.behind_at = 0  # when (heard) a page last showed that the venue lags, or hides rows
+        self.glimpse: ExactCandle | None = None  # the bucket in progress, as the last page showed it
+        self.history_from = 0  # where the search for more history stopped
+        self.exhausted = False  # … because the venue seems to have nothing older
+        self.end_asked = 0  # when (heard) a page last looked beyond that
+        self.keep_from = 0  # the oldest bucket that Redis keeps
+        self.announce_from = 0  # buckets that end after this are news; 0 until something is settled
+        self.closed_until = 0  # buckets that open before this were announced as closed
+        self.told_through = 0  # buckets that end until here were known to an earlier run, and stay so
+        self.failure = ""  # the last error while requests keep failing
+        # Waiting to be taken by the next flush:
+        self.dirty: set[int] = set()
+        self.whole = True
+        self.state_dirty = True
+        self.updates: list[Update] = []
+        self.closes: list[Close] = []
+        self.closes_dropped = 0
+        self.state: SeriesState | None = None  # as last computed
+        self.sound = False  # whether that found nothing amiss but how the venue stands to the product
+
+    # --- changing buckets -------------------------------------------------------------------------
+
+    def settle(self, bucket: int, candle: ExactCandle | None, *, derived: bool, likely: int = 0) -> None:
+        """The bucket is final: this candle, or proven empty. Whatever was provisional there goes.
+
+        `likely`: when (heard) the only witness said so; readers are not told before another one agrees.
+        """
+        shown = self.provisional.pop(bucket, None)
+        self.coverage = self.coverage.add(bucket, bucket + self.width)
+        self.open.pop(bucket, None)
+        self._put(bucket, candle, derived=derived)
+        if shown is None and candle is None:
+            self.dirty.discard(bucket)  # Nothing was there and nothing is: only the coverage grows.
+        if likely:
+            self.likely[bucket] = likely
+            return
+        before = shown.candle if shown else None
+        replaced = None if before is None or (candle and candle.equals(before)) else before
+        self._announce(Kind.SETTLED, bucket, candle, replaced)
+
+    def revise(self, bucket: int, candle: ExactCandle | None, *, derived: bool) -> None:
+        """A settled bucket turned out to be different."""
+        before = self.settled.get(bucket)
+        self.open.pop(bucket, None)
+        self._put(bucket, candle, derived=derived)
+        if bucket not in self.likely:
+            self._announce(Kind.REVISED, bucket, candle, before)
+
+    def prove(self, bucket: int) -> bool:
+        """A second witness agrees to what was likely: now it is told as settled. Whether that is news."""
+        if self.likely.pop(bucket, None) is None:
+            return False
+        self.state_dirty = True
+        self._announce(Kind.SETTLED, bucket, self.settled.get(bucket), None)
+        return True
+
+    def take_back(self, bucket: int) -> bool:
+        """Something speaks against what was likely: it is open again. Whether it was likely."""
+        if self.likely.pop(bucket, None) is None:
+            return False
+        self.derived.discard(bucket)
+        self.presumed.pop(bucket, None)
+        self.coverage = self.coverage.remove(bucket, bucket + self.width)
+        held = self.settled.pop(bucket, None)
+        if held is not None:
+            self.provisional[bucket] = Provisional(held, False)
+        self.dirty.add(bucket)
+        self.state_dirty = True
+        return True
+
+    def reopen(self, bucket: int) -> bool:
+        """Take back, once, that the bucket is proven empty. Whether it was thought so."""
+        if bucket not in self.coverage or bucket in self.settled or bucket in self.reopened:
+            return False
+        self.reopened.add(bucket)
+        self.derived.discard(bucket)
+        self.presumed.pop(bucket, None)
+        self.likely.pop(bucket, None)
+        self.coverage = self.coverage.remove(bucket, bucket + self.width)
+        self.state_dirty = True
+        return True
+
+    def contest(self, start: int, end: int) -> None:
+        """Have `[start, end)` read again, or for the first time, because somebody asks for it."""
+        for bucket in range(start, end, self.width):
+            self.suspect.add(bucket)
+            self.contested.setdefault(bucket, 0)
+        for bucket, told in self.open.items():
+            if start <= bucket < end:
+                told.again = told.rebuild_again = 0
+        if self.history_from and start <= self.history_from:
+            self.resume_search()
+
+    def let_go(self, start: int, end: int) -> None:
+        """A page of `[start, end)` has come: what somebody missed there and it did not settle is asked for
+        again as any bucket is, in its own time."""
+        for bucket in [t for t in self.contested if start <= t < end and t not in self.coverage]:
+            self.trust(bucket)
+
+    def resume_search(self) -> None:
+        """Look for older candles again, as if nobody had."""
+        self.history_from = self.end_asked = 0
+        self.exhausted = False
+        oldest = self.coverage.spans[0].start if self.coverage else 0
+        self.open = {t: told for t, told in self.open.items() if t >= oldest}
+        self.state_dirty = True
+
+    def trust(self, bucket: int) -> None:
+        """The settled bucket was read again: it is not asked for any more."""
+        self.suspect.discard(bucket)
+        if self.contested:
+            self.contested.pop(bucket, None)
+
+    def lay(self, candle: ExactCandle, *, vouched: bool, replace: bool = False) -> bool:
+        """Lay a provisional candle over the end; the richer one wins. Whether anything changed."""
+        bucket = candle.time
+        if bucket in self.coverage and not self.refute(candle):
+            return False
+        shown = self.provisional.get(bucket)
+        if shown is not None and not replace and not candle.richer_than(shown.candle):
+            if vouched and not shown.vouched and candle.equals(shown.candle):
+                self.provisional[bucket] = Provisional(shown.candle, True)
+                self.state_dirty = True
+                return True
+            return False
+        if shown is not None and replace and shown.candle.equals(candle) and shown.vouched == vouched:
+            return False
+        vouched = vouched or (shown is not None and shown.vouched and not replace)
+        self.provisional[bucket] = Provisional(candle, vouched)
+        self.dirty.add(bucket)
+        if shown is None or shown.vouched != vouched:
+            self.state_dirty = True
+        return True
+
+    def refute(self, candle: ExactCandle) -> bool:
+        """Whether the feed takes back what was likely; what was called empty is read again, once."""
+        held = self.settled.get(candle.time)
+        if held is not None and not candle.richer_than(held):
+            return False
+        if self.take_back(candle.time):
+            return True
+        if held is None and candle.time not in self.reopened:
+            self.reopened.add(candle.time)
+            self.suspect.add(candle.time)
+        return False
+
+    def told(self, earlier: Stored) -> None:
+        """Stand by what an earlier run has told readers, so that nothing that they have goes away again.
+
+        What was known is complete, whatever has become since of the feed that said so.
+        """
+        self.sound = earlier.ready
+        start, end = earlier.known or (0, 0)
+        self.told_through = end
+        for candle in earlier.candles:
+            if start <= candle.time < end and candle.time not in self.coverage:
+                self.provisional[candle.time] = Provisional(candle, True)
+
+    def doubt(self, bucket: int) -> None:
+        """Nobody vouches for the provisional candle of this bucket any more."""
+        shown = self.provisional.get(bucket)
+        if shown is not None and shown.vouched and bucket + self.width > self.told_through:
+            self.provisional[bucket] = Provisional(shown.candle, False)
+            self.state_dirty = True
+
+    def announce_closed(self, bucket: int) -> None:
+        """Tell, once, that the bucket has closed; nothing if it holds no candle that is vouched for."""
+        if bucket < self.closed_until:
+            return
+        shown = self.provisional.get(bucket)
+        if shown is None or not shown.vouched:
+            return
+        self.closed_until = bucket + self.width
+        if not self.working:
+            self._tell(Close(Kind.CLOSED, self.series, bucket, shown.candle, None))
+
+    def trim(self, hold_from: int) -> None:
+        """Keep the newest settled candles that are wanted, and what parents need after `hold_from`."""
+        keep_from = hold_from
+        if not self.working:
+            times = sorted(self.settled)
+            wanted = self.policy.candles
+            if len(times) > wanted:
+                keep_from = times[-wanted]
+            else:
+                # Not from a provisional candle: nobody settles what is older than the search.
+                starts = [s.start for s in self.coverage.spans[:1]] + times[:1]
+                keep_from = min(starts or sorted(self.provisional)[:1], default=0)
+            everything = sorted((*times, *self.provisional))
+            if len(self.provisional) > CROWD and len(everything) > wanted + CROWD:
+                keep_from = max(keep_from, everything[-wanted - CROWD])  # Nothing has settled for long.
+            if keep_from != self.keep_from:
+                # What lies between was held back as too old while it moved the other way: Redis lacks it.
+                self.whole = self.whole or keep_from < self.keep_from
+                self.keep_from = keep_from
+                self.state_dirty = True
+        oldest = min(keep_from, hold_from) if not self.working else hold_from
+        for bucket in [t for t in self.provisional if t < oldest]:
+            del self.provisional[bucket]
+        if len(self.settled) > self.policy.candles:
+            self.open = {t: told for t, told in self.open.items() if t >= oldest}
+        if not self.coverage or self.coverage.spans[0].start >= oldest:
+            return
+        self.coverage = self.coverage.clip(oldest, 1 << 62)
+        for bucket in [t for t in self.settled if t < oldest]:
+            del self.settled[bucket]
+        self.derived = {t for t in self.derived if t >= oldest}
+        self.suspect = {t for t in self.suspect if t >= oldest}
+        self.contested = {t: n for t, n in self.contested.items() if t >= oldest}
+        self.reopened = {t for t in self.reopened if t >= oldest}
+        self.presumed = {t: at for t, at in self.presumed.items() if t >= oldest}
+        self.likely = {t: at for t, at in self.likely.items() if t >= oldest}
+
+    def _put(self, bucket: int, candle: ExactCandle | None, *, derived: bool) -> None:
+        if candle is None:
+            self.settled.pop(bucket, None)
+        else:
+            self.settled[bucket] = candle
+        (self.derived.add if derived else self.derived.discard)(bucket)
+        self.trust(bucket)
+        self.dirty.add(bucket)
+        self.state_dirty = True
+
+    def _announce(
+        self, kind: Kind, bucket: int, candle: ExactCandle | None, replaced: ExactCandle | None
+    ) -> None:
+        news = self.announce_from and bucket + self.width > self.announce_from
+        # What the first fill or an earlier run has settled is no news, but that it changed is.
+        if self.working or not (news or kind is Kind.REVISED):
+            return
+        self._tell(Close(kind, self.series, bucket, candle, replaced))
+
+    def _tell(self, close: Close) -> None:
+        self.closes.append(close)
+        self.closes_dropped += max(0, len(self.closes) - _MOST_CLOSES)
+        del self.closes[:-_MOST_CLOSES]
+        if close.candle is not None:
+            self.updates.append(Update(close.kind, close.candle))
+            del self.updates[:-_MOST_UPDATES]
+
+    # --- asking about buckets ---------------------------------------------------------------------
+
+    def known(self, bucket: int, heard_through: int) -> bool:
+        """Whether a closed bucket is settled, or provisional and vouched for beyond its end."""
+        if bucket in self.coverage:
+            return True
+        shown = self.provisional.get(bucket)
+        through = max(heard_through, self.told_through)
+        return shown is not None and shown.vouched and bucket + self.width <= through
+
+    def proven(self) -> Coverage:
+        """The settled buckets that are told as such."""
+        if not self.likely:
+            return self.coverage
+        return self.coverage.without(Coverage((t, t + self.width) for t in self.likely))
+
+    def candle(self, bucket: int) -> ExactCandle | None:
+        """What the bucket holds, settled or provisional."""
+        settled = self.settled.get(bucket)
+        if settled is not None:
+            return settled
+        shown = self.provisional.get(bucket)
+        return shown.candle if shown else None
+
+    def newest(self) -> int:
+        """Open time of the newest candle there is, settled or provisional; 0 without one."""
+        return max(max(self.settled, default=0), max(self.provisional, default=0))
+
+    def known_spans(self, heard_through: int) -> Coverage:
+        """All closed buckets that are known, as spans."""
+        vouched = [
+            (t, t + self.width)
+            for t, shown in self.provisional.items()
+            if shown.vouched and t + self.width <= max(heard_through, self.told_through)
+        ]
+        return Coverage((*self.coverage.spans, *vouched)) if vouched else self.coverage
+
+    def times(self, start: int, end: int) -> list[int]:
+        """Open times of the candles in `[start, end)`, settled or provisional, oldest first."""
+        return sorted(t for t in (*self.settled, *self.provisional) if start <= t < end)
+
+    def newest_settled_run(self) -> tuple[Span, int] | None:
+        """The newest span of coverage and how many real candles it holds, or None."""
+        if not self.coverage:
+            return None
+        span = self.coverage.spans[-1]
+        if len(self.coverage.spans) == 1:  # nearly always; settled candles lie in coverage
+            return span, len(self.settled)
+        return span, sum(1 for t in self.settled if span.start <= t < span.end)
+
+    # --- what pages left open ---------------------------------------------------------------------
+
+    def waiting(self, now: int, *, within_ms: int = 1 << 62) -> Coverage:
+        """The open buckets that are not worth asking for again yet, but will be within so many ms."""
+        if not self.open:
+            return Coverage()
+        spans = ((t, t + self.width) for t, told in self.open.items() if now < told.again <= now + within_ms)
+        return Coverage(spans)
+
+    def next_again(self, now: int) -> int:
+        """When the next open bucket is worth asking for again; 0 if none waits for that."""
+        times = (at for told in self.open.values() for at in (told.again, told.rebuild_again))
+        return min((at for at in times if at > now), default=0)
+
+    def waits_for_retry(self, now: int) -> bool:
+        """Whether a page left the newest buckets open that are not worth asking for again yet."""
+        newest = self.series.timeframe.floor(now - self.policy.settle_delay_ms) - self.width
+        told = self.open.get(newest)
+        return told is not None and told.again > now and not told.unusable
+
+    def presume(self, bucket: int, heard: int) -> None:
+        """The bucket just settled may have to be taken back: it is asked for again in an hour."""
+        self.presumed[bucket] = heard
+
+    def members(self) -> Iterator[ExactCandle]:
+        """Everything that Redis keeps of this series."""
+        for held in (self.settled, {t: p.candle for t, p in self.provisional.items()}):
+            yield from (c for t, c in held.items() if t >= self.keep_from)

@@ -1,0 +1,161 @@
+"""Inspection: what lies in Redis under our names, raw and of one moment, for whoever judges it.
+
+Nothing is believed and nothing is changed here; every type but ours comes out as a word, never as an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+
+from ..keys.keyspace import Keyspace
+from ..model.series import SeriesId
+from ..wire.refusals import ERRORS, unavailable
+
+__all__ = ["KEYS_SEEN_MAX", "MEMBERS_SEEN_MAX", "Found", "Inspector", "Shared"]
+
+MEMBERS_SEEN_MAX = 20_000
+"""Members read of one set: more than anybody keeps, so that a foreign one cannot fill our memory."""
+
+KEYS_SEEN_MAX = 1_000_000
+"""Keys of the server that are looked at for ours, and how many come in one step."""
+_KEYS_A_STEP = 1_000
+
+_GLOB = str.maketrans({character: f"\\{character}" for character in "*?[]^-\\"})
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One series as it lies in Redis. Types are Redis's words, "none" for a key that is not there."""
+
+    series: SeriesId
+    set_type: str = "none"
+    state_type: str = "none"
+    fields: Mapping[str, str] | None = None  # of the state, None if it is no hash
+    members: Sequence[tuple[bytes, float]] = ()  # with their scores, the lowest first
+    size: int = 0  # of the set; more than `members` where there are too many to read
+    alive: bytes | None = None
+    alive_type: str = "none"
+    expires_ms: int | None = None  # the sooner end of the set and the state, None if they have none
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """The keys that all series share: their types, and who is announced."""
+
+    types: Mapping[str, str]  # of the set of series, the feed's hash, the stream and the lease
+    expected: Mapping[str, str]
+    announced: Sequence[str]  # members of the set of series
+    lease: bytes | None
+
+
+class Inspector:
+    """Looks at one venue's keys under one prefix. Raises `RedisUnavailable` where Redis does not answer."""
+
+    def __init__(self, client: redis.Redis, keys: Keyspace) -> None:
+        self.keys = keys
+        self.saw_all_names = True
+        self._redis: Any = client
+
+    def series(self, series: Sequence[SeriesId]) -> list[Found]:
+        """These series of one symbol, all of one moment."""
+        keys = self.keys
+        with self._redis.pipeline(transaction=True) as pipe:
+            for _, symbol, timeframe in series:
+                candles, state = keys.candles(symbol, timeframe), keys.state(symbol, timeframe)
+                pipe.type(candles)
+                pipe.type(state)
+                pipe.hgetall(state)
+                pipe.zrange(candles, 0, MEMBERS_SEEN_MAX - 1, withscores=True)
+                pipe.zcard(candles)
+                pipe.pttl(candles)
+                pipe.pttl(state)
+                pipe.type(keys.alive(symbol))
+                pipe.get(keys.alive(symbol))
+            replies = self._execute(pipe)
+        return [_found(one, replies[9 * i : 9 * i + 9]) for i, one in enumerate(series)]
+
+    def shared(self) -> Shared:
+        """The venue's own keys."""
+        keys = self.keys
+        expected = {keys.series: "set", keys.feed: "hash", keys.closes: "stream", keys.lease: "string"}
+        with self._redis.pipeline(transaction=True) as pipe:
+            for key in expected:
+                pipe.type(key)
+            pipe.smembers(keys.series)
+            pipe.get(keys.lease)
+            *types, announced, lease = self._execute(pipe)
+        return Shared(
+            types={key: _text(kind) for key, kind in zip(expected, types, strict=True)},
+            expected=expected,
+            announced=sorted(_text(member) for member in announced) if isinstance(announced, set) else [],
+            lease=lease if isinstance(lease, bytes) else None,
+        )
+
+    def names(self, *, most: float = KEYS_SEEN_MAX) -> Iterator[str]:
+        """Every key that begins with our prefix, at most so many of the server's looked at."""
+        pattern = f"{self.keys.prefix.translate(_GLOB)}:*"
+        cursor, seen = 0, 0
+        while True:
+            try:
+                cursor, names = self._redis.scan(cursor, match=pattern, count=_KEYS_A_STEP)
+            except ERRORS as error:
+                raise unavailable(error) from error
+            seen += _KEYS_A_STEP
+            yield from map(_text, names)
+            if cursor == 0:
+                return
+            if seen >= most:
+                self.saw_all_names = False
+                return
+
+    def settings(self, names: Sequence[str]) -> dict[str, str | None]:
+        """These settings of the server; None for each that it does not tell."""
+        found: dict[str, str | None] = dict.fromkeys(names)
+        for name in names:
+            try:
+                reply: Any = self._redis.config_get(name)
+            except ERRORS:  # A managed Redis refuses CONFIG, an ACL may forbid it.
+                continue
+            if isinstance(reply, dict):
+                told = {_text(key): _text(value) for key, value in reply.items()}
+                found[name] = told.get(name)
+        return found
+
+    def _execute(self, pipe: Any) -> list[Any]:
+        try:
+            return list(pipe.execute(raise_on_error=False))
+        except ERRORS as error:
+            raise unavailable(error) from error
+
+
+def _found(series: SeriesId, replies: Sequence[Any]) -> Found:
+    set_type, state_type, fields, members, size, set_ends, state_ends, alive_type, alive = replies
+    ends = [end for end in (set_ends, state_ends) if isinstance(end, int) and end >= 0]
+    return Found(
+        series=series,
+        set_type=_text(set_type),
+        state_type=_text(state_type),
+        fields={_text(k): _text(v) for k, v in fields.items()} if isinstance(fields, dict) else None,
+        members=_members(members),
+        size=size if isinstance(size, int) else 0,
+        alive=alive if isinstance(alive, bytes) else None,
+        alive_type=_text(alive_type),
+        expires_ms=min(ends, default=None),
+    )
+
+
+def _members(reply: Any) -> list[tuple[bytes, float]]:
+    """The members with their scores, in whichever shape the protocol in use delivers them."""
+    if not isinstance(reply, list):
+        return []
+    if reply and isinstance(reply[0], list | tuple):
+        return [(bytes(member), float(score)) for member, score in reply]
+    return [(bytes(m), float(s)) for m, s in zip(reply[::2], reply[1::2], strict=True)]
+
+
+def _text(raw: Any) -> str:
+    return raw.decode(errors="replace") if isinstance(raw, bytes) else str(raw)

@@ -1,0 +1,68 @@
+"""ccxt's own call, `fetch_ohlcv`, answered from what is kept; without a socket, as reading.py is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, SupportsIndex
+
+import msgspec
+
+from ..errors import NotReady
+from ..model.candle import Candle
+from ..model.timeframe import Timeframe, iso
+from ..wire.scripts import text_of
+from .asking import Time, time_of, whole_number
+from .candles import Candles
+from .questions import COUNT_MAX
+from .reading import Core, Steps
+from .standing import state_of
+
+__all__ = ["ohlcv"]
+
+_PARAMS = ("forming", "settled", "max_lag")
+
+
+def ohlcv(
+    core: Core,
+    symbol: str,
+    timeframe: str | Timeframe,
+    since: Time | None,
+    limit: SupportsIndex | None,
+    params: Mapping[str, Any] | None,
+) -> Steps[list[list[float]]]:
+    """Rows as `Reader.fetch_ohlcv` explains them."""
+    options = dict(params or {})
+    if unknown := [name for name in options if name not in _PARAMS]:
+        raise ValueError(f"params holds {', '.join(_PARAMS)} at most, not {unknown[0]!r}")
+    most = COUNT_MAX if limit is None else whole_number("limit", limit, COUNT_MAX)
+    begin = 0 if since is None else time_of("since", since)
+    name = symbol.replace("/", "-") if isinstance(symbol, str) else symbol
+    request = core.request(name, timeframe, most if since is None else COUNT_MAX, **options)
+    # Fewer are no error here.
+    candles, reply = yield from core.read_with_reply(replace(request, at_least=0))
+    closed = [candle for candle in candles if candle.time < candles.known_through]
+    if len(closed) < request.count:
+        _refuse_a_hole(candles, reply, len(closed), begin)
+    asked = [candle for candle in closed if candle.time >= begin]
+    rows = asked[:most] if since is not None else asked[-most:]
+    if len(rows) == len(asked) and len(candles) > len(closed):
+        rows.append(candles[-1])
+    return [list(candle) for candle in rows]
+
+
+def _refuse_a_hole(candles: Candles, reply: Any, known: int, begin: int) -> None:
+    """`NotReady` if older candles are kept, and of the hole between some of it is asked for."""
+    fields, _, _, members, _ = reply
+    reason = text_of(fields[2] or b"")
+    series, timeframe = candles.series, candles.series.timeframe
+    # Where the search back has ended, what lies before is nothing that anybody fills.
+    if len(members) <= known or state_of(ready=not reason, reason=reason) == "short":
+        return
+    if timeframe.ceil(begin) < candles.contiguous_from:
+        end = msgspec.json.decode(members[known], type=Candle).time + timeframe.ms
+        raise NotReady(
+            f"{series}: a hole: not all is known between {iso(end)} and {iso(candles.contiguous_from)}",
+            "it is being filled; fewer, or a later since, can be had now",
+            have=known,
+        )

@@ -1,0 +1,173 @@
+"""What can be asked of a reader: makes a request of arguments, or refuses them by their names. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any, SupportsIndex, TypedDict
+
+from ..keys.keyspace import Keyspace
+from ..model.series import SeriesId
+from ..model.timeframe import Timeframe
+from .answer import Empty, Request
+from .asking import Asked, Seconds, Time, counted, each, of_venue, seconds_of, time_of, whole_number
+
+__all__ = ["COUNT_MAX", "Keys", "Questions", "ReadOptions"]
+
+Keys = tuple[str, str, str]
+"""The keys of a series: the set of candles, the state hash, the alive key."""
+
+COUNT_MAX = 100_000
+_REMEMBERED_MAX = 10_000  # requests and names, since checking and making them takes as long as decoding
+
+
+class ReadOptions(TypedDict, total=False):
+    """The options of a read, as `Reader.candles` explains them."""
+
+    settled: bool
+    forming: bool
+    empty: Empty
+    max_lag: Seconds | None
+    at_least: SupportsIndex | None
+    newest_within: Seconds | None
+
+
+class Questions:
+    """Makes requests, for one venue under one prefix."""
+
+    def __init__(self, keys: Keyspace, max_lag_s: Seconds) -> None:
+        self.keys = keys
+        self.max_lag_s = seconds_of("max_lag", max_lag_s)
+        self._checked: Callable[..., Request] = lru_cache(maxsize=_REMEMBERED_MAX, typed=True)(self._check)
+        self.keys_of = lru_cache(maxsize=_REMEMBERED_MAX)(self._name)
+        """The keys of a series, if they can be keys: else `ConfigError`."""
+
+    def request(
+        self,
+        symbol: str,
+        timeframe: str | Timeframe,
+        count: SupportsIndex | None,
+        *,
+        settled: bool = False,
+        forming: bool = False,
+        empty: Empty = "skip",
+        max_lag: Seconds | None = None,
+        at_least: SupportsIndex | None = None,
+        newest_within: Seconds | None = None,
+    ) -> Request:
+        """A read of the newest `count`. Raises `ValueError` or `UnknownTimeframe` for what makes no sense."""
+        try:
+            return self._checked(
+                symbol, timeframe, count, settled, forming, empty, max_lag, at_least, newest_within
+            )
+        except TypeError:
+            pass  # What cannot be remembered, such as a list, is refused by the argument's name.
+        return self._check(
+            symbol, timeframe, count, settled, forming, empty, max_lag, at_least, newest_within
+        )
+
+    def _check(
+        self,
+        symbol: str,
+        timeframe: str | Timeframe,
+        count: SupportsIndex | None,
+        settled: bool,
+        forming: bool,
+        empty: Empty,
+        max_lag: Seconds | None,
+        at_least: SupportsIndex | None,
+        newest_within: Seconds | None,
+    ) -> Request:
+        wanted = whole_number("count", counted(count, None), COUNT_MAX)
+        least = wanted
+        if at_least is not None:
+            least = whole_number("at_least", at_least, wanted, f"count ({wanted})")
+        for name, flag in (("settled", settled), ("forming", forming)):
+            if flag not in (True, False):
+                raise ValueError(f"{name} is True or False, not {flag!r:.80}")
+        if settled and forming:
+            raise ValueError("a bucket in progress is never settled: ask for one or the other")
+        if empty not in ("skip", "carry", "null"):
+            raise ValueError(f"empty is 'skip', 'carry' or 'null', not {empty!r}")
+        lag_s = self.max_lag_s if max_lag is None else seconds_of("max_lag", max_lag)
+        within_s = None if newest_within is None else seconds_of("newest_within", newest_within)
+        return Request(
+            series=self.series_id(symbol, timeframe),
+            count=wanted,
+            at_least=least,
+            settled=bool(settled),
+            forming=bool(forming),
+            empty=empty,
+            max_lag=int(min(lag_s, 1e9) * 1000),
+            newest_within=None if within_s is None else int(min(within_s, 1e9) * 1000),
+        )
+
+    def range_request(
+        self,
+        symbol: str,
+        timeframe: str | Timeframe,
+        start: Time,
+        end: Time,
+        *,
+        settled: bool = False,
+        empty: Empty = "skip",
+        max_lag: Seconds | None = None,
+    ) -> Request:
+        """A read of the buckets that open within [start, end)."""
+        series = self.series_id(symbol, timeframe)
+        first, last = time_of("start", start), time_of("end", end)
+        span = series.timeframe.ceil(first), series.timeframe.ceil(last)
+        buckets = (span[1] - span[0]) // series.timeframe.ms
+        if not 1 <= buckets <= COUNT_MAX:
+            raise ValueError(
+                f"start {first} to end {last} must hold the opens of 1 to {COUNT_MAX} buckets of {timeframe}"
+            )
+        plain = self.request(symbol, timeframe, buckets, settled=settled, empty=empty, max_lag=max_lag)
+        return replace(plain, span=span)
+
+    def requests(
+        self,
+        asked: Asked,
+        timeframe: str | Timeframe | None,
+        count: SupportsIndex | None,
+        limit: SupportsIndex | None,
+        options: ReadOptions,
+    ) -> list[Request]:
+        """Reads of many series, in the forms that `asking.each` knows."""
+        return [
+            self.request(*one, **options) for one in each(asked, timeframe, count, limit, self.keys.venue)
+        ]
+
+    def series_id(self, symbol: str, timeframe: str | Timeframe) -> SeriesId:
+        """The name of a series, checked: `UnknownTimeframe`, or `ConfigError` for an unusable symbol."""
+        if not isinstance(symbol, str):
+            raise ValueError(f"symbol is a text such as 'BTC-USD', not {symbol!r:.80}")
+        series = SeriesId(self.keys.venue, symbol, Timeframe.parse(timeframe))
+        self.keys_of(series)
+        return series
+
+    def names(self, series: Iterable[Any] | None) -> frozenset[str] | None:
+        """How entries of the stream of closes name these series, pairs and symbols; None for all."""
+        if series is None:
+            return None
+        if isinstance(series, str) or not (chosen := list(series)):
+            raise ValueError(f"series is a list of series, pairs or symbols, not {series!r:.80}")
+        return frozenset(
+            self.series_id(one, Timeframe.M1).symbol
+            if isinstance(one, str)
+            else self.keys.series_member(self.one(one))
+            for one in chosen
+        )
+
+    def one(self, series: SeriesId | tuple[str, str | Timeframe]) -> SeriesId:
+        """The series that is named by itself, or by symbol and timeframe. Raises `ValueError`."""
+        if not isinstance(series, tuple | list) or len(series) not in (2, 3):
+            raise ValueError(f"a series or (symbol, timeframe) is asked for, not {series!r:.80}")
+        return self.series_id(*of_venue(series, self.keys.venue)[-2:])
+
+    def _name(self, series: SeriesId) -> Keys:
+        """Its keys."""
+        _, symbol, timeframe = series
+        keys = self.keys
+        return keys.candles(symbol, timeframe), keys.state(symbol, timeframe), keys.alive(symbol)

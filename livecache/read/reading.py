@@ -1,0 +1,243 @@
+"""Reading, without a socket: what to ask Redis, and what its answer means.
+
+Whatever takes a round trip is a generator that yields commands and is sent their replies (`Steps`); the two
+readers only carry them back and forth. So both decide alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn, TypeVar
+
+from redis.exceptions import InvalidResponse, NoScriptError
+
+from ..errors import ForeignKey, NotReady, ReadError
+from ..keys.keyspace import AliveRecord, Damaged, Keyspace, StateRecord, decode_alive, decode_state
+from ..model.series import SeriesId
+from ..wire.refusals import is_unknown_script_command, unavailable
+from ..wire.scripts import Script
+from .answer import HINT_RUN, Request, arguments, decide
+from .asking import Seconds
+from .candles import Candles
+from .elsewhere import Elsewhere
+from .questions import Keys, Questions
+from .verbatim import Verbatim, verbatim
+
+__all__ = ["Core", "SeriesView", "Steps", "checked", "in_order", "trips"]
+
+_T = TypeVar("_T")
+Steps = Generator[Sequence[tuple[Any, ...]], list[Any], _T]
+"""Yields commands to send in one round trip; is sent their replies, errors among them, in order."""
+
+_CALLS_A_TRIP = 100
+
+_READ = Script.load("read.lua")
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesView:
+    """One series as it stands in Redis, for people and monitors: nothing is judged, `None` is absent."""
+
+    series: SeriesId
+    record: StateRecord | None
+    alive: AliveRecord | None
+    members: int  # in the set; other than `record.count` only after trouble
+    damage: str = ""  # why the state cannot be read, "" if it can
+    newest: bytes | None = None  # the newest member as it is stored, the bucket in progress included
+
+    @property
+    def state(self) -> str:
+        """One word for how it stands, as `livecache status` has it: `ready`, `short`, `hole`, `stale`, …
+
+        Whoever has more than one view and wants the reason too, takes `standing.row_of`.
+        """
+        from .standing import row_of  # which is made of views
+
+        return row_of(self).state
+
+
+class Core(Questions):
+    """The steps of every read, for one venue under one prefix."""
+
+    def __init__(self, keys: Keyspace, max_lag_s: Seconds) -> None:
+        super().__init__(keys, max_lag_s)
+        self._evaluate_by = ("EVALSHA_RO", "EVAL_RO")
+        self._elsewhere = Elsewhere(keys)
+
+    # --- the steps
+
+    def read(self, request: Request) -> Steps[Candles]:
+        """One series. Raises the `ReadError` that says why it cannot be had."""
+        keys = self.keys_of(request.series)
+        return decide(request, (yield from self._reply(request, keys)), keys[0])
+
+    def read_with_reply(self, request: Request) -> Steps[tuple[Candles, Any]]:
+        """`read`, and the reply that it decided by."""
+        keys = self.keys_of(request.series)
+        reply = yield from self._reply(request, keys)
+        return decide(request, reply, keys[0]), reply
+
+    def read_verbatim(self, request: Request) -> Steps[Verbatim]:
+        """`read`, and its candles as they are stored. Only for `empty="skip"`: the others are not stored."""
+        keys = self.keys_of(request.series)
+        return verbatim(request, (yield from self._reply(request, keys)), keys[0])
+
+    def read_many(self, requests: Sequence[Request]) -> Steps[list[Candles | ReadError]]:
+        """Many series, a hundred a round trip; each has its own outcome."""
+        outcomes: list[Candles | ReadError] = []
+        for trip in trips(requests):
+            calls = [(self.keys_of(request.series), arguments(request)) for request in trip]
+            replies = yield from self._evaluate(calls)
+            for request, (keys, _), reply in zip(trip, calls, replies, strict=True):
+                try:
+                    if not reply or isinstance(reply, Exception):
+                        yield from self._explain(request.series, reply)
+                    outcomes.append(decide(request, reply, keys[0]))
+                except ReadError as error:
+                    outcomes.append(error)
+        return outcomes
+
+    def views(self, series: Sequence[SeriesId]) -> Steps[list[SeriesView]]:
+        """How these series stand."""
+        views: list[SeriesView] = []
+        for trip in trips(series):
+            replies = yield from self._evaluate([(self.keys_of(one), ("state",)) for one in trip])
+            for one, reply in zip(trip, replies, strict=True):
+                try:
+                    if isinstance(reply, Exception):
+                        yield from self._foreign(one)
+                    views.append(_view(one, reply))
+                except ReadError as error:
+                    views.append(SeriesView(one, None, None, 0, error.message))
+        return views
+
+    def all_series(self) -> Steps[list[SeriesId]]:
+        """The configured series in the configured order: all of the first symbol, and so on."""
+        members, orders = yield [
+            ("SMEMBERS", self.keys.series),
+            ("HMGET", self.keys.feed, "symbols", "timeframes"),
+        ]
+        found = [self.keys.parse_series(_text(member)) for member in checked(members, self.keys.series)]
+        # An older version says nothing of it; a feed's hash that is none is told elsewhere.
+        told = [None, None] if isinstance(orders, Exception) else orders
+        return in_order((one for one in found if one), *(_text(order).split() for order in told))
+
+    # --- what they share
+
+    def _reply(self, request: Request, keys: Keys) -> Steps[Any]:
+        """What read.lua answers, if there is a state; else why there is none."""
+        (reply,) = yield from self._evaluate([(keys, arguments(request))])
+        if not reply or isinstance(reply, Exception):
+            yield from self._explain(request.series, reply)
+        return reply
+
+    def _evaluate(self, calls: Sequence[tuple[Keys, tuple[Any, ...]]]) -> Steps[list[Any]]:
+        """Run read.lua for each of the calls of one round trip, at most `_CALLS_A_TRIP`.
+
+        Among the replies are errors of a wrong type, and no others.
+        """
+        keyed = [(len(keys), *keys, *args) for keys, args in calls]
+        replies = yield [(self._evaluate_by[0], _READ.sha, *rest) for rest in keyed]
+        if any(type(reply) is not list for reply in replies):
+            replies = yield from self._repeat(keyed, replies)
+        return replies
+
+    def _repeat(self, keyed: Sequence[tuple[Any, ...]], replies: list[Any]) -> Steps[list[Any]]:
+        """Run them again, if it is the command or the script that the server does not know."""
+        if any(is_unknown_script_command(error) for error in _errors(replies)):
+            # Before version 7 servers cannot be told that a script only reads. Nothing else differs.
+            self._evaluate_by = ("EVALSHA", "EVAL")
+            replies = yield [(self._evaluate_by[0], _READ.sha, *rest) for rest in keyed]
+        if any(isinstance(error, NoScriptError) for error in _errors(replies)):
+            replies = yield [(self._evaluate_by[1], _READ.text, *rest) for rest in keyed]
+        for error in _errors(replies):
+            if "WRONGTYPE" not in str(error):
+                raise unavailable(error) from error
+        if not all(isinstance(reply, list | Exception) for reply in replies):
+            raise unavailable(InvalidResponse("a script is answered as no Redis does"))
+        return replies
+
+    def _explain(self, series: SeriesId, reply: Any) -> Steps[NoReturn]:
+        """Raise why there is no state: a key of another type, or nobody fills the series, or not yet."""
+        if isinstance(reply, Exception):
+            yield from self._foreign(series)
+        (known,) = yield [("SISMEMBER", self.keys.series, self.keys.series_member(series))]
+        if isinstance(known, Exception):
+            raise unavailable(known) from known
+        if known:
+            raise NotReady(f"{series}: no state yet", HINT_RUN)
+        raise (yield from self._elsewhere.unknown(series))
+
+    def _foreign(self, series: SeriesId) -> Steps[NoReturn]:
+        """Raise a `ReadError` that names the key of another type."""
+        keys = self.keys_of(series)
+        kinds = yield [("TYPE", key) for key in keys]
+        for key, kind, expected in zip(keys, kinds, ("zset", "hash", "string"), strict=True):
+            if _text(kind) not in (expected, "none"):
+                foreign = ForeignKey(key, _text(kind))
+                raise ReadError(foreign.message, foreign.hint)
+        raise ReadError(f"{series}: a key of it was of another type", "read again")
+
+
+def _view(series: SeriesId, reply: Sequence[Any]) -> SeriesView:
+    if not reply:
+        return SeriesView(series, None, None, 0, "")
+    flat, alive_raw, size, newest = reply
+    fields = {_text(k): _text(v) for k, v in zip(flat[::2], flat[1::2], strict=True)}
+    record, alive, damage = None, None, ""
+    try:
+        alive = decode_alive(alive_raw) if alive_raw is not None else None
+        record = decode_state(fields)
+    except Damaged as error:
+        damage = str(error)
+    return SeriesView(series, record, alive, size, damage, newest[0] if newest else None)
+
+
+def in_order(series: Iterable[SeriesId], symbols: Sequence[str], timeframes: Sequence[str]) -> list[SeriesId]:
+    """By symbol and then by timeframe, in these orders; what is not in them comes last.
+
+    That is by name, and from the shortest timeframe to the longest.
+    """
+    symbol_rank = {symbol: rank for rank, symbol in enumerate(symbols)}
+    timeframe_rank = {timeframe: rank for rank, timeframe in enumerate(timeframes)}
+
+    def rank(one: SeriesId) -> tuple[int, str, int, int]:
+        _, symbol, timeframe = one
+        return (
+            symbol_rank.get(symbol, len(symbols)),
+            symbol,
+            timeframe_rank.get(timeframe.value, len(timeframes)),
+            timeframe.ms,
+        )
+
+    return sorted(series, key=rank)
+
+
+def trips(items: Sequence[_T]) -> Iterator[Sequence[_T]]:
+    """What goes out in one round trip after another."""
+    for first in range(0, len(items), _CALLS_A_TRIP):
+        yield items[first : first + _CALLS_A_TRIP]
+
+
+# --- replies
+
+
+def checked(reply: Any, key: str) -> Any:
+    """The reply to a command on that key; or its error: `ReadError` if the key is of another type."""
+    if isinstance(reply, Exception):
+        if "WRONGTYPE" in str(reply):
+            foreign = ForeignKey(key, "value of another type")
+            raise ReadError(foreign.message, foreign.hint)
+        raise unavailable(reply) from reply
+    return reply
+
+
+def _errors(replies: Sequence[Any]) -> list[Exception]:
+    return [reply for reply in replies if isinstance(reply, Exception)]
+
+
+def _text(raw: Any) -> str:
+    if raw is None:
+        return ""
+    return raw.decode(errors="replace") if isinstance(raw, bytes) else str(raw)

@@ -1,0 +1,111 @@
+"""Who fills the cache and how its feed fares, as the lease, the feed's hash and the alive keys tell it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from ..errors import ReadError
+from ..keys.keyspace import AliveRecord, Damaged, Keyspace, decode_alive, decode_lease
+from ..read.reading import Steps, checked, trips
+from ..wire.scripts import text_of
+
+__all__ = ["ServiceStatus", "status"]
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceStatus:
+    """How the service stands. All times are Unix ms of the venue's clock."""
+
+    writer: str | None
+    """The instance that holds the lease, None if nobody does: then nobody writes."""
+    alive: bool
+    """Whether any symbol is vouched for now. If not, all below is history."""
+    time: int
+    """The venue's clock at the last sign of life; 0 without one."""
+    symbols: Mapping[str, str]
+    """Each configured symbol: its feed is "up" or "down"; "" where nobody vouches."""
+    instance: str
+    """Who told of the feed last; "" if nobody ever has."""
+    origin: str
+    """Scheme and host that the history comes from."""
+    connected: bool
+    """Whether any connection of the feed is open, and somebody alive says so."""
+    connections: str
+    """How many of them, of how many wanted: "1/1"."""
+    last_message: int
+    """The venue's stamp on its last message; 0 without one."""
+    sequence_gaps: int
+    """Jumps in the feed's numbering since that instance started: messages lost."""
+    reconnects: int
+    rejections: int
+    """Frames and candles that could not be believed."""
+
+
+class _Feed(msgspec.Struct, frozen=True):
+    """The feed's hash. Fields that another version may add are passed over."""
+
+    instance: str = ""
+    origin: str = ""
+    connected: int = 0
+    connections: str = ""
+    last_message: int = 0
+    sequence_gaps: int = 0
+    reconnects: int = 0
+    rejections: int = 0
+
+
+def status(keys: Keyspace) -> Steps[ServiceStatus]:
+    """Ask for all of it: the parts are of almost one moment, and each is true by itself."""
+    asked = (("HGETALL", keys.feed), ("GET", keys.lease), ("SMEMBERS", keys.series))
+    replies = yield asked
+    fields, lease, members = (checked(reply, key) for reply, (_, key) in zip(replies, asked, strict=True))
+    found = [keys.parse_series(text_of(member)) for member in members]
+    symbols = sorted({series.symbol for series in found if series})
+    records: dict[str, AliveRecord | None] = {}
+    for trip in trips(symbols):
+        names = [keys.alive(symbol) for symbol in trip]
+        raws = yield [("GET", name) for name in names]
+        for symbol, name, raw in zip(trip, names, raws, strict=True):
+            records[symbol] = _alive(checked(raw, name))
+    living = [record for record in records.values() if record]
+    feed = _feed({text_of(name): text_of(value) for name, value in fields.items()}, keys)
+    return ServiceStatus(
+        writer=_writer(lease),
+        alive=bool(living),
+        time=max((record.time for record in living), default=0),
+        symbols={symbol: record.feed if record else "" for symbol, record in records.items()},
+        instance=feed.instance,
+        origin=feed.origin,
+        connected=bool(feed.connected and living),
+        connections=feed.connections,
+        last_message=feed.last_message,
+        sequence_gaps=feed.sequence_gaps,
+        reconnects=feed.reconnects,
+        rejections=feed.rejections,
+    )
+
+
+def _feed(fields: Mapping[str, str], keys: Keyspace) -> _Feed:
+    try:
+        return msgspec.convert(fields, _Feed, strict=False)
+    except msgspec.ValidationError as error:
+        raise ReadError(f"{keys.feed} cannot be understood: {error}", "its writer restores it") from None
+
+
+def _writer(raw: Any) -> str | None:
+    try:
+        return decode_lease(raw).instance if raw is not None else None
+    except Damaged:
+        return None
+
+
+def _alive(raw: Any) -> AliveRecord | None:
+    # What is no sign of life that livecache writes is none.
+    try:
+        return decode_alive(raw) if raw is not None else None
+    except Damaged:
+        return None

@@ -1,0 +1,256 @@
+"""Plays a script of faults on the exchange, and counts what it did."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+
+from ...clock import Clock, SystemClock
+from ...errors import ConfigError
+from ...model.near import near_symbols
+from ...model.timeframe import Timeframe
+from ..clock import MarketClock
+from ..coinbase.exchange import GRANULARITIES
+from ..market.market import Market
+from ..market.revised import RevisedMarket
+from ..options import ServerOptions
+from . import script as kinds
+from .faults import Answer, Close, Faults, Frame, RequestRecord, Stage
+from .playing import NEVER, Playing, Schedule
+from .script import FORMS, ROW_FORMS, Episode, FaultScript, moment_ms
+from .spoiled import (
+    garbled,
+    product_of,
+    refusing,
+    shifted_stamp,
+    shifted_time,
+    shortened,
+    with_snapshot,
+    with_spoilt_rows,
+    without_rows,
+)
+
+__all__ = ["ScriptedFaults"]
+
+_M5 = Timeframe.M5
+_CANDLES = "candles"
+_NOTHING: Mapping[str, object] = {}
+
+
+class ScriptedFaults(Faults):
+    """The faults of a script, for one `Simulator`; further ones may `begin` while it runs.
+
+    `counts`: how many of each kind happened, as `"close 1001"`, `"garbage nan"`, `"http_error 502"` or
+    `"mute"`; what holds for a while counts once.
+    """
+
+    def __init__(self, script: FaultScript | None = None, *, host_clock: Clock | None = None) -> None:
+        self.counts: Counter[str] = Counter()
+        self._script = script or FaultScript()
+        self._host = host_clock or SystemClock()
+        self._snapshots: dict[str, str] = {}  # the last one of each product
+        self._halted: dict[str, tuple[int, Mapping[str, object]]] = {}  # from when, and what the list says
+        self._changed = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def attach(self, market: Market, clock: MarketClock) -> Market:
+        """`ConfigError` if the script names a product that the market has not."""
+        self._clock = clock
+        self._products = market.products()
+        self._aliases = dict(market.aliases())
+        self._market = RevisedMarket(market)
+        self._schedule = Schedule(clock, self._script.seed, self.counts)
+        for episode in self._script.faults:
+            self._check(episode)
+            self._add(episode, moment_ms(episode.at, clock.start_ms))
+        return self._market
+
+    def begin(self, episode: Episode) -> None:
+        """Let it begin now, whatever its `at` says. From any thread; the simulator must exist already."""
+        self._check(episode)
+        self._soon(partial(self._add, episode, self._clock.now()))
+
+    def end_all(self) -> None:
+        """End all that plays now and drop what is to come. From any thread. Revisions stay."""
+        self._soon(self._schedule.end_all)
+
+    async def play(self, stage: Stage) -> None:
+        self._loop = asyncio.get_running_loop()
+        refused = False
+        while True:
+            self._changed.clear()
+            now, refuse = self._schedule.refresh(), any(self._schedule.of(kinds.Refused))
+            if refuse != refused:
+                await (stage.pause_listening() if refuse else stage.resume_listening())
+                refused = refuse
+            due = self._schedule.next_change
+            wait_s = None if due == NEVER else self._clock.real_s(max(0, due - now))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self._changed.wait()
+
+    # --- what the exchange asks
+
+    async def rest(self, request: RequestRecord, proceed: Callable[[], Awaitable[Answer]]) -> Answer | None:
+        schedule = self._schedule
+        if any(schedule.of(kinds.Outage)):
+            return None
+        asked = GRANULARITIES.get(request.granularity)
+        for playing, fault in schedule.of(kinds.OfRequests):
+            if not self._concerns(fault, request):
+                continue
+            match fault:
+                case kinds.HttpError(status=status) if schedule.strikes(playing, status):
+                    return refusing(status, fault.retry_after)
+                case kinds.Hang() if schedule.strikes(playing):
+                    await self._host.sleep(fault.seconds)
+                    return None
+                case kinds.Reset() if schedule.strikes(playing):
+                    answer = await proceed()
+                    return replace(answer, cut_after=len(answer.body) // 2)
+                case kinds.ShortPage() if request.granularity and schedule.strikes(playing):
+                    return shortened(await proceed(), fault.keep)
+                case kinds.EmptyPage() if request.granularity and schedule.strikes(playing):
+                    return without_rows(await proceed())
+                case kinds.SpoiltRow(forms=forms, every=every) if asked is not None:
+                    form = playing.chance.choice(forms or ROW_FORMS)
+                    if schedule.strikes(playing, form):
+                        return with_spoilt_rows(await proceed(), form, asked.ms // 1000, every)
+        answer = await proceed()
+        for _, skew in schedule.of(kinds.ClockSkew):
+            if request.path.endswith("/time"):
+                answer = shifted_time(answer, skew.seconds)
+        return answer
+
+    def frame(self, frame: Frame) -> Iterable[str | Close]:
+        if frame.channel == _CANDLES and '"type":"snapshot"' in frame.text:
+            self._snapshots[product_of(frame.text)] = frame.text
+        sent: list[str | Close] = [frame.text]
+        self._schedule.refresh()
+        for playing in list(self._schedule.active):
+            sent = self._struck(playing, frame, sent)
+        return sent
+
+    def mute(self, channel: str, product: str, subscribed_ms: int) -> bool:
+        for playing, fault in self._schedule.of(kinds.Mute):
+            concerned = channel == _CANDLES and _names(fault.products, product)
+            if concerned and not (fault.cured and subscribed_ms > playing.begin):
+                return True
+        return any(
+            not (fault.cured and subscribed_ms > playing.begin)
+            for playing, fault in self._schedule.of(kinds.Silence)
+        )
+
+    def lists(self, product: str) -> bool:
+        return not any(_names(f.products, product) for _, f in self._schedule.of(kinds.Delisted))
+
+    def listed(self, product: str) -> Mapping[str, object]:
+        begin, told = self._halted.get(product, (NEVER, _NOTHING))
+        return told if begin <= self._clock.now() else _NOTHING
+
+    def refusal(self, products: Sequence[str]) -> tuple[frozenset[str], str]:
+        for _, fault in self._schedule.of(kinds.RefusedSubscription):
+            if bad := [product for product in products if product in fault.products]:
+                about = f": {', '.join(bad)} not available" if fault.named else ""
+                complaint = f"failed to subscribe{about}" if fault.told else ""
+                return frozenset(products if fault.whole else bad), complaint
+        return frozenset(), ""
+
+    def options(self, product: str, usual: ServerOptions) -> ServerOptions:
+        for playing in self._schedule.active:
+            match playing.episode:
+                case kinds.EdgeLag(seconds=seconds) as fault if _names(fault.products, product):
+                    usual = replace(usual, edge_lag_ms=usual.edge_lag_ms + int(seconds * 1000))
+                case kinds.NewestAbsent(products=products) if _names(products, product):
+                    usual = replace(usual, forming_bucket=False)
+                case kinds.NoFinalUpdate(products=products) if _names(products, product):
+                    usual = replace(usual, final_update=_no_final_update)
+        return usual
+
+    # --- how it does it
+
+    def _concerns(self, fault: kinds.OfRequests, request: RequestRecord) -> bool:
+        product = self._aliases.get(request.product, request.product)
+        asked = GRANULARITIES.get(request.granularity)
+        return _names(fault.products, product) and (not fault.timeframes or asked in fault.timeframes)
+
+    def _check(self, episode: Episode) -> None:
+        products: tuple[str, ...] = getattr(episode, "products", ())
+        for product in products:
+            if product not in self._products:
+                near = near_symbols(product, self._products)
+                hint = (
+                    f"did you mean {' or '.join(near)}?"
+                    if near
+                    else f"such as {', '.join(self._products[:3])}"
+                )
+                kind = episode.__struct_config__.tag
+                raise ConfigError(f"fault {kind}: the market has no product {product!r}", hint)
+
+    def _add(self, episode: Episode, begin: int) -> None:
+        if isinstance(episode, kinds.Revision):
+            bucket = _M5.floor(begin) - (episode.back + 1) * _M5.ms
+            for product in episode.products or self._products:
+                self._market.revise(product, bucket, begin)
+        if isinstance(episode, kinds.Halted):
+            told: dict[str, object] = {"status": episode.status, **dict.fromkeys(episode.flags, True)}
+            for product in episode.products:
+                self._market.halt(product, begin)
+                self._halted[product] = (begin, told)
+        self._schedule.add(episode, begin)
+        self._changed.set()
+
+    def _soon(self, act: Callable[[], None]) -> None:
+        if self._loop is None:
+            act()
+        else:
+            self._loop.call_soon_threadsafe(act)
+            self._loop.call_soon_threadsafe(self._changed.set)
+
+    def _struck(self, playing: Playing, frame: Frame, sent: list[str | Close]) -> list[str | Close]:
+        """What goes out in place of `sent`, by one episode."""
+        fault, strikes = playing.episode, partial(self._schedule.strikes, playing)
+        of_candles = frame.channel == _CANDLES
+        match fault:
+            case kinds.StampAhead(seconds=seconds) | kinds.ClockSkew(seconds=seconds):
+                return [text if isinstance(text, Close) else shifted_stamp(text, seconds) for text in sent]
+            case kinds.CloseFeed(code=code, behind=behind):
+                if (of_candles or not behind) and strikes(code):
+                    close = Close(None if code == "abort" else code)
+                    return [*sent, close] if behind else [close]
+            case kinds.Reorder():
+                if playing.held is not None and playing.held[0] == frame.session:
+                    (_, late), playing.held = playing.held, None
+                    return [*sent, late]
+                if _about(fault, frame) and strikes():
+                    playing.held = (frame.session, frame.text)
+                    return []
+            case kinds.Drop() if _about(fault, frame) and strikes():
+                return []
+            case kinds.Duplicate() if _about(fault, frame) and strikes():
+                return sent + sent
+            case kinds.ReplayedSnapshot() if of_candles and _about(fault, frame):
+                snapshot = self._snapshots.get(product_of(frame.text))
+                if snapshot is not None and snapshot != frame.text and strikes():
+                    return [with_snapshot(frame.text, snapshot)]
+            case kinds.Garbage(forms=forms) if of_candles and _about(fault, frame):
+                form = playing.chance.choice(forms or FORMS)
+                if strikes(form):
+                    return [garbled(frame.text, form)]
+        return sent
+
+
+def _names(products: tuple[str, ...], product: str) -> bool:
+    return not products or product in products
+
+
+def _about(fault: kinds.Strike, frame: Frame) -> bool:
+    return not fault.products or product_of(frame.text) in fault.products
+
+
+def _no_final_update(product: str) -> bool:
+    return False

@@ -1,0 +1,330 @@
+"""The lease: one writer at a time, and proof for Redis of which one.
+
+Holding the lease is only a promise to try: a writer that was stopped and wakes up may still believe in it.
+So every tenure has a token larger than all before it, each state hash bears the token of its last writer
+(its *fence*), and the script that writes refuses a smaller one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeVar
+
+from ..clock import Clock
+from ..errors import LivecacheError
+from ..keys.keyspace import Damaged, Keyspace, LeaseRecord, decode_lease, encode_lease
+from ..quiet import logger
+from ..wire.scripts import COMMON, RedisLike, Script, send
+from ..wire.trouble import TROUBLE
+from .pulse import Pulse
+
+__all__ = ["LEASE_MS", "RENEW_S", "Fenced", "Lease", "Overtaken", "WhileHeld", "batched"]
+
+LEASE_MS = 6_000
+"""The lease expires this long after its last renewal, in the server's milliseconds."""
+
+RENEW_S = 1.0
+"""Seconds between renewals: five may fail before the lease is lost."""
+
+_RETRY_S = 1.0
+_REMIND_S = 10.0
+_KEYS_A_CALL = 100
+_UNREADABLE = "something that livecache did not write"
+
+
+_T = TypeVar("_T")
+
+
+class Fenced(LivecacheError):
+    """Another writer has taken over, or may have. Never leaves the writer: it acquires anew and rewrites."""
+
+
+class Overtaken(LivecacheError):
+    """Another instance has written since: what this one holds in memory is older than what is stored."""
+
+    def __init__(self, successor: str) -> None:
+        super().__init__(
+            f"{successor} has taken over", "start over: wait for the lease, adopt what is stored"
+        )
+
+
+# KEYS: the lease. ARGV: our record; the start of any record of this instance; PX; 1 to take it from anybody.
+# Returns 1, or {whose it is, milliseconds it still lasts}. A lease of our own instance is one whose answer
+# was lost on the way, or of an earlier tenure. A key of another type is nobody's to take.
+_ACQUIRE = Script(
+    COMMON
+    + """
+local held = value_of(KEYS[1])
+if type(held) == 'table' then return { 'another type', -1 } end
+if held and ARGV[4] ~= '1' and string.sub(held, 1, #ARGV[2]) ~= ARGV[2] then
+  return { held, redis.call('PTTL', KEYS[1]) }
+end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[3])
+return 1
+"""
+)
+
+# KEYS: the lease. ARGV: our record; PX. Returns 1, or 0 if it is not ours any more.
+_RENEW = Script(
+    COMMON
+    + """
+if value_of(KEYS[1]) ~= ARGV[1] then return 0 end
+return redis.call('PEXPIRE', KEYS[1], ARGV[2])
+"""
+)
+
+# KEYS: the lease. ARGV: our record. Returns whether it was ours to give up.
+_RELEASE = Script(
+    COMMON
+    + """
+if value_of(KEYS[1]) ~= ARGV[1] then return 0 end
+return redis.call('DEL', KEYS[1])
+"""
+)
+
+# KEYS: state hashes. Returns the largest fence among them, "0" if there is none.
+_HIGHEST = Script(
+    COMMON
+    + """
+local highest, text = 0, '0'
+for _, key in ipairs(KEYS) do
+  if type_of(key) == 'hash' then
+    local fence = redis.call('HGET', key, 'fence')
+    local number = fence_of(fence)
+    if number and number > highest then highest, text = number, fence end
+  end
+end
+return text
+"""
+)
+
+# KEYS: state hashes. ARGV: our token. From here on an older writer cannot touch them. Returns 1, or 0 if one
+# bears a larger token. The revision is void too: what an older tenure numbered means nothing to this one.
+_STAMP = Script(
+    COMMON
+    + """
+for _, key in ipairs(KEYS) do
+  if type_of(key) == 'hash' then
+    local fence = fence_of(redis.call('HGET', key, 'fence'))
+    if fence and fence > tonumber(ARGV[1]) then return 0 end
+    redis.call('HSET', key, 'fence', ARGV[1], 'revision', '0')
+  end
+end
+return 1
+"""
+)
+
+
+def batched(by_symbol: Iterable[tuple[str, _T]], most: int, *, cluster: bool) -> list[list[_T]]:
+    """The values in lists of at most `most`; in a cluster none mixes symbols, which live in several slots."""
+    batches: list[list[_T]] = []
+    last: str | None = None
+    for symbol, value in by_symbol:
+        if not batches or len(batches[-1]) >= most or (cluster and symbol != last):
+            batches.append([])
+        batches[-1].append(value)
+        last = symbol
+    return batches
+
+
+class Lease:
+    """The right of one instance to write the keys of one venue.
+
+    `states` are the symbols and state hashes of all configured series. With `sole_owner` (the server was
+    started by us a moment ago) whatever lease is found is a dead one's, and is taken over at once, the first
+    time.
+
+    Redis's and the network's errors pass through every method; the caller decides when to try again.
+    """
+
+    def __init__(
+        self,
+        redis: RedisLike,
+        keys: Keyspace,
+        instance: str,
+        states: Sequence[tuple[str, str]],
+        *,
+        clock: Clock,
+        sole_owner: bool = False,
+        cluster: bool = False,
+    ) -> None:
+        self._redis = redis
+        self._key = keys.lease
+        self._instance = instance
+        self._cluster = cluster
+        self._batches = batched(states, _KEYS_A_CALL, cluster=cluster)
+        self._clock = clock
+        self._takes_over = sole_owner
+        self._reminded_at_s = float("-inf")
+        self._renewed_at_s = float("-inf")
+        self._theirs = ""  # who held it last, as far as was seen, and until when at least
+        self._theirs_until_s = float("-inf")
+        self.pulse = Pulse(stirred_at_s=clock.monotonic())
+        self.token = 0
+        """The fencing token of this tenure; 0 before the first."""
+        self.record = ""
+        """The lease's value, word for word; scripts compare it."""
+
+    def change(self, states: Sequence[tuple[str, str]]) -> None:
+        """There are other series. Those that came are written whole, under this tenure's token."""
+        self._batches = batched(states, _KEYS_A_CALL, cluster=self._cluster)
+
+    @property
+    def left_s(self) -> float:
+        """How long it is surely ours yet, in seconds, unless it is renewed."""
+        return self._renewed_at_s + LEASE_MS / 1000 - self._clock.monotonic()
+
+    @property
+    def overdue(self) -> bool:
+        """Whether it was not renewed for so long that it may be another's by now."""
+        return self.left_s < 0
+
+    async def acquire(self, *, gives_way: bool = False) -> int:
+        """Wait until the lease is ours, stamp every stored state with the new token, and return it.
+
+        With `gives_way`, `Overtaken` where another instance holds it.
+
+        When this returns no older writer can change a configured series any more: what is read from now on is
+        what stays.
+        """
+        while True:
+            self.pulse.stirred_at_s = self._clock.monotonic()
+            holder = await self._try()
+            self.pulse.answered_at_s = self._clock.wall()
+            self.pulse.waits_for = holder[0] if holder is not None else ""
+            if holder is None and await self._stamp():
+                self._takes_over = False
+                self._reminded_at_s = float("-inf")
+                logger.bind(event="lease_acquired", instance=self._instance, token=self.token).info(
+                    "This instance writes now."
+                )
+                return self.token
+            if holder is not None:
+                if gives_way and holder[0] != _UNREADABLE:
+                    raise Overtaken(holder[0])
+                self._remind(*holder)
+            await self._clock.sleep(_RETRY_S)
+
+    async def renew(self) -> None:
+        """Hold it for another while. `Fenced` if it is not ours any more, be it another's or gone."""
+        started_s = self.pulse.stirred_at_s = self._clock.monotonic()
+        renewed = await _RENEW.run(self._redis, [self._key], [self.record, LEASE_MS])
+        self.pulse.answered_at_s = self._clock.wall()
+        if renewed != 1:
+            raise Fenced("the lease is not ours any more")
+        # Counted from before the request: the server cannot have renewed it earlier than that.
+        self._renewed_at_s = started_s
+
+    async def release(self) -> bool:
+        """Give it up, so that another need not wait for it to expire. False if it was not ours."""
+        return bool(await _RELEASE.run(self._redis, [self._key], [self.record]))
+
+    async def successor(self) -> str | None:
+        """Who has written here after this tenure; None if nobody, even where the lease is gone.
+
+        Redis's errors pass through.
+        """
+        if (holder := await self.holder()) is not None:
+            return holder
+        newer = max(await self._fences(), default=0) > self.token
+        return "an instance that is gone" if newer else None
+
+    async def tell_loss(self, reason: BaseException) -> str | None:
+        """Log whether another instance took over, or the lease is merely gone; returns the `successor`."""
+        successor = await self.successor()
+        if successor is not None:
+            logger.bind(event="fenced", instance=self._instance, holder=successor).warning(
+                "Stopped writing: {} has taken over.", successor
+            )
+        else:
+            logger.bind(event="lease_gone", instance=self._instance, reason=str(reason)).warning(
+                "Redis lost the lease, or was away ({}). Taking it anew, and rewriting everything.", reason
+            )
+        return successor
+
+    async def holder(self) -> str | None:
+        """The instance that holds it, if that is another one and Redis tells."""
+        try:
+            raw = await send(self._redis, "GET", self._key)
+            record = decode_lease(raw) if raw is not None else None
+        except (Damaged, *TROUBLE):
+            return None
+        return record.instance if record is not None and record.instance != self._instance else None
+
+    async def _try(self) -> tuple[str, float] | None:
+        """One attempt; None if it is ours, else who holds it and for how many seconds more."""
+        fences = await self._fences()
+        theirs_s = self._theirs_until_s - self._clock.monotonic()
+        if theirs_s > 0 and not any(fences) and await send(self._redis, "GET", self._key) is None:
+            # Gone before its time, and all else with it: the server was emptied. Whoever wrote here has all
+            # of it in memory, and we would have to ask the venue; so it goes first.
+            return self._theirs, theirs_s
+        seconds, microseconds = await send(self._redis, "TIME")
+        server_ms = int(seconds) * 1000 + int(microseconds) // 1000
+        self.token = max(server_ms, *(fence + 1 for fence in fences), self.token + 1)
+        self.record = encode_lease(LeaseRecord(self._instance, self.token))
+        ours = self.record[: self.record.index(',"token"') + 1]
+        started_s = self._clock.monotonic()
+        reply = await _ACQUIRE.run(
+            self._redis, [self._key], [self.record, ours, LEASE_MS, int(self._takes_over)]
+        )
+        if reply == 1:
+            self._renewed_at_s = started_s
+            return None
+        held, left_ms = reply
+        try:
+            self._theirs = decode_lease(held).instance
+            self._theirs_until_s = started_s + min(int(left_ms), LEASE_MS) / 1000
+            return self._theirs, int(left_ms) / 1000
+        except Damaged:
+            return _UNREADABLE, max(0, int(left_ms)) / 1000
+
+    async def _fences(self) -> list[int]:
+        return [int(await _HIGHEST.run(self._redis, batch, [])) for batch in self._batches]
+
+    async def _stamp(self) -> bool:
+        """Mark all stored states as ours; False if an even newer writer was faster."""
+        return all(
+            [await _STAMP.run(self._redis, batch, [self.token]) == 1 for batch in self._batches],
+        )
+
+    def _remind(self, holder: str, left_s: float) -> None:
+        now_s = self._clock.monotonic()
+        if now_s - self._reminded_at_s < _REMIND_S:
+            return
+        self._reminded_at_s = now_s
+        if holder == _UNREADABLE:
+            logger.bind(event="lease_wait", holder=holder).warning(
+                "Waiting for the lease: {} holds {}; delete that key if nothing needs it, or set another "
+                "redis.prefix", self._key, holder,
+            )  # fmt: skip
+            return
+        logger.bind(event="lease_wait", holder=holder, left_s=left_s).warning(
+            "Waiting for the lease {}: {} holds it, for {:.1f} s unless renewed.", self._key, holder, left_s
+        )
+
+
+class WhileHeld:
+    """A way to Redis that is open while the lease is held: a `RedisLike` for all that a tenure writes.
+
+    What waits for a connection as the lease runs out, as when the host sleeps, is not sent any more: the
+    server would refuse it, unless it is another one by then. Raises `Fenced`.
+    """
+
+    def __init__(self, redis: RedisLike, lease: Lease) -> None:
+        self._redis = redis
+        self._lease = lease
+
+    async def execute_command(self, *args: Any) -> Any:
+        """Send one command and return its reply, or raise what redis-py raises."""
+        if self._lease.overdue:
+            raise Fenced("the lease is overdue")
+        try:
+            # On waking, a timer that is due comes before whatever else has become possible.
+            async with asyncio.timeout(self._lease.left_s) as left:
+                return await self._redis.execute_command(*args)
+        except TimeoutError:
+            if left.expired():
+                raise Fenced("the lease ran out meanwhile") from None
+            raise

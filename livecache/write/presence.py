@@ -1,0 +1,252 @@
+"""Presence: what tells readers that somebody writes. The alive keys, the feed's hash, the set of series."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ..keys.keyspace import RETIRED, AliveRecord, Keyspace, encode_alive
+from ..model.series import SeriesId
+from ..quiet import logger
+from ..wire.scripts import COMMON, RedisLike, Script, text_of
+from .lease import Fenced, batched
+
+__all__ = ["ALIVE_MS", "Alive", "Presence"]
+
+ALIVE_MS = 10_000
+"""An alive key expires this long after its last renewal: then nobody vouches."""
+
+_KEYS_A_CALL = 200
+
+# KEYS: alive keys; then the lease, where it lies in the same slot. ARGV: PX, our lease ("" where it is in
+# another slot), then the keys' values. PX 0 changes values only: no key lives longer, or anew, for it. Keys
+# of another type are left alone. Returns those, each with its type; or "FENCED", and has changed nothing.
+_VOUCH = Script(
+    COMMON
+    + """
+local last = #KEYS
+if ARGV[2] ~= '' then
+  if value_of(KEYS[last]) ~= ARGV[2] then return 'FENCED' end
+  last = last - 1
+end
+local foreign = {}
+for i = 1, last do
+  local kind = type_of(KEYS[i])
+  if kind == 'string' and ARGV[1] == '0' then
+    redis.call('SET', KEYS[i], ARGV[i + 2], 'XX', 'KEEPTTL')
+  elseif kind == 'string' or kind == 'none' then
+    if ARGV[1] ~= '0' then redis.call('SET', KEYS[i], ARGV[i + 2], 'PX', ARGV[1]) end
+  else
+    foreign[#foreign + 1] = { KEYS[i], kind }
+  end
+end
+return foreign
+"""
+)
+
+# KEYS: the feed's hash, the lease. ARGV: our lease, then fields and values. Returns as _VOUCH does.
+_DESCRIBE = Script(
+    COMMON
+    + """
+if value_of(KEYS[2]) ~= ARGV[1] then return 'FENCED' end
+local kind = type_of(KEYS[1])
+if kind ~= 'hash' and kind ~= 'none' then return { { KEYS[1], kind } } end
+redis.call('HSET', KEYS[1], unpack(ARGV, 2))
+return {}
+"""
+)
+
+# KEYS: alive keys. ARGV: the start of every value that this instance writes; how each of them is to end, or
+# "" to remove it. No other instance's is touched, and none lives longer for it.
+_LEAVE = Script(
+    COMMON
+    + """
+for _, key in ipairs(KEYS) do
+  local held = type_of(key) == 'string' and redis.call('GET', key)
+  if held and string.sub(held, 1, #ARGV[1]) == ARGV[1] then
+    if ARGV[2] == '' then
+      redis.call('DEL', key)
+    else
+      redis.call('SET', key, string.gsub(held, '"feed":.*', ARGV[2]), 'XX', 'KEEPTTL')
+    end
+  end
+end
+return #KEYS
+"""
+)
+
+# KEYS: the set of series, the lease, the feed's hash. ARGV: our lease, 1 to remove other members, then the
+# members, the most urgent first. They are added before others are removed, so that no reader finds a
+# configured series unknown. A set has no order: the hash says which, by symbols and by timeframes.
+# Returns as _VOUCH does; else, where others are not to be removed, "GONE" and which these are.
+_ANNOUNCE = Script(
+    COMMON
+    + """
+if value_of(KEYS[2]) ~= ARGV[1] then return 'FENCED' end
+local kind = type_of(KEYS[1])
+if kind ~= 'set' and kind ~= 'none' then return { { KEYS[1], kind } } end
+local wanted, gone = {}, {}
+for first = 3, #ARGV, 1000 do
+  redis.call('SADD', KEYS[1], unpack(ARGV, first, math.min(first + 999, #ARGV)))
+end
+for i = 3, #ARGV do wanted[ARGV[i]] = true end
+for _, member in ipairs(redis.call('SMEMBERS', KEYS[1])) do
+  if not wanted[member] then gone[#gone + 1] = member end
+end
+if #gone > 0 and ARGV[2] ~= '1' then return { 'GONE', gone } end
+for _, member in ipairs(gone) do redis.call('SREM', KEYS[1], member) end
+kind = type_of(KEYS[3])
+if kind == 'hash' or kind == 'none' then
+  local symbols, timeframes, seen = {}, {}, {}
+  for i = 3, #ARGV do
+    local symbol, timeframe = string.match(ARGV[i], '^(.*)(:[^:]*)$')
+    if not seen[symbol] then symbols[#symbols + 1] = symbol end
+    if not seen[timeframe] then timeframes[#timeframes + 1] = string.sub(timeframe, 2) end
+    seen[symbol], seen[timeframe] = true, true
+  end
+  redis.call('HSET', KEYS[3],
+    'symbols', table.concat(symbols, ' '), 'timeframes', table.concat(timeframes, ' '))
+end
+return {}
+"""
+)
+
+
+# KEYS: states of series that nobody fills any more; then the lease, where it lies in the same slot. ARGV: our
+# token, our lease ("" where it is in another slot), why. Readers are told so from now on. What the states say
+# of candles that are settled stays, for whoever fills the series again. Returns 1, or "FENCED".
+_RETIRE = Script(
+    COMMON
+    + """
+local last = #KEYS
+if ARGV[2] ~= '' then
+  if value_of(KEYS[last]) ~= ARGV[2] then return 'FENCED' end
+  last = last - 1
+end
+for i = 1, last do
+  if type_of(KEYS[i]) == 'hash' then
+    local fence = fence_of(redis.call('HGET', KEYS[i], 'fence'))
+    if fence and fence > tonumber(ARGV[1]) then return 'FENCED' end
+    redis.call('HSET', KEYS[i], 'ready', '0', 'reason', ARGV[3], 'contiguous_from', '0',
+      'settled_through', '0', 'known_through', '0', 'forming', '0', 'fence', ARGV[1], 'revision', '0')
+  end
+end
+return 1
+"""
+)
+
+
+class Alive(NamedTuple):
+    """What the alive keys may say now: the venue's time (Unix ms), "up" or "down" for each symbol's feed.
+
+    `renews`: the venue was heard since they said so last, so they live on; else they only say something else.
+    """
+
+    time: int
+    feed: Mapping[str, str]
+    renews: bool = True
+
+
+class Presence:
+    """Writes those keys for one instance. When is the writer's to decide; Redis's errors pass through."""
+
+    def __init__(
+        self,
+        redis: RedisLike,
+        keys: Keyspace,
+        series: Sequence[SeriesId],
+        instance: str,
+        *,
+        announced: Sequence[SeriesId],
+        cluster: bool,
+    ) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._cluster = cluster
+        self._instance = instance
+        self._symbol_of: dict[str, str] = {}
+        self._announced: tuple[SeriesId, ...] = ()
+        self._batches: list[list[str]] = []
+        self.change(series, announced)
+
+    def change(self, series: Sequence[SeriesId], announced: Sequence[SeriesId]) -> None:
+        """Vouch for these from now on, and announce those."""
+        self._announced = tuple(announced)
+        symbol_of = {self._keys.alive(s.symbol): s.symbol for s in series}
+        self._symbol_of |= symbol_of  # One that is gone may be under way just now.
+        named = ((symbol, key) for key, symbol in symbol_of.items())
+        self._batches = batched(named, _KEYS_A_CALL, cluster=self._cluster)
+
+    @property
+    def alive_keys(self) -> Sequence[str]:
+        """The alive keys of all symbols."""
+        return tuple(key for batch in self._batches for key in batch)
+
+    async def announce(self, lease: str, token: int) -> dict[str, str]:
+        """Make the set of series say exactly what is configured, if `lease` is still the lease's value.
+
+        The feed's hash says in which order. Series that are not configured any more say so in their states
+        before they leave the set, under the fence `token`.
+
+        Returns the key if it is of another type, with that type. `Fenced` if the lease is another one.
+        """
+        members = [self._keys.series_member(series) for series in self._announced]
+        keys = [self._keys.series, self._keys.lease, self._keys.feed]
+        reply = await _ANNOUNCE.run(self._redis, keys, [lease, 0, *members])
+        if isinstance(reply, list) and reply and reply[0] in (b"GONE", "GONE"):
+            await self._retire([text_of(member) for member in reply[1]], lease, token)
+            reply = await _ANNOUNCE.run(self._redis, keys, [lease, 1, *members])
+        return _foreign(reply)
+
+    async def _retire(self, members: Sequence[str], lease: str, token: int) -> None:
+        """Have readers of these series told that nobody fills them any more."""
+        gone = sorted(series for member in members if (series := self._keys.parse_series(member)))
+        states = ((s.symbol, self._keys.state(s.symbol, s.timeframe)) for s in gone)
+        for batch in batched(states, _KEYS_A_CALL, cluster=self._cluster):
+            keys, compared = (batch, "") if self._cluster else ([*batch, self._keys.lease], lease)
+            if await _RETIRE.run(self._redis, keys, [token, compared, RETIRED]) != 1:
+                raise Fenced("the lease is not ours any more, or a newer writer has written")
+        if gone:
+            logger.bind(event="series_retired", series=members).info(
+                "not configured any more, and readers are told: {} series; `livecache prune` removes them",
+                len(gone),
+            )
+
+    async def vouch(self, alive: Alive, status: Mapping[str, str], lease: str) -> dict[str, str]:
+        """Write the feed's hash and every symbol's alive key, if `lease` is still the lease's value.
+
+        Returns the keys of another type, which were left alone, each with its type. `Fenced` if the lease is
+        another one: then nothing was written.
+        """
+        # The hash comes first. It shares a slot with the lease, so that a cluster compares it too.
+        pairs = [text for pair in status.items() for text in pair]
+        keys = [self._keys.feed, self._keys.lease]
+        foreign = _foreign(await _DESCRIBE.run(self._redis, keys, [lease, *pairs]))
+        for batch in self._batches:
+            symbols = [self._symbol_of[key] for key in batch]
+            values = [self._value(alive.time, alive.feed.get(symbol, "down")) for symbol in symbols]
+            keys, compared = (batch, "") if self._cluster else ([*batch, self._keys.lease], lease)
+            lives_ms = ALIVE_MS if alive.renews else 0
+            foreign |= _foreign(await _VOUCH.run(self._redis, keys, [lives_ms, compared, *values]))
+        return foreign
+
+    async def leave(self, *, for_good: bool) -> None:
+        """Have this instance's alive keys say that it leaves, and live on for as long as they would have.
+
+        Whoever comes within that time is not noticed by readers. `for_good`: they are removed instead.
+        """
+        ours = self._value(0, "").split(',"time"')[0] + ","
+        told = encode_alive(AliveRecord(self._instance, 0, "down", leaving=True))
+        end = "" if for_good else told[told.index('"feed"') :]
+        for batch in self._batches:
+            await _LEAVE.run(self._redis, batch, [ours, end])
+
+    def _value(self, time: int, feed: str) -> str:
+        return encode_alive(AliveRecord(self._instance, time, feed))
+
+
+def _foreign(reply: Any) -> dict[str, str]:
+    """The keys of another type in a script's reply, with their types; or `Fenced`."""
+    if not isinstance(reply, list):
+        raise Fenced("the lease is not ours any more")
+    return {text_of(key): text_of(kind) for key, kind in reply}

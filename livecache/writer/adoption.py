@@ -1,0 +1,172 @@
+"""Adoption: what of an earlier run's candles may be believed at start."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ..keys.keyspace import Damaged, Keyspace, decode_member, decode_state
+from ..model.candle import ExactCandle
+from ..model.coverage import Span
+from ..model.series import SeriesId, Stored
+from ..quiet import logger
+from ..read.answer import standing_of
+from ..wire.scripts import COMMON, RedisLike, Script
+
+__all__ = ["Adopted", "Found", "judge", "load"]
+
+# More than anybody keeps; so that a set of somebody else's cannot fill our memory.
+_MEMBERS_MAX = 20_000
+
+_SERIES_A_CALL = 20
+
+_APART_MS = 5_000
+"""So far two hosts may be apart in what they take for the venue's time: the one that comes may be behind."""
+
+# KEYS: for each series its set and its state hash. ARGV: the most members to return of each.
+# Returns for each series {the hash, the members with their scores}, or the type that should not be there.
+_LOAD = Script(
+    COMMON
+    + """
+local results = {}
+for i = 1, #KEYS / 2 do
+  local set_type, state_type = type_of(KEYS[2 * i - 1]), type_of(KEYS[2 * i])
+  if set_type ~= 'zset' and set_type ~= 'none' then
+    results[i] = set_type
+  elseif state_type ~= 'hash' and state_type ~= 'none' then
+    results[i] = state_type
+  else
+    results[i] = {
+      redis.call('HGETALL', KEYS[2 * i]),
+      redis.call('ZRANGE', KEYS[2 * i - 1], 0, ARGV[1] - 1, 'WITHSCORES'),
+    }
+  end
+end
+return results
+"""
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One series as it lies in Redis: the state's fields, and members with their scores, lowest first."""
+
+    fields: Mapping[str, str]
+    members: Sequence[tuple[bytes, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """What may be believed, and why the rest may not. Series of which nothing was stored are in neither."""
+
+    stored: tuple[Stored, ...]
+    refused: Mapping[SeriesId, str]
+    rejected: int  # members that could not be believed, over all series
+
+
+def judge(series: SeriesId, found: Found, *, origin: str, now: int) -> Stored | str:
+    """What was found, decoded, or the reason why it cannot be believed. `now` is the venue's, Unix ms."""
+    try:
+        record = decode_state(found.fields)
+    except Damaged as damage:
+        return str(damage)
+    if record.origin != origin:
+        return f"it came from {record.origin or 'nowhere'}, not from {origin}"
+    coverage = record.state.coverage
+    if coverage and coverage.spans[-1].end > now:
+        return "its coverage runs ahead of the venue's clock"
+    if record.count != len(found.members):
+        return f"the set has {len(found.members)} members and its state says {record.count}"
+    candles: list[ExactCandle] = []
+    for member, score in found.members:
+        try:
+            candle = decode_member(member, series.timeframe)
+        except Damaged as damage:
+            return f"a damaged member at {score:.0f}: {damage}"
+        if candle.time != score:
+            return f"the member of {candle.time} lies at {score:.0f}"
+        if candle.time > now + _APART_MS:
+            return f"the candle of {candle.time} lies ahead of the venue's clock"
+        if candles and candle.time == candles[-1].time:
+            return f"two members for the bucket of {candle.time}"
+        candles.append(candle)
+    state = record.state
+    closed = series.timeframe.floor(now + _APART_MS)
+    known = Span(state.contiguous_from, min(state.known_through, closed))
+    standing = state.reason if standing_of(state.reason) else ""
+    if standing.startswith("halted"):
+        standing = standing.partition("; ")[0]  # What else was amiss is found anew.
+    return Stored(series, tuple(candles), coverage, state.history_from, known, state.ready, standing)
+
+
+def _damaged(series: SeriesId, found: Found) -> int:
+    """How many of the members cannot be believed."""
+    count = 0
+    for member, _ in found.members:
+        try:
+            decode_member(member, series.timeframe)
+        except Damaged:
+            count += 1
+    return count
+
+
+async def load(
+    redis: RedisLike,
+    keys: Keyspace,
+    series: Sequence[SeriesId],
+    *,
+    origin: str,
+    now: int,
+    cluster: bool = False,
+) -> Adopted:
+    """Read what an earlier run left of `series`. Call it while holding the lease, or it may change meanwhile.
+
+    `origin` is the venue's scheme and host, `now` its clock in Unix ms. Redis's errors pass through.
+    """
+    stored: list[Stored] = []
+    refused: dict[SeriesId, str] = {}
+    rejected = 0
+    for batch in _batches(series, cluster=cluster):
+        names = [name(s.symbol, s.timeframe) for s in batch for name in (keys.candles, keys.state)]
+        replies = await _LOAD.run(redis, names, [_MEMBERS_MAX])
+        for one, reply in zip(batch, replies, strict=True):
+            if not isinstance(reply, list):
+                refused[one] = f"a key of it holds a {_text(reply)}"
+                continue
+            found = _found(*reply)
+            if not found.fields and not found.members:
+                continue
+            verdict = judge(one, found, origin=origin, now=now)
+            if isinstance(verdict, Stored):
+                stored.append(verdict)
+            else:
+                refused[one] = verdict
+                rejected += _damaged(one, found)
+    for one, reason in refused.items():
+        logger.bind(event="adoption_refused", series=str(one), reason=reason).warning(
+            "{} starts empty: what is stored cannot be used, {}.", one, reason
+        )
+    return Adopted(tuple(stored), refused, rejected)
+
+
+def _batches(series: Sequence[SeriesId], *, cluster: bool) -> list[list[SeriesId]]:
+    """At most so many a call; in a cluster only one symbol's, whose keys share a slot."""
+    batches: list[list[SeriesId]] = []
+    for one in sorted(series, key=lambda s: s.symbol) if cluster else series:
+        full = not batches or len(batches[-1]) >= _SERIES_A_CALL
+        if full or (cluster and batches[-1][-1].symbol != one.symbol):
+            batches.append([])
+        batches[-1].append(one)
+    return batches
+
+
+def _found(fields: Sequence[bytes], members: Sequence[bytes]) -> Found:
+    pairs = zip(members[::2], members[1::2], strict=True)
+    return Found(
+        fields={_text(k): _text(v) for k, v in zip(fields[::2], fields[1::2], strict=True)},
+        members=[(member, float(score)) for member, score in pairs],
+    )
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode(errors="replace")

@@ -1,0 +1,202 @@
+"""The audit: whether Redis still holds what was written, looked at a few series at a time.
+
+What others do to our keys, by eviction, by a time limit or by hand, would otherwise come to light with the
+next write of a series, and that of a daily one may be a day away. Nothing is repaired here but time limits,
+which are lifted at once: the writer rewrites the series that are named.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from ..keys.keyspace import Keyspace, encode_state
+from ..model.candle import ExactCandle
+from ..model.series import SeriesId
+from ..wire.scripts import COMMON, RedisLike, Script, text_of
+from ..write.lease import Fenced, Lease, batched
+from ..write.source import ChangeSource
+from ..write.upserts import Held
+
+__all__ = ["Audit", "Finding", "SharedFindings"]
+
+_SERIES_A_ROUND = 100
+_SERIES_A_CALL = 50  # keep the server busy for 3 ms, a hundred candles each
+
+_AUDIT = Script.load("common.lua", "audit.lua")
+
+# KEYS: the set of series, the feed's hash, the stream of closes, the lease. ARGV: our lease, how many members
+# the set has, and some of them. Lifts time limits. Returns "FENCED"; or the stream's length, and a list of
+# pairs: a key, and "ttl", "members" or "type" and which.
+_AUDIT_SHARED = Script(
+    COMMON
+    + """
+if value_of(KEYS[4]) ~= ARGV[1] then return 'FENCED' end
+local found, length = {}, 0
+for i, expected in ipairs({ 'set', 'hash', 'stream' }) do
+  local kind = type_of(KEYS[i])
+  if kind ~= expected and kind ~= 'none' then
+    found[#found + 1] = { KEYS[i], 'type ' .. kind }
+  else
+    if redis.call('PTTL', KEYS[i]) >= 0 and redis.call('PERSIST', KEYS[i]) == 1 then
+      found[#found + 1] = { KEYS[i], 'ttl' }
+    end
+    if i == 1 then
+      local whole = redis.call('SCARD', KEYS[1]) == tonumber(ARGV[2])
+      for m = 3, #ARGV do
+        whole = whole and redis.call('SISMEMBER', KEYS[1], ARGV[m]) == 1
+      end
+      if not whole then found[#found + 1] = { KEYS[1], 'members' } end
+    elseif i == 3 and kind == 'stream' then
+      length = redis.call('XLEN', KEYS[3])
+    end
+  end
+end
+return { length, found }
+"""
+)
+
+
+class Finding(NamedTuple):
+    """What the audit found of one series: "ttl" was mended on the spot, anything else wants a rewrite."""
+
+    series: SeriesId
+    what: str
+
+
+class SharedFindings(NamedTuple):
+    """What the audit found of the keys that all series share."""
+
+    closes: int  # entries in the stream
+    types: dict[str, str]  # keys of another type, and which
+    limited: list[str]  # keys whose time limit was lifted
+    set_damaged: bool  # the set of series is not what was announced
+
+
+class Audit:
+    """Goes around all series, so many a round. The lease is compared; `Fenced` if it is another one.
+
+    `held` tells what Redis holds of a series, None while that is not known or a change is on its way: such a
+    series is passed over. It is asked again after the answer, so that a write in between is no finding.
+    """
+
+    def __init__(
+        self,
+        redis: RedisLike,
+        keys: Keyspace,
+        series: Sequence[SeriesId],
+        announced: Sequence[SeriesId],
+        source: ChangeSource,
+        held: Callable[[SeriesId], Held | None],
+        lease: Lease,
+        *,
+        origin: str,
+        cluster: bool,
+    ) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._source = source
+        self._held = held
+        self._lease = lease
+        self._origin = origin
+        self._cluster = cluster
+        # What was expected of a series when it was last looked at; a write since makes it void.
+        self._digests: dict[SeriesId, tuple[Held, str]] = {}
+        self.change(series, announced)
+
+    def change(self, series: Sequence[SeriesId], announced: Sequence[SeriesId]) -> None:
+        """Go around these from now on."""
+        self._rounds = _rounds(sorted(series, key=lambda s: s.symbol) if self._cluster else series)
+        self._announced = {self._keys.series_member(each) for each in announced}
+        self._member_rounds = _rounds(sorted(self._announced))
+        self._digests = {each: self._digests[each] for each in series if each in self._digests}
+
+    async def series(self) -> list[Finding]:
+        """One round: the next series. Redis's errors pass through."""
+        findings: list[Finding] = []
+        quiet = ((each.symbol, each) for each in next(self._rounds, ()) if self._held(each) is not None)
+        for batch in batched(quiet, _SERIES_A_CALL, cluster=self._cluster):
+            findings += await self._look_at(batch)
+        return findings
+
+    async def shared(self) -> SharedFindings:
+        """The keys that all series share. Redis's errors pass through."""
+        names = [self._keys.series, self._keys.feed, self._keys.closes, self._keys.lease]
+        some = next(self._member_rounds, ())
+        reply = await _AUDIT_SHARED.run(self._redis, names, [self._lease.record, len(self._announced), *some])
+        closes, found = _checked(reply)
+        pairs = [(text_of(key), text_of(what)) for key, what in found]
+        return SharedFindings(
+            closes=closes,
+            types={key: what.removeprefix("type ") for key, what in pairs if what.startswith("type ")},
+            limited=[key for key, what in pairs if what == "ttl"],
+            set_damaged=any(what == "members" for _, what in pairs),
+        )
+
+    async def _look_at(self, batch: Sequence[SeriesId]) -> list[Finding]:
+        keys: list[str] = []
+        args: list[str | int] = [self._lease.token, self._lease.record]
+        asked: list[tuple[SeriesId, Held]] = []
+        for series in batch:
+            held = self._held(series)
+            if held is None:
+                continue
+            asked.append((series, held))
+            keys += (self._keys.candles(*series[1:]), self._keys.state(*series[1:]))
+            args += (held.revision, held.members, self._expected(series, held))
+        if not asked:
+            return []
+        if not self._cluster:
+            keys.append(self._keys.lease)
+        found = _checked(await _AUDIT.run(self._redis, keys, args))
+        named = [(asked[int(number) - 1], text_of(what)) for number, what in found]
+        return [
+            Finding(series, what)
+            for (series, held), what in named
+            if what == "ttl" or self._held(series) is held
+        ]
+
+    def _expected(self, series: SeriesId, held: Held) -> str:
+        """The digest of what the series should be; "" for one that is to be taken yet."""
+        before, digest = self._digests.get(series, (None, ""))
+        if before is held:
+            return digest
+        candles = self._source.held(series)
+        if candles is None:
+            return ""
+        digest = self._digest(held, candles)
+        self._digests[series] = held, digest
+        return digest
+
+    def _digest(self, held: Held, candles: Iterable[ExactCandle]) -> str:
+        """What audit.lua makes of the state and the members if nobody has changed them."""
+        flat = encode_state(
+            held.state, origin=self._origin, fence=self._lease.token, revision=held.revision, updated_at=0
+        )
+        fields = dict(zip(flat[::2], flat[1::2], strict=True))
+        lines = [str(fields[name]) for name in _FIELDS]
+        lines.append(str(held.members))
+        for candle in sorted(candles):
+            lines += (candle.member(), str(candle.time))
+        return hashlib.sha1("\n".join(lines).encode(), usedforsecurity=False).hexdigest()
+
+
+# The order in which audit.lua digests them; "count" follows.
+_FIELDS = (
+    *("ready", "reason", "contiguous_from", "settled_through", "known_through", "closed_through"),
+    *("coverage", "history_from", "forming", "origin", "schema", "fence", "revision"),
+)
+
+
+def _rounds(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    """The items, so many at a time, for ever; ends at once if there are none."""
+    while items:
+        for first in range(0, len(items), _SERIES_A_ROUND):
+            yield items[first : first + _SERIES_A_ROUND]
+
+
+def _checked(reply: Any) -> Any:
+    if not isinstance(reply, list):
+        raise Fenced("the lease is not ours any more")
+    return reply
