@@ -110,7 +110,7 @@ def awaited(runner: asyncio.Runner, read: Callable[[], Awaitable[object]]) -> Ca
 # --- the least that it costs: the reader's own script by the bare client, its members decoded at once
 
 
-_SCRIPT = Script.load("read.lua")
+_SCRIPT = Script.load("read/read.lua")
 
 
 def command(symbol: str) -> tuple[Any, ...]:

@@ -75,15 +75,15 @@ __all__ = [
 ]
 
 _HOME = {
-    "Answers": ".cache.answers",
-    "AsyncReader": ".cache.async_reader",
-    "Candle": ".core.candle",
-    "Candles": ".cache.candles",
-    "CloseEvent": ".cache.close_events",
-    "Reader": ".cache.reader",
-    "SeriesId": ".core.series",
-    "ServiceStatus": ".cache.service_status",
-    "Timeframe": ".core.timeframe",
+    "Answers": ".read.answers",
+    "AsyncReader": ".reader.async_reader",
+    "Candle": ".model.candle",
+    "Candles": ".read.candles",
+    "CloseEvent": ".read.close_events",
+    "Reader": ".reader.reader",
+    "SeriesId": ".model.series",
+    "ServiceStatus": ".reader.service_status",
+    "Timeframe": ".model.timeframe",
 }
 
 

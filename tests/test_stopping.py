@@ -18,7 +18,7 @@ from livecache.process.stopping import HURRY_S, until_stopped
 
 PROGRAM = """
     import asyncio, sys
-    from livecache import stopping
+    from livecache.process import stopping
     from livecache.process.stopping import until_stopped
 
     stopping.HURRY_S = float(sys.argv[3])

@@ -18,33 +18,41 @@ LINES_MAX = 400
 # What the pure core must not touch: whoever wants the time or a random number is told it.
 IMPURE = {"asyncio", "random", "redis", "secrets", "socket", "threading", "time", "uuid"}
 
-# A room of the house, and which others it may import from: core <- venues, cache <- service <- app
-# <- cli. Modules that are not named here are the front of the house, and may import anything.
+# A room of the house, and which others it may import from, the lower ones first. Modules that are not named
+# here are the front of the house, and may import anything.
 MAY_IMPORT = {
     "errors": set[str](),
     "clock": set[str](),
-    "core": {"errors"},
     "redis_url": set[str](),
-    "config_schema": {"core", "errors", "redis_url"},
-    "config": {"core", "errors", "config_schema"},
-    "config_changes": {"config"},
-    "venues": {"core", "errors", "clock", "config"},
-    "cache": {"core", "errors", "clock", "redis_url"},
-    "quality": {"core", "errors", "cache"},
-    "simulator": {"core", "errors", "clock"},
-    "service": {"core", "errors", "clock", "venues", "cache"},
-    "http": {"core", "errors", "clock", "config", "config_changes", "venues", "cache", "service"},
-    "logs": {"config"},
-    "progress": set[str](),
-    "stopping": set[str](),
-    "redis_cli": {"cache", "config", "errors"},
+    "model": {"errors"},
+    "proof": {"model"},
+    "ledger": {"errors", "model", "proof"},
+    "config": {"errors", "model", "redis_url"},
+    "venues": {"errors", "clock", "model", "config"},
+    "keys": {"errors", "model"},
+    "embedded": {"errors"},
+    "wire": {"errors", "clock", "model", "redis_url", "embedded"},
+    "read": {"errors", "model", "keys", "wire"},
+    "reader": {"errors", "model", "keys", "wire", "read"},
+    "write": {"errors", "clock", "model", "keys", "wire"},
+    "writer": {"errors", "clock", "model", "keys", "wire", "write"},
+    "quality": {"errors", "model", "proof", "keys", "wire", "read"},
+    "simulator": {"errors", "clock", "model"},
+    "engine": {"errors", "clock", "model", "proof", "ledger", "venues", "write"},
+    "http": {
+        *("errors", "clock", "model", "ledger", "config", "venues", "keys", "wire", "read", "reader"),
+        *("write", "writer", "engine"),
+    },
+    "process": {"errors", "clock", "config", "http"},
     "app": {
-        *("core", "errors", "clock", "config", "venues", "cache", "service", "simulator"),
-        *("logs", "progress", "redis_url", "reloading", "stacks", "stopping", "supervisor", "http"),
+        *("errors", "clock", "model", "config", "venues", "redis_url", "keys", "wire", "embedded", "ledger"),
+        *("write", "writer", "engine", "http", "process", "simulator"),
     },
 }
 
-# What every room but the core may import.
+PURE = ("livecache/model/", "livecache/proof/", "livecache/ledger/")
+
+# What every room but these may import.
 EVERYWHERE = {"quiet"}
 
 
@@ -79,7 +87,7 @@ def imports(module: str, *, on_loading: bool = False) -> Iterator[str]:
 
 
 def room(name: str) -> str:
-    """The room of a dotted name within the package: `livecache.model.candle.Candle` is in `core`."""
+    """The room of a dotted name within the package: `livecache.model.candle.Candle` is in `model`."""
     return name.split(".")[1] if "." in name else ""
 
 
@@ -101,7 +109,7 @@ def test_the_core_is_pure() -> None:
     wrong = [
         f"{module} imports {name}"
         for module in MODULES
-        if module.startswith("livecache/core/")
+        if module.startswith(PURE)
         for name in imports(module)
         if name.split(".")[0] in IMPURE
     ]
@@ -112,7 +120,7 @@ def test_the_core_never_asks_a_clock() -> None:
     wrong = [
         f"{module}:{node.lineno}"
         for module in MODULES
-        if module.startswith("livecache/core/")
+        if module.startswith(PURE)
         for node in ast.walk(tree(module))
         if isinstance(node, ast.Attribute) and node.attr in ("now", "today", "utcnow")
         if isinstance(node.value, ast.Name) and node.value.id in ("datetime", "date")
@@ -146,7 +154,7 @@ def test_reading_needs_the_base_dependencies_only() -> None:
     """Whatever `from livecache import Reader` can reach imports nothing of the extra `service` on loading."""
     base = {*sys.stdlib_module_names, "livecache", "redis", "hiredis", "msgspec"}
     seen: set[str] = set()
-    wanted = [f"livecache/cache/{name}.py" for name in ("reader", "async_reader", "embedded")]
+    wanted = [f"livecache/{name}.py" for name in ("reader/reader", "reader/async_reader", "embedded/server")]
     while wanted:
         module = wanted.pop()
         if module in seen:

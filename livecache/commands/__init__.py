@@ -1,3 +1,3 @@
-"""What the commands that look at the cache show: one module a command."""
+"""What the commands do: one module a command."""
 
 __all__: list[str] = []

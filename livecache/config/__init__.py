@@ -1,0 +1,3 @@
+"""File, environment and flags, to frozen structs."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""A Redis server of our own, for whoever has none."""
+
+__all__: list[str] = []

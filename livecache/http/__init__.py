@@ -1,6 +1,6 @@
 """The HTTP server of a running service: health, metrics, and whatever else is served to people and machines.
 
-To serve something more, write a handler beside `health.py` and name it in `routes.py`.
+To serve something more, write a handler beside `watch/health.py` or in `api/`, and name it in `routes.py`.
 """
 
 from __future__ import annotations

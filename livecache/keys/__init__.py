@@ -1,0 +1,3 @@
+"""What lies in Redis, and how it is written down: docs/keyspace.md."""
+
+__all__: list[str] = []

@@ -41,6 +41,7 @@ __all__ = [
     "encode_state",
     "encode_update",
     "parse_member",
+    "standing_of",
 ]
 
 SCHEMA = 1
@@ -361,3 +362,9 @@ def encode_close(close: Close, keys: Keyspace) -> list[str | int]:
         *("candle", close.candle.member() if close.candle else "null"),
         *("replaced", close.replaced.member() if close.replaced else "null"),
     ]
+
+
+def standing_of(reason: str) -> str:
+    """How the venue stands to a product, by the reason of a series' state: "", "unknown" or "halted"."""
+    word, separator, _ = reason.partition(": ")
+    return word if separator and word in ("unknown", "halted") else ""

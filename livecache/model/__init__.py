@@ -1,0 +1,3 @@
+"""Values: timeframes, candles, coverage, time. Pure, like `proof` and `ledger`: they are told the time."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""How the process lives: logs, progress, signals, its supervisor, a new configuration."""
+
+__all__: list[str] = []

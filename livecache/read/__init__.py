@@ -1,0 +1,3 @@
+"""What readers decide, without a socket: what to ask for, and what the replies mean."""
+
+__all__: list[str] = []

@@ -12,13 +12,13 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from ..errors import ConfigError, NotListed, NotReady, NotTraded, OutOfSync, ReadError, Stale, UnknownSeries
-from ..keys.keyspace import RETIRED, SCHEMA, UNDECODABLE, AliveRecord, decode_alive
+from ..keys.keyspace import RETIRED, SCHEMA, UNDECODABLE, AliveRecord, decode_alive, standing_of
 from ..model.candle import Candle
 from ..model.series import SeriesId
 from ..model.timeframe import Timeframe, iso
 from .candles import Candles
 
-__all__ = ["HINT_RUN", "Empty", "Request", "arguments", "decide", "standing_of"]
+__all__ = ["HINT_RUN", "Empty", "Request", "arguments", "decide"]
 
 Empty = Literal["skip", "carry", "null"]
 """What stands for a bucket in which nothing was traded: nothing, the previous close, or NaN."""
@@ -53,12 +53,6 @@ def arguments(request: Request) -> tuple[Any, ...]:
         return ("range", *request.span)
     # One more than asked for: the candle before the first, whose close an empty bucket may carry.
     return ("newest", "settled" if request.settled else "known", request.count + 1, int(request.forming))
-
-
-def standing_of(reason: str) -> str:
-    """How the venue stands to a product, by the reason of a series' state: "", "unknown" or "halted"."""
-    word, separator, _ = reason.partition(": ")
-    return word if separator and word in ("unknown", "halted") else ""
 
 
 def decide(request: Request, reply: Sequence[Any], key: str) -> Candles:

@@ -32,7 +32,7 @@ Steps = Generator[Sequence[tuple[Any, ...]], list[Any], _T]
 
 _CALLS_A_TRIP = 100
 
-_READ = Script.load("read.lua")
+_READ = Script.load("read/read.lua")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,3 @@
+"""The readers, sync and asyncio, and how they carry out what `read` decides."""
+
+__all__: list[str] = []

@@ -4,7 +4,7 @@ A venue never raises for its own or the network's trouble: a fetch returns an ou
 events, and a broken connection is one of them. So one symbol's trouble never cancels another's work, and
 whatever does raise is a bug.
 
-Pacing and retries are not a venue's business: each method makes one attempt. `service/` decides when.
+Pacing and retries are not a venue's business: each method makes one attempt. `engine/` decides when.
 """
 
 from __future__ import annotations

@@ -1,0 +1,3 @@
+"""How a Redis server is reached, asked and understood when it refuses."""
+
+__all__: list[str] = []

@@ -56,10 +56,10 @@ async def send(redis: RedisLike, *command: str | int) -> Any:
 
 
 def _read(name: str) -> str:
-    return Path(__file__).with_name(name).read_text(encoding="utf-8")
+    return (Path(__file__).parent.parent / name).read_text(encoding="utf-8")
 
 
-COMMON = _read("common.lua")
+COMMON = _read("wire/common.lua")
 """The start of every script that is written here in Python and wants what is in it."""
 
 
@@ -74,7 +74,7 @@ class Script:
 
     @classmethod
     def load(cls, *names: str) -> Script:
-        """The script in the files of these names beside this module, one after the other."""
+        """The script in these files of the package (`read/read.lua`), one after the other."""
         return cls("".join(_read(name) for name in names))
 
     async def run(self, redis: RedisLike, keys: Sequence[str], args: Sequence[str | int]) -> Any:

@@ -1,0 +1,3 @@
+"""What one writer sends, each under its lease: changes, closes, signs of life."""
+
+__all__: list[str] = []

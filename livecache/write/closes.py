@@ -21,7 +21,7 @@ CLOSES_KEPT = 10_000
 
 _ENTRIES_A_CALL = 100
 
-_CLOSES = Script.load("common.lua", "closes.lua")
+_CLOSES = Script.load("wire/common.lua", "write/closes.lua")
 
 
 class PendingCloses:

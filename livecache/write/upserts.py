@@ -24,7 +24,7 @@ _REST_FROM_SERIES = 25
 _REST_S_A_SERIES = 60e-6  # some four times what writing one costs
 _REST_S_MOST = 0.05
 
-_UPSERT = Script.load("common.lua", "upsert.lua")
+_UPSERT = Script.load("wire/common.lua", "write/upsert.lua")
 
 
 class Held(NamedTuple):

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ..keys.keyspace import Damaged, Keyspace, decode_member, decode_state
+from ..keys.keyspace import Damaged, Keyspace, decode_member, decode_state, standing_of
 from ..model.candle import ExactCandle
 from ..model.coverage import Span
 from ..model.series import SeriesId, Stored
 from ..quiet import logger
-from ..read.answer import standing_of
 from ..wire.scripts import COMMON, RedisLike, Script
 
 __all__ = ["Adopted", "Found", "judge", "load"]

@@ -24,7 +24,7 @@ __all__ = ["Audit", "Finding", "SharedFindings"]
 _SERIES_A_ROUND = 100
 _SERIES_A_CALL = 50  # keep the server busy for 3 ms, a hundred candles each
 
-_AUDIT = Script.load("common.lua", "audit.lua")
+_AUDIT = Script.load("wire/common.lua", "writer/audit.lua")
 
 # KEYS: the set of series, the feed's hash, the stream of closes, the lease. ARGV: our lease, how many members
 # the set has, and some of them. Lifts time limits. Returns "FENCED"; or the stream's length, and a list of

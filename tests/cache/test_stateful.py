@@ -36,7 +36,7 @@ from .support import BTC, ETH, ORIGIN, STEP, T0, Source, candle, state, whole
 
 KEYS = Keyspace()
 SERIES = (BTC, ETH)
-READ = Script.load("read.lua")
+READ = Script.load("read/read.lua")
 SETS = [KEYS.candles(s.symbol, s.timeframe) for s in SERIES]
 STATES = [KEYS.state(s.symbol, s.timeframe) for s in SERIES]
 ALIVE = [KEYS.alive(s.symbol) for s in SERIES]

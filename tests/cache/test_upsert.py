@@ -14,7 +14,7 @@ from redis.exceptions import OutOfMemoryError
 
 from livecache.wire.scripts import Script
 
-UPSERT = Script.load("common.lua", "upsert.lua")
+UPSERT = Script.load("wire/common.lua", "write/upsert.lua")
 SETS = ("p:{a}:5m", "p:{a}:1h")
 CHANNEL = "p:{a}:5m:updates"
 

@@ -89,9 +89,16 @@ def test_as_shipped_the_file_lets_nobody_in_by_a_known_password() -> None:
     assert re.findall(r" #(\S+)", ACL) == [f"sha256-of-the-password-of-{user}" for user in USERS]
 
 
+def in_redis() -> str:
+    """The code that speaks to Redis."""
+    rooms = ("keys", "wire", "write", "writer", "read", "reader", "embedded", "quality")
+    files = [path for room in rooms for path in (ROOT / "livecache" / room).iterdir()]
+    return "".join(path.read_text() for path in files if path.suffix in (".py", ".lua"))
+
+
 def test_no_user_may_do_more_than_is_needed() -> None:
     """Each command that is allowed is named in the code, but for greetings and what people type."""
-    code = "".join(p.read_text() for p in (ROOT / "livecache/cache").iterdir() if p.suffix in (".py", ".lua"))
+    code = in_redis()
     named = {word.lower() for word in re.findall(r"[\"']([A-Z_]{3,})[\"']", code)}
     assert allowed("writer") - named - GREETING - FOR_FOLLOWERS == set()
     assert allowed("reader") - named - GREETING - FOR_FOLLOWERS - FOR_PEOPLE == set()
@@ -99,7 +106,7 @@ def test_no_user_may_do_more_than_is_needed() -> None:
 
 
 def test_the_writer_may_do_whatever_a_script_does() -> None:
-    code = "".join(p.read_text() for p in (ROOT / "livecache/cache").iterdir() if p.suffix in (".py", ".lua"))
+    code = in_redis()
     called = {word.lower() for word in re.findall(r"(?:p?call|in_pieces)\('([A-Z]+)'", code)}
     assert len(called) > 15
     assert called - allowed("writer") == set()

@@ -1,0 +1,3 @@
+"""How the service is: health, metrics, repair, reload."""
+
+__all__: list[str] = []
