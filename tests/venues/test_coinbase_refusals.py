@@ -32,14 +32,30 @@ def snapshot(number: int, ids: Sequence[str], rows: int) -> str:
     return msgspec.json.encode(frame).decode()
 
 
+def error(said: str | dict[str, object]) -> str:
+    """An error frame: with that message, or those fields."""
+    fields = {"message": said} if isinstance(said, str) else said
+    return msgspec.json.encode({"type": "error", **fields}).decode()
+
+
 class Exchange:
     """Answers a subscription as `refuse` says: an error's message, or None for the snapshots."""
 
-    def __init__(self, refuse: Callable[[Sequence[str]], str | None], *, rows: int = 1) -> None:
+    def __init__(
+        self,
+        refuse: Callable[[Sequence[str]], str | dict[str, object] | None],
+        *,
+        rows: int = 1,
+        heartbeats: bool = True,
+        first: str | None = None,
+    ) -> None:
         self.refuse = refuse
         self.rows = rows
+        self.heartbeats = heartbeats  # else that channel is refused
+        self.first = first  # an error's message before any answer to a subscription
         self.asked: list[list[str]] = []
         self.connections = 0
+        self.taken: set[str] = set()
 
     async def serve(self, connection: ServerConnection, number: int) -> None:
         self.connections += 1
@@ -55,19 +71,32 @@ class Exchange:
                 await connection.send(heartbeat_frame(numbered(), OPEN + second * 1000))
                 await asyncio.sleep(0.01)
 
+        async def trade() -> None:
+            for second in range(10_000):
+                for id_ in tuple(self.taken):
+                    await connection.send(candle_frame(numbered(), OPEN + second * 1000, id_))
+                await asyncio.sleep(0.01)
+
         beating: asyncio.Task[None] | None = None
         try:
             async for text in connection:
                 message: dict[str, Any] = msgspec.json.decode(text)
                 if message["channel"] == "heartbeats":
-                    beating = asyncio.create_task(beat())
+                    if self.heartbeats:
+                        beating = asyncio.create_task(beat())
+                    else:
+                        await connection.send(error("channel heartbeats is not available"))
+                        beating = asyncio.create_task(trade())
                     continue
                 ids = message["product_ids"]
                 self.asked.append(ids)
+                if self.first is not None:
+                    await connection.send(error(self.first))
                 said = self.refuse(ids)
                 if said is not None:
-                    await connection.send(msgspec.json.encode({"type": "error", "message": said}).decode())
+                    await connection.send(error(said))
                 else:
+                    self.taken |= set(ids)
                     await connection.send(snapshot(numbered(), ids, self.rows))
         finally:
             if beating:
@@ -118,6 +147,75 @@ def test_one_refused_product_leaves_none_of_the_others_unfed(bad: list[str], nam
     assert exchange.connections == 1
     up = {product for event in events if isinstance(event, Subscribed) for product in event.products}
     assert not up & set(bad)
+
+
+def of_a_list(found: list[str]) -> dict[str, object]:
+    return {"message": "failed to subscribe", "reason": {"invalid": found}}
+
+
+def of_a_long_text(found: list[str]) -> dict[str, object]:
+    return {"message": f"{'these are not valid, ' * 8}: {' '.join([f'{id_}C' for id_ in NAMES] + found)}"}
+
+
+@pytest.mark.parametrize("bad", [[BAD], NAMES[:4], NAMES[1:]], ids=["one", "half", "all but one"])
+@pytest.mark.parametrize(
+    "said",
+    [
+        of_a_list,
+        of_a_long_text,
+        lambda found: {"error": "unsupported", "product_ids": found},
+        lambda found: {"message": None},
+        lambda found: {"message": ["oops", 5], "channel": None},
+        lambda found: {},
+    ],
+    ids=["a list", "cut off", "another field", "null", "no text", "nothing"],
+)
+def test_however_an_error_is_written_the_others_are_fed(
+    said: Callable[[list[str]], dict[str, object]], bad: list[str]
+) -> None:
+    def refuse(ids: Sequence[str]) -> dict[str, object] | None:
+        found = [id_ for id_ in ids if id_ in bad]
+        return said(found) if found else None
+
+    exchange = Exchange(refuse)
+    fed, events = fed_by(
+        exchange,
+        lambda fed, events: (
+            fed >= set(NAMES) - set(bad)
+            and {p for e in events if isinstance(e, Refused) for p in e.products} >= set(bad)
+        ),
+    )
+    assert fed == set(NAMES) - set(bad)
+    assert {p for e in events if isinstance(e, Refused) for p in e.products} == set(bad)
+    assert exchange.connections == 1
+
+
+def test_all_products_are_refused_and_come_back_by_themselves() -> None:
+    began = len(NAMES)
+    exchange = Exchange(lambda ids: "not now" if len(exchange.asked) < 2 * began else None)
+    fed, events = fed_by(exchange, lambda fed, _: len(fed) == len(NAMES))
+    assert fed == set(NAMES) and exchange.connections == 1
+    assert {p for e in events if isinstance(e, Refused) for p in e.products} == set(NAMES)
+
+
+@pytest.mark.parametrize("trouble", ["heartbeats", "first"])
+def test_an_error_that_is_about_no_product_refuses_none(trouble: str) -> None:
+    """The heartbeats are refused; or an error comes before the answer, of which it says nothing."""
+    exchange = Exchange(
+        lambda ids: None, heartbeats=trouble != "heartbeats", first="hello" if trouble == "first" else None
+    )
+    fed, events = fed_by(exchange, lambda fed, events: len(fed) == len(NAMES) and len(events) > 40)
+    assert fed == set(NAMES) and exchange.connections == 1
+    assert not [event for event in events if isinstance(event, Refused | Broken)]
+
+
+def test_without_heartbeats_a_refused_product_is_asked_for_again_all_the_same() -> None:
+    def refuse(ids: Sequence[str]) -> str | None:
+        return f"{BAD} is not valid" if BAD in ids and len(exchange.asked) < 3 else None
+
+    exchange = Exchange(refuse, heartbeats=False)
+    fed, _ = fed_by(exchange, lambda fed, _: len(fed) == len(NAMES))
+    assert fed == set(NAMES) and exchange.connections == 1
 
 
 def test_snapshots_of_many_products_in_one_message_are_taken() -> None:

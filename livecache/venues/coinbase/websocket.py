@@ -36,8 +36,10 @@ _PROVEN_S = 5.0
 # Messages that prove the feed works; an ack does not.
 _PROOF = frozenset({CANDLES, TRADES, HEARTBEATS})
 
-# What may have to do with subscriptions while nothing is waited for: an error, and anything once a second.
+# What may have to do with subscriptions while nothing is waited for: an error, and anything once a second, be
+# it that heartbeats are refused as well.
 _WORTH_A_LOOK = frozenset({"", HEARTBEATS})
+_LOOK_EVERY_S = 1.0
 
 
 class CoinbaseFeed:
@@ -129,6 +131,7 @@ class CoinbaseFeed:
             silence = Silence(connection, self._silence_timeout_s)
             numbers = MessageNumbers()
             proven_s, proven = self._clock.monotonic() + _PROVEN_S, False
+            look_s = 0.0
             end: Broken | None = None
             too_long = False
             try:
@@ -151,7 +154,10 @@ class CoinbaseFeed:
                         end = end or self._key_refused(event)
                     if self._ends:
                         await self._end(connection)
-                    if end is None and (self._subscriptions.busy or frame.channel in _WORTH_A_LOOK):
+                    now_s = self._clock.monotonic()
+                    looks = frame.channel in _WORTH_A_LOOK or now_s >= look_s
+                    if end is None and (self._subscriptions.busy or looks):
+                        look_s = now_s + _LOOK_EVERY_S
                         for refused in self._answers(frame):
                             yield refused
                         await self._ask(connection)
@@ -163,7 +169,7 @@ class CoinbaseFeed:
                         products = tuple(product for id_ in anew for product in self._symbols[id_])
                         yield Broken(products, "subscribing anew", lost_connection=False, mute=True)
                         await self._resubscribe(connection, anew)
-                    if not proven and frame.channel in _PROOF and self._clock.monotonic() >= proven_s:
+                    if not proven and frame.channel in _PROOF and now_s >= proven_s:
                         proven = True
                         waits = delays(self._jitter)
                     silence.resume(heard=frame.channel != "")
