@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import base64
 import random
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager
 
 import jwt
-from websockets.asyncio.server import ServerConnection
+import pytest
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
 
 from livecache.venues.coinbase.auth import ApiKey
 from livecache.venues.venue import (
@@ -23,7 +26,7 @@ from livecache.venues.venue import (
 )
 
 from .loopback import feed_server, payload
-from .scripted_feed import feed_of, kinds, numbered, subscriptions, take, told
+from .scripted_feed import candle_frame, feed_of, kinds, numbered, subscriptions, take, told
 from .test_coinbase_auth import NAME, PEM, PRIVATE
 
 
@@ -167,3 +170,77 @@ def test_a_feed_whose_key_is_refused_goes_on_without_it() -> None:
     events = asyncio.run(scenario())
     assert isinstance(events[0], FeedFailure) and isinstance(events[1], Broken)
     assert isinstance(events[2], Heard) and seen == [True, False]
+
+
+# --- the frames that carry messages
+
+BOUND = 5_000
+OPEN = 1_784_086_800_000
+FORMS: dict[str, Callable[[str], str | bytes | Sequence[str]]] = {
+    "text": lambda text: text,
+    "binary": lambda text: text.encode(),
+    "fragments": lambda text: [text[:10], text[10:11], text[11:]],
+}
+
+
+@asynccontextmanager
+async def sending(messages: Sequence[object], *, compressed: bool) -> AsyncIterator[str]:
+    """A websocket server that sends these to who has subscribed, and no more."""
+
+    async def handle(connection: ServerConnection) -> None:
+        try:
+            await subscriptions(connection, 2)
+            for message in messages:
+                await connection.ping()
+                await connection.send(message)  # type: ignore[arg-type]
+            await connection.wait_closed()
+        except ConnectionClosed:
+            return
+
+    packing = "deflate" if compressed else None
+    async with serve(
+        handle, "127.0.0.1", 0, ping_interval=None, close_timeout=0.2, compression=packing
+    ) as server:
+        yield f"ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}"
+
+
+def padded(number: int, to: int = 0) -> str:
+    return candle_frame(number, OPEN + number * 1000, "BTC-USD").ljust(to)
+
+
+@pytest.mark.parametrize("compressed", [False, True], ids=["plain", "compressed"])
+@pytest.mark.parametrize("form", FORMS)
+def test_a_message_is_taken_in_any_frames_up_to_its_bound(form: str, compressed: bool) -> None:
+    messages = [FORMS[form](padded(0)), FORMS[form](padded(1, BOUND)), FORMS[form](padded(2, BOUND + 2))]
+
+    async def scenario() -> list[Event]:
+        async with sending(messages, compressed=compressed) as url:
+            return await take(feed_of(url, "BTC-USD", frame_bytes=BOUND), 3)
+
+    first, at_the_bound, above = asyncio.run(scenario())
+    assert isinstance(first, Candles) and isinstance(at_the_bound, Candles)
+    assert isinstance(above, Broken) and "1009" in above.reason and above.lost_connection
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "",
+        " ",
+        "[]",
+        "null",
+        "5",
+        "9" * 4_000,
+        "[" * 1_000 + "]" * 1_000,
+        "\0",
+        b"\xff\xfe\x00",
+        b'{"channel":"\xff',
+    ],
+    ids=lambda odd: repr(odd[:12]),
+)
+def test_a_message_that_is_none_costs_itself_and_not_the_connection(odd: str | bytes) -> None:
+    async def scenario() -> list[Event]:
+        async with sending([padded(0), odd, padded(1)], compressed=False) as url:
+            return await take(feed_of(url, "BTC-USD", frame_bytes=BOUND), 3)
+
+    assert kinds(asyncio.run(scenario())) == [Candles, Rejected, Candles]

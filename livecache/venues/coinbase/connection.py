@@ -59,7 +59,8 @@ class Connection:
                 websocket = await session.ws_connect(
                     url,
                     timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_TIMEOUT_S),
-                    max_msg_size=message_bytes,
+                    max_msg_size=message_bytes
+                    + 1,  # A plain one that has just as many is refused by aiohttp.
                     compress=_DEFLATE_BITS,
                     decode_text=False,
                 )
