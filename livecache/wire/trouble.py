@@ -20,7 +20,7 @@ AGAIN_FIRST_S, AGAIN_MOST_S = 0.2, 1.0
 """While Redis cannot be used it is tried again after so long: back, it waits for a second at most."""
 
 
-Task = Literal["start", "write", "vouch", "audit"]
+Task = Literal["start", "write", "vouch", "hold"]
 """What is asked of Redis side by side. One may be refused while another is not."""
 
 

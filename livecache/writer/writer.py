@@ -248,12 +248,12 @@ class Writer:
     async def _hold_forever(self) -> None:
         """Renew the lease, and only then vouch: a writer that was stopped and wakes up must not."""
         for renewal in itertools.count():
-            task: Task = "vouch"
+            task: Task = "hold"
             try:
                 await self._lease.renew()
+                task = "vouch"
                 await self._vouch()
-                await self._patience.recovered(task)
-                task = "audit"
+                task = "hold"
                 if renewal % self._audit_every == 0:
                     await self._check()
                     await self._patience.recovered(task)
@@ -285,6 +285,7 @@ class Writer:
             raise
         if alive.renews:
             self.pulse.vouched_at_s = self._clock.wall()
+        await self._patience.recovered("vouch")
         self._foreign.update([self._keys.feed, *self._presence.alive_keys], foreign)
 
     async def _check(self) -> None:
@@ -327,8 +328,7 @@ class Writer:
                 if self._patience.lasts_s(task) > UNSENT_S:
                     self._vouched_at_s = float("-inf")
                 await self._patience.recovered(task)
-                task = "vouch"
-                # The first time as soon as it can be said, not at the lease's next renewal.
+                task = "vouch"  # the first time as soon as it can be said, not at the lease's next renewal
                 await self._vouch()
             except TROUBLE as error:
                 self._patience.note(error, task)
