@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -53,15 +54,20 @@ def who(loaded: Loaded) -> Who:
     )
 
 
-def line(told: Who) -> str:
-    """All of it in one line."""
+def line(told: Who, width: int | None = None) -> str:
+    """All of it in one line; of so many columns at most if what matters less may be left out for it."""
     writes = "nobody writes"
     if told.instance:
         writes = f"{told.instance} writes"
         if told.since:
             ago = duration(int(time.time() * 1000) - told.since)
             writes += f" since {utc(told.since)} ({ago})"
-    return f"livecache {told.version}: {writes}; {told.redis}, prefix {told.prefix}; {told.config}"
+    head, where = f"livecache {told.version}: {writes}", f"{told.redis}, prefix {told.prefix}"
+    brief = re.sub(r", under .*", ", under others", told.config)
+    forms = [f"{head}; {where}; {told.config}", f"{head}; {where}; {brief}", f"{head}; {where}", head]
+    if width is None:
+        return forms[0]
+    return next((form for form in forms if len(form) <= width), head)
 
 
 def _lease(loaded: Loaded) -> LeaseRecord | None:

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from livecache.commands.look.status import STATES, Row, in_trouble, layout, matrix, rich_table
 from livecache.commands.look.watch_status import changes
+from livecache.commands.who import Who, line
 from livecache.model.series import SeriesId
 from livecache.model.timeframe import Timeframe
 
@@ -126,3 +127,13 @@ def test_only_what_changes_is_told() -> None:
         "GONE-USD 5m ready -> no longer configured",
     ]
     assert list(changes(after, after)) == []
+
+
+def test_who_writes_fits_the_terminal_and_what_matters_less_is_left_out_first() -> None:
+    under = ", under LIVECACHE_A, LIVECACHE_B, LIVECACHE_C, 4 more"
+    told = Who("0.2.0", "host-123-abc", 0, "127.0.0.1:6379/0", "livecache", f"config.toml{under}")
+    whole = f"livecache 0.2.0: host-123-abc writes; 127.0.0.1:6379/0, prefix livecache; config.toml{under}"
+    assert line(told) == line(told, len(whole)) == whole
+    assert line(told, len(whole) - 1) == whole.replace(under, ", under others")
+    assert line(told, 80) == whole.partition("; config.toml")[0]
+    assert line(told, 50) == "livecache 0.2.0: host-123-abc writes"

@@ -239,7 +239,7 @@ def _print_screen(table: Sequence[Row], told: Who, wanted: Wanted) -> None:
     # Into a pipe goes the whole line, however long; a terminal wraps it.
     on_terminal = terminal.is_terminal()
     console = Console(width=None if on_terminal else _PIPE_WIDTH, highlight=False)
-    around = [line(told), summary(table)]
+    around = [line(told, console.width if on_terminal else None), summary(table)]
     wrapped = sum((len(text) - 1) // console.width for text in around)
     room = max(8, (console.height if on_terminal else _PIPE_ROWS) - _AROUND - wrapped)
     print(around[0])
