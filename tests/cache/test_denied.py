@@ -13,9 +13,9 @@ import pytest
 import redis
 import redis.asyncio
 
+import livecache
 from livecache import AsyncReader, Candles, LivecacheError
 from livecache.wire.scripts import Script
-from livecache.writer import writer as writer_module
 from livecache.writer.writer import Writer
 
 from .support import BTC, ETH, STEP, T0, Source, candle, state, until, whole
@@ -24,13 +24,13 @@ from .writing import KEYS, SET, STATE, running, said, writer_of
 CALLED = sorted(
     {
         word.lower()
-        for path in Path(writer_module.__file__).parent.iterdir()
+        for path in Path(livecache.__file__).parent.rglob("*")
         if path.suffix in (".py", ".lua")
         for word in re.findall(r"(?:p?call|in_pieces)\('([A-Z]+)'", path.read_text(encoding="utf-8"))
     }
     | {"evalsha", "get", "time"}
 )
-UPSERT = Script.load("common.lua", "upsert.lua")
+UPSERT = Script.load("wire/common.lua", "write/upsert.lua")
 
 
 def without(store: Any, *commands: str) -> None:
