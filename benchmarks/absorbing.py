@@ -15,6 +15,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import aiohttp
 import msgspec
 import redis.asyncio
 from loguru import logger
@@ -27,8 +28,8 @@ from livecache.engine.consumer import Consumer
 from livecache.engine.live import Live
 from livecache.keys.keyspace import Keyspace
 from livecache.model.series import SeriesId
-from livecache.venues.coinbase.connection import Connection as OneConnection
 from livecache.venues.coinbase.websocket import CoinbaseFeed
+from livecache.venues.net.websocket import Connection as OneConnection
 from livecache.writer.writer import Writer
 
 __all__ = ["WAYS", "Absorber", "Job", "Spent", "absorber", "usual_channel", "usual_key"]
@@ -199,13 +200,22 @@ async def usual_loop(job: Job, begin: Callable[[Count], None]) -> None:
 
 
 async def receive_by_websockets(job: Job, begin: Callable[[Count], None]) -> None:
-    """Nothing but the receive of the SDK's library."""
+    """Nothing but the receive of websockets' own client, as the SDK uses it."""
     async with connect(f"ws://127.0.0.1:{job.port}", ping_interval=None, compression=None) as connection:
         await _take(begin, lambda: connection.recv(decode=False), lambda data: data)
 
 
+async def receive_by_aiohttp(job: Job, begin: Callable[[Count], None]) -> None:
+    """Nothing but the receive of aiohttp."""
+    async with (
+        aiohttp.ClientSession() as session,
+        session.ws_connect(f"ws://127.0.0.1:{job.port}", decode_text=False) as connection,
+    ):
+        await _take(begin, connection.receive_bytes, lambda data: data)
+
+
 async def receive(job: Job, begin: Callable[[Count], None]) -> None:
-    """Nothing but livecache's receive, which is aiohttp's."""
+    """Nothing but livecache's receive: websockets' protocol under a transport of its own."""
     await _receive(job, begin, lambda data: data)
 
 
@@ -261,6 +271,7 @@ WAYS: dict[str, Way] = {
     "livecache": livecache,
     "the usual loop": usual_loop,
     "receive: websockets": receive_by_websockets,
-    "receive: aiohttp": receive,
+    "receive: aiohttp": receive_by_aiohttp,
+    "receive": receive,
     "… and decode": receive_and_decode,
 }

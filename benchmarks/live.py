@@ -224,6 +224,7 @@ SATURATION_HEADERS = (
 SATURATION_ROWS = (
     ("receive: websockets", 0, 25),
     ("receive: aiohttp", 0, 25),
+    ("receive", 0, 25),
     ("… and decode", 0, 25),
     (OURS, 10_000, 25),
     (OURS, 30_000, 25),

@@ -31,7 +31,7 @@ from livecache.model.timeframe import Timeframe
 from livecache.read.answer import Request, decide
 from livecache.venues.coinbase.messages import FrameDecoder
 from livecache.venues.coinbase.pages import decode_page, decode_products, decode_time, refusal
-from livecache.venues.coinbase.text import excerpt, one_line
+from livecache.venues.text import excerpt, one_line
 from livecache.venues.venue import (
     Candles,
     FeedFailure,

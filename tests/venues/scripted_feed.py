@@ -8,13 +8,12 @@ from contextlib import aclosing
 from datetime import UTC, datetime
 
 import msgspec
-from websockets.asyncio.server import ServerConnection
 
 from livecache.venues.coinbase.auth import ApiKey
 from livecache.venues.coinbase.websocket import CoinbaseFeed
 from livecache.venues.venue import Event
 
-from .loopback import InstantClock, feed_server, payload
+from .loopback import InstantClock, ServerConnection, feed_server, payload
 
 __all__ = [
     "Script",

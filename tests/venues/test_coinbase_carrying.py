@@ -8,7 +8,6 @@ import itertools
 from contextlib import aclosing
 
 import msgspec
-from websockets.asyncio.server import ServerConnection
 
 from livecache.clock import SystemClock
 from livecache.config.load import CoinbaseConfig
@@ -17,7 +16,7 @@ from livecache.venues.coinbase.venue import CoinbaseVenue
 from livecache.venues.coinbase.watchdog import DataWatchdog
 from livecache.venues.venue import Broken, Candles, Event, Rejected
 
-from .loopback import InstantClock, feed_server
+from .loopback import InstantClock, ServerConnection, feed_server
 from .scripted_feed import candle_frame, feed_of, heartbeat_frame, subscriptions
 
 

@@ -7,9 +7,7 @@ import socket
 from contextlib import aclosing
 
 import pytest
-from websockets.asyncio.server import ServerConnection, serve
-from websockets.exceptions import ConnectionClosed
-from websockets.http11 import Request, Response
+from aiohttp import web
 
 from livecache.venues.venue import (
     Broken,
@@ -18,7 +16,7 @@ from livecache.venues.venue import (
     Heard,
 )
 
-from .loopback import InstantClock, Names, feed_server, raw_server
+from .loopback import Gone, InstantClock, Names, ServerConnection, feed_server, raw_server, rest_server
 from .scripted_feed import feed_of, numbered, subscriptions, take, told
 
 
@@ -44,16 +42,12 @@ def test_a_server_that_is_down_is_a_failure_each_try_until_it_is_up() -> None:
 
 
 def test_an_answer_that_is_no_websocket_is_a_failure() -> None:
-    async def decline(connection: ServerConnection, request: Request) -> Response:
-        return connection.respond(503, "no")
-
-    async def ignore(connection: ServerConnection) -> None:
-        raise AssertionError
+    async def decline(request: web.Request) -> web.Response:
+        return web.Response(status=503, text="no")
 
     async def scenario() -> list[Event]:
-        async with serve(ignore, "127.0.0.1", 0, process_request=decline) as server:
-            port = next(iter(server.sockets)).getsockname()[1]
-            return await take(feed_of(f"ws://127.0.0.1:{port}"), 1)
+        async with rest_server(decline) as (url, _):
+            return await take(feed_of(url.replace("http", "ws")), 1)
 
     (failure,) = asyncio.run(scenario())
     assert isinstance(failure, FeedFailure)
@@ -65,8 +59,8 @@ def test_a_closed_connection_is_not_used() -> None:
 
     async def script(connection: ServerConnection, number: int) -> None:
         if number < 3:
-            connection.transport.abort()
-            raise ConnectionClosed(None, None)
+            connection.cut()
+            raise Gone
         await connection.send(numbered("heartbeats", 0))
         await connection.wait_closed()
 

@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import aclosing
 
 import msgspec
-from websockets.asyncio.server import ServerConnection
 
 from livecache.simulator import MarketClock, SeededMarket, Simulator
 from livecache.venues.venue import Broken, Candles, Event, Heard, Subscribed
 
-from .loopback import InstantClock, feed_server
+from .loopback import InstantClock, ServerConnection, feed_server
 from .scripted_feed import (
     Script,
     ack_frame,

@@ -10,7 +10,6 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 import pytest
-from websockets.asyncio.server import ServerConnection
 
 from livecache.venues.venue import (
     Broken,
@@ -20,7 +19,7 @@ from livecache.venues.venue import (
     Rejected,
 )
 
-from .loopback import InstantClock, feed_server, payload, raw_server
+from .loopback import InstantClock, ServerConnection, feed_server, payload, raw_server
 from .scripted_feed import feed_of, kinds, numbered, subscriptions, take, told
 
 
@@ -36,8 +35,8 @@ def test_whatever_ends_a_connection_is_one_break_and_a_new_subscription(how: int
         elif isinstance(how, int):
             await connection.close(how, "because")
         else:
-            await (await connection.ping())  # what was sent has arrived
-            connection.transport.abort()
+            await connection.arrived()
+            connection.cut()
 
     candles, broken, again = told(script, 3)
     assert isinstance(candles, Candles)
@@ -52,7 +51,7 @@ def test_a_connection_cut_right_behind_a_message_is_a_break() -> None:
         await subscriptions(connection, 2)
         await connection.send(numbered("candles_update", 0))
         if number == 1:
-            connection.transport.abort()
+            connection.cut()
         await connection.wait_closed()
 
     events = told(script, 2)

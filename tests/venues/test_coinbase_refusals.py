@@ -9,11 +9,10 @@ from typing import Any
 
 import msgspec
 import pytest
-from websockets.asyncio.server import ServerConnection
 
 from livecache.venues.venue import Broken, Candles, Event, Refused, Subscribed
 
-from .loopback import InstantClock, feed_server
+from .loopback import InstantClock, ServerConnection, feed_server
 from .scripted_feed import candle_frame, feed_of, heartbeat_frame
 
 OPEN = 1784086800000

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import random
+import zlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 
 import jwt
 import pytest
-from websockets.asyncio.server import ServerConnection, serve
-from websockets.exceptions import ConnectionClosed
 
 from livecache.venues.coinbase.auth import ApiKey
 from livecache.venues.venue import (
@@ -25,7 +24,7 @@ from livecache.venues.venue import (
     Trades,
 )
 
-from .loopback import feed_server, payload
+from .loopback import ServerConnection, accepted, feed_server, frame, payload, raw_server
 from .scripted_feed import candle_frame, feed_of, kinds, numbered, subscriptions, take, told
 from .test_coinbase_auth import NAME, PEM, PRIVATE
 
@@ -175,33 +174,39 @@ def test_a_feed_whose_key_is_refused_goes_on_without_it() -> None:
 # --- the frames that carry messages
 
 BOUND = 5_000
+TEXT, BINARY, PING = 1, 2, 9
 OPEN = 1_784_086_800_000
-FORMS: dict[str, Callable[[str], str | bytes | Sequence[str]]] = {
-    "text": lambda text: text,
-    "binary": lambda text: text.encode(),
-    "fragments": lambda text: [text[:10], text[10:11], text[11:]],
+FORMS: dict[str, Callable[[bytes], list[tuple[int, bytes]]]] = {
+    "text": lambda data: [(TEXT, data)],
+    "binary": lambda data: [(BINARY, data)],
+    "fragments": lambda data: [(TEXT, data[:10]), (0, data[10:11]), (0, data[11:])],
 }
 
 
 @asynccontextmanager
-async def sending(messages: Sequence[object], *, compressed: bool) -> AsyncIterator[str]:
-    """A websocket server that sends these to who has subscribed, and no more."""
+async def sending(
+    messages: Sequence[str | bytes], form: str = "text", *, compressed: bool = False
+) -> AsyncIterator[str]:
+    """A server that sends these to who has subscribed, and no more."""
+    packer = zlib.compressobj(wbits=-15)
 
-    async def handle(connection: ServerConnection) -> None:
-        try:
-            await subscriptions(connection, 2)
-            for message in messages:
-                await connection.ping()
-                await connection.send(message)  # type: ignore[arg-type]
-            await connection.wait_closed()
-        except ConnectionClosed:
-            return
+    def packed(data: bytes) -> bytes:
+        return (packer.compress(data) + packer.flush(zlib.Z_SYNC_FLUSH))[:-4]
 
-    packing = "deflate" if compressed else None
-    async with serve(
-        handle, "127.0.0.1", 0, ping_interval=None, close_timeout=0.2, compression=packing
-    ) as server:
-        yield f"ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}"
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(accepted(await reader.readuntil(b"\r\n\r\n"), deflate=compressed))
+        await reader.read(1)
+        for message in messages:
+            data = message.encode() if isinstance(message, str) else message
+            parts = FORMS[form](packed(data) if compressed else data)
+            for number, (kind, part) in enumerate(parts, 1):
+                bits = 0x40 if compressed and number == 1 else 0
+                writer.write(frame(PING, b"") + frame(kind, part, fin=number == len(parts), bits=bits))
+        while await reader.read(1000):
+            pass
+
+    async with raw_server(talk) as port:
+        yield f"ws://127.0.0.1:{port}"
 
 
 def padded(number: int, to: int = 0) -> str:
@@ -211,10 +216,10 @@ def padded(number: int, to: int = 0) -> str:
 @pytest.mark.parametrize("compressed", [False, True], ids=["plain", "compressed"])
 @pytest.mark.parametrize("form", FORMS)
 def test_a_message_is_taken_in_any_frames_up_to_its_bound(form: str, compressed: bool) -> None:
-    messages = [FORMS[form](padded(0)), FORMS[form](padded(1, BOUND)), FORMS[form](padded(2, BOUND + 2))]
+    messages = [padded(0), padded(1, BOUND), padded(2, BOUND + 1)]
 
     async def scenario() -> list[Event]:
-        async with sending(messages, compressed=compressed) as url:
+        async with sending(messages, form, compressed=compressed) as url:
             return await take(feed_of(url, "BTC-USD", frame_bytes=BOUND), 3)
 
     first, at_the_bound, above = asyncio.run(scenario())
@@ -240,7 +245,7 @@ def test_a_message_is_taken_in_any_frames_up_to_its_bound(form: str, compressed:
 )
 def test_a_message_that_is_none_costs_itself_and_not_the_connection(odd: str | bytes) -> None:
     async def scenario() -> list[Event]:
-        async with sending([padded(0), odd, padded(1)], compressed=False) as url:
+        async with sending([padded(0), odd, padded(1)]) as url:
             return await take(feed_of(url, "BTC-USD", frame_bytes=BOUND), 3)
 
     assert kinds(asyncio.run(scenario())) == [Candles, Rejected, Candles]

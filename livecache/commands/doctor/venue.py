@@ -16,8 +16,8 @@ from ...errors import ConfigError
 from ...model.near import near_symbols
 from ...model.timeframe import Timeframe
 from ...venues.coinbase.auth import ApiKey, load_key
-from ...venues.coinbase.network import NO_NETWORK, is_loopback, passed_over
 from ...venues.coinbase.venue import CoinbaseVenue
+from ...venues.net.network import NO_NETWORK, is_loopback, passed_over
 from ...venues.venue import Candles, FailureKind, FeedFailure, FetchFailure, PageRequest, Product, Subscribed
 from .diagnosis import Diagnosis, failed, noted, right, skipped
 

@@ -18,8 +18,8 @@ import msgspec
 from ...model.candle import NUMBER, ExactCandle, rejection, within_bounds
 from ...model.clock import IMPLAUSIBLE_MS
 from ...model.timeframe import Timeframe
+from ..text import excerpt, one_line, without_numbers
 from ..venue import Candles, Event, FeedFailure, Heard, Rejected, Subscribed, Trade, Trades
-from .text import excerpt, one_line, without_numbers
 
 __all__ = ["CANDLES", "HEARTBEATS", "TRADES", "Frame", "FrameDecoder", "subscription", "unsubscription"]
 

@@ -13,9 +13,9 @@ import msgspec
 
 from ...model.candle import ExactCandle, rejection
 from ...model.timeframe import Timeframe
+from ..text import excerpt, one_line
 from ..venue import FailureKind, FetchFailure, Page, PageRequest, Product, Rejected
 from .rows import loose_row, sort_rows
-from .text import excerpt, one_line
 
 __all__ = ["GRANULARITIES", "DecodedPage", "decode_page", "decode_products", "decode_time", "refusal"]
 

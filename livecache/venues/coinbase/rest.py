@@ -16,12 +16,12 @@ import aiohttp
 
 from ...model.timeframe import Timeframe
 from ...quiet import logger
+from ..net.network import unreachable
+from ..net.tunnel import connector_for
+from ..text import one_line
 from ..venue import FailureKind, FetchFailure, Page, PageRequest, Product, Rejected
 from .auth import ApiKey, Signing
-from .network import unreachable
 from .pages import GRANULARITIES, decode_page, decode_products, decode_time, refusal
-from .text import one_line
-from .tunnel import connector_for
 
 __all__ = ["CoinbaseRest"]
 

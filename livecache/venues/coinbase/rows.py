@@ -15,8 +15,8 @@ from typing import NamedTuple
 import msgspec
 
 from ...model.candle import ExactCandle, plain_number, rejection
+from ..text import excerpt, one_line
 from ..venue import PageRequest, Rejected
-from .text import excerpt, one_line
 
 __all__ = ["Sorted", "Wire", "loose_row", "sort_rows"]
 

@@ -9,9 +9,9 @@ from ...clock import Clock
 from ...config.load import CoinbaseConfig
 from ...model.timeframe import Timeframe
 from ...quiet import logger
+from ..net.network import passed_over
 from ..venue import Feed, FetchFailure, Page, PageRequest, Product
 from .auth import ApiKey
-from .network import passed_over
 from .rest import CoinbaseRest
 
 if TYPE_CHECKING:

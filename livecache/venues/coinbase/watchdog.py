@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from .connection import Connection
+from ..net.websocket import Connection
 
 __all__ = ["DataWatchdog", "MessageNumbers", "Silence", "Suspect"]
 

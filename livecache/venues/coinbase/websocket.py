@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 from ...clock import Clock
 from ...model.backoff import delays
 from ...quiet import logger
+from ..net.websocket import Connection, ConnectionEnded, NoConnection
 from ..venue import Broken, Candles, Event, FeedFailure, Heard, Refused, Subscribed, Trades
 from .auth import ApiKey, Signing
-from .connection import Connection, ConnectionEnded, NoConnection
 from .messages import CANDLES, HEARTBEATS, TRADES, Frame, FrameDecoder, subscription, unsubscription
 from .renewals import Renewals
 from .subscriptions import Ask, Refusal, Subscriptions

@@ -19,11 +19,11 @@ from requests.adapters import HTTPAdapter
 
 from ...model.candle import ExactCandle, rejection
 from ...model.timeframe import Timeframe
+from ..net.network import is_loopback
+from ..text import one_line
 from ..venue import FailureKind, FetchFailure
 from .auth import ApiKey
-from .network import is_loopback
 from .pages import GRANULARITIES, refusal
-from .text import one_line
 
 __all__ = ["Witness", "WitnessPage"]
 

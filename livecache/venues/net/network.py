@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import base64
 import ipaddress
+import os
 import re
 import socket
 import ssl
 from dataclasses import dataclass, field
+from functools import lru_cache
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from .text import one_line
+from ..text import one_line
 
-__all__ = ["NO_NETWORK", "Proxy", "is_loopback", "passed_over", "proxy_for", "unreachable"]
+__all__ = ["NO_NETWORK", "Proxy", "is_loopback", "passed_over", "proxy_for", "secured", "unreachable"]
 
 NO_NETWORK = "is the network up?"
 """What is asked where a name cannot be resolved."""
 
 _OF_A_TIME = frozenset({9, 10})  # OpenSSL's numbers for what is not yet valid, and for what has expired
 
+_ERRNO = re.compile(r"\[Errno (\d+)\]")
 _PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
 
@@ -109,8 +112,23 @@ def is_loopback(hostname: str | None) -> bool:
         return False
 
 
+def secured() -> ssl.SSLContext:
+    """TLS as a client of HTTP/1.1, with the authorities that the environment or the system names."""
+    return _secured(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+
+
+@lru_cache(maxsize=4)  # it takes 40 ms to read them, and there may be fifty connections
+def _secured(*_: str | None) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
 def unreachable(host: str, error: BaseException, timeout_s: float) -> str:
     """One line for a person: what went wrong between here and `host`. Without secrets."""
+    if isinstance(error, OSError) and error.errno is None and (number := _ERRNO.search(str(error))):
+        # Where a host has several addresses, asyncio tells what was wrong with each of them, as text.
+        error = OSError(int(number[1]), os.strerror(int(number[1])))
     if isinstance(error, TimeoutError):
         return f"no whole answer from {host} within {timeout_s:g} s"
     if isinstance(error, socket.gaierror):

@@ -8,8 +8,8 @@ import ssl
 
 import pytest
 
-from livecache.venues.coinbase.network import is_loopback, unreachable
-from livecache.venues.coinbase.text import excerpt, one_line
+from livecache.venues.net.network import is_loopback, unreachable
+from livecache.venues.text import excerpt, one_line
 
 
 @pytest.mark.parametrize(
