@@ -89,7 +89,13 @@ class Service:
             jitter=random.random,
         )
         self.venue = CountedVenue(self._coinbase, self.clock)
-        timeline = Timeline(self.venue.name, settings.symbols, config.cache.timeframes, _policy(config))
+        timeline = Timeline(
+            self.venue.name,
+            settings.symbols,
+            config.cache.timeframes,
+            _policy(config),
+            self.venue.unsupported,
+        )
         self.live: Live = Live(
             timeline,
             self.clock,

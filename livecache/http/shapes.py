@@ -44,7 +44,7 @@ ROWS_USUAL = 100
 SERIES_A_STREAM_MOST = 100
 
 Symbol = Annotated[str, Meta(min_length=1, max_length=128, description="as the venue names it: BTC-USD")]
-TimeframeName = Literal["1m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "1d"]
+TimeframeName = Literal["1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "1w", "1M"]
 Moment = Annotated[
     str,
     Meta(

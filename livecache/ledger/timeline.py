@@ -6,7 +6,7 @@ readers must be told gathers per series and is taken once per flush.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from ..model.candle import ExactCandle
 from ..model.clock import IMPLAUSIBLE_MS
@@ -41,12 +41,18 @@ class Timeline:
     """Everything livecache knows of one venue."""
 
     def __init__(
-        self, venue: str, symbols: Sequence[str], timeframes: Sequence[Timeframe], policy: Policy
+        self,
+        venue: str,
+        symbols: Sequence[str],
+        timeframes: Sequence[Timeframe],
+        policy: Policy,
+        unserved: Collection[Timeframe] = (),
     ) -> None:
         self.venue = venue
         self.timeframes = tuple(timeframes)  # configured, in priority order
         self.policy = policy
-        self.children = children_of(timeframes)
+        self.unserved = unserved  # by the venue: these are rolled up, whatever is asked
+        self.children = children_of(timeframes, unserved)
         self.symbols = {s: SymbolTimeline(venue, s, self.timeframes, policy, self.children) for s in symbols}
         self.counters = Counters()
         self._links: dict[int, Link] = {}
@@ -60,12 +66,12 @@ class Timeline:
 
     def arrange(self, symbols: Sequence[str], timeframes: Sequence[Timeframe], policy: Policy) -> None:
         """Have these from now on: what is held of those that stay is kept, and what is gone is forgotten."""
-        self.timeframes, self.policy, self.children = tuple(timeframes), policy, children_of(timeframes)
-        how = self.timeframes, policy, self.children
+        self.children = children_of(timeframes, self.unserved)
+        self.timeframes, self.policy = tuple(timeframes), policy
         before, self.symbols = self.symbols, {}
         for symbol in symbols:
             self.symbols[symbol] = before.get(symbol) or SymbolTimeline(self.venue, symbol, (), policy, {})
-            self.symbols[symbol].arrange(self.venue, *how)
+            self.symbols[symbol].arrange(self.venue, self.timeframes, policy, self.children)
         self._edges = {t: self._edges.get(t, 0) for t in self.children}
         self._closing = {(s, t) for s, t in self._closing if s in self.symbols and t in self.children}
         self._stirred = set(symbols)
@@ -88,13 +94,7 @@ class Timeline:
             self._derive(timeline, now)
 
     def apply_page(
-        self,
-        symbol: str,
-        timeframe: Timeframe,
-        page: PageFacts,
-        now: int,
-        *,
-        page_limit: int,
+        self, symbol: str, timeframe: Timeframe, page: PageFacts, now: int, *, page_limit: int
     ) -> None:
         """Take a REST page: settle what it proves, lay the rest as provisional.
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Context, Decimal
 
+from ..errors import ConfigError
 from .candle import ExactCandle
 from .timeframe import Timeframe
 
@@ -20,24 +21,41 @@ _LONGEST_RATIO = 30
 _EXACT = Context(prec=80)
 
 
-def children_of(configured: Iterable[Timeframe]) -> Mapping[Timeframe, Timeframe | None]:
+def children_of(
+    configured: Iterable[Timeframe], unserved: Collection[Timeframe] = ()
+) -> Mapping[Timeframe, Timeframe | None]:
     """Which timeframe each one is rolled up from: the largest smaller one that divides it, or None.
 
-    The keys are the configured timeframes and, where the forming buckets need them, working ones that
-    nobody configured: the feed's own timeframe, and the hour where a parent would have too many children.
+    The keys are the configured timeframes and, where the forming buckets or those `unserved` by the venue
+    need them, working ones that nobody configured: the feed's own timeframe, what the venue serves of a
+    divisor, and the hour or the day where a parent would have too many children. Raises ConfigError for a
+    timeframe that the venue does not serve and nothing that it does adds up to.
     """
     working = set(configured)
     if any(t.ms > FEED_TIMEFRAME.ms for t in working):
         working.add(FEED_TIMEFRAME)
-    for parent in sorted(working, key=lambda t: t.ms):
+    for parent in reversed(Timeframe):  # so that those which are added here have their turn
+        if parent not in working:
+            continue
         child = _largest_divisor(parent, working)
-        if child is not None and parent.ms // child.ms > _LONGEST_RATIO:
-            working.add(Timeframe.H1)
-    return {t: _largest_divisor(t, working) for t in sorted(working, key=lambda t: t.ms)}
+        if child is None and parent in unserved:
+            child = _largest_divisor(parent, set(Timeframe).difference(unserved))
+            if child is None:
+                served = ", ".join(t for t in Timeframe if t not in unserved)
+                raise ConfigError(
+                    f"{parent.value} candles are not to be had: the venue serves {served} only, "
+                    f"and none of them adds up to it",
+                    "correct cache.timeframes",
+                )
+            working.add(child)
+        between = Timeframe.H1 if parent.ms <= Timeframe.D1.ms else Timeframe.D1
+        if child is not None and parent.ms // child.ms > _LONGEST_RATIO and between not in unserved:
+            working.add(between)
+    return {t: _largest_divisor(t, working) for t in Timeframe if t in working}
 
 
 def _largest_divisor(parent: Timeframe, among: Iterable[Timeframe]) -> Timeframe | None:
-    smaller = [t for t in among if t.ms < parent.ms and parent.ms % t.ms == 0]
+    smaller = [t for t in among if t.ms < parent.ms and t.grid.divides(parent.grid)]
     return max(smaller, key=lambda t: t.ms, default=None)
 
 

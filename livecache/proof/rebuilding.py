@@ -34,7 +34,7 @@ def rebuilding(
         t
         for t in reversed(Timeframe)
         if t.ms < track.width
-        and track.width % t.ms == 0
+        and t.grid.divides(track.series.timeframe.grid)
         and track.width <= page_limit * t.ms
         and t not in unsupported
     ]

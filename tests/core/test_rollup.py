@@ -2,9 +2,11 @@
 
 from decimal import Decimal
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from livecache.errors import ConfigError
 from livecache.model.candle import ExactCandle
 from livecache.model.rollup import children_of, roll_up
 from livecache.model.timeframe import Timeframe
@@ -58,3 +60,27 @@ def test_each_timeframe_is_rolled_up_from_the_largest_smaller_one_that_divides_i
     assert children_of([h1]) == {m5: None, h1: m5}, "the feed's timeframe works for it unseen"
     assert children_of([m5, d1]) == {m5: None, h1: m5, d1: h1}, "a day has too many 5m for one step"
     assert children_of([Timeframe.M1]) == {Timeframe.M1: None}
+
+
+def of(configured: str, unserved: str) -> dict[str, str | None]:
+    found = children_of(map(Timeframe, configured.split()), {*map(Timeframe, unserved.split())})
+    return {parent.value: child and child.value for parent, child in found.items()}
+
+
+def test_what_the_venue_does_not_serve_is_rolled_up_from_what_it_does() -> None:
+    lacks = "3m 8h 12h 1w 1M"
+    assert of("3m", lacks) == {"1m": None, "3m": "1m"}
+    assert of("5m 3m", lacks) == {"1m": None, "3m": "1m", "5m": "1m"}
+    assert of("8h 4h 1h", lacks) == {"5m": None, "1h": "5m", "4h": "1h", "8h": "4h"}
+    assert of("8h", lacks) == {"5m": None, "1h": "5m", "8h": "1h"}
+    assert of("12h", lacks) == {"5m": None, "1h": "5m", "12h": "1h"}
+    assert of("1w", lacks) == {"5m": None, "1h": "5m", "1d": "1h", "1w": "1d"}
+    assert of("1M 1w 4h", lacks) == {
+        "5m": None, "1h": "5m", "4h": "1h", "1d": "4h", "1w": "1d", "1M": "1d",
+    }  # fmt: skip
+    assert of("3m 1w", "") == {"1h": "5m", "3m": None, "5m": None, "1d": "1h", "1w": "1d"}
+
+
+def test_what_nothing_adds_up_to_is_an_error() -> None:
+    with pytest.raises(ConfigError, match=r"3m candles are not to be had: the venue serves 5m, 1h only"):
+        of("5m 3m", "1m 3m 15m 30m 2h 4h 6h 8h 12h 1d 1w 1M")

@@ -13,7 +13,6 @@ import jwt
 import pytest
 from coinbase import jwt_generator
 
-from livecache.model.timeframe import Timeframe
 from livecache.simulator import (
     Answer,
     Exchange,
@@ -26,6 +25,7 @@ from livecache.simulator import (
     throwaway_key,
 )
 from livecache.simulator.coinbase.exchange import API, GRANULARITIES, Ask
+from livecache.venues.coinbase.pages import GRANULARITIES as asked_for
 
 from .support import NOW, StillClock
 
@@ -397,5 +397,5 @@ def test_a_key_shows_no_secret() -> None:
     assert key.secret not in repr(key)
 
 
-def test_every_timeframe_has_a_granularity() -> None:
-    assert set(GRANULARITIES.values()) == set(Timeframe)
+def test_it_serves_the_granularities_that_the_real_one_is_asked_for() -> None:
+    assert {name: timeframe for timeframe, name in asked_for.items()} == GRANULARITIES

@@ -15,6 +15,7 @@ from loguru import logger
 
 from livecache.model.timeframe import Timeframe
 from livecache.venues.coinbase.auth import ApiKey
+from livecache.venues.coinbase.pages import GRANULARITIES
 from livecache.venues.coinbase.rest import CoinbaseRest
 from livecache.venues.venue import FailureKind, FetchFailure, Page, PageRequest, Product
 
@@ -22,6 +23,7 @@ from .loopback import payload, raw_server, rest_server
 from .test_coinbase_auth import NAME, PEM, PRIVATE
 
 START = 1784086800000
+UNSERVED = frozenset(map(Timeframe, ("3m", "8h", "12h", "1w", "1M")))
 REQUEST = PageRequest("BTC-USD", Timeframe.M5, START, START + 4 * 300_000)
 Outcome = Page | FetchFailure
 
@@ -175,14 +177,14 @@ def test_a_timeframe_that_the_venue_does_not_serve_is_noted_once(logged: list[di
     assert {failure_of(outcome).kind for outcome in outcomes} == {FailureKind.UNSUPPORTED_TIMEFRAME}
     assert seen[0].query["granularity"] == "FOUR_HOUR"
     assert len(seen) == 1
-    assert rest.unsupported == {Timeframe.H4}
+    assert rest.unsupported == UNSERVED | {Timeframe.H4}
     assert [record["event"] for record in logged] == ["timeframe_unsupported"]
 
 
 def test_five_minutes_are_never_given_up() -> None:
     (outcome,), _, rest = fetched(reply(payload("rest_bad_granularity"), 400), REQUEST)
     assert failure_of(outcome).kind is FailureKind.BAD_REQUEST
-    assert rest.unsupported == frozenset()
+    assert rest.unsupported == UNSERVED
 
 
 def test_a_symbol_is_quoted_in_the_path() -> None:
@@ -335,8 +337,8 @@ def test_a_cancelled_fetch_is_cancelled() -> None:
     asyncio.run(scenario())
 
 
-def test_every_timeframe_has_the_venues_name() -> None:
-    pages = [PageRequest("A-B", timeframe, 0, timeframe.ms) for timeframe in Timeframe]
+def test_every_timeframe_that_is_served_has_the_venues_name() -> None:
+    pages = [PageRequest("A-B", timeframe, 0, timeframe.ms) for timeframe in GRANULARITIES]
     _, seen, _ = fetched(reply(msgspec.json.encode({"candles": []})), *pages)
     assert [request.query["granularity"] for request in seen] == [
         "ONE_MINUTE",

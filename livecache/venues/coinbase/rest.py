@@ -84,7 +84,7 @@ class CoinbaseRest:
         self._now = now
         self._timeout_s = timeout_s
         self._page_limit = page_limit
-        self._unsupported: frozenset[Timeframe] = frozenset()
+        self._unsupported = frozenset(Timeframe).difference(GRANULARITIES)
         self._nonces = itertools.count(first_nonce)
         self._signing = Signing(key, now)
         self._denials: int | None = None  # answers 401 to a key in a row; None until it was accepted once
@@ -97,7 +97,7 @@ class CoinbaseRest:
 
     @property
     def unsupported(self) -> frozenset[Timeframe]:
-        """Timeframes that the venue has answered it does not serve."""
+        """Timeframes that the venue does not serve, or has answered that it does not."""
         return self._unsupported
 
     def patience(self, timeout_s: float) -> None:
