@@ -1,0 +1,84 @@
+"""What a venue allows, and how much of it we take: values that `engine/meter.py` keeps.
+
+A venue has several of them, by name. A request costs something in each: what its costs do not name it costs 1
+in, and 0 says that it costs nothing there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Budget", "Pool", "Rolling", "Spacing", "Window"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Sized:
+    name: str
+    size: int
+    """What the venue allows, in the unit of the costs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pool(_Sized):
+    """A pool of `size` that refills by `refill_per_s`, evenly. We use `share` of it, and all of that."""
+
+    refill_per_s: float
+    share: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check(self.name, self.size, self.refill_per_s, self.share)
+
+
+@dataclass(frozen=True, slots=True)
+class Window(_Sized):
+    """At most `size` in each full minute (`length_s`) of the venue's clock, others at our address included.
+
+    The venue's answers say in the header `usage` how much of it is gone. Where none does, nobody knows of
+    those others: then declare a `Rolling`.
+    """
+
+    usage: str
+    length_s: int = 60
+    share: float = 0.8
+
+    def __post_init__(self) -> None:
+        _check(self.name, self.size, self.length_s, self.share)
+
+
+@dataclass(frozen=True, slots=True)
+class Rolling(_Sized):
+    """At most `size` within any `length_s`, whenever that begins: an hour of 1,800 requests."""
+
+    length_s: float
+    share: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check(self.name, self.size, self.length_s, self.share)
+
+
+@dataclass(frozen=True, slots=True)
+class Spacing:
+    """Requests start at least `least_s` apart, and up to `jitter_s` more by chance, whatever they cost.
+
+    `yields`: after refusals they start further apart, and nearer again as they succeed: where nobody has said
+    what is allowed.
+    """
+
+    name: str
+    least_s: float
+    jitter_s: float = 0.0
+    yields: bool = False
+
+    def __post_init__(self) -> None:
+        if not (self.least_s > 0 and self.jitter_s >= 0):
+            raise ValueError(f"the budget {self.name!r} needs a least_s above 0 and a jitter_s of 0 or more")
+
+
+Budget = Pool | Window | Rolling | Spacing
+
+
+def _check(name: str, size: int, per: float, share: float) -> None:
+    if not (size >= 1 and per > 0 and 0 < share <= 1):
+        raise ValueError(
+            f"the budget {name!r} needs a size of 1 or more, a time above 0 and a share in (0, 1]"
+        )
