@@ -21,16 +21,16 @@ import redis.asyncio
 from loguru import logger
 from websockets.asyncio.client import connect
 
-from benchmarks.filling import Pages, btc_market, fill
+from benchmarks.filling import Pages, btc_market, complete
 from livecache import Timeframe
 from livecache.clock import SystemClock
-from livecache.engine.consumer import Consumer
-from livecache.engine.live import Live
+from livecache.config.load import CoinbaseConfig
+from livecache.engine.engine import Engine, Settings
+from livecache.engine.venue_time import VenueTime
 from livecache.keys.keyspace import Keyspace
-from livecache.model.series import SeriesId
-from livecache.venues.coinbase.websocket import CoinbaseFeed
+from livecache.model.policy import Policy
+from livecache.venues.coinbase.venue import CoinbaseVenue
 from livecache.venues.net.websocket import Connection as OneConnection
-from livecache.writer.writer import Writer
 
 __all__ = ["WAYS", "Absorber", "Job", "Spent", "absorber", "usual_channel", "usual_key"]
 
@@ -141,39 +141,38 @@ def _resident() -> int:
 
 
 async def livecache(job: Job, begin: Callable[[Count], None]) -> None:
-    """Feed, consumer, timeline and writer, as the service composes them, over a full history."""
+    """Feed, consumer, timeline and writer of the engine, over a full history; nothing asks the venue."""
     market, _, _ = btc_market()
     now = int(time.monotonic() * 1000) + job.ahead_ms
-    timeline = fill(Pages(market, now), job.symbols, TIMEFRAMES, CANDLES)
-    live = Live(timeline, SystemClock(), "benchmark", "http://benchmark")
-    live.venue_clock.confirm(int(time.monotonic() * 1000) + job.ahead_ms, live.clock.monotonic())
-    live.serving = True
-    feed = CoinbaseFeed(
-        f"ws://127.0.0.1:{job.port}",
-        job.symbols,
-        {},
-        trades=False,
-        now=live.now,
-        clock=live.clock,
-        jitter=lambda: 0.5,
-        silence_timeout_s=600.0,
+    venue_time = VenueTime(SystemClock())
+    coinbase = CoinbaseConfig(
+        symbols=tuple(job.symbols),
+        rest_url="http://benchmark",
+        ws_url=f"ws://127.0.0.1:{job.port}",
+        products_per_connection=len(job.symbols),
+        silence_timeout=600.0,
+    )
+    venue = CoinbaseVenue(
+        coinbase, key=None, now=venue_time.if_known, clock=venue_time.clock, jitter=lambda: 0.5
     )
     async with redis.asyncio.Redis.from_url(job.url, socket_timeout=5.0) as store:
-        writer = Writer(
+        engine = Engine(
+            venue,
             store,
             Keyspace(),
-            [SeriesId(timeline.venue, s, t) for t in TIMEFRAMES for s in job.symbols],
-            live,
-            origin=live.origin,
-            instance=live.instance,
-            clock=live.clock,
-            wake=live.changed,
+            Settings(coinbase.symbols, TIMEFRAMES, Policy(candles=CANDLES), per_s=1.0),
+            time=venue_time,
+            name="benchmark",
+            jitter=lambda: 0.5,
         )
-        await writer.open()
+        complete(engine.live.timeline, Pages(market, now))
+        venue_time.venue_clock.confirm(int(time.monotonic() * 1000) + job.ahead_ms, time.monotonic())
+        engine.live.serving = True
+        await engine.writer.open()
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(writer.run(), name="writer")
-            tasks.create_task(Consumer(live, feed, 0).run(), name="consumer")
-            begin(lambda: live.feed.frames)
+            tasks.create_task(engine.writer.run(), name="writer")
+            tasks.create_task(engine.feeds.run(), name="feed")
+            begin(lambda: engine.live.feed.frames)
 
 
 async def usual_loop(job: Job, begin: Callable[[Count], None]) -> None:

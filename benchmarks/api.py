@@ -32,6 +32,7 @@ from livecache import AsyncReader, Reader
 from livecache.clock import SystemClock
 from livecache.config.load import Config
 from livecache.embedded.server import EmbeddedServer
+from livecache.engine.engine import Engine
 from livecache.http.api.routes import Api
 from livecache.http.guard import Guard
 from livecache.http.listen import bind
@@ -39,7 +40,7 @@ from livecache.http.requests import RequestStats
 from livecache.http.routes import routes
 from livecache.http.server import Server
 from livecache.http.shapes import CandlesAnswer
-from livecache.http.watch.instance import Instance, Running
+from livecache.http.watch.instance import Instance
 from livecache.keys.keyspace import Keyspace
 
 __all__ = ["main"]
@@ -62,7 +63,7 @@ def serve(redis_url: str, ready: Connection) -> None:
         clock = SystemClock()
         instance = Instance(Config(), clock)
         store = redis.asyncio.Redis.from_url(redis_url)
-        instance.service = cast(Running, SimpleNamespace(store=store, keys=Keyspace()))
+        instance.engine = cast(Engine, SimpleNamespace(store=store, keys=Keyspace()))
         stats, sockets = RequestStats(), bind("127.0.0.1", 0)
         table = routes(instance, stats, clock, Api(instance, clock, UNLIMITED_PER_S))
         ready.send(sockets[0].getsockname()[1])

@@ -23,9 +23,10 @@ from loguru import logger
 from benchmarks.common import circumstances, table
 from benchmarks.loopback import Exchange, Opening, exchange, symbols
 from livecache import Timeframe
-from livecache.app import Service, start_service
+from livecache.app import open_engine
 from livecache.config.load import Config
 from livecache.embedded.server import EmbeddedServer
+from livecache.engine.engine import Engine
 
 __all__ = ["main"]
 
@@ -61,18 +62,18 @@ class Heart:
 class Phase:
     """One row: what happened from its beginning to its end."""
 
-    def __init__(self, name: str, service: Service, venue: Exchange, heart: Heart) -> None:
-        self._name, self._service, self._venue, self._heart = name, service, venue, heart
+    def __init__(self, name: str, engine: Engine, venue: Exchange, heart: Heart) -> None:
+        self._name, self._engine, self._venue, self._heart = name, engine, venue, heart
         heart.longest_ms()
         self._began_s, self._cpu_s = time.monotonic(), time.process_time()
-        self._frames, self._upserts = service.live.feed.frames, service.writer.stats.upserts
+        self._frames, self._upserts = engine.live.feed.frames, engine.writer.stats.upserts
 
     def row(self, note: str = "") -> tuple[str, ...]:
         """The row of the table."""
         seconds = time.monotonic() - self._began_s
         requests = [r for r in self._venue.requests_since(self._began_s) if "candles" in r.path]
-        frames = self._service.live.feed.frames - self._frames
-        upserts = self._service.writer.stats.upserts - self._upserts
+        frames = self._engine.live.feed.frames - self._frames
+        upserts = self._engine.writer.stats.upserts - self._upserts
         return (
             self._name,
             f"{seconds:.0f}",
@@ -89,25 +90,24 @@ async def measure(config: Config, venue: Exchange) -> list[tuple[str, ...]]:
     """Run the service and take its rows."""
     rows: list[tuple[str, ...]] = []
     heart = Heart()
-    async with start_service(config) as service:
+    async with open_engine(config) as engine:
         beating = asyncio.create_task(heart.beat(), name="heart")
-        filling = Phase("fill", service, venue, heart)
-        await service.start()
-        running = asyncio.create_task(service.run(), name="service")
+        filling = Phase("fill", engine, venue, heart)
+        running = asyncio.create_task(engine.run(), name="engine")
         try:
-            live = service.live
+            live = engine.live
             while live.warm_s is None and live.now() < MIDNIGHT - 5_000:  # noqa: ASYNC110
                 await asyncio.sleep(0.5)
             ready = sum(1 for track in live.configured() if track.state and track.state.ready)
             rows.append(filling.row(f"{ready:,} ready"))
             _show(rows)
             for name, edge in (("midnight", MIDNIGHT), ("a 5m boundary", MIDNIGHT + 300_000)):
-                quiet = Phase("live", service, venue, heart)
-                await _until(service, edge - 1_000)
+                quiet = Phase("live", engine, venue, heart)
+                await _until(engine, edge - 1_000)
                 rows.append(quiet.row())
                 _show(rows)
-                close = Phase(name, service, venue, heart)
-                lag = await _settled(service, edge)
+                close = Phase(name, engine, venue, heart)
+                lag = await _settled(engine, edge)
                 rows.append(close.row(lag))
                 _show(rows)
         finally:
@@ -121,22 +121,22 @@ def _show(rows: list[tuple[str, ...]]) -> None:
     print(rows[-1], file=sys.stderr, flush=True)
 
 
-async def _until(service: Service, moment: int) -> None:
-    while (left_ms := moment - service.live.now()) > 0:  # noqa: ASYNC110
+async def _until(engine: Engine, moment: int) -> None:
+    while (left_ms := moment - engine.live.now()) > 0:  # noqa: ASYNC110
         await asyncio.sleep(left_ms / 1000)
 
 
-async def _settled(service: Service, edge: int) -> str:
+async def _settled(engine: Engine, edge: int) -> str:
     """Wait until the 5m buckets that ended at `edge` are settled, and say when half, 99 % and all were."""
-    tracks = [t for t in service.live.configured() if t.series.timeframe is Timeframe.M5]
+    tracks = [t for t in engine.live.configured() if t.series.timeframe is Timeframe.M5]
     reached: dict[float, float] = {}
-    await _until(service, edge)
-    while len(reached) < 3 and service.live.now() < edge + 420_000:
+    await _until(engine, edge)
+    while len(reached) < 3 and engine.live.now() < edge + 420_000:
         await asyncio.sleep(0.25)
         part = sum(1 for t in tracks if (edge - t.width) in t.coverage) / len(tracks)
         for goal in (0.5, 0.99, 1.0):
             if part >= goal and goal not in reached:
-                reached[goal] = (service.live.now() - edge) / 1000
+                reached[goal] = (engine.live.now() - edge) / 1000
     return "settled after " + ", ".join(f"{goal:.0%} {s:.0f} s" for goal, s in reached.items())
 
 

@@ -11,6 +11,7 @@ import redis.asyncio
 
 from livecache.clock import SystemClock
 from livecache.engine.live import Live
+from livecache.engine.venue_time import VenueTime
 from livecache.keys.keyspace import AliveRecord, Keyspace, encode_alive
 from livecache.ledger.timeline import Timeline
 from livecache.model.candle import ExactCandle
@@ -22,7 +23,7 @@ from livecache.proof.plan import plan
 from livecache.simulator import CsvMarket, Market, SeededMarket
 from livecache.writer.writer import Writer
 
-__all__ = ["BTC", "Pages", "btc_market", "fill", "write"]
+__all__ = ["BTC", "Pages", "btc_market", "complete", "fill", "write"]
 
 BTC = "BTC-USD"
 PAGE_LIMIT = 330
@@ -68,6 +69,12 @@ def _copy(text: str) -> str:
 def fill(pages: Pages, symbols: Sequence[str], timeframes: Sequence[Timeframe], candles: int) -> Timeline:
     """A timeline that was given all pages that it wants."""
     timeline = Timeline("coinbase", symbols, timeframes, Policy(candles=candles))
+    complete(timeline, pages)
+    return timeline
+
+
+def complete(timeline: Timeline, pages: Pages) -> None:
+    """Give a timeline all pages that it wants."""
     for symbol, its in timeline.symbols.items():
         while wants := plan(
             its.tracks, timeline.children, now=pages.now, page_limit=PAGE_LIMIT, in_flight={}
@@ -75,7 +82,6 @@ def fill(pages: Pages, symbols: Sequence[str], timeframes: Sequence[Timeframe], 
             want = min(wants)
             page = pages.page(want.timeframe, want.start, want.end)
             timeline.apply_page(symbol, want.timeframe, page, pages.now, page_limit=PAGE_LIMIT)
-    return timeline
 
 
 @dataclass
@@ -91,8 +97,8 @@ class Filled(Live):
 
 async def write(timeline: Timeline, now: int, url: str) -> None:
     """Write all of it to Redis as of `now` (the venue's time); its alive keys do not expire."""
-    source, keys = Filled(timeline, SystemClock(), "benchmark", "http://benchmark"), Keyspace()
-    source.venue_clock.confirm(now, source.clock.monotonic())
+    source, keys = Filled(timeline, VenueTime(SystemClock()), "benchmark", "http://benchmark"), Keyspace()
+    source.time.venue_clock.confirm(now, source.clock.monotonic())
     source.serving = True
     series = [
         SeriesId(timeline.venue, symbol, each) for each in timeline.timeframes for symbol in timeline.symbols

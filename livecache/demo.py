@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from .app import Service, start_service
+from .app import open_engine
 from .clock import SystemClock
 from .commands.look.candle_table import last_price
 from .config.load import CacheConfig, CoinbaseConfig, Config, HttpConfig, RedisConfig, VenuesConfig
 from .embedded.server import EmbeddedServer
 from .embedded.state import DEMO, announce_demo
+from .engine.engine import Engine
 from .http.front import HttpFront
 from .http.watch.instance import Instance
 from .model.timeframe import iso
@@ -43,10 +44,10 @@ _LINES_BESIDE = 12  # of the table: its title, head and foot, the line of those 
 async def demo(*, seconds: float | None, symbols: int, console: Console, speed: float = 60.0) -> int:
     """Warm up, go live, and show it, for so many seconds or until a signal; 1 if not all became ready."""
     products = _products(symbols)
-    service: Service | None = None
+    engine: Engine | None = None
 
     async def main() -> None:
-        nonlocal service
+        nonlocal engine
         _say(
             console,
             f"livecache demo: {symbols} symbols × {len(CacheConfig().timeframes)} timeframes on a simulated "
@@ -67,22 +68,20 @@ async def demo(*, seconds: float | None, symbols: int, console: Console, speed: 
                     f"look into it: livecache status --redis-url {redis}",
                 ]
                 _say(console, "\n".join(ways))
-                async with start_service(config) as service:
-                    instance.service = service
-                    await service.start()
-                    async with asyncio.TaskGroup() as tasks:
-                        running = [
-                            tasks.create_task(service.run(), name="service"),
-                            tasks.create_task(http.run(), name="http"),
-                            tasks.create_task(_show(service, console, ways), name="show"),
-                        ]
-                        if seconds is not None:
-                            await service.clock.sleep(seconds)
-                            for task in running:
-                                task.cancel()
+                async with open_engine(config, instance=instance) as engine, asyncio.TaskGroup() as tasks:
+                    running = [
+                        tasks.create_task(engine.run(), name="engine"),
+                        tasks.create_task(http.run(), name="http"),
+                        tasks.create_task(_show(engine, console, ways), name="show"),
+                    ]
+                    if seconds is not None:
+                        await engine.started.wait()
+                        await engine.clock.sleep(seconds)
+                        for task in running:
+                            task.cancel()
 
     await until_stopped(main)
-    return _summarise(service, console) if service is not None else 1
+    return _summarise(engine, console) if engine is not None else 1
 
 
 def _products(count: int) -> list[Product]:
@@ -105,49 +104,50 @@ def _say(console: Console, text: str) -> None:
     console.print(text, soft_wrap=True, markup=False, highlight=False)
 
 
-async def _show(service: Service, console: Console, ways: Sequence[str]) -> None:
+async def _show(engine: Engine, console: Console, ways: Sequence[str]) -> None:
     """On a terminal a live table; elsewhere a line every ten seconds."""
+    await engine.started.wait()
     if not console.is_terminal:
         while True:
-            _say(console, f"{_market_time(service)}: {_line(service)}")
-            await service.clock.sleep(_LINES_EVERY_S)
+            _say(console, f"{_market_time(engine)}: {_line(engine)}")
+            await engine.clock.sleep(_LINES_EVERY_S)
     from rich.live import Live as LiveTable
 
     with LiveTable(console=console, auto_refresh=False) as table:
         while True:
-            table.update(_table(service, ways, console.height), refresh=True)
-            await service.clock.sleep(_REFRESH_S)
+            table.update(_table(engine, ways, console.height), refresh=True)
+            await engine.clock.sleep(_REFRESH_S)
 
 
-def _ready(service: Service) -> tuple[int, int]:
-    tracks = service.live.configured()
+def _ready(engine: Engine) -> tuple[int, int]:
+    tracks = engine.live.configured()
     return sum(1 for t in tracks if t.state is not None and t.state.ready), len(tracks)
 
 
-def _market_time(service: Service) -> str:
+def _market_time(engine: Engine) -> str:
     # Said to be the market's: the log beside it shows the host's, and they run apart.
-    return f"market time {iso(service.live.now() // 1000 * 1000)}"
+    return f"market time {iso(engine.live.now() // 1000 * 1000)}"
 
 
-def _line(service: Service) -> str:
-    ready, total = _ready(service)
-    live = service.live
+def _line(engine: Engine) -> str:
+    ready, total = _ready(engine)
+    live = engine.live
     warm = f"warm after {live.warm_s:.1f} s" if live.warm_s is not None else "warming up"
     return (
-        f"{ready} of {total} series ready, {warm}; {service.backfiller.requests} candle requests, "
-        f"{service.backfiller.refusals} refused; {live.closed_live} candles closed live"
+        f"{ready} of {total} series ready, {warm}; {engine.backfiller.requests} candle requests, "
+        f"{engine.backfiller.refusals} refused; {live.closed_live} candles closed live"
     )
 
 
-def _table(service: Service, ways: Sequence[str], height: int) -> Table:
+def _table(engine: Engine, ways: Sequence[str], height: int) -> Table:
     """How all stands, and below it the ways in: what was said at the start has scrolled away by now."""
     from rich.markup import escape
     from rich.table import Table
 
-    timeline = service.live.timeline
+    timeline = engine.live.timeline
     table = Table(
-        title=f"{_market_time(service)} (Ctrl-C ends it)",
-        caption=escape("\n".join([*_line(service).split("; ", 1), *ways])),
+        title=f"{_market_time(engine)} (Ctrl-C ends it)",
+        caption=escape("\n".join([*_line(engine).split("; ", 1), *ways])),
         caption_justify="left",
         min_width=60,
     )
@@ -158,7 +158,7 @@ def _table(service: Service, ways: Sequence[str], height: int) -> Table:
     shown = min(_ROWS_MOST, max(_ROWS_LEAST, height - _LINES_BESIDE))
     for symbol in list(timeline.symbols.values())[:shown]:
         tracks = [symbol.tracks[t] for t in timeline.timeframes]
-        newest = [c for t in tracks if (c := t.candle(t.series.timeframe.floor(service.live.now())))]
+        newest = [c for t in tracks if (c := t.candle(t.series.timeframe.floor(engine.live.now())))]
         cells = []
         for track in tracks:
             ready = track.state is not None and track.state.ready
@@ -171,11 +171,11 @@ def _table(service: Service, ways: Sequence[str], height: int) -> Table:
     return table
 
 
-def _summarise(service: Service, console: Console) -> int:
-    ready, total = _ready(service)
-    live = service.live
+def _summarise(engine: Engine, console: Console) -> int:
+    ready, total = _ready(engine)
+    live = engine.live
     short = [t for t in live.configured() if t.state is not None and t.state.short]
-    _say(console, _line(service).replace("warming up", "not yet warm"))
+    _say(console, _line(engine).replace("warming up", "not yet warm"))
     for track in short:
         _say(console, f"  {track.series}: {track.state.reason if track.state else ''}")
     _say(console, "That was the real service on a made-up market; its Redis and its candles are gone.")

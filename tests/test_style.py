@@ -38,15 +38,16 @@ MAY_IMPORT = {
     "writer": {"errors", "clock", "model", "keys", "wire", "write"},
     "quality": {"errors", "model", "proof", "keys", "wire", "read"},
     "simulator": {"errors", "clock", "model"},
-    "engine": {"errors", "clock", "model", "proof", "ledger", "venues", "write"},
+    "engine": {
+        *("errors", "clock", "model", "proof", "ledger", "venues", "keys", "wire", "write", "writer"),
+    },
     "http": {
-        *("errors", "clock", "model", "ledger", "config", "venues", "keys", "wire", "read", "reader"),
-        *("write", "writer", "engine"),
+        *("errors", "clock", "model", "config", "venues", "keys", "wire", "read", "reader", "engine"),
     },
     "process": {"errors", "clock", "config", "http"},
     "app": {
-        *("errors", "clock", "model", "config", "venues", "redis_url", "keys", "wire", "embedded", "ledger"),
-        *("write", "writer", "engine", "http", "process", "simulator"),
+        *("clock", "config", "model", "venues", "redis_url", "keys", "wire", "embedded", "engine", "http"),
+        "process",
     },
 }
 

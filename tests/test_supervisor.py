@@ -18,8 +18,9 @@ from typing import Any, cast
 import pytest
 
 from livecache.config.load import Config
+from livecache.engine.engine import Engine
 from livecache.http.watch.health import STIRS_WITHIN_S
-from livecache.http.watch.instance import Instance, Running
+from livecache.http.watch.instance import Instance
 from livecache.process.supervisor import Supervisor
 
 from .service.hand_clock import HandClock
@@ -126,8 +127,8 @@ def told(systemd: Manager, beats: int, between: Any, **more: str) -> tuple[list[
         instance = Instance(Config(), clock)
         holder.append(instance)
         pulse = SimpleNamespace(stirred_at_s=clock.monotonic(), waits_for="")
-        instance.service = cast(
-            Running,
+        instance.engine = cast(
+            Engine,
             SimpleNamespace(
                 clock=clock,
                 live=SimpleNamespace(warm_s=None),
@@ -147,7 +148,7 @@ def test_it_is_started_once_all_was_ready_and_then_gives_signs_of_life_until_it_
     systemd: Manager,
 ) -> None:
     def between(n: int, instance: Any) -> None:
-        instance.service.live.warm_s = 1.0
+        instance.engine.live.warm_s = 1.0
 
     heard, clock = told(systemd, 3, between, WATCHDOG_USEC="6000000", WATCHDOG_PID="7")
     assert [next(iter(one)) for one in heard] == ["READY", "WATCHDOG", "WATCHDOG", "STOPPING"]
@@ -157,7 +158,7 @@ def test_it_is_started_once_all_was_ready_and_then_gives_signs_of_life_until_it_
 def test_until_then_it_asks_for_time_and_says_why(systemd: Manager) -> None:
     def between(n: int, instance: Any) -> None:
         if n == 0:
-            instance.service = None  # it has only begun
+            instance.engine = None  # it has only begun
         if n == 2:
             instance.was_ready = True
 

@@ -108,7 +108,7 @@ class Backfiller:
             timeframe,
             start,
             end,
-            now=live.venue_clock.heard,
+            now=live.time.heard,
             page_limit=self._venue.page_limit,
             unsupported=self._venue.unsupported,
         )
@@ -120,7 +120,7 @@ class Backfiller:
             waiting=plan.waiting,
         ).info(f"{symbol} {timeframe} is read again from {iso(plan.start)} to {iso(plan.end)}")
         self._schedule.hurry(symbol, read_by(live.timeline, timeframe, self._venue.unsupported))
-        live.due.set()
+        live.time.due.set()
         live.changed.set()
         return plan
 
@@ -137,7 +137,7 @@ class Backfiller:
         self._fill = Fill(total=len(self._live.configured()), started_s=self._live.clock.monotonic())
         if began:
             self._start_report()
-        self._live.due.set()
+        self._live.time.due.set()
 
     async def run(self, *, once: bool = False) -> None:
         """Work until cancelled; with `once`, until every series was filled or has failed."""
@@ -165,14 +165,14 @@ class Backfiller:
     async def _wait(self) -> None:
         """Sleep until a bucket is due, a retry is, a page has come, or a second has passed."""
         live = self._live
-        live.next_due = self._schedule.next_due()
+        live.time.next_due = self._schedule.next_due()
         retry = self._schedule.next_retry_s(live.clock.monotonic())
-        live.due.clear()
-        if live.next_due and live.venue_clock.heard >= live.next_due:
+        live.time.due.clear()
+        if live.time.next_due and live.time.heard >= live.time.next_due:
             return
         try:
             async with asyncio.timeout(min(_LONGEST_WAIT_S, retry or _LONGEST_WAIT_S)):
-                await live.due.wait()
+                await live.time.due.wait()
         except TimeoutError:
             pass
         for symbol in self.listing.take_listed():
@@ -181,18 +181,18 @@ class Backfiller:
 
     def _pick(self) -> Pick | None:
         live = self._live
-        return self._schedule.pick(live.venue_clock.heard, live.clock.monotonic())
+        return self._schedule.pick(live.time.heard, live.clock.monotonic())
 
     async def _fetch(self, pick: Pick, started_s: float) -> None:
         request = pick.request
-        heard = self._live.venue_clock.heard  # before the request is sent: it decides what can settle
+        heard = self._live.time.heard  # before the request is sent: it decides what can settle
         self.requests += 1
         try:
             outcome = await self._venue.fetch(request)
         finally:
             self._schedule.ended(request)
             self._slots.release()
-            self._live.due.set()
+            self._live.time.due.set()
         timeline, wanted_by = self._live.timeline, pick.want.witness or request.timeframe
         if request.symbol not in timeline.symbols or wanted_by not in timeline.children:
             return  # It was taken out meanwhile.
@@ -207,7 +207,7 @@ class Backfiller:
     def _take(self, pick: Pick, page: Page, heard: int) -> None:
         request, live = pick.request, self._live
         self.rejected += page.spoiled
-        live.answered()
+        live.time.answered()
         self._limiter.succeeded()
         self._repeats.forget("venue_unreachable")
         self.listing.knows(request.symbol)
@@ -308,7 +308,7 @@ class Backfiller:
     def _start_report(self) -> None:
         timeline, fill = self._live.timeline, self._fill
         fill.started_s = fill.reported_s = self._live.clock.monotonic()
-        fill.began = self._live.venue_clock.heard
+        fill.began = self._live.time.heard
         symbols, timeframes = list(timeline.symbols), [str(t) for t in timeline.timeframes]
         logger.bind(event="backfill_start", symbols=symbols, timeframes=timeframes, total=fill.total).info(
             f"filling {fill.total} series: {len(symbols)} symbols, {', '.join(timeframes)}"
@@ -370,7 +370,7 @@ class Backfiller:
             fill.over = True
             self.listing.filled.set()
             self._progress.stop()
-            self._live.due.set()
+            self._live.time.due.set()
             logger.bind(
                 event="backfill_complete",
                 completed=len(fill.completed),

@@ -134,7 +134,7 @@ class Listing:
             if symbol in self.unknown:
                 if symbol in products:
                     self._listed.add(symbol)
-                    live.due.set()
+                    live.time.due.set()
                 continue
             product = products.get(symbol)
             if product is None:

@@ -14,17 +14,14 @@ from dataclasses import dataclass, field
 from ..clock import Clock
 from ..ledger.timeline import Timeline
 from ..model.candle import ExactCandle
-from ..model.clock import VenueClock
 from ..model.histogram import Histogram
 from ..model.series import Changes, Kind, SeriesId
 from ..proof.track import Track
 from ..quiet import logger
 from ..write.presence import Alive
+from .venue_time import VenueTime
 
 __all__ = ["FeedStats", "Live"]
-
-# Wall time running ahead of monotonic time by more than this means that the host slept.
-_SLEPT_S = 5.0
 
 # Venue seconds from a bucket's end until it was settled: `settle_delay` (10 s) and a little, unless something
 # is wrong, or nothing was traded in a thin market.
@@ -55,92 +52,28 @@ class Live:
     """The state of one venue while the service runs."""
 
     timeline: Timeline
-    clock: Clock
+    time: VenueTime
     instance: str
     origin: str
-    venue_clock: VenueClock = field(default_factory=VenueClock)
     feed: FeedStats = field(default_factory=FeedStats)
     changed: asyncio.Event = field(default_factory=asyncio.Event)  # the writer has something to take
-    due: asyncio.Event = field(default_factory=asyncio.Event)  # the backfiller should look again
     channel_dead: asyncio.Event = field(default_factory=asyncio.Event)  # settling found one: it wants renewal
-    next_due: int = 0  # when (venue time) the backfiller wants to be woken
     started_s: float = 0.0
     warm_s: float | None = None  # seconds from the start until every series that can be was ready
     closed_live: int = 0  # buckets announced as closed
     settling: Histogram = field(default_factory=lambda: Histogram(_SETTLING_BOUNDS_S))
     require_all: bool = False  # symbols that the venue does not know or trade keep it from being warm
     serving: bool = False  # set once what an earlier run left was taken over: nothing is written before
-    _answered_s: float = 0.0
     _renewed_s: float = 0.0
-    _wall_ahead_s: float | None = None
-    _sleeps: int = 0
-    _told_awake: int = 0  # what GET /time said last since then, and was not believed
-    _awake_at: int = 0  # after a sleep: the venue's time from which on stamps are fresh; 0 while awake
 
-    # --- time -------------------------------------------------------------------------------------
+    @property
+    def clock(self) -> Clock:
+        """The host's."""
+        return self.time.clock
 
     def now(self) -> int:
         """The venue's time, Unix ms; 0 while unknown."""
-        return self.venue_clock.now(self.clock.monotonic())
-
-    def hear(self, stamp: int) -> int:
-        """Take a stamp from a frame; the stamp to go by, which is never implausibly far ahead."""
-        monotonic = self._notice_sleep()
-        plausible = self.venue_clock.hear(stamp, monotonic)
-        if plausible and stamp >= self._awake_at:
-            self._awake_at = 0
-        if not self._awake_at:
-            self._answered_s = monotonic
-        if not plausible:
-            stamp = min(stamp, self.venue_clock.now(monotonic))
-        self._wake_if_due()
-        return stamp
-
-    def confirm_time(self, stamp: int, sleeps: int | None = None) -> None:
-        """Take the answer of GET /time. `sleeps` is what `sleeps()` said before it was asked."""
-        if sleeps is not None and sleeps != self.sleeps():
-            return  # It may lie here since before the host slept: the next one counts.
-        before, self._told_awake = self._told_awake, stamp
-        if stamp < self._awake_at and not 0 < before <= stamp:
-            return  # It says that less time has passed than the host slept: a second answer must agree.
-        monotonic = self.clock.monotonic()
-        self._awake_at = self._told_awake = 0
-        self._answered_s = monotonic
-        self.venue_clock.confirm(stamp, monotonic, int(self.clock.wall() * 1000))
-        self._wake_if_due()
-
-    def answered(self) -> None:
-        """The venue has answered a request."""
-        monotonic = self._notice_sleep()
-        if not self._awake_at:
-            self._answered_s = monotonic
-
-    def sleeps(self) -> int:
-        """How often the host has slept so far, as far as wall time ran ahead of monotonic time."""
-        self._notice_sleep()
-        return self._sleeps
-
-    def wants_time(self) -> bool:
-        """Whether only GET /time can tell: a stamp was implausible, or what came since a sleep was stale."""
-        return self.venue_clock.doubted or self._awake_at > 0
-
-    def _notice_sleep(self) -> float:
-        """After a sleep the venue has to be heard anew: what is still to be read may be from before it.
-
-        Returns the monotonic time.
-        """
-        monotonic = self.clock.monotonic()
-        ahead = self.clock.wall() - monotonic
-        before, self._wall_ahead_s = self._wall_ahead_s, ahead
-        if before is not None and ahead - before > _SLEPT_S:
-            self._sleeps += 1
-            self._awake_at = self.now() + int((ahead - before - _SLEPT_S) * 1000)
-        return monotonic
-
-    def _wake_if_due(self) -> None:
-        if self.next_due and self.venue_clock.heard >= self.next_due:
-            self.next_due = 0
-            self.due.set()
+        return self.time.now()
 
     # --- what the writer asks ---------------------------------------------------------------------
 
@@ -180,17 +113,15 @@ class Live:
     def alive(self) -> Alive | None:
         """What the alive keys say; None where that might be a lie.
 
-        That is if the venue has not answered since the host slept, and while its time is in doubt. If it has
-        not since they said so last, they are not renewed; but that a feed broke they say all the same.
+        That is while the venue's time is not to be relied on. If it has not answered
+        since they said so last, they are not renewed; but that a feed broke they say all the same.
         """
-        monotonic = self._notice_sleep()
-        if self._awake_at or not self.serving or not self.venue_clock.known:
+        answered_s = self.time.answered_s()
+        if answered_s is None or not self.serving:
             return None
-        if self.venue_clock.doubted:
-            return None  # What time it is, is not known: what was fresh a moment ago may be hours old.
-        renews = self._answered_s > self._renewed_s
+        renews = answered_s > self._renewed_s
         if renews:
-            self._renewed_s = monotonic
+            self._renewed_s = self.clock.monotonic()
         feed = {s: "up" if self.timeline.feed_up(s) else "down" for s in self.timeline.symbols}
         return Alive(self.now(), feed, renews)
 

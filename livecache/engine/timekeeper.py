@@ -43,24 +43,24 @@ class Timekeeper:
         for delay in delays(self._jitter, most_s=_SLOWEST_RETRY_S):
             # An answer that the host's clock contradicts is asked for a second time at once.
             while await self._ask():
-                if self._live.venue_clock.known:
+                if self._live.time.venue_clock.known:
                     return
             await self._live.clock.sleep(delay)
 
     async def run(self) -> None:
         """Watch for silence and for a host that slept, until cancelled."""
         live = self._live
-        sleeps = live.sleeps()
+        sleeps = live.time.sleeps()
         while True:
             await live.clock.sleep(_TICK_S)
             monotonic = live.clock.monotonic()
-            slept = live.sleeps() != sleeps
+            slept = live.time.sleeps() != sleeps
             if slept:
-                sleeps = live.sleeps()
+                sleeps = live.time.sleeps()
                 logger.bind(event="host_slept").warning(
                     "the host slept, or its clock was set ahead: asking the venue for its time"
                 )
-            if slept or live.wants_time() or live.venue_clock.silence_s(monotonic) > _SILENCE_S:
+            if slept or live.time.wants_asking() or live.time.venue_clock.silence_s(monotonic) > _SILENCE_S:
                 await self._ask()
             self._watch_host()
             # Buckets close and readiness runs out though nothing is heard.
@@ -69,7 +69,7 @@ class Timekeeper:
     def _watch_host(self) -> None:
         """Say that the host's clock is off. Nothing here goes by it, but whoever reads the log does."""
         live = self._live
-        if not live.venue_clock.known:
+        if not live.time.venue_clock.known:
             return
         off_ms = int(live.clock.wall() * 1000) - live.now()
         self._steady = self._steady + 1 if abs(off_ms - self._off_ms) < _STEADY_MS else 0
@@ -90,7 +90,7 @@ class Timekeeper:
 
     async def _ask(self) -> bool:
         started = await self._limiter.acquire()
-        sleeps = self._live.sleeps()
+        sleeps = self._live.time.sleeps()
         answer = await self._venue.time()
         if isinstance(answer, FetchFailure):
             if answer.kind is FailureKind.REFUSED:
@@ -104,5 +104,5 @@ class Timekeeper:
             )
             return False
         self._repeats.forget("venue_unreachable")
-        self._live.confirm_time(answer, sleeps)
+        self._live.time.confirm(answer, sleeps)
         return True

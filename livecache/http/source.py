@@ -1,6 +1,6 @@
 """What the candles API shares: the way to Redis, how often it may be asked, and what a refusal says.
 
-It reads what any reader reads, by the writer's own client, and nothing of the service's memory: so an
+It reads what any reader reads, by the writer's own client, and nothing of the engine's memory: so an
 instance that waits for the lease serves as well as the one that writes.
 """
 
@@ -16,6 +16,7 @@ import msgspec
 from aiohttp import web
 
 from ..clock import Clock
+from ..engine.engine import Engine
 from ..errors import (
     ConfigError,
     LivecacheError,
@@ -31,7 +32,7 @@ from ..reader.reader import MAX_LAG_S
 from .answers import of_error, refusal
 from .route import Handler
 from .shapes import ErrorKind
-from .watch.instance import Instance, Running
+from .watch.instance import Instance
 
 __all__ = ["Allowance", "Refused", "Source", "Way", "asked", "near_ones", "parse", "refuse"]
 
@@ -53,9 +54,9 @@ class Refused(LivecacheError):
 
 
 class Way(NamedTuple):
-    """One service's way to Redis. Another service, another way."""
+    """One engine's way to Redis. Another engine, another way."""
 
-    service: Running
+    engine: Engine
     core: Core
     link: AsyncLink
 
@@ -100,17 +101,17 @@ class Source:
             raise Refused("too_many", 429, "the API is asked too often", "ask again in a second")
 
     def way(self) -> Way:
-        """The way to Redis now. Raises `Refused` while there is no service."""
-        service = self._instance.service
-        if service is None:
+        """The way to Redis now. Raises `Refused` while there is no engine."""
+        engine = self._instance.engine
+        if engine is None:
             raise Refused("starting", 503, "the service is starting, or ending", "ask again in a moment")
-        if self._way is None or self._way.service is not service:
-            self._way = Way(service, Core(service.keys, MAX_LAG_S), AsyncLink(None, service.store))
+        if self._way is None or self._way.engine is not engine:
+            self._way = Way(engine, Core(engine.keys, MAX_LAG_S), AsyncLink(None, engine.store))
         return self._way
 
     def left(self, way: Way) -> bool:
-        """Whether that way leads to a service that is no more."""
-        return self._instance.service is not way.service
+        """Whether that way leads to an engine that is no more."""
+        return self._instance.engine is not way.engine
 
     async def known(self) -> frozenset[SeriesId]:
         """The configured series, as they were a second ago at most."""

@@ -129,19 +129,20 @@ class Writer:
         """Whether this instance holds the lease, as far as it knows."""
         return self._entered and not self._lease.overdue
 
-    async def open(self) -> list[ForeignKey]:
+    async def open(self) -> None:
         """Wait for Redis and for the lease, and fence off older writers. Then what is stored may be read.
 
-        Returns the keys of single series that hold something else: these series cannot be written for now.
-        Raises `ForeignKey` if a key that all series need does.
+        Raises `ForeignKey` if a key holds something else: the prefix is somebody else's, and it is better to
+        stop than to mix with their data.
         """
         look = partial(find_foreign, self._redis, self._keys, self._series, cluster=self._cluster)
         foreign = await self.patiently(look)
         for series, problem in foreign.items():
             self._unwritten.complain(series, problem)
+        for problem in foreign.values():
+            raise problem
         await self._enter()
         await self._server.look()
-        return list(foreign.values())
 
     async def holder(self) -> str | None:
         """The instance that holds the lease, if it is another one and Redis tells."""

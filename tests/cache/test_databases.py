@@ -14,7 +14,7 @@ import redis
 import redis.asyncio
 
 from livecache import Reader
-from livecache.app import start_service
+from livecache.app import open_engine
 from livecache.commands.look.following import Following, Happening
 from livecache.commands.prune import plan
 from livecache.config.load import CoinbaseConfig, Config, RedisConfig, VenuesConfig
@@ -85,8 +85,8 @@ def test_a_writer_is_heard_by_who_reads_its_database_and_by_nobody_else(clean_va
 async def _service_of(url: str) -> str:
     coinbase = CoinbaseConfig(symbols=("BTC-USD",), rest_url="http://127.0.0.1:9", ws_url="ws://127.0.0.1:9")
     config = Config(redis=RedisConfig(url=url), venues=VenuesConfig(coinbase=coinbase))
-    async with start_service(config) as service:
-        return service.keys.updates(*BTC[1:])
+    async with open_engine(config) as engine:
+        return engine.keys.updates(*BTC[1:])
 
 
 PREFIXES = [

@@ -325,7 +325,7 @@ def test_a_start_ends_by_code_3_where_waiting_is_in_vain(
         if may_pass:
             await until(lambda: flaky.failures > 2)
             flaky.error = None
-            assert await opening == []
+            await opening
         else:
             with pytest.raises(RedisUnavailable) as caught:
                 await opening
@@ -335,7 +335,7 @@ def test_a_start_ends_by_code_3_where_waiting_is_in_vain(
             opening = asyncio.create_task(again.open())
             await until(lambda: again.stats.errors > 2)
             flaky.error = None
-            assert await opening == []
+            await opening
 
     on_valkey(clean_valkey, test)
 

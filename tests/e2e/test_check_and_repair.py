@@ -21,8 +21,10 @@ import redis
 
 from livecache import AsyncReader
 from livecache.__main__ import main
-from livecache.app import Service, start_service
+from livecache.app import open_engine
+from livecache.clock import SystemClock
 from livecache.config.load import load
+from livecache.engine.engine import Engine
 from livecache.http.front import HttpFront
 from livecache.http.watch.instance import Instance
 from livecache.keys.keyspace import Keyspace
@@ -57,8 +59,8 @@ class Forgetful(MarketOverlay):
 class Running:
     """A warm service, its address for orders, and the commands beside it."""
 
-    def __init__(self, service: Service, env: dict[str, str]) -> None:
-        self.service = service
+    def __init__(self, engine: Engine, env: dict[str, str]) -> None:
+        self.engine = engine
         self._env = env
 
     def check(self, *options: str) -> tuple[int, Any]:
@@ -86,7 +88,7 @@ class Running:
         """Run the commands that a check has named, and wait until each has been done."""
         assert remedies
         async with asyncio.timeout(30):
-            while not self.service.writer.writing:  # It may have stood still for long.
+            while not self.engine.writer.writing:  # It may have stood still for long.
                 await asyncio.sleep(0.01)
         for remedy in remedies:
             program, *arguments = shlex.split(remedy)
@@ -99,7 +101,7 @@ class Running:
 
     async def written(self) -> None:
         """Wait until nothing is left to be written."""
-        writer, live = self.service.writer, self.service.live
+        writer, live = self.engine.writer, self.engine.live
         async with asyncio.timeout(30):
             while any(live.held(track.series) is None for track in live.configured()):
                 await asyncio.sleep(0.01)
@@ -114,27 +116,27 @@ class Running:
 async def running(venue: Exchange, redis_url: str, **more: object) -> AsyncIterator[Running]:
     """The service, warm and following the feed, with its HTTP server."""
     env = venue.settings(redis_url, (), **more) | {"LIVECACHE_HTTP_LISTEN": "127.0.0.1:0"}
-    async with start_service(load(Path("/dev/null"), env).config) as service:
-        await service.start()
-        instance = Instance(service.config, service.clock)
-        instance.service = service
-        with HttpFront(service.config.http, instance, service.clock) as http:
-            working = asyncio.create_task(work(service, http), name="service")
-            tracks = service.live.configured()
+    config = load(Path("/dev/null"), env).config
+    clock = SystemClock()
+    instance = Instance(config, clock)
+    async with open_engine(config, instance=instance) as engine:
+        with HttpFront(config.http, instance, clock) as http:
+            working = asyncio.create_task(work(engine, http), name="service")
+            tracks = engine.live.configured()
             try:
                 async with asyncio.timeout(60):
-                    while service.live.warm_s is None or any(len(t.settled) < 100 for t in tracks):
+                    while engine.live.warm_s is None or any(len(t.settled) < 100 for t in tracks):
                         assert not working.done()
                         await asyncio.sleep(0.02)
-                yield Running(service, env | {"LIVECACHE_HTTP_LISTEN": http.url.removeprefix("http://")})
+                yield Running(engine, env | {"LIVECACHE_HTTP_LISTEN": http.url.removeprefix("http://")})
             finally:
                 working.cancel()
                 await asyncio.gather(working, return_exceptions=True)
 
 
-async def work(service: Service, http: HttpFront) -> None:
+async def work(engine: Engine, http: HttpFront) -> None:
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(service.run())
+        tasks.create_task(engine.run())
         tasks.create_task(http.run())
 
 
@@ -285,7 +287,7 @@ def test_a_venue_that_does_not_answer_is_told_and_the_check_is_not_called_clean(
     async def scenario(venue: Exchange) -> None:
         async with running(venue, clean_valkey) as here:
             away = {"LIVECACHE_VENUES_COINBASE_REST_URL": "http://127.0.0.1:9"}
-            here = Running(here.service, venue.settings(clean_valkey) | away)
+            here = Running(here.engine, venue.settings(clean_valkey) | away)
             code, report = here.check("--against-venue")
             assert code == 7
             assert kinds(report) == {"not-compared"}
@@ -302,7 +304,7 @@ def test_a_refusal_for_being_too_fast_is_waited_out(clean_valkey: str) -> None:
         slow = {"VENUES_COINBASE_REQUESTS_PER_SECOND": 3, "CACHE_TIMEFRAMES": "5m"}
         async with running(venue, clean_valkey, **slow) as here:
             fast = {"LIVECACHE_VENUES_COINBASE_REQUESTS_PER_SECOND": "200"}
-            here = Running(here.service, venue.settings(clean_valkey) | fast)
+            here = Running(here.engine, venue.settings(clean_valkey) | fast)
             code, report = here.check("--against-venue")
             assert (code, report["findings"]) == (0, [])
             asked = report["venue"]

@@ -14,7 +14,7 @@ import pytest
 import redis.asyncio
 from loguru import logger
 
-from livecache.app import Service
+from livecache.app import assemble
 from livecache.config.load import CoinbaseConfig, Config, VenuesConfig
 
 from .support import exchange, free_port, livecache, settings
@@ -83,16 +83,15 @@ def test_an_unreachable_venue_is_told_again_every_ten_seconds(clean_valkey: str)
 
     async def main() -> None:
         store = redis.asyncio.Redis.from_url(clean_valkey)
-        service = Service(config, store, sole_owner=False, bar=False, clock=clock)
+        engine, _ = assemble(config, store, clock)
         try:
             async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
-                starting = tasks.create_task(service.start())
+                starting = tasks.create_task(engine.run())
                 while len(told) < 4:
                     await asyncio.sleep(0.01)
                 starting.cancel()
         finally:
-            await service.writer.close()
-            await service.venue.aclose()
+            await engine.close(for_good=False)
             await store.aclose()
 
     with logged_times("venue_unreachable", clock) as told:

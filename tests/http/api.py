@@ -18,13 +18,14 @@ import redis.asyncio
 
 from livecache.clock import SystemClock
 from livecache.config.load import Config
+from livecache.engine.engine import Engine
 from livecache.http.api.routes import Api
 from livecache.http.guard import Guard
 from livecache.http.listen import bind, url_of
 from livecache.http.requests import RequestStats
 from livecache.http.routes import routes
 from livecache.http.server import Server
-from livecache.http.watch.instance import Instance, Running
+from livecache.http.watch.instance import Instance
 from livecache.keys.keyspace import Keyspace
 from livecache.redis_url import address_of
 
@@ -79,15 +80,15 @@ class Served:
             await self._leave()
 
     def _enter(self) -> None:
+        self._instance.redis = address_of(self._redis_url)
         store, clock = redis.asyncio.Redis.from_url(self._redis_url), self._clock
-        self._instance.service = cast(
-            Running,
+        self._instance.engine = cast(
+            Engine,
             SimpleNamespace(
                 store=store,
                 keys=Keyspace(),
                 config=self._instance.config,
                 name="here-1-0aff1e",
-                address=address_of(self._redis_url),
                 venue=SimpleNamespace(name="coinbase", origin="https://api.coinbase.com"),
                 writer=SimpleNamespace(writing=True, pulse=SimpleNamespace(stirred_at_s=clock.monotonic())),
                 clock=clock,
@@ -95,9 +96,9 @@ class Served:
         )
 
     async def _leave(self) -> None:
-        service, self._instance.service = self._instance.service, None
-        if service is not None:
-            await service.store.aclose()
+        engine, self._instance.engine = self._instance.engine, None
+        if engine is not None:
+            await engine.store.aclose()
 
     def leave(self) -> None:
         """The service ends."""

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from livecache.http.requests import RequestStats
 from livecache.http.routes import routes
-from livecache.http.watch.catalogue import OF_PROCESS, OF_SERVICE, STATES
+from livecache.http.watch.catalogue import OF_ENGINE, OF_PROCESS, STATES
 from livecache.http.watch.metrics import Metrics
 from livecache.model.histogram import Histogram
 from livecache.venues.counted import REQUEST_KINDS
@@ -18,7 +18,7 @@ from livecache.venues.venue import FailureKind
 
 from ..service.hand_clock import HandClock
 from .support import families
-from .test_health import service_without_redis
+from .test_health import engine_without_redis
 
 PAGE = (Path(__file__).parents[2] / "docs" / "http.md").read_text(encoding="utf-8")
 
@@ -41,8 +41,8 @@ TABLE = {
 
 def exported() -> str:
     """What a scrape finds of a service that has not begun."""
-    service, instance, _ = service_without_redis(HandClock())
-    assert instance.service is service
+    engine, instance, _ = engine_without_redis(HandClock())
+    assert instance.engine is engine
     stats = RequestStats()
     stats.count("/healthz", 200)
     registry = CollectorRegistry()
@@ -61,7 +61,7 @@ def test_the_table_has_every_metric_with_its_type_and_no_other() -> None:
 
 def test_the_table_has_every_label() -> None:
     named = {
-        f"livecache_{m.name}{'_total' * (m.kind == 'counter')}": m.labels for m in (*OF_PROCESS, *OF_SERVICE)
+        f"livecache_{m.name}{'_total' * (m.kind == 'counter')}": m.labels for m in (*OF_PROCESS, *OF_ENGINE)
     }
     named["livecache_http_requests_total"] = ("route", "code")
     assert {name: told.labels for name, told in TABLE.items()} == named
@@ -91,7 +91,7 @@ def test_names_are_as_prometheus_wants_them() -> None:
 
 def test_every_endpoint_is_on_the_page() -> None:
     clock = HandClock()
-    _, instance, _ = service_without_redis(clock)
+    _, instance, _ = engine_without_redis(clock)
     for route in routes(instance, RequestStats(), clock):
         shown = "/page/…" if route.path.startswith("/page/") else route.path
         assert f"`{shown}`" in PAGE

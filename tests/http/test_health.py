@@ -10,8 +10,9 @@ from typing import Any
 import redis.asyncio
 from redis.backoff import NoBackoff
 
-from livecache.app import Service
+from livecache.app import assemble
 from livecache.config.load import CoinbaseConfig, Config, VenuesConfig
+from livecache.engine.engine import Engine
 from livecache.http.watch.health import REASONS_MOST, STIRS_WITHIN_S, Health, reasons_dead, shortened
 from livecache.http.watch.instance import Instance
 from livecache.http.watch.lookout import LOOK_AGAIN_S, Lookout
@@ -23,17 +24,17 @@ from ..service.hand_clock import HandClock
 ASKED: Any = None  # The handlers look at nothing of a request.
 
 
-def service_without_redis(clock: Any) -> tuple[Service, Instance, Health]:
-    """A service whose Redis and venue refuse connections, and what is said of it."""
+def engine_without_redis(clock: Any) -> tuple[Engine, Instance, Health]:
+    """An engine whose Redis and venue refuse connections, and what is said of it."""
     nobody = f"127.0.0.1:{free_port()}"
     coinbase = CoinbaseConfig(rest_url=f"http://{nobody}", ws_url=f"ws://{nobody}")
-    config = Config(venues=VenuesConfig(coinbase))
     retry = redis.asyncio.retry.Retry(NoBackoff(), 0)
     store = redis.asyncio.Redis.from_url(f"redis://{nobody}", retry=retry)
-    service = Service(config, store, sole_owner=False, bar=False, clock=clock)
+    config = Config(venues=VenuesConfig(coinbase))
+    engine, _ = assemble(config, store, clock)
     instance = Instance(config, clock)
-    instance.service = service
-    return service, instance, Health(instance, Lookout(instance, clock))
+    instance.engine = engine
+    return engine, instance, Health(instance, Lookout(instance, clock))
 
 
 async def said(answer: Any) -> tuple[int, dict[str, Any]]:
@@ -41,10 +42,9 @@ async def said(answer: Any) -> tuple[int, dict[str, Any]]:
     return response.status, json.loads(response.body)
 
 
-async def closed(service: Service) -> None:
-    await service.writer.close()
-    await service.venue.aclose()
-    await service.store.aclose()
+async def closed(engine: Engine) -> None:
+    await engine.close(for_good=False)
+    await engine.store.aclose()
 
 
 def test_only_a_writer_that_does_not_stir_is_dead() -> None:
@@ -55,14 +55,14 @@ def test_only_a_writer_that_does_not_stir_is_dead() -> None:
 def test_a_writer_that_got_stuck_is_told_to_whoever_can_restart_it() -> None:
     async def main() -> None:
         clock = HandClock()
-        service, _, health = service_without_redis(clock)  # And nobody runs it.
+        engine, _, health = engine_without_redis(clock)  # And nobody runs it.
         status, content = await said(health.alive(ASKED))
         assert (status, content.pop("version")) == (200, version("livecache"))
         assert content == {"alive": True, "role": "starting", "uptime_s": 0.0, "reasons": []}
         clock.time += STIRS_WITHIN_S + 1
         status, content = await said(health.alive(ASKED))
         assert (status, content["alive"], len(content["reasons"])) == (503, False, 1)
-        await closed(service)
+        await closed(engine)
 
     asyncio.run(main())
 
@@ -72,9 +72,9 @@ def test_it_lives_for_however_long_neither_redis_nor_the_venue_answers() -> None
 
     async def main() -> None:
         clock = Hurried(60.0)
-        service, _, health = service_without_redis(clock)
+        engine, _, health = engine_without_redis(clock)
         async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
-            starting = tasks.create_task(service.start())
+            starting = tasks.create_task(engine.run())
             while clock.monotonic() < 2 * STIRS_WITHIN_S:
                 await asyncio.sleep(0.01)
                 assert (await said(health.alive(ASKED)))[0] == 200
@@ -83,7 +83,7 @@ def test_it_lives_for_however_long_neither_redis_nor_the_venue_answers() -> None
                 assert (status, content[name], content["role"]) == (503, False, "starting")
                 assert content["reasons"][0].startswith("Redis cannot be read: ")
             starting.cancel()
-        await closed(service)
+        await closed(engine)
 
     asyncio.run(main())
 
@@ -91,18 +91,18 @@ def test_it_lives_for_however_long_neither_redis_nor_the_venue_answers() -> None
 def test_redis_is_looked_at_once_a_second_however_many_ask(clean_valkey: str) -> None:
     async def main() -> None:
         clock = HandClock()
-        service, instance, _ = service_without_redis(clock)
-        instance.service = service
-        service.store = redis.asyncio.Redis.from_url(clean_valkey)
+        engine, instance, _ = engine_without_redis(clock)
+        instance.engine = engine
+        engine.store = redis.asyncio.Redis.from_url(clean_valkey)
         lookout = Lookout(instance, clock)
-        before = (await service.store.info("commandstats")).get("cmdstat_smembers", {"calls": 0})["calls"]
+        before = (await engine.store.info("commandstats")).get("cmdstat_smembers", {"calls": 0})["calls"]
         looks = await asyncio.gather(*(lookout.look() for _ in range(50)))
         clock.time += LOOK_AGAIN_S
         looks.append(await lookout.look())
-        after = (await service.store.info("commandstats"))["cmdstat_smembers"]["calls"]
+        after = (await engine.store.info("commandstats"))["cmdstat_smembers"]["calls"]
         assert after - before == 2
         assert {tuple(look.reasons) for look in looks} == {("no series under the prefix 'livecache' yet",)}
-        await closed(service)
+        await closed(engine)
 
     asyncio.run(main())
 

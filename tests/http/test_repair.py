@@ -12,13 +12,14 @@ import pytest
 
 from livecache.clock import SystemClock
 from livecache.config.load import Config
+from livecache.engine.engine import Engine
 from livecache.errors import RepairNotNow, RepairRefused, UnknownSeries
 from livecache.http.guard import Guard
 from livecache.http.listen import bind
 from livecache.http.requests import RequestStats
 from livecache.http.routes import routes
 from livecache.http.server import Server
-from livecache.http.watch.instance import Instance, Running
+from livecache.http.watch.instance import Instance
 from livecache.http.watch.repair import PATH
 from livecache.ledger.repair import RepairPlan
 from livecache.model.timeframe import Timeframe
@@ -55,7 +56,7 @@ def asked(ask: Ask, reading: Reading | None, token: str | None = None) -> tuple[
         clock = SystemClock()
         instance = Instance(Config(), clock)
         if reading is not None:
-            instance.service = cast(Running, SimpleNamespace(backfiller=reading))
+            instance.engine = cast(Engine, SimpleNamespace(backfiller=reading))
         (listening,) = bind("127.0.0.1", 0)
         stats = RequestStats()
         table = routes(instance, stats, clock)

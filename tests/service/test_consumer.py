@@ -9,6 +9,7 @@ import pytest
 
 from livecache.engine.consumer import Consumer, renew_dead
 from livecache.engine.live import Live
+from livecache.engine.venue_time import VenueTime
 from livecache.ledger.timeline import Timeline
 from livecache.model.candle import ExactCandle
 from livecache.model.policy import Policy
@@ -55,8 +56,8 @@ class Scene:
     def __init__(self) -> None:
         self.clock = HandClock(wall_s=NOW / 1000)
         self.timeline = Timeline("coinbase", [BTC, ETH], [M5], Policy())
-        self.live = Live(self.timeline, self.clock, "test", "http://venue", serving=True)
-        self.live.confirm_time(NOW)
+        self.live = Live(self.timeline, VenueTime(self.clock), "test", "http://venue", serving=True)
+        self.live.time.confirm(NOW)
         self.consumer = Consumer(self.live, StillFeed(BTC, ETH), 0)
 
     def take(self, *events: Event) -> None:
@@ -128,7 +129,7 @@ def test_the_first_frames_after_a_long_sleep_do_not_vouch_for_the_time_slept(fra
         "heartbeat": Heard(awake),
     }
     scene.take(firsts[frame])
-    scene.live.confirm_time(awake)
+    scene.live.time.confirm(awake)
     scene.take(Heard(awake + 1_000), update(awake + 1_000, BTC))
     channel = scene.timeline.symbols[BTC].channel
     assert not channel.unbroken_over(OPEN, OPEN + M5.ms)

@@ -12,6 +12,7 @@ from loguru import logger
 from livecache.engine.live import Live
 from livecache.engine.ratelimit import RateLimiter
 from livecache.engine.timekeeper import Timekeeper
+from livecache.engine.venue_time import VenueTime
 from livecache.ledger.timeline import Timeline
 from livecache.model.policy import Policy
 from livecache.model.timeframe import Timeframe
@@ -44,7 +45,9 @@ def told(
     clock = HandClock(wall_s=NOW / 1000 + off_s)
     began_s = clock.time
     venue = Venue(lambda: NOW + int((clock.time - began_s) * 1000 * speed))
-    live = Live(Timeline("coinbase", ["BTC-USD"], [Timeframe.M5], Policy()), clock, "i", "http://venue")
+    live = Live(
+        Timeline("coinbase", ["BTC-USD"], [Timeframe.M5], Policy()), VenueTime(clock), "i", "http://venue"
+    )
     limiter = RateLimiter(10, clock, batch_size=None, batch_delay_s=None)
     keeper = Timekeeper(live, cast(Any, venue), limiter, lambda: 0.5)
     lines: list[str] = []
@@ -55,7 +58,7 @@ def told(
         task = asyncio.create_task(keeper.run())
         live.serving, silent = True, 0
         while clock.time < began_s + seconds:
-            live.hear(venue.now())
+            live.time.hear(venue.now())
             for second in [second for second in jumps if clock.time >= began_s + second]:
                 clock.set_wall(jumps.pop(second))
             silent = 0 if live.alive() else silent + 1

@@ -11,6 +11,7 @@ import pytest
 from livecache.engine.backfiller import Backfiller
 from livecache.engine.live import Live
 from livecache.engine.ratelimit import RateLimiter
+from livecache.engine.venue_time import VenueTime
 from livecache.errors import RepairNotNow
 from livecache.model.timeframe import Timeframe
 from livecache.proof.plan import Priority
@@ -85,17 +86,17 @@ def test_one_that_does_not_write_takes_no_orders_and_what_the_venue_lacks_is_rea
 
     async def scenario() -> None:
         clock = HandClock()
-        live = Live(desk.timeline, clock, "me", "here")
+        live = Live(desk.timeline, VenueTime(clock), "me", "here")
         venue = cast(Venue, SimpleNamespace(name="coinbase", page_limit=300, unsupported=frozenset({H4})))
         backfiller = Backfiller(live, venue, RateLimiter(9, clock), jitter=lambda: 0.0)
         with pytest.raises(RepairNotNow, match="does not write yet"):
             backfiller.repair("BTC-USD", M5, None, None)
         live.serving = True
-        live.venue_clock.confirm(desk.now, clock.monotonic(), desk.now)
+        live.time.venue_clock.confirm(desk.now, clock.monotonic(), desk.now)
         assert backfiller.repair("BTC-USD", H4, None, None).pages == 1
         assert backfiller.repairing("BTC-USD", H4) == backfiller.repairing("BTC-USD", H1) == 1
         assert backfiller.repair("BTC-USD", M5, None, None).pages == 1
         assert backfiller.repairing("BTC-USD", M5) == 1
-        assert live.due.is_set() and live.changed.is_set()
+        assert live.time.due.is_set() and live.changed.is_set()
 
     asyncio.run(scenario())

@@ -55,7 +55,8 @@ def _converged(world: World, reader: Reader, series: SeriesId) -> None:
         except ReadError as error:
             expect(False, f"a reader is told {error!r}")
     for process in world.processes:
-        track = process.live.timeline.symbols[symbol].tracks[timeframe]
+        assert process.engine is not None
+        track = process.engine.live.timeline.symbols[symbol].tracks[timeframe]
         held = len(track.provisional), len(track.settled)
         expect(held[0] <= 40 and held[1] <= 1_000, f"{held} provisional and settled candles in memory")
 

@@ -56,6 +56,7 @@ class ModelVenue:
     delisted: set[str] = field(default_factory=set)
     unlisted: set[str] = field(default_factory=set)  # not on the list, though REST answers for them
     lists: list[tuple[float, tuple[str, ...]]] = field(default_factory=list)  # when the list was asked for
+    feedless: bool = False  # there is no feed at all
     mute: set[str] = field(default_factory=set)  # products whose channel is dead while heartbeats go on
     still_ms: int = 36_000_000  # since so long before the start
     cured: bool = True  # by a client that subscribes to them anew; else it gets an ack, and nothing more
@@ -101,6 +102,8 @@ class ModelVenue:
         trades: bool,
         among: Sequence[Feed] = (),
     ) -> Sequence[Feed]:
+        if self.feedless:
+            return ()
         for feed in among:
             feed.carry(products, aliases, trades=trades)
         return among or [ModelFeed(self, tuple(products), trades=trades)]

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from random import Random
 
-from livecache.engine.backfiller import Backfiller
-from livecache.engine.consumer import Consumer, heed_unknown, renew_dead
-from livecache.engine.live import Live
-from livecache.engine.ratelimit import RateLimiter
-from livecache.engine.timekeeper import Timekeeper
-from livecache.ledger.timeline import Timeline
+from livecache.engine.engine import Engine, Settings, run_on
+from livecache.engine.venue_time import VenueTime
+from livecache.errors import ForeignKey
 from livecache.model.policy import Policy
 from livecache.model.timeframe import Timeframe
 from livecache.venues.venue import Event, FailureKind, Feed, FetchFailure, Page, PageRequest
-from livecache.wire.trouble import TROUBLE
-from livecache.writer import adoption
-from livecache.writer.writer import Writer
 
 from .faulty_store import Connection, Store
 from .faulty_venue import FaultyVenue
 
 __all__ = ["Host", "Process"]
+
+RESTART_S = 5.0
+"""How long the supervisor waits."""
 
 
 class Host:
@@ -113,7 +111,7 @@ class _Feed:
 
 
 class Process:
-    """The service, put together as `livecache run` does."""
+    """`livecache run` under a supervisor, which begins it anew where it refuses to start."""
 
     def __init__(
         self,
@@ -127,31 +125,25 @@ class Process:
         sole_owner: bool,
         seed: int,
     ) -> None:
-        random = Random(seed)
         self.name = name
         self.runs = asyncio.Event()
         self.runs.set()
-        clock = _Clock(host, self.runs)
-        self.venue = _Venue(venue, self.runs)
-        self.connection = Connection(store, self.runs, venue.active, random)
-        timeline = Timeline("coinbase", symbols, timeframes, Policy())
-        self.live = Live(timeline, clock, name, venue.origin, started_s=clock.monotonic())
-        limiter = RateLimiter(9.0, clock)
-        self.timekeeper = Timekeeper(self.live, self.venue, limiter, random.random)
-        self.backfiller = Backfiller(self.live, self.venue, limiter, random.random)
-        self.series = [track.series for track in self.live.configured()]
-        self.keys = store.keys
-        self.writer = Writer(
-            self.connection, store.keys, self.series, self.live, origin=venue.origin, instance=name,
-            clock=clock, wake=self.live.changed, sole_owner=sole_owner, jitter=random.random,
-        )  # fmt: skip
-        self._trades = Timeframe.M1 in timeline.children
+        self.engine: Engine | None = None
+        self.venue: _Venue | None = None  # the engine's
+        self._clock = _Clock(host, self.runs)
+        self._random = Random(seed)
+        self._faulty = venue
+        self._keys = store.keys
+        self._settings = Settings(tuple(symbols), tuple(timeframes), Policy(), 9.0)
+        self._sole_owner = sole_owner
+        self._engines = 0
         self._task: asyncio.Task[None] | None = None
+        self.connection = Connection(store, self.runs, venue.active, self._random)
 
     @property
     def is_writer(self) -> bool:
         """Whether it has begun to write."""
-        return self.live.serving
+        return self.engine is not None and self.engine.live.serving
 
     def start(self) -> None:
         """Run in the background."""
@@ -166,7 +158,6 @@ class Process:
     async def stop(self) -> None:
         """As by SIGTERM."""
         await self._cancel()
-        await self.writer.close()
 
     async def kill(self) -> None:
         """As by SIGKILL: not another command goes out."""
@@ -184,43 +175,27 @@ class Process:
             task.result()
 
     async def _run(self) -> None:
-        opened = asyncio.Event()
-        async with asyncio.TaskGroup() as tasks:
-            holding = tasks.create_task(self._hold(opened), name="open the cache")
-            await self.timekeeper.learn()
-            await opened.wait()
-            holding.cancel()
-        now = self.live.now()
-        adopted = await self._adopt(now)
-        self.live.timeline.adopt(adopted.stored, now)
-        self.live.serving = True
-        self.live.changed.set()
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self.writer.run(), name="writer")
-            tasks.create_task(self.timekeeper.run(), name="timekeeper")
-            tasks.create_task(self.backfiller.run(), name="backfiller")
-            tasks.create_task(self._follow(), name="feed")
-
-    async def _hold(self, opened: asyncio.Event) -> None:
-        await self.writer.open()
-        opened.set()
-        await self.writer.run()
-
-    async def _adopt(self, now: int) -> adoption.Adopted:
         while True:
             try:
-                return await adoption.load(
-                    self.connection, self.keys, self.series, origin=self.venue.origin, now=now
-                )
-            except TROUBLE:
-                await self.live.clock.sleep(1.0)
+                await run_on(self._begin)
+            except* ForeignKey:
+                await self._clock.sleep(RESTART_S)
 
-    async def _follow(self) -> None:
-        """Follow the feed, and the list of products."""
-        feeds = self.venue.feeds(tuple(self.live.timeline.symbols), {}, trades=self._trades)
-        async with asyncio.TaskGroup() as tasks:
-            for link, feed in enumerate(feeds):
-                tasks.create_task(Consumer(self.live, feed, link).run(), name="feed")
-            tasks.create_task(renew_dead(self.live, feeds), name="dead channels")
-            tasks.create_task(heed_unknown(self.backfiller.listing, feeds), name="unknown symbols")
-            tasks.create_task(self.backfiller.listing.run(), name="listing")
+    @asynccontextmanager
+    async def _begin(self, before: int) -> AsyncIterator[Engine]:
+        self._engines += 1
+        self.venue = _Venue(self._faulty, self.runs)
+        self.engine = Engine(
+            self.venue, self.connection, self._keys, self._settings, time=VenueTime(self._clock),
+            name=f"{self.name}.{self._engines}", jitter=self._random.random,
+            sole_owner=self._sole_owner and self._engines == 1, gives_way=True, used_before=before > 0,
+        )  # fmt: skip
+        asked = False
+        try:
+            yield self.engine
+        except asyncio.CancelledError:
+            asked = True
+            raise
+        finally:
+            engine, self.engine = self.engine, None
+            await engine.close(for_good=not asked)

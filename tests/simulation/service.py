@@ -1,28 +1,21 @@
-"""The whole service on a model venue: timeline, backfiller, consumer, writer with the shipped scripts."""
+"""The whole service on a model venue: the engine, the writer with the shipped scripts, and a reader."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from random import Random
 
 import redis
 
-from livecache.engine.backfiller import Backfiller
-from livecache.engine.consumer import Consumer, heed_unknown
-from livecache.engine.live import Live
-from livecache.engine.ratelimit import RateLimiter
-from livecache.engine.timekeeper import Timekeeper
+from livecache.engine.engine import Engine, Settings
+from livecache.engine.venue_time import VenueTime
 from livecache.keys.keyspace import Keyspace
-from livecache.ledger.timeline import Timeline
 from livecache.model.policy import Policy
 from livecache.model.series import SeriesId
 from livecache.model.timeframe import Timeframe
 from livecache.reader.reader import Reader
-from livecache.writer import adoption
-from livecache.writer.writer import Writer
 
 from .model import ModelVenue
 from .virtual import BlockingRedis, VirtualClock
@@ -33,20 +26,20 @@ AUDIT_EVERY = 60
 DEFAULT = (Timeframe.M5, Timeframe.M15, Timeframe.H1, Timeframe.H4, Timeframe.D1)
 
 
-@dataclass
 class Running:
-    """Handles on a running service."""
+    """Handles on a running engine."""
 
-    live: Live
-    venue: ModelVenue
-    backfiller: Backfiller
-    writer: Writer
-    reader: Reader
-    clock: VirtualClock
+    def __init__(self, engine: Engine, venue: ModelVenue, reader: Reader) -> None:
+        self.engine = engine
+        self.venue = venue
+        self.reader = reader
+        self.live = engine.live
+        self.backfiller = engine.backfiller
+        self.writer = engine.writer
 
     @property
     def writer_series(self) -> list[SeriesId]:
-        return [track.series for track in self.live.configured()]
+        return list(self.engine.series)
 
     async def until(self, happened: Callable[[], bool], within_s: float = 600.0) -> None:
         """Let time pass until something has happened."""
@@ -68,51 +61,24 @@ async def service(
     *,
     policy: Policy | None = None,
     rate: float = 9.0,
-    feed: bool = True,
     prefix: str = "sim",
     seed: int = 1,
 ) -> AsyncIterator[Running]:
-    """Start everything as `livecache run` does; stop it cleanly at the end."""
-    random = Random(seed)
+    """Run an engine as `livecache run` does; stop it cleanly at the end."""
     clock = venue.clock
     assert isinstance(clock, VirtualClock)
-    timeline = Timeline(venue.name, symbols, timeframes, policy or Policy())
-    live = Live(timeline, clock, "simulated", venue.origin, started_s=clock.monotonic())
-    limiter = RateLimiter(rate, clock)
-    timekeeper = Timekeeper(live, venue, limiter, random.random)
-    keys = Keyspace(prefix, venue.name)
-    client = redis.Redis.from_url(url)
-    store = BlockingRedis(client)
-    series = [track.series for track in live.configured()]
-    writer = Writer(
-        store, keys, series, live, origin=venue.origin, instance="simulated", clock=clock,
-        wake=live.changed, sole_owner=True, audit_every=AUDIT_EVERY,
-    )  # fmt: skip
-    backfiller = Backfiller(live, venue, limiter, random.random)
-    reader = Reader(url, prefix=prefix, venue=venue.name)
-    await timekeeper.learn()
-    await writer.open()
-    adopted = await adoption.load(store, keys, series, origin=venue.origin, now=live.now())
-    timeline.adopt(adopted.stored, live.now())
-    live.serving = True
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            running = [
-                tasks.create_task(writer.run(), name="writer"),
-                tasks.create_task(timekeeper.run(), name="timekeeper"),
-                tasks.create_task(backfiller.run(), name="backfiller"),
-            ]
-            if feed:
-                feeds = venue.feeds(symbols, {}, trades=Timeframe.M1 in timeframes)
-                for link, each in enumerate(feeds):
-                    running.append(tasks.create_task(Consumer(live, each, link).run(), name="feed"))
-                heeding = heed_unknown(backfiller.listing, feeds)
-                running.append(tasks.create_task(heeding, name="unknown symbols"))
-                running.append(tasks.create_task(backfiller.listing.run(), name="listing"))
-            yield Running(live, venue, backfiller, writer, reader, clock)
-            for task in running:
-                task.cancel()
-    finally:
-        await writer.close()
-        reader.close()
-        client.close()
+    with redis.Redis.from_url(url) as client, Reader(url, prefix=prefix, venue=venue.name) as reader:
+        engine = Engine(
+            venue, BlockingRedis(client), Keyspace(prefix, venue.name),
+            Settings(tuple(symbols), tuple(timeframes), policy or Policy(), rate),
+            time=VenueTime(clock), name="simulated", jitter=Random(seed).random,
+            sole_owner=True, audit_every=AUDIT_EVERY,
+        )  # fmt: skip
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                running = tasks.create_task(engine.run(), name="engine")
+                await engine.started.wait()
+                yield Running(engine, venue, reader)
+                running.cancel()
+        finally:
+            await engine.close(for_good=False)

@@ -9,6 +9,7 @@ import msgspec
 import redis
 
 from livecache.engine.live import Live
+from livecache.engine.venue_time import VenueTime
 from livecache.keys.keyspace import Keyspace
 from livecache.ledger.timeline import Timeline
 from livecache.model.candle import ExactCandle
@@ -92,9 +93,9 @@ class SleepyClock:
 
 
 def live_on(clock: SleepyClock) -> Live:
-    live = Live(Timeline("coinbase", [SYMBOL], [M5], Policy()), clock, "one", "http://model")
+    live = Live(Timeline("coinbase", [SYMBOL], [M5], Policy()), VenueTime(clock), "one", "http://model")
     live.serving = True
-    live.confirm_time(START)
+    live.time.confirm(START)
     assert live.alive() is not None
     return live
 
@@ -104,25 +105,25 @@ def test_frames_from_before_the_host_slept_do_not_let_it_vouch() -> None:
     live = live_on(clock)
     clock.slept += 30
     clock.seconds += 4
-    live.hear(START + 1_000)  # was waiting in the socket
-    live.answered()  # so was a page
+    live.time.hear(START + 1_000)  # was waiting in the socket
+    live.time.answered()  # so was a page
     assert live.alive() is None
-    assert live.wants_time()
-    live.hear(START + 34_000)
+    assert live.time.wants_asking()
+    live.time.hear(START + 34_000)
     assert live.alive() is not None, "a fresh frame is as good as an answer"
 
 
 def test_an_answer_that_was_asked_for_before_the_host_slept_does_not_count() -> None:
     clock = SleepyClock()
     live = live_on(clock)
-    sleeps = live.sleeps()
+    sleeps = live.time.sleeps()
     clock.slept += 3_600
     clock.seconds += 1
-    live.confirm_time(START + 500, sleeps)
+    live.time.confirm(START + 500, sleeps)
     assert live.alive() is None
-    live.confirm_time(START + 3_601_000, live.sleeps())
+    live.time.confirm(START + 3_601_000, live.time.sleeps())
     assert live.alive() is None, "a leap of an hour counts once a second answer agrees"
-    live.confirm_time(START + 3_602_000, live.sleeps())
+    live.time.confirm(START + 3_602_000, live.time.sleeps())
     assert live.alive() is not None
 
 
@@ -131,11 +132,11 @@ def test_a_wall_clock_that_is_set_ahead_silences_it_only_until_the_venue_tells_i
     live = live_on(clock)
     clock.slept += 7_200  # the wall clock alone
     clock.seconds += 4
-    live.hear(START + 4_000)
+    live.time.hear(START + 4_000)
     assert live.alive() is None
-    live.confirm_time(START + 4_100, live.sleeps())
+    live.time.confirm(START + 4_100, live.time.sleeps())
     assert live.alive() is None, "it contradicts the wall clock, and one answer may be wrong"
-    live.confirm_time(START + 5_100, live.sleeps())
+    live.time.confirm(START + 5_100, live.time.sleeps())
     assert live.alive() is not None
 
 
@@ -144,12 +145,12 @@ def test_one_wrong_answer_after_a_sleep_does_not_make_old_candles_look_fresh() -
     live = live_on(clock)
     clock.slept += 1_300
     clock.seconds += 1
-    live.confirm_time(START - 1_200_000, live.sleeps())  # it is 20 minutes behind, just this once
+    live.time.confirm(START - 1_200_000, live.time.sleeps())  # it is 20 minutes behind, just this once
     assert live.alive() is None
-    assert live.wants_time()
-    live.confirm_time(START + 1_302_000, live.sleeps())  # far ahead of what was heard last
+    assert live.time.wants_asking()
+    live.time.confirm(START + 1_302_000, live.time.sleeps())  # far ahead of what was heard last
     assert live.alive() is None, "what time it is, is not known"
-    live.confirm_time(START + 1_303_000, live.sleeps())
+    live.time.confirm(START + 1_303_000, live.time.sleeps())
     alive = live.alive()
     assert alive is not None
     assert alive.time >= START + 1_302_000

@@ -39,8 +39,8 @@ def test_what_a_lagging_venue_alone_says_of_a_sleeping_product_is_not_told_as_se
     async def main() -> None:
         market = SeededMarket(11, [Product.parse(f"{SYMBOL}:thin")])
         for start in (START, START + 1_000_000):  # and once more after a restart
-            venue = venue_at(start, market=market)
-            async with service(venue, clean_valkey, [SYMBOL], [M1, M5], feed=False) as running:
+            venue = venue_at(start, market=market, feedless=True)
+            async with service(venue, clean_valkey, [SYMBOL], [M1, M5]) as running:
                 watcher = Watcher(clean_valkey, market, running.writer_series)
                 for _ in range(30):
                     lag(venue, start)

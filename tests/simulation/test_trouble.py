@@ -300,6 +300,7 @@ def test_a_muted_product_is_found_out_by_settling(clean_valkey: str) -> None:
 
     async def main() -> None:
         venue = venue_at()
+        venue.cured = False
         async with service(venue, clean_valkey, ["BTC-USD", "ETH-USD"]) as running:
             await running.warm()
             await asyncio.sleep(200)

@@ -338,9 +338,9 @@ class World:
     def _repair(self, series: SeriesId) -> None:
         """Order it of whoever writes. Readers and the auditor are told nothing: they must not notice."""
         for process in self.processes:
-            if process.is_writer:
+            if process.engine is not None:
                 with suppress(RepairRefused, RepairNotNow):
-                    process.backfiller.repair(series.symbol, series.timeframe, None, None)
+                    process.engine.backfiller.repair(series.symbol, series.timeframe, None, None)
 
     async def _succeed(self, fault: Fault) -> None:
         """A second instance waits without a request of its own, and takes over when the first one dies."""
@@ -348,7 +348,7 @@ class World:
             return
         first, second = self.processes[0], self.start()
         await self.pass_time(fault.amount)
-        if first.is_writer and not second.is_writer and second.venue.asked:
+        if first.is_writer and not second.is_writer and second.venue and second.venue.asked:
             raise AssertionError("an instance that waits asked for candles")
         self.processes.remove(first)
         await first.kill()

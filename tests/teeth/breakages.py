@@ -210,7 +210,7 @@ BREAKAGES = (
         (
             Edit(
                 "livecache/engine/live.py",
-                "renews = self._answered_s > self._renewed_s",
+                "renews = answered_s > self._renewed_s",
                 "renews = True",
             ),
         ),

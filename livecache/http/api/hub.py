@@ -152,7 +152,7 @@ class Hub:
                 for task in following:
                     task.cancel()
             if self._source.left(way):
-                await way.service.store.aclose()  # What was opened after its owner closed it.
+                await way.engine.store.aclose()  # What was opened after its owner closed it.
 
     async def _keep(self, work: Callable[[Way], Awaitable[None]], way: Way) -> None:
         """Do it again after any trouble. What Redis has to do with, `_look_again` tells."""
@@ -186,7 +186,7 @@ class Hub:
                 listener.tell(framed("lost", msgspec.json.encode(told), self.position))
 
     async def _follow_forming(self, way: Way) -> None:
-        pubsub: Any = way.service.store.pubsub(ignore_subscribe_messages=True)
+        pubsub: Any = way.engine.store.pubsub(ignore_subscribe_messages=True)
         followed: Mapping[bytes, SeriesId] = {}
         told: dict[SeriesId, bytes] = {}
         try:

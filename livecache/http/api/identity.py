@@ -35,16 +35,16 @@ class Identity:
 
     def tell(self) -> ServiceAnswer:
         """Who this is, as of now. No secret is in it, but it is not for everybody all the same."""
-        instance, service = self._instance, self._instance.service
+        instance, engine = self._instance, self._instance.engine
         return ServiceAnswer(
             version=self.version,
-            instance=service.name if service else "",
+            instance=engine.name if engine else "",
             role=instance.role,
             started_at=int(instance.started_at_s * 1000),
             uptime_s=self.uptime_s,
-            venue=service.venue.name if service else "",
-            origin=service.venue.origin if service else "",
-            redis=service.address if service else "",
+            venue=engine.venue.name if engine else "",
+            origin=engine.venue.origin if engine else "",
+            redis=instance.redis if engine else "",
             prefix=instance.config.redis.prefix,
             config=instance.source,
         )

@@ -12,13 +12,14 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from typing import Any, Literal, NamedTuple
 
+from ...engine.engine import Engine
 from ...model.histogram import Histogram
 from ...read.standing import state_of
 from ...venues.counted import REQUEST_KINDS
 from ...venues.venue import FailureKind
-from .instance import Instance, Running
+from .instance import Instance
 
-__all__ = ["OF_PROCESS", "OF_SERVICE", "Metric", "Value", "Values"]
+__all__ = ["OF_ENGINE", "OF_PROCESS", "Metric", "Value", "Values"]
 
 Value = float | Histogram
 Values = Value | Mapping[tuple[str, ...], Value] | None
@@ -44,11 +45,11 @@ def _build(_: Instance) -> Values:
 STATES = ("waiting", "warming", "ready", "short", "unknown", "halted", "lagging", "hole", "failing")
 
 
-def _series(service: Running) -> Values:
+def _series(engine: Engine) -> Values:
     counts: Counter[str] = Counter()
-    for track in service.live.configured():
+    for track in engine.live.configured():
         state = track.state
-        if not service.live.serving:
+        if not engine.live.serving:
             counts["waiting"] += 1
         elif state is None:
             counts["warming"] += 1
@@ -57,16 +58,16 @@ def _series(service: Running) -> Values:
     return {(state,): counts[state] for state in STATES}
 
 
-def _candles(service: Running) -> Values:
-    return sum(len(track.settled) for track in service.live.configured())
+def _candles(engine: Engine) -> Values:
+    return sum(len(track.settled) for track in engine.live.configured())
 
 
-def _settling_lag(service: Running) -> Values:
+def _settling_lag(engine: Engine) -> Values:
     """For each timeframe, how long the oldest bucket not settled has been closed; ready series only."""
-    now = service.live.now()
+    now = engine.live.now()
     lags: dict[tuple[str, ...], Value] = {}
     longest: dict[str, int] = {}
-    for track in service.live.configured():
+    for track in engine.live.configured():
         state, timeframe = track.state, track.series.timeframe
         if state is None or not state.ready:
             continue
@@ -81,25 +82,25 @@ def _settling_lag(service: Running) -> Values:
 # --- the feed and the venue
 
 
-def _feed_symbols(service: Running) -> Values:
-    timeline = service.live.timeline
+def _feed_symbols(engine: Engine) -> Values:
+    timeline = engine.live.timeline
     up = sum(timeline.feed_up(symbol) for symbol in timeline.symbols)
     unknown = {s for s, one in timeline.symbols.items() if one.standing.startswith("unknown")}
-    refused = sum(not timeline.feed_up(s) for s in service.live.feed.refused - unknown)
+    refused = sum(not timeline.feed_up(s) for s in engine.live.feed.refused - unknown)
     down = len(timeline.symbols) - up - len(unknown) - refused
     return {("up",): up, ("down",): down, ("refused",): refused, ("unknown",): len(unknown)}
 
 
-def _rejections(service: Running) -> Values:
-    rejected = service.live.feed.rejected
+def _rejections(engine: Engine) -> Values:
+    rejected = engine.live.feed.rejected
     counts: dict[tuple[str, ...], Value] = {
         ("feed", kind): rejected[kind] for kind in ("frame", "candle", "trade", "time")
     }
-    return counts | {("rest", "candle"): service.backfiller.rejected}
+    return counts | {("rest", "candle"): engine.backfiller.rejected}
 
 
-def _requests(service: Running) -> Values:
-    counts = service.venue.requests
+def _requests(engine: Engine) -> Values:
+    counts = engine.venue.requests
     return {
         (kind, outcome.replace(" ", "_")): counts[kind, outcome]
         for kind in REQUEST_KINDS
@@ -107,8 +108,8 @@ def _requests(service: Running) -> Values:
     }
 
 
-def _damage(service: Running) -> Values:
-    found = service.writer.stats.damage
+def _damage(engine: Engine) -> Values:
+    found = engine.writer.stats.damage
     return {
         ("series",): found.series,
         ("time_limit",): found.limits,
@@ -131,9 +132,9 @@ OF_PROCESS = (
         lambda i: i.role == "writing",
     ),
 )
-"""Read from an `Instance`, be there a service in it or not."""
+"""Read from an `Instance`, be there an engine in it or not."""
 
-OF_SERVICE = (
+OF_ENGINE = (
     Metric("gauge", "venue_time_seconds", "The venue's clock now.", lambda s: _seconds(s.live.now())),
     Metric(
         "gauge",
@@ -287,4 +288,4 @@ OF_SERVICE = (
         lambda s: len(s.writer.problems),
     ),
 )
-"""Read from a `Running`."""
+"""Read from an `Engine`."""

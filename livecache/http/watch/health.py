@@ -37,15 +37,15 @@ def reasons_dead(*, still_s: float) -> list[str]:
 
 
 def reasons_dead_of(instance: Instance) -> list[str]:
-    """Why that process had better be restarted; [] if it lives: also while no service runs in it yet."""
-    service = instance.service
-    still_s = service.clock.monotonic() - service.writer.pulse.stirred_at_s if service else 0.0
+    """Why that process had better be restarted; [] if it lives: also while no engine runs in it yet."""
+    engine = instance.engine
+    still_s = engine.clock.monotonic() - engine.writer.pulse.stirred_at_s if engine else 0.0
     return reasons_dead(still_s=still_s)
 
 
 async def started(instance: Instance, lookout: Lookout) -> Look | None:
     """Whether all was ready once is then known in the instance, for good; the look that it took, if any."""
-    if instance.service is not None and instance.service.live.warm_s is not None:
+    if instance.engine is not None and instance.engine.live.warm_s is not None:
         instance.was_ready = True
     if instance.was_ready:
         return None

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...clock import Clock
+from ...engine.engine import Engine
 from ...errors import LivecacheError
 from ...read.reading import SeriesView
 from ...read.standing import Row, left_warm, reasons_not_ready, row_of
 from ...reader.async_reader import AsyncReader
-from .instance import Instance, Running
+from .instance import Instance
 
 __all__ = ["Look", "Lookout"]
 
@@ -48,7 +49,7 @@ class Lookout:
         async with self._turn:
             began_s = self._clock.monotonic()
             if began_s >= self._again_at_s:
-                self._seen = await self._look(self._instance.service)
+                self._seen = await self._look(self._instance.engine)
                 ended_s = self._clock.monotonic()
                 # One that found nothing has cost nothing but time.
                 costly_s = LOOK_SHARE * (ended_s - began_s) if self._seen.series else 0.0
@@ -56,12 +57,13 @@ class Lookout:
                 self._instance.was_ready |= not self._seen.reasons
             return self._seen
 
-    async def _look(self, service: Running | None) -> Look:
-        if service is None:
+    async def _look(self, engine: Engine | None) -> Look:
+        if engine is None:
             return Look(0, [_NO_SERVICE])
-        prefix, require = service.config.redis.prefix, service.config.cache.require
+        config = self._instance.config
+        prefix, require = config.redis.prefix, config.cache.require
         # By the writer's own client: so it takes the same way to the same server.
-        reader = AsyncReader(client=service.store, prefix=prefix, venue=service.venue.name)
+        reader = AsyncReader(client=engine.store, prefix=prefix, venue=engine.venue.name)
         views: list[SeriesView] = []
         table: list[Row] = []
         try:

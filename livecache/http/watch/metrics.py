@@ -11,7 +11,7 @@ from aiohttp import web
 
 from ...model.histogram import Histogram
 from ..requests import RequestStats
-from .catalogue import OF_PROCESS, OF_SERVICE, Metric, Values
+from .catalogue import OF_ENGINE, OF_PROCESS, Metric, Values
 from .instance import Instance
 
 if TYPE_CHECKING:
@@ -57,9 +57,9 @@ class Metrics:
         for metric in OF_PROCESS:
             yield _family(metric, metric.read(self._instance))
         yield _family(_OF_REQUESTS, _OF_REQUESTS.read(self._stats))
-        if self._instance.service is not None:
-            for metric in OF_SERVICE:
-                yield _family(metric, metric.read(self._instance.service))
+        if self._instance.engine is not None:
+            for metric in OF_ENGINE:
+                yield _family(metric, metric.read(self._instance.engine))
 
 
 def _family(metric: Metric, values: Values) -> Family:

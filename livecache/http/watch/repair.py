@@ -91,6 +91,6 @@ class Repairs:
         return answer(RepairsLeft(symbol, timeframe.value, self._backfiller().repairing(symbol, timeframe)))
 
     def _backfiller(self) -> Backfiller:
-        if self._instance.service is None:
+        if self._instance.engine is None:
             raise RepairNotNow("this process has no service to ask yet", "ask again in a minute")
-        return self._instance.service.backfiller
+        return self._instance.engine.backfiller

@@ -12,6 +12,7 @@ from ...quiet import logger
 from ..net.network import passed_over
 from ..venue import Feed, FetchFailure, Page, PageRequest, Product
 from .auth import ApiKey
+from .pace import paced
 from .rest import CoinbaseRest
 
 if TYPE_CHECKING:
@@ -68,6 +69,11 @@ class CoinbaseVenue:
     @property
     def unsupported(self) -> frozenset[Timeframe]:
         return self._rest.unsupported
+
+    @property
+    def requests_per_s(self) -> float:
+        """How many requests a second it may be asked, as configured and with the key that there is."""
+        return paced(self._config.requests_per_second, keyed=self._key is not None)
 
     async def time(self) -> int | FetchFailure:
         return await self._rest.time()

@@ -1,0 +1,243 @@
+"""One venue running: everything that fills, follows and writes its candles, composed.
+
+The engine is handed its venue, its way to Redis, its clock and its policy; it builds none of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..errors import LeaseHeld
+from ..keys.keyspace import Keyspace
+from ..ledger.timeline import Timeline
+from ..model.policy import Policy
+from ..model.series import SeriesId
+from ..model.timeframe import Timeframe
+from ..quiet import logger
+from ..venues.counted import CountedVenue
+from ..venues.venue import Venue
+from ..wire.advice import advise
+from ..write.lease import Overtaken
+from ..writer import adoption
+from ..writer.writer import AUDIT_EVERY, Writer
+from .backfiller import Backfiller, Progress
+from .consumer import Feeds
+from .live import Live
+from .ratelimit import RateLimiter
+from .timekeeper import Timekeeper
+from .venue_time import VenueTime
+
+__all__ = ["Engine", "Settings", "run_on"]
+
+_LEARN_AGAIN_S = 1.0  # in line for so long, the clock ran on by the host's alone
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What is wanted of an engine; all of it can be changed while it runs.
+
+    Requests start at `per_s` a second at most, and no more than `batch_size` in `batch_delay_s` seconds.
+    With `require_all`, symbols that the venue does not know or trade keep it from being warm.
+    """
+
+    symbols: tuple[str, ...]
+    timeframes: tuple[Timeframe, ...]
+    policy: Policy
+    per_s: float
+    batch_size: int | None = None
+    batch_delay_s: float | None = None
+    require_all: bool = False
+
+
+class Engine:
+    """One venue's service: `run` or `fill`, once, then `close`.
+
+    `store` is a `redis.asyncio.Redis`, or whatever else sends commands. `time` is the venue's, by which
+    `venue` decodes as well. `name` is this tenure's. `jitter` is uniform in [0, 1). `announced` are the
+    series that readers may expect, where those filled now are only some; the rest is as `Writer` has it.
+    """
+
+    def __init__(
+        self,
+        venue: Venue,
+        store: Any,
+        keys: Keyspace,
+        settings: Settings,
+        *,
+        time: VenueTime,
+        name: str,
+        jitter: Callable[[], float],
+        announced: Sequence[SeriesId] = (),
+        sole_owner: bool = False,
+        gives_way: bool = False,
+        used_before: bool = False,
+        audit_every: int = AUDIT_EVERY,
+        progress: Progress | None = None,
+    ) -> None:
+        self.venue = CountedVenue(venue, time.clock)
+        self.store = store
+        self.keys = keys
+        self.settings = settings
+        self.clock = time.clock
+        self.name = name
+        timeline = Timeline(
+            venue.name, settings.symbols, settings.timeframes, settings.policy, venue.unsupported
+        )
+        self.started = asyncio.Event()
+        self._is_writer = asyncio.Event()
+        self.live = Live(
+            timeline,
+            time,
+            name,
+            venue.origin,
+            started_s=self.clock.monotonic(),
+            require_all=settings.require_all,
+        )
+        self.series = tuple(track.series for track in self.live.configured())
+        self.limiter = RateLimiter(
+            settings.per_s, self.clock, batch_size=settings.batch_size, batch_delay_s=settings.batch_delay_s
+        )
+        self.timekeeper = Timekeeper(self.live, self.venue, self.limiter, jitter)
+        self.backfiller = Backfiller(self.live, self.venue, self.limiter, jitter, progress)
+        self.feeds = Feeds(self.live, self.venue, self.backfiller.listing)
+        self.writer = Writer(
+            store,
+            keys,
+            self.series,
+            self.live,
+            announced=announced or self.series,
+            origin=venue.origin,
+            instance=name,
+            clock=self.clock,
+            wake=self.live.changed,
+            sole_owner=sole_owner,
+            gives_way=gives_way,
+            used_before=used_before,
+            audit_every=audit_every,
+            jitter=jitter,
+        )
+
+    def change(self, settings: Settings) -> None:
+        """Take over other settings.
+
+        May be called at any time: while it starts, waits, warms up or cannot reach Redis.
+        """
+        live, before, self.settings = self.live, self.settings, settings
+        live.timeline.arrange(settings.symbols, settings.timeframes, settings.policy)
+        live.require_all = settings.require_all
+        self.limiter.change(settings.per_s, settings.batch_size, settings.batch_delay_s)
+        series = tuple(track.series for track in live.configured())
+        if series != self.series:
+            self.series = series
+            self.writer.change(series)
+        self.feeds.changed.set()
+        if live.serving:
+            live.timeline.adopt((), live.now())
+            for symbol in live.timeline.symbols.values():
+                symbol.trim(live.now())
+        if _wanted(settings) != _wanted(before):
+            self.backfiller.arranged()
+        live.changed.set()
+
+    async def run(self) -> None:
+        """Start, then fill, follow and write until cancelled. Errors are as `start` has them."""
+        async with asyncio.TaskGroup() as tasks:
+            await self.start(tasks)
+            tasks.create_task(self.timekeeper.run(), name="timekeeper")
+            tasks.create_task(self.backfiller.run(), name="backfiller")
+            tasks.create_task(self.feeds.run(), name="feed")
+            tasks.create_task(self.backfiller.listing.run(), name="listing")
+
+    async def fill(self, *, wait_s: float) -> None:
+        """Start, fill everything once, and write it.
+
+        `LeaseHeld` where another instance writes for `wait_s` seconds: what is to end does not wait.
+        """
+        async with asyncio.TaskGroup() as tasks:
+            helpers = [tasks.create_task(self._give_up(wait_s), name="impatience")]
+            helpers.append(await self.start(tasks))
+            helpers.append(tasks.create_task(self.timekeeper.run(), name="timekeeper"))
+            await self.backfiller.run(once=True)
+            for helper in helpers:
+                helper.cancel()
+
+    async def start(self, tasks: asyncio.TaskGroup) -> asyncio.Task[None]:
+        """Learn the venue's time, become the one writer, and take over what an earlier run left.
+
+        Returns the task in `tasks` that writes from then on. What ends it comes in the group: `ForeignKey`
+        where a key is somebody else's, `RedisUnavailable` where waiting for Redis is in vain, and with
+        `gives_way` `Overtaken`, whenever another instance has written meanwhile.
+        """
+        live = self.live
+        writing = tasks.create_task(self._write(), name="writer")
+        await self.timekeeper.learn()
+        in_line_s = self.clock.monotonic()
+        await self._is_writer.wait()
+        if self.clock.monotonic() - in_line_s > _LEARN_AGAIN_S:
+            await self.timekeeper.learn()
+            while live.time.venue_clock.doubted:  # A leap counts once a second answer agrees.
+                await self.timekeeper.learn()
+        await self._adopt()
+        live.serving = True
+        live.changed.set()
+        self.started.set()
+        return writing
+
+    async def _write(self) -> None:
+        """Become the one writer, and stay it for however long the venue does not answer."""
+        await self.writer.open()
+        self._is_writer.set()
+        await self.writer.run()
+
+    async def _adopt(self) -> None:
+        live, now = self.live, self.live.now()
+        adopted = await self.writer.patiently(
+            lambda: adoption.load(self.store, self.keys, self.series, origin=self.venue.origin, now=now)
+        )
+        # What readers were told to be over is over here as well before anything is written.
+        told = max((one.known.end for one in adopted.stored if one.known), default=0)
+        await self.clock.sleep(max(0, told - live.now()) / 1000)
+        await advise(self.store)
+        filled = set(self.series)  # which may have changed meanwhile
+        live.timeline.adopt([one for one in adopted.stored if one.series in filled], now)
+        if adopted.stored:
+            candles = sum(len(stored.candles) for stored in adopted.stored)
+            logger.bind(event="adopted", series=len(adopted.stored), candles=candles).info(
+                f"taken over from an earlier run: {len(adopted.stored)} series, {candles} candles"
+            )
+
+    async def _give_up(self, wait_s: float) -> None:
+        await self.clock.sleep(wait_s)
+        # Where nobody holds it, it is Redis that does not answer: that is worth waiting for.
+        if not self._is_writer.is_set() and (holder := await self.writer.holder()) is not None:
+            raise LeaseHeld(holder)
+
+    async def close(self, *, for_good: bool) -> None:
+        """Say farewell to Redis, as `Writer.close` does, and close the venue."""
+        await self.writer.close(for_good=for_good)
+        await self.venue.aclose()
+
+
+def _wanted(settings: Settings) -> object:
+    """What has the series filled anew where it changes."""
+    policy = replace(settings.policy, settle_delay_ms=0)
+    return settings.symbols, settings.timeframes, policy, settings.require_all
+
+
+async def run_on(begin: Callable[[int], AbstractAsyncContextManager[Engine]]) -> None:
+    """Run one engine after another until cancelled: an overtaken one starts over, behind the other instance.
+
+    `begin` opens each, and is told how many there were before it.
+    """
+    for before in itertools.count():
+        try:
+            async with begin(before) as engine:
+                await engine.run()
+        except* Overtaken:
+            # What this one holds is older than what is stored: it waits in line as if just started.
+            logger.bind(event="starting_over").info("starting over, behind the other instance")
