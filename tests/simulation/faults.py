@@ -119,7 +119,8 @@ LIQUID = ("BTC-USD", "ETH-USD", "SOL-USD")
 THIN = ("GRT-USD", "KNC-USD", "BAND-USD")
 VERY_THIN = ("RAD-USD",)
 
-_M1, _M5, _M15, _M30, _H1, _H2, _H4, _H6, _D1 = Timeframe
+_M1, _M5, _M15, _M30 = Timeframe.M1, Timeframe.M5, Timeframe.M15, Timeframe.M30
+_H1, _H2, _H4, _H6, _D1 = (Timeframe.H1, Timeframe.H2, Timeframe.H4, Timeframe.H6, Timeframe.D1)
 _TIMEFRAMES = (
     (_M5, _M15, _H1, _H4, _D1), (_M5, _M15, _H1, _H4, _D1), (_M5, _M15), (_M5,), (_M5, _D1), (_M15, _H4),
     (_H1,), (_D1,), (_M1, _M5), (_M1, _M30, _H2), (_H6, _M5), (_H4, _M5, _M1, _M15), (_M30, _H2),

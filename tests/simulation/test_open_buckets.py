@@ -16,7 +16,8 @@ from tests.simulation.test_trouble import START, WIDTH, pages, state, venue_at
 from tests.simulation.virtual import run_virtually
 from tests.simulation.watch import Watcher
 
-M1, M5, M15, M30, H1, H2, H4, H6, D1 = Timeframe
+M1, M5, M15, M30 = Timeframe.M1, Timeframe.M5, Timeframe.M15, Timeframe.M30
+H1, H2, H4, H6, D1 = (Timeframe.H1, Timeframe.H2, Timeframe.H4, Timeframe.H6, Timeframe.D1)
 
 
 def spoil(venue: ModelVenue, change: Callable[[Page], Page]) -> None:
