@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from ..errors import RepairNotNow
-from ..ledger.repair import RepairPlan, order_repair, pages_waiting, read_by
+from ..ledger.repair import RepairPlan, order_repair, pages_waiting
+from ..model.rollup import source_of
 from ..model.series import SeriesId
 from ..model.timeframe import Timeframe, iso
 from ..proof.history import history_ends
@@ -119,7 +120,7 @@ class Backfiller:
             pages=plan.pages,
             waiting=plan.waiting,
         ).info(f"{symbol} {timeframe} is read again from {iso(plan.start)} to {iso(plan.end)}")
-        self._schedule.hurry(symbol, read_by(live.timeline, timeframe, self._venue.unsupported))
+        self._schedule.hurry(symbol, source_of(timeframe, live.timeline.children, self._venue.unsupported))
         live.time.due.set()
         live.changed.set()
         return plan
@@ -240,6 +241,7 @@ class Backfiller:
         request, live = pick.request, self._live
         if failure.kind in (FailureKind.PAGE_TOO_LONG, FailureKind.UNSUPPORTED_TIMEFRAME):
             self._schedule.brought(request, live.clock.monotonic(), news=False)
+            live.timeline.serves_not(self._venue.unsupported)
             self._schedule.replan_all()  # The venue has taken note.
             return
         if failure.kind is FailureKind.UNKNOWN_SYMBOL and await self._forsake(request.symbol):

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from ..errors import RepairNotNow, RepairRefused, UnknownSeries
 from ..model.coverage import Span
+from ..model.rollup import source_of
 from ..model.timeframe import Timeframe, iso
 from ..proof.track import Track
 from .timeline import Timeline
@@ -20,7 +21,6 @@ __all__ = [
     "RepairPlan",
     "order_repair",
     "pages_waiting",
-    "read_by",
 ]
 
 PAGES_A_REPAIR_MAX = 250
@@ -96,15 +96,7 @@ def pages_waiting(
 def _source(
     timeline: Timeline, symbol: str, timeframe: Timeframe, unsupported: Collection[Timeframe]
 ) -> Track:
-    return timeline.symbols[symbol].tracks[read_by(timeline, timeframe, unsupported)]
-
-
-def read_by(timeline: Timeline, timeframe: Timeframe, unsupported: Collection[Timeframe]) -> Timeframe:
-    """The timeframe whose pages bring this one: itself, or one that it is rolled up from."""
-    child = timeline.children[timeframe]
-    while timeframe in unsupported and child is not None:
-        timeframe, child = child, timeline.children[child]
-    return timeframe
+    return timeline.symbols[symbol].tracks[source_of(timeframe, timeline.children, unsupported)]
 
 
 def _track(timeline: Timeline, symbol: str, timeframe: Timeframe) -> Track:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from ..model.policy import Policy
-from ..model.rollup import FEED_TIMEFRAME
+from ..model.rollup import FEED_TIMEFRAME, source_of
 from ..model.series import SeriesId
 from ..model.timeframe import Timeframe
 from ..proof.derive import Derived, derive
 from ..proof.evidence import DISPUTE_MS
 from ..proof.feeding import Channel, Link
-from ..proof.joining import review
+from ..proof.joining import pass_on, review
 from ..proof.kin import Kindred
+from ..proof.page import PageFacts, PageOutcome
 from ..proof.track import Track
 from .trades import MinuteBuilder
 
@@ -32,6 +33,7 @@ class SymbolTimeline:
         "minutes",
         "parents",
         "pending",
+        "sources",
         "standing",
         "stands_since",
         "symbol",
@@ -57,6 +59,7 @@ class SymbolTimeline:
         self.minutes = MinuteBuilder()
         # Parent buckets to be rolled up again, per parent.
         self.pending: dict[Timeframe, set[int]] = {}
+        self.sources: dict[Timeframe, Timeframe] = {}  # whose pages bring each
         self._relate(children)
 
     def arrange(
@@ -90,6 +93,12 @@ class SymbolTimeline:
         self.pending = {t: self.pending.get(t, set()) for t, c in children.items() if c is not None}
         # The same sets, by the child whose news they wait for.
         self.parents = {t: [(p, self.pending[p]) for p, c in children.items() if c is t] for t in children}
+
+    def serves_not(self, unserved: Collection[Timeframe]) -> None:
+        """The venue does not serve these: pages of what they are rolled up from bring them."""
+        self.sources = {t: source_of(t, self.children, unserved) for t in self.tracks}
+        for timeframe, source in self.sources.items():
+            self.tracks[timeframe].ratio = timeframe.ms // source.ms
 
     # --- the venue's list -------------------------------------------------------------------------
 
@@ -248,8 +257,16 @@ class SymbolTimeline:
             outcomes.append((self.tracks[parent], outcome))
         return outcomes
 
-    def review(self, timeframe: Timeframe, heard: int) -> None:
-        """A page of this timeframe has come: what smaller ones left open may be confirmed by it."""
+    def took(self, timeframe: Timeframe, heard: int, outcome: PageOutcome) -> None:
+        """A page of this timeframe has come: its parents are looked at again, and what smaller ones left open
+        may be confirmed by it.
+        """
+        for bucket in outcome.touched:
+            self.touch(timeframe, bucket)
+        for bucket in outcome.revised:
+            self.revise_parents(timeframe, bucket)
+        for bucket in outcome.doubtful:
+            self.doubt_emptiness(timeframe, bucket)
         for smaller, track in self.tracks.items():
             if track.open and smaller.ms < timeframe.ms:
                 for bucket in review(track, Kindred(self.tracks, smaller, heard)):
@@ -268,6 +285,12 @@ class SymbolTimeline:
                 elif not track.working:
                     track.suspect.add(time)
             self.revise_parents(parent, time)
+
+    def pass_on(self, timeframe: Timeframe, page: PageFacts) -> None:
+        """A page has come: it was one of those that the venue does not serve, too."""
+        for parent, source in self.sources.items():
+            if source is timeframe and parent is not timeframe:
+                pass_on(self.tracks[parent], self.tracks[source], page)
 
     def doubt_emptiness(self, parent: Timeframe, time: int) -> None:
         """The parent as it was fetched holds more than its children: those without a candle are read again.

@@ -51,9 +51,9 @@ class Timeline:
         self.venue = venue
         self.timeframes = tuple(timeframes)  # configured, in priority order
         self.policy = policy
-        self.unserved = unserved  # by the venue: these are rolled up, whatever is asked
         self.children = children_of(timeframes, unserved)
         self.symbols = {s: SymbolTimeline(venue, s, self.timeframes, policy, self.children) for s in symbols}
+        self.serves_not(unserved)
         self.counters = Counters()
         self._links: dict[int, Link] = {}
         self._edges: dict[Timeframe, int] = dict.fromkeys(self.children, 0)
@@ -72,11 +72,18 @@ class Timeline:
         for symbol in symbols:
             self.symbols[symbol] = before.get(symbol) or SymbolTimeline(self.venue, symbol, (), policy, {})
             self.symbols[symbol].arrange(self.venue, self.timeframes, policy, self.children)
+        self.serves_not(self.unserved)
         self._edges = {t: self._edges.get(t, 0) for t in self.children}
         self._closing = {(s, t) for s, t in self._closing if s in self.symbols and t in self.children}
         self._stirred = set(symbols)
         for names in (self._dead, *(link.resuming for link in self._links.values())):
             names.intersection_update(symbols)
+
+    def serves_not(self, unserved: Collection[Timeframe]) -> None:
+        """The venue does not serve these: pages of what they are rolled up from bring them."""
+        self.unserved = unserved
+        for timeline in self.symbols.values():
+            timeline.serves_not(unserved)
 
     # --- what comes in ----------------------------------------------------------------------------
 
@@ -117,13 +124,7 @@ class Timeline:
         self._notes += notes_of(track, outcome)
         if track.open:
             timeline.stir()  # That buckets only wait for proof now counts for readiness, the parents' too.
-        for bucket in outcome.touched:
-            timeline.touch(timeframe, bucket)
-        for bucket in outcome.revised:
-            timeline.revise_parents(timeframe, bucket)
-        for bucket in outcome.doubtful:
-            timeline.doubt_emptiness(timeframe, bucket)
-        timeline.review(timeframe, page.heard)
+        timeline.took(timeframe, page.heard, outcome)
         if outcome.channel_dead and timeline.channel.since:
             self.counters.dead_channels += 1
             self._dead.add(symbol)
@@ -135,6 +136,7 @@ class Timeline:
         if timeline.standing:
             timeline.traded(max(page.rows, default=0))
         self._derive(timeline, now)
+        timeline.pass_on(timeframe, page)
         for each in timeline.tracks.values():
             if each.coverage and not each.announce_from:
                 each.announce_from = each.series.timeframe.floor(now)

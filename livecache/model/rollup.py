@@ -9,7 +9,7 @@ from ..errors import ConfigError
 from .candle import ExactCandle
 from .timeframe import Timeframe
 
-__all__ = ["FEED_TIMEFRAME", "children_of", "roll_up"]
+__all__ = ["FEED_TIMEFRAME", "children_of", "roll_up", "source_of"]
 
 FEED_TIMEFRAME = Timeframe.M5
 """The timeframe of the candles channel. Forming buckets of bigger timeframes are rolled up from it."""
@@ -52,6 +52,18 @@ def children_of(
         if child is not None and parent.ms // child.ms > _LONGEST_RATIO and between not in unserved:
             working.add(between)
     return {t: _largest_divisor(t, working) for t in Timeframe if t in working}
+
+
+def source_of(
+    timeframe: Timeframe,
+    children: Mapping[Timeframe, Timeframe | None],
+    unserved: Collection[Timeframe],
+) -> Timeframe:
+    """The timeframe whose pages bring this one: itself, or the one that it is rolled up from."""
+    child = children[timeframe]
+    while timeframe in unserved and child is not None:
+        timeframe, child = child, children[child]
+    return timeframe
 
 
 def _largest_divisor(parent: Timeframe, among: Iterable[Timeframe]) -> Timeframe | None:

@@ -49,10 +49,12 @@ def searched(track: Track, now: int, page_limit: int) -> bool:
     run = asked_run(track, now)
     if run is None or run[1] >= track.policy.candles:
         return False
-    page = page_limit * track.width
+    length = track.reach(page_limit)
+    page = length * track.width
     edge = track.series.timeframe.floor(now)
+    pages = 1 + track.policy.widen_pages + track.policy.candles // length
     # Half a page of slack: the edge has moved on while the pages were read.
-    return run[0].start <= edge - (1 + track.policy.widen_pages) * page + page // 2
+    return run[0].start <= edge - pages * page + page // 2
 
 
 def end_of_search(track: Track, *, denied: bool) -> End:

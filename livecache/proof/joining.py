@@ -9,7 +9,7 @@ from .evidence import APART_MS, DISPUTE_MS, Kin, Open
 from .page import PageFacts
 from .track import Track
 
-__all__ = ["KinOf", "join", "longest_sleep", "review"]
+__all__ = ["KinOf", "join", "longest_sleep", "pass_on", "review"]
 
 KinOf = Callable[[int], Kin]
 """What bigger and smaller timeframes say of a bucket without a row."""
@@ -100,6 +100,23 @@ def _ask_next_to(track: Track, start: int) -> None:
     while (told := track.open.get(bucket)) is not None and told.empty and told.first == first:
         told.again = min(told.again, told.last + (APART_MS << min(told.pages - 1, 6)))
         bucket -= track.width
+
+
+def pass_on(parent: Track, child: Track, page: PageFacts) -> None:
+    """A page of the child's was one of a parent too that the venue does not serve: what the roll-up did not
+    settle is as open as if its own page had left it so, and the search for history goes on beyond it.
+    """
+    rows, step = sorted(page.rows), child.width
+    edge = min(page.end, child.series.timeframe.floor(page.heard - parent.policy.settle_delay_ms))
+    for bucket in range(parent.series.timeframe.ceil(page.start), edge - parent.width + 1, parent.width):
+        if bucket in parent.coverage:
+            continue
+        newer = bool(rows) and rows[-1] >= bucket + parent.width
+        told = parent.open.setdefault(bucket, Open(None, page.heard, page.heard, empty=not rows, newer=newer))
+        told.hear(None, page.heard, fresh=False, empty=not rows, newer=newer, whole=False)
+        told.tries += 1
+        again = (child.open[t].again for t in range(bucket, bucket + parent.width, step) if t in child.open)
+        told.again = max(again, default=page.heard + APART_MS)
 
 
 def longest_sleep(track: Track, page: PageFacts) -> int:

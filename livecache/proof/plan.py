@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from ..model.coverage import Coverage, Span
 from ..model.policy import CONFIRM_MS
+from ..model.rollup import source_of
 from ..model.timeframe import Timeframe
 from .evidence import APART_MS, LAG_MS
 from .history import asked_once, asked_run, searched
@@ -95,9 +96,9 @@ def plan(
             if timeframe not in unsupported:
                 wants.append(want)
             elif child is not None:
-                source = _through_child(tracks[child], track, want, page_limit)
-                if child not in in_flight and all(w.timeframe is not child for w in wants):
-                    wants.append(source)
+                source = source_of(child, children, unsupported)
+                if source not in in_flight and all(w.timeframe is not source for w in wants):
+                    wants.append(_through(tracks[source], track, want, page_limit))
             span = Span(want.start, want.end)
             expected = expected | _settleable(track, span, now)
             waiting = waiting or _adds_history(track, span)
@@ -133,7 +134,7 @@ def _want(
     track: Track, expected: Coverage, now: int, page_limit: int, waiting: bool, parents: Collection[Track]
 ) -> Want | None:
     timeframe, width = track.series.timeframe, track.width
-    page = page_limit * width
+    page = track.reach(page_limit) * width
     edge = timeframe.floor(now)
     settled_edge = _settled_edge(track, now)
     newest_page = Span(edge - page + width, edge)  # and, as its last, the bucket in progress
@@ -180,7 +181,7 @@ def _want(
 
 def _older(track: Track, asked: Coverage, now: int, page_limit: int, waiting: bool) -> Want | None:
     """More history: until there are as many real candles as wanted, or no more are to be had."""
-    timeframe, page = track.series.timeframe, page_limit * track.width
+    timeframe, page = track.series.timeframe, track.reach(page_limit) * track.width
     run = asked_run(track, now)
     if run is None or waiting or run[1] >= track.policy.candles:
         return None
@@ -201,14 +202,14 @@ def _older(track: Track, asked: Coverage, now: int, page_limit: int, waiting: bo
 def _confirming(track: Track, now: int, page_limit: int) -> Want | None:
     """What may have to be taken back, an hour after it was asked for last: nothing else is to be done."""
     timeframe, width = track.series.timeframe, track.width
-    page, edge = page_limit * width, timeframe.floor(now)
+    page, edge = track.reach(page_limit) * width, timeframe.floor(now)
     if track.presumed and (due := _to_confirm(track, now)):
         first = min(due)
         return Want(Priority.CONFIRM, timeframe, first, min(edge, first + page))
     if not track.exhausted or now < track.end_asked + CONFIRM_MS:
         return None
     # Half of it lies before where history seems to end: another window than any page that said so.
-    start = track.history_from - page_limit // 2 * width
+    start = track.history_from - track.reach(page_limit) // 2 * width
     return Want(Priority.CONFIRM, timeframe, start, min(edge, start + page))
 
 
@@ -259,12 +260,11 @@ def _parents(
     return [tracks[p] for p, c in children.items() if c is child]
 
 
-def _through_child(child: Track, parent: Track, want: Want, page_limit: int) -> Want:
-    """The page of the child's that brings the newest part of what an unsupported parent wants."""
-    ratio = parent.width // child.width
-    length = max(1, page_limit // ratio) * parent.width
-    end = min(want.end, parent.coverage.spans[-1].start) if parent.coverage else want.end
-    return Want(want.priority, child.series.timeframe, end - length, end)
+def _through(source: Track, parent: Track, want: Want, page_limit: int) -> Want:
+    """The page of the source's that brings the newest part of what an unsupported parent wants."""
+    longest = parent.series.timeframe.ceil(want.end - page_limit * source.width)
+    start = min(max(want.start, longest), want.end - parent.width)
+    return Want(want.priority, source.series.timeframe, start, want.end)
 
 
 def _urgency(want: Want, serves: Collection[Timeframe], tracks: Mapping[Timeframe, Track]) -> Priority:

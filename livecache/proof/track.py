@@ -49,6 +49,7 @@ class Track:
         "policy",
         "presumed",
         "provisional",
+        "ratio",
         "reopened",
         "series",
         "settled",
@@ -68,6 +69,7 @@ class Track:
         self.policy = policy
         self.working = working  # in memory only: needed for roll-ups, configured by nobody
         self.width = series.timeframe.ms
+        self.ratio = 1  # buckets asked for in the stead of each, where the venue does not serve it
         self.coverage = Coverage()
         self.settled: dict[int, ExactCandle] = {}
         self.provisional: dict[int, Provisional] = {}
@@ -90,8 +92,7 @@ class Track:
         self.failure = ""  # the last error while requests keep failing
         # Waiting to be taken by the next flush:
         self.dirty: set[int] = set()
-        self.whole = True
-        self.state_dirty = True
+        self.whole = self.state_dirty = True
         self.updates: list[Update] = []
         self.closes: list[Close] = []
         self.closes_dropped = 0
@@ -114,8 +115,7 @@ class Track:
         if likely:
             self.likely[bucket] = likely
             return
-        before = shown.candle if shown else None
-        replaced = None if before is None or (candle and candle.equals(before)) else before
+        replaced = None if shown is None or (candle and candle.equals(shown.candle)) else shown.candle
         self._announce(Kind.SETTLED, bucket, candle, replaced)
 
     def revise(self, bucket: int, candle: ExactCandle | None, *, derived: bool) -> None:
@@ -370,12 +370,14 @@ class Track:
 
     # --- what pages left open ---------------------------------------------------------------------
 
+    def reach(self, page_limit: int) -> int:
+        """How many buckets the longest page brings."""
+        return max(2, page_limit // self.ratio) if self.ratio > 1 else page_limit
+
     def waiting(self, now: int, *, within_ms: int = 1 << 62) -> Coverage:
         """The open buckets that are not worth asking for again yet, but will be within so many ms."""
-        if not self.open:
-            return Coverage()
-        spans = ((t, t + self.width) for t, told in self.open.items() if now < told.again <= now + within_ms)
-        return Coverage(spans)
+        until = now + within_ms
+        return Coverage((t, t + self.width) for t, told in self.open.items() if now < told.again <= until)
 
     def next_again(self, now: int) -> int:
         """When the next open bucket is worth asking for again; 0 if none waits for that."""

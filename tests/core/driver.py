@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from livecache.ledger.timeline import Timeline
 from livecache.model.candle import ExactCandle
@@ -31,8 +31,9 @@ class Driver:
         policy: Policy | None = None,
         trades: Callable[[Timeframe, int], bool] = lambda timeframe, time: True,
         page_limit: int = 330,
+        unserved: Collection[Timeframe] = (),
     ) -> None:
-        self.timeline = Timeline("coinbase", [SYMBOL], timeframes, policy or Policy())
+        self.timeline = Timeline("coinbase", [SYMBOL], timeframes, policy or Policy(), unserved)
         self.symbol = self.timeline.symbols[SYMBOL]
         self.now = now
         self.trades = trades
@@ -48,6 +49,7 @@ class Driver:
                 now=self.now,
                 page_limit=self.page_limit,
                 in_flight={},
+                unsupported=self.timeline.unserved,
             )
         )
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from livecache.model.policy import Policy
 from livecache.model.timeframe import TIMEFRAME_PRIORITY, Timeframe
 from livecache.proof.plan import Priority
 from tests.core.driver import Driver
@@ -119,3 +120,34 @@ def test_a_shorter_page_limit_only_takes_more_pages() -> None:
     driver.fill()
     assert all(driver.settled(t) >= 99 for t in TIMEFRAME_PRIORITY)
     assert all(w.end - w.start <= 100 * w.timeframe.ms for w in driver.asked)
+
+
+UNSERVED = tuple(map(Timeframe, ("3m", "8h", "12h")))
+
+
+@pytest.mark.parametrize("timeframe", UNSERVED)
+def test_what_the_venue_does_not_serve_is_filled_by_pages_of_what_it_is_rolled_up_from(
+    timeframe: Timeframe,
+) -> None:
+    driver = Driver((timeframe,), DAY + 3 * H1.ms + 61_000, unserved=UNSERVED)
+    driver.fill()
+    assert driver.settled(timeframe) >= 100
+    assert not {w.timeframe for w in driver.asked} & set(UNSERVED)
+    assert all(w.end - w.start <= 330 * w.timeframe.ms for w in driver.asked)
+    assert len({w[1:4] for w in driver.asked}) == len(driver.asked), "nothing is asked for twice"
+
+
+@pytest.mark.parametrize("timeframe", UNSERVED)
+def test_the_search_for_its_history_ends_where_the_venue_has_nothing_older(timeframe: Timeframe) -> None:
+    listed = DAY - 30 * timeframe.ms
+    driver = Driver((timeframe,), DAY + 61_000, trades=lambda _, time: time >= listed, unserved=UNSERVED)
+    assert driver.fill() < 15
+    track = driver.symbol.tracks[timeframe]
+    assert track.coverage.spans[-1].start <= listed + timeframe.ms
+    assert track.history_from == track.coverage.spans[-1].start and track.exhausted
+
+
+def test_as_many_candles_are_kept_as_are_wanted_however_many_pages_that_takes() -> None:
+    driver = Driver((M5,), DAY, policy=Policy(candles=3_000))
+    driver.fill()
+    assert driver.settled(M5) == 3_000
