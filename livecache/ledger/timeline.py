@@ -393,6 +393,7 @@ class Timeline:
         for track, outcome in timeline.derive(now):
             self.counters.rollup_mismatches += len(outcome.mismatched)
             self.counters.revisions += len(outcome.revised)
-            self._notes += notes_of(track, outcome)
+            if outcome.mismatched:
+                self._notes += notes_of(track, outcome)
             for bucket in outcome.doubtful:
                 timeline.doubt_emptiness(track.series.timeframe, bucket)

@@ -324,9 +324,8 @@ class Track:
         """Whether a closed bucket is settled, or provisional and vouched for beyond its end."""
         if bucket in self.coverage:
             return True
-        shown = self.provisional.get(bucket)
-        through = max(heard_through, self.told_through)
-        return shown is not None and shown.vouched and bucket + self.width <= through
+        shown, end = self.provisional.get(bucket), bucket + self.width
+        return shown is not None and shown.vouched and (end <= heard_through or end <= self.told_through)
 
     def proven(self) -> Coverage:
         """The settled buckets that are told as such."""

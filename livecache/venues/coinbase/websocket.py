@@ -151,7 +151,8 @@ class CoinbaseFeed:
                     for event in frame.events:
                         yield event
                         self._attend(event)
-                        end = end or self._key_refused(event)
+                    if frame.channel == "":  # the only one that errors come in
+                        end = self._key_refused(frame)
                     if self._ends:
                         await self._end(connection)
                     now_s = self._clock.monotonic()
@@ -213,8 +214,9 @@ class CoinbaseFeed:
 
     def _renewed(self) -> list[str]:
         """Ids to be subscribed to anew now; what was not subscribed to is put in line for that."""
-        asked = [id_ for id_ in self._renewals.take() if id_ in self._symbols]
-        return self._subscriptions.retry(asked) if asked else asked
+        if not (asked := self._renewals.take()):  # nearly always, and it is asked at every frame
+            return asked
+        return self._subscriptions.retry([id_ for id_ in asked if id_ in self._symbols])
 
     def _ids(self, products: Sequence[str]) -> list[str]:
         return [id_ for id_, symbols in self._symbols.items() if not set(symbols).isdisjoint(products)]
@@ -294,11 +296,13 @@ class CoinbaseFeed:
         elif isinstance(event, Heard | Subscribed):
             self._watchdog.heard(event.stamp)
 
-    def _key_refused(self, event: Event) -> Broken | None:
+    def _key_refused(self, frame: Frame) -> Broken | None:
         """The end of a connection whose tokens the venue refuses: the next one goes without, for it may."""
-        if not (isinstance(event, FeedFailure) and "authenticat" in event.message and self._signing.on):
+        said = [event.message for event in frame.events if isinstance(event, FeedFailure)]
+        refusal = next((message for message in said if "authenticat" in message), "")
+        if not (refusal and self._signing.on):
             return None
-        self._signing.set_aside(event.message)
+        self._signing.set_aside(refusal)
         return Broken(self._products, "its key is refused", lost_connection=True)
 
     async def _connect(self) -> Connection:
