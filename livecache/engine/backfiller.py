@@ -215,8 +215,7 @@ class Backfiller:
         if self._schedule.succeeded(request) is not None and pick.want.witness is None:
             live.timeline.fail(request.symbol, request.timeframe, "")
         rows = {row.time: row for row in page.rows}
-        proves = not page.unreadable
-        facts = PageFacts(request.start, request.end, rows, heard, page.rejected, proves, dict(page.reasons))
+        facts = PageFacts(request.start, request.end, rows, heard, page.rejected, dict(page.reasons))
         if pick.want.witness is not None:
             told = request.symbol, pick.want.witness, request.timeframe
             live.timeline.apply_witness(*told, facts, live.now())

@@ -122,7 +122,7 @@ def pass_on(parent: Track, child: Track, page: PageFacts) -> None:
 def longest_sleep(track: Track, page: PageFacts) -> int:
     """How long, in ms, the product is known to have gone without a trade."""
     # A row that cannot be believed is no sleep.
-    rows = [*page.rows, *page.rejected] if page.absence_proves else []
+    rows = [*page.rows, *page.rejected]
     spans = [[t for t in track.settled if span.start <= t < span.end] for span in track.coverage]
     longest = track.width
     for times in (rows, *spans):

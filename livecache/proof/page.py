@@ -19,7 +19,6 @@ class PageFacts:
     rows: Mapping[int, ExactCandle]  # oldest first
     heard: int
     rejected: frozenset[int] = frozenset()  # buckets whose row could not be believed, or may be missing
-    absence_proves: bool = True  # False where a row could not even be placed
     reasons: Mapping[int, str] = field(default_factory=dict)  # why those rows could not be believed
 
 

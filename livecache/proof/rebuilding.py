@@ -59,7 +59,7 @@ def rebuild(track: Track, timeframe: Timeframe, page: PageFacts) -> list[int]:
         told.rebuild_again = page.heard + min(APART_MS << min(told.rebuild_tries - 1, 10), CONFIRM_MS)
         parts = range(bucket, end, timeframe.ms)
         rows = [page.rows[t] for t in parts if t in page.rows]
-        if any(t in page.rejected for t in parts) or not page.absence_proves:
+        if any(t in page.rejected for t in parts):
             continue
         candle = roll_up(bucket, rows)
         shown = track.provisional.get(bucket)

@@ -193,7 +193,7 @@ class _Reading:
         track, page = self._track, self._page
         end = bucket + track.width
         row = page.rows.get(bucket)
-        if bucket in page.rejected or (row is None and not page.absence_proves):
+        if bucket in page.rejected:
             self._reject(bucket)
             return
         shown = track.provisional.get(bucket)
@@ -276,7 +276,7 @@ class _Reading:
                     told.again = min(told.again, self._page.heard)
 
     def _reject(self, bucket: int) -> None:
-        """The row cannot be believed, or may be one that could not be placed."""
+        """The row cannot be believed, or may be one that was meant for another bucket."""
         track, heard = self._track, self._page.heard
         told = track.open.get(bucket)
         reason = self._page.reasons.get(bucket, "a row of the page cannot be believed")
@@ -301,7 +301,7 @@ class _Reading:
         track, page = self._track, self._page
         row = page.rows.get(bucket)
         held = track.settled.get(bucket)
-        if bucket in page.rejected or (row is None and not page.absence_proves):
+        if bucket in page.rejected:
             track.trust(bucket)
             return
         if held is None and row is None:

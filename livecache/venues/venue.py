@@ -63,7 +63,6 @@ class Page:
     request: PageRequest
     rows: tuple[ExactCandle, ...]
     rejected: frozenset[int] = frozenset()  # open times of buckets
-    unreadable: int = 0  # rows of which not even that can be said: then no absence proves anything
     reasons: Mapping[int, str] = field(default_factory=dict)  # why, by the bucket's open time
     spoiled: int = 0  # how many rows could not be believed
 

@@ -15,6 +15,7 @@ from tests.simulation.service import service
 from tests.simulation.test_trouble import START, WIDTH, pages, state, venue_at
 from tests.simulation.virtual import run_virtually
 from tests.simulation.watch import Watcher
+from tests.simulation.wire import on_the_wire
 
 M1, M5, M15, M30 = Timeframe.M1, Timeframe.M5, Timeframe.M15, Timeframe.M30
 H1, H2, H4, H6, D1 = (Timeframe.H1, Timeframe.H2, Timeframe.H4, Timeframe.H6, Timeframe.D1)
@@ -50,8 +51,7 @@ def test_a_nonsense_row_in_an_older_page_is_not_asked_for_in_a_loop(clean_valkey
 
 def test_pages_of_which_no_row_can_be_read_are_not_asked_for_in_a_loop(clean_valkey: str) -> None:
     async def main() -> None:
-        venue = venue_at()
-        spoil(venue, lambda page: replace(page, rows=(), unreadable=len(page.rows)))
+        venue = on_the_wire(venue_at(), lambda request, rows, at: [{**row, "start": None} for row in rows])
         async with service(venue, clean_valkey, ["BTC-USD"], [M5]) as running:
             await asyncio.sleep(600)
             assert len(venue.requests) < 40

@@ -89,10 +89,8 @@ OF_EVIDENCE = (
         (
             Edit(
                 "livecache/proof/settling.py",
-                "        if bucket in page.rejected or (row is None and not page.absence_proves):\n"
-                "            self._reject(bucket)\n",
-                "        if page.rejected or (row is None and not page.absence_proves):\n"
-                "            self._reject(bucket)\n",
+                "        if bucket in page.rejected:\n            self._reject(bucket)\n",
+                "        if page.rejected:\n            self._reject(bucket)\n",
             ),
         ),
         tests=("tests/core/test_settling.py",),
