@@ -196,7 +196,8 @@ class SymbolTimeline:
         )
 
     def bear_out(self, now: int) -> bool:
-        """The feed carries the product: nothing that its snapshot showed speaks against what is likely.
+        """The feed carries the product: nothing that its snapshot showed speaks against what is likely since
+        the last candle.
 
         Whether that is still to come.
         """
@@ -208,10 +209,15 @@ class SymbolTimeline:
             if now < track.behind_at + DISPUTE_MS:
                 continue
             kin = Kindred(self.tracks, timeframe, now)
+            # It shows what was traded last, and nothing of what lies before that.
+            newest = max(track.settled, default=now)
             for bucket in [t for t in track.likely if t not in track.derived]:
-                if not (track.take_back if kin.holds_more(bucket) else track.prove)(bucket):
-                    continue
-                self.touch(timeframe, bucket)
+                if kin.holds_more(bucket):
+                    told = track.take_back(bucket)
+                else:
+                    told = bucket >= newest and track.prove(bucket)
+                if told:
+                    self.touch(timeframe, bucket)
         return waits
 
     # --- roll-ups ---------------------------------------------------------------------------------

@@ -83,7 +83,7 @@ def note_ends(tracks: Mapping[Timeframe, Track], heard: int, page_limit: int) ->
     """Note of a symbol's tracks where their history ends now, and where it seemed to and does not."""
     for track in tracks.values():
         older = holds_older(tracks, track)
-        if track.exhausted and older:
+        if (track.exhausted and older) or _begins_before(track, track.history_from):
             track.resume_search()
         if not track.history_from and searched(track, heard, page_limit):
             end = end_of_search(track, denied=older)
@@ -91,3 +91,10 @@ def note_ends(tracks: Mapping[Timeframe, Track], heard: int, page_limit: int) ->
                 track.history_from, track.end_asked = track.coverage.spans[-1].start, heard
                 track.exhausted = end is End.EXHAUSTED
                 track.state_dirty = True
+
+
+def _begins_before(track: Track, end: int) -> bool:
+    """Whether the newest run has a candle from before `end`, where history seemed to end; 0: it does not."""
+    if not end or not track.coverage or track.coverage.spans[-1].start >= end:
+        return False
+    return any(track.coverage.spans[-1].start <= t < end for t in track.settled)

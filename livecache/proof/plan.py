@@ -161,7 +161,7 @@ def _want(
     suspects = [t for t in track.suspect if t >= wanted_from or t in track.contested]
     if suspects:
         first = min(suspects)
-        return Want(Priority.REPAIR, timeframe, first, min(edge, first + page))
+        return Want(Priority.REPAIR, timeframe, first, min(edge, first + page - width))
     if missing:
         hole = missing.spans[-1]
         at_end = hole.end == settled_edge
@@ -205,7 +205,8 @@ def _confirming(track: Track, now: int, page_limit: int) -> Want | None:
     page, edge = track.reach(page_limit) * width, timeframe.floor(now)
     if track.presumed and (due := _to_confirm(track, now)):
         first = min(due)
-        return Want(Priority.CONFIRM, timeframe, first, min(edge, first + page))
+        # A bucket less than there may be: with the one in progress asked for too, the first stays in it.
+        return Want(Priority.CONFIRM, timeframe, first, min(edge, first + page - width))
     if not track.exhausted or now < track.end_asked + CONFIRM_MS:
         return None
     # Half of it lies before where history seems to end: another window than any page that said so.

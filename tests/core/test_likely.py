@@ -144,3 +144,35 @@ def test_a_feed_that_carries_the_product_bears_out_what_is_likely_or_takes_it_ba
     driver.now += 1_000
     seen = state(driver)
     assert seen.settled_through == (START - shown * W if shown else START)
+
+
+def test_what_empty_pages_alone_say_of_days_ago_is_not_borne_out_by_a_feed_that_is_silent_now() -> None:
+    """Its snapshot shows what was traded last, and nothing of what lies before that."""
+    driver = Driver([M5], START + 30_000, trades=lambda timeframe, time: False)
+    for _ in range(8):
+        driver.fill()
+        driver.now += 40_000
+    track = driver.symbol.tracks[M5]
+    assert track.likely, "three wholly empty pages over two minutes agree"
+    driver.timeline.subscribe(0, driver.now, [SYMBOL], driver.now)
+    driver.now += 5_000
+    driver.timeline.heard(0, driver.now, driver.now)
+    old = max(t for t in track.likely if t < START - HOUR)
+    assert old not in state(driver).coverage
+
+
+def test_the_oldest_bucket_of_a_page_is_confirmed_with_the_others_and_not_asked_for_in_a_loop() -> None:
+    driver = Driver([M5], START + 30_000, trades=lambda timeframe, time: False)
+    for _ in range(12):
+        driver.fill()  # It fails where the plan never ends.
+        driver.now += 40_000
+    assert driver.symbol.tracks[M5].likely
+
+
+def test_a_candle_older_than_where_history_seemed_to_end_resumes_the_search() -> None:
+    driver = started()
+    track = driver.symbol.tracks[M5]
+    track.history_from = START - 20 * W  # where it seemed to end while pages were empty
+    assert min(track.settled) < track.history_from
+    read_again(driver, W)
+    assert not track.history_from
