@@ -82,6 +82,10 @@ class ExactCandle(msgspec.Struct, frozen=True, order=True, gc=False):
             a == b or Decimal(a) == Decimal(b) for a, b in zip(self.numbers, other.numbers, strict=True)
         )
 
+    def reaches(self, other: ExactCandle) -> bool:
+        """Whether this one's range holds the other's. A later candle of the same bucket's does."""
+        return float(self.low) <= float(other.low) and float(self.high) >= float(other.high)
+
     def richer_than(self, other: ExactCandle) -> bool:
         """Whether this one holds more volume. A venue's candles are cumulative: more volume is later."""
         if self.volume == other.volume:

@@ -38,3 +38,7 @@ class Provisional(NamedTuple):
 
     candle: ExactCandle
     vouched: bool
+
+    def outdoes(self, row: ExactCandle) -> bool:
+        """Whether a page's row is less than this: by volume, or by range if the feed stands behind it."""
+        return self.candle.richer_than(row) or (self.vouched and not row.reaches(self.candle))

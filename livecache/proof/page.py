@@ -33,4 +33,5 @@ class PageOutcome:
     disputed: int = 0
     overruled: list[int] = field(default_factory=list)  # the pages agree against the feed, or against kin
     unusable: list[int] = field(default_factory=list)  # given up with this page
+    strange: bool = False  # it is another series' as far as is seen, and nothing of it was taken
     channel_dead: int = 0  # the first bucket with a settled candle where an unbroken feed showed nothing

@@ -20,15 +20,14 @@ from .evidence import (
 from .feeding import Channel
 from .joining import KinOf, join, longest_sleep
 from .page import PageFacts, PageOutcome
+from .recognition import recognise
 from .track import Track
 
 _DISPUTE_MOST_MS = 300_000
 _DAY_MS = 86_400_000
-_FIRST_AGAIN_MS = 2_000
-"""How soon a page is read again that was poorer than the feed, or not to be believed; then more slowly."""
+_FIRST_AGAIN_MS = 2_000  # after a page poorer than the feed, or not to be believed; then more slowly
 
-_PAGES_LACKING = 2
-"""Pages without a row, or with a poorer one, that take back a settled candle which somebody doubts."""
+_PAGES_LACKING = 2  # take back a settled candle which somebody doubts
 
 __all__ = ["settle_page"]
 
@@ -53,6 +52,8 @@ def settle_page(
     list says that the product is not traded. `searched`: nothing older is looked for, so absence needs no
     older row.
     """
+    if not recognise(track, page):
+        return PageOutcome(strange=True)
     reading = _Reading(track, page, channel, feed=feed, kin=kin, halted=halted, searched=searched)
     edge = track.series.timeframe.floor(page.heard - track.policy.settle_delay_ms)
     for bucket in range(page.start, min(page.end, edge), track.width):
@@ -197,7 +198,7 @@ class _Reading:
             self._reject(bucket)
             return
         shown = track.provisional.get(bucket)
-        poorer = shown is not None and (row is None or shown.candle.richer_than(row))
+        poorer = shown is not None and (row is None or shown.outdoes(row))
         unbroken = self._feed and self._channel.unbroken_over(bucket, end)
         told = track.open.get(bucket)
         self._sound_again = self._sound_again or (told is not None and bool(told.unusable))

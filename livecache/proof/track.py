@@ -56,6 +56,7 @@ class Track:
         "sound",
         "state",
         "state_dirty",
+        "strange",
         "suspect",
         "told_through",
         "updates",
@@ -89,6 +90,7 @@ class Track:
         self.announce_from = 0  # buckets that end after this are news; 0 until something is settled
         self.closed_until = 0  # buckets that open before this were announced as closed
         self.told_through = 0  # buckets that end until here were known to an earlier run, and stay so
+        self.strange = (0, 0, 0)  # pages of another series: the first, the last (heard), how many
         self.failure = ""  # the last error while requests keep failing
         # Waiting to be taken by the next flush:
         self.dirty: set[int] = set()
@@ -172,15 +174,13 @@ class Track:
             self.resume_search()
 
     def let_go(self, start: int, end: int) -> None:
-        """A page of `[start, end)` has come: what somebody missed there and it did not settle is asked for
-        again as any bucket is, in its own time."""
+        """What somebody missed in a page's `[start, end)`, and it did not settle, waits as any other does."""
         for bucket in [t for t in self.contested if start <= t < end and t not in self.coverage]:
             self.trust(bucket)
 
     def resume_search(self) -> None:
         """Look for older candles again, as if nobody had."""
-        self.history_from = self.end_asked = 0
-        self.exhausted = False
+        self.history_from, self.end_asked, self.exhausted = 0, 0, False
         oldest = self.coverage.spans[0].start if self.coverage else 0
         self.open = {t: told for t, told in self.open.items() if t >= oldest}
         self.state_dirty = True

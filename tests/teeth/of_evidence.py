@@ -96,6 +96,28 @@ OF_EVIDENCE = (
         tests=("tests/core/test_settling.py",),
     ),
     Breakage(
+        "a page is taken whatever series it is of",
+        (
+            Edit(
+                "livecache/proof/settling.py",
+                "    if not recognise(track, page):\n",
+                "    if not recognise(track, page) and not page.rows:\n",
+            ),
+        ),
+        tests=("tests/core/test_recognition.py",),
+    ),
+    Breakage(
+        "a silent feed bears out what empty pages say of days ago",
+        (
+            Edit(
+                "livecache/ledger/symbol.py",
+                "told = bucket >= newest and track.prove(bucket)",
+                "told = track.prove(bucket)",
+            ),
+        ),
+        tests=("tests/core/test_likely.py",),
+    ),
+    Breakage(
         "an old page takes back what was settled",
         (
             Edit(

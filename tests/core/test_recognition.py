@@ -1,0 +1,102 @@
+"""A page of another series, or of other times: each of its rows looks right, and they do not fit."""
+
+from __future__ import annotations
+
+import pytest
+
+from livecache.model.candle import ExactCandle
+from livecache.model.policy import Policy
+from livecache.model.series import SeriesId
+from livecache.model.timeframe import Timeframe
+from livecache.proof.feeding import Channel
+from livecache.proof.page import PageFacts, PageOutcome
+from livecache.proof.settling import settle_page
+from livecache.proof.track import Track
+
+W = Timeframe.M5.ms
+T = 1_770_000_000_000 // W * W
+MINUTE = 60_000
+
+
+def row(time: int, price: int, volume: str = "5") -> ExactCandle:
+    return ExactCandle(time, str(price), str(price + 2), str(price), str(price + 1), volume)
+
+
+def read(on: Track, rows: list[ExactCandle], heard: int) -> PageOutcome:
+    facts = PageFacts(T - 4 * W, T + 2 * W, {each.time: each for each in rows}, heard)
+    return settle_page(on, facts, Channel(), feed=True)
+
+
+def page(price: int, step: int, times: range = range(-4, 2)) -> list[ExactCandle]:
+    """Rows before and after T, whose prices rise by `step` a bucket."""
+    return [row(T + n * W, price + step * n) for n in times]
+
+
+def filled() -> Track:
+    on = Track(SeriesId("coinbase", "BTC-USD", Timeframe.M5), Policy(), working=False)
+    read(on, page(1000, 10, range(-4, 1)), T + 30_000)
+    assert on.coverage.covers(T - 4 * W, T)
+    return on
+
+
+@pytest.mark.parametrize(
+    "lie", [page(50, 10), page(1010, 10), page(990, 10)], ids=["another product", "a bucket late", "early"]
+)
+def test_a_page_that_does_not_fit_what_is_known_is_not_taken(lie: list[ExactCandle]) -> None:
+    on = filled()
+    before = dict(on.settled)
+    for minutes in (0, 1, 4):
+        outcome = read(on, lie, T + W + 30_000 + minutes * MINUTE)
+        assert outcome.strange and not outcome.touched
+    assert on.settled == before, "however much volume it tells of"
+    read(on, page(1000, 10), T + W + 300_000)
+    assert T in on.coverage and on.settled[T] == row(T, 1000)
+    assert not read(on, page(1000, 10), T + W + 301_000).strange
+
+
+def test_rows_where_nothing_was_traded_are_not_taken_from_one_page() -> None:
+    on = Track(SeriesId("coinbase", "BTC-USD", Timeframe.M5), Policy(), working=False)
+    read(on, page(1000, 10, range(-4, 1, 2)), T + 30_000)
+    assert T - 3 * W in on.coverage and T - W in on.coverage
+    late = [row(each.time + W, 1000) for each in page(1000, 10, range(-4, 0, 2))]
+    assert read(on, late, T + 40_000).strange
+    assert T - 3 * W not in on.settled
+
+
+def test_three_such_pages_over_five_minutes_are_right_and_what_was_known_was_not() -> None:
+    on = filled()
+    for minutes in (0, 2, 4):
+        assert read(on, page(50, 10), T + W + 30_000 + minutes * MINUTE).strange
+    assert not read(on, page(50, 10), T + W + 30_000 + 5 * MINUTE).strange
+    assert on.settled[T] == row(T, 50)
+
+
+def test_what_the_feed_vouches_for_is_given_up_after_an_hour_only() -> None:
+    on = filled()
+    on.lay(row(T, 1000), vouched=True)
+    for minutes in range(60):
+        assert read(on, page(50, 10), T + W + 30_000 + minutes * MINUTE).strange
+    assert not read(on, page(50, 10), T + W + 30_000 + 60 * MINUTE).strange
+
+
+def test_one_row_that_does_not_fit_costs_no_page() -> None:
+    """The newest is partial where the venue lags; one may be spoilt."""
+    on = filled()
+    on.lay(row(T, 1000, "9"), vouched=True)
+    partial = [*page(1000, 10, range(-4, 0)), ExactCandle(T, "1000", "1001", "1000", "1000", "1")]
+    assert not read(on, partial, T + W + 30_000).strange
+    assert T not in on.coverage
+
+
+def test_a_row_of_less_range_than_the_feed_showed_is_poorer_whatever_its_volume() -> None:
+    on = filled()
+    on.lay(row(T, 1000), vouched=True)
+    read(on, [*page(1000, 10, range(-4, 0)), row(T, 50, "99"), row(T + W, 1010)], T + W + 30_000)
+    assert T not in on.coverage
+    assert on.provisional[T].candle == row(T, 1000)
+
+
+def test_what_somebody_asks_to_have_read_again_is_not_held_against_a_page() -> None:
+    on = filled()
+    on.contest(T - 4 * W, T + W)
+    assert not read(on, page(50, 10), T + W + 30_000).strange

@@ -1,0 +1,101 @@
+"""Pages of every odd form in mid-run, as the wire brings them: nothing false is settled, all heals soon."""
+
+from __future__ import annotations
+
+import asyncio
+from random import Random
+
+import pytest
+
+from livecache.model.timeframe import Timeframe
+from livecache.simulator import SeededMarket
+from livecache.venues.venue import PageRequest
+from tests.simulation.service import service
+from tests.simulation.test_trouble import START, state, venue_at
+from tests.simulation.virtual import run_virtually
+from tests.simulation.watch import Watcher
+from tests.simulation.wire import Rows, Spoil, on_the_wire, row_time
+
+M5, M15, H1 = Timeframe.M5, Timeframe.M15, Timeframe.H1
+SYMBOL = "BTC-USD"
+HEALS_WITHIN_S = 400
+
+
+def other_product(request: PageRequest, rows: Rows, at_s: float) -> Rows:
+    asked = request.start, request.end, START + int(at_s * 1000)
+    found = SeededMarket(7).candles("ETH-USD", request.timeframe, *asked)
+    names = ("open", "high", "low", "close", "volume")
+    return [
+        dict(zip(names, row.numbers, strict=True)) | {"start": str(row.time // 1000)}
+        for row in reversed(found)
+    ]
+
+
+def late(buckets: int) -> Spoil:
+    def spoil(request: PageRequest, rows: Rows, at_s: float) -> Rows:
+        by = buckets * request.timeframe.ms // 1000
+        return [{**row, "start": str(int(row["start"]) + by)} for row in rows]
+
+    return spoil
+
+
+def twins(request: PageRequest, rows: Rows, at_s: float) -> Rows:
+    """Every third row twice, once with another volume."""
+    third = [row_time(row) // request.timeframe.ms % 3 == 0 for row in rows]
+    return [
+        each
+        for row, hit in zip(rows, third, strict=True)
+        for each in ([{**row, "volume": "99999"}, row] if hit else [row])
+    ]
+
+
+def shuffled(request: PageRequest, rows: Rows, at_s: float) -> Rows:
+    return Random(len(rows)).sample(rows, len(rows))
+
+
+def flapping(request: PageRequest, rows: Rows, at_s: float) -> Rows:
+    return [] if int(at_s) // 40 % 2 else rows
+
+
+ODD: dict[str, Spoil] = {
+    "another product's": other_product,
+    "a bucket late": late(1),
+    "a bucket early": late(-1),
+    "twins": twins,
+    "out of order": shuffled,
+    "each twice": lambda request, rows, at_s: [row for row in rows for _ in range(2)],
+    "without its newest": lambda request, rows, at_s: rows[1:],
+    "without its oldest": lambda request, rows, at_s: rows[:-1],
+    "empty now and then": flapping,
+    "5m upside down": lambda request, rows, at_s: (
+        [{**row, "high": row["low"], "low": row["high"]} for row in rows] if request.timeframe is M5 else rows
+    ),
+    "another 200": lambda request, rows, at_s: b'{"data":[]}',
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_pages_in_mid_run_settle_nothing_false_and_cost_nothing_in_the_end(
+    clean_valkey: str, name: str
+) -> None:
+    spoil = ODD[name]
+
+    async def main() -> None:
+        venue = on_the_wire(
+            venue_at(),
+            lambda request, rows, at_s: spoil(request, rows, at_s) if 240 <= at_s < 1_300 else rows,
+        )
+        async with service(venue, clean_valkey, [SYMBOL, "ETH-USD"], [M5, M15, H1]) as running:
+            watcher = Watcher(clean_valkey, venue.market, running.writer_series)
+            for _ in range((1_300 + HEALS_WITHIN_S) // 10):
+                await asyncio.sleep(10)
+                watcher.look()
+                assert len(running.reader.candles(SYMBOL, "5m", 60, at_least=1)), "the feed is served"
+            for timeframe in (M5, M15, H1):
+                seen = state(running, SYMBOL, timeframe)
+                assert seen.ready and not seen.history_from
+                assert seen.settled_through >= timeframe.floor(venue.now() - 80_000)
+                assert len(seen.coverage.spans) == 1
+                assert len(running.reader.candles(SYMBOL, timeframe, 60)) == 60
+
+    run_virtually(main())
