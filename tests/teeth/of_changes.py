@@ -33,9 +33,9 @@ OF_CHANGES = (
         "a reload connects the feed anew",
         (
             Edit(
-                "livecache/venues/coinbase/venue.py",
-                'for feed in cast("Sequence[CoinbaseFeed]", among):',
-                'for feed in cast("Sequence[CoinbaseFeed]", ()):',
+                "livecache/venues/feed/feed.py",
+                'for feed in cast("Sequence[SocketFeed]", among):',
+                'for feed in cast("Sequence[SocketFeed]", ()):',
             ),
         ),
         tests=("tests/venues/test_coinbase_carrying.py",),

@@ -40,20 +40,20 @@ OF_PRODUCTS = (
         "a refused subscription is not narrowed",
         (
             Edit(
-                "livecache/venues/coinbase/subscriptions.py",
+                "livecache/venues/feed/subscriptions.py",
                 "elif len(waits) > 1 and not self._again and",
                 "elif len(waits) < 0 and",
             ),
         ),
-        ("tests/venues/test_coinbase_subscriptions.py",),
+        ("tests/venues/test_subscriptions.py",),
     ),
     Breakage(
         "the bound of a frame does not grow with what was asked for",
         (
             Edit(
-                "livecache/venues/coinbase/websocket.py",
-                "max(self._frame_bytes, _FRAME_BYTES + _PRODUCT_BYTES * len(symbols))",
-                "max(self._frame_bytes, _FRAME_BYTES)",
+                "livecache/venues/feed/session.py",
+                "max(self.message_bytes, terms.frame_bytes + terms.id_bytes * len(symbols))",
+                "max(self.message_bytes, terms.frame_bytes)",
             ),
         ),
         ("tests/venues/test_coinbase_refusals.py",),

@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 import msgspec
 
 from livecache.venues.coinbase.auth import ApiKey
-from livecache.venues.coinbase.websocket import CoinbaseFeed
+from livecache.venues.coinbase.dialect import CoinbaseDialect
+from livecache.venues.feed.feed import SocketFeed
 from livecache.venues.venue import Event
 
 from .loopback import InstantClock, ServerConnection, feed_server, payload
@@ -78,29 +79,27 @@ def feed_of(
     first_delay_s: float = 0.0,
     frame_bytes: int | None = 1024 * 1024,
     open_timeout_s: float = 2.0,
-) -> CoinbaseFeed:
-    return CoinbaseFeed(
-        url,
+) -> SocketFeed:
+    return SocketFeed(
+        CoinbaseDialect(url, lambda: None, key),
         products or ("BTC-USD", "ETH-USD"),
         aliases or {},
         trades=trades,
-        now=lambda: None,
         clock=clock or InstantClock(),
         jitter=lambda: 0.0,
         silence_timeout_s=silence_timeout_s,
-        key=key,
         first_delay_s=first_delay_s,
         open_timeout_s=open_timeout_s,
-        frame_bytes=frame_bytes,
+        message_bytes=frame_bytes,
     )
 
 
-async def take(feed: CoinbaseFeed, count: int) -> list[Event]:
+async def take(feed: SocketFeed, count: int) -> list[Event]:
     """The first `count` events."""
     return await take_until(feed, lambda events: len(events) == count)
 
 
-async def take_until(feed: CoinbaseFeed, enough: Callable[[list[Event]], bool]) -> list[Event]:
+async def take_until(feed: SocketFeed, enough: Callable[[list[Event]], bool]) -> list[Event]:
     """The first events, up to the one with which they are enough."""
     events: list[Event] = []
     async with asyncio.timeout(30), aclosing(feed.events()) as stream:

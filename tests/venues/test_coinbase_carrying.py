@@ -11,9 +11,10 @@ import msgspec
 
 from livecache.clock import SystemClock
 from livecache.config.load import CoinbaseConfig
-from livecache.venues.coinbase.subscriptions import Ask, Subscriptions
 from livecache.venues.coinbase.venue import CoinbaseVenue
-from livecache.venues.coinbase.watchdog import DataWatchdog
+from livecache.venues.feed.feed import SocketFeed
+from livecache.venues.feed.subscriptions import Ask, Subscriptions
+from livecache.venues.feed.watchdog import DataWatchdog
 from livecache.venues.venue import Broken, Candles, Event, Rejected
 
 from .loopback import InstantClock, ServerConnection, feed_server
@@ -182,5 +183,6 @@ def test_limits_that_change_hold_for_feeds_that_run_too() -> None:
     (feed,) = venue.feeds([A], {}, trades=False)
     venue.reconfigure(CoinbaseConfig(silence_timeout=3.0, products_per_connection=1))
     kept, other = venue.feeds([A, B], {}, trades=False, among=[feed])
-    assert kept is feed and feed._silence_timeout_s == 3.0, "from its next connection on"
+    assert kept is feed and isinstance(kept, SocketFeed)
+    assert kept._silence_timeout_s == 3.0, "from its next connection on"
     assert other.products == (B,), "one product a connection from now on"

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from livecache.model.candle import ExactCandle, rejection
 from livecache.model.timeframe import Timeframe
-from livecache.venues.coinbase.messages import Frame, FrameDecoder, subscription, unsubscription
+from livecache.venues.coinbase.messages import FrameDecoder, subscription, unsubscription
+from livecache.venues.feed.dialect import Frame
 from livecache.venues.venue import Candles, FeedFailure, Heard, Rejected, Subscribed, Trade, Trades
 
 from .loopback import CAPTURES, PAYLOADS, payload

@@ -153,7 +153,7 @@ def test_what_is_wrong_ends_the_connection_after_what_came_before_it(wrong: byte
             await connection.receive()
         assert ended.value.too_long == (code == 1009)
         with pytest.raises(ConnectionEnded):
-            await connection.send("{}")
+            connection.send("{}")
         assert wire.written.startswith(bytes([0x80 | CLOSE]))
 
     asyncio.run(scenario())

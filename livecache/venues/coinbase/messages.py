@@ -18,27 +18,16 @@ import msgspec
 from ...model.candle import NUMBER, ExactCandle, rejection, within_bounds
 from ...model.clock import IMPLAUSIBLE_MS
 from ...model.timeframe import Timeframe
+from ..feed.dialect import Frame
 from ..text import excerpt, one_line, without_numbers
 from ..venue import Candles, Event, FeedFailure, Heard, Rejected, Subscribed, Trade, Trades
 
-__all__ = ["CANDLES", "HEARTBEATS", "TRADES", "Frame", "FrameDecoder", "subscription", "unsubscription"]
+__all__ = ["CANDLES", "HEARTBEATS", "TRADES", "FrameDecoder", "subscription", "unsubscription"]
 
 CANDLES = "candles"  # always 5m: the channel ignores a granularity
 TRADES = "market_trades"
 HEARTBEATS = "heartbeats"
 _ACK = "subscriptions"
-
-
-class Frame(msgspec.Struct, frozen=True, gc=False):
-    """One message. `channel` is "" for what is no channel's: error frames and the unintelligible.
-
-    `sequence` counts the connection's messages over all channels; None where the message bears none.
-    """
-
-    channel: str
-    sequence: int | None
-    events: tuple[Event, ...]
-    acknowledged: tuple[tuple[str, tuple[str, ...]], ...] = ()  # channels with the ids that are sent on each
 
 
 # A datetime decoded by msgspec costs half of what its text would with a cached parser (0.8 against 1.0 µs a

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from ...clock import Clock
 from ...config.load import CoinbaseConfig
@@ -16,7 +16,7 @@ from .pace import paced
 from .rest import CoinbaseRest
 
 if TYPE_CHECKING:
-    from .websocket import CoinbaseFeed
+    from ..feed.feed import SocketFeed
 
 __all__ = ["CoinbaseVenue"]
 
@@ -91,43 +91,35 @@ class CoinbaseVenue:
         *,
         trades: bool,
         among: Sequence[Feed] = (),
-    ) -> tuple[CoinbaseFeed, ...]:
+    ) -> tuple[SocketFeed, ...]:
         """One feed for each `products_per_connection` ids that the wire carries; aliases share one."""
         # Loaded only now: the first page is asked for 30 ms sooner for it.
-        from .websocket import CoinbaseFeed
+        from ..feed.feed import SocketFeed, shared_out
+        from .dialect import CoinbaseDialect
 
-        carried: dict[str, list[str]] = {}
-        for product in products:
-            carried.setdefault(aliases.get(product, product), []).append(product)
-        most = self._config.products_per_connection
-        kept: list[tuple[CoinbaseFeed, list[list[str]]]] = []
-        for feed in cast("Sequence[CoinbaseFeed]", among):
-            ids = dict.fromkeys(aliases.get(product, product) for product in feed.products)
-            if stay := [carried.pop(id_) for id_ in ids if id_ in carried]:
-                kept.append((feed, stay))
-        groups = list(carried.values())
-        for feed, stay in kept:
-            room = max(0, most - len(stay))
-            stay += groups[:room]
-            del groups[:room]
-            feed.patience(self._config.silence_timeout)
-            feed.carry([product for group in stay for product in group], aliases, trades=trades)
-        new = [
-            CoinbaseFeed(
-                self._config.ws_url,
-                [product for group in groups[first : first + most] for product in group],
+        config = self._config
+
+        def new(carried: Sequence[str], index: int) -> SocketFeed:
+            return SocketFeed(
+                CoinbaseDialect(config.ws_url, self._now, self._key),
+                carried,
                 aliases,
                 trades=trades,
-                now=self._now,
                 clock=self._clock,
                 jitter=self._jitter,
-                silence_timeout_s=self._config.silence_timeout,
-                key=self._key,
+                silence_timeout_s=config.silence_timeout,
                 first_delay_s=index * _BETWEEN_CONNECTIONS_S,
             )
-            for index, first in enumerate(range(0, len(groups), most))
-        ]
-        return (*(feed for feed, _ in kept), *new)
+
+        return shared_out(
+            products,
+            aliases,
+            trades=trades,
+            among=among,
+            most=config.products_per_connection,
+            silence_timeout_s=config.silence_timeout,
+            new=new,
+        )
 
     def reconfigure(self, config: CoinbaseConfig) -> None:
         """Take other limits: a request's at once, the feed's for connections that are opened from now on."""

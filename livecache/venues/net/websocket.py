@@ -107,14 +107,19 @@ class Connection(asyncio.Protocol):
         while not messages:
             if self._protocol.state is not State.OPEN:
                 raise self._ended()
-            self._unread = 0
-            if self._transport:
-                self._transport.resume_reading()
-            self._waiter = asyncio.get_running_loop().create_future()
-            await self._waiter
+            await self.ready()
         return messages.popleft()
 
-    async def send(self, text: str) -> None:
+    async def ready(self) -> None:
+        """Wait until there is a message, or none will come. One at a time may wait, here or to receive."""
+        if self._messages or self._protocol.state is not State.OPEN or self._transport is None:
+            return
+        self._unread = 0
+        self._transport.resume_reading()
+        self._waiter = asyncio.get_running_loop().create_future()
+        await self._waiter
+
+    def send(self, text: str) -> None:
         """Send one message; `ConnectionEnded` if that is too late."""
         if self._protocol.state is not State.OPEN:
             raise self._ended()

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from livecache.venues.coinbase.renewals import Renewals
-from livecache.venues.coinbase.watchdog import DataWatchdog, Suspect
+from livecache.venues.feed.renewals import Renewals
+from livecache.venues.feed.watchdog import DataWatchdog, Suspect
 
 START = 1784086800000
 HOUR_S = 3600

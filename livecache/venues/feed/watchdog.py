@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 from typing import NamedTuple
-
-from ..net.websocket import Connection
 
 __all__ = ["DataWatchdog", "MessageNumbers", "Silence", "Suspect"]
 
@@ -166,40 +163,26 @@ class MessageNumbers:
 
 
 class Silence:
-    """Aborts a connection on which nothing intelligible has come for `timeout_s`.
+    """How long nothing intelligible has come. Time that the consumer takes does not count.
 
-    A timer that is looked at once a timeout costs nothing a frame, as a timeout around each recv would.
-    Time that the consumer takes does not count.
+    Times are monotonic seconds.
     """
 
-    def __init__(self, connection: Connection, timeout_s: float) -> None:
-        self.reason = ""
-        self._connection = connection
-        self._timeout_s = timeout_s
-        self._loop = asyncio.get_running_loop()
-        self._heard_at = self._loop.time()
-        self._paused_at: float | None = None
-        self._timer = self._loop.call_later(timeout_s, self._look)
+    def __init__(self, timeout_s: float, now_s: float) -> None:
+        self.timeout_s = timeout_s
+        self._heard_s = now_s
+        self._paused_s: float | None = None
 
-    def pause(self) -> None:
+    def pause(self, now_s: float) -> None:
         """A message has come and is being dealt with."""
-        self._paused_at = self._loop.time()
+        self._paused_s = now_s
 
-    def resume(self, *, heard: bool) -> None:
+    def resume(self, now_s: float, *, heard: bool) -> None:
         """The next message is waited for. `heard`: the last one was intelligible."""
-        now = self._loop.time()
-        self._heard_at = now if heard or self._paused_at is None else self._heard_at + now - self._paused_at
-        self._paused_at = None
+        paused_s = now_s if self._paused_s is None else self._paused_s
+        self._heard_s = now_s if heard else self._heard_s + now_s - paused_s
+        self._paused_s = None
 
-    def stop(self) -> None:
-        """Watch no longer."""
-        self._timer.cancel()
-
-    def _look(self) -> None:
-        quiet_s = 0.0 if self._paused_at is not None else self._loop.time() - self._heard_at
-        if quiet_s < self._timeout_s:
-            self._timer = self._loop.call_later(self._timeout_s - quiet_s, self._look)
-            return
-        self.reason = f"silent for {self._timeout_s:g} s"
-        # No closing handshake: nobody answers.
-        self._connection.abort()
+    def left_s(self, now_s: float) -> float:
+        """After how many seconds it is to be looked at again; 0 or less: it has been silent for too long."""
+        return self.timeout_s if self._paused_s is not None else self._heard_s + self.timeout_s - now_s

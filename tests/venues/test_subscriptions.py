@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livecache.venues.coinbase.subscriptions import Ask, Refusal, Subscriptions
+from livecache.venues.feed.subscriptions import Ask, Refusal, Subscriptions
 
 CANDLES, TRADES = "candles", "market_trades"
 

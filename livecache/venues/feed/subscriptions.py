@@ -103,6 +103,12 @@ class Subscriptions:
         """Whether any frame may answer; else errors are told, and `due` and `next` looked at at times."""
         return bool(self._waiting or self._line)
 
+    @property
+    def unheard(self) -> tuple[str, ...]:
+        """The ids of which this connection has told nothing yet, and is to."""
+        apart = self._held.keys() | self._left_out
+        return tuple(i for i in self._ids if (self._channels[0], i) not in self._known and i not in apart)
+
     # --- the connection
 
     def carry(
