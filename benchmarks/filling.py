@@ -21,6 +21,7 @@ from livecache.model.timeframe import Timeframe
 from livecache.proof.page import PageFacts
 from livecache.proof.plan import plan
 from livecache.simulator import CsvMarket, Market, SeededMarket
+from livecache.venues.coinbase.traits import TRAITS
 from livecache.writer.writer import Writer
 
 __all__ = ["BTC", "Pages", "btc_market", "complete", "fill", "write"]
@@ -68,7 +69,7 @@ def _copy(text: str) -> str:
 
 def fill(pages: Pages, symbols: Sequence[str], timeframes: Sequence[Timeframe], candles: int) -> Timeline:
     """A timeline that was given all pages that it wants."""
-    timeline = Timeline("coinbase", symbols, timeframes, Policy(candles=candles))
+    timeline = Timeline("coinbase", symbols, timeframes, Policy(candles=candles), TRAITS)
     complete(timeline, pages)
     return timeline
 
@@ -76,12 +77,10 @@ def fill(pages: Pages, symbols: Sequence[str], timeframes: Sequence[Timeframe], 
 def complete(timeline: Timeline, pages: Pages) -> None:
     """Give a timeline all pages that it wants."""
     for symbol, its in timeline.symbols.items():
-        while wants := plan(
-            its.tracks, timeline.children, now=pages.now, page_limit=PAGE_LIMIT, in_flight={}
-        ):
+        while wants := plan(its.tracks, timeline.children, now=pages.now, in_flight={}):
             want = min(wants)
             page = pages.page(want.timeframe, want.start, want.end)
-            timeline.apply_page(symbol, want.timeframe, page, pages.now, page_limit=PAGE_LIMIT)
+            timeline.apply_page(symbol, want.timeframe, page, pages.now)
 
 
 @dataclass

@@ -13,7 +13,6 @@ from typing import Protocol
 
 from ..errors import RepairNotNow
 from ..ledger.repair import RepairPlan, order_repair, pages_waiting
-from ..model.rollup import source_of
 from ..model.series import SeriesId
 from ..model.timeframe import Timeframe, iso
 from ..proof.history import history_ends
@@ -84,7 +83,7 @@ class Backfiller:
         self._venue = venue
         self._limiter = limiter
         self._progress = progress or NoProgress()
-        self._schedule = Schedule(live.timeline, venue, jitter)
+        self._schedule = Schedule(live.timeline, jitter)
         self._repeats = Repeats(live.clock)
         self._slots = asyncio.Semaphore(_IN_FLIGHT_MOST)
         self.listing = Listing(live, venue, limiter)
@@ -110,8 +109,6 @@ class Backfiller:
             start,
             end,
             now=live.time.heard,
-            page_limit=self._venue.page_limit,
-            unsupported=self._venue.unsupported,
         )
         logger.bind(
             event="repair_ordered",
@@ -120,15 +117,14 @@ class Backfiller:
             pages=plan.pages,
             waiting=plan.waiting,
         ).info(f"{symbol} {timeframe} is read again from {iso(plan.start)} to {iso(plan.end)}")
-        self._schedule.hurry(symbol, source_of(timeframe, live.timeline.children, self._venue.unsupported))
+        self._schedule.hurry(symbol, live.timeline.symbols[symbol].sources[timeframe])
         live.time.due.set()
         live.changed.set()
         return plan
 
     def repairing(self, symbol: str, timeframe: Timeframe) -> int:
         """How many pages of this series' repair are still to be read. Raises `UnknownSeries`."""
-        timeline, venue = self._live.timeline, self._venue
-        return pages_waiting(timeline, venue.page_limit, (symbol, timeframe), venue.unsupported)
+        return pages_waiting(self._live.timeline, (symbol, timeframe))
 
     def arranged(self) -> None:
         """The timeline has other symbols or timeframes: those that came are filled, as at a start."""
@@ -194,6 +190,9 @@ class Backfiller:
             self._schedule.ended(request)
             self._slots.release()
             self._live.time.due.set()
+        if self._venue.traits is not self._live.timeline.traits:  # It has taught what it is like.
+            self._live.timeline.learn(self._venue.traits)
+            self._schedule.replan_all()
         timeline, wanted_by = self._live.timeline, pick.want.witness or request.timeframe
         if request.symbol not in timeline.symbols or wanted_by not in timeline.children:
             return  # It was taken out meanwhile.
@@ -224,9 +223,7 @@ class Backfiller:
             return
         track = live.timeline.symbols[request.symbol].tracks[request.timeframe]
         before, contested = track.coverage, bool(track.contested)
-        live.timeline.apply_page(
-            request.symbol, request.timeframe, facts, live.now(), page_limit=self._venue.page_limit
-        )
+        live.timeline.apply_page(request.symbol, request.timeframe, facts, live.now())
         self._schedule.brought(request, live.clock.monotonic(), news=track.coverage != before)
         self._schedule.replan(request.symbol)
         live.changed.set()
@@ -240,8 +237,6 @@ class Backfiller:
         request, live = pick.request, self._live
         if failure.kind in (FailureKind.PAGE_TOO_LONG, FailureKind.UNSUPPORTED_TIMEFRAME):
             self._schedule.brought(request, live.clock.monotonic(), news=False)
-            live.timeline.serves_not(self._venue.unsupported)
-            self._schedule.replan_all()  # The venue has taken note.
             return
         if failure.kind is FailureKind.UNKNOWN_SYMBOL and await self._forsake(request.symbol):
             return
@@ -395,4 +390,4 @@ class Backfiller:
             return False
         if run[1] >= track.policy.candles or bool(track.history_from and run[0].start <= track.history_from):
             return True
-        return history_ends(track, self._live.now(), self._venue.page_limit)
+        return history_ends(track, self._live.now())

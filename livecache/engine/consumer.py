@@ -11,7 +11,6 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import cast
 
-from ..model.timeframe import Timeframe
 from ..quiet import logger
 from ..venues.venue import (
     Broken,
@@ -188,7 +187,8 @@ class Feeds:
                 aliases = await self._listing.aliases(symbols)
                 if self.changed.is_set():
                     continue  # The list took its time.
-                trades = Timeframe.M1 in self._live.timeline.children
+                timeline = self._live.timeline
+                trades = any(t in timeline.children for t in timeline.traits.built)
                 feeds[:] = self._venue.feeds(symbols, aliases, trades=trades, among=tuple(feeds))
                 for feed in [feed for feed in self._running if feed not in feeds]:
                     self._running.pop(feed).cancel()

@@ -85,9 +85,7 @@ class Engine:
         self.settings = settings
         self.clock = time.clock
         self.name = name
-        timeline = Timeline(
-            venue.name, settings.symbols, settings.timeframes, settings.policy, venue.unsupported
-        )
+        timeline = Timeline(venue.name, settings.symbols, settings.timeframes, settings.policy, venue.traits)
         self.started = asyncio.Event()
         self._is_writer = asyncio.Event()
         self.live = Live(

@@ -11,7 +11,7 @@ from ..model.coverage import Span
 from ..model.timeframe import Timeframe
 from ..proof.plan import Priority, Want, plan
 from ..proof.track import Track
-from ..venues.venue import PageRequest, Venue
+from ..venues.venue import PageRequest
 
 __all__ = ["FAILING_AFTER", "Attempts", "Pick", "Schedule"]
 
@@ -58,7 +58,6 @@ class Schedule:
     """Remembers what is in flight and what failed, and picks the most urgent page."""
 
     timeline: Timeline
-    venue: Venue
     jitter: Callable[[], float]
     in_flight: dict[str, dict[Timeframe, Span]] = field(default_factory=dict)
     attempts: dict[tuple[str, Timeframe], Attempts] = field(default_factory=dict)
@@ -199,10 +198,8 @@ class Schedule:
             tracks,
             self.timeline.children,
             now=heard,
-            page_limit=self.venue.page_limit,
             in_flight=self.in_flight.get(symbol, {}),
             failing=failing,
-            unsupported=self.venue.unsupported,
         )
         delay = self.timeline.policy.settle_delay_ms
         smallest = next(iter(tracks))

@@ -5,12 +5,10 @@ What is settled stays served meanwhile. The pages are the plan's: a contested bu
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import NamedTuple
 
 from ..errors import RepairNotNow, RepairRefused, UnknownSeries
 from ..model.coverage import Span
-from ..model.rollup import source_of
 from ..model.timeframe import Timeframe, iso
 from ..proof.track import Track
 from .timeline import Timeline
@@ -47,26 +45,24 @@ def order_repair(
     end: int | None,
     *,
     now: int,
-    page_limit: int,
-    unsupported: Collection[Timeframe] = (),
 ) -> RepairPlan:
     """Have `[start, end)` of a series read again, and the series written whole from memory at once.
 
     Without `start` or `end`, from the oldest that is kept, or through the last that has closed. What the span
     holds beyond that is no reason to refuse: whoever found it in Redis had better be rid of it. `now` is the
-    venue's time as heard, Unix ms; a timeframe that is `unsupported` is read by the pages that it is rolled
+    venue's time as heard, Unix ms; a timeframe that it does not serve is read by the pages that it is rolled
     up from. Raises `UnknownSeries`, `RepairRefused` or `RepairNotNow`.
     """
     track = _track(timeline, symbol, timeframe)
-    source = _source(timeline, symbol, timeframe, unsupported)
+    source = _source(timeline, symbol, timeframe)
     start, end, kept = _span(track, source, start, end, now)
-    pages = -(-(kept.end - kept.start) // (page_limit * source.width))
+    pages = -(-(kept.end - kept.start) // (source.page * source.width))
     if pages > PAGES_A_REPAIR_MAX:
         raise RepairRefused(
             f"{symbol} {timeframe}: that takes {pages} requests, and at most {PAGES_A_REPAIR_MAX} are taken",
             "ask for it in parts",
         )
-    waiting = pages_waiting(timeline, page_limit)
+    waiting = pages_waiting(timeline)
     if waiting + pages > PAGES_WAITING_MAX:
         raise RepairNotNow(
             f"{waiting} pages wait to be read again already, and at most {PAGES_WAITING_MAX} may",
@@ -75,28 +71,25 @@ def order_repair(
     timeline.read_again(symbol, source.series.timeframe, kept.start, kept.end)
     track.whole = True
     span = kept if pages else Span(start, end)
-    return RepairPlan(*span, pages, pages_waiting(timeline, page_limit))
+    return RepairPlan(*span, pages, pages_waiting(timeline))
 
 
 def pages_waiting(
     timeline: Timeline,
-    page_limit: int,
     series: tuple[str, Timeframe] | None = None,
-    unsupported: Collection[Timeframe] = (),
 ) -> int:
     """How many pages repairs still take: of all series, or of one `(symbol, timeframe)`."""
     if series is None:
         tracks = [t for symbol in timeline.symbols.values() for t in symbol.tracks.values()]
     else:
         _track(timeline, *series)
-        tracks = [_source(timeline, *series, unsupported)]
-    return sum(_pages(track, page_limit) for track in tracks if track.contested)
+        tracks = [_source(timeline, *series)]
+    return sum(_pages(track) for track in tracks if track.contested)
 
 
-def _source(
-    timeline: Timeline, symbol: str, timeframe: Timeframe, unsupported: Collection[Timeframe]
-) -> Track:
-    return timeline.symbols[symbol].tracks[source_of(timeframe, timeline.children, unsupported)]
+def _source(timeline: Timeline, symbol: str, timeframe: Timeframe) -> Track:
+    its = timeline.symbols[symbol]
+    return its.tracks[its.sources[timeframe]]
 
 
 def _track(timeline: Timeline, symbol: str, timeframe: Timeframe) -> Track:
@@ -109,13 +102,13 @@ def _track(timeline: Timeline, symbol: str, timeframe: Timeframe) -> Track:
     return timeline.symbols[symbol].tracks[timeframe]
 
 
-def _pages(track: Track, page_limit: int) -> int:
+def _pages(track: Track) -> int:
     """The pages that hold all contested buckets, each begun at the oldest that is left: as the plan asks."""
     count = end = 0
     for bucket in sorted(track.contested):
         if bucket >= end:
             count += 1
-            end = bucket + page_limit * track.width
+            end = bucket + track.page * track.width
     return count
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from ..model.policy import Policy
-from ..model.rollup import FEED_TIMEFRAME, source_of
+from ..model.rollup import source_of
 from ..model.series import SeriesId
 from ..model.timeframe import Timeframe
+from ..model.traits import Traits
 from ..proof.derive import Derived, derive
 from ..proof.evidence import DISPUTE_MS
 from ..proof.feeding import Channel, Link
@@ -38,6 +39,7 @@ class SymbolTimeline:
         "stands_since",
         "symbol",
         "tracks",
+        "traits",
     )
 
     def __init__(
@@ -47,10 +49,12 @@ class SymbolTimeline:
         configured: Sequence[Timeframe],
         policy: Policy,
         children: Mapping[Timeframe, Timeframe | None],
+        traits: Traits,
     ) -> None:
         self.symbol = symbol
         self.tracks = {
-            t: Track(SeriesId(venue, symbol, t), policy, working=t not in configured) for t in children
+            t: Track(SeriesId(venue, symbol, t), policy, traits, working=t not in configured)
+            for t in children
         }
         self.channel = Channel()
         self.standing = ""  # "unknown: …" or "halted: …" where the venue does not know or trade the product
@@ -61,6 +65,7 @@ class SymbolTimeline:
         self.pending: dict[Timeframe, set[int]] = {}
         self.sources: dict[Timeframe, Timeframe] = {}  # whose pages bring each
         self._relate(children)
+        self.learn(traits)
 
     def arrange(
         self,
@@ -75,7 +80,7 @@ class SymbolTimeline:
             track = before.get(timeframe)
             working = timeframe not in configured
             if track is None:
-                track = Track(SeriesId(venue, self.symbol, timeframe), policy, working=working)
+                track = Track(SeriesId(venue, self.symbol, timeframe), policy, self.traits, working=working)
                 self.late.add(timeframe)
             if working != track.working:
                 track.working, track.whole, track.updates, track.closes = working, True, [], []
@@ -83,9 +88,8 @@ class SymbolTimeline:
                 track.history_from = 0  # The search may go on from where it stopped.
             track.policy = policy
             self.tracks[timeframe] = track
-        if Timeframe.M1 in self.tracks and self.channel.link is not None:
-            self.channel.link.smallest = Timeframe.M1
         self._relate(children)
+        self.learn(self.traits)
         self.stir()
 
     def _relate(self, children: Mapping[Timeframe, Timeframe | None]) -> None:
@@ -94,11 +98,15 @@ class SymbolTimeline:
         # The same sets, by the child whose news they wait for.
         self.parents = {t: [(p, self.pending[p]) for p, c in children.items() if c is t] for t in children}
 
-    def serves_not(self, unserved: Collection[Timeframe]) -> None:
-        """The venue does not serve these: pages of what they are rolled up from bring them."""
-        self.sources = {t: source_of(t, self.children, unserved) for t in self.tracks}
+    def learn(self, traits: Traits) -> None:
+        """The venue is like this: what it does not serve is brought by pages of what it is rolled up from."""
+        self.traits = traits
+        self.sources = {t: source_of(t, self.children, traits) for t in self.tracks}
         for timeframe, source in self.sources.items():
-            self.tracks[timeframe].ratio = timeframe.ms // source.ms
+            track, page = self.tracks[timeframe], traits.page(source)
+            track.traits, track.page = traits, page
+            if source is not timeframe:
+                track.page = max(2, page // (timeframe.ms // source.ms))
 
     # --- the venue's list -------------------------------------------------------------------------
 
@@ -132,7 +140,7 @@ class SymbolTimeline:
     @property
     def carried(self) -> Iterator[Track]:
         """The tracks whose provisional candles come from the feed itself."""
-        return (self.tracks[t] for t in (Timeframe.M1, FEED_TIMEFRAME) if t in self.tracks)
+        return (self.tracks[t] for t in self.traits.fed if t in self.tracks)
 
     def vouch(self, link: Link, stamp: int) -> bool:
         """The feed carries this symbol from `stamp` on. False if it already did."""
@@ -141,8 +149,6 @@ class SymbolTimeline:
             return False
         channel.since = stamp
         channel.link = link
-        if Timeframe.M1 in self.tracks:
-            link.smallest = Timeframe.M1
         self.stir()
         return True
 
@@ -174,10 +180,10 @@ class SymbolTimeline:
         shown = track.provisional.get(bucket)
         if shown is not None:
             return bucket if shown.vouched else 0
-        if timeframe is FEED_TIMEFRAME:
+        if timeframe in self.traits.carried:
             return bucket if self.channel.since <= bucket else 0
         child = self.children[timeframe]
-        if child is None or timeframe is Timeframe.M1:
+        if child is None or timeframe in self.traits.built:
             return 0
         # Nothing has traded in it yet, as far as is known: is all of it known?
         smaller = self.tracks[child]
@@ -255,7 +261,7 @@ class SymbolTimeline:
                 now=now,
                 heard_through=self.channel.through,
                 forming=self.forming(self.tracks[child], now),
-                settled_only=parent is FEED_TIMEFRAME,
+                settled_only=parent in self.traits.carried,
             )
             buckets.clear()
             for bucket in outcome.touched:

@@ -6,14 +6,15 @@ readers must be told gathers per series and is taken once per flush.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
-from ..model.candle import ExactCandle
+from ..model.candle import FeedCandle
 from ..model.clock import IMPLAUSIBLE_MS
 from ..model.policy import CROWD, Policy
-from ..model.rollup import FEED_TIMEFRAME, children_of
+from ..model.rollup import children_of
 from ..model.series import Change, Changes, Close, SeriesId, Stored
 from ..model.timeframe import Timeframe
+from ..model.traits import MINUTE, Traits
 from ..proof.feeding import Link
 from ..proof.history import note_ends, searched
 from ..proof.kin import Kindred
@@ -34,6 +35,7 @@ _CLOSE_GRACE_MS = 1_000
 _CLOSE_WITHIN_MS = 60_000
 """A bucket that is not known so long after its end is not announced as closed any more, but as settled."""
 
+_CARRIED_BUCKETS = 12  # What a feed tells of older ones is no news.
 _SNAPSHOT_BUCKETS = 60  # Older minutes, as the snapshot of a quiet product's trades holds, are left to REST.
 
 
@@ -46,16 +48,16 @@ class Timeline:
         symbols: Sequence[str],
         timeframes: Sequence[Timeframe],
         policy: Policy,
-        unserved: Collection[Timeframe] = (),
+        traits: Traits,
     ) -> None:
-        self.venue = venue
+        self.venue, self.policy, self.traits = venue, policy, traits
         self.timeframes = tuple(timeframes)  # configured, in priority order
-        self.policy = policy
-        self.children = children_of(timeframes, unserved)
-        self.symbols = {s: SymbolTimeline(venue, s, self.timeframes, policy, self.children) for s in symbols}
-        self.serves_not(unserved)
+        self.children = children_of(timeframes, traits)
+        how = self.timeframes, policy, self.children, traits
+        self.symbols = {s: SymbolTimeline(venue, s, *how) for s in symbols}
         self.counters = Counters()
         self._links: dict[int, Link] = {}
+        self._smallest = traits.smallest_fed(self.children)  # whose ends matter to what the feed carries
         self._edges: dict[Timeframe, int] = dict.fromkeys(self.children, 0)
         self._closing: set[tuple[str, Timeframe]] = set()
         self._stirred: set[str] = set(symbols)  # symbols of which something may have to be told
@@ -66,24 +68,25 @@ class Timeline:
 
     def arrange(self, symbols: Sequence[str], timeframes: Sequence[Timeframe], policy: Policy) -> None:
         """Have these from now on: what is held of those that stay is kept, and what is gone is forgotten."""
-        self.children = children_of(timeframes, self.unserved)
+        venue, traits = self.venue, self.traits
+        self.children = children_of(timeframes, traits)
         self.timeframes, self.policy = tuple(timeframes), policy
         before, self.symbols = self.symbols, {}
         for symbol in symbols:
-            self.symbols[symbol] = before.get(symbol) or SymbolTimeline(self.venue, symbol, (), policy, {})
-            self.symbols[symbol].arrange(self.venue, self.timeframes, policy, self.children)
-        self.serves_not(self.unserved)
+            self.symbols[symbol] = before.get(symbol) or SymbolTimeline(venue, symbol, (), policy, {}, traits)
+            self.symbols[symbol].arrange(venue, self.timeframes, policy, self.children)
+        self._smallest = traits.smallest_fed(self.children)
         self._edges = {t: self._edges.get(t, 0) for t in self.children}
         self._closing = {(s, t) for s, t in self._closing if s in self.symbols and t in self.children}
         self._stirred = set(symbols)
         for names in (self._dead, *(link.resuming for link in self._links.values())):
             names.intersection_update(symbols)
 
-    def serves_not(self, unserved: Collection[Timeframe]) -> None:
-        """The venue does not serve these: pages of what they are rolled up from bring them."""
-        self.unserved = unserved
+    def learn(self, traits: Traits) -> None:
+        """The venue has taught what it is like."""
+        self.traits = traits
         for timeline in self.symbols.values():
-            timeline.serves_not(unserved)
+            timeline.learn(traits)
 
     # --- what comes in ----------------------------------------------------------------------------
 
@@ -100,13 +103,8 @@ class Timeline:
             timeline.touch_uncovered()
             self._derive(timeline, now)
 
-    def apply_page(
-        self, symbol: str, timeframe: Timeframe, page: PageFacts, now: int, *, page_limit: int
-    ) -> None:
-        """Take a REST page: settle what it proves, lay the rest as provisional.
-
-        `page_limit` is how many buckets the venue's longest page holds now; it bounds the search for history.
-        """
+    def apply_page(self, symbol: str, timeframe: Timeframe, page: PageFacts, now: int) -> None:
+        """Take a REST page: settle what it proves, lay the rest as provisional."""
         timeline = self.symbols[symbol]
         self._stirred.add(symbol)
         track = timeline.tracks[timeframe]
@@ -114,10 +112,10 @@ class Timeline:
             track,
             page,
             timeline.channel,
-            feed=timeframe is FEED_TIMEFRAME,
+            feed=timeframe in self.traits.carried,
             kin=Kindred(timeline.tracks, timeframe, page.heard, page),
             halted=timeline.standing.startswith("halted"),
-            searched=searched(track, page.heard, page_limit),
+            searched=searched(track, page.heard),
         )
         track.let_go(page.start, page.end)
         self.counters.count(outcome)
@@ -140,7 +138,7 @@ class Timeline:
         for each in timeline.tracks.values():
             if each.coverage and not each.announce_from:
                 each.announce_from = each.series.timeframe.floor(now)
-        note_ends(timeline.tracks, page.heard, page_limit)
+        note_ends(timeline.tracks, page.heard)
         timeline.trim(now)
 
     def apply_witness(
@@ -164,18 +162,14 @@ class Timeline:
         for symbol in self.symbols.keys() & symbols:
             self._vouch(self.symbols[symbol], link, stamp, now)
 
-    def feed_candles(
-        self, link_id: int, stamp: int, candles: Iterable[tuple[str, ExactCandle]], now: int
-    ) -> None:
-        """Lay 5m candles from the feed. Each is all that traded in its bucket up to `stamp`."""
+    def feed_candles(self, link_id: int, stamp: int, candles: Iterable[FeedCandle], now: int) -> None:
+        """Lay candles from the feed. Each is all that traded in its bucket up to `stamp`."""
         link = self._hear(link_id, stamp, now)
-        width = FEED_TIMEFRAME.ms
-        oldest = FEED_TIMEFRAME.floor(now) - 12 * width
-        for symbol, candle in candles:
+        for symbol, timeframe, candle, _ in candles:
             timeline = self.symbols.get(symbol)
             if timeline is None:
                 continue  # It was on its way when the symbol was taken out.
-            track = timeline.tracks.get(FEED_TIMEFRAME)
+            track = timeline.tracks.get(timeframe)
             channel = timeline.channel
             if channel.mute and (track is None or candle.time >= track.newest()):
                 channel.mute = False  # What is older than what is known proves nothing: an old snapshot.
@@ -183,13 +177,13 @@ class Timeline:
                 self._vouch(timeline, link, stamp, now)
             channel.newest = max(channel.newest, candle.time)
             if timeline.standing:
-                timeline.traded(candle.time + width)
+                timeline.traded(candle.time + timeframe.ms)
             if track is None:
                 continue
-            if candle.time < oldest:
+            if candle.time < timeframe.floor(now) - _CARRIED_BUCKETS * track.width:
                 track.refute(candle)
-            elif track.lay(candle, vouched=candle.time + width > channel.since):
-                timeline.touch(FEED_TIMEFRAME, candle.time)
+            elif track.lay(candle, vouched=candle.time + track.width > channel.since):
+                timeline.touch(timeframe, candle.time)
                 self._stirred.add(symbol)
 
     def feed_trades(
@@ -197,17 +191,17 @@ class Timeline:
     ) -> None:
         """Build minutes from trades `(symbol, trade_id, price, size, time)`, ascending in id."""
         self._hear(link_id, stamp, now)
-        oldest = Timeframe.M1.floor(now) - _SNAPSHOT_BUCKETS * Timeframe.M1.ms
+        oldest = MINUTE.floor(now) - _SNAPSHOT_BUCKETS * MINUTE.ms
         for symbol, trade_id, price, size, time in trades:
             timeline = self.symbols.get(symbol)
             if timeline is None:
                 continue
             candle = timeline.minutes.add(trade_id, price, size, time)
-            track = timeline.tracks.get(Timeframe.M1)
+            track = timeline.tracks.get(MINUTE)
             if candle is None or track is None or candle.time < oldest:
                 continue
             if track.lay(candle, vouched=True, replace=True):
-                timeline.touch(Timeframe.M1, candle.time)
+                timeline.touch(MINUTE, candle.time)
                 self._stirred.add(symbol)
 
     def heard(self, link_id: int, stamp: int, now: int) -> None:
@@ -371,7 +365,7 @@ class Timeline:
             for symbol in resuming:
                 self._vouch(self.symbols[symbol], link, stamp, now)
         if stamp > link.through:
-            crossed = link.smallest.floor(stamp) > link.smallest.floor(link.through)
+            crossed = self._smallest.floor(stamp) > self._smallest.floor(link.through)
             link.through = stamp
             if crossed:
                 for timeline in self.symbols.values():

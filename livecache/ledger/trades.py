@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from ..model.candle import ExactCandle
-from ..model.timeframe import Timeframe
+from ..model.traits import MINUTE
 
 __all__ = ["MinuteBuilder"]
 
@@ -32,7 +32,7 @@ class MinuteBuilder:
             self._dense_since = time
             self._candle = None
         self._last_id = trade_id
-        minute = Timeframe.M1.floor(time)
+        minute = MINUTE.floor(time)
         if self._dense_since >= minute:
             return None
         so_far = self._candle

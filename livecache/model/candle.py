@@ -16,7 +16,7 @@ import msgspec
 
 from .timeframe import Timeframe, moment
 
-__all__ = ["NUMBER", "Candle", "ExactCandle", "plain_number", "rejection", "within_bounds"]
+__all__ = ["NUMBER", "Candle", "ExactCandle", "FeedCandle", "plain_number", "rejection", "within_bounds"]
 
 
 class Candle(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -96,6 +96,9 @@ class ExactCandle(msgspec.Struct, frozen=True, order=True, gc=False):
             return ours > theirs
         return Decimal(self.volume) > Decimal(other.volume)
 
+
+FeedCandle = tuple[str, Timeframe, ExactCandle, bool]
+"""A feed's candle: the product, the timeframe, and last whether it says that it is the bucket's last one."""
 
 # A JSON number without sign: what the venue prints, and what may be copied into a member verbatim.
 # The length is bounded, so that no absurd string can bloat a set; so is the size of what it says, below.

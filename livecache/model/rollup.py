@@ -2,66 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Context, Decimal
 
 from ..errors import ConfigError
 from .candle import ExactCandle
 from .timeframe import Timeframe
+from .traits import Traits
 
-__all__ = ["FEED_TIMEFRAME", "children_of", "roll_up", "source_of"]
-
-FEED_TIMEFRAME = Timeframe.M5
-"""The timeframe of the candles channel. Forming buckets of bigger timeframes are rolled up from it."""
+__all__ = ["children_of", "roll_up", "source_of"]
 
 _LONGEST_RATIO = 30
 """A parent with more children than this gets a working series between: a day of 5m would be 288."""
+
+_BETWEEN = (Timeframe.D1, Timeframe.H1, Timeframe.M15)
 
 # Enough digits for any sum of volumes that `rejection` lets through: sums stay exact.
 _EXACT = Context(prec=80)
 
 
-def children_of(
-    configured: Iterable[Timeframe], unserved: Collection[Timeframe] = ()
-) -> Mapping[Timeframe, Timeframe | None]:
+def children_of(configured: Iterable[Timeframe], traits: Traits) -> Mapping[Timeframe, Timeframe | None]:
     """Which timeframe each one is rolled up from: the largest smaller one that divides it, or None.
 
-    The keys are the configured timeframes and, where the forming buckets or those `unserved` by the venue
-    need them, working ones that nobody configured: the feed's own timeframe, what the venue serves of a
-    divisor, and the hour or the day where a parent would have too many children. Raises ConfigError for a
-    timeframe that the venue does not serve and nothing that it does adds up to.
+    The keys are the configured timeframes and, where the forming buckets or those that the venue does not
+    serve need them, working ones that nobody configured: what the feed carries, what the venue serves of a
+    divisor, and a quarter, an hour or a day where a parent would have too many children. Raises ConfigError
+    for a timeframe that the venue does not serve and nothing that it does adds up to.
     """
-    working = set(configured)
-    if any(t.ms > FEED_TIMEFRAME.ms for t in working):
-        working.add(FEED_TIMEFRAME)
+    working, carried, served = set(configured), traits.carried, traits.served
+    for timeframe in working.difference(carried):
+        if (source := _largest_divisor(timeframe, carried)) is not None:
+            working.add(source)
     for parent in reversed(Timeframe):  # so that those which are added here have their turn
         if parent not in working:
             continue
         child = _largest_divisor(parent, working)
-        if child is None and parent in unserved:
-            child = _largest_divisor(parent, set(Timeframe).difference(unserved))
+        if child is None and parent not in served:
+            child = _largest_divisor(parent, served)
             if child is None:
-                served = ", ".join(t for t in Timeframe if t not in unserved)
                 raise ConfigError(
-                    f"{parent.value} candles are not to be had: the venue serves {served} only, "
+                    f"{parent.value} candles are not to be had: the venue serves {', '.join(served)} only, "
                     f"and none of them adds up to it",
                     "correct cache.timeframes",
                 )
             working.add(child)
-        between = Timeframe.H1 if parent.ms <= Timeframe.D1.ms else Timeframe.D1
-        if child is not None and parent.ms // child.ms > _LONGEST_RATIO and between not in unserved:
+        between = next((t for t in _BETWEEN if t.ms < parent.ms), parent)
+        if child is not None and parent.ms // child.ms > _LONGEST_RATIO and between in served:
             working.add(between)
     return {t: _largest_divisor(t, working) for t in Timeframe if t in working}
 
 
 def source_of(
-    timeframe: Timeframe,
-    children: Mapping[Timeframe, Timeframe | None],
-    unserved: Collection[Timeframe],
+    timeframe: Timeframe, children: Mapping[Timeframe, Timeframe | None], traits: Traits
 ) -> Timeframe:
     """The timeframe whose pages bring this one: itself, or the one that it is rolled up from."""
     child = children[timeframe]
-    while timeframe in unserved and child is not None:
+    while timeframe not in traits.served and child is not None:
         timeframe, child = child, children[child]
     return timeframe
 

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from ..model.rollup import FEED_TIMEFRAME
-from ..model.timeframe import Timeframe
-
 __all__ = ["Channel", "Link"]
 
 
 class Link:
     """One connection of the feed."""
 
-    __slots__ = ("resuming", "smallest", "through", "up")
+    __slots__ = ("resuming", "through", "up")
 
     def __init__(self) -> None:
         self.through = 0  # the newest stamp heard on it: everything before it has been said
         self.up = False
         self.resuming: set[str] = set()  # symbols that the next stamp vouches for again
-        self.smallest: Timeframe = FEED_TIMEFRAME  # whose boundaries matter to what it carries
 
 
 class Channel:

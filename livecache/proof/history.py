@@ -44,15 +44,14 @@ def asked_once(track: Track, now: int) -> bool:
     return told is not None and told.empty and told.tries <= 2
 
 
-def searched(track: Track, now: int, page_limit: int) -> bool:
+def searched(track: Track, now: int) -> bool:
     """Whether as many pages were asked for as a thin symbol is searched back, to whatever end."""
     run = asked_run(track, now)
     if run is None or run[1] >= track.policy.candles:
         return False
-    length = track.reach(page_limit)
-    page = length * track.width
+    page = track.page * track.width
     edge = track.series.timeframe.floor(now)
-    pages = 1 + track.policy.widen_pages + track.policy.candles // length
+    pages = 1 + track.policy.widen_pages + track.policy.candles // track.page
     # Half a page of slack: the edge has moved on while the pages were read.
     return run[0].start <= edge - pages * page + page // 2
 
@@ -74,18 +73,18 @@ def end_of_search(track: Track, *, denied: bool) -> End:
     return End.EXHAUSTED if agreed and not denied else End.OPEN
 
 
-def history_ends(track: Track, now: int, page_limit: int) -> bool:
+def history_ends(track: Track, now: int) -> bool:
     """Whether the search for more candles has gone as far back as it may."""
-    return searched(track, now, page_limit) and end_of_search(track, denied=False) is not End.OPEN
+    return searched(track, now) and end_of_search(track, denied=False) is not End.OPEN
 
 
-def note_ends(tracks: Mapping[Timeframe, Track], heard: int, page_limit: int) -> None:
+def note_ends(tracks: Mapping[Timeframe, Track], heard: int) -> None:
     """Note of a symbol's tracks where their history ends now, and where it seemed to and does not."""
     for track in tracks.values():
         older = holds_older(tracks, track)
         if (track.exhausted and older) or _begins_before(track, track.history_from):
             track.resume_search()
-        if not track.history_from and searched(track, heard, page_limit):
+        if not track.history_from and searched(track, heard):
             end = end_of_search(track, denied=older)
             if end is not End.OPEN:
                 track.history_from, track.end_asked = track.coverage.spans[-1].start, heard

@@ -64,15 +64,13 @@ def plan(
     children: Mapping[Timeframe, Timeframe | None],
     *,
     now: int,
-    page_limit: int,
     in_flight: Mapping[Timeframe, Span],
     failing: Collection[Timeframe] = (),
-    unsupported: Collection[Timeframe] = (),
 ) -> list[Want]:
     """The pages that one symbol's tracks (smallest timeframe first) want now, at most one a timeframe.
 
     `in_flight` are pages asked for but not answered; `failing` timeframes promise nothing to their
-    parents; `unsupported` ones the venue does not serve, so that only their children can be asked for.
+    parents. Of those that the venue does not serve only the children can be asked for.
     """
     wants: list[Want] = []
     planned: dict[Timeframe, _Planned] = {}
@@ -92,13 +90,13 @@ def plan(
         if flight is not None:
             expected = expected | _settleable(track, flight, now)
             waiting = waiting or _adds_history(track, flight)
-        elif want := _want(track, expected, now, page_limit, waiting, _parents(tracks, children, timeframe)):
-            if timeframe not in unsupported:
+        elif want := _want(track, expected, now, waiting, _parents(tracks, children, timeframe)):
+            if timeframe in track.traits.served:
                 wants.append(want)
             elif child is not None:
-                source = source_of(child, children, unsupported)
+                source = source_of(child, children, track.traits)
                 if source not in in_flight and all(w.timeframe is not source for w in wants):
-                    wants.append(_through(tracks[source], track, want, page_limit))
+                    wants.append(_through(tracks[source], track, want))
             span = Span(want.start, want.end)
             expected = expected | _settleable(track, span, now)
             waiting = waiting or _adds_history(track, span)
@@ -107,39 +105,33 @@ def plan(
     asked = {w.timeframe for w in wants} | set(in_flight)
     served = ((w, _served(w.timeframe, children, asked)) for w in wants)
     planned_wants = [
-        _with_bucket_in_progress(w, now, page_limit)._replace(serves=s, priority=_urgency(w, s, tracks))
+        _up_to_now(w, now, tracks[w.timeframe])._replace(serves=s, priority=_urgency(w, s, tracks))
         for w, s in served
     ]
-    return [*planned_wants, *_witnesses(tracks, now, page_limit, unsupported, asked)]
+    return [*planned_wants, *_witnesses(tracks, now, asked)]
 
 
-def _witnesses(
-    tracks: Mapping[Timeframe, Track],
-    now: int,
-    page_limit: int,
-    unsupported: Collection[Timeframe],
-    asked: set[Timeframe],
-) -> Iterator[Want]:
+def _witnesses(tracks: Mapping[Timeframe, Track], now: int, asked: set[Timeframe]) -> Iterator[Want]:
     """Pages of smaller timeframes that would make up for rows which cannot be believed."""
     for timeframe, track in tracks.items():
         if not track.open or track.working:
             continue
-        found = rebuilding(track, now, page_limit, unsupported)
+        found = rebuilding(track, now)
         if found is not None and found[0] not in asked:
             asked.add(found[0])
             yield Want(Priority.REPAIR, found[0], *found[1], frozenset({timeframe}), timeframe)
 
 
 def _want(
-    track: Track, expected: Coverage, now: int, page_limit: int, waiting: bool, parents: Collection[Track]
+    track: Track, expected: Coverage, now: int, waiting: bool, parents: Collection[Track]
 ) -> Want | None:
     timeframe, width = track.series.timeframe, track.width
-    page = track.reach(page_limit) * width
+    page = track.page * width
     edge = timeframe.floor(now)
     settled_edge = _settled_edge(track, now)
     newest_page = Span(edge - page + width, edge)  # and, as its last, the bucket in progress
     if track.working:
-        return _want_working(track, expected, now, page_limit, parents)
+        return _want_working(track, expected, now, parents)
 
     asked = expected | track.waiting(now) if track.open else expected
     run = asked_run(track, now)
@@ -176,17 +168,17 @@ def _want(
         if track.state is None or not track.state.ready:
             priority = min(priority, Priority.WARM)
         return Want(priority, timeframe, *newest_page)
-    return _older(track, asked, now, page_limit, waiting) or _confirming(track, now, page_limit)
+    return _older(track, asked, now, waiting) or _confirming(track, now)
 
 
-def _older(track: Track, asked: Coverage, now: int, page_limit: int, waiting: bool) -> Want | None:
+def _older(track: Track, asked: Coverage, now: int, waiting: bool) -> Want | None:
     """More history: until there are as many real candles as wanted, or no more are to be had."""
-    timeframe, page = track.series.timeframe, track.reach(page_limit) * track.width
+    timeframe, page = track.series.timeframe, track.page * track.width
     run = asked_run(track, now)
     if run is None or waiting or run[1] >= track.policy.candles:
         return None
     start = asked.spans[-1].start
-    if (track.history_from and start <= track.history_from) or searched(track, now, page_limit):
+    if (track.history_from and start <= track.history_from) or searched(track, now):
         return None
     if start != run[0].start:
         return None  # More is on its way by roll-up.
@@ -199,10 +191,10 @@ def _older(track: Track, asked: Coverage, now: int, page_limit: int, waiting: bo
     return Want(priority, timeframe, end - page, end)
 
 
-def _confirming(track: Track, now: int, page_limit: int) -> Want | None:
+def _confirming(track: Track, now: int) -> Want | None:
     """What may have to be taken back, an hour after it was asked for last: nothing else is to be done."""
     timeframe, width = track.series.timeframe, track.width
-    page, edge = track.reach(page_limit) * width, timeframe.floor(now)
+    page, edge = track.page * width, timeframe.floor(now)
     if track.presumed and (due := _to_confirm(track, now)):
         first = min(due)
         # A bucket less than there may be: with the one in progress asked for too, the first stays in it.
@@ -210,7 +202,7 @@ def _confirming(track: Track, now: int, page_limit: int) -> Want | None:
     if not track.exhausted or now < track.end_asked + CONFIRM_MS:
         return None
     # Half of it lies before where history seems to end: another window than any page that said so.
-    start = track.history_from - track.reach(page_limit) // 2 * width
+    start = track.history_from - track.page // 2 * width
     return Want(Priority.CONFIRM, timeframe, start, min(edge, start + page))
 
 
@@ -233,9 +225,7 @@ def _reach_back(track: Track, edge: int, page: int) -> int:
     return min(within, default=start)
 
 
-def _want_working(
-    track: Track, expected: Coverage, now: int, page_limit: int, parents: Collection[Track]
-) -> Want | None:
+def _want_working(track: Track, expected: Coverage, now: int, parents: Collection[Track]) -> Want | None:
     """A working series is wanted from where its parents are settled: nothing else reads it."""
     timeframe, width = track.series.timeframe, track.width
     edge = timeframe.floor(now)
@@ -250,7 +240,7 @@ def _want_working(
         return None
     # A full page where history is missing: bigger parents may be settled by it too.
     first = missing.spans[0].start
-    reach = REACH_BACK if first >= edge - REACH_BACK * width and track.coverage else page_limit
+    reach = REACH_BACK if first >= edge - REACH_BACK * width and track.coverage else track.page
     priority = Priority.SETTLE if track.coverage else Priority.WARM
     return Want(priority, timeframe, edge - reach * width, edge)
 
@@ -261,9 +251,9 @@ def _parents(
     return [tracks[p] for p, c in children.items() if c is child]
 
 
-def _through(source: Track, parent: Track, want: Want, page_limit: int) -> Want:
+def _through(source: Track, parent: Track, want: Want) -> Want:
     """The page of the source's that brings the newest part of what an unsupported parent wants."""
-    longest = parent.series.timeframe.ceil(want.end - page_limit * source.width)
+    longest = parent.series.timeframe.ceil(want.end - source.page * source.width)
     start = min(max(want.start, longest), want.end - parent.width)
     return Want(want.priority, source.series.timeframe, start, want.end)
 
@@ -280,12 +270,12 @@ def _urgency(want: Want, serves: Collection[Timeframe], tracks: Mapping[Timefram
     return want.priority
 
 
-def _with_bucket_in_progress(want: Want, now: int, page_limit: int) -> Want:
+def _up_to_now(want: Want, now: int, track: Track) -> Want:
     """A page up to the last close asks for the bucket in progress too: its row proves the page fresh."""
     if want.end != want.timeframe.floor(now):
         return want
     end = want.end + want.timeframe.ms
-    return want._replace(start=max(want.start, end - page_limit * want.timeframe.ms), end=end)
+    return want._replace(start=max(want.start, end - track.page * track.width), end=end)
 
 
 def _settled_edge(track: Track, now: int) -> int:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 from ..model.coverage import Span
 from ..model.policy import CONFIRM_MS
 from ..model.rollup import roll_up
@@ -18,9 +16,7 @@ _TRIES_BEFORE = 2  # The same row may be sound a moment later.
 _MOST = 24  # Where more cannot be believed, it is not the rows that are spoilt.
 
 
-def rebuilding(
-    track: Track, now: int, page_limit: int, unsupported: Collection[Timeframe]
-) -> tuple[Timeframe, Span] | None:
+def rebuilding(track: Track, now: int) -> tuple[Timeframe, Span] | None:
     """Which page of which smaller timeframe would add up to what cannot be had, the oldest first.
 
     The largest that divides the series' own is asked first; if its rows are spoilt too, the next one.
@@ -35,15 +31,15 @@ def rebuilding(
         for t in reversed(Timeframe)
         if t.ms < track.width
         and t.grid.divides(track.series.timeframe.grid)
-        and track.width <= page_limit * t.ms
-        and t not in unsupported
+        and t in track.traits.served
+        and track.width <= track.traits.page(t) * t.ms
     ]
     if not due or not smaller or len(due) > _MOST:
         return None
     first = end = due[0]
     timeframe = smaller[track.open[first].rebuild_tries // 2 % len(smaller)]
     for bucket in due:
-        if bucket + track.width - first <= page_limit * timeframe.ms:
+        if bucket + track.width - first <= track.traits.page(timeframe) * timeframe.ms:
             end = bucket + track.width
     return timeframe, Span(first, end)
 

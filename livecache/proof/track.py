@@ -8,6 +8,7 @@ from ..model.candle import ExactCandle
 from ..model.coverage import Coverage, Span
 from ..model.policy import CROWD, Policy, Provisional
 from ..model.series import Close, Kind, SeriesId, SeriesState, Stored, Update
+from ..model.traits import Traits
 from .evidence import Open
 
 __all__ = ["Track"]
@@ -46,10 +47,10 @@ class Track:
         "keep_from",
         "likely",
         "open",
+        "page",
         "policy",
         "presumed",
         "provisional",
-        "ratio",
         "reopened",
         "series",
         "settled",
@@ -59,18 +60,20 @@ class Track:
         "strange",
         "suspect",
         "told_through",
+        "traits",
         "updates",
         "whole",
         "width",
         "working",
     )
 
-    def __init__(self, series: SeriesId, policy: Policy, *, working: bool) -> None:
+    def __init__(self, series: SeriesId, policy: Policy, traits: Traits, *, working: bool) -> None:
         self.series = series
         self.policy = policy
         self.working = working  # in memory only: needed for roll-ups, configured by nobody
         self.width = series.timeframe.ms
-        self.ratio = 1  # buckets asked for in the stead of each, where the venue does not serve it
+        self.traits = traits
+        self.page = traits.page(series.timeframe)  # buckets that the venue's longest page brings
         self.coverage = Coverage()
         self.settled: dict[int, ExactCandle] = {}
         self.provisional: dict[int, Provisional] = {}
@@ -368,10 +371,6 @@ class Track:
         return span, sum(1 for t in self.settled if span.start <= t < span.end)
 
     # --- what pages left open ---------------------------------------------------------------------
-
-    def reach(self, page_limit: int) -> int:
-        """How many buckets the longest page brings."""
-        return max(2, page_limit // self.ratio) if self.ratio > 1 else page_limit
 
     def waiting(self, now: int, *, within_ms: int = 1 << 62) -> Coverage:
         """The open buckets that are not worth asking for again yet, but will be within so many ms."""

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from ..clock import Clock
 from ..model.histogram import Histogram
-from ..model.timeframe import Timeframe
+from ..model.traits import Traits
 from .venue import Feed, FetchFailure, Page, PageRequest, Product, Venue
 
 __all__ = ["REQUEST_KINDS", "CountedVenue"]
@@ -42,12 +42,8 @@ class CountedVenue:
         return self._venue.origin
 
     @property
-    def page_limit(self) -> int:
-        return self._venue.page_limit
-
-    @property
-    def unsupported(self) -> frozenset[Timeframe]:
-        return self._venue.unsupported
+    def traits(self) -> Traits:
+        return self._venue.traits
 
     async def time(self) -> int | FetchFailure:
         return await self._counted("time", self._venue.time())

@@ -16,8 +16,9 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from ..model.candle import ExactCandle
+from ..model.candle import ExactCandle, FeedCandle
 from ..model.timeframe import Timeframe
+from ..model.traits import Traits
 
 __all__ = [
     "Broken",
@@ -83,7 +84,7 @@ class FailureKind(StrEnum):
     UNAUTHORIZED = "unauthorized"  # 401 or 403 with a key: the key is wrong
     UNKNOWN_SYMBOL = "unknown symbol"
     UNSUPPORTED_TIMEFRAME = "unsupported timeframe"
-    PAGE_TOO_LONG = "page too long"  # the venue has already lowered its `page_limit`
+    PAGE_TOO_LONG = "page too long"  # the venue has already lowered it in its traits
     BAD_REQUEST = "bad request"
     SERVER = "server error"
     TIMEOUT = "timeout"
@@ -115,14 +116,14 @@ class Subscribed:
 
 # A struct, for one is made of every frame: 0.2 µs instead of 0.8.
 class Candles(msgspec.Struct, frozen=True, gc=False):
-    """5m candles, cumulative, in progress or closed, in any order. Also proof of subscription for each.
+    """Candles, cumulative, in progress or closed, in any order. Also proof of subscription for each.
 
     A `snapshot` is old news with holes: its candles are true, but it says nothing of what it omits.
     """
 
     stamp: int
     snapshot: bool
-    candles: tuple[tuple[str, ExactCandle], ...]  # (product, candle)
+    candles: tuple[FeedCandle, ...]
 
 
 class Trade(NamedTuple):
@@ -233,13 +234,8 @@ class Venue(Protocol):
         ...
 
     @property
-    def page_limit(self) -> int:
-        """Buckets in the longest page that the venue is known to accept."""
-        ...
-
-    @property
-    def unsupported(self) -> frozenset[Timeframe]:
-        """Timeframes the venue turned out not to serve; they are rolled up from smaller ones."""
+    def traits(self) -> Traits:
+        """What it is like, as far as is known now."""
         ...
 
     async def time(self) -> int | FetchFailure:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 
 from livecache.ledger.timeline import Timeline
 from livecache.model.candle import ExactCandle
 from livecache.model.policy import Policy
 from livecache.model.timeframe import Timeframe
+from livecache.model.traits import Served
 from livecache.proof.page import PageFacts
 from livecache.proof.plan import Priority, Want, plan
+from livecache.venues.coinbase.traits import TRAITS
 
 __all__ = ["SYMBOL", "Driver", "candle"]
 
@@ -33,13 +36,22 @@ class Driver:
         page_limit: int = 330,
         unserved: Collection[Timeframe] = (),
     ) -> None:
-        self.timeline = Timeline("coinbase", [SYMBOL], timeframes, policy or Policy(), unserved)
+        served = {t: Served(page_limit) for t in Timeframe if t not in unserved}
+        traits = replace(TRAITS, served=served)
+        self.timeline = Timeline("coinbase", [SYMBOL], timeframes, policy or Policy(), traits)
         self.symbol = self.timeline.symbols[SYMBOL]
         self.now = now
         self.trades = trades
-        self.page_limit = page_limit
         self.asked: list[Want] = []
         self.revised: dict[tuple[Timeframe, int], int] = {}  # volumes that the venue has changed
+
+    @property
+    def page_limit(self) -> int:
+        return self.timeline.traits.page(Timeframe.M5)
+
+    @page_limit.setter
+    def page_limit(self, most: int) -> None:
+        self.timeline.learn(self.timeline.traits.paged(most))
 
     def wants(self) -> list[Want]:
         return sorted(
@@ -47,9 +59,7 @@ class Driver:
                 self.symbol.tracks,
                 self.timeline.children,
                 now=self.now,
-                page_limit=self.page_limit,
                 in_flight={},
-                unsupported=self.timeline.unserved,
             )
         )
 
@@ -63,7 +73,7 @@ class Driver:
             if time <= self.now and (count := self._volume(want.timeframe, time)):
                 rows[time] = candle(time, str(count))
         facts = PageFacts(want.start, want.end, rows, self.now if heard is None else heard)
-        self.timeline.apply_page(SYMBOL, want.timeframe, facts, self.now, page_limit=self.page_limit)
+        self.timeline.apply_page(SYMBOL, want.timeframe, facts, self.now)
 
     def _volume(self, timeframe: Timeframe, time: int) -> int:
         if (timeframe, time) in self.revised:

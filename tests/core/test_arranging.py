@@ -17,7 +17,7 @@ def running() -> Driver:
     driver = Driver((M5, M15, H1), NOW)
     driver.fill()
     driver.timeline.subscribe(0, NOW, [SYMBOL], NOW)
-    driver.timeline.feed_candles(0, NOW, [(SYMBOL, candle(M5.floor(NOW)))], NOW)
+    driver.timeline.feed_candles(0, NOW, [(SYMBOL, M5, candle(M5.floor(NOW)), False)], NOW)
     driver.timeline.take(NOW)
     return driver
 
@@ -50,7 +50,7 @@ def test_one_that_goes_and_is_needed_for_others_works_unseen() -> None:
     driver = running()
     driver.timeline.arrange([SYMBOL], (M15, H1), Policy())
     assert driver.symbol.tracks[M5].working
-    driver.timeline.feed_candles(0, NOW + 1, [(SYMBOL, candle(M5.floor(NOW), "2"))], NOW + 1)
+    driver.timeline.feed_candles(0, NOW + 1, [(SYMBOL, M5, candle(M5.floor(NOW), "2"), False)], NOW + 1)
     told = {change.series.timeframe for change in driver.timeline.take(NOW + 1).series}
     assert told <= {M15, H1} and M15 in told, "the quarter in progress grows by it"
     driver.timeline.arrange([SYMBOL], (M5, M15, H1), Policy())
@@ -62,7 +62,7 @@ def test_what_still_comes_of_a_symbol_that_went_is_no_news() -> None:
     driver = running()
     driver.timeline.arrange(["ETH-USD"], (M5,), Policy())
     driver.timeline.subscribe(0, NOW, [SYMBOL], NOW)
-    driver.timeline.feed_candles(0, NOW, [(SYMBOL, candle(M5.floor(NOW)))], NOW)
+    driver.timeline.feed_candles(0, NOW, [(SYMBOL, M5, candle(M5.floor(NOW)), False)], NOW)
     driver.timeline.feed_trades(0, NOW, [(SYMBOL, 1, "10", "1", NOW)], NOW)
     driver.timeline.broken(0, [SYMBOL, "ETH-USD"], resumes=True, now=NOW)
     driver.timeline.heard(0, NOW + 1_000, NOW + 1_000)

@@ -45,7 +45,7 @@ def read_again(driver: Driver, after_ms: int) -> list[Kind]:
 
 def feed(driver: Driver, *candles: ExactCandle) -> None:
     stamp = driver.now
-    driver.timeline.feed_candles(0, stamp, [(SYMBOL, each) for each in candles], driver.now)
+    driver.timeline.feed_candles(0, stamp, [(SYMBOL, M5, each, False) for each in candles], driver.now)
 
 
 def test_what_is_likely_is_known_and_not_told_as_settled_before_another_witness_agrees() -> None:

@@ -12,6 +12,7 @@ from livecache.proof.feeding import Channel
 from livecache.proof.page import PageFacts, PageOutcome
 from livecache.proof.settling import settle_page
 from livecache.proof.track import Track
+from livecache.venues.coinbase.traits import TRAITS
 
 W = Timeframe.M5.ms
 T = 1_770_000_000_000 // W * W
@@ -33,7 +34,7 @@ def page(price: int, step: int, times: range = range(-4, 2)) -> list[ExactCandle
 
 
 def filled() -> Track:
-    on = Track(SeriesId("coinbase", "BTC-USD", Timeframe.M5), Policy(), working=False)
+    on = Track(SeriesId("coinbase", "BTC-USD", Timeframe.M5), Policy(), TRAITS, working=False)
     read(on, page(1000, 10, range(-4, 1)), T + 30_000)
     assert on.coverage.covers(T - 4 * W, T)
     return on
@@ -55,7 +56,7 @@ def test_a_page_that_does_not_fit_what_is_known_is_not_taken(lie: list[ExactCand
 
 
 def test_rows_where_nothing_was_traded_are_not_taken_from_one_page() -> None:
-    on = Track(SeriesId("coinbase", "BTC-USD", Timeframe.M5), Policy(), working=False)
+    on = Track(SeriesId("coinbase", "BTC-USD", Timeframe.M5), Policy(), TRAITS, working=False)
     read(on, page(1000, 10, range(-4, 1, 2)), T + 30_000)
     assert T - 3 * W in on.coverage and T - W in on.coverage
     late = [row(each.time + W, 1000) for each in page(1000, 10, range(-4, 0, 2))]

@@ -19,6 +19,7 @@ from livecache.model.timeframe import Timeframe
 from livecache.proof.evidence import Open
 from livecache.proof.page import PageFacts
 from livecache.proof.plan import Priority
+from livecache.venues.coinbase.traits import TRAITS
 
 from .driver import SYMBOL, Driver, candle
 
@@ -37,7 +38,7 @@ def filled(*timeframes: Timeframe, candles: int = 100) -> Driver:
 
 
 def order(driver: Driver, start: int | None = None, end: int | None = None, of: Timeframe = M5) -> RepairPlan:
-    return order_repair(driver.timeline, SYMBOL, of, start, end, now=driver.now, page_limit=driver.page_limit)
+    return order_repair(driver.timeline, SYMBOL, of, start, end, now=driver.now)
 
 
 def closes(driver: Driver) -> list[Close]:
@@ -138,7 +139,7 @@ def test_everything_that_is_kept_takes_as_many_pages_as_were_told() -> None:
     assert plan.end == M5.floor(NOW)
     assert plan.pages == plan.waiting == 4
     assert driver.fill() == 4
-    assert pages_waiting(driver.timeline, driver.page_limit) == 0
+    assert pages_waiting(driver.timeline) == 0
 
 
 def test_the_same_order_twice_is_one() -> None:
@@ -245,7 +246,7 @@ def test_a_hole_is_asked_for_at_once_whenever_it_would_have_been_tried_again() -
     assert want.priority is Priority.REPAIR and want.start <= hole < want.end
     driver.answer(want)
     assert track.coverage.covers(hole, hole + 2 * W) and hole in track.settled
-    assert pages_waiting(driver.timeline, driver.page_limit) == 0
+    assert pages_waiting(driver.timeline) == 0
 
 
 def test_what_a_page_could_not_settle_is_not_asked_for_over_and_over() -> None:
@@ -258,9 +259,9 @@ def test_what_a_page_could_not_settle_is_not_asked_for_over_and_over() -> None:
     (want,) = driver.wants()
     rows = {t: candle(t) for t in range(want.start, want.end, W) if t != hole}
     facts = PageFacts(want.start, want.end, rows, NOW, rejected=frozenset({hole}))
-    driver.timeline.apply_page(SYMBOL, M5, facts, NOW, page_limit=driver.page_limit)
+    driver.timeline.apply_page(SYMBOL, M5, facts, NOW)
     assert hole not in track.coverage
-    assert pages_waiting(driver.timeline, driver.page_limit) == 0
+    assert pages_waiting(driver.timeline) == 0
     assert driver.wants() == []
 
 
@@ -268,10 +269,10 @@ def test_a_timeframe_that_the_venue_does_not_serve_is_read_by_what_it_is_rolled_
     driver = filled(M5, M15)
     bucket = M15.floor(NOW) - 20 * M15.ms
     span = (bucket, bucket + M15.ms)
-    lacking = {M15}
-    plan = order_repair(driver.timeline, SYMBOL, M15, *span, now=NOW, page_limit=330, unsupported=lacking)
+    driver.timeline.learn(driver.timeline.traits.without(M15))
+    plan = order_repair(driver.timeline, SYMBOL, M15, *span, now=NOW)
     assert plan == (*span, 1, 1)
-    assert pages_waiting(driver.timeline, 330, (SYMBOL, M15), lacking) == 1
+    assert pages_waiting(driver.timeline, (SYMBOL, M15)) == 1
     (want,) = driver.wants()
     assert want.timeframe is M5
     driver.revised[M5, bucket] = 7
@@ -293,11 +294,11 @@ def test_no_more_is_taken_than_can_be_read_in_a_while() -> None:
     driver.page_limit = 10
     assert order(driver).waiting == 100
     symbols = [f"S{n}-USD" for n in range(PAGES_WAITING_MAX // 100)]
-    many = Timeline("coinbase", symbols, [M5], Policy())
+    many = Timeline("coinbase", symbols, [M5], Policy(), TRAITS.paged(10))
     for symbol in symbols:
         many.symbols[symbol].tracks[M5] = driver.symbol.tracks[M5]
     with pytest.raises(RepairNotNow, match=f"at most {PAGES_WAITING_MAX}"):
-        order_repair(many, symbols[0], M5, None, None, now=NOW, page_limit=10)
+        order_repair(many, symbols[0], M5, None, None, now=NOW)
 
 
 def test_what_is_trimmed_meanwhile_is_not_waited_for() -> None:
@@ -310,4 +311,4 @@ def test_what_is_trimmed_meanwhile_is_not_waited_for() -> None:
         if wants:
             driver.answer(wants[0])
     driver.fill()
-    assert pages_waiting(driver.timeline, driver.page_limit) == 0
+    assert pages_waiting(driver.timeline) == 0

@@ -1,5 +1,6 @@
 """Roll-ups are exact, on made-up numbers and on real ones."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -10,6 +11,8 @@ from livecache.errors import ConfigError
 from livecache.model.candle import ExactCandle
 from livecache.model.rollup import children_of, roll_up
 from livecache.model.timeframe import Timeframe
+from livecache.model.traits import Served
+from livecache.venues.coinbase.traits import TRAITS
 
 numbers = st.decimals(min_value="0.00000001", max_value="999999999", places=8).map(lambda d: format(d, "f"))
 
@@ -56,14 +59,15 @@ def test_no_children_that_traded_make_no_candle() -> None:
 
 def test_each_timeframe_is_rolled_up_from_the_largest_smaller_one_that_divides_it() -> None:
     m5, m15, h1, h4, d1 = Timeframe.M5, Timeframe.M15, Timeframe.H1, Timeframe.H4, Timeframe.D1
-    assert children_of([m5, m15, h1, h4, d1]) == {m5: None, m15: m5, h1: m15, h4: h1, d1: h4}
-    assert children_of([h1]) == {m5: None, h1: m5}, "the feed's timeframe works for it unseen"
-    assert children_of([m5, d1]) == {m5: None, h1: m5, d1: h1}, "a day has too many 5m for one step"
-    assert children_of([Timeframe.M1]) == {Timeframe.M1: None}
+    assert children_of([m5, m15, h1, h4, d1], TRAITS) == {m5: None, m15: m5, h1: m15, h4: h1, d1: h4}
+    assert children_of([h1], TRAITS) == {m5: None, h1: m5}, "the feed's timeframe works for it unseen"
+    assert children_of([m5, d1], TRAITS) == {m5: None, h1: m5, d1: h1}, "a day has too many 5m for one step"
+    assert children_of([Timeframe.M1], TRAITS) == {Timeframe.M1: None}
 
 
 def of(configured: str, unserved: str) -> dict[str, str | None]:
-    found = children_of(map(Timeframe, configured.split()), {*map(Timeframe, unserved.split())})
+    served = {t: Served(page=330) for t in Timeframe if t not in unserved.split()}
+    found = children_of(map(Timeframe, configured.split()), replace(TRAITS, served=served))
     return {parent.value: child and child.value for parent, child in found.items()}
 
 

@@ -14,6 +14,7 @@ from livecache.proof.feeding import Channel, Link
 from livecache.proof.page import PageFacts, PageOutcome
 from livecache.proof.settling import settle_page
 from livecache.proof.track import Track
+from livecache.venues.coinbase.traits import TRAITS
 from tests.core.driver import candle
 
 W = Timeframe.M5.ms
@@ -24,7 +25,7 @@ SOON = E + 10_000  # the settling delay has passed
 
 
 def track() -> Track:
-    return Track(SeriesId("coinbase", "BTC-USD", Timeframe.M5), Policy(), working=False)
+    return Track(SeriesId("coinbase", "BTC-USD", Timeframe.M5), Policy(), TRAITS, working=False)
 
 
 def carried(since: int, through: int) -> Channel:

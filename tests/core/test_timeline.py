@@ -24,7 +24,7 @@ def live(timeframes: tuple[Timeframe, ...] = (M5, M15)) -> Driver:
 
 def feed(driver: Driver, time: int, volume: str, at: int) -> None:
     driver.now = at
-    driver.timeline.feed_candles(0, at, [(SYMBOL, candle(time, volume))], at)
+    driver.timeline.feed_candles(0, at, [(SYMBOL, M5, candle(time, volume), False)], at)
 
 
 def closes(driver: Driver) -> list[tuple[Kind, str, int]]:

@@ -19,6 +19,7 @@ from livecache.model.policy import Policy
 from livecache.model.series import Kind, SeriesId, SeriesState
 from livecache.model.timeframe import Timeframe
 from livecache.proof.page import PageFacts
+from livecache.venues.coinbase.traits import TRAITS
 from tests.core.driver import SYMBOL, candle
 
 M5, M15, H1 = Timeframe.M5, Timeframe.M15, Timeframe.H1
@@ -35,7 +36,7 @@ class Venue(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.now = START + 61_000
-        self.timeline = Timeline("coinbase", [SYMBOL], CONFIGURED, POLICY)
+        self.timeline = Timeline("coinbase", [SYMBOL], CONFIGURED, POLICY, TRAITS.paged(300))
         self.symbol = self.timeline.symbols[SYMBOL]
         self.final: dict[int, int] = {}  # volume per 5m bucket; 0: nothing traded
         self.paged: dict[Timeframe, Coverage] = {t: Coverage() for t in self.symbol.tracks}
@@ -101,7 +102,9 @@ class Venue(RuleBasedStateMachine):
 
     def _show(self, bucket: int, at: int) -> None:
         if volume := self.so_far(bucket, at):
-            self.timeline.feed_candles(0, self.now, [(SYMBOL, self.candle(bucket, volume))], self.now)
+            self.timeline.feed_candles(
+                0, self.now, [(SYMBOL, M5, self.candle(bucket, volume), False)], self.now
+            )
             self.shown[bucket] = max(self.shown.get(bucket, Decimal(0)), Decimal(volume))
 
     @rule(resumes=st.booleans())
@@ -140,7 +143,7 @@ class Venue(RuleBasedStateMachine):
         edge = timeframe.floor(heard - DELAY)
         self.paged[timeframe] = self.paged[timeframe].add(start, min(end, edge))
         page = PageFacts(start, end, rows, heard)
-        self.timeline.apply_page(SYMBOL, timeframe, page, self.now, page_limit=300)
+        self.timeline.apply_page(SYMBOL, timeframe, page, self.now)
 
     @rule(timeframe=st.sampled_from(CONFIGURED), back=st.integers(0, 40), length=st.integers(1, 40))
     def somebody_has_a_span_read_again(self, timeframe: Timeframe, back: int, length: int) -> None:

@@ -95,8 +95,10 @@ def check_frame(data: bytes) -> None:
                 _is_fit_for_a_log(message)
             case Candles(stamp=stamp, candles=candles):
                 told += len(candles)
-                for product, candle in candles:
+                for product, timeframe, candle, last in candles:
                     assert product in ("BTC-USD", "BTC-USDC", "ETH-USD")
+                    assert timeframe is M5
+                    assert not last
                     assert rejection(candle, M5, max(stamp, NOW)) is None
             case Trades(trades=trades):
                 told += len(trades)

@@ -99,7 +99,7 @@ class House:
         self.flush()
         self.driver.fill(Priority.REPAIR)  # and nothing that would have been asked for anyhow
         self.flush()
-        assert pages_waiting(self.driver.timeline, self.driver.page_limit) == 0
+        assert pages_waiting(self.driver.timeline) == 0
 
     def _order(self, words: list[str]) -> None:
         symbol, timeframe, *rest = words
@@ -112,7 +112,6 @@ class House:
             start,
             end,
             now=self.driver.now,
-            page_limit=self.driver.page_limit,
         )
 
 
@@ -194,7 +193,7 @@ def test_a_bucket_whose_row_cannot_be_believed_has_no_remedy_and_says_why_until_
         rows = {t: candle(t) for t in range(start, end, w) if t != bad}
         why = {bad: "open below low"}
         page = PageFacts(start, end, rows, driver.now, rejected=frozenset(why), reasons=why)
-        driver.timeline.apply_page(SYMBOL, m1, page, driver.now, page_limit=driver.page_limit)
+        driver.timeline.apply_page(SYMBOL, m1, page, driver.now)
     here.rewrite()
     report = here.report()
     assert report.remedies == []

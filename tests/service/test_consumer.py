@@ -16,6 +16,7 @@ from livecache.model.policy import Policy
 from livecache.model.series import SeriesState
 from livecache.model.timeframe import Timeframe
 from livecache.proof.page import PageFacts
+from livecache.venues.coinbase.traits import TRAITS
 from livecache.venues.venue import Broken, Candles, Event, Heard, Subscribed
 
 from .hand_clock import HandClock
@@ -55,7 +56,7 @@ class Scene:
 
     def __init__(self) -> None:
         self.clock = HandClock(wall_s=NOW / 1000)
-        self.timeline = Timeline("coinbase", [BTC, ETH], [M5], Policy())
+        self.timeline = Timeline("coinbase", [BTC, ETH], [M5], Policy(), TRAITS)
         self.live = Live(self.timeline, VenueTime(self.clock), "test", "http://venue", serving=True)
         self.live.time.confirm(NOW)
         self.consumer = Consumer(self.live, StillFeed(BTC, ETH), 0)
@@ -85,7 +86,7 @@ def candle(time: int = OPEN, volume: str = "5") -> ExactCandle:
 
 
 def update(stamp: int, *symbols: str) -> Candles:
-    return Candles(stamp, False, tuple((symbol, candle()) for symbol in symbols))
+    return Candles(stamp, False, tuple((symbol, M5, candle(), False) for symbol in symbols))
 
 
 def test_a_frame_of_the_year_2100_moves_no_clock_and_vouches_for_nothing() -> None:
@@ -122,7 +123,7 @@ def test_the_first_frames_after_a_long_sleep_do_not_vouch_for_the_time_slept(fra
     scene.take(Subscribed((BTC,), OPEN), update(NOW, BTC))
     scene.take(Broken((BTC, ETH), "the connection was cut", lost_connection=True))
     awake = NOW + 3_600_000
-    snapshot = Candles(awake, True, ((BTC, candle(M5.floor(NOW - 600_000))),))
+    snapshot = Candles(awake, True, ((BTC, M5, candle(M5.floor(NOW - 600_000)), False),))
     firsts: dict[str, Event] = {
         "ack": Subscribed((BTC,), awake),
         "snapshot": snapshot,
@@ -175,7 +176,7 @@ def test_a_dead_channel_is_vouched_for_again_by_a_candle_of_each_product_and_by_
         Subscribed((BTC, ETH), NOW + 2_000),
         Broken((BTC, ETH), "sequence jump: 1 messages lost", lost_connection=False),
         update(NOW + 3_000, ETH),
-        Candles(NOW + 4_000, True, ((BTC, older),)),
+        Candles(NOW + 4_000, True, ((BTC, M5, older, False),)),
         Heard(NOW + 5_000),
     ):
         scene.take(event)
@@ -192,10 +193,10 @@ def test_a_snapshot_in_mid_stream_replaces_nothing_richer_and_vouches_again() ->
     scene.take(Subscribed((BTC,), OPEN), update(NOW, BTC))
     scene.take(Broken((BTC,), "subscribing anew", lost_connection=False))
     poorer = candle(volume="1")
-    scene.take(Candles(NOW + 1_000, True, ((BTC, poorer),)))
+    scene.take(Candles(NOW + 1_000, True, ((BTC, M5, poorer, False),)))
     assert scene.timeline.symbols[BTC].tracks[M5].candle(OPEN) == candle()
     assert scene.forming() == 0, "an old snapshot proves nothing of what came since"
-    scene.take(Candles(NOW + 2_000, True, ((BTC, candle()),)))
+    scene.take(Candles(NOW + 2_000, True, ((BTC, M5, candle(), False),)))
     assert scene.forming() == OPEN
 
 
@@ -212,7 +213,7 @@ def test_a_product_that_trades_though_the_feed_shows_nothing_is_subscribed_to_an
             rows = {OPEN: candle(), end: candle(end)}
             page = PageFacts(OPEN, end, rows, end + 15_000)
             for symbol in (BTC, ETH):
-                scene.timeline.apply_page(symbol, M5, page, scene.live.now(), page_limit=330)
+                scene.timeline.apply_page(symbol, M5, page, scene.live.now())
             scene.live.take()
             await carrying.asked.wait()
             renewing.cancel()

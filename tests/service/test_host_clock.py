@@ -16,6 +16,7 @@ from livecache.engine.venue_time import VenueTime
 from livecache.ledger.timeline import Timeline
 from livecache.model.policy import Policy
 from livecache.model.timeframe import Timeframe
+from livecache.venues.coinbase.traits import TRAITS
 
 from .hand_clock import HandClock
 
@@ -46,7 +47,10 @@ def told(
     began_s = clock.time
     venue = Venue(lambda: NOW + int((clock.time - began_s) * 1000 * speed))
     live = Live(
-        Timeline("coinbase", ["BTC-USD"], [Timeframe.M5], Policy()), VenueTime(clock), "i", "http://venue"
+        Timeline("coinbase", ["BTC-USD"], [Timeframe.M5], Policy(), TRAITS),
+        VenueTime(clock),
+        "i",
+        "http://venue",
     )
     limiter = RateLimiter(10, clock, batch_size=None, batch_delay_s=None)
     keeper = Timekeeper(live, cast(Any, venue), limiter, lambda: 0.5)

@@ -15,6 +15,7 @@ from livecache.engine.venue_time import VenueTime
 from livecache.errors import RepairNotNow
 from livecache.model.timeframe import Timeframe
 from livecache.proof.plan import Priority
+from livecache.venues.coinbase.traits import TRAITS
 from livecache.venues.venue import Venue
 
 from .hand_clock import HandClock
@@ -87,7 +88,8 @@ def test_one_that_does_not_write_takes_no_orders_and_what_the_venue_lacks_is_rea
     async def scenario() -> None:
         clock = HandClock()
         live = Live(desk.timeline, VenueTime(clock), "me", "here")
-        venue = cast(Venue, SimpleNamespace(name="coinbase", page_limit=300, unsupported=frozenset({H4})))
+        desk.timeline.learn(TRAITS.paged(300).without(H4))
+        venue = cast(Venue, SimpleNamespace(name="coinbase"))
         backfiller = Backfiller(live, venue, RateLimiter(9, clock), jitter=lambda: 0.0)
         with pytest.raises(RepairNotNow, match="does not write yet"):
             backfiller.repair("BTC-USD", M5, None, None)

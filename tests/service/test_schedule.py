@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from livecache.clock import SystemClock
-from livecache.config.load import CoinbaseConfig
 from livecache.engine.schedule import FAILING_AFTER, Pick, Schedule
 from livecache.ledger.timeline import Timeline
 from livecache.model.policy import Policy
 from livecache.model.timeframe import TIMEFRAME_PRIORITY, Timeframe
 from livecache.proof.page import PageFacts
 from livecache.simulator import Product, SeededMarket
-from livecache.venues.coinbase.venue import CoinbaseVenue
+from livecache.venues.coinbase.traits import TRAITS
 
 NOON = 1_790_856_060_000  # 2026-10-01T12:01:00Z
 M5, M15, H1, H4, D1 = TIMEFRAME_PRIORITY
@@ -33,13 +31,8 @@ class Desk:
 
     def __post_init__(self) -> None:
         self.market = SeededMarket(1, [Product.parse(symbol) for symbol in self.symbols])
-        self.timeline = Timeline("coinbase", self.symbols, self.timeframes, Policy())
-        # It is asked for its limits only, and connects to nobody.
-        venue = CoinbaseVenue(
-            CoinbaseConfig(), key=None, now=lambda: self.now, clock=SystemClock(), jitter=lambda: 0.0
-        )
-        self.page_limit = venue.page_limit
-        self.schedule = Schedule(self.timeline, venue, jitter=lambda: 0.0)
+        self.timeline = Timeline("coinbase", self.symbols, self.timeframes, Policy(), TRAITS)
+        self.schedule = Schedule(self.timeline, jitter=lambda: 0.0)
 
     def ask(self) -> Pick | None:
         """Send the most urgent request."""
@@ -62,9 +55,7 @@ class Desk:
         page = PageFacts(request.start, request.end, {row.time: row for row in rows}, self.now)
         self.schedule.ended(request)
         self.schedule.succeeded(request)
-        self.timeline.apply_page(
-            request.symbol, request.timeframe, page, self.now, page_limit=self.page_limit
-        )
+        self.timeline.apply_page(request.symbol, request.timeframe, page, self.now)
         self.timeline.take(self.now)
         self.schedule.replan(request.symbol)
         return request.symbol, request.timeframe

@@ -22,6 +22,7 @@ from livecache.model.rollup import children_of
 from livecache.model.series import SeriesId
 from livecache.model.timeframe import Timeframe
 from livecache.reader.reader import Reader
+from livecache.venues.coinbase.traits import TRAITS
 
 from .announcements import Announcements
 from .faults import Kind
@@ -68,7 +69,7 @@ class Auditor:
         self._random = Random(world.scenario.seed + 3)
         self._reader = Reader(url, prefix=world.keys.prefix)
         self._seen = {series: _Seen() for series in world.series}
-        self._children = children_of(world.scenario.timeframes)
+        self._children = children_of(world.scenario.timeframes, TRAITS)
         self._closes = Announcements(world.client, world.keys)
         self._damaged: dict[SeriesId, float] = {}  # when on the host's clock
         self._gone: set[SeriesId] = set()  # those of them that have vanished altogether

@@ -284,7 +284,7 @@ class FaultyFeed:
                 candle = self._venue.truth.candle(product, M5, time, now)
                 if candle is not None and self._shown.get(product) != (time, candle.volume):
                     self._shown[product] = (time, candle.volume)
-                    rows.append((product, candle))
+                    rows.append((product, M5, candle, False))
         return [Candles(now, False, tuple(rows))] if rows else []
 
     def _minutes(self, carried: Sequence[str], last: int, now: int) -> list[Event]:
@@ -302,5 +302,5 @@ class FaultyFeed:
         if random.random() < 0.5:
             return [*some, self._old[-1], self._old[-1]]
         carried = {p for p in self.products if not self._venue.mute(p)}
-        rows = {(p, c.time): (p, c) for e in some for p, c in e.candles if p in carried}
+        rows = {(p, c.time): (p, t, c, last) for e in some for p, t, c, last in e.candles if p in carried}
         return [Candles(now, True, tuple(rows.values()))] if rows else []

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 
 from livecache.clock import Clock
 from livecache.model.timeframe import Timeframe
+from livecache.model.traits import Traits
 from livecache.simulator.market.market import Market
+from livecache.venues.coinbase.traits import TRAITS
 from livecache.venues.venue import (
     Broken,
     Candles,
@@ -62,8 +64,7 @@ class ModelVenue:
     cured: bool = True  # by a client that subscribes to them anew; else it gets an ack, and nothing more
     name: str = "coinbase"
     origin: str = "http://model"
-    page_limit: int = 330
-    unsupported: frozenset[Timeframe] = frozenset()
+    traits: Traits = TRAITS
 
     def now(self) -> int:
         return self.start_ms + int((self.clock.monotonic() - self.epoch_s) * self.speed * 1000)
@@ -170,7 +171,7 @@ class ModelFeed:
                 for candle in venue.market.candles(product, Timeframe.M5, since, now + 1, now):
                     if shown.get(product) != (candle.time, candle.volume):
                         shown[product] = (candle.time, candle.volume)
-                        candles.append((product, candle))
+                        candles.append((product, Timeframe.M5, candle, False))
             if candles:
                 yield Candles(now, False, tuple(candles))
             if self.trades:

@@ -12,6 +12,7 @@ from livecache.engine.venue_time import VenueTime
 from livecache.errors import ForeignKey
 from livecache.model.policy import Policy
 from livecache.model.timeframe import Timeframe
+from livecache.venues.coinbase.traits import TRAITS
 from livecache.venues.venue import Event, FailureKind, Feed, FetchFailure, Page, PageRequest
 
 from .faulty_store import Connection, Store
@@ -66,8 +67,7 @@ class _Venue:
 
     def __init__(self, venue: FaultyVenue, runs: asyncio.Event) -> None:
         self.origin = venue.origin
-        self.page_limit = 330
-        self.unsupported: frozenset[Timeframe] = frozenset()
+        self.traits = TRAITS
         self.asked = 0
         self._venue = venue
         self._runs = runs
@@ -81,9 +81,9 @@ class _Venue:
         await self._runs.wait()
         if isinstance(outcome, FetchFailure):
             if outcome.kind is FailureKind.PAGE_TOO_LONG:
-                self.page_limit = 300
+                self.traits = self.traits.paged(300)
             if outcome.kind is FailureKind.UNSUPPORTED_TIMEFRAME:
-                self.unsupported |= {request.timeframe}
+                self.traits = self.traits.without(request.timeframe)
         return outcome
 
     def feeds(

@@ -17,6 +17,7 @@ from livecache.model.clock import VenueClock
 from livecache.model.policy import Policy
 from livecache.model.timeframe import Timeframe
 from livecache.proof.page import PageFacts
+from livecache.venues.coinbase.traits import TRAITS
 from livecache.venues.venue import FetchFailure, Page, PageRequest
 from tests.simulation.faulty_store import Store
 from tests.simulation.service import service
@@ -93,7 +94,9 @@ class SleepyClock:
 
 
 def live_on(clock: SleepyClock) -> Live:
-    live = Live(Timeline("coinbase", [SYMBOL], [M5], Policy()), VenueTime(clock), "one", "http://model")
+    live = Live(
+        Timeline("coinbase", [SYMBOL], [M5], Policy(), TRAITS), VenueTime(clock), "one", "http://model"
+    )
     live.serving = True
     live.time.confirm(START)
     assert live.alive() is not None
@@ -157,7 +160,7 @@ def test_one_wrong_answer_after_a_sleep_does_not_make_old_candles_look_fresh() -
 
 
 def test_a_late_frame_does_not_vouch_for_the_time_before_the_break_that_it_mends() -> None:
-    timeline = Timeline("coinbase", [SYMBOL], [M5], Policy())
+    timeline = Timeline("coinbase", [SYMBOL], [M5], Policy(), TRAITS)
     bucket = M5.floor(START)
     timeline.subscribe(0, START, [SYMBOL], START)
     timeline.broken(0, [SYMBOL], resumes=True, now=START)
@@ -167,7 +170,7 @@ def test_a_late_frame_does_not_vouch_for_the_time_before_the_break_that_it_mends
 
 
 def test_a_bucket_that_was_too_old_for_redis_comes_into_it_when_there_is_room_again() -> None:
-    timeline = Timeline("coinbase", [SYMBOL], [M5], Policy())
+    timeline = Timeline("coinbase", [SYMBOL], [M5], Policy(), TRAITS)
     series = timeline.symbols[SYMBOL].tracks[M5].series
     bucket = M5.floor(START)
 
@@ -177,7 +180,7 @@ def test_a_bucket_that_was_too_old_for_redis_comes_into_it_when_there_is_room_ag
     def page() -> None:
         rows = {t: candle(t) for t in (bucket - 2 * WIDTH, bucket - WIDTH, bucket)}
         facts = PageFacts(bucket - 2 * WIDTH, bucket + WIDTH, rows, START)
-        timeline.apply_page(SYMBOL, M5, facts, START, page_limit=330)
+        timeline.apply_page(SYMBOL, M5, facts, START)
 
     held: dict[int, ExactCandle | None] = {}
 
@@ -189,7 +192,7 @@ def test_a_bucket_that_was_too_old_for_redis_comes_into_it_when_there_is_room_ag
 
     page()
     flush()
-    timeline.feed_candles(0, START, [(SYMBOL, candle(bucket - 3 * WIDTH))], START)
+    timeline.feed_candles(0, START, [(SYMBOL, M5, candle(bucket - 3 * WIDTH), False)], START)
     flush()
     page()
     flush()

@@ -348,7 +348,7 @@ def test_a_venue_that_refuses_four_hours_has_them_rolled_up(clean_valkey: str) -
         def refuse(request: PageRequest) -> FetchFailure | None:
             if request.timeframe is not H4:
                 return None
-            venue.unsupported = frozenset({H4})
+            venue.traits = venue.traits.without(H4)
             return FetchFailure(FailureKind.UNSUPPORTED_TIMEFRAME, "granularity argument is invalid", 400)
 
         venue.fault = refuse
@@ -372,7 +372,7 @@ def test_a_page_that_is_too_long_falls_back_and_the_warm_up_goes_on(clean_valkey
         def refuse(request: PageRequest) -> FetchFailure | None:
             if (request.end - request.start) // request.timeframe.ms <= 300:
                 return None
-            venue.page_limit = 300
+            venue.traits = venue.traits.paged(300)
             return FetchFailure(FailureKind.PAGE_TOO_LONG, "number of candles requested", 400)
 
         venue.fault = refuse

@@ -209,7 +209,7 @@ def test_a_simulated_exchange_answers_a_renewal_with_a_snapshot_of_that_product_
                         break
                 async for event in stream:
                     if isinstance(event, Candles) and event.snapshot:
-                        shown = {product for product, _ in event.candles}
+                        shown = {product for product, _, _, _ in event.candles}
                         break
                 async for event in stream:
                     if isinstance(event, Subscribed) and set(event.products) == set(BOTH):

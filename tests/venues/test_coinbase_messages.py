@@ -19,6 +19,7 @@ from livecache.venues.venue import Candles, FeedFailure, Heard, Rejected, Subscr
 from .loopback import CAPTURES, PAYLOADS, payload
 
 ASKED = {"BTC-USD": ("BTC-USD",), "ETH-USD": ("ETH-USD",)}
+M5 = Timeframe.M5
 BTC = ExactCandle(1784086800000, "64520.01", "64589.41", "64500.11", "64580.55", "12.34567891")
 
 
@@ -36,7 +37,7 @@ def altered(name: str, change: Callable[[Any], None]) -> bytes:
 @pytest.mark.parametrize("name", ["candles_update", "candles_update_client_id"])
 def test_an_update_is_read_with_and_without_a_client_id(name: str) -> None:
     frame = decoder().decode(payload(name))
-    assert frame == Frame("candles", 7, (Candles(1784086872584, False, (("BTC-USD", BTC),)),))
+    assert frame == Frame("candles", 7, (Candles(1784086872584, False, (("BTC-USD", M5, BTC, False),)),))
 
 
 def test_candles_of_several_products_and_kinds_come_in_one_frame() -> None:
@@ -45,18 +46,20 @@ def test_candles_of_several_products_and_kinds_come_in_one_frame() -> None:
     assert isinstance(snapshot, Candles)
     assert isinstance(update, Candles)
     assert snapshot.snapshot
-    assert [(product, candle.time) for product, candle in snapshot.candles] == [
+    assert [(product, candle.time) for product, _, candle, _ in snapshot.candles] == [
         ("ETH-USD", 1784086500000),
         ("BTC-USD", 1784086800000),
         ("BTC-USD", 1784085600000),
     ]
     assert not update.snapshot
-    assert [product for product, _ in update.candles] == ["ETH-USD"]
+    assert [product for product, *_ in update.candles] == ["ETH-USD"]
 
 
 def test_a_usd_candle_is_told_for_every_alias_that_was_asked_for() -> None:
     frame = decoder(BTC_USD=("BTC-USD", "BTC-USDC")).decode(payload("candles_update"))
-    assert frame.events == (Candles(1784086872584, False, (("BTC-USD", BTC), ("BTC-USDC", BTC))),)
+    assert frame.events == (
+        Candles(1784086872584, False, (("BTC-USD", M5, BTC, False), ("BTC-USDC", M5, BTC, False))),
+    )
 
 
 def test_a_candle_that_cannot_be_believed_does_not_take_the_others_with_it() -> None:
@@ -68,7 +71,7 @@ def test_a_candle_that_cannot_be_believed_does_not_take_the_others_with_it() -> 
     first, second, *rejected = decoder().decode(altered("candles_mixed", spoil)).events
     assert isinstance(first, Candles)
     assert isinstance(second, Candles)
-    assert [candle.time for _, candle in first.candles] == [1784086800000]
+    assert [candle.time for _, _, candle, _ in first.candles] == [1784086800000]
     assert [type(event) for event in rejected] == [Rejected, Rejected]
 
 
@@ -255,9 +258,11 @@ def test_any_bytes_give_events_and_only_candles_to_be_believed(data: bytes) -> N
             assert len(event.payload) <= 200
             assert len(event.reason) <= 200
         if isinstance(event, Candles):
-            for product, candle in event.candles:
+            for product, timeframe, candle, last in event.candles:
+                assert timeframe is M5
+                assert not last
                 assert product in ASKED
-                assert rejection(candle, Timeframe.M5, max(event.stamp, 1784086872000)) is None
+                assert rejection(candle, M5, max(event.stamp, 1784086872000)) is None
 
 
 @pytest.mark.parametrize(
@@ -265,12 +270,12 @@ def test_any_bytes_give_events_and_only_candles_to_be_believed(data: bytes) -> N
 )
 def test_an_odd_event_takes_none_of_its_neighbours_along(odd: object) -> None:
     frame = decoder().decode(altered("candles_update", lambda f: f["events"].insert(0, odd)))
-    assert Candles(1784086872584, False, (("BTC-USD", BTC),)) in frame.events
+    assert Candles(1784086872584, False, (("BTC-USD", M5, BTC, False),)) in frame.events
 
 
 def test_an_event_without_a_type_has_its_candles_read() -> None:
     frame = decoder().decode(altered("candles_update", lambda f: f["events"][0].update(type=None)))
-    assert frame.events == (Candles(1784086872584, False, (("BTC-USD", BTC),)),)
+    assert frame.events == (Candles(1784086872584, False, (("BTC-USD", M5, BTC, False),)),)
 
 
 @pytest.mark.parametrize(

@@ -118,7 +118,7 @@ def fed_by(
                     events.append(event)
                     clock.time += 1.0
                     if isinstance(event, Candles):
-                        fed |= {product for product, _ in event.candles}
+                        fed |= {product for product, _, _, _ in event.candles}
                     if enough(fed, events):
                         return fed, events
         raise AssertionError("the feed ended")

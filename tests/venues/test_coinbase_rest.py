@@ -24,6 +24,12 @@ from .test_coinbase_auth import NAME, PEM, PRIVATE
 
 START = 1784086800000
 UNSERVED = frozenset(map(Timeframe, ("3m", "8h", "12h", "1w", "1M")))
+
+
+def unserved(rest: CoinbaseRest) -> frozenset[Timeframe]:
+    return frozenset(Timeframe).difference(rest.traits.served)
+
+
 REQUEST = PageRequest("BTC-USD", Timeframe.M5, START, START + 4 * 300_000)
 Outcome = Page | FetchFailure
 
@@ -159,7 +165,7 @@ def test_the_page_limit_falls_when_the_venue_says_a_page_is_too_long(logged: lis
     assert failure_of(first).kind is FailureKind.PAGE_TOO_LONG
     assert failure_of(second).kind is FailureKind.PAGE_TOO_LONG
     assert isinstance(third, Page)
-    assert rest.page_limit == 300
+    assert rest.traits.page(Timeframe.M5) == 300
     assert len(seen) == 2, "the second was known to be too long"
     assert [record["event"] for record in logged] == ["page_limit_lowered"]
 
@@ -168,7 +174,7 @@ def test_the_page_limit_falls_further_if_the_venue_insists() -> None:
     pages = [REQUEST._replace(end=START + buckets * 300_000) for buckets in (300, 150, 75)]
     outcomes, _, rest = fetched(reply(payload("rest_too_wide"), 400), *pages, page_limit=300)
     assert {failure_of(outcome).kind for outcome in outcomes} == {FailureKind.PAGE_TOO_LONG}
-    assert rest.page_limit == 37
+    assert rest.traits.page(Timeframe.M5) == 37
 
 
 def test_a_timeframe_that_the_venue_does_not_serve_is_noted_once(logged: list[dict[str, Any]]) -> None:
@@ -177,14 +183,14 @@ def test_a_timeframe_that_the_venue_does_not_serve_is_noted_once(logged: list[di
     assert {failure_of(outcome).kind for outcome in outcomes} == {FailureKind.UNSUPPORTED_TIMEFRAME}
     assert seen[0].query["granularity"] == "FOUR_HOUR"
     assert len(seen) == 1
-    assert rest.unsupported == UNSERVED | {Timeframe.H4}
+    assert unserved(rest) == UNSERVED | {Timeframe.H4}
     assert [record["event"] for record in logged] == ["timeframe_unsupported"]
 
 
 def test_five_minutes_are_never_given_up() -> None:
     (outcome,), _, rest = fetched(reply(payload("rest_bad_granularity"), 400), REQUEST)
     assert failure_of(outcome).kind is FailureKind.BAD_REQUEST
-    assert rest.unsupported == UNSERVED
+    assert unserved(rest) == UNSERVED
 
 
 def test_a_symbol_is_quoted_in_the_path() -> None:

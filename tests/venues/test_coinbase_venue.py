@@ -23,8 +23,8 @@ def test_its_origin_is_where_history_comes_from() -> None:
     local = venue(CoinbaseConfig(rest_url="http://user:hunter2@localhost:8080/prefix/"))
     assert local.origin == "http://localhost:8080"
     assert local.name == "coinbase"
-    assert local.page_limit == 330
-    assert local.unsupported == set(map(Timeframe, ("3m", "8h", "12h", "1w", "1M")))
+    assert local.traits.page(Timeframe.M5) == 330
+    assert set(Timeframe) - set(local.traits.served) == set(map(Timeframe, ("3m", "8h", "12h", "1w", "1M")))
 
 
 def test_products_are_split_over_connections_and_aliases_share_one() -> None:

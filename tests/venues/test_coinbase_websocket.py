@@ -72,7 +72,7 @@ def test_a_usdc_product_is_subscribed_as_usd_and_told_as_both_if_both_were_asked
     assert isinstance(subscribed, Subscribed)
     assert subscribed.products == ("BTC-USDC", "BTC-USD")
     assert isinstance(candles, Candles)
-    assert [product for product, _ in candles.candles] == ["BTC-USDC", "BTC-USD"]
+    assert [product for product, *_ in candles.candles] == ["BTC-USDC", "BTC-USD"]
 
 
 def test_a_sequence_jump_is_a_break_without_losing_the_connection() -> None:

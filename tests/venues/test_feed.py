@@ -40,7 +40,7 @@ def test_a_connection_begins_with_the_opening_and_asks_for_all() -> None:
     assert session.to_send(line, 0.0) == ["hello", "+A", "+B"]
     assert session.to_send(line, 0.0) == ()
     (candles,) = told(session, line, candle("B", 1), 1.0)
-    assert isinstance(candles, Candles) and [symbol for symbol, _ in candles.candles] == ["B", "C"]
+    assert isinstance(candles, Candles) and [symbol for symbol, *_ in candles.candles] == ["B", "C"]
 
 
 def test_no_more_is_sent_in_a_second_than_the_venue_takes() -> None:

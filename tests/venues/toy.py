@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from livecache.model.candle import ExactCandle
+from livecache.model.timeframe import Timeframe
 from livecache.venues.feed.dialect import Frame, Terms
 from livecache.venues.venue import Candles, FeedFailure, Heard, Rejected
 
@@ -65,7 +66,7 @@ class ToyDialect:
         match said:
             case {"id": str(id_), "at": int(at), "kind": kind}:
                 one = ExactCandle(T0, "1", "1", "1", "1", str(at + 1))
-                of = tuple((symbol, one) for symbol in self.symbols.get(id_, ()))
+                of = tuple((symbol, Timeframe.M5, one, False) for symbol in self.symbols.get(id_, ()))
                 return Frame("candles", None, (Candles(T0 + at * 1000, kind == "snapshot", of),))
             case {"beat": int(at)}:
                 return Frame("beats", None, (Heard(T0 + at * 1000),))

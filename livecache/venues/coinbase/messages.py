@@ -15,12 +15,12 @@ from typing import Annotated, TypeVar
 
 import msgspec
 
-from ...model.candle import NUMBER, ExactCandle, rejection, within_bounds
+from ...model.candle import NUMBER, ExactCandle, FeedCandle, rejection, within_bounds
 from ...model.clock import IMPLAUSIBLE_MS
-from ...model.timeframe import Timeframe
 from ..feed.dialect import Frame
 from ..text import excerpt, one_line, without_numbers
 from ..venue import Candles, Event, FeedFailure, Heard, Rejected, Subscribed, Trade, Trades
+from .traits import CARRIED
 
 __all__ = ["CANDLES", "HEARTBEATS", "TRADES", "FrameDecoder", "subscription", "unsubscription"]
 
@@ -184,7 +184,7 @@ class FrameDecoder:
         told: list[Event] = []
         rejected: list[Event] = []
         for event in events:
-            candles: list[tuple[str, ExactCandle]] = []
+            candles: list[FeedCandle] = []
             for wire in event.candles:
                 candle = ExactCandle(
                     wire.start * 1000, wire.open, wire.high, wire.low, wire.close, wire.volume
@@ -194,11 +194,11 @@ class FrameDecoder:
                 symbols = self._symbols.get(wire.product_id)
                 if symbols is None:
                     rejected.append(_rejected("a candle of a product that was not asked for", wire))
-                elif reason := rejection(candle, Timeframe.M5, now):
+                elif reason := rejection(candle, CARRIED, now):
                     rejected.append(_rejected(reason, wire))
                 else:
                     for symbol in symbols:
-                        candles.append((symbol, candle))
+                        candles.append((symbol, CARRIED, candle, False))
             if candles:
                 told.append(Candles(stamp, event.type == "snapshot", tuple(candles)))
         if told and not rejected:  # nearly always

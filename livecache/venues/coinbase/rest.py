@@ -22,6 +22,7 @@ from ..text import one_line
 from ..venue import FailureKind, FetchFailure, Page, PageRequest, Product, Rejected
 from .auth import ApiKey, Signing
 from .pages import GRANULARITIES, decode_page, decode_products, decode_time, refusal
+from .traits import TRAITS
 
 __all__ = ["CoinbaseRest"]
 
@@ -83,22 +84,11 @@ class CoinbaseRest:
         self._base_url = rest_url.rstrip("/")
         self._now = now
         self._timeout_s = timeout_s
-        self._page_limit = page_limit
-        self._unsupported = frozenset(Timeframe).difference(GRANULARITIES)
+        self.traits = TRAITS.paged(page_limit)  # with what the venue teaches
         self._nonces = itertools.count(first_nonce)
         self._signing = Signing(key, now)
         self._denials: int | None = None  # answers 401 to a key in a row; None until it was accepted once
         self._session: aiohttp.ClientSession | None = None
-
-    @property
-    def page_limit(self) -> int:
-        """Buckets in the longest page that the venue is known to accept. It falls if the venue says so."""
-        return self._page_limit
-
-    @property
-    def unsupported(self) -> frozenset[Timeframe]:
-        """Timeframes that the venue does not serve, or has answered that it does not."""
-        return self._unsupported
 
     def patience(self, timeout_s: float) -> None:
         """Bound each request by so many seconds from now on."""
@@ -117,10 +107,10 @@ class CoinbaseRest:
     async def fetch(self, request: PageRequest) -> Page | FetchFailure:
         """The candles of one page."""
         buckets = (request.end - request.start) // request.timeframe.ms
-        if buckets > self._page_limit:
+        if buckets > (most := self.traits.page(request.timeframe)):
             # Planned before the limit fell.
-            return FetchFailure(FailureKind.PAGE_TOO_LONG, f"{buckets} buckets; at most {self._page_limit}")
-        if request.timeframe in self._unsupported:
+            return FetchFailure(FailureKind.PAGE_TOO_LONG, f"{buckets} buckets; at most {most}")
+        if request.timeframe not in self.traits.served:
             return FetchFailure(FailureKind.UNSUPPORTED_TIMEFRAME, f"no {request.timeframe} at Coinbase")
         signed = self._signing.on
         path, parameters = self._candles_path(request.symbol, signed), self._parameters(request, signed)
@@ -160,8 +150,8 @@ class CoinbaseRest:
         """Take note of what the venue said about its limits."""
         if failure.kind is FailureKind.PAGE_TOO_LONG:
             limit = _CERTAIN_PAGE_LIMIT if buckets > _CERTAIN_PAGE_LIMIT else max(1, buckets // 2)
-            if limit < self._page_limit:  # else a request that was under way when it fell
-                self._page_limit = limit
+            if limit < self.traits.page(request.timeframe):  # else it was under way when it fell
+                self.traits = self.traits.paged(limit)
                 logger.bind(event="page_limit_lowered", page_limit=limit, refused=buckets).warning(
                     "Coinbase refused a page of {} buckets; pages have at most {} from now on", buckets, limit
                 )
@@ -169,8 +159,8 @@ class CoinbaseRest:
             timeframe = request.timeframe
             if timeframe in _INDISPENSABLE:
                 return FetchFailure(FailureKind.BAD_REQUEST, failure.message, failure.status)
-            if timeframe not in self._unsupported:
-                self._unsupported |= {timeframe}
+            if timeframe in self.traits.served:
+                self.traits = self.traits.without(timeframe)
                 logger.bind(event="timeframe_unsupported", timeframe=timeframe.value).warning(
                     "Coinbase does not serve {}; it will be rolled up from smaller candles", timeframe.value
                 )

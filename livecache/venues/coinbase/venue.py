@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ...clock import Clock
 from ...config.load import CoinbaseConfig
-from ...model.timeframe import Timeframe
+from ...model.traits import Traits
 from ...quiet import logger
 from ..net.network import passed_over
 from ..venue import Feed, FetchFailure, Page, PageRequest, Product
@@ -63,12 +63,8 @@ class CoinbaseVenue:
         return self._rest.origin
 
     @property
-    def page_limit(self) -> int:
-        return self._rest.page_limit
-
-    @property
-    def unsupported(self) -> frozenset[Timeframe]:
-        return self._rest.unsupported
+    def traits(self) -> Traits:
+        return self._rest.traits
 
     @property
     def requests_per_s(self) -> float:

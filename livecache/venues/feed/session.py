@@ -242,7 +242,7 @@ class Session:
         if isinstance(event, Candles):
             self._watchdog.heard(event.stamp)
             if not event.snapshot:
-                self._watchdog.updated(channel, [product for product, _ in event.candles])
+                self._watchdog.updated(channel, [product for product, _, _, _ in event.candles])
         elif isinstance(event, Trades):
             self._watchdog.heard(event.stamp)
             if not event.snapshot:
@@ -258,7 +258,7 @@ class Session:
         refusals: list[Refusal | None] = []
         for event in frame.events:
             if isinstance(event, Candles):
-                subscriptions.heard(frame.channel, {product for product, _ in event.candles})
+                subscriptions.heard(frame.channel, {product for product, _, _, _ in event.candles})
             elif isinstance(event, Trades):
                 subscriptions.heard(frame.channel, {trade.product for trade in event.trades})
             elif isinstance(event, FeedFailure):

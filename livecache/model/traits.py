@@ -1,0 +1,74 @@
+"""What a venue is like, as data: which candles it serves and carries, and what its word is worth. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import NamedTuple
+
+from .timeframe import Timeframe
+
+__all__ = ["MINUTE", "Carriage", "Served", "Traits"]
+
+MINUTE = Timeframe.M1
+"""What is built of trades, where a venue numbers them without a gap."""
+
+
+class Carriage(NamedTuple):
+    """What a feed carries: cumulative candles of one timeframe, in progress or closed."""
+
+    timeframe: Timeframe
+    flag: bool = False
+    """Whether the last candle of a bucket says that it is the last."""
+
+
+class Served(NamedTuple):
+    """What is to be had of one timeframe by asking for pages."""
+
+    page: int
+    """Buckets in the longest page that the venue is known to accept."""
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What one venue is like, as far as is known now. When it teaches more, another value takes its place."""
+
+    served: Mapping[Timeframe, Served]
+    """The timeframes that can be asked for; others are rolled up from them."""
+    carries: tuple[Carriage, ...] = ()
+    """What its feed carries; nothing where there is none."""
+    trades: bool = False
+    """Whether its feed carries trades too, numbered without a gap, of which minutes are built."""
+
+    def page(self, timeframe: Timeframe) -> int:
+        """Buckets in the longest page; of what is not served, as of what would be asked for in its stead."""
+        served = self.served.get(timeframe)
+        return served.page if served else max(each.page for each in self.served.values())
+
+    def paged(self, most: int) -> Traits:
+        """The same with pages of so many buckets."""
+        return replace(self, served={t: each._replace(page=most) for t, each in self.served.items()})
+
+    def without(self, timeframe: Timeframe) -> Traits:
+        """The same without pages of this timeframe."""
+        return replace(self, served={t: each for t, each in self.served.items() if t is not timeframe})
+
+    @cached_property
+    def carried(self) -> tuple[Timeframe, ...]:
+        """The timeframes of the candles that its feed carries."""
+        return tuple(each.timeframe for each in self.carries)
+
+    @cached_property
+    def built(self) -> tuple[Timeframe, ...]:
+        """The timeframes of the candles that are built of its trades."""
+        return (MINUTE,) if self.trades and MINUTE not in self.carried else ()
+
+    @cached_property
+    def fed(self) -> tuple[Timeframe, ...]:
+        """The timeframes whose provisional candles come from the feed itself, whichever way."""
+        return self.built + self.carried
+
+    def smallest_fed(self, among: Iterable[Timeframe]) -> Timeframe:
+        """The first of these, smallest first, that comes from the feed."""
+        return next((t for t in among if t in self.fed), MINUTE)
