@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import socket
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from livecache.config.files import why_not
 from livecache.config.load import (
     Config,
     check,
@@ -200,6 +203,12 @@ def test_integers_serve_where_seconds_are_wanted(tmp_path: Path) -> None:
             "https://",
         ),
         ("[venues.coinbase]\nws_url = 'https://x'", "ws_url: 'https://x' is not", "wss://"),
+        ("[venues.coinbase]\nrest_url = 'https://h/a b'", "rest_url: holds a space", "https://"),
+        ("[venues.coinbase]\nrest_url = ' https://h'", "rest_url: holds a space", "https://"),
+        ("[venues.coinbase]\nrest_url = 'https://h?token=x'", "rest_url: holds a query", "https://"),
+        ("[venues.coinbase]\nws_url = 'wss://h/#x'", "ws_url: holds a fragment", "wss://"),
+        ('[venues.coinbase]\nws_url = "wss://h\\t"', r"ws_url: holds '\t', which no URL holds", "wss://"),
+        ("[venues.coinbase]\nws_url = 'wss://b\u00f6rse'", "ws_url: holds '\u00f6', which no URL", "wss://"),
         ("[venues.coinbase]\nrest_url = 'http://h:99999'", "rest_url: its port is not", ""),
         ("[backfill]\nbatch_size = 5", "backfill.batch_size: is set without backfill.batch_delay_ms", "both"),
         ("[backfill]\nbatch_delay_ms = 5", "batch_delay_ms: is set without backfill.batch_size", "both"),
@@ -208,8 +217,14 @@ def test_integers_serve_where_seconds_are_wanted(tmp_path: Path) -> None:
         ("[redis]\nurl = 'valkeys://localhost'", "redis.url: the scheme 'valkeys'", "write rediss://"),
         ("[redis]\nprefix = 'a b'", "redis.prefix: 'a b' holds a space or a brace", "hash tags"),
         ("[redis]\nprefix = ''", "redis.prefix: '' cannot be used", ""),
-        ("[http]\nlisten = ':8787'", "http.listen: ':8787': Address cannot be empty", "0.0.0.0:8787"),
-        ("[http]\nlisten = 'example.com:80'", "http.listen: 'example.com:80': ", "127.0.0.1:8787"),
+        ("[http]\nlisten = ':8787'", "':8787': there is no address before its port", "0.0.0.0:8787"),
+        ("[http]\nlisten = '8787'", "a port alone: did you mean 127.0.0.1:8787?", "address:port"),
+        ("[http]\nlisten = '::1:80'", "an IPv6 address stands in brackets", "[::1]:8787"),
+        (
+            "[http]\nlisten = 'example.com:80'",
+            "'example.com' is no IP address, and not localhost",
+            "127.0.0.1:8787",
+        ),
         ("[http]\nlisten = '127.0.0.1'", "its port is not a number from 0 to 65535", "[::1]:8787"),
         ("[http]\nlisten = '[::1]:65536'", "its port is not a number from 0 to 65535", '"off"'),
         ("[log]\nlevel = 'loud'", "log.level: 'LOUD' cannot be used", "DEBUG"),
@@ -261,6 +276,23 @@ def test_a_missing_or_unreadable_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "latin.toml").write_bytes(b"# caf\xe9\n")
     with pytest.raises(ConfigError, match="is not UTF-8 text"):
         load(tmp_path / "latin.toml", {})
+
+
+def test_what_is_no_regular_file_is_never_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "socket"))
+        for name, kind in (("pipe", "a pipe"), ("socket", "a socket"), ("/dev/zero", "a device")):
+            with pytest.raises(ConfigError, match=f"cannot be read: it is {kind}, and no regular file"):
+                load(tmp_path / name, {})
+    assert load(Path("/dev/null"), {}).config == Config(), "as a way to say that there is none"
+
+
+def test_a_file_that_this_user_may_not_read_is_told_with_the_user_and_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "livecache.toml"
+    why, remedy = why_not(path, PermissionError(13, "Permission denied", str(path)))
+    assert why == "Permission denied"
+    assert str(path) in remedy and f"user {os.geteuid()} " in remedy
 
 
 def test_a_bad_url_never_shows_its_password() -> None:

@@ -19,6 +19,7 @@ import msgspec
 from ..errors import ConfigError
 from ..model.plainly import plainly
 from ..model.timeframe import TIMEFRAME_PRIORITY, Timeframe
+from .files import read_regular, why_not
 from .schema import (
     BackfillConfig,
     CacheConfig,
@@ -238,8 +239,7 @@ def _is_there(file: Path) -> bool:
 
 def _from_file(path: Path, wrong: list[ConfigError]) -> dict[str, _Given]:
     try:
-        with path.open("rb") as file:
-            raw = file.read(_FILE_BYTES_MAX + 1)
+        raw = read_regular(path, _FILE_BYTES_MAX + 1)
         if len(raw) > _FILE_BYTES_MAX:
             problem = f"is longer than {_FILE_BYTES_MAX // 1_000_000} MB"
             raise ConfigError(f"{path}: {problem}", "is that the configuration?")
@@ -249,8 +249,8 @@ def _from_file(path: Path, wrong: list[ConfigError]) -> dict[str, _Given]:
     except FileNotFoundError:
         wrong.append(ConfigError(f"{path}: no such file", "see --config; without it, the defaults serve"))
     except OSError as error:
-        hint = "it has to be a file that this user may read"
-        wrong.append(ConfigError(f"{path}: cannot be read: {error.strerror}", hint))
+        why, hint = why_not(path, error)
+        wrong.append(ConfigError(f"{path}: cannot be read: {why}", hint))
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         wrong.append(ConfigError(f"{path}: is not UTF-8 text (line {line})", "save it as UTF-8"))

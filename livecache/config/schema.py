@@ -145,12 +145,27 @@ def listen_address(text: str) -> tuple[str, int] | None:
     """
     if text in ("off", ""):
         return None
-    host, _, port = text.rpartition(":")
+    host, separator, port = text.rpartition(":")
     if not (port.isascii() and port.isdecimal() and len(port) <= 5 and int(port) <= 65535):
         raise ValueError("its port is not a number from 0 to 65535")
-    if host.startswith("[") and host.endswith("]"):
-        return str(IPv6Address(host[1:-1])), int(port)
-    return (host if host == "localhost" else str(IPv4Address(host))), int(port)
+    if not separator:
+        raise ValueError(f"it is a port alone: did you mean 127.0.0.1:{int(port)}?")
+    if host == "localhost":
+        return host, int(port)
+    bracketed = host.startswith("[") and host.endswith("]")
+    try:
+        return str(IPv6Address(host[1:-1]) if bracketed else IPv4Address(host)), int(port)
+    except ValueError:
+        raise ValueError(_no_address(host)) from None
+
+
+def _no_address(host: str) -> str:
+    """What is wrong with what stands before the port."""
+    if not host:
+        return "there is no address before its port"
+    if host.count(":") > 1 and not host.startswith("["):
+        return f"{host!r} is no address: an IPv6 address stands in brackets"
+    return f"{host!r} is no IP address, and not localhost"
 
 
 def _redis_problems(redis: RedisConfig) -> Iterator[tuple[str, str, str]]:
@@ -182,8 +197,19 @@ def _url_problems(key: str, url: str, schemes: tuple[str, str]) -> Iterator[tupl
         yield key, f"{url!r} is not such a URL", f"it looks like {example}"
     elif parts.username is not None or parts.password is not None:
         yield key, "holds a user or a password", "a key goes into venues.coinbase.key_file"
+    elif odd := _ODD.search(url):
+        yield key, f"holds {_character(odd[0])}", f"it looks like {example}"
     else:
         yield from _port_problems(key, url)
+
+
+# White space, what is not printed, what begins a query or a fragment, and what no URL holds as it is.
+_ODD = re.compile(r"[^!-~]|[?#\"<>\\^`{|}]")
+
+
+def _character(odd: str) -> str:
+    """What such a character is, for people."""
+    return {" ": "a space", "?": "a query", "#": "a fragment"}.get(odd, f"{odd!r}, which no URL holds")
 
 
 def _port_problems(key: str, url: str) -> Iterator[tuple[str, str, str]]:

@@ -9,6 +9,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import NamedTuple
 
+from ..config.files import read_regular, why_not
 from ..errors import ConfigError
 
 __all__ = ["TOKEN_VARIABLE", "Guard", "Refusal", "is_loopback", "load_token"]
@@ -30,14 +31,15 @@ def load_token(token_file: str, environ: Mapping[str, str]) -> str | None:
     if not token:
         if not token_file:
             return None
-        source, path = f"http.token_file {token_file}", Path(token_file).expanduser()
+        source, path = f"http.token_file {token_file}", Path(token_file)
         try:
-            with path.open(encoding="ascii") as file:
-                token = file.read(_TOKEN_MOST + 2)
-        except OSError as error:
-            raise ConfigError(f"{source} cannot be read: {error.strerror}", _HINT) from None
+            path = path.expanduser()
+            token = read_regular(path, _TOKEN_MOST + 2).decode("ascii")
         except UnicodeDecodeError:
             raise ConfigError(f"{source} is not plain text", _HINT) from None
+        except (OSError, ValueError, RuntimeError) as error:  # a path with a zero byte; nobody's home
+            why, hint = why_not(path, error)
+            raise ConfigError(f"{source} cannot be read: {why}", hint) from None
     token = token.strip()
     if not (_TOKEN_LEAST <= len(token) <= _TOKEN_MOST and _PLAIN.issuperset(token)):
         raise ConfigError(f"the token in {source} is too short, too long, or in several words", _HINT)

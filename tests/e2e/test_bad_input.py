@@ -73,6 +73,8 @@ def test_a_setting_that_cannot_be_used_is_named_with_what_was_meant(
         (Path.mkdir, "cannot be read: Is a directory"),
         (lambda path: path.symlink_to("nowhere"), "no such file"),
         (lambda path: path.symlink_to(path), "cannot be read: Too many levels of symbolic links"),
+        (os.mkfifo, "cannot be read: it is a pipe, and no regular file"),
+        (lambda path: path.symlink_to("/dev/zero"), "cannot be read: it is a device, and no regular file"),
     ],
 )
 def test_what_is_no_file_does_not_silently_stand_for_the_defaults(
@@ -83,6 +85,33 @@ def test_what_is_no_file_does_not_silently_stand_for_the_defaults(
     with livecache("run", cwd=tmp_path) as process:
         assert process.ended() == 2
         assert f"config.toml: {said}" in complaint(process)
+
+
+@pytest.mark.parametrize("setting", ["LIVECACHE_VENUES_COINBASE_KEY_FILE", "LIVECACHE_HTTP_TOKEN_FILE"])
+@pytest.mark.parametrize(
+    ("make", "said", "remedy"),
+    [
+        (os.mkfifo, "it is a pipe, and no regular file", "has to be a regular file"),
+        (Path.mkdir, "Is a directory", "has to be a regular file"),
+        (lambda path: path.symlink_to("/dev/zero"), "it is a device", "has to be a regular file"),
+        (lambda path: path.symlink_to(path), "Too many levels of symbolic links", "has to be a regular file"),
+        (lambda _: None, "No such file", "its name here"),
+    ],
+    ids=["pipe", "directory", "device", "loop", "missing"],
+)
+def test_a_secret_that_is_in_no_file_ends_it_at_once_with_its_name(
+    tmp_path: Path, setting: str, make: Callable[[Path], None], said: str, remedy: str
+) -> None:
+    """A pipe that nobody writes to would be waited for, and no signal would end that."""
+    path = tmp_path / "secret"
+    make(path)
+    env = settings(NOWHERE, NOWHERE.replace("http", "ws"), "redis://127.0.0.1:9", ["BTC-USD"])
+    with livecache("run", env={**env, "LIVECACHE_HTTP_LISTEN": "127.0.0.1:0", setting: str(path)}) as process:
+        assert process.ended() == 2, process.story()
+        told = complaint(process)
+    assert f"{path} cannot be read: {said}" in told
+    hint = told.partition("hint: ")[2]
+    assert str(path) in hint and remedy in hint
 
 
 @pytest.mark.parametrize(

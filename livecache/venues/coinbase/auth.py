@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from ...config.files import read_regular, why_not
 from ...errors import ConfigError
 from ...quiet import logger
 
@@ -129,11 +130,10 @@ def load_key(key_file: str, environ: Mapping[str, str]) -> ApiKey | None:
     path = Path(key_file)
     try:
         path = path.expanduser()
-        with path.open("rb") as file:
-            content = file.read(_KEY_FILE_BYTES)
+        content = read_regular(path, _KEY_FILE_BYTES)
     except (OSError, ValueError, RuntimeError) as error:  # a path with a zero byte; nobody's home
-        why = error.strerror if isinstance(error, OSError) else error
-        raise ConfigError(f"the key file {path} cannot be read: {why}", _HINT) from None
+        why, hint = why_not(path, error)
+        raise ConfigError(f"the key file {path} cannot be read: {why}", hint) from None
     return _usable(*_parsed(content, path), str(path))
 
 
