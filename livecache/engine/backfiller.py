@@ -23,7 +23,7 @@ from ..venues.venue import FailureKind, FetchFailure, Page, Venue
 from .listing import Listing
 from .live import Live
 from .ratelimit import RateLimiter
-from .repeats import Repeats
+from .repeats import Repeats, tell_unreachable
 from .schedule import FAILING_AFTER, Attempts, Pick, Schedule
 
 __all__ = ["Backfiller", "NoProgress", "Progress"]
@@ -250,13 +250,7 @@ class Backfiller:
         )
         away = failure.kind in (FailureKind.NETWORK, FailureKind.TIMEOUT)
         if away:
-            self._repeats.log(
-                "venue_unreachable",
-                failure.kind,
-                f"{self._venue.name} at {self._venue.origin}: {failure.message} (trying again"
-                "; without a network, `livecache demo` shows it all)",
-                url=self._venue.origin,
-            )
+            tell_unreachable(self._repeats, self._venue, failure)
         record = logger.bind(
             event="backfill_task_failed",
             symbol=request.symbol,

@@ -12,6 +12,7 @@ from contextlib import aclosing
 from typing import cast
 
 from ..quiet import logger
+from ..venues.remedies import feed_remedy
 from ..venues.venue import (
     Broken,
     Candles,
@@ -80,8 +81,9 @@ class Consumer:
                 )
             case Refused(products=products, reason=reason):
                 self._refuse(products, reason)
-            case FeedFailure(message=message):
-                self._repeats.log("feed_failure", message, f"the feed: {message}")
+            case FeedFailure(message=message, unconnected=unconnected):
+                remedy = feed_remedy(live.timeline.venue) if unconnected else ""
+                self._repeats.log("feed_failure", message, f"the feed: {message}", remedy=remedy)
         live.changed.set()
 
     def _hear(self, event: Candles | Trades | Subscribed | Heard) -> None:
@@ -154,11 +156,11 @@ class Consumer:
             since=broken.since,
             mute=broken.mute,
         )
-        told = {"reason": reason, "products": len(products)}
+        told, count = f"the feed was interrupted: {reason}", len(products)
         if broken.lost_connection or broken.since is not None:  # The feed bounds how often.
-            logger.bind(event="feed_broken", **told).warning(f"the feed was interrupted: {reason}")
+            logger.bind(event="feed_broken", reason=reason, products=count).warning(told)
         else:
-            self._repeats.log("feed_broken", "lost", f"the feed was interrupted: {reason}", **told)
+            self._repeats.log("feed_broken", "lost", told, reason=reason, products=count)
 
 
 class Feeds:

@@ -6,8 +6,10 @@ import re
 
 from ..clock import Clock
 from ..quiet import logger
+from ..venues.remedies import rest_remedy
+from ..venues.venue import FetchFailure, Venue
 
-__all__ = ["Repeats"]
+__all__ = ["Repeats", "tell_unreachable"]
 
 _NUMBER = re.compile(r"\d+")
 _KINDS_MOST = 1_000
@@ -23,10 +25,11 @@ class Repeats:
         self._interval_s = interval_s
         self._last: dict[tuple[str, str], tuple[float, int]] = {}
 
-    def log(self, event: str, kind: str, message: str, **fields: object) -> bool:
+    def log(self, event: str, kind: str, message: str, *, remedy: str = "", **fields: object) -> bool:
         """Log a warning unless the same `event` and `kind` was told just now. Whether it was logged.
 
-        A kind may be a text of the venue's: numbers in it, such as times, do not make it another one.
+        The first one of a kind ends with the `remedy`, which whoever reads on has read. A kind may be a
+        text of the venue's: numbers in it, such as times, do not make it another one.
         """
         now = self._clock.monotonic()
         key = (event, _NUMBER.sub("#", kind))
@@ -39,6 +42,8 @@ class Repeats:
         if len(self._last) >= _KINDS_MOST:
             self._last.clear()
         self._last[key] = (now, 0)
+        if remedy and told_at == float("-inf"):
+            message = f"{message}: {remedy}"
         logger.bind(event=event, repeats=withheld, **fields).warning(message)
         return True
 
@@ -52,3 +57,14 @@ class Repeats:
     def forget(self, event: str) -> None:
         """The trouble is over: the next one is told at once."""
         self._last = {k: v for k, v in self._last.items() if k[0] != event}
+
+
+def tell_unreachable(repeats: Repeats, venue: Venue, failure: FetchFailure) -> None:
+    """Log that the venue does not answer; the first time with what mends that."""
+    repeats.log(
+        "venue_unreachable",
+        failure.kind,
+        f"{venue.name} at {venue.origin}: {failure.message} (trying again)",
+        remedy=f"{rest_remedy(venue.name, failure.kind)}; without a network, `livecache demo` shows it all",
+        url=venue.origin,
+    )

@@ -9,7 +9,7 @@ from ..quiet import logger
 from ..venues.venue import FailureKind, FetchFailure, Venue
 from .live import Live
 from .ratelimit import RateLimiter
-from .repeats import Repeats
+from .repeats import Repeats, tell_unreachable
 
 __all__ = ["Timekeeper"]
 
@@ -95,13 +95,7 @@ class Timekeeper:
         if isinstance(answer, FetchFailure):
             if answer.kind is FailureKind.REFUSED:
                 self._limiter.refused(answer.retry_after_s, started=started)
-            self._repeats.log(
-                "venue_unreachable",
-                answer.kind,
-                f"{self._venue.name} at {self._venue.origin}: {answer.message} (trying again"
-                "; without a network, `livecache demo` shows it all)",
-                url=self._venue.origin,
-            )
+            tell_unreachable(self._repeats, self._venue, answer)
             return False
         self._repeats.forget("venue_unreachable")
         self._live.time.confirm(answer, sleeps)

@@ -186,6 +186,7 @@ class FeedFailure:
     """An error frame of the venue, or a connection that could not be made; the feed goes on trying."""
 
     message: str
+    unconnected: bool = False  # the connection could not be made, and none is there
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,13 +61,26 @@ def test_an_unreachable_venue_is_told_at_once_and_it_warms_when_the_venue_comes_
         told = service.event("venue_unreachable")
         assert told["url"] == url
         assert url in told["message"] and "refuses connections" in told["message"]
-        assert "livecache demo" in told["message"]
+        assert "venues.coinbase.rest_url" in told["message"] and "livecache demo" in told["message"]
         assert told["level"] == "WARNING"
         with exchange(port=port):
             service.event("warm")
             service.stop()
         lasted_s = time.monotonic() - service.began_s
     assert len(service.events("venue_unreachable")) <= 1 + lasted_s // 10, "not a line for every try"
+
+
+def test_a_wrong_url_of_rest_or_of_the_feed_is_told_with_the_setting(clean_valkey: str) -> None:
+    """Something answers there, that is no exchange; and nothing answers where the feed should be."""
+    with exchange() as venue:
+        other = f"{venue.rest_url}/elsewhere"
+        with livecache("run", env=settings(other, venue.ws_url, clean_valkey, SYMBOLS)) as service:
+            told = service.event("venue_unreachable")["message"]
+            assert "is that an exchange? see venues.coinbase.rest_url" in told
+        nowhere = f"ws://127.0.0.1:{free_port()}"
+        with livecache("run", env=settings(venue.rest_url, nowhere, clean_valkey, SYMBOLS)) as service:
+            told = service.event("feed_failure")["message"]
+            assert "refuses connections" in told and "is venues.coinbase.ws_url right" in told
 
 
 def test_an_unreachable_venue_is_told_again_every_ten_seconds(clean_valkey: str) -> None:

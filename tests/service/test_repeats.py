@@ -28,6 +28,23 @@ def test_a_line_comes_at_once_then_every_ten_seconds_with_a_count_of_those_withh
     assert records[0] == {"event": "venue_unreachable", "repeats": 0, "url": "http://h"}
 
 
+def test_what_mends_it_is_said_with_the_first_line_of_a_kind_and_again_after_it_was_over() -> None:
+    clock, said = HandClock(), list[str]()
+    handler = logger.add(lambda message: said.append(message.record["message"]), level="WARNING")
+    try:
+        repeats = Repeats(clock)
+        for second in (0, 1, 20):
+            clock.time = 100.0 + second
+            repeats.log("venue_unreachable", "network", "nobody there", remedy="turn it on")
+        repeats.log("venue_unreachable", "timeout", "too slow", remedy="wait")
+        repeats.forget("venue_unreachable")
+        repeats.log("venue_unreachable", "network", "nobody there", remedy="turn it on")
+    finally:
+        logger.remove(handler)
+    first = "nobody there: turn it on"
+    assert said == [first, "nobody there", "too slow: wait", first]
+
+
 def test_many_kinds_do_not_fill_the_memory() -> None:
     repeats = Repeats(HandClock())
     for number in range(5_000):

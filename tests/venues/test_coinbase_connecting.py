@@ -31,7 +31,9 @@ def test_a_server_that_is_down_is_a_failure_each_try_until_it_is_up() -> None:
         feed = feed_of(url)
         async with asyncio.timeout(30), aclosing(feed.events()) as stream:
             for _ in range(3):
-                assert await anext(stream) == FeedFailure(f"127.0.0.1:{port} refuses connections")
+                assert await anext(stream) == FeedFailure(
+                    f"127.0.0.1:{port} refuses connections", unconnected=True
+                )
             async with feed_server(script, port=port):
                 events = [await anext(stream)]
                 while isinstance(events[-1], FeedFailure):
@@ -127,7 +129,7 @@ def test_a_server_that_speaks_no_tls_is_named_as_such() -> None:
 
     (failure,) = asyncio.run(scenario())
     assert isinstance(failure, FeedFailure)
-    assert "no TLS with 127.0.0.1" in failure.message
+    assert "no TLS with 127.0.0.1" in failure.message and "ws://" in failure.message
 
 
 def test_a_name_that_cannot_be_resolved_is_a_failure_each_try_until_it_can(
@@ -147,7 +149,8 @@ def test_a_name_that_cannot_be_resolved_is_a_failure_each_try_until_it_can(
         async with feed_server(script) as url:
             port = url.rpartition(":")[2]
             stream = feed_of(f"ws://venue.example:{port}", clock=clock).events()
-            failure = FeedFailure(f"the name of venue.example:{port} cannot be resolved: is the network up?")
+            told = f"the name of venue.example:{port} cannot be resolved: is the network up?"
+            failure = FeedFailure(told, unconnected=True)
             async with asyncio.timeout(30), aclosing(stream):
                 assert [await anext(stream) for _ in range(3)] == [failure] * 3
                 names.down = False

@@ -167,5 +167,5 @@ def test_a_server_that_speaks_no_tls_is_a_failure_that_says_so() -> None:
     failed = asyncio.run(scenario())
     assert isinstance(failed, FetchFailure)
     assert failed.kind is FailureKind.NETWORK
-    assert "no TLS with 127.0.0.1" in failed.message
+    assert "no TLS with 127.0.0.1" in failed.message and "was http:// meant" in failed.message
     assert isinstance(failed.cause, Exception)

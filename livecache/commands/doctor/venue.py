@@ -18,6 +18,7 @@ from ...model.timeframe import Timeframe
 from ...venues.coinbase.auth import ApiKey, load_key
 from ...venues.coinbase.venue import CoinbaseVenue
 from ...venues.net.network import NO_NETWORK, is_loopback, passed_over
+from ...venues.remedies import feed_remedy, rest_remedy
 from ...venues.venue import Candles, FailureKind, FeedFailure, FetchFailure, PageRequest, Product, Subscribed
 from .diagnosis import Diagnosis, failed, noted, right, skipped
 
@@ -29,8 +30,6 @@ _CLOCK_MS = 30_000
 _NAMED_MOST = 10
 _BAD_MOST = 20  # symbols of which each is told by itself
 _ASKED_FOR_MOST = 100  # Of more symbols the whole list is asked for: their names would not fit into a URL.
-
-_NETWORK = frozenset({FailureKind.NETWORK, FailureKind.TIMEOUT})
 
 
 async def venue(loaded: Loaded) -> list[Diagnosis]:
@@ -92,7 +91,7 @@ class _Examination:
         answer = await self.venue.time()
         took_s = self._clock.monotonic() - began_s
         if isinstance(answer, FetchFailure):
-            return [failed("rest", answer.message, _remedy(answer, "rest_url"))]
+            return [failed("rest", answer.message, rest_remedy(self.venue.name, answer.kind))]
         self._time = answer
         off_ms = answer - (before_ms + took_s * 500)
         found = [right("rest", f"{self.venue.origin} answers in {took_s * 1000:.0f} ms")]
@@ -118,7 +117,7 @@ class _Examination:
         symbol = self._config.symbols[0]
         answer = await self.venue.fetch(PageRequest(symbol, Timeframe.M5, end - Timeframe.M5.ms, end))
         if isinstance(answer, FetchFailure) and answer.kind is not FailureKind.UNKNOWN_SYMBOL:
-            remedy = _remedy(answer, "rest_url")
+            remedy = rest_remedy(self.venue.name, answer.kind)
             if answer.kind is FailureKind.UNAUTHORIZED:
                 remedy = "create another at https://portal.cdp.coinbase.com/access/api, for reading only"
             return [failed("key", answer.message, remedy)]
@@ -129,9 +128,8 @@ class _Examination:
         symbols = self._config.symbols
         listed = await self.venue.products(symbols if len(symbols) <= _ASKED_FOR_MOST else ())
         if isinstance(listed, FetchFailure):
-            return [
-                failed("symbols", f"the list of products: {listed.message}", _remedy(listed, "rest_url"))
-            ], None
+            remedy = rest_remedy(self.venue.name, listed.kind)
+            return [failed("symbols", f"the list of products: {listed.message}", remedy)], None
         unknown = [symbol for symbol in symbols if symbol not in listed]
         everything: Mapping[str, Product] | FetchFailure = listed
         if unknown and len(symbols) <= _ASKED_FOR_MOST:
@@ -179,26 +177,15 @@ class _Examination:
                         took_s = self._clock.monotonic() - began_s
                         return [right("feed", f"{host} sends candles of {symbol} after {took_s:.1f} s")]
                     if isinstance(event, FeedFailure):
-                        return [failed("feed", event.message, _FEED_REMEDY)]
+                        return [failed("feed", event.message, feed_remedy(self.venue.name))]
                     heard = getattr(event, "reason", "") or "it is heard"
         except TimeoutError:
             pass
         told = f"{host}: no candle of {symbol} within {_FEED_S:g} s" + (f" ({heard})" if heard else "")
-        return [failed("feed", told, _FEED_REMEDY)]
+        return [failed("feed", told, feed_remedy(self.venue.name))]
 
 
 _PROXY_REMEDY = "name one of the kind http by HTTPS_PROXY, or the exchange in NO_PROXY"
-_FEED_REMEDY = "is venues.coinbase.ws_url right, and does a proxy, if there is one, let websockets through?"
-
-
-def _remedy(failure: FetchFailure, setting: str) -> str:
-    if failure.kind in _NETWORK:
-        return f"is venues.coinbase.{setting} right, and is there a way out? HTTPS_PROXY is honoured"
-    if failure.kind is FailureKind.SERVER:
-        return "see the exchange's status page, and try again later"
-    if failure.kind is FailureKind.REFUSED:
-        return "somebody else asks from this address too: lower venues.coinbase.requests_per_second"
-    return f"is that an exchange? see venues.coinbase.{setting}"
 
 
 def _seconds(ms: float) -> str:

@@ -97,7 +97,7 @@ class SocketFeed:
                 try:
                     wire = self._wire or await self._connect()
                 except NoConnection as failure:
-                    yield FeedFailure(str(failure))
+                    yield FeedFailure(str(failure), unconnected=True)
                     await self._clock.sleep(session.wait_s())
                     continue
                 if self._former:

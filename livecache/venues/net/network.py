@@ -22,6 +22,9 @@ NO_NETWORK = "is the network up?"
 
 _OF_A_TIME = frozenset({9, 10})  # OpenSSL's numbers for what is not yet valid, and for what has expired
 
+# What OpenSSL says of an answer that is no TLS at all.
+_PLAIN = re.compile(r"WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|HTTP_REQUEST")
+
 _ERRNO = re.compile(r"\[Errno (\d+)\]")
 _PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
@@ -141,6 +144,8 @@ def unreachable(host: str, error: BaseException, timeout_s: float) -> str:
         clock = "; is this host's clock right?" if getattr(error, "verify_code", 0) in _OF_A_TIME else ""
         return one_line(f"the certificate of {host} is not to be trusted: {error.verify_message}{clock}")
     if isinstance(error, ssl.SSLError):
+        if _PLAIN.search(str(error)):
+            return f"no TLS with {host}: it answers without; was http:// meant, or ws:// for the feed?"
         return one_line(f"no TLS with {host}: {error}")
     if isinstance(error, OSError) and error.strerror:
         return one_line(f"{host} cannot be reached: {error.strerror}")

@@ -1,0 +1,25 @@
+"""What mends it where a venue cannot be reached, or does not answer as one does: for people."""
+
+from __future__ import annotations
+
+from .venue import FailureKind
+
+__all__ = ["feed_remedy", "rest_remedy"]
+
+_NETWORK = frozenset({FailureKind.NETWORK, FailureKind.TIMEOUT})
+
+
+def rest_remedy(venue: str, kind: FailureKind) -> str:
+    """What to do about a request to the venue of that name that failed in that way."""
+    if kind in _NETWORK:
+        return f"is venues.{venue}.rest_url right, and is there a way out? HTTPS_PROXY is honoured"
+    if kind is FailureKind.SERVER:
+        return "see the exchange's status page, and try again later"
+    if kind is FailureKind.REFUSED:
+        return f"somebody else asks from this address too: lower venues.{venue}.requests_per_second"
+    return f"is that an exchange? see venues.{venue}.rest_url"
+
+
+def feed_remedy(venue: str) -> str:
+    """What to do where the feed of the venue of that name cannot be connected to."""
+    return f"is venues.{venue}.ws_url right, and does a proxy, if there is one, let websockets through?"
