@@ -116,6 +116,7 @@ import asyncio, sys
 from livecache import AsyncReader
 
 async def main():
+    asyncio.get_running_loop().slow_callback_duration = 60  # how fast the machine is is not asked
     reader = AsyncReader(sys.argv[1])
     {first}
     async for _ in reader.follow_many(["BTC-USD"], "5m", 5):
