@@ -33,6 +33,7 @@ from livecache.clock import SystemClock
 from livecache.config.load import Config
 from livecache.embedded.server import EmbeddedServer
 from livecache.engine.engine import Engine
+from livecache.engine.fleet import Place
 from livecache.http.api.routes import Api
 from livecache.http.guard import Guard
 from livecache.http.listen import bind
@@ -63,7 +64,7 @@ def serve(redis_url: str, ready: Connection) -> None:
         clock = SystemClock()
         instance = Instance(Config(), clock)
         store = redis.asyncio.Redis.from_url(redis_url)
-        instance.engine = cast(Engine, SimpleNamespace(store=store, keys=Keyspace()))
+        instance.places = {"coinbase": Place(cast(Engine, SimpleNamespace(store=store, keys=Keyspace())))}
         stats, sockets = RequestStats(), bind("127.0.0.1", 0)
         table = routes(instance, stats, clock, Api(instance, clock, UNLIMITED_PER_S))
         ready.send(sockets[0].getsockname()[1])

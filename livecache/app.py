@@ -10,7 +10,7 @@ import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import redis.asyncio
@@ -20,7 +20,8 @@ from redis.backoff import NoBackoff
 from .clock import Clock, SystemClock
 from .config.load import Config, Loaded
 from .embedded.server import EmbeddedServer
-from .engine.engine import Engine, Settings, run_on
+from .engine.engine import Engine, Settings
+from .engine.fleet import Fleet
 from .engine.venue_time import VenueTime
 from .http.front import HttpFront
 from .http.watch.instance import Instance
@@ -45,20 +46,17 @@ _REDIS_TIMEOUT_S = 2.5  # as readers wait: the candles API reads by the same cli
 _LEASE_WAIT_S = 10.0  # a dead instance's lease has lapsed by then
 
 
-@asynccontextmanager
-async def open_engine(
-    config: Config,
-    *,
-    announced: Sequence[SeriesId] = (),
-    gives_way: bool = False,
-    used_before: bool = False,
-    bar: bool = False,
-    instance: Instance | None = None,
-) -> AsyncIterator[Engine]:
-    """An engine ready to run, over the configured Redis or an embedded one; at the end all is closed.
+class Store(NamedTuple):
+    """The way to Redis, which all venues share."""
 
-    The `instance` has it for so long, and can change it.
-    """
+    client: Any  # a redis.asyncio.Redis
+    url: str
+    embedded: bool
+
+
+@asynccontextmanager
+async def open_store(config: Config) -> AsyncIterator[Store]:
+    """The configured Redis, or an embedded one; at the end it is closed."""
     async with AsyncExitStack() as stack:
         url, embedded = config.redis.url, config.redis.url == "embedded"
         if embedded:
@@ -69,36 +67,47 @@ async def open_engine(
             )
         else:
             url = resolve_url(url)
-        store = client_for(
+        client = client_for(
             redis.asyncio,
             url,
             socket_timeout=_REDIS_TIMEOUT_S,
             socket_connect_timeout=_REDIS_TIMEOUT_S,
             retry=Retry(NoBackoff(), 0),  # The writer retries, and says so.
         )
-        stack.push_async_callback(store.aclose)
-        engine, change = assemble(
-            config,
-            store,
-            SystemClock(),
-            announced=announced,
-            sole_owner=embedded,
-            gives_way=gives_way,
-            used_before=used_before,
-            progress=ProgressBar() if bar else None,
-        )
-        asked = False
-        if instance is not None:
-            instance.engine, instance.change, instance.redis = engine, change, address_of(url)
-        try:
-            yield engine
-        except asyncio.CancelledError:
-            asked = True  # to stop: another may come, and readers need not notice
-            raise
-        finally:
-            if instance is not None:
-                instance.engine = instance.change = None  # First: nobody is to look through it any more.
-            await engine.close(for_good=not asked)
+        stack.push_async_callback(client.aclose)
+        yield Store(client, url, embedded)
+
+
+@asynccontextmanager
+async def engine_over(
+    config: Config, store: Store, *, instance: Instance | None = None, **options: Any
+) -> AsyncIterator[Engine]:
+    """An engine ready to run; at the end it is closed. Meanwhile the `instance` can change it.
+
+    `options` are the engine's.
+    """
+    engine, change = assemble(config, store.client, SystemClock(), **options)
+    changes = instance.changes if instance is not None else {}
+    changes[engine.venue.name] = change
+    asked = False
+    try:
+        yield engine
+    except asyncio.CancelledError:
+        asked = True  # to stop: another may come, and readers need not notice
+        raise
+    finally:
+        del changes[engine.venue.name]
+        await engine.close(for_good=not asked)
+
+
+@asynccontextmanager
+async def open_engine(config: Config, **options: Any) -> AsyncIterator[Engine]:
+    """The one engine of a process, ready to run over its store; at the end all is closed."""
+    async with (
+        open_store(config) as store,
+        engine_over(config, store, sole_owner=store.embedded, **options) as engine,
+    ):
+        yield engine
 
 
 def assemble(
@@ -162,18 +171,30 @@ async def run(config: Config, source: str = "", again: Callable[[], Loaded] | No
     reloading = Reloading(instance, again) if again is not None else None
     instance.reload = reloading.reload if reloading is not None else None
 
-    def begin(before: int) -> AbstractAsyncContextManager[Engine]:
-        return open_engine(
-            instance.config, gives_way=True, used_before=before > 0, bar=True, instance=instance
-        )
+    fleet = Fleet(["coinbase"], clock, random.random)
+    instance.places = fleet.places
 
     async def main() -> None:
-        # Side by side, so that both end at once, and neither takes from the other's few seconds.
         with told_on_signal(), HttpFront(config.http, instance, clock) as http:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(run_on(begin), name="engine")
-                tasks.create_task(http.run(), name="http")
-                tasks.create_task(of_this_process().run(instance, clock), name="supervisor")
+            async with open_store(config) as store:
+                instance.redis = address_of(store.url)
+
+                def begin(_: str, has_written: bool) -> AbstractAsyncContextManager[Engine]:
+                    return engine_over(
+                        instance.config,
+                        store,
+                        instance=instance,
+                        sole_owner=store.embedded and not has_written,
+                        gives_way=True,
+                        used_before=has_written,
+                        progress=ProgressBar() if len(fleet.places) == 1 else None,
+                    )
+
+                # Side by side, so that all end at once, and none takes from the others' few seconds.
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(fleet.run(begin), name="engines")
+                    tasks.create_task(http.run(), name="http")
+                    tasks.create_task(of_this_process().run(instance, clock), name="supervisor")
 
     await until_stopped(main, on_hangup=reloading.on_hangup if reloading is not None else None)
     logger.bind(event="stopped").info("stopped")
@@ -204,7 +225,7 @@ async def backfill(
             for s in chosen.venues.coinbase.symbols
         ]
         announced = list(dict.fromkeys([*configured, *chosen_too]))
-        async with open_engine(chosen, announced=announced, bar=True) as engine:
+        async with open_engine(chosen, announced=announced, progress=ProgressBar()) as engine:
             await engine.fill(wait_s=_LEASE_WAIT_S)
         code = _summarise(engine)  # By now the last flush has computed every state.
 

@@ -19,6 +19,7 @@ from .config.load import CacheConfig, CoinbaseConfig, Config, HttpConfig, RedisC
 from .embedded.server import EmbeddedServer
 from .embedded.state import DEMO, announce_demo
 from .engine.engine import Engine
+from .engine.fleet import Place
 from .http.front import HttpFront
 from .http.watch.instance import Instance
 from .model.timeframe import iso
@@ -68,7 +69,9 @@ async def demo(*, seconds: float | None, symbols: int, console: Console, speed: 
                     f"look into it: livecache status --redis-url {redis}",
                 ]
                 _say(console, "\n".join(ways))
-                async with open_engine(config, instance=instance) as engine, asyncio.TaskGroup() as tasks:
+                async with open_engine(config) as engine, asyncio.TaskGroup() as tasks:
+                    instance.places = {engine.venue.name: Place(engine)}
+                    instance.redis = server.url
                     running = [
                         tasks.create_task(engine.run(), name="engine"),
                         tasks.create_task(http.run(), name="http"),

@@ -50,6 +50,7 @@ __all__ = [
     "UnknownSeries",
     "UnknownSymbol",
     "UnknownTimeframe",
+    "only",
 ]
 
 
@@ -213,4 +214,11 @@ def _restored(
     vars(error).update(held)
     if cause is not None:
         error.__cause__ = cause
+    return error
+
+
+def only(error: Exception | BaseExceptionGroup[Any]) -> BaseException:
+    """The one error inside nested groups, if it is one; a user wants that, not the nesting."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
     return error

@@ -19,6 +19,7 @@ import pytest
 
 from livecache.config.load import Config
 from livecache.engine.engine import Engine
+from livecache.engine.fleet import Place
 from livecache.http.watch.health import STIRS_WITHIN_S
 from livecache.http.watch.instance import Instance
 from livecache.process.supervisor import Supervisor
@@ -127,14 +128,12 @@ def told(systemd: Manager, beats: int, between: Any, **more: str) -> tuple[list[
         instance = Instance(Config(), clock)
         holder.append(instance)
         pulse = SimpleNamespace(stirred_at_s=clock.monotonic(), waits_for="")
-        instance.engine = cast(
-            Engine,
-            SimpleNamespace(
-                clock=clock,
-                live=SimpleNamespace(warm_s=None),
-                writer=SimpleNamespace(pulse=pulse, writing=True),
-            ),
+        engine = SimpleNamespace(
+            clock=clock,
+            live=SimpleNamespace(warm_s=None),
+            writer=SimpleNamespace(pulse=pulse, writing=True),
         )
+        instance.places = {"coinbase": Place(cast(Engine, engine))}
         between(0, instance)
         with pytest.raises(asyncio.CancelledError):
             await of(systemd, **more).run(instance, clock)
@@ -158,7 +157,7 @@ def test_it_is_started_once_all_was_ready_and_then_gives_signs_of_life_until_it_
 def test_until_then_it_asks_for_time_and_says_why(systemd: Manager) -> None:
     def between(n: int, instance: Any) -> None:
         if n == 0:
-            instance.engine = None  # it has only begun
+            instance.places["coinbase"].engine = None  # it has only begun
         if n == 2:
             instance.was_ready = True
 

@@ -6,9 +6,7 @@ The engine is handed its venue, its way to Redis, its clock and its policy; it b
 from __future__ import annotations
 
 import asyncio
-import itertools
 from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,7 +20,6 @@ from ..quiet import logger
 from ..venues.counted import CountedVenue
 from ..venues.venue import Venue
 from ..wire.advice import advise
-from ..write.lease import Overtaken
 from ..writer import adoption
 from ..writer.writer import AUDIT_EVERY, Writer
 from .backfiller import Backfiller, Progress
@@ -32,7 +29,7 @@ from .ratelimit import RateLimiter
 from .timekeeper import Timekeeper
 from .venue_time import VenueTime
 
-__all__ = ["Engine", "Settings", "run_on"]
+__all__ = ["Engine", "Settings"]
 
 _LEARN_AGAIN_S = 1.0  # in line for so long, the clock ran on by the host's alone
 
@@ -225,17 +222,3 @@ def _wanted(settings: Settings) -> object:
     """What has the series filled anew where it changes."""
     policy = replace(settings.policy, settle_delay_ms=0)
     return settings.symbols, settings.timeframes, policy, settings.require_all
-
-
-async def run_on(begin: Callable[[int], AbstractAsyncContextManager[Engine]]) -> None:
-    """Run one engine after another until cancelled: an overtaken one starts over, behind the other instance.
-
-    `begin` opens each, and is told how many there were before it.
-    """
-    for before in itertools.count():
-        try:
-            async with begin(before) as engine:
-                await engine.run()
-        except* Overtaken:
-            # What this one holds is older than what is stored: it waits in line as if just started.
-            logger.bind(event="starting_over").info("starting over, behind the other instance")

@@ -92,38 +92,41 @@ class Source:
         self._instance = instance
         self._clock = clock
         self._allowance = Allowance(per_s, max(per_s, REQUESTS_AT_ONCE))
-        self._way: Way | None = None
-        self._known: tuple[Way, float, frozenset[SeriesId]] | None = None
+        self._ways: dict[str, Way] = {}
+        self._known: dict[str, tuple[Way, float, frozenset[SeriesId]]] = {}
 
     def admit(self) -> None:
         """Raise `Refused` if the API has been asked too often of late."""
         if not self._allowance.take(self._clock.monotonic()):
             raise Refused("too_many", 429, "the API is asked too often", "ask again in a second")
 
-    def way(self) -> Way:
-        """The way to Redis now. Raises `Refused` while there is no engine."""
-        engine = self._instance.engine
+    def way(self, venue: str = "") -> Way:
+        """The way to what a venue's engine writes, or the first one's. Raises `Refused` while none runs."""
+        places = self._instance.places
+        venue = venue or next(iter(places), "")
+        engine = places[venue].engine if venue in places else None
         if engine is None:
             raise Refused("starting", 503, "the service is starting, or ending", "ask again in a moment")
-        if self._way is None or self._way.engine is not engine:
-            self._way = Way(engine, Core(engine.keys, MAX_LAG_S), AsyncLink(None, engine.store))
-        return self._way
+        if venue not in self._ways or self._ways[venue].engine is not engine:
+            self._ways[venue] = Way(engine, Core(engine.keys, MAX_LAG_S), AsyncLink(None, engine.store))
+        return self._ways[venue]
 
     def left(self, way: Way) -> bool:
         """Whether that way leads to an engine that is no more."""
-        return self._instance.engine is not way.engine
+        return not any(engine is way.engine for engine in self._instance.engines.values())
 
-    async def known(self) -> frozenset[SeriesId]:
-        """The configured series, as they were a second ago at most."""
-        way, now_s = self.way(), self._clock.monotonic()
-        if self._known is None or self._known[0] is not way or now_s >= self._known[1]:
+    async def known(self, venue: str = "") -> frozenset[SeriesId]:
+        """The configured series of a venue, or the first one, as they were a second ago at most."""
+        way, now_s = self.way(venue), self._clock.monotonic()
+        known = self._known.get(way.keys.venue)
+        if known is None or known[0] is not way or now_s >= known[1]:
             series = await way.link.drive(way.core.all_series())
-            self._known = way, now_s + KNOWN_S, frozenset(series)
-        return self._known[2]
+            known = self._known[way.keys.venue] = way, now_s + KNOWN_S, frozenset(series)
+        return known[2]
 
     async def unknown(self, series: SeriesId) -> UnknownSeries:
         """The error for a series that nobody fills, naming what there is instead."""
-        known = sorted(await self.known(), key=lambda one: (one.symbol, one.timeframe.ms))
+        known = sorted(await self.known(series.venue), key=lambda one: (one.symbol, one.timeframe.ms))
         hint = near_ones(series, known)
         return UnknownSeries(f"{series}: nobody fills this series", hint or "see /api/v1/series")
 

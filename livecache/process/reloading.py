@@ -49,8 +49,8 @@ class Reloading:
         instance.config, instance.source = changes.config, source_of(loaded)
         if "log.level" in changes.live or "log.format" in changes.live:
             setup(changes.config.log.level, changes.config.log.format)
-        if instance.change is not None and changes.live:
-            instance.change(changes.config)
+        for change in instance.changes.values() if changes.live else ():
+            change(changes.config)
         logger.bind(event="reloaded", changed=list(changes.live), restart=list(changes.restart)).info(
             "Configuration read again from {}: {}", instance.source, changes
         )

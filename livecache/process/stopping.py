@@ -9,6 +9,7 @@ import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
+from ..errors import only
 from ..quiet import logger
 
 __all__ = ["HURRY_S", "until_stopped"]
@@ -52,19 +53,12 @@ async def until_stopped(
         except asyncio.CancelledError:
             return True
         except BaseExceptionGroup as group:
-            error = _only(group)
+            error = only(group)
             if isinstance(error, EOFError):
                 # The command line takes it for the end of what a user types, and would end without a word.
                 raise RuntimeError("a connection has ended where nothing expected it to") from error
             raise error from None
         return False
-
-
-def _only(error: BaseException) -> BaseException:
-    """The one error inside nested groups, if it is one; a user wants that, not the nesting."""
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return error
 
 
 @contextmanager

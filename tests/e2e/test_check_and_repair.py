@@ -25,6 +25,7 @@ from livecache.app import open_engine
 from livecache.clock import SystemClock
 from livecache.config.load import load
 from livecache.engine.engine import Engine
+from livecache.engine.fleet import Place
 from livecache.http.front import HttpFront
 from livecache.http.watch.instance import Instance
 from livecache.keys.keyspace import Keyspace
@@ -119,7 +120,8 @@ async def running(venue: Exchange, redis_url: str, **more: object) -> AsyncItera
     config = load(Path("/dev/null"), env).config
     clock = SystemClock()
     instance = Instance(config, clock)
-    async with open_engine(config, instance=instance) as engine:
+    async with open_engine(config) as engine:
+        instance.places = {engine.venue.name: Place(engine)}
         with HttpFront(config.http, instance, clock) as http:
             working = asyncio.create_task(work(engine, http), name="service")
             tracks = engine.live.configured()

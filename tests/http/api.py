@@ -19,6 +19,7 @@ import redis.asyncio
 from livecache.clock import SystemClock
 from livecache.config.load import Config
 from livecache.engine.engine import Engine
+from livecache.engine.fleet import Place
 from livecache.http.api.routes import Api
 from livecache.http.guard import Guard
 from livecache.http.listen import bind, url_of
@@ -63,6 +64,7 @@ class Served:
 
     async def _main(self) -> None:
         self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
+        self._store = store = redis.asyncio.Redis.from_url(self._redis_url)
         self._enter()
         sockets = bind("127.0.0.1", 0)
         self.url = url_of(sockets)
@@ -77,38 +79,29 @@ class Served:
                 tasks.create_task(api.run())
                 tasks.create_task(server.run(sockets))
         finally:
-            await self._leave()
+            await store.aclose()
 
     def _enter(self) -> None:
-        self._instance.redis = address_of(self._redis_url)
-        store, clock = redis.asyncio.Redis.from_url(self._redis_url), self._clock
-        self._instance.engine = cast(
-            Engine,
-            SimpleNamespace(
-                store=store,
-                keys=Keyspace(),
-                config=self._instance.config,
-                name="here-1-0aff1e",
-                venue=SimpleNamespace(name="coinbase", origin="https://api.coinbase.com"),
-                writer=SimpleNamespace(writing=True, pulse=SimpleNamespace(stirred_at_s=clock.monotonic())),
-                clock=clock,
-            ),
+        clock = self._clock
+        engine = SimpleNamespace(
+            store=self._store,
+            keys=Keyspace(),
+            name="here-1-0aff1e",
+            venue=SimpleNamespace(name="coinbase", origin="https://api.coinbase.com"),
+            writer=SimpleNamespace(writing=True, pulse=SimpleNamespace(stirred_at_s=clock.monotonic())),
+            clock=clock,
         )
-
-    async def _leave(self) -> None:
-        engine, self._instance.engine = self._instance.engine, None
-        if engine is not None:
-            await engine.store.aclose()
+        self._instance.redis = address_of(self._redis_url)
+        self._instance.places = {"coinbase": Place(cast(Engine, engine))}
 
     def leave(self) -> None:
-        """The service ends."""
-        self._do(self._leave())
+        """The engine ends."""
+        self._instance.places["coinbase"].engine = None
 
     def replace(self) -> None:
-        """Another service takes its place."""
+        """Another engine takes its place."""
 
         async def replaced() -> None:
-            await self._leave()
             self._enter()
 
         self._do(replaced())

@@ -13,6 +13,7 @@ from redis.backoff import NoBackoff
 from livecache.app import assemble
 from livecache.config.load import CoinbaseConfig, Config, VenuesConfig
 from livecache.engine.engine import Engine
+from livecache.engine.fleet import Place
 from livecache.http.watch.health import REASONS_MOST, STIRS_WITHIN_S, Health, reasons_dead, shortened
 from livecache.http.watch.instance import Instance
 from livecache.http.watch.lookout import LOOK_AGAIN_S, Lookout
@@ -33,7 +34,7 @@ def engine_without_redis(clock: Any) -> tuple[Engine, Instance, Health]:
     config = Config(venues=VenuesConfig(coinbase))
     engine, _ = assemble(config, store, clock)
     instance = Instance(config, clock)
-    instance.engine = engine
+    instance.places = {"coinbase": Place(engine)}
     return engine, instance, Health(instance, Lookout(instance, clock))
 
 
@@ -92,7 +93,6 @@ def test_redis_is_looked_at_once_a_second_however_many_ask(clean_valkey: str) ->
     async def main() -> None:
         clock = HandClock()
         engine, instance, _ = engine_without_redis(clock)
-        instance.engine = engine
         engine.store = redis.asyncio.Redis.from_url(clean_valkey)
         lookout = Lookout(instance, clock)
         before = (await engine.store.info("commandstats")).get("cmdstat_smembers", {"calls": 0})["calls"]

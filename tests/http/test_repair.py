@@ -13,6 +13,7 @@ import pytest
 from livecache.clock import SystemClock
 from livecache.config.load import Config
 from livecache.engine.engine import Engine
+from livecache.engine.fleet import Place
 from livecache.errors import RepairNotNow, RepairRefused, UnknownSeries
 from livecache.http.guard import Guard
 from livecache.http.listen import bind
@@ -56,7 +57,7 @@ def asked(ask: Ask, reading: Reading | None, token: str | None = None) -> tuple[
         clock = SystemClock()
         instance = Instance(Config(), clock)
         if reading is not None:
-            instance.engine = cast(Engine, SimpleNamespace(backfiller=reading))
+            instance.places = {"coinbase": Place(cast(Engine, SimpleNamespace(backfiller=reading)))}
         (listening,) = bind("127.0.0.1", 0)
         stats = RequestStats()
         table = routes(instance, stats, clock)

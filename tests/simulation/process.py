@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from random import Random
 
-from livecache.engine.engine import Engine, Settings, run_on
+from livecache.engine.engine import Engine, Settings
+from livecache.engine.fleet import Fleet
 from livecache.engine.venue_time import VenueTime
 from livecache.errors import ForeignKey
 from livecache.model.policy import Policy
@@ -177,18 +178,18 @@ class Process:
     async def _run(self) -> None:
         while True:
             try:
-                await run_on(self._begin)
+                await Fleet(["coinbase"], self._clock, self._random.random).run(self._begin)
             except* ForeignKey:
                 await self._clock.sleep(RESTART_S)
 
     @asynccontextmanager
-    async def _begin(self, before: int) -> AsyncIterator[Engine]:
+    async def _begin(self, _: str, has_written: bool) -> AsyncIterator[Engine]:
         self._engines += 1
         self.venue = _Venue(self._faulty, self.runs)
         self.engine = Engine(
             self.venue, self.connection, self._keys, self._settings, time=VenueTime(self._clock),
             name=f"{self.name}.{self._engines}", jitter=self._random.random,
-            sole_owner=self._sole_owner and self._engines == 1, gives_way=True, used_before=before > 0,
+            sole_owner=self._sole_owner and not has_written, gives_way=True, used_before=has_written,
         )  # fmt: skip
         asked = False
         try:

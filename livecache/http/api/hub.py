@@ -151,8 +151,6 @@ class Hub:
                 await self._over.wait()
                 for task in following:
                     task.cancel()
-            if self._source.left(way):
-                await way.engine.store.aclose()  # What was opened after its owner closed it.
 
     async def _keep(self, work: Callable[[Way], Awaitable[None]], way: Way) -> None:
         """Do it again after any trouble. What Redis has to do with, `_look_again` tells."""

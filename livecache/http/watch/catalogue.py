@@ -288,4 +288,4 @@ OF_ENGINE = (
         lambda s: len(s.writer.problems),
     ),
 )
-"""Read from an `Engine`."""
+"""Read from an `Engine`. Where there are several, each value has its venue for a first label."""

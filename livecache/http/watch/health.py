@@ -38,20 +38,26 @@ def reasons_dead(*, still_s: float) -> list[str]:
 
 def reasons_dead_of(instance: Instance) -> list[str]:
     """Why that process had better be restarted; [] if it lives: also while no engine runs in it yet."""
-    engine = instance.engine
-    still_s = engine.clock.monotonic() - engine.writer.pulse.stirred_at_s if engine else 0.0
-    return reasons_dead(still_s=still_s)
+    return [
+        instance.name(venue, reason)
+        for venue, engine in instance.engines.items()
+        for reason in reasons_dead(still_s=engine.clock.monotonic() - engine.writer.pulse.stirred_at_s)
+    ]
 
 
 async def started(instance: Instance, lookout: Lookout) -> Look | None:
-    """Whether all was ready once is then known in the instance, for good; the look that it took, if any."""
-    if instance.engine is not None and instance.engine.live.warm_s is not None:
+    """Whether all was ready once is then known in the instance, for good; the look that it took, if any.
+
+    A venue that is in trouble does not count beside others: a restart would take those away as well.
+    """
+    sound = [place for place in instance.places.values() if not place.trouble]
+    if sound and all(place.engine and place.engine.live.warm_s is not None for place in sound):
         instance.was_ready = True
     if instance.was_ready:
         return None
     look = await lookout.look()
     # What an earlier run left may be warm though the venue is away, and nobody vouches for it.
-    instance.was_ready |= look.left_warm and instance.role != "starting"
+    instance.was_ready |= look.left_warm and all(place.role != "starting" for place in sound)
     return look
 
 
@@ -97,4 +103,9 @@ class Health:
 
     def _say(self, name: str, reasons: Sequence[str], **more: object) -> web.Response:
         content = {name: not reasons, "role": self._instance.role, **more, "reasons": shortened(reasons)}
+        if len(self._instance.places) > 1:
+            content["venues"] = {
+                venue: {"role": place.role, "trouble": redact(place.trouble)}
+                for venue, place in self._instance.places.items()
+            }
         return answer(content, 503 if reasons else 200)

@@ -1,39 +1,48 @@
-"""What the HTTP server looks at: this process, and the engine in it."""
+"""What the HTTP server looks at: this process, and the engines in it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Mapping
 
 from ...clock import Clock
 from ...config.changes import Changes
 from ...config.load import Config
 from ...engine.engine import Engine
+from ...engine.fleet import Place, Role
 
 __all__ = ["Instance", "Role"]
 
-Role = Literal["starting", "waiting", "writing"]
-
 
 class Instance:
-    """This process. `engine` is None before one runs, and between two: an overtaken one starts over."""
+    """This process. `places` are its venues by their ids, in the order of the configuration."""
 
     def __init__(self, config: Config, clock: Clock, source: str = "") -> None:
         self.config = config
         self.clock = clock
         self.source = source  # where the configuration came from
         self.reload: Callable[[], Changes] | None = None  # reads it again; None: there is none to read
-        self.engine: Engine | None = None
-        self.change: Callable[[Config], None] | None = None  # the engine takes another configuration over
+        self.places: Mapping[str, Place] = {}
+        self.changes: dict[str, Callable[[Config], None]] = {}  # how each engine takes over another config
         self.redis = ""  # its address, for people
         self.started_at_s = clock.wall()
         self.was_ready = False  # all was ready once, as readers saw it; stays so
 
     @property
+    def engines(self) -> Mapping[str, Engine]:
+        """Those that run."""
+        return {venue: place.engine for venue, place in self.places.items() if place.engine is not None}
+
+    @property
+    def engine(self) -> Engine | None:
+        """The first venue's, if it runs."""
+        return next(iter(self.places.values())).engine if self.places else None
+
+    @property
     def role(self) -> Role:
-        """Whether it writes the cache, waits for the lease of one that does, or does not know yet."""
-        if self.engine is None:
-            return "starting"
-        if self.engine.writer.writing:
-            return "writing"
-        return "waiting" if self.engine.writer.pulse.waits_for else "starting"
+        """What the process does for its venues: the most that any of them has of it."""
+        roles = {place.role for place in self.places.values()}
+        return "writing" if "writing" in roles else "waiting" if "waiting" in roles else "starting"
+
+    def name(self, venue: str, text: str) -> str:
+        """The text, with the venue that it is about where there are several."""
+        return f"{venue}: {text}" if len(self.places) > 1 else text

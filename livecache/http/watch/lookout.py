@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...clock import Clock
-from ...engine.engine import Engine
+from ...engine.fleet import Place
 from ...errors import LivecacheError
 from ...read.reading import SeriesView
 from ...read.standing import Row, left_warm, reasons_not_ready, row_of
@@ -49,7 +49,7 @@ class Lookout:
         async with self._turn:
             began_s = self._clock.monotonic()
             if began_s >= self._again_at_s:
-                self._seen = await self._look(self._instance.engine)
+                self._seen = await self._look()
                 ended_s = self._clock.monotonic()
                 # One that found nothing has cost nothing but time.
                 costly_s = LOOK_SHARE * (ended_s - began_s) if self._seen.series else 0.0
@@ -57,9 +57,22 @@ class Lookout:
                 self._instance.was_ready |= not self._seen.reasons
             return self._seen
 
-    async def _look(self, engine: Engine | None) -> Look:
-        if engine is None:
+    async def _look(self) -> Look:
+        """At the series of all venues."""
+        places = self._instance.places
+        looks = {venue: await self._look_at(place) for venue, place in places.items()}
+        if not looks:
             return Look(0, [_NO_SERVICE])
+        return Look(
+            sum(look.series for look in looks.values()),
+            [self._instance.name(venue, reason) for venue, look in looks.items() for reason in look.reasons],
+            all(look.left_warm for venue, look in looks.items() if not places[venue].trouble),
+        )
+
+    async def _look_at(self, place: Place) -> Look:
+        engine = place.engine
+        if engine is None:
+            return Look(0, [place.trouble or _NO_SERVICE])
         config = self._instance.config
         prefix, require = config.redis.prefix, config.cache.require
         # By the writer's own client: so it takes the same way to the same server.

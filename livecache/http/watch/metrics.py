@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
 from ...model.histogram import Histogram
 from ..requests import RequestStats
-from .catalogue import OF_ENGINE, OF_PROCESS, Metric, Values
+from .catalogue import OF_ENGINE, OF_PROCESS, Metric, Value, Values
 from .instance import Instance
 
 if TYPE_CHECKING:
@@ -57,9 +57,22 @@ class Metrics:
         for metric in OF_PROCESS:
             yield _family(metric, metric.read(self._instance))
         yield _family(_OF_REQUESTS, _OF_REQUESTS.read(self._stats))
-        if self._instance.engine is not None:
-            for metric in OF_ENGINE:
-                yield _family(metric, metric.read(self._instance.engine))
+        engines, several = self._instance.engines, len(self._instance.places) > 1
+        for metric in OF_ENGINE if engines else ():
+            values = {venue: _labelled(metric.read(engine)) for venue, engine in engines.items()}
+            if several:
+                metric = metric._replace(labels=("venue", *metric.labels))
+            told = {
+                (venue, *labels) if several else labels: value
+                for venue, labelled in values.items()
+                for labels, value in labelled.items()
+            }
+            yield _family(metric, told)
+
+
+def _labelled(values: Values) -> Mapping[tuple[str, ...], Value]:
+    """By the values of the labels."""
+    return values if isinstance(values, Mapping) else {} if values is None else {(): values}
 
 
 def _family(metric: Metric, values: Values) -> Family:
@@ -67,8 +80,7 @@ def _family(metric: Metric, values: Values) -> Family:
 
     kinds = {"counter": CounterMetricFamily, "gauge": GaugeMetricFamily, "histogram": HistogramMetricFamily}
     family: Any = kinds[metric.kind](f"livecache_{metric.name}", metric.help, labels=metric.labels)
-    labelled = values if isinstance(values, dict) else {} if values is None else {(): values}
-    for labels, value in labelled.items():
+    for labels, value in _labelled(values).items():
         if isinstance(value, Histogram):
             bounds = [("+Inf" if b == float("inf") else str(b), count) for b, count in value.cumulative()]
             family.add_metric(labels, bounds, value.total)
