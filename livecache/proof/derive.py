@@ -71,7 +71,9 @@ def _settle(parent: Track, child: Track, time: int, outcome: Derived) -> None:
     """All children are settled, so the parent is: its candle is their sum, or it is proven empty."""
     end = time + parent.width
     rolled = roll_up(time, [c for t in range(time, end, child.width) if (c := child.settled.get(t))])
-    likely = max((child.likely.get(t, 0) for t in range(time, end, child.width)), default=0)
+    likely = 0
+    if child.likely:  # seldom, and this is asked of every parent bucket of every page
+        likely = max(child.likely.get(t, 0) for t in range(time, end, child.width))
     if time not in parent.coverage:
         parent.settle(time, rolled, derived=True, likely=likely)
         outcome.touched.append(time)

@@ -192,50 +192,19 @@ class _Reading:
     def first(self, bucket: int) -> None:
         """What the page proves of a bucket that is not settled."""
         track, page = self._track, self._page
-        end = bucket + track.width
         row = page.rows.get(bucket)
         if bucket in page.rejected:
             self._reject(bucket)
             return
         shown = track.provisional.get(bucket)
         poorer = shown is not None and (row is None or shown.outdoes(row))
-        unbroken = self._feed and self._channel.unbroken_over(bucket, end)
-        told = track.open.get(bucket)
-        self._sound_again = self._sound_again or (told is not None and bool(told.unusable))
-        # A page that shows nothing newer than was known has no say in a dispute.
-        fresh = self._fresh(bucket) if poorer or row is None else False
-        newer, empty = self._newer_than > bucket or self._historical, not page.rows
-        if told is None:
-            told = Open(
-                row, page.heard, page.heard, fresh=int(fresh), empty=empty, newer=newer, whole=self._whole
-            )
-        elif fresh or not poorer:
-            told.hear(row, page.heard, fresh=fresh, empty=empty, newer=newer, whole=self._whole)
-        kin = Kin.SILENT if row is not None else self._kin(bucket)
-        found = verdict(
-            Witnesses(
-                row=row is not None,
-                poorer=poorer,
-                newer=newer,
-                aged=page.heard >= end + LAG_MS,
-                older=self._oldest < bucket or self._searched,
-                whole=self._whole,
-                behind=page.heard < track.behind_at + DISPUTE_MS,
-                empty=empty,
-                silent=unbroken and shown is None,
-                kin=kin,
-                sleeps=not empty and not newer and self._sleeps(),
-                halted=self._halted,
-                told=told,
-            )
-        )
+        unbroken = self._feed and self._channel.unbroken_over(bucket, bucket + track.width)
+        newer = self._newer_than > bucket or self._historical
+        if row is not None and newer and not poorer and bucket not in track.open:
+            found = Verdict.SETTLED  # Nearly all rows of a page: nobody else needs to be asked.
+        else:
+            found = self._judge(bucket, row, poorer=poorer, newer=newer, silent=unbroken and shown is None)
         if found is Verdict.OPEN:
-            disputed = poorer or kin is Kin.DENIES
-            self.outcome.disputed += poorer
-            told.again = self._next(bucket, told, disputed=disputed)
-            track.open[bucket] = told
-            if row is not None and not poorer and track.lay(row, vouched=False):
-                self.outcome.touched.append(bucket)
             return
         if found is Verdict.OVERRULED:
             self.outcome.overruled.append(bucket)
@@ -245,6 +214,37 @@ class _Reading:
         if found in (Verdict.PRESUMED, Verdict.LIKELY):
             track.presume(bucket, page.heard)
         self.outcome.touched.append(bucket)
+
+    def _judge(
+        self, bucket: int, row: ExactCandle | None, *, poorer: bool, newer: bool, silent: bool
+    ) -> Verdict:
+        """What all witnesses together prove; what they leave open is kept for the next page."""
+        track, page = self._track, self._page
+        told, empty = track.open.get(bucket), not page.rows
+        self._sound_again = self._sound_again or (told is not None and bool(told.unusable))
+        # A page that shows nothing newer than was known has no say in a dispute.
+        fresh = self._fresh(bucket) if poorer or row is None else False
+        if told is None:
+            told = Open(
+                row, page.heard, page.heard, fresh=int(fresh), empty=empty, newer=newer, whole=self._whole
+            )
+        elif fresh or not poorer:
+            told.hear(row, page.heard, fresh=fresh, empty=empty, newer=newer, whole=self._whole)
+        kin = Kin.SILENT if row is not None else self._kin(bucket)
+        found = verdict(Witnesses(
+            row=row is not None, poorer=poorer, newer=newer, whole=self._whole, empty=empty, silent=silent,
+            aged=page.heard >= bucket + track.width + LAG_MS, kin=kin, halted=self._halted, told=told,
+            older=self._oldest < bucket or self._searched, behind=page.heard < track.behind_at + DISPUTE_MS,
+            sleeps=not empty and not newer and self._sleeps(),
+        ))  # fmt: skip
+        if found is Verdict.OPEN:
+            disputed = poorer or kin is Kin.DENIES
+            self.outcome.disputed += poorer
+            told.again = self._next(bucket, told, disputed=disputed)
+            track.open[bucket] = told
+            if row is not None and not poorer and track.lay(row, vouched=False):
+                self.outcome.touched.append(bucket)
+        return found
 
     def _next(self, bucket: int, told: Open, *, disputed: bool) -> int:
         """When an open bucket is worth another page."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
+from typing import Any
 
 import pytest
 
@@ -27,6 +29,16 @@ def told(pages: int, over_ms: int, *, fresh: int = 0, empty: bool = False) -> Op
 def test_a_row_is_settled_by_a_page_that_shows_something_newer() -> None:
     assert verdict(replace(THERE, newer=True)) is Verdict.SETTLED
     assert verdict(THERE) is Verdict.OPEN
+
+
+def test_a_row_beside_something_newer_is_settled_whatever_else_is_said() -> None:
+    """Which is why nobody else is asked of the rows in the midst of a page."""
+    flags = ("aged", "older", "whole", "behind", "empty", "silent", "sleeps", "halted")
+    for said in product([False, True], repeat=len(flags)):
+        for kin in Kin:
+            others: dict[str, Any] = dict(zip(flags, said, strict=True))
+            witnesses = replace(THERE, newer=True, kin=kin, **others)
+            assert verdict(witnesses) is Verdict.SETTLED, witnesses
 
 
 def test_a_row_of_a_bucket_that_ended_before_any_lag_is_settled() -> None:
