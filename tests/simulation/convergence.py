@@ -7,6 +7,7 @@ from collections import Counter
 from livecache.errors import ReadError
 from livecache.model.series import SeriesId
 from livecache.model.timeframe import Timeframe
+from livecache.proof.evidence import LAG_MS
 from livecache.reader.reader import Reader
 
 from .auditor import Violation
@@ -17,6 +18,8 @@ __all__ = ["converged", "requests_bounded"]
 
 SETTLED_WITHIN_MS = 80_000
 THIN_SETTLED_WITHIN_MS = 400_000  # an empty bucket that nobody watched takes five minutes to prove
+# What one page alone tells of a sleeping product is settled once no edge can lag so far any more.
+NOBODY_BEARS_OUT_MS = LAG_MS + THIN_SETTLED_WITHIN_MS
 A_MINUTE_MOST = 40  # requests of one series, whatever fails
 A_MINUTE_MOST_PER_START = 12
 
@@ -44,6 +47,10 @@ def _converged(world: World, reader: Reader, series: SeriesId) -> None:
     short = bool(state.history_from) and "venue has only" in state.reason
     expect(state.ready or short, f"not ready: {state.reason}")
     within = SETTLED_WITHIN_MS if symbol in LIQUID else THIN_SETTLED_WITHIN_MS
+    late = timeframe.floor(now - within) - state.known_through
+    expect(late <= 0, f"known {late} ms too late, up to {state.known_through}")
+    if symbol not in LIQUID and not _carried(world, symbol):
+        within = NOBODY_BEARS_OUT_MS
     late = timeframe.floor(now - within) - state.settled_through
     expect(late <= 0, f"settled {late} ms too late, up to {state.settled_through}")
     if symbol in LIQUID and not world.scenario.last_update_lost:
@@ -59,6 +66,12 @@ def _converged(world: World, reader: Reader, series: SeriesId) -> None:
         track = process.engine.live.timeline.symbols[symbol].tracks[timeframe]
         held = len(track.provisional), len(track.settled)
         expect(held[0] <= 40 and held[1] <= 1_000, f"{held} provisional and settled candles in memory")
+
+
+def _carried(world: World, symbol: str) -> bool:
+    """Whether the feed of the instance that writes stands behind the symbol."""
+    engines = [process.engine for process in world.processes if process.engine is not None]
+    return any(engine.live.timeline.feed_up(symbol) for engine in engines)
 
 
 def requests_bounded(world: World, quiet_s: float) -> None:
