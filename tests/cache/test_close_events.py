@@ -164,7 +164,7 @@ def test_who_was_away_goes_on_after_the_last_event_and_misses_none(
 
 
 def test_a_series_of_a_timeframe_to_come_is_passed_over(kind: str, clean_valkey: str, store: Any) -> None:
-    fields = {"series": "BTC-USD:3m", "time": 0, "kind": "closed", "candle": "null", "replaced": "null"}
+    fields = {"series": "BTC-USD:45m", "time": 0, "kind": "closed", "candle": "null", "replaced": "null"}
     store.xadd(KEYS.closes, fields)
     announce(store, 1)
     with either(kind, clean_valkey) as reader, closing(reader.closes(after="0")) as events:
