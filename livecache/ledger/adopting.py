@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 from ..model.policy import CONFIRM_MS
 from ..model.series import Stored
 from ..proof.track import Track
@@ -30,11 +28,12 @@ def adopt(track: Track, one: Stored, now: int) -> None:
     track.announce_from = track.closed_until = max([s.end for s in one.coverage], default=0)
     track.end_asked = asked = now - CONFIRM_MS + _CLAIMS_AFTER_MS
     for start, end in track.coverage:
-        bounds = [start - track.width, *sorted(t for t in track.settled if start <= t < end), end]
-        for before, after in pairwise(bounds):
-            empty = range(before + track.width, after, track.width)
+        times = sorted(t for t in track.settled if start <= t < end)
+        since = [start, *map(track.grid.end, times)]
+        for before, after in zip(since, [*times, end], strict=True):
+            empty = track.grid.opens(before, after)
             # What no row bounds, or as many as half a page: each single one would be too many pages.
-            if before < start or after == end or len(empty) >= _LONG_SLEEP:
+            if before == start or after == end or len(empty) >= _LONG_SLEEP:
                 track.presumed.update(dict.fromkeys(empty, asked))
     _stay_likely(track, one, asked)
 
@@ -42,8 +41,7 @@ def adopt(track: Track, one: Stored, now: int) -> None:
 def _stay_likely(track: Track, one: Stored, asked: int) -> None:
     """What was told as known, holds no candle and was not told as settled had been likely to be empty."""
     start, end = one.known or (0, 0)
-    start = max(start, end - _LIKELY_MOST * track.width)
-    for bucket in range(track.series.timeframe.floor(start), end, track.width):
+    for bucket in track.grid.opens(start, end)[-_LIKELY_MOST:]:
         if bucket not in track.coverage and bucket not in track.provisional:
             track.settle(bucket, None, derived=False, likely=asked)
             track.presume(bucket, asked)

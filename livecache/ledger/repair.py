@@ -56,7 +56,7 @@ def order_repair(
     track = _track(timeline, symbol, timeframe)
     source = _source(timeline, symbol, timeframe)
     start, end, kept = _span(track, source, start, end, now)
-    pages = -(-(kept.end - kept.start) // (source.page * source.width))
+    pages = -(-source.grid.count(kept.start, kept.end) // source.page)
     if pages > PAGES_A_REPAIR_MAX:
         raise RepairRefused(
             f"{symbol} {timeframe}: that takes {pages} requests, and at most {PAGES_A_REPAIR_MAX} are taken",
@@ -104,11 +104,10 @@ def _track(timeline: Timeline, symbol: str, timeframe: Timeframe) -> Track:
 
 def _pages(track: Track) -> int:
     """The pages that hold all contested buckets, each begun at the oldest that is left: as the plan asks."""
-    count = end = 0
+    count, first = 0, None
     for bucket in sorted(track.contested):
-        if bucket >= end:
-            count += 1
-            end = bucket + track.page * track.width
+        if first is None or track.grid.count(first, bucket) >= track.page:
+            count, first = count + 1, bucket
     return count
 
 
@@ -116,16 +115,16 @@ def _span(track: Track, source: Track, start: int | None, end: int | None, now: 
     """The span that is meant, checked, and what of it `source` keeps: that can be read again."""
     timeframe = track.series.timeframe
     name = f"{track.series.symbol} {timeframe}"
-    edge = source.series.timeframe.floor(now)
+    grid, edge = track.grid, source.grid.closed(now)
     oldest = min(edge, max(source.keep_from, source.coverage.spans[0].start)) if source.coverage else edge
     if start is not None and end is not None and start >= end:
         raise RepairRefused(f"{name}: a span ends after it begins", "the end is exclusive")
     end = edge if end is None else end
     start = min(oldest, end) if start is None else start
-    if track is source and (start % track.width or end % track.width):
+    if track is source and any(t not in grid and grid.closed(t) != t for t in (start, end)):
         raise RepairRefused(
             f"{name}: a span begins and ends where a bucket does, at whole multiples of {timeframe}",
-            f"the buckets around it are {iso(timeframe.floor(start))} to {iso(timeframe.ceil(end))}",
+            f"the buckets around it are {iso(grid.floor(start))} to {iso(grid.ceil(end))}",
         )
     first, last = max(start, oldest), min(end, edge)
     return start, end, Span(first, last) if first < last else Span(edge, edge)

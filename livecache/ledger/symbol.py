@@ -96,7 +96,10 @@ class SymbolTimeline:
         self.children = children
         self.pending = {t: self.pending.get(t, set()) for t, c in children.items() if c is not None}
         # The same sets, by the child whose news they wait for.
-        self.parents = {t: [(p, self.pending[p]) for p, c in children.items() if c is t] for t in children}
+        self.parents = {
+            t: [(self.tracks[p].grid.floor, self.pending[p]) for p, c in children.items() if c is t]
+            for t in children
+        }
 
     def learn(self, traits: Traits) -> None:
         """The venue is like this: what it does not serve is brought by pages of what it is rolled up from."""
@@ -157,12 +160,12 @@ class SymbolTimeline:
         self.channel.since = 0
         for track in self.carried:
             for bucket in list(track.provisional):
-                if bucket + track.width > since:
+                if track.grid.end(bucket) > since:
                     track.doubt(bucket)
                     self.touch(track.series.timeframe, bucket)
         self.stir()
-        for timeframe in self.tracks:
-            self.touch(timeframe, timeframe.floor(now))
+        for timeframe, track in self.tracks.items():
+            self.touch(timeframe, track.grid.floor(now))
 
     def complete(self) -> None:
         """The link was heard beyond a bucket's end: what it carried of that bucket is complete."""
@@ -174,8 +177,8 @@ class SymbolTimeline:
     def forming(self, track: Track, now: int) -> int:
         """Open time of the bucket in progress if all of it since its open is vouched for, else 0."""
         timeframe = track.series.timeframe
-        bucket = timeframe.floor(now)
-        if not self.feed_up:
+        bucket = track.grid.floor(now)
+        if not self.feed_up or track.grid.end(bucket) <= now:
             return 0
         shown = track.provisional.get(bucket)
         if shown is not None:
@@ -187,11 +190,12 @@ class SymbolTimeline:
             return 0
         # Nothing has traded in it yet, as far as is known: is all of it known?
         smaller = self.tracks[child]
-        edge = child.floor(now)
-        if any(smaller.candle(t) for t in range(bucket, edge + child.ms, child.ms)):
+        edge = smaller.grid.closed(now)
+        if any(smaller.candle(t) for t in smaller.grid.opens(bucket, now + 1)):
             return 0
-        if all(smaller.known(t, self.channel.through) for t in range(bucket, edge, child.ms)):
-            return bucket if self.forming(smaller, now) else 0
+        if all(smaller.known(t, self.channel.through) for t in smaller.grid.opens(bucket, edge)):
+            closed = edge > smaller.grid.floor(now)  # nothing is in progress at night
+            return bucket if closed or self.forming(smaller, now) else 0
         return 0
 
     def awaits_proof(self, track: Track, now: int) -> bool:
@@ -235,17 +239,17 @@ class SymbolTimeline:
 
     def touch(self, child: Timeframe, bucket: int) -> None:
         """What is known of a child's bucket has changed: its parents must be looked at again."""
-        for parent, buckets in self.parents[child]:
-            buckets.add(parent.floor(bucket))
+        for floor, buckets in self.parents[child]:
+            buckets.add(floor(bucket))
 
     def touch_uncovered(self) -> None:
         """Have all parents looked at that may be rolled up from settled children, but are not settled."""
         for parent, child in self.children.items():
             if child is None:
                 continue
-            step = parent.ms
+            grid = self.tracks[parent].grid
             for start, end in self.tracks[child].coverage.without(self.tracks[parent].coverage):
-                self.pending[parent].update(range(parent.floor(start), end, step))
+                self.pending[parent].update(grid.opens(grid.floor(start), end))
 
     def derive(self, now: int) -> list[tuple[Track, Derived]]:
         """Roll up what was touched, smallest parent first; what became of each parent."""
@@ -290,9 +294,9 @@ class SymbolTimeline:
             if source is not child:
                 continue
             track = self.tracks[parent]
-            time = parent.floor(bucket)
+            time = track.grid.floor(bucket)
             if time in track.coverage:
-                if self.tracks[child].coverage.covers(time, time + parent.ms):
+                if self.tracks[child].coverage.covers(time, track.grid.end(time)):
                     track.derived.add(time)  # From now on the roll-up is the better source.
                 elif not track.working:
                     track.suspect.add(time)
@@ -312,7 +316,7 @@ class SymbolTimeline:
         child = self.children[parent]
         if child is None or self.tracks[child].working:
             return
-        for bucket in range(time, time + parent.ms, child.ms):
+        for bucket in self.tracks[child].grid.opens(time, self.tracks[parent].grid.end(time)):
             if self.tracks[child].reopen(bucket):
                 self.touch(child, bucket)
                 self.doubt_emptiness(child, bucket)
@@ -320,8 +324,9 @@ class SymbolTimeline:
     def trim(self, now: int) -> None:
         """Drop what neither Redis nor a parent needs any more."""
         for timeframe, track in self.tracks.items():
-            hold_from = timeframe.floor(now) - timeframe.ms
+            hold_from = track.grid.back(track.grid.floor(now))
             for parent, child in self.children.items():
                 if child is timeframe:
-                    hold_from = min(hold_from, parent.floor(now) - parent.ms)
+                    grid = self.tracks[parent].grid
+                    hold_from = min(hold_from, grid.back(grid.floor(now)))
             track.trim(hold_from)

@@ -57,7 +57,7 @@ class Timeline:
         self.symbols = {s: SymbolTimeline(venue, s, *how) for s in symbols}
         self.counters = Counters()
         self._links: dict[int, Link] = {}
-        self._smallest = traits.smallest_fed(self.children)  # whose ends matter to what the feed carries
+        self._fed = traits.grid(traits.smallest_fed(self.children))  # whose ends matter to what it carries
         self._edges: dict[Timeframe, int] = dict.fromkeys(self.children, 0)
         self._closing: set[tuple[str, Timeframe]] = set()
         self._stirred: set[str] = set(symbols)  # symbols of which something may have to be told
@@ -75,7 +75,7 @@ class Timeline:
         for symbol in symbols:
             self.symbols[symbol] = before.get(symbol) or SymbolTimeline(venue, symbol, (), policy, {}, traits)
             self.symbols[symbol].arrange(venue, self.timeframes, policy, self.children)
-        self._smallest = traits.smallest_fed(self.children)
+        self._fed = traits.grid(traits.smallest_fed(self.children))
         self._edges = {t: self._edges.get(t, 0) for t in self.children}
         self._closing = {(s, t) for s, t in self._closing if s in self.symbols and t in self.children}
         self._stirred = set(symbols)
@@ -137,7 +137,7 @@ class Timeline:
         timeline.pass_on(timeframe, page)
         for each in timeline.tracks.values():
             if each.coverage and not each.announce_from:
-                each.announce_from = each.series.timeframe.floor(now)
+                each.announce_from = each.grid.closed(now)
         note_ends(timeline.tracks, page.heard)
         timeline.trim(now)
 
@@ -177,12 +177,12 @@ class Timeline:
                 self._vouch(timeline, link, stamp, now)
             channel.newest = max(channel.newest, candle.time)
             if timeline.standing:
-                timeline.traded(candle.time + timeframe.ms)
+                timeline.traded(self.traits.grid(timeframe).end(candle.time))
             if track is None:
                 continue
-            if candle.time < timeframe.floor(now) - _CARRIED_BUCKETS * track.width:
+            if candle.time < track.grid.after(now, -_CARRIED_BUCKETS):
                 track.refute(candle)
-            elif track.lay(candle, vouched=candle.time + track.width > channel.since):
+            elif track.lay(candle, vouched=track.grid.end(candle.time) > channel.since):
                 timeline.touch(timeframe, candle.time)
                 self._stirred.add(symbol)
 
@@ -239,27 +239,28 @@ class Timeline:
     def advance(self, now: int) -> None:
         """Time has passed: buckets close. Cheap where no boundary was crossed."""
         for timeframe, edge in self._edges.items():
-            floor = timeframe.floor(now)
-            if floor <= edge:
+            grid = self.traits.grid(timeframe)
+            closed = grid.closed(now)
+            if closed <= edge:
                 continue
-            self._edges[timeframe] = floor
+            self._edges[timeframe] = closed
             for timeline in self.symbols.values():
                 track = timeline.tracks[timeframe]
                 track.state_dirty = True
                 if len(track.provisional) > CROWD:  # REST has been away for long.
                     timeline.trim(now)
-                timeline.touch(timeframe, floor)
-                timeline.touch(timeframe, floor - timeframe.ms)
+                timeline.touch(timeframe, closed)
+                timeline.touch(timeframe, grid.back(closed))
                 if edge:
                     self._closing.add((timeline.symbol, timeframe))
-            self._sweeps = sorted({*self._sweeps, floor + _CLOSE_GRACE_MS, floor + _CLOSE_WITHIN_MS})
+            self._sweeps = sorted({*self._sweeps, closed + _CLOSE_GRACE_MS, closed + _CLOSE_WITHIN_MS})
             self._stirred.update(self.symbols)
         if now - self._minute >= 60_000:  # Readiness may have run out though nothing happened.
             self._minute = now
             for timeline in self.symbols.values():
                 for track in timeline.tracks.values():
                     state = track.state
-                    if state and state.ready and state.known_through + track.width < now:
+                    if state and state.ready and track.grid.due(state.known_through) < now:
                         track.state_dirty = True
                         self._stirred.add(timeline.symbol)
 
@@ -346,8 +347,8 @@ class Timeline:
         key = (timeline.symbol, track.series.timeframe)
         if key not in self._closing:
             return
-        edge = track.series.timeframe.floor(now)
-        bucket = edge - track.width
+        edge = track.grid.closed(now)
+        bucket = track.grid.back(edge)
         if timeline.channel.newest >= edge or now >= edge + _CLOSE_GRACE_MS:
             if track.known(bucket, timeline.channel.through):
                 track.announce_closed(bucket)
@@ -365,7 +366,7 @@ class Timeline:
             for symbol in resuming:
                 self._vouch(self.symbols[symbol], link, stamp, now)
         if stamp > link.through:
-            crossed = self._smallest.floor(stamp) > self._smallest.floor(link.through)
+            crossed = self._fed.closed(stamp) > self._fed.closed(link.through)
             link.through = stamp
             if crossed:
                 for timeline in self.symbols.values():

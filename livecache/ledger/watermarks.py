@@ -27,8 +27,8 @@ def compute_state(
     `awaits_proof`: the newest buckets were read, but what the page showed of them proves nothing yet.
     `standing`: "unknown: …" or "halted: …" where the venue does not know the product, or not trade it.
     """
-    policy, width = track.policy, track.width
-    closed_through = track.series.timeframe.floor(now)
+    policy = track.policy
+    closed_through = track.grid.closed(now)
     known = track.known_spans(min(heard_through, closed_through)).clip(track.keep_from, closed_through)
     run, have, elsewhere = _best_run(track, known, now)
     proven = track.proven()
@@ -42,7 +42,7 @@ def compute_state(
             need=policy.min_candles,
             known_from=run.start if run else 0,
             known_through=run.end if run else 0,
-            timeframe_ms=width,
+            due=track.grid.due(run.end) if run else 0,
             now=now,
             hole=hole,
             why=why,
@@ -85,8 +85,8 @@ def _best_run(track: Track, known: Coverage, now: int) -> tuple[Span | None, int
     times = sorted((*track.settled, *track.provisional))
     counts = [bisect_left(times, s.end) - bisect_left(times, s.start) for s in known.spans]
     need = track.policy.min_candles
-    timely = now - track.width - track.policy.max_lag_ms
-    among = [i for i, s in enumerate(known.spans) if s.end >= timely] or [len(counts) - 1]
+    timely = now - track.policy.max_lag_ms
+    among = [i for i, s in enumerate(known.spans) if track.grid.due(s.end) >= timely] or [len(counts) - 1]
     best = max(among, key=lambda i: (min(counts[i], need), i))
     return known.spans[best], counts[best], sum(counts) - counts[best]
 
@@ -104,7 +104,7 @@ def _hole_beside(run: Span | None, known: Coverage) -> Span | None:
 
 def _why(track: Track, hole: Span) -> tuple[str, bool]:
     """Why the hole is there, as far as pages have said; and whether its buckets were given up."""
-    told = [track.open.get(t) for t in range(*hole, track.width)]
+    told = [track.open.get(t) for t in track.grid.opens(*hole)]
     first = next((each for each in told if each is not None), None)
     if first is None:
         return "", False

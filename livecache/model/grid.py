@@ -66,6 +66,10 @@ class Grid(ABC):
         """The open `n` buckets before `ceil(time)`: by one, the last open before `time`."""
         return self.opening(self.number(time - 1) + 1 - n)
 
+    def far_back(self, time: int, n: int) -> int:
+        """As `back`, but no further than 1970, or than the calendar goes."""
+        return max(self.back(time, n), self.ceil(0))
+
     def end(self, bucket: int) -> int:
         """When the bucket that opens at `bucket` ends (exclusive)."""
         return self.ending(self.number(bucket))
@@ -79,6 +83,10 @@ class Grid(ABC):
         number = self.number(time)
         end = self.ending(number)
         return end if end <= time else self.ending(number - 1)
+
+    def due(self, through: int) -> int:
+        """When the first bucket ends that opens at `through` or after: what is known until then is behind."""
+        return self.ending(self.number(through - 1) + 1)
 
     def count(self, start: int, end: int) -> int:
         """How many buckets open in `[start, end)`."""
@@ -139,6 +147,12 @@ class EpochGrid(Grid):
 
     def end_before(self, bucket: int) -> int:
         return bucket
+
+    def due(self, through: int) -> int:
+        return through + (self.origin - through) % self.step + self.step
+
+    def count(self, start: int, end: int) -> int:
+        return len(self.opens(start, end))
 
     def opens(self, start: int, end: int) -> range:
         return range(start + (self.origin - start) % self.step, end, self.step)
@@ -236,9 +250,14 @@ class SessionGrid(Grid):
         return self.openings[session] + (number - self._firsts[session]) * self.step
 
     def ending(self, number: int) -> int:
+        if number == -1:  # the first one owns no closed hours, as far as is known
+            return self.openings[0]
         session = self._session(number)
         closing = self.closings[session]
         return min(self.opening(number) + self.step, closing) if self.step else closing
+
+    def far_back(self, time: int, n: int) -> int:
+        return self.opening(max(0, self.number(time - 1) + 1 - n))
 
     def _session(self, number: int) -> int:
         if not 0 <= number < self._firsts[-1]:

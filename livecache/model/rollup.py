@@ -31,14 +31,14 @@ def children_of(configured: Iterable[Timeframe], traits: Traits) -> Mapping[Time
     """
     working, carried, served = set(configured), traits.carried, traits.served
     for timeframe in working.difference(carried):
-        if (source := _largest_divisor(timeframe, carried)) is not None:
+        if (source := _largest_divisor(timeframe, carried, traits)) is not None:
             working.add(source)
     for parent in reversed(Timeframe):  # so that those which are added here have their turn
         if parent not in working:
             continue
-        child = _largest_divisor(parent, working)
+        child = _largest_divisor(parent, working, traits)
         if child is None and parent not in served:
-            child = _largest_divisor(parent, served)
+            child = _largest_divisor(parent, served, traits)
             if child is None:
                 raise ConfigError(
                     f"{parent.value} candles are not to be had: the venue serves {', '.join(served)} only, "
@@ -49,7 +49,7 @@ def children_of(configured: Iterable[Timeframe], traits: Traits) -> Mapping[Time
         between = next((t for t in _BETWEEN if t.ms < parent.ms), parent)
         if child is not None and parent.ms // child.ms > _LONGEST_RATIO and between in served:
             working.add(between)
-    return {t: _largest_divisor(t, working) for t in Timeframe if t in working}
+    return {t: _largest_divisor(t, working, traits) for t in Timeframe if t in working}
 
 
 def source_of(
@@ -62,8 +62,8 @@ def source_of(
     return timeframe
 
 
-def _largest_divisor(parent: Timeframe, among: Iterable[Timeframe]) -> Timeframe | None:
-    smaller = [t for t in among if t.ms < parent.ms and t.grid.divides(parent.grid)]
+def _largest_divisor(parent: Timeframe, among: Iterable[Timeframe], traits: Traits) -> Timeframe | None:
+    smaller = [t for t in among if t.ms < parent.ms and traits.grid(t).divides(traits.grid(parent))]
     return max(smaller, key=lambda t: t.ms, default=None)
 
 

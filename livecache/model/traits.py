@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple
 
+from .grid import Grid
 from .timeframe import Timeframe
 
 __all__ = ["MINUTE", "Carriage", "Served", "Traits"]
@@ -40,6 +41,13 @@ class Traits:
     """What its feed carries; nothing where there is none."""
     trades: bool = False
     """Whether its feed carries trades too, numbered without a gap, of which minutes are built."""
+
+    grids: Mapping[Timeframe, Grid] = field(default_factory=dict)
+    """Where buckets begin, of those timeframes that do not keep to `Timeframe.grid`."""
+
+    def grid(self, timeframe: Timeframe) -> Grid:
+        """Where its buckets of that timeframe begin and end."""
+        return self.grids.get(timeframe, timeframe.grid)
 
     def page(self, timeframe: Timeframe) -> int:
         """Buckets in the longest page; of what is not served, as of what would be asked for in its stead."""

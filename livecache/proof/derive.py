@@ -38,10 +38,9 @@ def derive(
     parent's provisional candles come from the feed itself and are left alone.
     """
     outcome = Derived()
-    step = child.width
-    child_edge = child.series.timeframe.floor(now)
+    child_edge, in_progress = child.grid.closed(now), child.grid.floor(now)
     for time in sorted(buckets):
-        end = time + parent.width
+        end = parent.grid.end(time)
         if child.coverage.covers(time, end):
             _settle(parent, child, time, outcome)
             continue
@@ -49,17 +48,17 @@ def derive(
             outcome.touched.append(time)  # A child that was likely is open again.
         if settled_only or time in parent.coverage:
             continue
-        closed = range(time, min(end, child_edge), step)
+        closed = child.grid.opens(time, min(end, child_edge))
         known = all(child.known(t, heard_through) for t in closed)
-        if known and child_edge < end:
-            known = forming == child_edge
+        if known and child_edge <= in_progress < end:
+            known = forming == in_progress
         if now < end and parent.state is not None and (parent.state.forming == time) is not known:
             parent.state_dirty = True  # Whether it is vouched for may have changed though no candle has.
         if not known:
             parent.doubt(time)
             outcome.touched.append(time)  # Also where nothing was shown: a grandparent may have relied on it.
             continue
-        candles = [c for t in range(time, end, step) if (c := child.candle(t)) is not None]
+        candles = [c for t in child.grid.opens(time, end) if (c := child.candle(t)) is not None]
         rolled = roll_up(time, candles)
         # Known to be empty so far is news as well: a grandparent may wait for it.
         if rolled is None or parent.lay(rolled, vouched=True, replace=True):
@@ -69,11 +68,11 @@ def derive(
 
 def _settle(parent: Track, child: Track, time: int, outcome: Derived) -> None:
     """All children are settled, so the parent is: its candle is their sum, or it is proven empty."""
-    end = time + parent.width
-    rolled = roll_up(time, [c for t in range(time, end, child.width) if (c := child.settled.get(t))])
+    parts = child.grid.opens(time, parent.grid.end(time))
+    rolled = roll_up(time, [c for t in parts if (c := child.settled.get(t))])
     likely = 0
     if child.likely:  # seldom, and this is asked of every parent bucket of every page
-        likely = max(child.likely.get(t, 0) for t in range(time, end, child.width))
+        likely = max(child.likely.get(t, 0) for t in parts)
     if time not in parent.coverage:
         parent.settle(time, rolled, derived=True, likely=likely)
         outcome.touched.append(time)

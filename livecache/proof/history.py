@@ -40,7 +40,7 @@ def asked_run(track: Track, now: int) -> tuple[Span, int] | None:
 
 def asked_once(track: Track, now: int) -> bool:
     """Whether the newest page was asked for only once or twice so far, and told nothing."""
-    told = track.open.get(track.series.timeframe.floor(now - track.policy.settle_delay_ms) - track.width)
+    told = track.open.get(track.grid.back(track.grid.closed(now - track.policy.settle_delay_ms)))
     return told is not None and told.empty and told.tries <= 2
 
 
@@ -49,11 +49,9 @@ def searched(track: Track, now: int) -> bool:
     run = asked_run(track, now)
     if run is None or run[1] >= track.policy.candles:
         return False
-    page = track.page * track.width
-    edge = track.series.timeframe.floor(now)
     pages = 1 + track.policy.widen_pages + track.policy.candles // track.page
     # Half a page of slack: the edge has moved on while the pages were read.
-    return run[0].start <= edge - pages * page + page // 2
+    return run[0].start <= track.grid.far_back(track.grid.closed(now), pages * track.page - track.page // 2)
 
 
 def end_of_search(track: Track, *, denied: bool) -> End:
@@ -64,9 +62,9 @@ def end_of_search(track: Track, *, denied: bool) -> End:
     """
     if not track.coverage:
         return End.OPEN
-    bucket = first = track.coverage.spans[-1].start - track.width
+    bucket = first = track.grid.back(track.coverage.spans[-1].start)
     while (told := track.open.get(bucket)) is not None and not told.empty:
-        bucket -= track.width
+        bucket = track.grid.back(bucket)
     if told is None:
         return End.SEARCHED
     agreed = bucket < first or (told.pages >= 3 and told.last - told.first >= ENDS_MS)

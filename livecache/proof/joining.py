@@ -50,8 +50,8 @@ def join(track: Track, page: PageFacts, kin: KinOf) -> list[int]:
     _ask_next_to(track, spans[0].start)
     settled: list[int] = []
     for gap in track.coverage.missing(spans[0].start, spans[-1].start):
-        if all(t in track.open for t in range(*gap, track.width)):  # else there may be a row between
-            settled += _between(track, range(*gap, track.width), kin)
+        if all(t in track.open for t in track.grid.opens(*gap)):  # else there may be a row between
+            settled += _between(track, track.grid.opens(*gap), kin)
     return settled + _asleep(track, page, kin)
 
 
@@ -76,10 +76,11 @@ def _between(track: Track, gap: Iterable[int], kin: KinOf) -> list[int]:
 def _asleep(track: Track, page: PageFacts, kin: KinOf) -> list[int]:
     """What this page tells of the product's habit may speak for what another left open at the end."""
     awake = max(track.settled, default=0)
-    since = range(awake + track.width, track.series.timeframe.floor(page.heard), track.width)
-    told = [(t, track.open[t]) for t in since if t in track.open]
-    behind = page.heard < track.behind_at + DISPUTE_MS
-    if not told or not awake or behind or len(since) * track.width > 2 * longest_sleep(track, page):
+    if not awake or page.heard < track.behind_at + DISPUTE_MS:
+        return []
+    since, until = track.grid.end(awake), track.grid.closed(page.heard)
+    told = [(t, track.open[t]) for t in track.grid.opens(since, until) if t in track.open]
+    if not told or until - since > 2 * longest_sleep(track, page):
         return []
     settled: list[int] = []
     for bucket, each in told:
@@ -93,29 +94,30 @@ def _asleep(track: Track, page: PageFacts, kin: KinOf) -> list[int]:
 
 def _ask_next_to(track: Track, start: int) -> None:
     """The empty page next to the oldest candle is asked for again soon: history ends there, or not."""
-    bucket = start - track.width
+    bucket = track.grid.back(start)
     while (told := track.open.get(bucket)) is not None and not told.empty:
-        bucket -= track.width
+        bucket = track.grid.back(bucket)
     first = told.first if told is not None else 0
     while (told := track.open.get(bucket)) is not None and told.empty and told.first == first:
         told.again = min(told.again, told.last + (APART_MS << min(told.pages - 1, 6)))
-        bucket -= track.width
+        bucket = track.grid.back(bucket)
 
 
 def pass_on(parent: Track, child: Track, page: PageFacts) -> None:
     """A page of the child's was one of a parent too that the venue does not serve: what the roll-up did not
     settle is as open as if its own page had left it so, and the search for history goes on beyond it.
     """
-    rows, step = sorted(page.rows), child.width
-    edge = min(page.end, child.series.timeframe.floor(page.heard - parent.policy.settle_delay_ms))
-    for bucket in range(parent.series.timeframe.ceil(page.start), edge - parent.width + 1, parent.width):
-        if bucket in parent.coverage:
+    rows = sorted(page.rows)
+    edge = min(page.end, child.grid.closed(page.heard - parent.policy.settle_delay_ms))
+    for bucket in parent.grid.opens(page.start, edge):
+        end = parent.grid.end(bucket)
+        if bucket in parent.coverage or end > edge:
             continue
-        newer = bool(rows) and rows[-1] >= bucket + parent.width
+        newer = bool(rows) and rows[-1] >= end
         told = parent.open.setdefault(bucket, Open(None, page.heard, page.heard, empty=not rows, newer=newer))
         told.hear(None, page.heard, fresh=False, empty=not rows, newer=newer, whole=False)
         told.tries += 1
-        again = (child.open[t].again for t in range(bucket, bucket + parent.width, step) if t in child.open)
+        again = (child.open[t].again for t in child.grid.opens(bucket, end) if t in child.open)
         told.again = max(again, default=page.heard + APART_MS)
 
 
@@ -124,7 +126,8 @@ def longest_sleep(track: Track, page: PageFacts) -> int:
     # A row that cannot be believed is no sleep.
     rows = [*page.rows, *page.rejected]
     spans = [[t for t in track.settled if span.start <= t < span.end] for span in track.coverage]
-    longest = track.width
+    longest, grid = 0, track.grid
     for times in (rows, *spans):
-        longest = max(longest, *(newer - older for older, newer in pairwise(sorted(times))), 0)
-    return longest - track.width
+        asleep = (grid.end_before(newer) - grid.end(older) for older, newer in pairwise(sorted(times)))
+        longest = max(longest, *asleep, 0)
+    return longest

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from ..model.timeframe import Timeframe
@@ -25,9 +25,9 @@ class Kindred:
     ) -> None:
         self._track = track = tracks[timeframe]
         self._page = page
-        self._in_progress = timeframe.floor(heard)
-        self._smaller = [t for t in tracks.values() if t.width < track.width and track.width % t.width == 0]
-        self._bigger = [t for t in tracks.values() if t.width > track.width and t.width % track.width == 0]
+        self._in_progress = track.grid.floor(heard)
+        self._smaller = [t for t in tracks.values() if t.width < track.width and t.grid.divides(track.grid)]
+        self._bigger = [t for t in tracks.values() if t.width > track.width and track.grid.divides(t.grid)]
         self._said: dict[tuple[int, int], Kin] = {}  # (width, bucket) of a bigger one → what it says
 
     def __call__(self, bucket: int) -> Kin:
@@ -36,7 +36,7 @@ class Kindred:
             return Kin.DENIES
         found = Kin.SILENT
         for bigger in self._bigger:
-            said = self._ask(bigger, bigger.series.timeframe.floor(bucket))
+            said = self._ask(bigger, bigger.grid.floor(bucket))
             if said is Kin.DENIES:
                 return said
             found = said if said is Kin.CONFIRMS else found
@@ -53,10 +53,10 @@ class Kindred:
         )
         return any(volume > Decimal(held.volume) for volume in traded)
 
-    def _within(self, smaller: Track, bucket: int) -> range:
+    def _within(self, smaller: Track, bucket: int) -> Sequence[int]:
         if not smaller.settled and not smaller.provisional:
             return range(0)
-        return range(bucket, bucket + self._track.width, smaller.width)
+        return smaller.grid.opens(bucket, self._track.grid.end(bucket))
 
     def _ask(self, bigger: Track, bucket: int) -> Kin:
         """A bigger bucket that was fetched: does it hold more than what is known within it?"""
@@ -78,7 +78,7 @@ class Kindred:
             return Kin.SILENT if bucket in bigger.presumed else Kin.CONFIRMS
         track, page = self._track, self._page
         volume = Decimal(0)
-        for time in range(bucket, bucket + bigger.width, track.width):
+        for time in track.grid.opens(bucket, bigger.grid.end(bucket)):
             row = (page.rows.get(time) if page else None) or track.candle(time)
             if row is not None:
                 volume += Decimal(row.volume)
@@ -97,6 +97,6 @@ def holds_older(tracks: Mapping[Timeframe, Track], track: Track) -> bool:
     """Whether a bigger timeframe has a candle from before the oldest run of the track began."""
     if not track.coverage:
         return False
-    start = track.coverage.spans[-1].start
+    start = track.grid.ceil(track.coverage.spans[-1].start)
     bigger = (t for t in tracks.values() if t.width > track.width and t.settled)
-    return any(min(t.settled) < t.series.timeframe.floor(start) for t in bigger)
+    return any(min(t.settled) < t.grid.floor(start) for t in bigger)

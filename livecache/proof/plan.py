@@ -14,6 +14,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from ..model.coverage import Coverage, Span
+from ..model.grid import Grid
 from ..model.policy import CONFIRM_MS
 from ..model.rollup import source_of
 from ..model.timeframe import Timeframe
@@ -80,8 +81,8 @@ def plan(
         waiting = False
         if child is not None:
             # What is still to come. What the child holds already was rolled up, or can be no more.
-            grown = _parents_of(planned[child].coverage, track.width)
-            expected = expected | grown.without(_parents_of(tracks[child].coverage, track.width))
+            grown = _parents_of(planned[child].coverage, track.grid)
+            expected = expected | grown.without(_parents_of(tracks[child].coverage, track.grid))
             waiting = planned[child].waiting
         if track.open:
             # Open buckets that are asked for again soon: parents need not ask in their stead.
@@ -125,11 +126,10 @@ def _witnesses(tracks: Mapping[Timeframe, Track], now: int, asked: set[Timeframe
 def _want(
     track: Track, expected: Coverage, now: int, waiting: bool, parents: Collection[Track]
 ) -> Want | None:
-    timeframe, width = track.series.timeframe, track.width
-    page = track.page * width
-    edge = timeframe.floor(now)
+    timeframe, grid, page = track.series.timeframe, track.grid, track.page
+    edge = grid.closed(now)
     settled_edge = _settled_edge(track, now)
-    newest_page = Span(edge - page + width, edge)  # and, as its last, the bucket in progress
+    newest_page = Span(grid.far_back(edge, page - 1), edge)  # and, as its last, the bucket in progress
     if track.working:
         return _want_working(track, expected, now, parents)
 
@@ -138,7 +138,7 @@ def _want(
     have = run[1] if run else 0
     if not asked or (
         have < track.policy.min_candles
-        and _buckets(asked, width) < track.policy.min_candles
+        and _buckets(asked, grid) < track.policy.min_candles
         and asked.spans[-1].start > newest_page.start
     ):
         return Want(Priority.WARM, timeframe, *newest_page)
@@ -146,23 +146,23 @@ def _want(
     # Holes, the one at the newest end among them: what has closed since.
     oldest = min(track.settled, default=0) if have < track.policy.candles else track.keep_from
     wanted_from = max(oldest, asked.spans[0].start)
-    if expected != track.coverage and _buckets(expected, width) >= track.policy.candles:
+    if expected != track.coverage and _buckets(expected, grid) >= track.policy.candles:
         # What is on its way may be enough; whether older holes still matter shows when it is here.
         wanted_from = max(wanted_from, expected.spans[-1].start)
     missing = asked.missing(wanted_from, settled_edge)
     suspects = [t for t in track.suspect if t >= wanted_from or t in track.contested]
     if suspects:
         first = min(suspects)
-        return Want(Priority.REPAIR, timeframe, first, min(edge, first + page - width))
+        return Want(Priority.REPAIR, timeframe, first, _until(grid, first, page - 1, edge))
     if missing:
         hole = missing.spans[-1]
         at_end = hole.end == settled_edge
         first = missing.spans[0].start
         if first < newest_page.start:
             # More than a page is missing: the newest page first, the rest page by page.
-            older = Span(hole.end - page, hole.end)
+            older = Span(grid.far_back(hole.end, page), hole.end)
             return Want(Priority.WARM, timeframe, *(newest_page if at_end else older))
-        if first >= edge - REACH_BACK * width and track.coverage:
+        if first >= grid.far_back(edge, REACH_BACK) and track.coverage:
             return Want(Priority.SETTLE, timeframe, _reach_back(track, edge, page), edge)
         priority = Priority.SETTLE if at_end and len(missing.spans) == 1 else Priority.REPAIR
         if track.state is None or not track.state.ready:
@@ -173,7 +173,7 @@ def _want(
 
 def _older(track: Track, asked: Coverage, now: int, waiting: bool) -> Want | None:
     """More history: until there are as many real candles as wanted, or no more are to be had."""
-    timeframe, page = track.series.timeframe, track.page * track.width
+    timeframe, grid, page = track.series.timeframe, track.grid, track.page
     run = asked_run(track, now)
     if run is None or waiting or run[1] >= track.policy.candles:
         return None
@@ -186,24 +186,25 @@ def _older(track: Track, asked: Coverage, now: int, waiting: bool) -> Want | Non
         return None  # An empty page where a product trades now is asked for again before older ones are.
     priority = Priority.WIDEN if run[1] < track.policy.min_candles else Priority.DEEPEN
     # A run shorter than a page is read whole: the overlap checks the roll-up.
-    edge = timeframe.floor(now)
-    end = edge if start > edge - page + track.width else start
-    return Want(priority, timeframe, end - page, end)
+    edge = grid.closed(now)
+    end = edge if start > grid.far_back(edge, page - 1) else start
+    first = grid.far_back(end, page)
+    return Want(priority, timeframe, first, end) if first < end else None
 
 
 def _confirming(track: Track, now: int) -> Want | None:
     """What may have to be taken back, an hour after it was asked for last: nothing else is to be done."""
-    timeframe, width = track.series.timeframe, track.width
-    page, edge = track.page * width, timeframe.floor(now)
+    timeframe, grid, page = track.series.timeframe, track.grid, track.page
+    edge = grid.closed(now)
     if track.presumed and (due := _to_confirm(track, now)):
         first = min(due)
         # A bucket less than there may be: with the one in progress asked for too, the first stays in it.
-        return Want(Priority.CONFIRM, timeframe, first, min(edge, first + page - width))
+        return Want(Priority.CONFIRM, timeframe, first, _until(grid, first, page - 1, edge))
     if not track.exhausted or now < track.end_asked + CONFIRM_MS:
         return None
     # Half of it lies before where history seems to end: another window than any page that said so.
-    start = track.history_from - track.page // 2 * width
-    return Want(Priority.CONFIRM, timeframe, start, min(edge, start + page))
+    start = grid.far_back(track.history_from, page // 2)
+    return Want(Priority.CONFIRM, timeframe, start, _until(grid, start, page, edge))
 
 
 def _to_confirm(track: Track, now: int) -> list[int]:
@@ -213,36 +214,36 @@ def _to_confirm(track: Track, now: int) -> list[int]:
 
     def again(bucket: int, asked: int) -> int:
         first = track.likely.get(bucket) == asked
-        return APART_MS if first and asked >= bucket + track.width + LAG_MS else CONFIRM_MS
+        return APART_MS if first and asked >= track.grid.end(bucket) + LAG_MS else CONFIRM_MS
 
     return [t for t, asked in track.presumed.items() if asked + again(t, asked) <= now]
 
 
 def _reach_back(track: Track, edge: int, page: int) -> int:
     """Where a page that settles begins: a dozen buckets back, or at the oldest presumed one."""
-    start = edge - REACH_BACK * track.width
-    within = (t for t in track.presumed if edge - page + track.width <= t < start)
+    start, oldest = track.grid.far_back(edge, REACH_BACK), track.grid.far_back(edge, page - 1)
+    within = (t for t in track.presumed if oldest <= t < start)
     return min(within, default=start)
 
 
 def _want_working(track: Track, expected: Coverage, now: int, parents: Collection[Track]) -> Want | None:
     """A working series is wanted from where its parents are settled: nothing else reads it."""
-    timeframe, width = track.series.timeframe, track.width
-    edge = timeframe.floor(now)
+    timeframe, grid = track.series.timeframe, track.grid
+    edge = grid.closed(now)
     settled_edge = _settled_edge(track, now)
     start = edge
     for parent in parents:
-        forming = parent.series.timeframe.floor(now)
+        forming = parent.grid.closed(now)
         run = parent.newest_settled_run()
-        start = min(start, max(forming - parent.width, min(forming, run[0].end) if run else forming))
+        start = min(start, max(parent.grid.back(forming), min(forming, run[0].end) if run else forming))
     missing = expected.missing(start, settled_edge)
     if not missing:
         return None
     # A full page where history is missing: bigger parents may be settled by it too.
     first = missing.spans[0].start
-    reach = REACH_BACK if first >= edge - REACH_BACK * width and track.coverage else track.page
+    reach = REACH_BACK if first >= grid.far_back(edge, REACH_BACK) and track.coverage else track.page
     priority = Priority.SETTLE if track.coverage else Priority.WARM
-    return Want(priority, timeframe, edge - reach * width, edge)
+    return Want(priority, timeframe, grid.far_back(edge, reach), edge)
 
 
 def _parents(
@@ -253,8 +254,8 @@ def _parents(
 
 def _through(source: Track, parent: Track, want: Want) -> Want:
     """The page of the source's that brings the newest part of what an unsupported parent wants."""
-    longest = parent.series.timeframe.ceil(want.end - source.page * source.width)
-    start = min(max(want.start, longest), want.end - parent.width)
+    longest = parent.grid.ceil(source.grid.far_back(want.end, source.page))
+    start = min(max(want.start, longest), parent.grid.back(want.end))
     return Want(want.priority, source.series.timeframe, start, want.end)
 
 
@@ -272,19 +273,20 @@ def _urgency(want: Want, serves: Collection[Timeframe], tracks: Mapping[Timefram
 
 def _up_to_now(want: Want, now: int, track: Track) -> Want:
     """A page up to the last close asks for the bucket in progress too: its row proves the page fresh."""
-    if want.end != want.timeframe.floor(now):
+    end = track.grid.end(track.grid.floor(now))
+    if want.end != track.grid.closed(now) or end <= now:
         return want
-    end = want.end + want.timeframe.ms
-    return want._replace(start=max(want.start, end - track.page * track.width), end=end)
+    return want._replace(start=max(want.start, track.grid.far_back(end, track.page)), end=end)
 
 
 def _settled_edge(track: Track, now: int) -> int:
     """The end of the last bucket that a page asked for now could settle."""
-    return track.series.timeframe.floor(now - track.policy.settle_delay_ms)
+    return track.grid.closed(now - track.policy.settle_delay_ms)
 
 
 def _settleable(track: Track, span: Span, now: int) -> Coverage:
-    return Coverage([(span.start, min(span.end, _settled_edge(track, now)))])
+    start = track.grid.end_before(track.grid.ceil(span.start))
+    return Coverage([(start, min(span.end, _settled_edge(track, now)))])
 
 
 def _served(
@@ -298,14 +300,19 @@ def _served(
     return frozenset(served)
 
 
-def _parents_of(coverage: Coverage, width: int) -> Coverage:
+def _parents_of(coverage: Coverage, grid: Grid) -> Coverage:
     """The parent buckets of which all children are covered."""
-    return Coverage((s.start + -s.start % width, s.end - s.end % width) for s in coverage.spans)
+    return Coverage((grid.end_before(grid.ceil(s.start)), grid.closed(s.end)) for s in coverage.spans)
 
 
 def _adds_history(track: Track, span: Span) -> bool:
     return not track.coverage or span.start < track.coverage.spans[-1].start
 
 
-def _buckets(coverage: Coverage, width: int) -> int:
-    return (coverage.spans[-1].end - coverage.spans[-1].start) // width if coverage else 0
+def _buckets(coverage: Coverage, grid: Grid) -> int:
+    return grid.count(*coverage.spans[-1]) if coverage else 0
+
+
+def _until(grid: Grid, start: int, page: int, edge: int) -> int:
+    """Where the page ends that begins at `start`: after so many buckets, or at the edge."""
+    return edge if grid.count(start, edge) <= page else grid.after(start, page)

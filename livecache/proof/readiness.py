@@ -29,7 +29,7 @@ class Facts:
     need: int  # min_candles
     known_from: int
     known_through: int
-    timeframe_ms: int
+    due: int  # when the first bucket ended, or will, that is not known
     now: int
     hole: Span | None  # beside the run, between it and something that is known
     why: str  # why the hole is there, "" if nobody can tell
@@ -45,7 +45,7 @@ def reason_not_ready(facts: Facts, *, settling_ms: int, max_lag_ms: int) -> str:
     A series *becomes* ready only once every bucket is known but those that closed less than a settling
     interval ago; it *stays* ready until a closed bucket has been unknown for `max_lag_ms`.
     """
-    overdue = facts.now - (facts.known_through + facts.timeframe_ms)
+    overdue = facts.now - facts.due
     allowed = max_lag_ms if facts.was_ready else settling_ms
     problem = ""
     only = f"{SHORT} {facts.have} of {facts.need}"

@@ -30,7 +30,7 @@ def rebuilding(track: Track, now: int) -> tuple[Timeframe, Span] | None:
         t
         for t in reversed(Timeframe)
         if t.ms < track.width
-        and t.grid.divides(track.series.timeframe.grid)
+        and track.traits.grid(t).divides(track.grid)
         and t in track.traits.served
         and track.width <= track.traits.page(t) * t.ms
     ]
@@ -38,9 +38,10 @@ def rebuilding(track: Track, now: int) -> tuple[Timeframe, Span] | None:
         return None
     first = end = due[0]
     timeframe = smaller[track.open[first].rebuild_tries // 2 % len(smaller)]
+    grid, page = track.traits.grid(timeframe), track.traits.page(timeframe)
     for bucket in due:
-        if bucket + track.width - first <= track.traits.page(timeframe) * timeframe.ms:
-            end = bucket + track.width
+        if grid.count(first, track.grid.end(bucket)) <= page:
+            end = track.grid.end(bucket)
     return timeframe, Span(first, end)
 
 
@@ -48,12 +49,12 @@ def rebuild(track: Track, timeframe: Timeframe, page: PageFacts) -> list[int]:
     """Settle what two pages of the smaller timeframe, a minute apart, agree on; those buckets."""
     rebuilt: list[int] = []
     for bucket, told in list(track.open.items()):
-        end = bucket + track.width
+        end = track.grid.end(bucket)
         if not told.unusable or bucket < page.start or end > page.end or bucket in track.coverage:
             continue
         told.rebuild_tries += 1
         told.rebuild_again = page.heard + min(APART_MS << min(told.rebuild_tries - 1, 10), CONFIRM_MS)
-        parts = range(bucket, end, timeframe.ms)
+        parts = track.traits.grid(timeframe).opens(bucket, end)
         rows = [page.rows[t] for t in parts if t in page.rows]
         if any(t in page.rejected for t in parts):
             continue

@@ -48,7 +48,7 @@ def recognise(track: Track, page: PageFacts) -> bool:
 
 
 def _fit(track: Track, page: PageFacts) -> _Fit:
-    fit, edge = _Fit(), track.series.timeframe.floor(page.heard)
+    fit, edge = _Fit(), track.grid.closed(page.heard)
     doubted = track.contested.keys() | track.suspect | track.presumed.keys() | track.likely.keys()
     for bucket, row in page.rows.items():
         held = track.candle(bucket)

@@ -55,13 +55,13 @@ def settle_page(
     if not recognise(track, page):
         return PageOutcome(strange=True)
     reading = _Reading(track, page, channel, feed=feed, kin=kin, halted=halted, searched=searched)
-    edge = track.series.timeframe.floor(page.heard - track.policy.settle_delay_ms)
-    for bucket in range(page.start, min(page.end, edge), track.width):
+    edge = track.grid.closed(page.heard - track.policy.settle_delay_ms)
+    for bucket in track.grid.opens(page.start, min(page.end, edge)):
         if bucket in track.coverage:
             reading.again(bucket)
         else:
             reading.first(bucket)
-    closed_edge = track.series.timeframe.floor(page.heard)
+    closed_edge = track.grid.closed(page.heard)
     for bucket, row in page.rows.items():
         # The bucket in progress is the feed's to show; here it only bears witness.
         if bucket >= closed_edge:
@@ -94,7 +94,7 @@ class _Reading:
         self.outcome = PageOutcome()
         self._track, self._page, self._channel = track, page, channel
         self._feed, self._kin, self._halted, self._searched = feed, kin, halted, searched
-        closed_edge = track.series.timeframe.floor(page.heard)
+        closed_edge = track.grid.closed(page.heard)
         rows = page.rows
         newest = sorted(rows, reverse=True)
         self._newest_row = newest[0] if newest else 0
@@ -110,9 +110,9 @@ class _Reading:
         )
         self._whole = not any(
             t in track.settled and t not in rows and t not in page.rejected and t not in track.contested
-            for t in range(page.start, min(page.end, closed_edge), track.width)
+            for t in track.grid.opens(page.start, min(page.end, closed_edge))
         )
-        self._in_progress = closed_edge
+        self._in_progress = track.grid.floor(page.heard)
         self._notice_lag()
         self._first_fill = not track.coverage
         self._sound_again = False  # whether rows that could not be believed can be now
@@ -121,7 +121,7 @@ class _Reading:
         """Whether the page goes on where something settled ends, with nothing but open buckets between."""
         track, bucket = self._track, self._page.start
         while bucket not in track.coverage:
-            bucket -= track.width
+            bucket = track.grid.back(bucket)
             if bucket not in track.open and bucket not in track.coverage:
                 return False
         return True
@@ -150,8 +150,8 @@ class _Reading:
 
     def _sleeps(self) -> bool:
         """Whether the product is known to sleep about as long between trades as it does now."""
-        asleep = self._page.heard - self._newest_row - self._track.width
-        if not self._newest_row or asleep < APART_MS:
+        heard, newest = self._page.heard, self._newest_row
+        if not newest or (asleep := heard - self._track.grid.end(newest)) < APART_MS:
             return False
         if self._longest_sleep is None:
             self._longest_sleep = longest_sleep(self._track, self._page)
@@ -180,7 +180,7 @@ class _Reading:
         return any(
             told is not None
             and not told.unusable
-            and told.first >= t + self._track.width
+            and told.first >= self._track.grid.end(t)
             and (told.row is None or row.richer_than(told.row))
             for t, row in self._page.rows.items()
             if t not in self._track.coverage
@@ -198,7 +198,7 @@ class _Reading:
             return
         shown = track.provisional.get(bucket)
         poorer = shown is not None and (row is None or shown.outdoes(row))
-        unbroken = self._feed and self._channel.unbroken_over(bucket, bucket + track.width)
+        unbroken = self._feed and self._channel.unbroken_over(bucket, track.grid.end(bucket))
         newer = self._newer_than > bucket or self._historical
         if row is not None and newer and not poorer and bucket not in track.open:
             found = Verdict.SETTLED  # Nearly all rows of a page: nobody else needs to be asked.
@@ -233,7 +233,7 @@ class _Reading:
         kin = Kin.SILENT if row is not None else self._kin(bucket)
         found = verdict(Witnesses(
             row=row is not None, poorer=poorer, newer=newer, whole=self._whole, empty=empty, silent=silent,
-            aged=page.heard >= bucket + track.width + LAG_MS, kin=kin, halted=self._halted, told=told,
+            aged=page.heard >= track.grid.end(bucket) + LAG_MS, kin=kin, halted=self._halted, told=told,
             older=self._oldest < bucket or self._searched, behind=page.heard < track.behind_at + DISPUTE_MS,
             sleeps=not empty and not newer and self._sleeps(),
         ))  # fmt: skip
@@ -266,7 +266,7 @@ class _Reading:
 
     def _deeper(self) -> bool:
         """Whether an empty page lies beyond another empty one: the nearer is asked for again first."""
-        nearer = self._track.open.get(self._page.end)
+        nearer = self._track.open.get(self._track.grid.ceil(self._page.end))
         return nearer is not None and nearer.empty
 
     def end(self) -> None:
@@ -334,7 +334,7 @@ class _Reading:
         heard, behind = self._page.heard, self._track.behind_at + DISPUTE_MS
         since = self._track.likely.get(bucket, heard)
         apart = APART_MS if self._page.rows else LAG_MS
-        return heard >= max(bucket + self._track.width + LAG_MS, since + apart, behind)
+        return heard >= max(self._track.grid.end(bucket) + LAG_MS, since + apart, behind)
 
     def _prove(self, bucket: int) -> None:
         """It is told as settled now, and parents may be."""

@@ -43,6 +43,7 @@ class Track:
         "exhausted",
         "failure",
         "glimpse",
+        "grid",
         "history_from",
         "keep_from",
         "likely",
@@ -71,8 +72,8 @@ class Track:
         self.series = series
         self.policy = policy
         self.working = working  # in memory only: needed for roll-ups, configured by nobody
-        self.width = series.timeframe.ms
-        self.traits = traits
+        self.width = series.timeframe.ms  # about how long a bucket is: its end is told by the grid
+        self.traits, self.grid = traits, traits.grid(series.timeframe)
         self.page = traits.page(series.timeframe)  # buckets that the venue's longest page brings
         self.coverage = Coverage()
         self.settled: dict[int, ExactCandle] = {}
@@ -112,7 +113,7 @@ class Track:
         `likely`: when (heard) the only witness said so; readers are not told before another one agrees.
         """
         shown = self.provisional.pop(bucket, None)
-        self.coverage = self.coverage.add(bucket, bucket + self.width)
+        self.coverage = self.coverage.add(*self.owned(bucket))
         self.open.pop(bucket, None)
         self._put(bucket, candle, derived=derived)
         if shown is None and candle is None:
@@ -145,7 +146,7 @@ class Track:
             return False
         self.derived.discard(bucket)
         self.presumed.pop(bucket, None)
-        self.coverage = self.coverage.remove(bucket, bucket + self.width)
+        self.coverage = self.coverage.remove(*self.owned(bucket))
         held = self.settled.pop(bucket, None)
         if held is not None:
             self.provisional[bucket] = Provisional(held, False)
@@ -161,13 +162,13 @@ class Track:
         self.derived.discard(bucket)
         self.presumed.pop(bucket, None)
         self.likely.pop(bucket, None)
-        self.coverage = self.coverage.remove(bucket, bucket + self.width)
+        self.coverage = self.coverage.remove(*self.owned(bucket))
         self.state_dirty = True
         return True
 
     def contest(self, start: int, end: int) -> None:
         """Have `[start, end)` read again, or for the first time, because somebody asks for it."""
-        for bucket in range(start, end, self.width):
+        for bucket in self.grid.opens(start, end):
             self.suspect.add(bucket)
             self.contested.setdefault(bucket, 0)
         for bucket, told in self.open.items():
@@ -242,7 +243,7 @@ class Track:
     def doubt(self, bucket: int) -> None:
         """Nobody vouches for the provisional candle of this bucket any more."""
         shown = self.provisional.get(bucket)
-        if shown is not None and shown.vouched and bucket + self.width > self.told_through:
+        if shown is not None and shown.vouched and self.grid.end(bucket) > self.told_through:
             self.provisional[bucket] = Provisional(shown.candle, False)
             self.state_dirty = True
 
@@ -253,7 +254,7 @@ class Track:
         shown = self.provisional.get(bucket)
         if shown is None or not shown.vouched:
             return
-        self.closed_until = bucket + self.width
+        self.closed_until = self.grid.end(bucket)
         if not self.working:
             self._tell(Close(Kind.CLOSED, self.series, bucket, shown.candle, None))
 
@@ -307,7 +308,7 @@ class Track:
     def _announce(
         self, kind: Kind, bucket: int, candle: ExactCandle | None, replaced: ExactCandle | None
     ) -> None:
-        news = self.announce_from and bucket + self.width > self.announce_from
+        news = self.announce_from and self.grid.end(bucket) > self.announce_from
         # What the first fill or an earlier run has settled is no news, but that it changed is.
         if self.working or not (news or kind is Kind.REVISED):
             return
@@ -323,18 +324,22 @@ class Track:
 
     # --- asking about buckets ---------------------------------------------------------------------
 
+    def owned(self, bucket: int) -> tuple[int, int]:
+        """The stretch of time that the bucket accounts for: the closed hours before it, and itself."""
+        return self.grid.end_before(bucket), self.grid.end(bucket)
+
     def known(self, bucket: int, heard_through: int) -> bool:
         """Whether a closed bucket is settled, or provisional and vouched for beyond its end."""
         if bucket in self.coverage:
             return True
-        shown, end = self.provisional.get(bucket), bucket + self.width
+        shown, end = self.provisional.get(bucket), self.grid.end(bucket)
         return shown is not None and shown.vouched and (end <= heard_through or end <= self.told_through)
 
     def proven(self) -> Coverage:
         """The settled buckets that are told as such."""
         if not self.likely:
             return self.coverage
-        return self.coverage.without(Coverage((t, t + self.width) for t in self.likely))
+        return self.coverage.without(Coverage(map(self.owned, self.likely)))
 
     def candle(self, bucket: int) -> ExactCandle | None:
         """What the bucket holds, settled or provisional."""
@@ -350,16 +355,9 @@ class Track:
 
     def known_spans(self, heard_through: int) -> Coverage:
         """All closed buckets that are known, as spans."""
-        vouched = [
-            (t, t + self.width)
-            for t, shown in self.provisional.items()
-            if shown.vouched and t + self.width <= max(heard_through, self.told_through)
-        ]
+        until, shown = max(heard_through, self.told_through), self.provisional.items()
+        vouched = [self.owned(t) for t, each in shown if each.vouched and self.grid.end(t) <= until]
         return Coverage((*self.coverage.spans, *vouched)) if vouched else self.coverage
-
-    def times(self, start: int, end: int) -> list[int]:
-        """Open times of the candles in `[start, end)`, settled or provisional, oldest first."""
-        return sorted(t for t in (*self.settled, *self.provisional) if start <= t < end)
 
     def newest_settled_run(self) -> tuple[Span, int] | None:
         """The newest span of coverage and how many real candles it holds, or None."""
@@ -375,7 +373,7 @@ class Track:
     def waiting(self, now: int, *, within_ms: int = 1 << 62) -> Coverage:
         """The open buckets that are not worth asking for again yet, but will be within so many ms."""
         until = now + within_ms
-        return Coverage((t, t + self.width) for t, told in self.open.items() if now < told.again <= until)
+        return Coverage(self.owned(t) for t, told in self.open.items() if now < told.again <= until)
 
     def next_again(self, now: int) -> int:
         """When the next open bucket is worth asking for again; 0 if none waits for that."""
@@ -384,7 +382,7 @@ class Track:
 
     def waits_for_retry(self, now: int) -> bool:
         """Whether a page left the newest buckets open that are not worth asking for again yet."""
-        newest = self.series.timeframe.floor(now - self.policy.settle_delay_ms) - self.width
+        newest = self.grid.back(self.grid.closed(now - self.policy.settle_delay_ms))
         told = self.open.get(newest)
         return told is not None and told.again > now and not told.unusable
 

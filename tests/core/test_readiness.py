@@ -10,11 +10,12 @@ from livecache.proof.readiness import Facts, reason_not_ready
 NOW = 1_770_000_000_000
 M5 = 300_000
 GOOD = Facts(
-    have=60, elsewhere=0, need=60, known_from=NOW - 60 * M5, known_through=NOW, timeframe_ms=M5, now=NOW,
+    have=60, elsewhere=0, need=60, known_from=NOW - 60 * M5, known_through=NOW, due=NOW + M5, now=NOW,
     hole=None, why="", given_up=False, history_from=0, failure="", was_ready=False,
 )  # fmt: skip
 
 
+AGO = NOW - 9 * M5
 BEFORE = Span(NOW - 61 * M5, NOW - 60 * M5)
 
 
@@ -37,8 +38,8 @@ def test_enough_contiguous_fresh_candles_are_ready() -> None:
         (replace(GOOD, have=40, elsewhere=59, hole=BEFORE), "hole: nothing is known from 2026-02-01T21:35"),
         (replace(GOOD, have=40, elsewhere=59, hole=BEFORE, why="unusable: no price"), ": unusable: no price"),
         (replace(GOOD, have=29, elsewhere=70, hole=BEFORE, given_up=True), "has only 29 of 60 after a hole"),
-        (replace(GOOD, known_through=NOW - 24 * 12 * M5), "nothing is known since"),
-        (replace(GOOD, known_through=NOW - 9 * M5, hole=Span(NOW - 9 * M5, NOW - 8 * M5)), "hole"),
+        (replace(GOOD, known_through=NOW - 24 * 12 * M5, due=NOW - 287 * M5), "nothing is known since"),
+        (replace(GOOD, known_through=AGO, due=AGO + M5, hole=Span(AGO, AGO + M5)), "hole"),
         (replace(GOOD, have=5, failure="server error, tried 5 times"), "failing: server error"),
     ],
 )  # fmt: skip
@@ -47,7 +48,7 @@ def test_what_is_wrong_is_said(facts: Facts, words: str) -> None:
 
 
 def test_a_series_becomes_ready_only_once_its_gap_is_covered_and_stays_ready_for_a_while() -> None:
-    one_missing = replace(GOOD, known_through=NOW - M5, now=NOW + 20_001)
+    one_missing = replace(GOOD, known_through=NOW - M5, due=NOW, now=NOW + 20_001)
     assert "nothing is known since" in reason(one_missing)
     assert reason(replace(one_missing, was_ready=True)) == ""
     assert reason(replace(one_missing, now=NOW + 20_000)) == "", "it closed less than a settling interval ago"
