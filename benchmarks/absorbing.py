@@ -160,7 +160,7 @@ async def livecache(job: Job, begin: Callable[[Count], None]) -> None:
             venue,
             store,
             Keyspace(),
-            Settings(coinbase.symbols, TIMEFRAMES, Policy(candles=CANDLES), per_s=1.0),
+            Settings(coinbase.symbols, TIMEFRAMES, Policy(candles=CANDLES), budgets=()),
             time=venue_time,
             name="benchmark",
             jitter=lambda: 0.5,

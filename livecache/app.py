@@ -26,6 +26,7 @@ from .engine.venue_time import VenueTime
 from .http.front import HttpFront
 from .http.watch.instance import Instance
 from .keys.keyspace import Keyspace
+from .model.budget import Rolling, Spacing
 from .model.policy import Policy
 from .model.series import SeriesId
 from .model.timeframe import Timeframe
@@ -138,7 +139,7 @@ def assemble(
 
 
 def _settings(config: Config, venue: CoinbaseVenue) -> Settings:
-    coinbase, cache, backfill = config.venues.coinbase, config.cache, config.backfill
+    coinbase, cache = config.venues.coinbase, config.cache
     return Settings(
         symbols=coinbase.symbols,
         timeframes=cache.timeframes,
@@ -149,11 +150,15 @@ def _settings(config: Config, venue: CoinbaseVenue) -> Settings:
             widen_pages=cache.widen_pages,
             max_lag_ms=int(cache.max_lag * 1000),
         ),
-        per_s=venue.requests_per_s,
-        batch_size=backfill.batch_size,
-        batch_delay_s=None if backfill.batch_delay_ms is None else backfill.batch_delay_ms / 1000,
+        budgets=(Spacing("requests", venue.requests_per_s, yields=True), *_batches(config)),
         require_all=cache.require == "all",
     )
+
+
+def _batches(config: Config) -> tuple[Rolling, ...]:
+    """At most `batch_size` requests in any `batch_delay_ms`, where that is wanted."""
+    size, delay_ms = config.backfill.batch_size, config.backfill.batch_delay_ms
+    return () if size is None or delay_ms is None else (Rolling("batch", size, delay_ms / 1000),)
 
 
 def _data_dir(config: Config) -> Path | None:

@@ -27,6 +27,7 @@ MAY_IMPORT = {
     "model": {"errors"},
     "proof": {"model"},
     "ledger": {"errors", "model", "proof"},
+    "pacing": {"model"},
     "config": {"errors", "model", "redis_url"},
     "venues": {"errors", "clock", "model", "config"},
     "keys": {"errors", "model"},
@@ -39,7 +40,8 @@ MAY_IMPORT = {
     "quality": {"errors", "model", "proof", "keys", "wire", "read"},
     "simulator": {"errors", "clock", "model"},
     "engine": {
-        *("errors", "clock", "model", "proof", "ledger", "venues", "keys", "wire", "write", "writer"),
+        *("errors", "clock", "model", "proof", "ledger", "pacing", "venues", "keys", "wire", "write"),
+        "writer",
     },
     "http": {
         *("errors", "clock", "model", "config", "venues", "keys", "wire", "read", "reader", "engine"),
@@ -51,7 +53,7 @@ MAY_IMPORT = {
     },
 }
 
-PURE = ("livecache/model/", "livecache/proof/", "livecache/ledger/")
+PURE = ("livecache/model/", "livecache/proof/", "livecache/ledger/", "livecache/pacing/")
 
 # What every room but these may import.
 EVERYWHERE = {"quiet"}

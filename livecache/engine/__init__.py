@@ -1,3 +1,3 @@
-"""One venue running: back-filler, feed, clock, pace."""
+"""One venue running: back-filler, feed, clock, limiter."""
 
 __all__: list[str] = []

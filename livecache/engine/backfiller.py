@@ -15,14 +15,15 @@ from ..errors import RepairNotNow
 from ..ledger.repair import RepairPlan, order_repair, pages_waiting
 from ..model.series import SeriesId
 from ..model.timeframe import Timeframe, iso
+from ..pacing.meter import Ticket
 from ..proof.history import history_ends
 from ..proof.page import PageFacts
 from ..proof.track import Track
 from ..quiet import logger
 from ..venues.venue import FailureKind, FetchFailure, Page, Venue
+from .limiter import Limiter
 from .listing import Listing
 from .live import Live
-from .ratelimit import RateLimiter
 from .repeats import Repeats, tell_unreachable
 from .schedule import FAILING_AFTER, Attempts, Pick, Schedule
 
@@ -32,6 +33,7 @@ _IN_FLIGHT_MOST = 64
 _UNKNOWN_RETRY_S = 600.0
 _LONGEST_WAIT_S = 1.0
 _REPORT_EVERY_S = 10.0
+_REFUSALS = (FailureKind.REFUSED, FailureKind.BANNED)
 
 
 class Progress(Protocol):
@@ -71,7 +73,7 @@ class Backfiller:
         self,
         live: Live,
         venue: Venue,
-        limiter: RateLimiter,
+        limiter: Limiter,
         jitter: Callable[[], float],
         progress: Progress | None = None,
     ) -> None:
@@ -142,19 +144,20 @@ class Backfiller:
         try:
             async with asyncio.TaskGroup() as fetches:
                 while not (once and self._fill.over):
-                    if self._pick() is None:
+                    if (pick := self._pick()) is None:
                         await self._wait()
                         continue
                     await self._slots.acquire()
-                    started = await self._limiter.acquire()
-                    pick = self._pick()  # Something more urgent may have come up meanwhile.
-                    if pick is None:
+                    # By the moment of the slot something more urgent may have come up.
+                    taken = await self._limiter.acquire_for(pick.urgency, pick, self._pick)
+                    if taken is None:
                         self._slots.release()
                         continue
+                    ticket, pick = taken
                     self._schedule.started(pick)
                     request = pick.request
                     fetches.create_task(
-                        self._fetch(pick, started), name=f"page {request.symbol} {request.timeframe}"
+                        self._fetch(pick, ticket), name=f"page {request.symbol} {request.timeframe}"
                     )
         finally:
             self._progress.stop()
@@ -180,7 +183,7 @@ class Backfiller:
         live = self._live
         return self._schedule.pick(live.time.heard, live.clock.monotonic())
 
-    async def _fetch(self, pick: Pick, started_s: float) -> None:
+    async def _fetch(self, pick: Pick, ticket: Ticket) -> None:
         request = pick.request
         heard = self._live.time.heard  # before the request is sent: it decides what can settle
         self.requests += 1
@@ -190,6 +193,7 @@ class Backfiller:
             self._schedule.ended(request)
             self._slots.release()
             self._live.time.due.set()
+        self._limiter.heard(ticket, outcome)
         if self._venue.traits is not self._live.timeline.traits:  # It has taught what it is like.
             self._live.timeline.learn(self._venue.traits)
             self._schedule.replan_all()
@@ -199,16 +203,13 @@ class Backfiller:
         if isinstance(outcome, Page):
             self._take(pick, outcome, heard)
         else:
-            if outcome.kind is FailureKind.REFUSED:
-                self.refusals += 1
-                self._limiter.refused(outcome.retry_after_s, started=started_s)
+            self.refusals += outcome.kind in _REFUSALS
             await self._fail(pick, outcome)
 
     def _take(self, pick: Pick, page: Page, heard: int) -> None:
         request, live = pick.request, self._live
         self.rejected += page.spoiled
         live.time.answered()
-        self._limiter.succeeded()
         self._repeats.forget("venue_unreachable")
         self.listing.knows(request.symbol)
         if self._schedule.succeeded(request) is not None and pick.want.witness is None:
@@ -246,7 +247,7 @@ class Backfiller:
             request.timeframe,
             failure.message,
             live.clock.monotonic(),
-            refused=failure.kind is FailureKind.REFUSED,
+            refused=failure.kind in _REFUSALS,
         )
         away = failure.kind in (FailureKind.NETWORK, FailureKind.TIMEOUT)
         if away:

@@ -13,6 +13,7 @@ from typing import Any
 from ..errors import LeaseHeld
 from ..keys.keyspace import Keyspace
 from ..ledger.timeline import Timeline
+from ..model.budget import Budget
 from ..model.policy import Policy
 from ..model.series import SeriesId
 from ..model.timeframe import Timeframe
@@ -24,8 +25,8 @@ from ..writer import adoption
 from ..writer.writer import AUDIT_EVERY, Writer
 from .backfiller import Backfiller, Progress
 from .consumer import Feeds
+from .limiter import Limiter
 from .live import Live
-from .ratelimit import RateLimiter
 from .timekeeper import Timekeeper
 from .venue_time import VenueTime
 
@@ -38,16 +39,13 @@ _LEARN_AGAIN_S = 1.0  # in line for so long, the clock ran on by the host's alon
 class Settings:
     """What is wanted of an engine; all of it can be changed while it runs.
 
-    Requests start at `per_s` a second at most, and no more than `batch_size` in `batch_delay_s` seconds.
     With `require_all`, symbols that the venue does not know or trade keep it from being warm.
     """
 
     symbols: tuple[str, ...]
     timeframes: tuple[Timeframe, ...]
     policy: Policy
-    per_s: float
-    batch_size: int | None = None
-    batch_delay_s: float | None = None
+    budgets: tuple[Budget, ...]
     require_all: bool = False
 
 
@@ -94,9 +92,7 @@ class Engine:
             require_all=settings.require_all,
         )
         self.series = tuple(track.series for track in self.live.configured())
-        self.limiter = RateLimiter(
-            settings.per_s, self.clock, batch_size=settings.batch_size, batch_delay_s=settings.batch_delay_s
-        )
+        self.limiter = Limiter(settings.budgets, time, jitter)
         self.timekeeper = Timekeeper(self.live, self.venue, self.limiter, jitter)
         self.backfiller = Backfiller(self.live, self.venue, self.limiter, jitter, progress)
         self.feeds = Feeds(self.live, self.venue, self.backfiller.listing)
@@ -125,7 +121,7 @@ class Engine:
         live, before, self.settings = self.live, self.settings, settings
         live.timeline.arrange(settings.symbols, settings.timeframes, settings.policy)
         live.require_all = settings.require_all
-        self.limiter.change(settings.per_s, settings.batch_size, settings.batch_delay_s)
+        self.limiter.change(settings.budgets)
         series = tuple(track.series for track in live.configured())
         if series != self.series:
             self.series = series

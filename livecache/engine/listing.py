@@ -18,8 +18,8 @@ from ..model.near import near_symbols
 from ..model.timeframe import iso
 from ..quiet import logger
 from ..venues.venue import FetchFailure, Product, Venue
+from .limiter import Limiter, Urgency
 from .live import Live
-from .ratelimit import RateLimiter
 from .repeats import Repeats
 
 __all__ = ["Listing", "standing_by_list"]
@@ -50,7 +50,7 @@ def standing_by_list(timeline: Timeline, symbol: str, why: str, now: int, venue:
 class Listing:
     """Asks for the list, remembers it, and tells the timeline how its products stand."""
 
-    def __init__(self, live: Live, venue: Venue, limiter: RateLimiter) -> None:
+    def __init__(self, live: Live, venue: Venue, limiter: Limiter) -> None:
         self.unknown: set[str] = set()  # symbols that the venue turned out not to have
         self.changed = asyncio.Event()  # that set was
         self.filled = asyncio.Event()  # the first fill is over: there is time for this
@@ -162,5 +162,7 @@ class Listing:
             return self._all
 
     async def _ask(self, symbols: Collection[str]) -> Mapping[str, Product] | FetchFailure:
-        await self._limiter.acquire()
-        return await self._venue.products(tuple(symbols) if len(symbols) <= ASKED_FOR_MOST else ())
+        ticket = await self._limiter.acquire(Urgency.LIVE)  # It is asked for seldom.
+        answer = await self._venue.products(tuple(symbols) if len(symbols) <= ASKED_FOR_MOST else ())
+        self._limiter.heard(ticket, answer)
+        return answer

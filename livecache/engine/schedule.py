@@ -9,9 +9,11 @@ from ..ledger.timeline import Timeline
 from ..model.backoff import delay_s
 from ..model.coverage import Span
 from ..model.timeframe import Timeframe
+from ..pacing.meter import NOTHING, Costs
 from ..proof.plan import Priority, Want, plan
 from ..proof.track import Track
 from ..venues.venue import PageRequest
+from .limiter import Urgency
 
 __all__ = ["FAILING_AFTER", "Attempts", "Pick", "Schedule"]
 
@@ -44,6 +46,17 @@ class Pick:
 
     request: PageRequest
     want: Want
+
+    @property
+    def urgency(self) -> Urgency:
+        """What is served now goes before what is to be served."""
+        live = self.want.priority in (Priority.REPAIR, Priority.SETTLE)
+        return Urgency.LIVE if live else Urgency.WARM
+
+    @property
+    def costs(self) -> Costs:
+        """What the page costs in the venue's budgets."""
+        return NOTHING
 
 
 @dataclass(slots=True)

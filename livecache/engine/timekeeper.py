@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from ..model.backoff import delays
 from ..quiet import logger
-from ..venues.venue import FailureKind, FetchFailure, Venue
+from ..venues.venue import FetchFailure, Venue
+from .limiter import Limiter, Urgency
 from .live import Live
-from .ratelimit import RateLimiter
 from .repeats import Repeats, tell_unreachable
 
 __all__ = ["Timekeeper"]
@@ -28,7 +28,7 @@ _REMIND_OF_CLOCK_S = 3_600.0
 class Timekeeper:
     """Asks the venue what time it is whenever nothing else tells."""
 
-    def __init__(self, live: Live, venue: Venue, limiter: RateLimiter, jitter: Callable[[], float]) -> None:
+    def __init__(self, live: Live, venue: Venue, limiter: Limiter, jitter: Callable[[], float]) -> None:
         self._live = live
         self._venue = venue
         self._limiter = limiter
@@ -89,12 +89,11 @@ class Timekeeper:
             )
 
     async def _ask(self) -> bool:
-        started = await self._limiter.acquire()
+        ticket = await self._limiter.acquire(Urgency.LIVE)
         sleeps = self._live.time.sleeps()
         answer = await self._venue.time()
+        self._limiter.heard(ticket, answer)
         if isinstance(answer, FetchFailure):
-            if answer.kind is FailureKind.REFUSED:
-                self._limiter.refused(answer.retry_after_s, started=started)
             tell_unreachable(self._repeats, self._venue, answer)
             return False
         self._repeats.forget("venue_unreachable")

@@ -58,20 +58,20 @@ class Rolling(_Sized):
 
 @dataclass(frozen=True, slots=True)
 class Spacing:
-    """Requests start at least `least_s` apart, and up to `jitter_s` more by chance, whatever they cost.
+    """Requests start evenly, at most `per_s` a second, each up to `jitter_s` later by chance.
 
     `yields`: after refusals they start further apart, and nearer again as they succeed: where nobody has said
     what is allowed.
     """
 
     name: str
-    least_s: float
+    per_s: float
     jitter_s: float = 0.0
     yields: bool = False
 
     def __post_init__(self) -> None:
-        if not (self.least_s > 0 and self.jitter_s >= 0):
-            raise ValueError(f"the budget {self.name!r} needs a least_s above 0 and a jitter_s of 0 or more")
+        if not (self.per_s > 0 and self.jitter_s >= 0):
+            raise ValueError(f"the budget {self.name!r} needs a per_s above 0 and a jitter_s of 0 or more")
 
 
 Budget = Pool | Window | Rolling | Spacing

@@ -66,6 +66,7 @@ class Page:
     rejected: frozenset[int] = frozenset()  # open times of buckets
     reasons: Mapping[int, str] = field(default_factory=dict)  # why, by the bucket's open time
     spoiled: int = 0  # how many rows could not be believed
+    usage: Mapping[str, int] = field(default_factory=dict)  # of budgets, by name, as the venue counts it
 
 
 class Product(NamedTuple):
@@ -81,6 +82,7 @@ class FailureKind(StrEnum):
     """Why a request brought nothing."""
 
     REFUSED = "refused"  # 429, or 401 on a public endpoint: too fast
+    BANNED = "banned"  # 418: everything from this address is refused for a while
     UNAUTHORIZED = "unauthorized"  # 401 or 403 with a key: the key is wrong
     UNKNOWN_SYMBOL = "unknown symbol"
     UNSUPPORTED_TIMEFRAME = "unsupported timeframe"

@@ -9,8 +9,8 @@ from typing import Any, cast
 import pytest
 from loguru import logger
 
+from livecache.engine.limiter import Limiter
 from livecache.engine.live import Live
-from livecache.engine.ratelimit import RateLimiter
 from livecache.engine.timekeeper import Timekeeper
 from livecache.engine.venue_time import VenueTime
 from livecache.ledger.timeline import Timeline
@@ -52,7 +52,7 @@ def told(
         "i",
         "http://venue",
     )
-    limiter = RateLimiter(10, clock, batch_size=None, batch_delay_s=None)
+    limiter = Limiter((), live.time, lambda: 0.5)
     keeper = Timekeeper(live, cast(Any, venue), limiter, lambda: 0.5)
     lines: list[str] = []
     handler = logger.add(lambda message: lines.append(message.record["message"]), level="WARNING")

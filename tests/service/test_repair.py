@@ -9,8 +9,8 @@ from typing import cast
 import pytest
 
 from livecache.engine.backfiller import Backfiller
+from livecache.engine.limiter import Limiter
 from livecache.engine.live import Live
-from livecache.engine.ratelimit import RateLimiter
 from livecache.engine.venue_time import VenueTime
 from livecache.errors import RepairNotNow
 from livecache.model.timeframe import Timeframe
@@ -90,7 +90,7 @@ def test_one_that_does_not_write_takes_no_orders_and_what_the_venue_lacks_is_rea
         live = Live(desk.timeline, VenueTime(clock), "me", "here")
         desk.timeline.learn(TRAITS.paged(300).without(H4))
         venue = cast(Venue, SimpleNamespace(name="coinbase"))
-        backfiller = Backfiller(live, venue, RateLimiter(9, clock), jitter=lambda: 0.0)
+        backfiller = Backfiller(live, venue, Limiter((), live.time, lambda: 0.0), jitter=lambda: 0.0)
         with pytest.raises(RepairNotNow, match="does not write yet"):
             backfiller.repair("BTC-USD", M5, None, None)
         live.serving = True

@@ -11,6 +11,7 @@ from livecache.engine.engine import Engine, Settings
 from livecache.engine.fleet import Fleet
 from livecache.engine.venue_time import VenueTime
 from livecache.errors import ForeignKey
+from livecache.model.budget import Spacing
 from livecache.model.policy import Policy
 from livecache.model.timeframe import Timeframe
 from livecache.venues.coinbase.traits import TRAITS
@@ -135,7 +136,9 @@ class Process:
         self._random = Random(seed)
         self._faulty = venue
         self._keys = store.keys
-        self._settings = Settings(tuple(symbols), tuple(timeframes), Policy(), 9.0)
+        self._settings = Settings(
+            tuple(symbols), tuple(timeframes), Policy(), (Spacing("requests", 9, yields=True),)
+        )
         self._sole_owner = sole_owner
         self._engines = 0
         self._task: asyncio.Task[None] | None = None

@@ -12,6 +12,7 @@ import redis
 from livecache.engine.engine import Engine, Settings
 from livecache.engine.venue_time import VenueTime
 from livecache.keys.keyspace import Keyspace
+from livecache.model.budget import Spacing
 from livecache.model.policy import Policy
 from livecache.model.series import SeriesId
 from livecache.model.timeframe import Timeframe
@@ -68,9 +69,10 @@ async def service(
     clock = venue.clock
     assert isinstance(clock, VirtualClock)
     with redis.Redis.from_url(url) as client, Reader(url, prefix=prefix, venue=venue.name) as reader:
+        budgets = (Spacing("requests", rate, yields=True),)
         engine = Engine(
             venue, BlockingRedis(client), Keyspace(prefix, venue.name),
-            Settings(tuple(symbols), tuple(timeframes), policy or Policy(), rate),
+            Settings(tuple(symbols), tuple(timeframes), policy or Policy(), budgets),
             time=VenueTime(clock), name="simulated", jitter=Random(seed).random,
             sole_owner=True, audit_every=AUDIT_EVERY,
         )  # fmt: skip

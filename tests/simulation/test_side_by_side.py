@@ -16,6 +16,7 @@ from livecache.engine.fleet import Fleet
 from livecache.engine.venue_time import VenueTime
 from livecache.errors import ConfigError, ForeignKey
 from livecache.keys.keyspace import Keyspace, LeaseRecord, encode_lease
+from livecache.model.budget import Spacing
 from livecache.model.policy import Policy
 from livecache.model.timeframe import Timeframe
 from livecache.reader.reader import Reader
@@ -58,7 +59,7 @@ class Process:
             raise ConfigError("the key cannot be read", "make another one")
         venue = self.venues[name]
         engine = Engine(
-            venue, self._store, self.keys[name], Settings(SYMBOLS, FRAMES, Policy(), 9.0),
+            venue, self._store, self.keys[name], Settings(SYMBOLS, FRAMES, Policy(), (Spacing("requests", 9, yields=True),)),
             time=VenueTime(venue.clock), name=f"engine-{len(self.begun)}", jitter=Random(2).random,
             gives_way=True, used_before=has_written, audit_every=AUDIT_EVERY,
         )  # fmt: skip

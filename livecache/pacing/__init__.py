@@ -1,0 +1,3 @@
+"""How fast a venue may be asked: its budgets as they are used, its pauses, its bans. Pure."""
+
+__all__: list[str] = []

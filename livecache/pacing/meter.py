@@ -1,0 +1,154 @@
+"""When the next request may start, by all that bounds it. Pure: `now` comes in, and never goes back.
+
+All times are the host's monotonic seconds, as real as the venue's limits, unless they say otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from ..model.budget import Budget, Pool, Rolling, Spacing, Window
+from .kept import Kept, KeptPool, KeptRolling, KeptWindow
+from .pace import Pace
+
+__all__ = ["BAN_MOST_S", "NOTHING", "Costs", "Meter", "Ticket"]
+
+Costs = Mapping[str, int]
+"""What a request costs in each budget, by its name: 1 where it says nothing."""
+
+NOTHING: Costs = MappingProxyType({})
+"""Says nothing of any budget."""
+
+BAN_MOST_S = 3 * 86_400.0
+"""Whatever the venue says: a wrong header must not stop the service for good."""
+
+_BAN_S = 120.0  # the first that does not say how long; each that follows it twice as long
+_PAUSE_MOST_S = 300.0  # whatever the venue says
+_PAUSE_S = 60.0  # where neither the venue says how long nor a budget; each that follows it twice as long
+_PAUSE_DOUBLED_MOST_S = 1800.0
+
+
+class Ticket(NamedTuple):
+    """A request that has started. Tell the meter once how it ended: it counts as under way until then."""
+
+    costs: Costs
+    started: float
+
+
+class _Ever:
+    """How long to wait if nobody says: twice as long each time in a row."""
+
+    def __init__(self, first_s: float, most_s: float) -> None:
+        self._first_s = first_s
+        self._most_s = most_s
+        self._times = 0
+        self._at = float("-inf")
+
+    def again(self, started: float, now: float) -> float:
+        """Once more. What was under way at the last time is of that time."""
+        if started > self._at:
+            self._times, self._at = self._times + 1, now
+        return min(self._first_s * 2.0 ** (self._times - 1), self._most_s)
+
+    def over(self) -> None:
+        self._times = 0
+
+
+class Meter:
+    """All of a venue's budgets, its pauses and its bans.
+
+    `venue_ahead_s` is the venue's clock (Unix seconds) less the host's monotonic one. `jitter` is uniform in
+    [0, 1).
+    """
+
+    def __init__(
+        self, budgets: Sequence[Budget], *, venue_ahead_s: Callable[[], float], jitter: Callable[[], float]
+    ) -> None:
+        self.paused_until = self.banned_until = float("-inf")
+        self._venue_ahead_s = venue_ahead_s
+        self._jitter = jitter
+        self._kept: dict[str, Kept[Any]] = {}
+        self._pauses = _Ever(_PAUSE_S, _PAUSE_DOUBLED_MOST_S)
+        self._bans = _Ever(_BAN_S, BAN_MOST_S)
+        self.change(budgets)
+
+    @property
+    def paces(self) -> list[Pace]:
+        """The budgets that say how far apart requests start."""
+        return [kept for kept in self._kept.values() if isinstance(kept, Pace)]
+
+    def change(self, budgets: Sequence[Budget]) -> None:
+        """Other budgets from now on. What was used of those that stay is used, and they have learned."""
+        before, self._kept = self._kept, {}
+        for budget in budgets:
+            kept = before.get(budget.name)
+            if kept is not None and type(kept.budget) is type(budget):
+                kept.change(budget)
+            else:
+                kept = self._keep(budget)
+            self._kept[budget.name] = kept
+
+    def slot(self, costs: Costs, now: float, share: float = 1.0) -> float:
+        """When a request may start: `now` or later. It takes that share at most of what is ours."""
+        slot = max(now, self.paused_until, self.banned_until)
+        for name, kept in self._kept.items():
+            if cost := costs.get(name, 1):
+                slot = max(slot, kept.slot(cost, now, share))
+        return slot
+
+    def start(self, costs: Costs, slot: float, now: float) -> Ticket:
+        """Take `slot`, at `now`, which a timer may have made a little later."""
+        for name, kept in self._kept.items():
+            if cost := costs.get(name, 1):
+                kept.start(cost, slot, now)
+        return Ticket(costs, now)
+
+    def ended(self, ticket: Ticket, now: float, usage: Costs = NOTHING) -> None:
+        """It failed or was given up. `usage` is what the venue counts as used, by the budgets' names."""
+        for name, kept in self._kept.items():
+            if cost := ticket.costs.get(name, 1):
+                kept.ended(cost, ticket.started, now, usage.get(name))
+
+    def answered(self, ticket: Ticket, now: float, usage: Costs = NOTHING) -> None:
+        """It was answered."""
+        self.ended(ticket, now, usage)
+        self._pauses.over()
+        self._bans.over()
+        for kept in self._kept.values():
+            if now >= self.paused_until:
+                kept.succeeded(now)
+
+    def refused(self, ticket: Ticket, now: float, retry_after_s: float | None = None) -> None:
+        """It was refused for being too many: nothing is sent for so long, or for as long as it takes."""
+        self.ended(ticket, now)
+        told = [
+            pause_s
+            for name, kept in self._kept.items()
+            if ticket.costs.get(name, 1) and (pause_s := kept.refused(ticket.started, now)) is not None
+        ]
+        if retry_after_s is not None:
+            told = [min(max(retry_after_s, 0.0), _PAUSE_MOST_S)]
+        pause_s = max(told) if told else self._pauses.again(ticket.started, now)
+        self.paused_until = max(self.paused_until, now + pause_s)
+
+    def banned(self, ticket: Ticket, now: float, retry_after_s: float | None = None) -> None:
+        """The venue refuses everything from this address: nothing at all is sent for so long."""
+        self.ended(ticket, now)
+        self.ban(self._bans.again(ticket.started, now) if retry_after_s is None else retry_after_s, now)
+
+    def ban(self, seconds: float, now: float) -> None:
+        """Send nothing for so long, of which another run may have been told."""
+        self.banned_until = max(self.banned_until, now + min(max(seconds, 0.0), BAN_MOST_S))
+
+    def _keep(self, budget: Budget) -> Kept[Any]:
+        match budget:
+            case Pool():
+                return KeptPool(budget)
+            case Rolling():
+                return KeptRolling(budget)
+            case Window():
+                return KeptWindow(budget, self._venue_ahead_s)
+            case Spacing():
+                return Pace(budget, self._jitter)

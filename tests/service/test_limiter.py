@@ -1,0 +1,282 @@
+"""The limiter: even, fair, humble after a refusal, and never quicker than it was told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from itertools import pairwise
+from typing import NamedTuple
+
+import pytest
+
+from livecache.clock import Clock
+from livecache.engine.limiter import Limiter, Urgency
+from livecache.engine.venue_time import VenueTime
+from livecache.model.budget import Budget, Rolling, Spacing
+from livecache.pacing.meter import Costs, Ticket
+from livecache.venues.venue import FailureKind, FetchFailure
+from tests.simulation.virtual import VirtualClock as LoopClock
+from tests.simulation.virtual import run_virtually
+
+ANSWER = object()
+
+
+class VirtualClock:
+    """A `Clock` on which time passes only by sleeping. `asleep` runs in the middle of each sleep."""
+
+    def __init__(self, asleep: Callable[[], None] = lambda: None) -> None:
+        self.time = 1_000.0
+        self.asleep = asleep
+
+    def monotonic(self) -> float:
+        return self.time
+
+    def wall(self) -> float:
+        return self.time
+
+    async def sleep(self, seconds: float) -> None:
+        until = self.time + seconds
+        self.asleep()
+        await asyncio.sleep(0)
+        self.time = max(self.time, until)
+
+
+def limiter_of(rate_per_s: float, clock: Clock, *more: Budget) -> Limiter:
+    budgets = (Spacing("requests", rate_per_s, yields=True), *more)
+    return Limiter(budgets, VenueTime(clock), lambda: 0.5)
+
+
+def refusal(kind: FailureKind = FailureKind.REFUSED, retry_after_s: float | None = None) -> FetchFailure:
+    return FetchFailure(kind, "as the venue says", retry_after_s=retry_after_s)
+
+
+async def started(limiter: Limiter, urgency: Urgency = Urgency.WARM) -> float:
+    """Make a request that is under way for long; when it starts."""
+    return (await limiter.acquire(urgency)).started
+
+
+async def starts(limiter: Limiter, count: int) -> list[float]:
+    return [await started(limiter) for _ in range(count)]
+
+
+def test_requests_are_spaced_evenly_from_the_first() -> None:
+    times = asyncio.run(starts(limiter_of(10, VirtualClock()), 11))
+    assert times == pytest.approx([1000 + 0.1 * n for n in range(11)])
+
+
+def test_slots_that_nobody_used_are_not_banked() -> None:
+    clock = VirtualClock()
+    limiter = limiter_of(10, clock)
+
+    async def scenario() -> list[float]:
+        await started(limiter)
+        clock.time += 60
+        return await starts(limiter, 3)
+
+    assert asyncio.run(scenario()) == pytest.approx([1060, 1060.1, 1060.2])
+
+
+def test_late_timers_do_not_add_up_to_a_lower_rate() -> None:
+    class LateClock(VirtualClock):
+        async def sleep(self, seconds: float) -> None:
+            await super().sleep(seconds + 0.005)
+
+    times = asyncio.run(starts(limiter_of(10, LateClock()), 101))
+    assert times[-1] - times[0] == pytest.approx(10.005)
+    assert min(b - a for a, b in pairwise(times)) > 0.09
+
+
+def test_those_who_wait_are_served_in_order_and_the_cancelled_use_no_slot() -> None:
+    async def scenario() -> list[tuple[str, float]]:
+        limiter = limiter_of(1, VirtualClock())
+        served: list[tuple[str, float]] = []
+
+        async def wait(name: str) -> None:
+            served.append((name, await started(limiter)))
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(wait("a"), name="a")
+            doomed = group.create_task(wait("b"), name="b")
+            group.create_task(wait("c"), name="c")
+            group.create_task(wait("d"), name="d")
+            await asyncio.sleep(0)
+            doomed.cancel()
+        return served
+
+    assert asyncio.run(scenario()) == [("a", 1000), ("c", 1001), ("d", 1002)]
+
+
+def test_who_is_cancelled_while_asleep_uses_no_slot() -> None:
+    async def scenario() -> float:
+        clock = VirtualClock()
+        limiter = limiter_of(1, clock)
+        await started(limiter)
+        sleeper = asyncio.create_task(started(limiter), name="sleeper")
+        clock.asleep = sleeper.cancel  # type: ignore[assignment]
+        with pytest.raises(asyncio.CancelledError):
+            await sleeper
+        clock.asleep = lambda: None
+        return await started(limiter)
+
+    assert asyncio.run(scenario()) == pytest.approx(1001)
+
+
+def test_a_refusal_that_stands_alone_costs_little_and_is_made_good() -> None:
+    clock = VirtualClock()
+    limiter = limiter_of(10, clock)
+
+    async def scenario() -> None:
+        limiter.heard(await limiter.acquire(Urgency.WARM), refusal())
+        assert limiter.rate_per_s == pytest.approx(9.5)
+        assert await started(limiter) == pytest.approx(1000.25)
+        while clock.time < 1014.9:
+            limiter.heard(await limiter.acquire(Urgency.WARM), ANSWER)
+        assert limiter.rate_per_s == pytest.approx(9.5)
+        while clock.time < 1019:
+            limiter.heard(await limiter.acquire(Urgency.WARM), ANSWER)
+        assert limiter.rate_per_s == 10
+
+    asyncio.run(scenario())
+
+
+def test_a_refusal_reaches_who_is_already_waiting() -> None:
+    clock = VirtualClock()
+    limiter = limiter_of(1, clock)
+
+    async def scenario() -> float:
+        first = await limiter.acquire(Urgency.WARM)
+        told = refusal(retry_after_s=5)
+        clock.asleep = lambda: limiter.heard(first, told) if clock.time < 1001 else None
+        return await started(limiter)
+
+    assert asyncio.run(scenario()) == pytest.approx(1005)
+
+
+def test_five_a_second_are_never_six_in_any_second() -> None:
+    limiter = limiter_of(9, VirtualClock(), Rolling("batch", 5, 1.0))
+    times = asyncio.run(starts(limiter, 50))
+    assert all(late - early >= 1.0 - 1e-6 for early, late in zip(times, times[5:], strict=False))
+    assert times[49] - times[0] == pytest.approx(9 + 4 / 9)
+
+
+def test_the_more_urgent_goes_first_and_nobody_starves() -> None:
+    async def scenario() -> list[Urgency]:
+        clock = LoopClock(1_000.0)
+        limiter = limiter_of(1, clock)
+        order: list[Urgency] = []
+
+        async def keep_asking(urgency: Urgency) -> None:
+            while len(order) < 200:
+                await limiter.acquire(urgency)
+                order.append(urgency)
+
+        async with asyncio.TaskGroup() as group:
+            for urgency in reversed(Urgency):
+                group.create_task(keep_asking(urgency), name=urgency.name)
+                await asyncio.sleep(0)
+        return order
+
+    order = run_virtually(scenario())
+    counts = [order.count(urgency) for urgency in Urgency]
+    assert counts[0] > 0.6 * len(order)
+    for urgency in Urgency:
+        turns = [n for n, one in enumerate(order) if one is urgency]
+        assert max(b - a for a, b in pairwise(turns)) <= 14, f"{urgency.name} waits for ever"
+
+
+def test_who_comes_later_and_is_more_urgent_overtakes_one_who_sleeps_for_the_slot() -> None:
+    async def scenario() -> list[tuple[str, float]]:
+        clock = LoopClock(1_000.0)
+        limiter = limiter_of(1, clock)
+        order: list[tuple[str, float]] = []
+
+        async def ask(name: str, urgency: Urgency) -> None:
+            order.append((name, await started(limiter, urgency)))
+
+        await ask("first", Urgency.LIVE)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(ask("history", Urgency.HISTORY), name="history")
+            await asyncio.sleep(0)
+            group.create_task(ask("warm", Urgency.WARM), name="warm")
+            group.create_task(ask("live", Urgency.LIVE), name="live")
+        return order
+
+    # History takes half of the rate: its slot is two intervals after the one before.
+    assert run_virtually(scenario()) == [("first", 1000), ("live", 1001), ("warm", 1002), ("history", 1004)]
+
+
+def test_history_alone_takes_half_of_what_there_is() -> None:
+    async def scenario(*budgets: Budget) -> int:
+        clock = VirtualClock()
+        limiter = Limiter(budgets, VenueTime(clock), lambda: 0.5)
+        count = 0
+        while clock.time < 1600:
+            limiter.heard(await limiter.acquire(Urgency.HISTORY), ANSWER)
+            count += 1
+        return count
+
+    assert asyncio.run(scenario(Spacing("requests", 1.0))) == 301
+    assert asyncio.run(scenario(Rolling("requests", 60, 60.0))) == 301
+
+
+class Page(NamedTuple):
+    costs: Costs
+
+
+def test_what_is_asked_for_is_chosen_at_the_moment_of_the_slot() -> None:
+    async def scenario() -> list[float | None]:
+        clock = VirtualClock()
+        limiter = Limiter((Rolling("weight", 10, 60.0),), VenueTime(clock), lambda: 0.5)
+        dear, cheap = Page({"weight": 9}), Page({"weight": 2})
+        choices: list[Page | None] = [dear, dear, cheap, cheap, None]
+        told: list[Ticket | None] = []
+        for _ in range(3):
+            taken = await limiter.acquire_for(Urgency.WARM, Page({"weight": 1}), lambda: choices.pop(0))
+            told.append(taken and taken[0])
+        told.append(await limiter.acquire(Urgency.WARM, {"weight": 8}))
+        return [ticket and ticket.started for ticket in told]
+
+    # What turned out to cost more waits for that; what came to nothing costs nothing.
+    assert asyncio.run(scenario()) == [1000, 1060, None, 1060]
+
+
+def test_in_a_ban_nothing_is_sent_until_its_end_and_what_was_under_way_does_not_double_it() -> None:
+    async def scenario() -> None:
+        clock = VirtualClock()
+        limiter = limiter_of(10, clock)
+        under_way = [await limiter.acquire(Urgency.LIVE) for _ in range(5)]
+        assert limiter.banned_until == 0 and not limiter.ban.is_set()
+        for ticket in under_way:
+            limiter.heard(ticket, refusal(FailureKind.BANNED))
+        assert limiter.ban.is_set()
+        ends = clock.time + 120
+        assert limiter.banned_until == pytest.approx(ends * 1000, abs=1)
+        again = await limiter.acquire(Urgency.LIVE)
+        assert again.started == pytest.approx(ends) and limiter.banned_until == 0
+        limiter.heard(again, refusal(FailureKind.BANNED))
+        assert limiter.banned_until == pytest.approx((ends + 240) * 1000, abs=1)
+        week = refusal(FailureKind.BANNED, retry_after_s=7 * 86_400)
+        limiter.heard(await limiter.acquire(Urgency.LIVE), week)
+        assert limiter.banned_until == pytest.approx((clock.time + 3 * 86_400) * 1000, abs=1)
+
+    asyncio.run(scenario())
+
+
+def test_a_ban_that_another_run_was_told_of_is_kept_and_one_that_is_over_is_not() -> None:
+    async def scenario() -> None:
+        clock = VirtualClock()
+        limiter = limiter_of(10, clock)
+        limiter.heed(int((clock.wall() - 1) * 1000))
+        assert await started(limiter) == 1000
+        limiter.heed(int((clock.wall() + 3600) * 1000))
+        assert limiter.banned_until == (1000 + 3600) * 1000
+        assert await started(limiter) == pytest.approx(4600)
+
+    asyncio.run(scenario())
+
+
+def test_it_sleeps_once_for_each_slot_and_never_wakes_to_look() -> None:
+    sleeps: list[float] = []
+    clock = VirtualClock(lambda: sleeps.append(clock.time))
+    asyncio.run(starts(Limiter((Rolling("hour", 1, 3600.0),), VenueTime(clock), lambda: 0.5), 10))
+    assert len(sleeps) == 9
