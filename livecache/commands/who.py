@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..config.load import Loaded, source_of
 from ..errors import ConfigError
-from ..keys.keyspace import Damaged, decode_lease
+from ..keys.keyspace import Damaged, decode_ban, decode_lease
 from ..redis_url import address_of
 from .reading import connect, duration, keyspace_of, redis_url_of, utc
 
@@ -36,12 +36,13 @@ class Who:
     redis: str  # without user and password
     prefix: str
     config: str  # of the service if it answers, else of this command
+    banned_until: int = 0  # by the venue, Unix ms of the service's host; 0 while it is not
 
 
 def who(loaded: Loaded) -> Who:
     """Ask Redis, and the service if it listens on this machine. Raises RedisUnavailable."""
     config = loaded.config
-    lease = _lease(loaded)
+    lease, banned_until = _shared(loaded)
     told = told_by_service(loaded) if lease else {}
     ours = lease is not None and told.get("instance") == lease.instance
     return Who(
@@ -51,6 +52,7 @@ def who(loaded: Loaded) -> Who:
         redis=address_of(redis_url_of(config)),
         prefix=config.redis.prefix,
         config=str(told["config"]) if ours and told.get("config") else source_of(loaded),
+        banned_until=banned_until,
     )
 
 
@@ -62,6 +64,8 @@ def line(told: Who, width: int | None = None) -> str:
         if told.since:
             ago = duration(int(time.time() * 1000) - told.since)
             writes += f" since {utc(told.since)} ({ago})"
+    if told.banned_until:
+        writes += f", venue banned until {utc(told.banned_until)}"
     head, where = f"livecache {told.version}: {writes}", f"{told.redis}, prefix {told.prefix}"
     brief = re.sub(r", under .*", ", under others", told.config)
     forms = [f"{head}; {where}; {told.config}", f"{head}; {where}; {brief}", f"{head}; {where}", head]
@@ -70,13 +74,15 @@ def line(told: Who, width: int | None = None) -> str:
     return next((form for form in forms if len(form) <= width), head)
 
 
-def _lease(loaded: Loaded) -> LeaseRecord | None:
+def _shared(loaded: Loaded) -> tuple[LeaseRecord | None, int]:
+    keys = keyspace_of(loaded.config)
     with connect(loaded.config) as client:
-        raw: Any = client.get(keyspace_of(loaded.config).lease)
+        raw: Any = client.get(keys.lease)
+        ban: Any = client.get(keys.ban)
     try:
-        return decode_lease(raw) if isinstance(raw, bytes | str) else None
+        return decode_lease(raw) if isinstance(raw, bytes | str) else None, decode_ban(ban)
     except Damaged:
-        return None
+        return None, decode_ban(ban)
 
 
 def told_by_service(loaded: Loaded) -> dict[str, Any]:

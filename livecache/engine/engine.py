@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from ..errors import LeaseHeld
@@ -16,11 +18,13 @@ from ..ledger.timeline import Timeline
 from ..model.budget import Budget
 from ..model.policy import Policy
 from ..model.series import SeriesId
-from ..model.timeframe import Timeframe
+from ..model.timeframe import Timeframe, iso
 from ..quiet import logger
 from ..venues.counted import CountedVenue
 from ..venues.venue import Venue
 from ..wire.advice import advise
+from ..wire.trouble import TROUBLE
+from ..write.ban import load_ban, tell_ban
 from ..writer import adoption
 from ..writer.writer import AUDIT_EVERY, Writer
 from .backfiller import Backfiller, Progress
@@ -151,24 +155,31 @@ class Engine:
         """
         async with asyncio.TaskGroup() as tasks:
             helpers = [tasks.create_task(self._give_up(wait_s), name="impatience")]
-            helpers.append(await self.start(tasks))
+            helpers += await self.start(tasks)
             helpers.append(tasks.create_task(self.timekeeper.run(), name="timekeeper"))
             await self.backfiller.run(once=True)
             for helper in helpers:
                 helper.cancel()
 
-    async def start(self, tasks: asyncio.TaskGroup) -> asyncio.Task[None]:
+    async def start(self, tasks: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
         """Learn the venue's time, become the one writer, and take over what an earlier run left.
 
-        Returns the task in `tasks` that writes from then on. What ends it comes in the group: `ForeignKey`
+        Returns the tasks in `tasks` that write from then on. What ends it comes in the group: `ForeignKey`
         where a key is somebody else's, `RedisUnavailable` where waiting for Redis is in vain, and with
         `gives_way` `Overtaken`, whenever another instance has written meanwhile.
         """
         live = self.live
-        writing = tasks.create_task(self._write(), name="writer")
+        banned = await self._ban()
+        self.limiter.heed(banned or 0)
+        serving = [
+            tasks.create_task(self._write(), name="writer"),
+            tasks.create_task(self._tell_bans(), name="bans"),
+        ]
         await self.timekeeper.learn()
         in_line_s = self.clock.monotonic()
         await self._is_writer.wait()
+        if banned is None:
+            self.limiter.heed(await self._ban() or 0)
         if self.clock.monotonic() - in_line_s > _LEARN_AGAIN_S:
             await self.timekeeper.learn()
             while live.time.venue_clock.doubted:  # A leap counts once a second answer agrees.
@@ -177,7 +188,34 @@ class Engine:
         live.serving = True
         live.changed.set()
         self.started.set()
-        return writing
+        return serving
+
+    async def _ban(self) -> int | None:
+        """Until when the venue has banned us, as an earlier run was told; None while Redis does not tell."""
+        try:
+            return await load_ban(self.store, self.keys)
+        except TROUBLE:
+            return None  # The writer says so.
+
+    async def _tell_bans(self) -> None:
+        """Say of each ban until when it lasts: to readers now, and to the next run."""
+        while True:
+            await self.limiter.ban.wait()
+            while until := self.limiter.banned_until:
+                self.limiter.ban.clear()
+                self._excuse(f"venue banned until {iso(until)}")
+                now = int(self.clock.wall() * 1000)
+                await self.writer.patiently(partial(tell_ban, self.store, self.keys, until, now))
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(until / 1000 - self.clock.wall()):
+                        await self.limiter.ban.wait()
+            self.limiter.ban.clear()
+            self._excuse("")
+
+    def _excuse(self, reason: str) -> None:
+        for track in self.live.configured():
+            self.live.timeline.fail(track.series.symbol, track.series.timeframe, reason)
+        self.live.changed.set()
 
     async def _write(self) -> None:
         """Become the one writer, and stay it for however long the venue does not answer."""

@@ -168,7 +168,7 @@ class Limiter:
             self._banned_until = until
             self.ban.set()
             logger.bind(event="venue_banned", until=until).error(
-                f"the venue refuses everything from this address: nothing is asked until {iso(until)}"
+                f"the venue refuses everything from this address: banned until {iso(until)}, and not asked"
             )
 
     def _venue_ahead_s(self) -> float:

@@ -60,7 +60,10 @@ class Timekeeper:
                 logger.bind(event="host_slept").warning(
                     "the host slept, or its clock was set ahead: asking the venue for its time"
                 )
-            if slept or live.time.wants_asking() or live.time.venue_clock.silence_s(monotonic) > _SILENCE_S:
+            # Nobody waits here for the end of a ban: buckets close meanwhile.
+            if self._limiter.banned_until:
+                pass
+            elif slept or live.time.wants_asking() or live.time.venue_clock.silence_s(monotonic) > _SILENCE_S:
                 await self._ask()
             self._watch_host()
             # Buckets close and readiness runs out though nothing is heard.

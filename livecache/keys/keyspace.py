@@ -30,6 +30,7 @@ __all__ = [
     "LeaseRecord",
     "StateRecord",
     "decode_alive",
+    "decode_ban",
     "decode_coverage",
     "decode_lease",
     "decode_member",
@@ -130,6 +131,11 @@ class Keyspace:
     def lease(self) -> str:
         """The string that says who writes."""
         return f"{self._own}:lease"
+
+    @property
+    def ban(self) -> str:
+        """The string that says until when the venue refuses everything; it expires then."""
+        return f"{self._own}:ban"
 
     def series_member(self, series: SeriesId) -> str:
         """How the `series` set and the `closes` stream name a series: `BTC-USD:5m`."""
@@ -339,6 +345,12 @@ def decode_lease(raw: bytes | str) -> LeaseRecord:
         return _lease.decode(raw)
     except UNDECODABLE:
         raise Damaged("the lease is not what livecache writes") from None
+
+
+def decode_ban(raw: bytes | str | None) -> int:
+    """Until when the venue refuses everything, Unix ms of the host's clock; 0 where nobody says so."""
+    text = raw.decode(errors="replace") if isinstance(raw, bytes) else raw or ""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 17 else 0
 
 
 # --- what is announced

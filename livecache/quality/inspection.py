@@ -81,7 +81,8 @@ class Inspector:
     def shared(self) -> Shared:
         """The venue's own keys."""
         keys = self.keys
-        expected = {keys.series: "set", keys.feed: "hash", keys.closes: "stream", keys.lease: "string"}
+        expected = {keys.series: "set", keys.feed: "hash", keys.closes: "stream"}
+        expected |= {keys.lease: "string", keys.ban: "string"}
         with self._redis.pipeline(transaction=True) as pipe:
             for key in expected:
                 pipe.type(key)

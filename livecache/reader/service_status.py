@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from ..errors import ReadError
-from ..keys.keyspace import AliveRecord, Damaged, Keyspace, decode_alive, decode_lease
+from ..keys.keyspace import AliveRecord, Damaged, Keyspace, decode_alive, decode_ban, decode_lease
 from ..read.reading import Steps, checked, trips
 from ..wire.scripts import text_of
 
@@ -43,6 +43,8 @@ class ServiceStatus:
     reconnects: int
     rejections: int
     """Frames and candles that could not be believed."""
+    banned_until: int = 0
+    """Until when the venue refuses everything, by the service's host; 0 while it does not."""
 
 
 class _Feed(msgspec.Struct, frozen=True):
@@ -60,9 +62,11 @@ class _Feed(msgspec.Struct, frozen=True):
 
 def status(keys: Keyspace) -> Steps[ServiceStatus]:
     """Ask for all of it: the parts are of almost one moment, and each is true by itself."""
-    asked = (("HGETALL", keys.feed), ("GET", keys.lease), ("SMEMBERS", keys.series))
+    asked = (("HGETALL", keys.feed), ("GET", keys.lease), ("SMEMBERS", keys.series), ("GET", keys.ban))
     replies = yield asked
-    fields, lease, members = (checked(reply, key) for reply, (_, key) in zip(replies, asked, strict=True))
+    fields, lease, members, ban = (
+        checked(reply, key) for reply, (_, key) in zip(replies, asked, strict=True)
+    )
     found = [keys.parse_series(text_of(member)) for member in members]
     symbols = sorted({series.symbol for series in found if series})
     records: dict[str, AliveRecord | None] = {}
@@ -86,6 +90,7 @@ def status(keys: Keyspace) -> Steps[ServiceStatus]:
         sequence_gaps=feed.sequence_gaps,
         reconnects=feed.reconnects,
         rejections=feed.rejections,
+        banned_until=decode_ban(ban),
     )
 
 

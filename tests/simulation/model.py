@@ -58,6 +58,7 @@ class ModelVenue:
     delisted: set[str] = field(default_factory=set)
     unlisted: set[str] = field(default_factory=set)  # not on the list, though REST answers for them
     lists: list[tuple[float, tuple[str, ...]]] = field(default_factory=list)  # when the list was asked for
+    times: list[float] = field(default_factory=list)  # when its time was asked for
     feedless: bool = False  # there is no feed at all
     mute: set[str] = field(default_factory=set)  # products whose channel is dead while heartbeats go on
     still_ms: int = 36_000_000  # since so long before the start
@@ -70,6 +71,7 @@ class ModelVenue:
         return self.start_ms + int((self.clock.monotonic() - self.epoch_s) * self.speed * 1000)
 
     async def time(self) -> int | FetchFailure:
+        self.times.append(self.clock.monotonic())
         await self.clock.sleep(self.latency_s / 2)
         stamp = self.now()
         await self.clock.sleep(self.latency_s / 2)

@@ -59,7 +59,8 @@ class Process:
             raise ConfigError("the key cannot be read", "make another one")
         venue = self.venues[name]
         engine = Engine(
-            venue, self._store, self.keys[name], Settings(SYMBOLS, FRAMES, Policy(), (Spacing("requests", 9, yields=True),)),
+            venue, self._store, self.keys[name],
+            Settings(SYMBOLS, FRAMES, Policy(), (Spacing("requests", 9, yields=True),)),
             time=VenueTime(venue.clock), name=f"engine-{len(self.begun)}", jitter=Random(2).random,
             gives_way=True, used_before=has_written, audit_every=AUDIT_EVERY,
         )  # fmt: skip

@@ -247,6 +247,12 @@ OF_ENGINE = (
         "gauge", "venue_rate_limit", "Requests a second allowed at present.", lambda s: s.limiter.rate_per_s
     ),
     Metric(
+        "gauge",
+        "venue_ban_end_timestamp_seconds",
+        "When the venue, which refuses everything now, will answer again.",
+        lambda s: _seconds(s.limiter.banned_until),
+    ),
+    Metric(
         "histogram",
         "flush_duration_seconds",
         "Writing what had changed to Redis, from taking it to the last answer.",
