@@ -224,13 +224,14 @@ class Engine:
         await self.writer.run()
 
     async def _adopt(self) -> None:
-        live, now = self.live, self.live.now()
+        live, now, token = self.live, self.live.now(), self.writer.token
         adopted = await self.writer.patiently(
             lambda: adoption.load(self.store, self.keys, self.series, origin=self.venue.origin, now=now)
         )
         # What readers were told to be over is over here as well before anything is written.
         told = max((one.known.end for one in adopted.stored if one.known), default=0)
         await self.clock.sleep(max(0, told - live.now()) / 1000)
+        self.writer.found(token, adopted.stored)
         await advise(self.store)
         filled = set(self.series)  # which may have changed meanwhile
         live.timeline.adopt([one for one in adopted.stored if one.series in filled], now)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from ..clock import Clock
 from ..keys.keyspace import Keyspace, encode_state, encode_update
-from ..model.series import Change, SeriesId, SeriesState
+from ..model.candle import ExactCandle
+from ..model.series import Change, SeriesId, SeriesState, Stored
 from ..wire.scripts import RedisLike, Script, text_of
 from .lease import Fenced, Lease
 
@@ -50,6 +52,27 @@ class Upserts:
         self._clock = clock
         self._cluster = cluster
         self._revision = 0
+        self._found: dict[SeriesId, Sequence[ExactCandle]] = {}  # until the first write of each
+
+    def found(self, token: int, stored: Iterable[Stored]) -> None:
+        """This was read while `token` was the lease's, whole: what is so already need not be sent again.
+
+        The lease's stamp is on it, so that a write upon anything else is `LOST`. A member that somebody
+        changes by hand meanwhile is found by the audit, as at any other time.
+        """
+        if token == self._lease.token:
+            self._found = {one.series: one.candles for one in stored}
+
+    def forget(self) -> None:
+        """Another tenure: nothing that is known of Redis counts."""
+        self.held.clear()
+        self._found.clear()
+
+    def keep(self, series: Iterable[SeriesId]) -> None:
+        """Only these are written from now on: nothing is known of others when they come back."""
+        kept = set(series)
+        self.held = {each: held for each, held in self.held.items() if each in kept}
+        self._found = {each: found for each, found in self._found.items() if each in kept}
 
     async def send(self, batch: Sequence[Change]) -> dict[SeriesId, int | str]:
         """Write these changes in one call: for each the number of members now, or why it was left untouched.
@@ -60,7 +83,8 @@ class Upserts:
         args: list[str | int] = [self._lease.token]
         written: dict[SeriesId, tuple[int, SeriesState | None]] = {}
         updated_at = int(self._clock.wall() * 1000)
-        for change in batch:
+        for whole in batch:
+            change = self._upon_what_was_found(whole)
             symbol, timeframe = change.series.symbol, change.series.timeframe
             keys += (self._keys.candles(symbol, timeframe), self._keys.state(symbol, timeframe))
             self._revision += 1
@@ -94,6 +118,18 @@ class Upserts:
                 self.held[series] = Held(revision, state, result)
             outcomes[series] = result if isinstance(result, int) else text_of(result)
         return outcomes
+
+    def _upon_what_was_found(self, change: Change) -> Change:
+        """The change, without what it would write as it is there already."""
+        found = self._found.pop(change.series, None)
+        if found is None or not change.whole:
+            return change
+        there = {candle.time: candle for candle in found}
+        gone: dict[int, ExactCandle | None] = {
+            time: None for time in there if time >= change.keep_from and time not in change.members
+        }
+        other = {time: candle for time, candle in change.members.items() if there.get(time) != candle}
+        return replace(change, whole=False, members=gone | other)
 
 
 def rest_s(series: int) -> float:

@@ -100,6 +100,7 @@ class Writer:
         announced = announced or series
         self._presence = Presence(held, keys, series, instance, announced=announced, cluster=cluster)
         self._upserts = Upserts(held, keys, self._lease, origin=origin, clock=clock, cluster=cluster)
+        self.found = self._upserts.found
         # The series whose content in Redis is unknown, or on its way: they are written whole.
         self._owed: set[SeriesId] = set(series)
         self._audit = Audit(
@@ -121,8 +122,8 @@ class Writer:
 
     @property
     def token(self) -> int:
-        """The fencing token of this tenure; 0 before `open`."""
-        return self._lease.token
+        """The fencing token of this tenure; 0 before `open`, and while the lease is being taken anew."""
+        return self._lease.token if self._entered else 0
 
     @property
     def writing(self) -> bool:
@@ -157,8 +158,7 @@ class Writer:
         self._series = tuple(series)
         self._owed = (self._owed | came) & set(series)
         self._unwritten.keep(series)
-        for gone in self._upserts.held.keys() - set(series):
-            del self._upserts.held[gone]
+        self._upserts.keep(series)
         self._lease.change(self._states())
         self._presence.change(series, series)
         self._audit.change(series, series)
@@ -220,7 +220,7 @@ class Writer:
     async def _enter(self, *, again: bool = False) -> None:
         """Begin a tenure: nothing that an earlier one knew of Redis counts."""
         await self.patiently(partial(self._lease.acquire, gives_way=again and self._gives_way))
-        self._upserts.held.clear()
+        self._upserts.forget()
         self._teller.forget()
         self._owed = set(self._series) - set(self.problems)
         self._vouched_at_s = float("-inf")
