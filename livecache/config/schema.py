@@ -106,8 +106,6 @@ def problems(config: Config) -> Iterator[tuple[str, str, str]]:
     redis, cache, coinbase = config.redis, config.cache, config.venues.coinbase
     yield from _redis_problems(redis)
     yield from _list_problems("cache.timeframes", cache.timeframes)
-    for timeframe in {Timeframe.W1, Timeframe.MN1}.intersection(cache.timeframes):
-        yield "cache.timeframes", f"{timeframe.value} candles are not kept yet", "take 1d, and add them up"
     if cache.candles < cache.min_candles:
         yield (
             "cache.candles",

@@ -378,8 +378,8 @@ class Backfiller:
         run = track.newest_settled_run()
         if run is None:
             return False
-        symbol, timeframe = track.series.symbol, track.series.timeframe
-        settleable = timeframe.floor(self._fill.began - track.policy.settle_delay_ms)
+        symbol = track.series.symbol
+        settleable = track.grid.closed(self._fill.began - track.policy.settle_delay_ms)
         awaits_proof = self._live.timeline.symbols[symbol].awaits_proof(track, self._live.now())
         if run[0].end < settleable and not awaits_proof:
             return False

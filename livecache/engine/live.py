@@ -87,7 +87,9 @@ class Live:
             if close.kind is Kind.CLOSED:
                 self.closed_live += 1
             elif close.kind is Kind.SETTLED:
-                self.settling.observe((now - close.time - close.series.timeframe.ms) / 1000)
+                self.settling.observe(
+                    (now - self.timeline.traits.grid(close.series.timeframe).end(close.time)) / 1000
+                )
         for note in self.timeline.notes():
             if note.event == "channel_dead":
                 self.channel_dead.set()

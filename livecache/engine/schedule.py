@@ -215,8 +215,8 @@ class Schedule:
             failing=failing,
         )
         delay = self.timeline.policy.settle_delay_ms
-        smallest = next(iter(tracks))
-        until = smallest.floor(heard - delay) + smallest.ms + delay
+        smallest = next(iter(tracks.values()))
+        until = smallest.grid.due(smallest.grid.closed(heard - delay)) + delay
         retries = [again for t in tracks.values() if (again := t.next_again(heard))]
         late = self.timeline.symbols[symbol].late
         ordered = [(_rank(want, tracks, late), self._order(want, tracks), want) for want in wants]

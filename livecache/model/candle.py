@@ -144,7 +144,7 @@ def rejection(candle: ExactCandle, timeframe: Timeframe, now: int | None) -> str
     if ("e" in joined or "E" in joined) and not all(map(within_bounds, candle.numbers)):
         return "a price or the volume is absurdly large or fine"
     time = candle.time
-    if time <= 0 or time % timeframe.ms:
+    if time <= 0 or time not in timeframe.grid:
         return f"time {time} is not the open of a {timeframe} bucket"
     if now is not None and time > now:
         return f"time {time} is in the future of the venue's clock ({now})"

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from ..model.grid import Grid
 from ..model.series import SeriesId
 from ..model.timeframe import TIME_MAX, Timeframe, iso
 
@@ -93,14 +94,14 @@ class _Run(NamedTuple):
     buckets: int
 
 
-def runs(times: Iterable[int], width: int) -> list[_Run]:
+def runs(times: Iterable[int], grid: Grid) -> list[_Run]:
     """Bucket times as runs of neighbours, oldest first."""
     found: list[_Run] = []
     for time in sorted(times):
-        if found and found[-1].end == time:
-            found[-1] = _Run(found[-1].start, time + width, found[-1].buckets + 1)
+        if found and found[-1].end == grid.end_before(time):
+            found[-1] = _Run(found[-1].start, grid.end(time), found[-1].buckets + 1)
         else:
-            found.append(_Run(time, time + width, 1))
+            found.append(_Run(time, grid.end(time), 1))
     return found
 
 

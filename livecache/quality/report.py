@@ -184,8 +184,8 @@ def _folded(findings: Sequence[Finding]) -> Iterator[str]:
             yield from map(_line, group)
             continue
         largest = max(spans, key=lambda one: one.end - one.start)
-        width = Timeframe.parse(timeframe).ms
-        buckets = sum(one.end - one.start for one in spans) // width
+        grid = Timeframe.parse(timeframe).grid
+        buckets = sum(grid.count(one.start, one.end) for one in spans)
         of = f"the largest from {iso(largest.start)} to {iso(largest.end)}"
         if len(spans) == buckets:
             of = f"from {iso(min(one.start for one in spans))} to {iso(max(one.end for one in spans))}"

@@ -21,7 +21,7 @@ def compare_rollups(symbol: Sequence[Stored]) -> int:
     sound = {stored.series.timeframe: stored for stored in symbol if stored.record is not None}
     compared = 0
     for timeframe, parent in sound.items():
-        smaller = [t for t in sound if t.ms < timeframe.ms and timeframe.ms % t.ms == 0]
+        smaller = [t for t in sound if t.ms < timeframe.ms and t.grid.divides(timeframe.grid)]
         if smaller:
             compared += _compare(parent, sound[max(smaller, key=_length)])
     return compared
@@ -33,14 +33,14 @@ def _length(timeframe: Timeframe) -> int:
 
 def _compare(parent: Stored, child: Stored) -> int:
     assert parent.record is not None and child.record is not None
-    width, step = parent.series.timeframe.ms, child.series.timeframe.ms
+    grid, parts_of = parent.series.timeframe.grid, child.series.timeframe.grid.opens
     children = child.record.state.coverage
     compared = differ = 0
     for start, end in parent.record.state.coverage:
         for known in children.clip(start, end):
-            for time in range(known.start + -known.start % width, known.end - width + 1, width):
+            for time in grid.opens(known.start, grid.closed(known.end)):
                 compared += 1
-                parts = [child.candles[t] for t in range(time, time + width, step) if t in child.candles]
+                parts = [child.candles[t] for t in parts_of(time, grid.end(time)) if t in child.candles]
                 rolled, held = roll_up(time, parts), parent.candles.get(time)
                 if rolled is None and held is None:
                     continue
@@ -57,7 +57,7 @@ def _compare(parent: Stored, child: Stored) -> int:
 def _report(
     parent: Stored, child: Stored, time: int, held: ExactCandle | None, rolled: ExactCandle | None
 ) -> None:
-    end = time + parent.series.timeframe.ms
+    end = parent.series.timeframe.grid.end(time)
     ours, sum_of_children = (one.member() if one else "nothing" for one in (held, rolled))
     both = [repair_command(one.series, time, end) for one in (child, parent)]
     for one in (child, parent):

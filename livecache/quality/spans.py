@@ -65,13 +65,13 @@ def judge_spans(stored: Stored, *, patience_ms: int, gap_buckets: int = 1) -> tu
     """
     if stored.record is None:
         return Tally(), []
-    state, width = stored.record.state, stored.series.timeframe.ms
-    end = state.closed_through - state.closed_through % width
+    state, grid = stored.record.state, stored.series.timeframe.grid
+    end = grid.closed(state.closed_through)
     # What is older than all that was settled, the search has not come to, or has ended before: nobody misses
     # it, and no repair would bring it. A feed's snapshot of a quiet product reaches back there.
     firsts = [*(s.start for s in state.coverage.spans[:1]), *filter(None, [state.contiguous_from])]
     start = min(firsts or stored.candles, default=end)
-    start = max(start + -start % width, end - _BUCKETS_MAX * width)
+    start = max(grid.ceil(start), grid.far_back(end, _BUCKETS_MAX))
     _note_older(stored, start)
     covered = state.coverage.clip(start, end)
     settled, bare = _parted(stored, covered)
@@ -86,7 +86,7 @@ def judge_spans(stored: Stored, *, patience_ms: int, gap_buckets: int = 1) -> tu
         if (_is_claimed(stored, t) and stored.members < stored.record.count)
         # Of what the venue does not know or trade any more nothing new is to be expected.
         or (
-            stored.now - (t + width) > patience_ms
+            stored.now - grid.end(t) > patience_ms
             and not _is_claimed(stored, t)
             and not (idle and t >= state.known_through)
         )
@@ -117,8 +117,7 @@ def _note_older(stored: Stored, start: int) -> None:
 
 def _parted(stored: Stored, spans: Coverage) -> tuple[list[int], list[int]]:
     """The open times of the buckets of these spans: those with a candle, and those without."""
-    width = stored.series.timeframe.ms
-    times = [t for start, end in spans for t in range(start + -start % width, end, width)]
+    times = [t for span in spans for t in stored.series.timeframe.grid.opens(*span)]
     return [t for t in times if t in stored.candles], [t for t in times if t not in stored.candles]
 
 
@@ -146,13 +145,13 @@ def _is_likely(stored: Stored, time: int) -> bool:
 
 
 def _gaps(stored: Stored, due: list[int], gap_buckets: int) -> list[Gap]:
-    series, width = stored.series, stored.series.timeframe.ms
+    series = stored.series
     gaps = []
     for claimed in (True, False):
         times = [time for time in due if _is_claimed(stored, time) is claimed]
         gaps += [
             Gap(series.symbol, series.timeframe.value, run.start, run.end, run.buckets, claimed)
-            for run in runs(times, width)
+            for run in runs(times, series.timeframe.grid)
             if run.buckets >= gap_buckets
         ]
     return sorted(gaps, key=lambda gap: (-gap.buckets, gap.start))
@@ -182,14 +181,14 @@ def _report(stored: Stored, gaps: list[Gap], provisional: list[int], patience_ms
         stored.report(Kind.GAP, message + why, start=gap.start, end=gap.end, mends=mends)
     if len(gaps) > GAPS_LISTED_MAX:
         stored.report(Kind.GAP, f"and {len(gaps) - GAPS_LISTED_MAX} smaller gaps")
-    width = stored.series.timeframe.ms
+    grid = stored.series.timeframe.grid
     late = [
         time
         for time in provisional
         # A newest row that only one page has shown is told as known, and proven after an hour at the latest.
-        if stored.now - (time + width) > patience_ms + 2 * LAG_MS * _is_likely(stored, time)
+        if stored.now - grid.end(time) > patience_ms + 2 * LAG_MS * _is_likely(stored, time)
     ]
-    for run in runs(late, width)[:GAPS_LISTED_MAX]:
+    for run in runs(late, grid)[:GAPS_LISTED_MAX]:
         count = f"{run.buckets} closed bucket{'s' * (run.buckets > 1)}"
         stored.report(
             Kind.OVERDUE,

@@ -10,6 +10,7 @@ from itertools import pairwise
 from ..keys.keyspace import AliveRecord, Damaged, StateRecord, decode_alive, decode_state, parse_member
 from ..model.candle import ExactCandle, rejection
 from ..model.coverage import Span
+from ..model.grid import Grid
 from ..model.series import SeriesId
 from ..model.timeframe import iso
 from .findings import FINDINGS_A_KIND_MAX, Finding, Kind, repair_command
@@ -106,7 +107,7 @@ def _examine_state(found: Found, stored: Stored) -> None:
     except Damaged as damage:
         stored.report(Kind.STATE, str(damage))
         return
-    state, width = stored.record.state, found.series.timeframe.ms
+    state, grid = stored.record.state, found.series.timeframe.grid
     if len(state.coverage.spans) > _SPANS_MAX:
         stored.report(Kind.STATE, f"coverage has {len(state.coverage.spans)} spans")
         stored.record = None
@@ -118,17 +119,17 @@ def _examine_state(found: Found, stored: Stored) -> None:
             Kind.COUNT,
             f"the set has {found.size} members of the {stored.record.count} that were written: {what}",
         )
-    for message in _watermark_faults(stored.record, width):
+    for message in _watermark_faults(stored.record, grid):
         stored.report(Kind.WATERMARKS, message)
     for start, end in state.coverage:
-        if start % width or end % width or end > state.closed_through:
+        if grid.closed(start) != start or grid.closed(end) != end or end > state.closed_through:
             stored.report(
                 Kind.COVERAGE,
                 f"the settled span from {iso(start)} to {iso(end)} is not one of whole, closed buckets",
             )
 
 
-def _watermark_faults(record: StateRecord, width: int) -> Iterator[str]:
+def _watermark_faults(record: StateRecord, grid: Grid) -> Iterator[str]:
     """What is wrong with the watermarks by themselves."""
     state = record.state
     marks = {
@@ -142,7 +143,7 @@ def _watermark_faults(record: StateRecord, width: int) -> Iterator[str]:
         if marks[before] > marks[after]:
             yield f"{before} ({iso(marks[before])}) is later than {after} ({iso(marks[after])})"
     for name, mark in {**marks, "forming": state.forming}.items():
-        if mark % width:
+        if mark and grid.closed(mark) != mark:
             yield f"{name} ({mark}) is not the open of a bucket"
     if state.forming not in (0, state.closed_through):
         yield f"forming ({iso(state.forming)}) is not the bucket after the last that closed"
@@ -159,7 +160,7 @@ def _examine_members(found: Found, stored: Stored) -> None:
         stored.damaged.add(timeframe.floor(time))
         if told[kind] <= FINDINGS_A_KIND_MAX:
             start = timeframe.floor(time) if 0 < time < 1 << 47 else 0
-            stored.report(kind, message, start=start, end=start + timeframe.ms if start else 0)
+            stored.report(kind, message, start=start, end=timeframe.grid.end(start) if start else 0)
 
     for member, score in found.members:
         at = int(score) if abs(score) < 1 << 60 else 0
@@ -172,7 +173,7 @@ def _examine_members(found: Found, stored: Stored) -> None:
         if time != score:
             report(Kind.MISPLACED, f"the candle of {iso(time)} lies at the score {score:.0f}", time)
             continue
-        if time % timeframe.ms or not time:
+        if time not in timeframe.grid or not time:
             report(Kind.MISALIGNED, f"{iso(time)} is not the open of a {timeframe} bucket", time)
         elif reason := rejection(candle, timeframe, None):
             report(Kind.OHLCV, f"the candle of {iso(time)}: {reason}", time)

@@ -48,12 +48,12 @@ def pages_wanted(series: Sequence[Stored], page_limit: int) -> list[PageWanted]:
 def _pages(stored: Stored, page_limit: int) -> Iterator[PageWanted]:
     if stored.record is None:
         return
-    width = stored.series.timeframe.ms
-    spans = [(s.start + -s.start % width, s.end - s.end % width) for s in stored.record.state.coverage]
+    grid = stored.series.timeframe.grid
+    spans = [(grid.ceil(s.start), grid.closed(s.end)) for s in stored.record.state.coverage]
     for start, end in reversed(spans):
         while start < end:
             # And the bucket after: its row proves that the page is no older than the last close.
-            first = max(start, end - (page_limit - 1) * width)
+            first = max(start, grid.far_back(end, page_limit - 1))
             yield PageWanted(stored.series, first, end)
             end = first
 
@@ -70,14 +70,14 @@ def compare_page(
     `rows` may hold the bucket after the page's end. `rejected`: buckets whose row cannot be believed.
     """
     assert stored.record is not None
-    width, coverage = stored.series.timeframe.ms, stored.record.state.coverage
+    grid, coverage = stored.series.timeframe.grid, stored.record.state.coverage
     newest_row = max(rows, default=0)
     told = sum(finding.kind is Kind.VENUE for finding in stored.findings)
-    for time in range(page.start, page.end, width):
+    for time in grid.opens(page.start, page.end):
         if time not in coverage:
             continue
         held, row = stored.candles.get(time), rows.get(time)
-        may_be_old = newest_row <= time and stored.now < time + width + _EDGE_BEHIND_MS
+        may_be_old = newest_row <= time and stored.now < grid.end(time) + _EDGE_BEHIND_MS
         if held.equals(row) if held and row else held is row:
             compared.same += 1
         elif may_be_old or time in rejected:
@@ -91,5 +91,5 @@ def compare_page(
                     Kind.VENUE,
                     f"{iso(time)} holds {ours}, and the venue shows {theirs}",
                     start=time,
-                    end=time + width,
+                    end=grid.end(time),
                 )

@@ -14,6 +14,7 @@ import msgspec
 from ..errors import ConfigError, NotListed, NotReady, NotTraded, OutOfSync, ReadError, Stale, UnknownSeries
 from ..keys.keyspace import RETIRED, SCHEMA, UNDECODABLE, AliveRecord, decode_alive, standing_of
 from ..model.candle import Candle
+from ..model.grid import Grid
 from ..model.series import SeriesId
 from ..model.timeframe import Timeframe, iso
 from .candles import Candles
@@ -86,7 +87,7 @@ def _decide(request: Request, reply: Sequence[Any], key: str) -> Candles:
         kind = "settled" if request.settled else "known"
         raise NotReady(f"{series}: nothing is {kind} yet{state.because}", want=request.count)
     # By the venue's clock alone: the newest that either the writer or its last sign of life has seen.
-    lag = max(alive.time, state.closed_through) - (through + tf.ms)
+    lag = max(alive.time, state.closed_through) - tf.grid.due(through)
     if lag > request.max_lag:
         raise Stale(
             f"{series}: its newest bucket is overdue by {lag // 1000} s of the venue's clock, "
@@ -115,7 +116,7 @@ def _decide(request: Request, reply: Sequence[Any], key: str) -> Candles:
                 "closed candles can be read without forming=True",
             )
         closed += _decode(others, key, tf)
-        end = state.forming + tf.ms
+        end = tf.grid.end(state.forming)
     standing = standing_of(state.because[2:])
     if request.newest_within is not None:
         _traded_lately(request, closed, end, max(alive.time, state.closed_through), state.because)
@@ -161,18 +162,17 @@ class _State(NamedTuple):
                 f"{series}: written with schema {found}, this reader knows {SCHEMA}", "update livecache"
             )
         whole = found == SCHEMA and len(numbers) == len(times) + 1
-        if not whole or not _plausible(numbers[0], numbers[1:], series.timeframe.ms):
+        if not whole or not _plausible(numbers[0], numbers[1:], series.timeframe.grid):
             raise ReadError(f"{series}: its state cannot be understood", f"see HGETALL {key}:state")
         text = (reason or b"").decode(errors="replace")
         return cls(numbers[0], f"; {text}" if text else "", *numbers[1:])
 
 
-def _plausible(count: int, times: Sequence[int], step: int) -> bool:
+def _plausible(count: int, times: Sequence[int], grid: Grid) -> bool:
     """Whether a writer may have written these: in order, each the open of a bucket, none absurdly late."""
     contiguous, settled, known, closed, forming = times
     ordered = 0 <= contiguous <= settled <= known <= closed < _TIME_MAX and 0 <= forming < _TIME_MAX
-    aligned = not (contiguous % step or settled % step or known % step or closed % step or forming % step)
-    return ordered and aligned and count >= 0
+    return ordered and count >= 0 and all(not time or grid.closed(time) == time for time in times)
 
 
 def _alive(raw: bytes | None, series: SeriesId) -> AliveRecord:
@@ -189,16 +189,16 @@ def _alive(raw: bytes | None, series: SeriesId) -> AliveRecord:
 
 def _newest(request: Request, closed: Sequence[Candle], state: _State, through: int) -> tuple[int, int]:
     """From where to where the newest `count` reach; `NotReady` if fewer than `at_least` are there."""
-    step = request.series.timeframe.ms
+    grid = request.series.timeframe.grid
     if request.empty == "skip":
         have = min(len(closed), request.count)
         start = closed[-have].time if have else through
     else:
-        start = max(state.contiguous_from, through - request.count * step)
+        start = max(state.contiguous_from, grid.far_back(through, request.count))
         if request.empty == "carry" and not (closed and closed[0].time <= start):
             # Before the first candle there is nothing to carry.
             start = closed[0].time if closed else through
-        have = (through - start) // step
+        have = grid.count(start, through)
     if have < request.at_least:
         what = "candles" if request.empty == "skip" else "buckets"
         raise NotReady(
@@ -215,8 +215,8 @@ def _span(
 ) -> tuple[int, int]:
     """The span that was asked for; `NotReady` if not all of it is known."""
     start, end = span
-    step = request.series.timeframe.ms
-    have = max(0, min(end, through) - max(start, state.contiguous_from)) // step
+    grid = request.series.timeframe.grid
+    have = grid.count(max(start, state.contiguous_from), min(end, through))
     if have < request.count:
         raise NotReady(
             f"{request.series}: [{start}, {end}) was asked for, and [{state.contiguous_from}, {through}) "
@@ -237,7 +237,7 @@ def _traded_lately(request: Request, candles: Sequence[Candle], end: int, now: i
     """Raise `NotTraded` if the newest candle before `end` has ended longer ago than `newest_within`."""
     series, within = request.series, request.newest_within or 0
     newest = bisect_left(candles, end, key=_time_of) - 1
-    if newest >= 0 and now - (candles[newest].time + series.timeframe.ms) <= within:
+    if newest >= 0 and now - series.timeframe.grid.end(candles[newest].time) <= within:
         return
     last = f"its newest candle opened at {iso(candles[newest].time)}" if newest >= 0 else "no candle is there"
     raise NotTraded(
@@ -260,7 +260,7 @@ def _filled(
         price, volume = (candles[first - 1].close if first else math.nan), 0.0
     filled: list[Candle] = []
     synthetic: list[int] = []
-    for time in range(start, end, timeframe.ms):
+    for time in timeframe.grid.opens(start, end):
         candle = there.get(time)
         if candle is None:
             candle = Candle(time, price, price, price, price, volume)
@@ -279,12 +279,12 @@ def _decode(members: Sequence[bytes], key: str, timeframe: Timeframe) -> list[Ca
         candles = _candles.decode(b"[%b]" % b",".join(members))
     except UNDECODABLE as error:
         raise ReadError(f"a candle in {key} cannot be read: {str(error)[:200]}", hint) from None
-    step = timeframe.ms
+    grid = timeframe.grid
     times = [candle.time for candle in candles]
     first = times[0] if times else 0
     # Mostly nothing is missing between them, and that is seen at once: 4 % of a read.
-    dense = first % step == 0 and times == [*range(first, first + len(times) * step, step)]
-    sound = dense or (all(map(lt, times, times[1:])) and not any(time % step for time in times))
+    dense = times == [*grid.opens(first, grid.after(first, len(times)))]
+    sound = dense or (all(map(lt, times, times[1:])) and all(time in grid for time in times))
     if len(times) != len(members) or not sound:
         raise ReadError(f"{key} holds something other than one candle a bucket", hint)
     return candles

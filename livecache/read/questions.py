@@ -118,7 +118,7 @@ class Questions:
         series = self.series_id(symbol, timeframe)
         first, last = time_of("start", start), time_of("end", end)
         span = series.timeframe.ceil(first), series.timeframe.ceil(last)
-        buckets = (span[1] - span[0]) // series.timeframe.ms
+        buckets = series.timeframe.grid.count(*span)
         if not 1 <= buckets <= COUNT_MAX:
             raise ValueError(
                 f"start {first} to end {last} must hold the opens of 1 to {COUNT_MAX} buckets of {timeframe}"

@@ -95,7 +95,7 @@ def buckets_of(
 
     `members` are pairs of member and score. What lies beyond the bucket in progress is left out.
     """
-    step = timeframe.ms
+    grid = timeframe.grid
     candles: dict[int, ExactCandle | None] = {}
     for member, score in members:
         try:
@@ -103,14 +103,14 @@ def buckets_of(
             candles[candle.time] = candle
         except Damaged:
             candles[timeframe.floor(int(score))] = None
-    end = max(state.closed_through, state.forming + step if state.forming else 0) if state else 0
-    latest = end + step if end else max(candles, default=0) + step
+    end = max(state.closed_through, grid.end(state.forming) if state.forming else 0) if state else 0
+    latest = grid.due(end) if end else grid.end(max(candles, default=0))
     candles = {time: candle for time, candle in candles.items() if time < latest}
-    end = max(end, max(candles, default=-step) + step)
+    end = max([end, *map(grid.end, candles)])
     begins = [*candles, *([state.contiguous_from] if state and state.contiguous_from else [])]
     begins += [span.start for span in state.coverage] if state else []
-    start = max(min(begins, default=end), end - count * step)
-    return [_bucket(state, time, candles) for time in range(start, end, step)]
+    start = max(min(begins, default=end), grid.far_back(end, count))
+    return [_bucket(state, time, candles) for time in grid.opens(start, end)]
 
 
 def _bucket(state: SeriesState | None, time: int, candles: dict[int, ExactCandle | None]) -> Bucket:

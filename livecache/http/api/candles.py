@@ -116,7 +116,7 @@ def _wanted(core: Core, query: CandlesQuery) -> tuple[Request, int | None]:
 
 def _span(core: Core, series: SeriesId, start: int, end: int, most: int, *, settled: bool) -> Request:
     timeframe = series.timeframe
-    buckets = (timeframe.ceil(end) - timeframe.ceil(start)) // timeframe.ms
+    buckets = timeframe.grid.count(timeframe.ceil(start), timeframe.ceil(end))
     if not 1 <= buckets <= most:
         raise ConfigError(
             f"[{start}, {end}) holds the opens of {max(0, buckets)} buckets", f"ask for 1 to {most} of them"

@@ -125,8 +125,8 @@ def _row(rows: Sequence[SeriesRow], read: tuple[SeriesRow, Candles] | None, now:
     since, day_ago, closes = 0, None, list[float]()
     if read is not None:
         row, candles = read
-        step = _step(row)
-        ends = [(candle.time + step, float(candle.close)) for candle in candles]
+        grid = Timeframe(row.timeframe).grid
+        ends = [(grid.end(candle.time), float(candle.close)) for candle in candles]
         since = max(now - DAY_MS, ends[0][0])
         closes = course(ends, since, now, POINTS)
         day_ago = closes[0] if _reaches(row, now) and since == now - DAY_MS else None

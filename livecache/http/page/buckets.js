@@ -7,9 +7,17 @@ const MOST = 5_000;
 export class Buckets {
   constructor(timeframe) {
     this.step = TIMEFRAMES[timeframe];
+    this.monthly = timeframe === "1M";
     this.loaded = false;
     this.digits = 0;
     this.#forget();
+  }
+
+  /** The open of the bucket so many after that of `time`. */
+  #after(time, count = 1) {
+    if (!this.monthly) return time + count * this.step;
+    const month = new Date(time);
+    return Date.UTC(month.getUTCFullYear(), month.getUTCMonth() + count);
   }
 
   #forget() {
@@ -43,7 +51,7 @@ export class Buckets {
       return;
     }
     this.#put(time, candle);
-    const end = time + this.step;
+    const end = this.#after(time);
     this.closed = Math.max(this.closed, end);
     if (this.known === time) this.known = end;
     if (event !== "closed" && this.settled === time) this.settled = end;
@@ -74,9 +82,9 @@ export class Buckets {
     const times = [...this.candles.keys()];
     if (!times.length) return [];
     const first = times.reduce((a, b) => Math.min(a, b));
-    const last = Math.max(times.reduce((a, b) => Math.max(a, b)), this.closed - this.step, this.forming);
+    const last = Math.max(times.reduce((a, b) => Math.max(a, b)), this.#after(this.closed, -1), this.forming);
     const found = [];
-    for (let time = Math.max(first, last - (MOST - 1) * this.step); time <= last; time += this.step) {
+    for (let time = Math.max(first, this.#after(last, 1 - MOST)); time <= last; time = this.#after(time)) {
       const candle = this.candles.get(time) ?? null;
       found.push({ time, kind: this.#kind(time, candle), candle });
     }

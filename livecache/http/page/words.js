@@ -13,6 +13,8 @@ export const TIMEFRAMES = {
   "8h": 28_800_000,
   "12h": 43_200_000,
   "1d": 86_400_000,
+  "1w": 604_800_000,
+  "1M": 2_592_000_000, // about
 };
 
 /** What a bucket is worth, in words. */

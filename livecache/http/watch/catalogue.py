@@ -71,8 +71,8 @@ def _settling_lag(engine: Engine) -> Values:
         state, timeframe = track.state, track.series.timeframe
         if state is None or not state.ready:
             continue
-        behind = state.settled_through < timeframe.floor(now)
-        lag = now - (state.settled_through + timeframe.ms) if behind else 0
+        behind = state.settled_through < track.grid.closed(now)
+        lag = now - track.grid.due(state.settled_through) if behind else 0
         longest[timeframe.value] = max(lag, longest.get(timeframe.value, 0))
     for name, lag in longest.items():
         lags[name,] = lag / 1000
