@@ -135,6 +135,26 @@ def test_smaller_windows_and_dearer_pages(limit: int, cost: int) -> None:
     assert answered / 10 > 0.9 * 0.8 * limit / cost
 
 
+def test_a_count_of_the_minute_before_does_not_hold_back_the_new_one() -> None:
+    meter, costs = minutes(0.8, 0.0), {"weight": 10}
+    late = meter.start(costs, 119.0, 119.0)
+    assert meter.slot(costs, 122.6) == 122.6
+    early = meter.start(costs, 122.6, 122.6)
+    meter.answered(late, 122.7, {"weight": 5900})
+    assert meter.slot(costs, 122.8) == 122.8
+    meter.answered(early, 122.9, {"weight": 4795})
+    assert meter.slot(costs, 123.0) == pytest.approx(182.5), "but one of the new minute does"
+
+
+def test_what_is_answered_without_a_count_adds_to_the_last_one() -> None:
+    meter, costs = minutes(0.8, 0.0), {"weight": 10}
+    meter.answered(meter.start(costs, 70.0, 70.0), 70.1, {"weight": 4750})
+    for n in range(5):
+        assert meter.slot(costs, 71.0 + n) == 71.0 + n
+        meter.answered(meter.start(costs, 71.0 + n, 71.0 + n), 71.1 + n)
+    assert meter.slot(costs, 80.0) == pytest.approx(122.5)
+
+
 def test_who_takes_all_of_a_window_beside_a_stranger_is_refused_and_goes_on_in_the_next() -> None:
     """So the model refuses where it should; and a refusal costs the rest of the minute and no more."""
     meter, venue = minutes(1.0, 0.0), FullMinutes(6000, foreign_a_minute=5500)
@@ -287,7 +307,12 @@ def play(
 
 @settings(deadline=None)
 @given(steps, st.floats(-2.5, 2.5), st.integers(20, 60))
-@example([Step(13.0, 20, 3.0, 0.0, "failed"), Step(0.0, 20, 0.0, 0.0, "told")], 2.5, 20)
+@example(
+    [Step(19.5, 20, 3.0, 3.0, "failed"), Step(3.0, 20, 0.0, 0.0, "failed")], 0.0, 20
+)  # under way at the turn
+@example(
+    [Step(19.0, 20, 1.1, 0.0, "failed"), Step(6.0, 20, 0.0, 0.0, "failed")], -2.5, 20
+)  # ended just before
 def test_no_minute_of_the_venue_ever_sees_more_than_our_share(
     plan: list[Step], off_s: float, size: int
 ) -> None:

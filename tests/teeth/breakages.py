@@ -5,6 +5,7 @@ from __future__ import annotations
 from .edits import Breakage, Edit
 from .of_changes import OF_CHANGES
 from .of_evidence import OF_EVIDENCE
+from .of_limits import OF_LIMITS
 from .of_products import OF_PRODUCTS
 from .of_readers import OF_READERS
 
@@ -356,6 +357,7 @@ BREAKAGES = (
         ),
         tests=("tests/cache/test_refusals.py::test_a_start_ends_by_code_3_where_waiting_is_in_vain",),
     ),
+    *OF_LIMITS,
     *OF_PRODUCTS,
     *OF_READERS,
     *OF_EVIDENCE,

@@ -1,0 +1,53 @@
+"""Breakages of what keeps us within what a venue allows."""
+
+from __future__ import annotations
+
+from .edits import Breakage, Edit
+
+__all__ = ["OF_LIMITS"]
+
+OF_LIMITS = (
+    Breakage(
+        "a run that follows asks into the ban of the one before",
+        (
+            Edit(
+                "livecache/engine/engine.py",
+                "        self.limiter.heed(banned or 0)\n        serving",
+                "        serving",
+            ),
+        ),
+        tests=("tests/simulation/test_ban.py::test_a_later_run_asks_nothing_until_the_ban_is_over",),
+    ),
+    Breakage(
+        "what is under way when the venue's minute turns is not counted in the next",
+        (
+            Edit(
+                "livecache/pacing/kept.py",
+                "self._ours, self._told, self._late = self._flying + late, 0, 0",
+                "self._ours, self._told, self._late = 0, 0, 0",
+            ),
+        ),
+        tests=("tests/pacing/test_meter.py",),
+    ),
+    Breakage(
+        "the venue's clock is taken to be right to the millisecond",
+        (Edit("livecache/pacing/kept.py", "_CLOCK_OFF_S = 2.5", "_CLOCK_OFF_S = 0.0"),),
+        tests=("tests/pacing/test_meter.py",),
+    ),
+    Breakage(
+        "what others use of a window is not heard",
+        (Edit("livecache/pacing/kept.py", "max(self._ours, self._told + self._flying)", "self._ours"),),
+        tests=("tests/pacing/test_meter.py",),
+    ),
+    Breakage(
+        "what is less urgent waits for ever",
+        (
+            Edit(
+                "livecache/engine/limiter.py",
+                "return self.passed_over >= _PASSED_OVER_MOST",
+                "return self.passed_over < 0",
+            ),
+        ),
+        tests=("tests/service/test_limiter.py",),
+    ),
+)
