@@ -24,11 +24,11 @@ from websockets.asyncio.client import connect
 from benchmarks.filling import Pages, btc_market, complete
 from livecache import Timeframe
 from livecache.clock import SystemClock
-from livecache.config.load import CoinbaseConfig
 from livecache.engine.engine import Engine, Settings
 from livecache.engine.venue_time import VenueTime
 from livecache.keys.keyspace import Keyspace
 from livecache.model.policy import Policy
+from livecache.venues.coinbase.settings import CoinbaseSettings
 from livecache.venues.coinbase.venue import CoinbaseVenue
 from livecache.venues.net.websocket import Connection as OneConnection
 
@@ -145,7 +145,7 @@ async def livecache(job: Job, begin: Callable[[Count], None]) -> None:
     market, _, _ = btc_market()
     now = int(time.monotonic() * 1000) + job.ahead_ms
     venue_time = VenueTime(SystemClock())
-    coinbase = CoinbaseConfig(
+    coinbase = CoinbaseSettings(
         symbols=tuple(job.symbols),
         rest_url="http://benchmark",
         ws_url=f"ws://127.0.0.1:{job.port}",

@@ -30,7 +30,7 @@ from benchmarks.filling import BTC, Pages, btc_market, fill, write
 from benchmarks.reading import CANDLES, TIMEFRAME, Way, awaited, take_turns, timed
 from livecache import AsyncReader, Reader
 from livecache.clock import SystemClock
-from livecache.config.load import Config
+from livecache.config.schema import Config
 from livecache.embedded.server import EmbeddedServer
 from livecache.engine.engine import Engine
 from livecache.engine.fleet import Place

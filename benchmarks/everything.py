@@ -24,7 +24,7 @@ from benchmarks.common import circumstances, table
 from benchmarks.loopback import Exchange, Opening, exchange, symbols
 from livecache import Timeframe
 from livecache.app import open_engine
-from livecache.config.load import Config
+from livecache.config.schema import Config
 from livecache.embedded.server import EmbeddedServer
 from livecache.engine.engine import Engine
 

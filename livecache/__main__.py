@@ -94,7 +94,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def _explain(message: str, hint: str) -> None:
-    from .config.load import redact
+    from .config.render import redact
 
     _print(f"livecache: error: {redact(message)}")
     if hint:

@@ -7,7 +7,7 @@ import os
 import random
 import secrets
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +18,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from .clock import Clock, SystemClock
-from .config.load import Config, Loaded
+from .config.render import Loaded
+from .config.schema import Config
 from .embedded.server import EmbeddedServer
 from .engine.engine import Engine, Settings
 from .engine.fleet import Fleet
@@ -37,8 +38,8 @@ from .process.stopping import until_stopped
 from .process.supervisor import of_this_process
 from .quiet import logger
 from .redis_url import address_of
-from .venues.coinbase.auth import load_key
-from .venues.coinbase.venue import CoinbaseVenue
+from .venues.configured import ConfiguredVenue
+from .venues.registry import build
 from .wire.connecting import client_for, database_of, resolve_url
 
 __all__ = ["assemble", "backfill", "open_engine", "run"]
@@ -81,13 +82,14 @@ async def open_store(config: Config) -> AsyncIterator[Store]:
 
 @asynccontextmanager
 async def engine_over(
-    config: Config, store: Store, *, instance: Instance | None = None, **options: Any
+    config: Config, store: Store, *, venue: str = "", instance: Instance | None = None, **options: Any
 ) -> AsyncIterator[Engine]:
-    """An engine ready to run; at the end it is closed. Meanwhile the `instance` can change it.
+    """The engine of that venue, ready to run; at the end it is closed. Meanwhile the `instance` can
+    change it.
 
     `options` are the engine's.
     """
-    engine, change = assemble(config, store.client, SystemClock(), **options)
+    engine, change = assemble(config, store.client, SystemClock(), venue=venue, **options)
     changes = instance.changes if instance is not None else {}
     changes[engine.venue.name] = change
     asked = False
@@ -103,7 +105,7 @@ async def engine_over(
 
 @asynccontextmanager
 async def open_engine(config: Config, **options: Any) -> AsyncIterator[Engine]:
-    """The one engine of a process, ready to run over its store; at the end all is closed."""
+    """The engine of the first configured venue, ready to run over its store; at the end all is closed."""
     async with (
         open_store(config) as store,
         engine_over(config, store, sole_owner=store.embedded, **options) as engine,
@@ -112,41 +114,43 @@ async def open_engine(config: Config, **options: Any) -> AsyncIterator[Engine]:
 
 
 def assemble(
-    config: Config, store: Any, clock: Clock, **options: Any
+    config: Config, store: Any, clock: Clock, *, venue: str = "", **options: Any
 ) -> tuple[Engine, Callable[[Config], None]]:
-    """The engine of the configured venue, and what has both take over another configuration.
+    """The engine of the venue with that id, and what has both take over another configuration.
 
-    `options` are the engine's.
+    Without an id it is the first that is configured. `options` are the engine's.
     """
     time = VenueTime(clock)
-    venue = CoinbaseVenue(
-        config.venues.coinbase,
-        key=load_key(config.venues.coinbase.key_file, os.environ),
+    id_ = venue or next(iter(config.venues))
+    built = build(
+        id_,
+        config.venues[id_],
+        environ=os.environ,
         now=time.if_known,
         clock=clock,
         jitter=random.random,
     )
     name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
-    keys = Keyspace(config.redis.prefix, venue.name, database_of(store))
-    settings = _settings(config, venue)
-    engine = Engine(venue, store, keys, settings, time=time, name=name, jitter=random.random, **options)
+    keys = Keyspace(config.redis.prefix, id_, database_of(store))
+    settings = _settings(config, built)
+    engine = Engine(built, store, keys, settings, time=time, name=name, jitter=random.random, **options)
 
     def change(config: Config) -> None:
-        venue.reconfigure(config.venues.coinbase)
-        engine.change(_settings(config, venue))
+        built.reconfigure(config.venues[id_])
+        engine.change(_settings(config, built))
 
     return engine, change
 
 
-def _settings(config: Config, venue: CoinbaseVenue) -> Settings:
-    coinbase, cache = config.venues.coinbase, config.cache
+def _settings(config: Config, venue: ConfiguredVenue) -> Settings:
+    own, cache = config.venues[venue.name], config.cache_of(venue.name)
     return Settings(
-        symbols=coinbase.symbols,
+        symbols=own.symbols,
         timeframes=cache.timeframes,
         policy=Policy(
             candles=cache.candles,
             min_candles=cache.min_candles,
-            settle_delay_ms=int(coinbase.settle_delay * 1000),
+            settle_delay_ms=int(own.settle_delay * 1000),
             widen_pages=cache.widen_pages,
             max_lag_ms=int(cache.max_lag * 1000),
         ),
@@ -176,7 +180,7 @@ async def run(config: Config, source: str = "", again: Callable[[], Loaded] | No
     reloading = Reloading(instance, again) if again is not None else None
     instance.reload = reloading.reload if reloading is not None else None
 
-    fleet = Fleet(["coinbase"], clock, random.random)
+    fleet = Fleet(config.venues, clock, random.random)
     instance.places = fleet.places
 
     async def main() -> None:
@@ -184,10 +188,11 @@ async def run(config: Config, source: str = "", again: Callable[[], Loaded] | No
             async with open_store(config) as store:
                 instance.redis = address_of(store.url)
 
-                def begin(_: str, has_written: bool) -> AbstractAsyncContextManager[Engine]:
+                def begin(venue: str, has_written: bool) -> AbstractAsyncContextManager[Engine]:
                     return engine_over(
                         instance.config,
                         store,
+                        venue=venue,
                         instance=instance,
                         sole_owner=store.embedded and not has_written,
                         gives_way=True,
@@ -207,44 +212,67 @@ async def run(config: Config, source: str = "", again: Callable[[], Loaded] | No
 
 
 async def backfill(
-    config: Config, *, symbols: Sequence[str] | None, timeframes: Sequence[Timeframe] | None
+    config: Config,
+    *,
+    symbols: Mapping[str, Sequence[str]] | None,
+    timeframes: Sequence[Timeframe] | None,
 ) -> int:
-    """Fill the cache once; 0, or 1 if any series failed. Prints a summary to stdout."""
-    coinbase = config.venues.coinbase
-    configured = [SeriesId("coinbase", s, t) for t in config.cache.timeframes for s in coinbase.symbols]
-    chosen = msgspec.structs.replace(
-        config,
-        cache=msgspec.structs.replace(config.cache, timeframes=tuple(timeframes or config.cache.timeframes)),
-        venues=msgspec.structs.replace(
-            config.venues,
-            coinbase=msgspec.structs.replace(coinbase, symbols=tuple(symbols or coinbase.symbols)),
-        ),
-    )
-    code = 1
+    """Fill the cache once; 0, or 1 if any series failed. Prints a summary to stdout.
+
+    `symbols` are by the ids of their venues.
+    """
+    chosen = _chosen(config, symbols, timeframes)
+    code = 0
 
     async def main() -> None:
         nonlocal code
-        chosen_too = [
-            SeriesId("coinbase", s, t)
-            for t in chosen.cache.timeframes
-            for s in chosen.venues.coinbase.symbols
-        ]
-        announced = list(dict.fromkeys([*configured, *chosen_too]))
-        async with open_engine(chosen, announced=announced, progress=ProgressBar()) as engine:
-            await engine.fill(wait_s=_LEASE_WAIT_S)
-        code = _summarise(engine)  # By now the last flush has computed every state.
+        async with open_store(config) as store:
+            for venue in chosen.venues:  # one after another: each has its own limits, and the log its order
+                announced = list(dict.fromkeys([*_series(config, venue), *_series(chosen, venue)]))
+                async with engine_over(
+                    chosen,
+                    store,
+                    venue=venue,
+                    announced=announced,
+                    sole_owner=store.embedded,
+                    progress=ProgressBar(),
+                ) as engine:
+                    await engine.fill(wait_s=_LEASE_WAIT_S)
+                # By now the last flush has computed every state.
+                code |= _summarise(engine, f"{venue}: " if len(chosen.venues) > 1 else "")
 
     stopped = await until_stopped(main)
     return 130 if stopped else code
 
 
-def _summarise(engine: Engine) -> int:
-    """Print what became of each series; 1 if any failed."""
+def _chosen(
+    config: Config, symbols: Mapping[str, Sequence[str]] | None, timeframes: Sequence[Timeframe] | None
+) -> Config:
+    """The configuration with these symbols and timeframes alone; None means those configured."""
+    venues = {
+        venue: msgspec.structs.replace(
+            own,
+            symbols=tuple(own.symbols if symbols is None else symbols[venue]),
+            timeframes=tuple(timeframes) if timeframes else own.timeframes,
+        )
+        for venue, own in config.venues.items()
+        if symbols is None or venue in symbols
+    }
+    return msgspec.structs.replace(config, venues=venues)
+
+
+def _series(config: Config, venue: str) -> list[SeriesId]:
+    timeframes, symbols = config.cache_of(venue).timeframes, config.venues[venue].symbols
+    return [SeriesId(venue, symbol, timeframe) for timeframe in timeframes for symbol in symbols]
+
+
+def _summarise(engine: Engine, head: str) -> int:
+    """Print what became of each series; 1 if any failed. `head` begins the first line."""
     failed = [t for t in engine.live.configured() if t.series in engine.backfiller.errors]
     tracks = engine.live.configured()
     held = sum(min(len(t.settled), t.policy.candles) for t in tracks)
     print(
-        f"{len(tracks) - len(failed)} of {len(tracks)} series filled, {held} settled candles, "
+        f"{head}{len(tracks) - len(failed)} of {len(tracks)} series filled, {held} settled candles, "
         f"{engine.backfiller.requests} requests, {engine.backfiller.refusals} refused"
     )
     for track in failed:

@@ -15,7 +15,7 @@ import msgspec
 from .app import open_engine
 from .clock import SystemClock
 from .commands.look.candle_table import last_price
-from .config.load import CacheConfig, CoinbaseConfig, Config, HttpConfig, RedisConfig, VenuesConfig
+from .config.schema import CacheConfig, Config, HttpConfig, RedisConfig
 from .embedded.server import EmbeddedServer
 from .embedded.state import DEMO, announce_demo
 from .engine.engine import Engine
@@ -28,6 +28,7 @@ from .simulator.clock import MarketClock
 from .simulator.market.products import DEFAULT_PRODUCTS, Product
 from .simulator.market.seeded import SeededMarket
 from .simulator.server import Simulator
+from .venues.coinbase.settings import CoinbaseSettings
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -94,11 +95,11 @@ def _products(count: int) -> list[Product]:
 
 
 def _config(url: str, simulator: Simulator, symbols: list[str]) -> Config:
-    coinbase = CoinbaseConfig(symbols=tuple(symbols), rest_url=simulator.rest_url, ws_url=simulator.ws_url)
+    coinbase = CoinbaseSettings(symbols=tuple(symbols), rest_url=simulator.rest_url, ws_url=simulator.ws_url)
     return Config(
         redis=RedisConfig(url=url),
         cache=CacheConfig(),
-        venues=VenuesConfig(coinbase=msgspec.structs.replace(coinbase, silence_timeout=5.0)),
+        venues={"coinbase": msgspec.structs.replace(coinbase, silence_timeout=5.0)},
     )
 
 

@@ -12,20 +12,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from livecache.config.files import why_not
-from livecache.config.load import (
-    Config,
-    check,
-    load,
-    order_timeframes,
-    parse_symbols,
-    parse_timeframes,
-    redact,
-    render,
-    settings,
-)
+from livecache.config.load import check, load, order_timeframes, parse_timeframes
+from livecache.config.render import redact, render, settings
+from livecache.config.schema import Config
+from livecache.config.symbols import parse_symbols
 from livecache.errors import ConfigError, UnknownTimeframe
+from livecache.files import why_not
 from livecache.model.timeframe import TIMEFRAME_PRIORITY, Timeframe
+from livecache.venues.coinbase.settings import CoinbaseSettings
+from livecache.venues.settings import VenueSettings
 
 ROOT = Path(__file__).parent.parent
 
@@ -36,6 +31,12 @@ def from_file(tmp_path: Path, text: str, env: Mapping[str, str] | None = None) -
     return load(path, env or {}).config
 
 
+def coinbase_in(config: Config) -> CoinbaseSettings:
+    settings = config.venues["coinbase"]
+    assert isinstance(settings, CoinbaseSettings)
+    return settings
+
+
 # --- the shipped file
 
 
@@ -44,8 +45,9 @@ def test_config_toml_holds_every_setting_with_its_default() -> None:
     assert load(path, {}).config == Config()
     text = path.read_text()
     for key, default in settings(Config()):
-        name = key.rpartition(".")[2]
-        line = re.search(rf"^(# )?{name} = .+  # .+$", text, re.MULTILINE)
+        section, _, name = key.rpartition(".")
+        _, _, own = text.partition(f"\n[{section}]")
+        line = re.search(rf"^(# )?{name} = .+  # .+$", own, re.MULTILINE)
         assert line, f"{key} has no line, or no word on it"
         assert bool(line[1]) == (default is None), f"{key}: only a setting without default is commented out"
 
@@ -114,8 +116,8 @@ def test_lists_in_the_environment_go_by_comma() -> None:
     }
     config = load(None, env).config
     assert config.cache.timeframes == (Timeframe.H1, Timeframe.M5), "a configured order is kept"
-    assert config.venues.coinbase.symbols == ("SOL-USD", "BTC-USD")
-    assert config.venues.coinbase.requests_per_second == 2.5
+    assert config.venues["coinbase"].symbols == ("SOL-USD", "BTC-USD")
+    assert coinbase_in(config).requests_per_second == 2.5
     assert (config.backfill.batch_size, config.backfill.batch_delay_ms) == (5, 1000)
     assert config.log.level == "DEBUG"
 
@@ -139,7 +141,7 @@ def test_secrets_and_the_variables_of_kubernetes_services_are_no_settings() -> N
 
 def test_integers_serve_where_seconds_are_wanted(tmp_path: Path) -> None:
     config = from_file(tmp_path, "[venues.coinbase]\nsettle_delay = 0\n")
-    assert config.venues.coinbase.settle_delay == 0.0
+    assert config.venues["coinbase"].settle_delay == 0.0
 
 
 # --- mistakes
@@ -333,11 +335,11 @@ def test_timeframes_that_make_no_sense_are_told() -> None:
 
 
 def test_symbols_given_by_flag_are_checked_alike() -> None:
-    assert parse_symbols("--symbols", "BTC-USD, ETH-USD") == ("BTC-USD", "ETH-USD")
+    assert parse_symbols("--symbols", "BTC-USD, ETH-USD", Config()) == {"coinbase": ("BTC-USD", "ETH-USD")}
     with pytest.raises(ConfigError, match="--symbols: is empty"):
-        parse_symbols("--symbols", "")
+        parse_symbols("--symbols", "", Config())
     with pytest.raises(ConfigError, match="--symbols: 'btc' is not"):
-        parse_symbols("--symbols", "btc")
+        parse_symbols("--symbols", "btc", Config())
 
 
 # --- showing it
@@ -366,7 +368,7 @@ def test_passwords_are_hidden() -> None:
 def test_structs_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
         Config().cache.candles = 5  # type: ignore[misc]
-    assert all(isinstance(value, msgspec.Struct) for value in (Config().redis, Config().venues.coinbase))
+    assert all(isinstance(value, msgspec.Struct) for value in (Config().redis, *Config().venues.values()))
 
 
 # --- all that is wrong
@@ -408,3 +410,99 @@ def test_what_is_told_first_is_what_loading_raises(tmp_path: Path) -> None:
 def test_a_sound_configuration_has_nothing_wrong() -> None:
     loaded, wrong = check(ROOT / "config.toml", {})
     assert (loaded.config, wrong) == (Config(), [])
+
+
+# --- several venues
+
+SEVERAL = """
+[cache]
+timeframes = ["5m", "1h"]
+[venues.coinbase]
+symbols = ["BTC-USD"]
+[venues.coinbase-small]
+kind = "coinbase"
+symbols = ["ATOM-USD", "BTC-USD"]
+timeframes = ["1d"]
+candles = 300
+"""
+
+
+def test_venues_stand_side_by_side_each_with_its_own(tmp_path: Path) -> None:
+    env = {"LIVECACHE_VENUES_COINBASE_SMALL_MIN_CANDLES": "200", "LIVECACHE_COINBASE_SMALL_KEY_NAME": "x"}
+    config = from_file(tmp_path, SEVERAL, env)
+    assert list(config.venues) == ["coinbase", "coinbase-small"]
+    assert config.cache_of("coinbase") == config.cache
+    small = config.cache_of("coinbase-small")
+    assert (small.timeframes, small.candles, small.min_candles) == ((Timeframe.D1,), 300, 200)
+    assert small.max_lag == config.cache.max_lag
+
+
+def test_only_what_is_named_is_filled_and_a_variable_names_as_well_as_a_section(tmp_path: Path) -> None:
+    other = '[venues.other]\nkind = "coinbase"\nsymbols = ["A-B"]\n'
+    assert list(from_file(tmp_path, other).venues) == ["other"]
+    env = {"LIVECACHE_VENUES_COINBASE_SYMBOLS": "C-D"}
+    assert list(from_file(tmp_path, other, env).venues) == ["other", "coinbase"]
+    alone = {"LIVECACHE_VENUES_MY_OWN_KIND": "coinbase", "LIVECACHE_VENUES_MY_OWN_SYMBOLS": "C-D"}
+    assert list(load(Path("/dev/null"), alone).config.venues) == ["my-own"]
+    assert load(Path("/dev/null"), alone).config.venues["my-own"].symbols == ("C-D",)
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("[venues.a]\nkind = 'coinbse'", "venues.a.kind: 'coinbse' is no kind of venue", "mean coinbase?"),
+        ("[venues.a]\nkind = 5", "venues.a.kind: 5 is no kind of venue", "one of coinbase"),
+        ("[venues.zzz]\nsymbols = ['A-B']", "unknown section 'venues.zzz'", "set its kind, one of coinbase"),
+        ("[venues.my_own]\nkind = 'coinbase'", "venues.my_own is no id of a venue", "dashes"),
+        ("[venues.a]\nkind = 'coinbase'\nsymbls = ['A-B']", "key 'venues.a.symbls'", "venues.a.symbols?"),
+        ("[venues.coinbase]\ncandles = 59", "venues.coinbase.candles: 59 candles are kept, and 60", ""),
+        ("[venues.coinbase]\nmin_candles = 101", "venues.coinbase.min_candles: 100 candles are kept", ""),
+        ("[venues.coinbase]\ntimeframes = []", "venues.coinbase.timeframes: is empty", "at least one"),
+        ("[venues.coinbase]\ntimeframes = ['5min']", "coinbase.timeframes: unknown timeframe", "5m"),
+        ("[venues.a]\nkind = 'coinbase'\nrest_url = 'https://u:s3@h'", "venues.a.rest_url: holds a user", ""),
+    ],
+)
+def test_a_mistake_in_a_venue_is_told_with_its_id(tmp_path: Path, text: str, message: str, hint: str) -> None:
+    path = tmp_path / "livecache.toml"
+    path.write_text(text)
+    _, wrong = check(path, {})
+    assert len(wrong) == 1, wrong
+    assert message in wrong[0].message
+    assert "s3" not in str(wrong[0])
+    assert hint in wrong[0].hint
+
+
+def test_a_variable_of_no_venue_is_told() -> None:
+    for name in ("LIVECACHE_VENUES_COINBSE_SYMBOLS", "LIVECACHE_COINBASE_SMALL_KEY_NAME"):
+        with pytest.raises(ConfigError, match=f"unknown environment variable {name}"):
+            load(None, {name: "x"})
+    with pytest.raises(ConfigError, match="LIVECACHE_VENUES_A_KIND: 'coinbse' is no kind of venue"):
+        load(None, {"LIVECACHE_VENUES_A_KIND": "coinbse"})
+
+
+def test_several_venues_are_shown_as_toml_that_loads_alike(tmp_path: Path) -> None:
+    config = from_file(tmp_path, SEVERAL)
+    assert from_file(tmp_path, render(load(tmp_path / "livecache.toml", {}))) == config
+
+
+def test_a_symbol_of_a_flag_says_its_venue_where_it_is_not_clear(tmp_path: Path) -> None:
+    config = from_file(tmp_path, SEVERAL)
+    for text, chosen in {
+        "coinbase-small:SOL-USD": {"coinbase-small": ("SOL-USD",)},
+        "atom-usd, coinbase:BTC-USD": {"coinbase-small": ("ATOM-USD",), "coinbase": ("BTC-USD",)},
+    }.items():
+        assert parse_symbols("--symbols", text, config) == chosen
+    with pytest.raises(ConfigError, match="BTC-USD is at coinbase and at coinbase-small"):
+        parse_symbols("--symbols", "BTC-USD", config)
+    with pytest.raises(ConfigError, match="'SOL-USD' does not say at which venue"):
+        parse_symbols("--symbols", "SOL-USD", config)
+
+
+@pytest.mark.parametrize("symbol", ["BTC/USDT:USDT", "btcusdt", "^GSPC", "BTC-27DEC26", "1000PEPE"])
+def test_a_venue_may_write_its_symbols_as_it_likes(symbol: str) -> None:
+    assert VenueSettings(symbols=(symbol,)).symbol_problem(symbol) is None
+
+
+@pytest.mark.parametrize("symbol", ["BTC USD", "{BTC}", "BTC*", "BT?", "[B]", "a,b", "", "x" * 101, "B\nT"])
+def test_but_not_with_what_breaks_keys_lists_and_patterns(symbol: str) -> None:
+    assert VenueSettings().symbol_problem(symbol) is not None

@@ -18,7 +18,8 @@ from livecache import errors
 from livecache.cli import app, checking, keeping, looking
 from livecache.commands.check import FINDINGS_EXIT_CODE
 from livecache.commands.look.stored import BucketKind
-from livecache.config.load import Config, settings
+from livecache.config.render import settings
+from livecache.config.schema import Config
 
 ROOT = Path(__file__).parent.parent
 CLI = (ROOT / "docs/cli.md").read_text()

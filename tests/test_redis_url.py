@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from livecache.config.load import redact
+from livecache.config.render import redact
 from livecache.redis_url import OPTIONS, SCHEMES, parse_sentinels, url_problem
 
 

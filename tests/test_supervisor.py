@@ -17,7 +17,7 @@ from typing import Any, cast
 
 import pytest
 
-from livecache.config.load import Config
+from livecache.config.schema import Config
 from livecache.engine.engine import Engine
 from livecache.engine.fleet import Place
 from livecache.http.watch.health import STIRS_WITHIN_S

@@ -8,7 +8,8 @@ from contextlib import suppress
 
 import click
 
-from ..config.load import Config, load
+from ..config.load import load
+from ..config.schema import Config
 
 __all__ = ["SHELLS", "VARIABLE", "complete_symbol", "complete_timeframe", "script_for"]
 
@@ -49,19 +50,20 @@ def _series() -> Iterator[tuple[str, str]]:
         config = load(None, os.environ).config
         yield from _filled(config) or [
             (symbol, timeframe.value)
-            for symbol in config.venues.coinbase.symbols
-            for timeframe in config.cache.timeframes
+            for venue, own in config.venues.items()
+            for symbol in own.symbols
+            for timeframe in config.cache_of(venue).timeframes
         ]
 
 
 def _filled(config: Config) -> list[tuple[str, str]]:
     with suppress(Exception):
-        from ..commands.reading import VENUE, connect
+        from ..commands.reading import connect, venue_of
         from ..reader.reader import Reader
 
         with (
             connect(config, connect_s=_QUICK_S, command_s=_QUICK_S) as client,
-            Reader(client=client, prefix=config.redis.prefix, venue=VENUE) as reader,
+            Reader(client=client, prefix=config.redis.prefix, venue=venue_of(config)) as reader,
         ):
             return [(series.symbol, series.timeframe.value) for series in reader.series()]
     return []

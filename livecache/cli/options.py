@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from ..config.load import Loaded, load
+from ..config.load import load
+from ..config.render import Loaded
 from .completion import complete_symbol, complete_timeframe
 
 if TYPE_CHECKING:

@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..config.load import CONFIG_FILE, load, order_timeframes, parse_symbols, parse_timeframes, source_of
+from ..config.load import CONFIG_FILE, load, order_timeframes, parse_timeframes
+from ..config.render import source_of
+from ..config.symbols import parse_symbols
 from ..errors import ConfigError
 from . import options
 from .options import flags_of, load_config
 
 if TYPE_CHECKING:
-    from ..config.load import Config, Loaded
+    from ..config.render import Loaded
+    from ..config.schema import Config
 
 __all__ = ["COMMANDS"]
 
@@ -69,7 +72,7 @@ def backfill(
     Exit 0, or 1 if any series failed.
     """
     effective = _service(config, redis_url, prefix, log_level, log_format).config
-    chosen = None if symbols is None else parse_symbols("--symbols", symbols)
+    chosen = None if symbols is None else parse_symbols("--symbols", symbols, effective)
     ordered = None
     if timeframes is not None:
         given = parse_timeframes("--timeframes", timeframes)

@@ -8,8 +8,7 @@ import urllib.error
 import urllib.request
 from typing import Any
 
-from ..config.load import Config
-from ..config.schema import listen_address
+from ..config.schema import Config, listen_address
 from ..errors import ConfigError, LivecacheError, ReloadRefused
 from ..http.guard import TOKEN_VARIABLE, load_token
 

@@ -10,9 +10,8 @@ from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
-from ..config.load import Config
+from ..config.schema import Config
 from ..errors import ConfigError
 from ..model.series import SeriesId
 from ..model.timeframe import Timeframe
@@ -22,7 +21,7 @@ from ..quality.inspection import Inspector
 from ..quality.report import TABLES, Report, as_csv, as_json, as_text
 from ..quality.venue import Compared
 from ..wire.advice import SETTINGS
-from .reading import choose_series, connect, keyspace_of
+from .reading import choose_series, connect, keyspace_of, venue_of
 
 __all__ = ["FINDINGS_EXIT_CODE", "Wanted", "check"]
 
@@ -77,7 +76,7 @@ def _gather(inspector: Inspector, config: Config, wanted: Wanted) -> Check:
     rules = Rules(
         patience_ms=int(config.cache.max_lag * 1000),
         gap_buckets=wanted.gap_buckets,
-        origin=_origin(config.venues.coinbase.rest_url),
+        origin=config.venues[venue_of(config)].origin,
         options=wanted.options,
     )
     gathered = Check(inspector.keys, rules)
@@ -98,12 +97,6 @@ def _gather(inspector: Inspector, config: Config, wanted: Wanted) -> Check:
     return gathered
 
 
-def _origin(rest_url: str) -> str:
-    """Scheme and host, as the service notes where its history came from."""
-    parts = urlsplit(rest_url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
-
-
 def _by_symbol(series: Sequence[SeriesId]) -> Iterator[list[SeriesId]]:
     for _, group in groupby(series, key=lambda one: one.symbol):
         yield list(group)
@@ -112,8 +105,9 @@ def _by_symbol(series: Sequence[SeriesId]) -> Iterator[list[SeriesId]]:
 def _compare(config: Config, gathered: Check, wanted: Wanted) -> Compared:
     from .venue_check import compare_with_venue
 
+    venue = venue_of(config)
     return compare_with_venue(
-        config.venues.coinbase, os.environ, gathered, requests_most=wanted.requests_most
+        venue, config.venues[venue], os.environ, gathered, requests_most=wanted.requests_most
     )
 
 

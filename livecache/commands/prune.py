@@ -7,11 +7,12 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..config.load import Config, Loaded
+from ..config.render import Loaded
+from ..config.schema import Config
 from ..keys.keyspace import Damaged, Keyspace, decode_lease
 from ..model.series import SeriesId
 from ..quality.inspection import Inspector
-from .reading import VENUE, connect, keyspace_of
+from .reading import connect, keyspace_of
 
 if TYPE_CHECKING:
     import redis
@@ -74,9 +75,9 @@ def prune(loaded: Loaded, *, remove: bool, as_json: bool) -> None:
 def plan(client: redis.Redis, keys: Keyspace, config: Config) -> Plan:
     """What there is beyond the configuration, and beyond what a living instance fills. Reads only."""
     configured = {
-        SeriesId(VENUE, symbol, timeframe)
-        for symbol in config.venues.coinbase.symbols
-        for timeframe in config.cache.timeframes
+        SeriesId(keys.venue, symbol, timeframe)
+        for symbol in config.venues[keys.venue].symbols
+        for timeframe in config.cache_of(keys.venue).timeframes
     }
     writer = _writer(client, keys)
     members: Any = client.smembers(keys.series) if writer else set()

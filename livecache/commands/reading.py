@@ -18,12 +18,11 @@ from ..read.asking import time_in
 if TYPE_CHECKING:
     import redis
 
-    from ..config.load import Config
+    from ..config.schema import Config
     from ..keys.keyspace import Keyspace
     from ..reader.reader import Reader
 
 __all__ = [
-    "VENUE",
     "choose_series",
     "connect",
     "duration",
@@ -33,12 +32,16 @@ __all__ = [
     "open_reader",
     "redis_url_of",
     "utc",
+    "venue_of",
 ]
-
-VENUE = "coinbase"
 
 _CONNECT_S = 2.0
 _COMMAND_S = 5.0
+
+
+def venue_of(config: Config) -> str:
+    """The id of the venue that is looked at."""
+    return next(iter(config.venues))
 
 
 def redis_url_of(config: Config) -> str:
@@ -56,14 +59,14 @@ def open_reader(config: Config) -> Reader:
     from ..reader.reader import Reader
 
     url = redis_url_of(config)
-    return Reader(url, prefix=config.redis.prefix, venue=VENUE, max_lag=config.cache.max_lag)
+    return Reader(url, prefix=config.redis.prefix, venue=venue_of(config), max_lag=config.cache.max_lag)
 
 
 def keyspace_of(config: Config) -> Keyspace:
     """The names of the keys that this configuration's service writes."""
     from ..keys.keyspace import Keyspace
 
-    return Keyspace(config.redis.prefix, VENUE)
+    return Keyspace(config.redis.prefix, venue_of(config))
 
 
 @contextmanager
@@ -103,13 +106,15 @@ def find_series(there: Sequence[SeriesId], symbol: str, timeframe: str) -> Serie
 
     Raises UnknownTimeframe, or UnknownSeries with what was probably meant.
     """
-    wanted = SeriesId(VENUE, symbol.upper(), Timeframe.parse(timeframe))
-    if wanted in there:
-        return wanted
-    hint = _meant(wanted.symbol, there)
-    if of_symbol := [series.timeframe for series in there if series.symbol == wanted.symbol]:
-        hint = f"of {wanted.symbol} there are {', '.join(of_symbol)}"
-    raise UnknownSeries(f"nobody fills {wanted.symbol} {wanted.timeframe}", hint)
+    of = Timeframe.parse(timeframe)
+    for series in there:
+        if series.symbol == symbol.upper() and series.timeframe is of:
+            return series
+    symbol = symbol.upper()
+    hint = _meant(symbol, there)
+    if of_symbol := [series.timeframe for series in there if series.symbol == symbol]:
+        hint = f"of {symbol} there are {', '.join(of_symbol)}"
+    raise UnknownSeries(f"nobody fills {symbol} {of}", hint)
 
 
 def choose_series(

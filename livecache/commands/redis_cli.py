@@ -14,7 +14,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from ..config.load import redact
+from ..config.render import redact
 from ..errors import RedisUnavailable
 from ..wire.connecting import client_for
 from ..wire.refusals import ERRORS, hint_on, said

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ..config.load import Config
+from ..config.schema import Config
 from ..errors import ReloadRefused
 from .asking import Service
 
@@ -37,9 +37,9 @@ def reload(config: Config, *, service: str | None, as_json: bool) -> int:
 
 def _told(key: str, answer: dict[str, Any]) -> str:
     """What came and went, of a setting that is a list."""
-    lists = {"venues.coinbase.symbols": "symbols", "cache.timeframes": "timeframes"}
+    lists: dict[str, Any] = answer["lists"]
     if key not in lists:
         return ""
-    added, removed = answer[lists[key]]["added"], answer[lists[key]]["removed"]
+    added, removed = lists[key]["added"], lists[key]["removed"]
     names = [*(f"+{name}" for name in added), *(f"-{name}" for name in removed)]
     return f": {' '.join(names) or 'in another order'}"

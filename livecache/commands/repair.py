@@ -7,7 +7,7 @@ import time
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
-from ..config.load import Config
+from ..config.schema import Config
 from ..errors import ConfigError, RepairRefused
 from ..model.timeframe import Timeframe, iso
 from .asking import Service

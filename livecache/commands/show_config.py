@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
-from ..config.load import Config, Loaded, check, redact, render, settings
+from ..config.load import check
+from ..config.render import Loaded, redact, render, settings
+from ..config.schema import Config
 from ..errors import ConfigError
 
 __all__ = ["check_config", "show_config"]
@@ -33,8 +36,9 @@ def check_config(path: Path | None, flags: Mapping[str, object], *, as_json: boo
         told = [{"message": redact(e.message), "hint": redact(e.hint)} for e in wrong]
         print(json.dumps({"ok": not wrong, "source": loaded.source, "problems": told}))
     elif not wrong:
-        symbols = len(loaded.config.venues.coinbase.symbols)
-        timeframes = len(loaded.config.cache.timeframes)
+        config = loaded.config
+        symbols = sum(len(own.symbols) for own in config.venues.values())
+        timeframes = len({t for venue in config.venues for t in config.cache_of(venue).timeframes})
         print(f"{loaded.source}: nothing is wrong (symbols: {symbols}, timeframes: {timeframes})")
     else:
         for error in wrong:
@@ -45,15 +49,15 @@ def check_config(path: Path | None, flags: Mapping[str, object], *, as_json: boo
 
 def _wrong_secrets(config: Config) -> list[ConfigError]:
     from ..http.guard import load_token
-    from ..venues.coinbase.auth import load_key
 
     wrong: list[ConfigError] = []
-    for load, file in (
-        (load_key, config.venues.coinbase.key_file),
-        (load_token, config.http.token_file),
-    ):
+    reads: list[Callable[[], object]] = [
+        partial(own.key_of, venue, os.environ) for venue, own in config.venues.items()
+    ]
+    reads.append(partial(load_token, config.http.token_file, os.environ))
+    for read in reads:
         try:
-            load(file, os.environ)
+            read()
         except ConfigError as error:
             wrong.append(error)
     return wrong

@@ -5,19 +5,15 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
-from ..config.load import CoinbaseConfig
 from ..process.progress import ProgressBar
 from ..quality.check import Check
 from ..quality.findings import Finding, Kind
 from ..quality.venue import Compared, PageWanted, compare_page, pages_wanted
-from ..venues.coinbase.auth import load_key
-from ..venues.coinbase.pace import paced
+from ..venues.configured import Witness, WitnessPage
+from ..venues.registry import build_witness
+from ..venues.settings import VenueSettings
 from ..venues.venue import FailureKind, FetchFailure
-
-if TYPE_CHECKING:
-    from ..venues.coinbase.witness import Witness, WitnessPage
 
 __all__ = ["compare_with_venue"]
 
@@ -37,15 +33,15 @@ _TOLD_EVERY_S = 10.0
 
 
 def compare_with_venue(
-    config: CoinbaseConfig, environ: Mapping[str, str], gathered: Check, *, requests_most: int
+    venue: str, settings: VenueSettings, environ: Mapping[str, str], gathered: Check, *, requests_most: int
 ) -> Compared:
-    """Compare the settled candles that were gathered with what the SDK's client returns; to stderr, how far.
+    """Compare the settled candles that were gathered with the venue's witness; to stderr, how far.
 
     What differs, and what could not be compared, becomes a finding.
     """
-    key = load_key(config.key_file, environ)
+    witness = build_witness(venue, settings, environ)
     alive = any(stored.alive is not None for stored in gathered.stored.values())
-    rate = paced(config.requests_per_second, keyed=key is not None) * (_SHARE if alive else 1.0)
+    rate = witness.requests_per_s * (_SHARE if alive else 1.0)
     pages = pages_wanted(list(gathered.stored.values()), _PAGE_LIMIT)
     compared = Compared(requests_wanted=len(pages))
     if len(pages) > requests_most:
@@ -53,13 +49,10 @@ def compare_with_venue(
         gathered.findings.append(Finding(Kind.UNFINISHED, message, "--requests sets the limit"))
         pages = pages[:requests_most]
     _say(
-        f"asking {config.rest_url}, by its own SDK: {len(pages)} requests, at most {rate:.2g} a second"
+        f"asking {settings.rest_url}, by its own SDK: {len(pages)} requests, at most {rate:.2g} a second"
         f"{' beside the running service' if alive else ''}: {len(pages) / rate:.0f} s or more"
     )
-    # Imported only now: it takes a while, and what is to come has been said.
-    from ..venues.coinbase.witness import Witness
-
-    asking = _Asking(Witness(config.rest_url, timeout_s=config.request_timeout, key=key), rate)
+    asking = _Asking(witness, rate)
     stored = gathered.stored
     bar = ProgressBar("comparing")
     bar.start(len(pages))
@@ -75,7 +68,7 @@ def compare_with_venue(
                 stored[page.series].report(
                     Kind.NOT_COMPARED,
                     f"the venue was asked in vain: {answer.message}",
-                    remedy="correct venues.coinbase.symbols" if unknown else "check again later",
+                    remedy=f"correct venues.{venue}.symbols" if unknown else "check again later",
                 )
                 if failed_in_a_row >= _FAILURES_MOST:
                     message = f"{len(pages) - done - 1} more requests were given up"

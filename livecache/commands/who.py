@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from ..config.load import Loaded, source_of
+from ..config.render import Loaded, source_of
 from ..errors import ConfigError
 from ..keys.keyspace import Damaged, decode_ban, decode_lease
 from ..redis_url import address_of
@@ -89,7 +89,7 @@ def told_by_service(loaded: Loaded) -> dict[str, Any]:
     """What the service at http.listen says of itself; {} where none answers at once, or another program."""
     from http.client import HTTPConnection, HTTPException
 
-    from ..config.load import listen_address
+    from ..config.schema import listen_address
     from ..http.guard import load_token
 
     address = listen_address(loaded.config.http.listen)

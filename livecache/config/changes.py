@@ -7,22 +7,27 @@ from typing import NamedTuple
 
 import msgspec
 
-from .load import Config, settings
+from .render import settings
+from .schema import Config
 
-__all__ = ["LIVE", "Changes", "Difference", "compare"]
+__all__ = ["Changes", "Difference", "compare", "live_keys"]
 
-LIVE = frozenset(
+_LIVE = frozenset(
     {
         *("cache.timeframes", "cache.candles", "cache.min_candles", "cache.widen_pages", "cache.max_lag"),
         "cache.require",
-        *("venues.coinbase.symbols", "venues.coinbase.requests_per_second", "venues.coinbase.settle_delay"),
-        *("venues.coinbase.request_timeout", "venues.coinbase.products_per_connection"),
-        "venues.coinbase.silence_timeout",
         *("backfill.batch_size", "backfill.batch_delay_ms"),
         *("log.level", "log.format"),
     }
 )
-"""The settings that a running service takes over. All others need a restart."""
+
+_LISTS = ("symbols", "timeframes")
+
+
+def live_keys(config: Config) -> frozenset[str]:
+    """The settings that a service which runs with it takes over. All others need a restart."""
+    venues = config.venues.items()
+    return _LIVE.union(f"venues.{venue}.{name}" for venue, own in venues for name in own.LIVE)
 
 
 class Difference(NamedTuple):
@@ -35,38 +40,77 @@ class Difference(NamedTuple):
 class Changes(NamedTuple):
     """What differs, by dotted keys in the order of the sections.
 
-    `config` is what is to be in force: the new one, with the old values of what needs a restart.
+    A venue that is new, gone, or of another kind is one key, `venues.<id>`, and needs a restart. `config` is
+    what is to be in force: the new one, with the old values of what needs a restart. `lists` has what came
+    and went of each live list that differs.
     """
 
     live: tuple[str, ...]
     restart: tuple[str, ...]
-    symbols: Difference
-    timeframes: Difference
+    lists: Mapping[str, Difference]
     config: Config
+
+    def named(self, name: str) -> Difference:
+        """What came and went of all `symbols`, or `timeframes`; with the venue's id, if it is not alone."""
+        parts = [
+            (self._head(key, ":"), told) for key, told in self.lists.items() if key.rpartition(".")[2] == name
+        ]
+        return Difference(
+            tuple(f"{head}{one}" for head, told in parts for one in told.added),
+            tuple(f"{head}{one}" for head, told in parts for one in told.removed),
+        )
 
     def __str__(self) -> str:
         """For people: what is taken over, in one line."""
         parts = []
-        for what, (added, removed) in (("symbols", self.symbols), ("timeframes", self.timeframes)):
+        for key, (added, removed) in self.lists.items():
             names = [*(f"+{name}" for name in added), *(f"-{name}" for name in removed)]
-            parts += [f"{what} {' '.join(names)}"] if names else []
-        lists = ("venues.coinbase.symbols", "cache.timeframes")
-        told = self.symbols + self.timeframes
-        parts += [key for key in self.live if key not in lists or not any(told)]
+            parts += [f"{self._head(key, ' ')}{key.rpartition('.')[2]} {' '.join(names)}"] if names else []
+        parts += [key for key in self.live if not any(self.lists.get(key, ()))]
         return "; ".join(parts) or "nothing to change while it runs"
+
+    def _head(self, key: str, after: str) -> str:
+        """Which venue's the key is, where there are several."""
+        parts = key.split(".")
+        return f"{parts[1]}{after}" if parts[0] == "venues" and len(self.config.venues) > 1 else ""
 
 
 def compare(running: Config, wanted: Config) -> Changes:
     """What of `wanted` can be taken over by a service that runs with `running`."""
+    others = _other_venues(running, wanted)
     before, after = dict(settings(running)), dict(settings(wanted))
-    differing = [key for key in after if after[key] != before[key]]
-    live = tuple(key for key in differing if key in LIVE)
-    restart = tuple(key for key in differing if key not in LIVE)
+    alike = live_keys(running)
+    live: list[str] = []
+    restart: dict[str, None] = {}
+    for key in (key for key in {**after, **before} if after.get(key) != before.get(key)):
+        venue = ".".join(key.split(".")[:2])
+        if venue in others:
+            restart[venue] = None
+        elif key in alike:
+            live.append(key)
+        else:
+            restart[key] = None
     config = _with(running, "", {key: after[key] for key in live})
     assert isinstance(config, Config)
-    symbols = _difference(running.venues.coinbase.symbols, wanted.venues.coinbase.symbols)
-    timeframes = _difference(running.cache.timeframes, wanted.cache.timeframes)
-    return Changes(live, restart, symbols, timeframes, config)
+    lists = {
+        key: _difference(_names(before[key]), _names(after[key]))
+        for name in _LISTS
+        for key in live
+        if key.rpartition(".")[2] == name
+    }
+    return Changes(tuple(live), tuple(restart), lists, config)
+
+
+def _other_venues(running: Config, wanted: Config) -> list[str]:
+    """The sections of venues that are new, gone, or not what they were."""
+    before, after = (
+        {f"venues.{venue}": type(own) for venue, own in config.venues.items()} for config in (running, wanted)
+    )
+    return [key for key in {**after, **before} if before.get(key) != after.get(key)]
+
+
+def _names(value: object) -> Sequence[str]:
+    return value if isinstance(value, tuple) else ()
 
 
 def _difference(before: Sequence[str], after: Sequence[str]) -> Difference:
@@ -83,6 +127,8 @@ def _with(struct: msgspec.Struct, head: str, values: Mapping[str, object]) -> ms
         value = getattr(struct, name)
         if isinstance(value, msgspec.Struct):
             changed[name] = _with(value, f"{head}{name}.", values)
+        elif isinstance(value, Mapping):
+            changed[name] = {key: _with(part, f"{head}{name}.{key}.", values) for key, part in value.items()}
         elif f"{head}{name}" in values:
             changed[name] = values[f"{head}{name}"]
     return msgspec.structs.replace(struct, **changed)

@@ -17,60 +17,19 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ..errors import ConfigError
+from ..files import read_regular, why_not
 from ..model.plainly import plainly
 from ..model.timeframe import TIMEFRAME_PRIORITY, Timeframe
-from .files import read_regular, why_not
-from .schema import (
-    BackfillConfig,
-    CacheConfig,
-    CoinbaseConfig,
-    Config,
-    HttpConfig,
-    LogConfig,
-    RedisConfig,
-    VenuesConfig,
-    listen_address,
-    problems,
-    symbol_problems,
-)
+from .layout import Layout, layout_of
+from .render import Loaded, redact
+from .schema import Config, default_venues, problems
 
-__all__ = [
-    "CONFIG_FILE",
-    "BackfillConfig",
-    "CacheConfig",
-    "CoinbaseConfig",
-    "Config",
-    "HttpConfig",
-    "Loaded",
-    "LogConfig",
-    "RedisConfig",
-    "VenuesConfig",
-    "check",
-    "listen_address",
-    "load",
-    "order_timeframes",
-    "parse_symbols",
-    "parse_timeframes",
-    "redact",
-    "render",
-    "settings",
-    "source_of",
-]
+__all__ = ["CONFIG_FILE", "check", "load", "order_timeframes", "parse_timeframes"]
 
 CONFIG_FILE = "config.toml"
 
 _FILE_BYTES_MAX = 1_000_000
 _TOML_HINT = "strings need quotes, lists brackets"
-
-_SOURCES_MOST = 3  # variables and flags that are named
-
-# Variables that are no settings: secrets, and what the image sets to refuse the embedded server.
-OTHER_VARIABLES = frozenset(
-    {
-        *("LIVECACHE_COINBASE_KEY_NAME", "LIVECACHE_COINBASE_KEY_SECRET"),
-        *("LIVECACHE_EMBEDDED", "LIVECACHE_HTTP_TOKEN"),
-    }
-)
 
 # Kubernetes gives every pod such variables for a service named livecache or livecache-redis.
 _SERVICE_LINK = re.compile(
@@ -83,14 +42,6 @@ _FLAGS = {
     "log.level": "--log-level",
     "log.format": "--log-format",
 }
-
-
-class Loaded(NamedTuple):
-    """A configuration and where it came from. `origins` maps dotted keys to sources; defaults are absent."""
-
-    config: Config
-    source: str
-    origins: Mapping[str, str]
 
 
 class _Given(NamedTuple):
@@ -118,18 +69,21 @@ def check(
     """As `load`, and all that is wrong, not just the first. What cannot be used has its default there."""
     wrong: list[ConfigError] = []
     file = path or Path(CONFIG_FILE)
-    given: dict[str, _Given] = {}
+    table: Mapping[str, Any] = {}
+    source = f"the defaults (no ./{CONFIG_FILE} here)"
     if path is not None or _is_there(file):
-        given |= _from_file(file, wrong)
-        source = str(file)
-    else:
-        source = f"the defaults (no ./{CONFIG_FILE} here)"
-    given |= _from_environment(env, wrong)
+        table, source = _read(file, wrong), str(file)
+    layout = layout_of(table.get("venues"), env, source, wrong)
+    given = {
+        key: _Given(value, f"{file}: {key}", str(file), text=False)
+        for key, value in _flatten(file, "", table, layout, wrong)
+    }
+    given |= _from_environment(env, layout, wrong)
     for key, value in (flags or {}).items():
         if value is not None:
             flag = _FLAGS.get(key, key)
             given[key] = _Given(value, flag, flag, text=True)
-    config, unusable = _convert(given)
+    config, unusable = _convert(given, layout)
     wrong += unusable.values()
     for key, problem, hint in problems(config):
         if key not in unusable:  # of which the default stands there now
@@ -138,32 +92,10 @@ def check(
     return Loaded(config, source, {key: item.origin for key, item in given.items()}), wrong
 
 
-def settings(config: Config) -> Iterator[tuple[str, object]]:
-    """Every setting as (dotted key, value), in the order of the structs."""
-    return _walk("", config)
-
-
-def source_of(loaded: Loaded) -> str:
-    """Where a configuration came from, for people: the file or the defaults, then what wins over it."""
-    origins = {origin for origin in loaded.origins.values() if origin != loaded.source}
-    over = sorted(origins, key=lambda origin: (origin.startswith("--"), origin))
-    more = len(over) - _SOURCES_MOST
-    named = [*over[:_SOURCES_MOST], *([f"{more} more"] if more > 0 else [])]
-    return f"{loaded.source}, under {', '.join(named)}" if named else loaded.source
-
-
 def order_timeframes(given: Sequence[Timeframe], configured: Sequence[Timeframe]) -> tuple[Timeframe, ...]:
     """`given` timeframes in priority order: as configured, then by default, then the shortest first."""
     order = list(dict.fromkeys([*configured, *TIMEFRAME_PRIORITY, *Timeframe]))
     return tuple(sorted(given, key=order.index))
-
-
-def parse_symbols(source: str, text: str) -> tuple[str, ...]:
-    """The symbols of a list by comma, as `source` (a flag) gives it. Raises ConfigError for what is none."""
-    symbols = tuple(item.strip() for item in text.split(",") if item.strip())
-    for _, problem, hint in symbol_problems("", symbols):
-        raise ConfigError(f"{source}: {problem}", hint)
-    return symbols
 
 
 def parse_timeframes(source: str, text: str) -> tuple[Timeframe, ...]:
@@ -180,49 +112,6 @@ def parse_timeframes(source: str, text: str) -> tuple[Timeframe, ...]:
     return parsed
 
 
-def render(loaded: Loaded) -> str:
-    """The effective configuration as TOML, secrets hidden, each line that is no default with its origin."""
-    lines: list[str] = []
-    section = None
-    for key, value in settings(loaded.config):
-        head, _, name = key.rpartition(".")
-        if head != section:
-            lines += [*([""] if lines else []), f"[{head}]"]
-            section = head
-        if value is None:
-            lines.append(f"# {name} is not set")
-            continue
-        if isinstance(value, tuple):
-            value = list(value)
-        elif isinstance(value, str):
-            value = redact(value)
-        origin = f"  # {loaded.origins[key]}" if key in loaded.origins else ""
-        lines.append(f"{name} = {json.dumps(value, ensure_ascii=False)}{origin}")
-    return "\n".join(lines) + "\n"
-
-
-_PASSWORD = re.compile(r"""(://[^\s:@/"']*:)[^\s"']+(?=@)|([?&](?:\w*password|token)=)[^\s&"']+""")
-
-
-def redact(text: str) -> str:
-    """`text` with `***` in place of every password in a URL."""
-    return _PASSWORD.sub(lambda match: f"{match[1] or match[2]}***", text)
-
-
-def _walk(head: str, struct: msgspec.Struct) -> Iterator[tuple[str, object]]:
-    for name in struct.__struct_fields__:
-        value = getattr(struct, name)
-        if isinstance(value, msgspec.Struct):
-            yield from _walk(f"{head}{name}.", value)
-        else:
-            yield f"{head}{name}", value
-
-
-_KEYS = tuple(key for key, _ in _walk("", Config()))
-_SECTIONS = tuple(dict.fromkeys(key.rpartition(".")[0] for key in _KEYS))
-_VARIABLES = {f"LIVECACHE_{key.upper().replace('.', '_')}": key for key in _KEYS}
-
-
 # What is wrong is gathered in `wrong`, and the rest goes on: so that a check can tell all of it.
 
 
@@ -237,7 +126,7 @@ def _is_there(file: Path) -> bool:
     return True
 
 
-def _from_file(path: Path, wrong: list[ConfigError]) -> dict[str, _Given]:
+def _read(path: Path, wrong: list[ConfigError]) -> Mapping[str, Any]:
     try:
         raw = read_regular(path, _FILE_BYTES_MAX + 1)
         if len(raw) > _FILE_BYTES_MAX:
@@ -259,10 +148,7 @@ def _from_file(path: Path, wrong: list[ConfigError]) -> dict[str, _Given]:
     except ValueError as error:  # of tomllib, or of Python: a number with thousands of digits
         wrong.append(_not_toml(path, str(error).partition(";")[0]))
     else:
-        return {
-            key: _Given(value, f"{path}: {key}", str(path), text=False)
-            for key, value in _flatten(path, "", table, wrong)
-        }
+        return table
     return {}
 
 
@@ -275,32 +161,34 @@ def _not_toml(path: Path, said: str) -> ConfigError:
 
 
 def _flatten(
-    path: Path, head: str, table: Mapping[str, Any], wrong: list[ConfigError]
+    path: Path, head: str, table: Mapping[str, Any], layout: Layout, wrong: list[ConfigError]
 ) -> Iterator[tuple[str, object]]:
     for name, value in table.items():
         key = f"{head}{name}"
-        if key in _KEYS:
+        if key in layout.defaults:
             yield key, value
-        elif not any(section == key or section.startswith(f"{key}.") for section in _SECTIONS):
-            kind, known = ("section", _SECTIONS) if isinstance(value, dict) else ("key", _KEYS)
+        elif key in layout.refused:
+            continue
+        elif not any(section == key or section.startswith(f"{key}.") for section in layout.sections):
+            kind, known = ("section", layout.sections) if isinstance(value, dict) else ("key", layout.keys)
             wrong.append(ConfigError(f"{path}: unknown {kind} {key!r}", _suggest(key, known)))
         elif isinstance(value, dict):
-            yield from _flatten(path, f"{key}.", value, wrong)
+            yield from _flatten(path, f"{key}.", value, layout, wrong)
         else:
             hint = f"write [{key}] and its keys below"
             wrong.append(ConfigError(f"{path}: {key} is a section, not a key", hint))
 
 
-def _from_environment(env: Mapping[str, str], wrong: list[ConfigError]) -> dict[str, _Given]:
+def _from_environment(env: Mapping[str, str], layout: Layout, wrong: list[ConfigError]) -> dict[str, _Given]:
     given = {}
     for name in sorted(env):
-        if not name.startswith("LIVECACHE_") or name in OTHER_VARIABLES:
+        if not name.startswith("LIVECACHE_") or name in layout.secrets:
             continue
-        key = _VARIABLES.get(name)
+        key = layout.variables.get(name)
         if key is None:
             if _SERVICE_LINK.fullmatch(name):
                 continue
-            hint = _suggest(name, [*_VARIABLES, *sorted(OTHER_VARIABLES)])
+            hint = _suggest(name, [*layout.variables, *sorted(layout.secrets)])
             wrong.append(ConfigError(f"unknown environment variable {name}", hint))
         elif env[name]:
             given[key] = _Given(env[name], name, name, text=True)
@@ -319,7 +207,7 @@ def _suggest(wrong: str, known: Sequence[str]) -> str:
     return f"did you mean {near[0]}?" if near else f"one of {', '.join(known)}"
 
 
-def _convert(given: Mapping[str, _Given]) -> tuple[Config, dict[str, ConfigError]]:
+def _convert(given: Mapping[str, _Given], layout: Layout) -> tuple[Config, dict[str, ConfigError]]:
     # Setting by setting, not the whole at once: so each error can name where the value came from.
     unusable: dict[str, ConfigError] = {}
 
@@ -327,11 +215,15 @@ def _convert(given: Mapping[str, _Given]) -> tuple[Config, dict[str, ConfigError
         values: dict[str, object] = {}
         for field in msgspec.structs.fields(kind):
             key = f"{head}{field.name}"
-            if isinstance(field.default, msgspec.Struct):
+            if key == "venues":
+                named = layout.named(given)
+                venues = {venue: build(kind, f"venues.{venue}.") for venue, kind in named.items()}
+                values[key] = venues or default_venues()
+            elif isinstance(field.default, msgspec.Struct):
                 values[field.name] = build(type(field.default), f"{key}.")
             elif key in given:
                 try:
-                    values[field.name] = _value(key, given[key], field.type)
+                    values[field.name] = _value(key, given[key], field.type, layout.defaults[key])
                 except ConfigError as error:
                     unusable[key] = error
         return kind(**values)
@@ -341,14 +233,14 @@ def _convert(given: Mapping[str, _Given]) -> tuple[Config, dict[str, ConfigError
     return config, unusable
 
 
-def _value(key: str, given: _Given, kind: Any) -> object:
-    value = given.value
-    if key in ("cache.timeframes", "venues.coinbase.symbols"):
+def _value(key: str, given: _Given, kind: Any, default: object) -> object:
+    value, name = given.value, key.rpartition(".")[2]
+    if name in ("timeframes", "symbols"):
         if given.text and isinstance(value, str):
             value = [item.strip() for item in value.split(",") if item.strip()]
-        if key == "cache.timeframes" and isinstance(value, list):
+        if name == "timeframes" and isinstance(value, list):
             try:
-                return tuple(Timeframe.parse(str(name)) for name in value)
+                return tuple(Timeframe.parse(str(item)) for item in value)
             except ConfigError as error:
                 raise ConfigError(f"{given.source}: {error.message}", error.hint) from None
     elif key == "log.level" and isinstance(value, str):
@@ -360,18 +252,16 @@ def _value(key: str, given: _Given, kind: Any) -> object:
         text = str(value) if isinstance(value, str | float) else json.dumps(value, default=str)
         shown = redact(text) if key != "redis.url" else "that"
         problem, _ = plainly(str(error))
-        raise ConfigError(
-            f"{given.source}: {shown!r} cannot be used: {problem}", _example(key, given)
-        ) from None
+        hint = _example(key, given, default)
+        raise ConfigError(f"{given.source}: {shown!r} cannot be used: {problem}", hint) from None
 
 
 _CHOICES = {"log.level": "TRACE, DEBUG, INFO, WARNING or ERROR", "log.format": "text or json"}
 
 
-def _example(key: str, given: _Given) -> str:
+def _example(key: str, given: _Given, default: object) -> str:
     """The choices, or the default in the form in which the value is given."""
-    default = dict(_walk("", Config())).get(key)
-    if key in _CHOICES or default in (None, ""):
+    if key in _CHOICES or default in (None, "", ()):
         return _CHOICES.get(key, "")
     if isinstance(default, tuple):
         names = [str(name) for name in default]

@@ -6,34 +6,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Address, IPv6Address
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
 
 from ..model.timeframe import TIMEFRAME_PRIORITY, Timeframe
 from ..redis_url import url_problem
+from ..venues.registry import DEFAULT, settings_of
+from ..venues.settings import Problem, VenueSettings, list_problems
 
 __all__ = [
     "BackfillConfig",
     "CacheConfig",
-    "CoinbaseConfig",
     "Config",
     "HttpConfig",
     "LogConfig",
     "RedisConfig",
-    "VenuesConfig",
     "listen_address",
     "problems",
-    "symbol_problems",
 ]
-
-# Upper bounds are there so that a slip of the keyboard (`nan`, `inf`, a year in seconds) is told at once.
-Seconds = Annotated[float, Meta(gt=0, le=3600)]
-Rate = Annotated[float, Meta(gt=0, le=1000)]
 
 
 class RedisConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -55,23 +49,6 @@ class CacheConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     require: Literal["known", "all"] = "known"
 
 
-class CoinbaseConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    symbols: tuple[str, ...] = ("BTC-USD", "ETH-USD")  # in priority order
-    rest_url: str = "https://api.coinbase.com"
-    ws_url: str = "wss://advanced-trade-ws.coinbase.com"
-    requests_per_second: Rate = 9.0  # real seconds; a refusal lowers it for a while
-    settle_delay: Annotated[float, Meta(ge=0, le=3600)] = 10.0  # seconds of the venue's clock
-    request_timeout: Seconds = 10.0  # real seconds for one request, all told
-    page_limit: Annotated[int, Meta(ge=1, le=350)] = 330  # buckets a page; 349 or 350 is the venue's edge
-    products_per_connection: Annotated[int, Meta(ge=1, le=1000)] = 100
-    silence_timeout: Seconds = 15.0  # real seconds without any frame before a reconnection
-    key_file: str = ""  # a CDP key's JSON file; or LIVECACHE_COINBASE_KEY_NAME and _KEY_SECRET
-
-
-class VenuesConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    coinbase: CoinbaseConfig = CoinbaseConfig()
-
-
 class BackfillConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     # Both or neither: at most `batch_size` requests start in any `batch_delay_ms`.
     batch_size: Annotated[int, Meta(ge=1, le=10_000)] | None = None
@@ -88,33 +65,38 @@ class LogConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     format: Literal["text", "json"] = "text"
 
 
+def default_venues() -> dict[str, VenueSettings]:
+    """What is filled where nobody says."""
+    return {DEFAULT: settings_of(DEFAULT)()}
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     redis: RedisConfig = RedisConfig()
     cache: CacheConfig = CacheConfig()
-    venues: VenuesConfig = VenuesConfig()
+    venues: Mapping[str, VenueSettings] = msgspec.field(default_factory=default_venues)  # by their ids
     backfill: BackfillConfig = BackfillConfig()
     http: HttpConfig = HttpConfig()
     log: LogConfig = LogConfig()
 
-
-# A Coinbase product id: BTC-USD, 00-USD, BTC-PERP-INTX. Nothing in it can break a key or a hash tag.
-_SYMBOL = re.compile(r"[A-Z0-9._]+(-[A-Z0-9._]+)+", re.ASCII)
-
-
-def problems(config: Config) -> Iterator[tuple[str, str, str]]:
-    """What types and ranges cannot say: (dotted key, what is wrong with it, hint) of each unusable value."""
-    redis, cache, coinbase = config.redis, config.cache, config.venues.coinbase
-    yield from _redis_problems(redis)
-    yield from _list_problems("cache.timeframes", cache.timeframes)
-    if cache.candles < cache.min_candles:
-        yield (
-            "cache.candles",
-            f"{cache.candles} is less than cache.min_candles ({cache.min_candles})",
-            "keep at least as many candles as make a series ready",
+    def cache_of(self, venue: str) -> CacheConfig:
+        """What holds for the venue of that id: its own counts and timeframes, else those of all."""
+        settings, cache = self.venues[venue], self.cache
+        return msgspec.structs.replace(
+            cache,
+            timeframes=settings.timeframes or cache.timeframes,
+            candles=settings.candles or cache.candles,
+            min_candles=settings.min_candles or cache.min_candles,
         )
-    yield from symbol_problems("venues.coinbase.symbols", coinbase.symbols)
-    yield from _url_problems("venues.coinbase.rest_url", coinbase.rest_url, ("https", "http"))
-    yield from _url_problems("venues.coinbase.ws_url", coinbase.ws_url, ("wss", "ws"))
+
+
+def problems(config: Config) -> Iterator[Problem]:
+    """What types and ranges cannot say: (dotted key, what is wrong with it, hint) of each unusable value."""
+    yield from _redis_problems(config.redis)
+    for problem in _cache_problems(config.cache):
+        yield f"cache.{problem[0]}", *problem[1:]
+    for venue, settings in config.venues.items():
+        for name, what, hint in (*_own_cache_problems(config, venue), *settings.problems()):
+            yield f"venues.{venue}.{name}", what, hint
     size, delay = config.backfill.batch_size, config.backfill.batch_delay_ms
     if (size is None) != (delay is None):
         given, other = ("batch_size", "batch_delay_ms") if delay is None else ("batch_delay_ms", "batch_size")
@@ -126,14 +108,27 @@ def problems(config: Config) -> Iterator[tuple[str, str, str]]:
         yield "http.listen", f"{config.http.listen!r}: {error}", hint
 
 
-def symbol_problems(key: str, symbols: tuple[str, ...]) -> Iterator[tuple[str, str, str]]:
-    """What is wrong with a list of symbols: (`key`, what, hint)."""
-    yield from _list_problems(key, symbols)
-    for symbol in symbols:
-        if not _SYMBOL.fullmatch(symbol):
-            upper = symbol.strip().upper()
-            near = f"did you mean {upper}? " if _SYMBOL.fullmatch(upper) else ""
-            yield key, f"{symbol!r} is not the name of a product", f"{near}they look like BTC-USD"
+def _cache_problems(cache: CacheConfig) -> Iterator[Problem]:
+    for problem in list_problems(cache.timeframes):
+        yield "timeframes", *problem
+    if cache.candles < cache.min_candles:
+        yield (
+            "candles",
+            f"{cache.candles} is less than cache.min_candles ({cache.min_candles})",
+            "keep at least as many candles as make a series ready",
+        )
+
+
+def _own_cache_problems(config: Config, venue: str) -> Iterator[Problem]:
+    """What is wrong with that which the venue has of its own, in place of [cache]'s."""
+    settings, cache = config.venues[venue], config.cache_of(venue)
+    if settings.timeframes is not None:
+        for problem in list_problems(settings.timeframes):
+            yield "timeframes", *problem
+    if (settings.candles or settings.min_candles) and cache.candles < cache.min_candles:
+        name = "candles" if settings.candles else "min_candles"
+        what = f"{cache.candles} candles are kept, and {cache.min_candles} wanted (min_candles)"
+        yield name, what, "keep at least as many candles as make a series ready"
 
 
 def listen_address(text: str) -> tuple[str, int] | None:
@@ -175,43 +170,3 @@ def _redis_problems(redis: RedisConfig) -> Iterator[tuple[str, str, str]]:
             f"{redis.prefix!r} holds a space or a brace",
             "braces are Redis Cluster's hash tags",
         )
-
-
-def _list_problems(key: str, items: tuple[str, ...]) -> Iterator[tuple[str, str, str]]:
-    if not items:
-        yield key, "is empty", "name at least one"
-    for item in dict.fromkeys(item for item in items if items.count(item) > 1):
-        yield key, f"names {str(item)!r} twice", "name each once, in priority order"
-
-
-def _url_problems(key: str, url: str, schemes: tuple[str, str]) -> Iterator[tuple[str, str, str]]:
-    example = f"{schemes[0]}://host or {schemes[1]}://host:port"
-    try:
-        parts = urlsplit(url)
-    except ValueError as error:
-        yield key, f"is not a URL: {error}", f"it looks like {example}"
-        return
-    if parts.scheme not in schemes or not parts.hostname:
-        yield key, f"{url!r} is not such a URL", f"it looks like {example}"
-    elif parts.username is not None or parts.password is not None:
-        yield key, "holds a user or a password", "a key goes into venues.coinbase.key_file"
-    elif odd := _ODD.search(url):
-        yield key, f"holds {_character(odd[0])}", f"it looks like {example}"
-    else:
-        yield from _port_problems(key, url)
-
-
-# White space, what is not printed, what begins a query or a fragment, and what no URL holds as it is.
-_ODD = re.compile(r"[^!-~]|[?#\"<>\\^`{|}]")
-
-
-def _character(odd: str) -> str:
-    """What such a character is, for people."""
-    return {" ": "a space", "?": "a query", "#": "a fragment"}.get(odd, f"{odd!r}, which no URL holds")
-
-
-def _port_problems(key: str, url: str) -> Iterator[tuple[str, str, str]]:
-    try:
-        _ = urlsplit(url).port
-    except ValueError:
-        yield key, "its port is not a number from 0 to 65535", "it looks like scheme://host:port"

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from ..config.load import redact
+from ..config.render import redact
 from ..errors import (
     ConfigError,
     LivecacheError,

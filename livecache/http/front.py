@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from ..clock import Clock
-from ..config.load import HttpConfig, listen_address
+from ..config.schema import HttpConfig, listen_address
 from ..errors import ConfigError
 from ..quiet import logger
 from .guard import TOKEN_VARIABLE, Guard, is_loopback, load_token

@@ -9,8 +9,8 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import NamedTuple
 
-from ..config.files import read_regular, why_not
 from ..errors import ConfigError
+from ..files import read_regular, why_not
 
 __all__ = ["TOKEN_VARIABLE", "Guard", "Refusal", "is_loopback", "load_token"]
 

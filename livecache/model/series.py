@@ -10,8 +10,21 @@ from .candle import ExactCandle
 from .coverage import Coverage, Span
 from .timeframe import Timeframe
 
-__all__ = ["SHORT", "Change", "Changes", "Close", "Kind", "SeriesId", "SeriesState", "Stored", "Update"]
+__all__ = [
+    "FIRST_VENUE",
+    "SHORT",
+    "Change",
+    "Changes",
+    "Close",
+    "Kind",
+    "SeriesId",
+    "SeriesState",
+    "Stored",
+    "Update",
+]
 
+FIRST_VENUE = "coinbase"
+"""The only venue that 0.1 and 0.2 knew: whose candles lie in a Redis that does not tell."""
 
 SHORT = "venue has only"
 """How the reason begins of a series of which the venue has too little."""

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC
 from typing import TYPE_CHECKING, Any, TextIO
 
-from ..config.load import redact
+from ..config.render import redact
 from ..quiet import logger
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable
 
 from ..config.changes import Changes, compare
-from ..config.load import Loaded, source_of
+from ..config.render import Loaded, source_of
 from ..errors import LivecacheError
 from ..http.watch.instance import Instance
 from ..quiet import logger

@@ -17,7 +17,7 @@ from livecache import Reader
 from livecache.app import open_engine
 from livecache.commands.look.following import Following, Happening
 from livecache.commands.prune import plan
-from livecache.config.load import CoinbaseConfig, Config, RedisConfig, VenuesConfig
+from livecache.config.schema import Config, RedisConfig
 from livecache.keys.keyspace import Keyspace, encode_update
 from livecache.model.candle import ExactCandle
 from livecache.model.series import Kind, SeriesId, Update
@@ -26,6 +26,7 @@ from livecache.quality.inspection import Inspector
 from livecache.quality.keys import sort_keys
 from livecache.read.reading import SeriesView
 from livecache.read.standing import forming_in
+from livecache.venues.coinbase.settings import CoinbaseSettings
 from livecache.wire.connecting import client_for, database_of
 
 from .either import either
@@ -83,8 +84,10 @@ def test_a_writer_is_heard_by_who_reads_its_database_and_by_nobody_else(clean_va
 
 
 async def _service_of(url: str) -> str:
-    coinbase = CoinbaseConfig(symbols=("BTC-USD",), rest_url="http://127.0.0.1:9", ws_url="ws://127.0.0.1:9")
-    config = Config(redis=RedisConfig(url=url), venues=VenuesConfig(coinbase=coinbase))
+    coinbase = CoinbaseSettings(
+        symbols=("BTC-USD",), rest_url="http://127.0.0.1:9", ws_url="ws://127.0.0.1:9"
+    )
+    config = Config(redis=RedisConfig(url=url), venues={"coinbase": coinbase})
     async with open_engine(config) as engine:
         return engine.keys.updates(*BTC[1:])
 
@@ -117,7 +120,7 @@ def test_a_prefix_is_its_own_whatever_others_begin_with_or_match(
     left_over = SeriesId("coinbase", f"OLD{PREFIXES.index(prefix)}-USD", Timeframe.M5)
     found = sort_keys(Inspector(store, mine).names(), mine, [BTC])
     assert (found.leftovers, found.unknown) == ({left_over}, [])
-    config = Config(venues=VenuesConfig(coinbase=CoinbaseConfig(symbols=("BTC-USD",))))
+    config = Config(venues={"coinbase": CoinbaseSettings(symbols=("BTC-USD",))})
     assert plan(store, mine, config).remove == (left_over,)
     with Reader(clean_valkey, prefix=prefix) as reader:
         assert reader.series() == [BTC]

@@ -27,7 +27,7 @@ from livecache import AccessDenied, AsyncReader, LivecacheError, Reader, RedisUn
 from livecache.clock import SystemClock
 from livecache.commands.reading import connect
 from livecache.commands.redis_cli import send
-from livecache.config.load import Config, RedisConfig
+from livecache.config.schema import Config, RedisConfig
 from livecache.process.logs import setup
 from livecache.wire.refusals import ERRORS, hint_on, kind_of, passes, said, unavailable
 from livecache.wire.trouble import AGAIN_MOST_S, Trouble, waits_s

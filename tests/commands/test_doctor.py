@@ -25,7 +25,8 @@ from livecache.commands.doctor.diagnosis import (
 )
 from livecache.commands.doctor.redis import COMMANDS
 from livecache.commands.doctor.report import examine
-from livecache.config.load import Loaded, load
+from livecache.config.load import load
+from livecache.config.render import Loaded
 from livecache.errors import ConfigError
 from livecache.keys.keyspace import LeaseRecord, encode_lease
 from livecache.quality.findings import Options

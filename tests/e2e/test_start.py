@@ -15,7 +15,8 @@ import redis.asyncio
 from loguru import logger
 
 from livecache.app import assemble
-from livecache.config.load import CoinbaseConfig, Config, VenuesConfig
+from livecache.config.schema import Config
+from livecache.venues.coinbase.settings import CoinbaseSettings
 
 from .support import exchange, free_port, livecache, settings
 
@@ -87,11 +88,11 @@ def test_an_unreachable_venue_is_told_again_every_ten_seconds(clean_valkey: str)
     clock = Hurried()
     port = free_port()
     config = Config(
-        venues=VenuesConfig(
-            CoinbaseConfig(
+        venues={
+            "coinbase": CoinbaseSettings(
                 symbols=SYMBOLS, rest_url=f"http://127.0.0.1:{port}", ws_url=f"ws://127.0.0.1:{port}"
             )
-        )
+        }
     )
 
     async def main() -> None:

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import redis.asyncio
 
 from livecache.clock import SystemClock
-from livecache.config.load import Config
+from livecache.config.schema import Config
 from livecache.engine.engine import Engine
 from livecache.engine.fleet import Place
 from livecache.http.api.routes import Api

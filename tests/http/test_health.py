@@ -11,12 +11,13 @@ import redis.asyncio
 from redis.backoff import NoBackoff
 
 from livecache.app import assemble
-from livecache.config.load import CoinbaseConfig, Config, VenuesConfig
+from livecache.config.schema import Config
 from livecache.engine.engine import Engine
 from livecache.engine.fleet import Place
 from livecache.http.watch.health import REASONS_MOST, STIRS_WITHIN_S, Health, reasons_dead, shortened
 from livecache.http.watch.instance import Instance
 from livecache.http.watch.lookout import LOOK_AGAIN_S, Lookout
+from livecache.venues.coinbase.settings import CoinbaseSettings
 
 from ..e2e.support import free_port
 from ..e2e.test_start import Hurried
@@ -28,10 +29,10 @@ ASKED: Any = None  # The handlers look at nothing of a request.
 def engine_without_redis(clock: Any) -> tuple[Engine, Instance, Health]:
     """An engine whose Redis and venue refuse connections, and what is said of it."""
     nobody = f"127.0.0.1:{free_port()}"
-    coinbase = CoinbaseConfig(rest_url=f"http://{nobody}", ws_url=f"ws://{nobody}")
+    coinbase = CoinbaseSettings(rest_url=f"http://{nobody}", ws_url=f"ws://{nobody}")
     retry = redis.asyncio.retry.Retry(NoBackoff(), 0)
     store = redis.asyncio.Redis.from_url(f"redis://{nobody}", retry=retry)
-    config = Config(venues=VenuesConfig(coinbase))
+    config = Config(venues={"coinbase": coinbase})
     engine, _ = assemble(config, store, clock)
     instance = Instance(config, clock)
     instance.places = {"coinbase": Place(engine)}

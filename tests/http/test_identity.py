@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from livecache.config.load import Config, Loaded, load, source_of
+from livecache.config.load import load
+from livecache.config.render import Loaded, source_of
+from livecache.config.schema import Config
 from livecache.redis_url import address_of
 
 from .api import Served, served

@@ -15,7 +15,7 @@ import pytest
 import redis
 
 from livecache.clock import SystemClock
-from livecache.config.load import Config
+from livecache.config.schema import Config
 from livecache.http import shapes
 from livecache.http.api.openapi import document
 from livecache.http.requests import RequestStats

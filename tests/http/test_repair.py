@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from livecache.clock import SystemClock
-from livecache.config.load import Config
+from livecache.config.schema import Config
 from livecache.engine.engine import Engine
 from livecache.engine.fleet import Place
 from livecache.errors import RepairNotNow, RepairRefused, UnknownSeries

@@ -16,7 +16,7 @@ from aiohttp import web
 from loguru import logger
 
 from livecache.clock import SystemClock
-from livecache.config.load import Config, HttpConfig
+from livecache.config.schema import Config, HttpConfig
 from livecache.errors import ConfigError, Stale, UnknownSeries
 from livecache.http import front, server
 from livecache.http.answers import answer, decode

@@ -11,7 +11,7 @@ import fakeredis
 from prometheus_client import CollectorRegistry, generate_latest
 
 from livecache.app import assemble
-from livecache.config.load import Config
+from livecache.config.schema import Config
 from livecache.engine.engine import Engine
 from livecache.engine.fleet import Place
 from livecache.http.requests import RequestStats

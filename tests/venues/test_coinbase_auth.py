@@ -16,12 +16,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from livecache.errors import ConfigError
 from livecache.venues.coinbase.auth import (
     KEY_AGAIN_MS,
-    KEY_NAME_VARIABLE,
-    KEY_SECRET_VARIABLE,
     ApiKey,
     Signing,
     load_key,
 )
+
+KEY_NAME_VARIABLE = "LIVECACHE_COINBASE_KEY_NAME"
+KEY_SECRET_VARIABLE = "LIVECACHE_COINBASE_KEY_SECRET"
 
 NAME = "organizations/1/apiKeys/2"
 PRIVATE = ec.generate_private_key(ec.SECP256R1())

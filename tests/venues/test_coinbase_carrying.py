@@ -10,7 +10,7 @@ from contextlib import aclosing
 import msgspec
 
 from livecache.clock import SystemClock
-from livecache.config.load import CoinbaseConfig
+from livecache.venues.coinbase.settings import CoinbaseSettings
 from livecache.venues.coinbase.venue import CoinbaseVenue
 from livecache.venues.feed.feed import SocketFeed
 from livecache.venues.feed.subscriptions import Ask, Subscriptions
@@ -164,7 +164,7 @@ def test_the_watchdog_remembers_what_is_usual_of_those_that_stay() -> None:
 
 
 def test_feeds_that_run_take_what_they_have_room_for_and_those_without_a_product_go() -> None:
-    config = CoinbaseConfig(products_per_connection=2)
+    config = CoinbaseSettings(products_per_connection=2)
     venue = CoinbaseVenue(config, key=None, now=lambda: T0, clock=SystemClock(), jitter=lambda: 0.0)
     before = venue.feeds([A, B, C], {}, trades=False)
     assert [feed.products for feed in before] == [(A, B), (C,)]
@@ -179,9 +179,11 @@ def test_feeds_that_run_take_what_they_have_room_for_and_those_without_a_product
 
 
 def test_limits_that_change_hold_for_feeds_that_run_too() -> None:
-    venue = CoinbaseVenue(CoinbaseConfig(), key=None, now=lambda: T0, clock=SystemClock(), jitter=lambda: 0.0)
+    venue = CoinbaseVenue(
+        CoinbaseSettings(), key=None, now=lambda: T0, clock=SystemClock(), jitter=lambda: 0.0
+    )
     (feed,) = venue.feeds([A], {}, trades=False)
-    venue.reconfigure(CoinbaseConfig(silence_timeout=3.0, products_per_connection=1))
+    venue.reconfigure(CoinbaseSettings(silence_timeout=3.0, products_per_connection=1))
     kept, other = venue.feeds([A, B], {}, trades=False, among=[feed])
     assert kept is feed and isinstance(kept, SocketFeed)
     assert kept._silence_timeout_s == 3.0, "from its next connection on"

@@ -22,7 +22,8 @@ from livecache.simulator import (
 )
 from livecache.simulator.trouble.script import FaultScript, HttpError
 from livecache.venues.coinbase.auth import ApiKey
-from livecache.venues.coinbase.witness import Witness, WitnessPage
+from livecache.venues.coinbase.witness import CoinbaseWitness
+from livecache.venues.configured import WitnessPage
 from livecache.venues.venue import FailureKind, FetchFailure
 
 NOW = 1_791_282_309_000
@@ -30,7 +31,7 @@ M5 = Timeframe.M5
 
 
 def asked(
-    ask: Callable[[Witness, Simulator], None],
+    ask: Callable[[CoinbaseWitness, Simulator], None],
     *,
     keyed: bool = False,
     market: Market | None = None,
@@ -43,7 +44,7 @@ def asked(
         clock = MarketClock(NOW, 1)
         async with Simulator(market or SeededMarket(6), clock=clock, keys=KeyRing(key), **options) as sim:
             mine = ApiKey(key.name, key.secret) if keyed else None
-            witness = Witness(sim.rest_url, timeout_s=5, key=mine)
+            witness = CoinbaseWitness(sim.rest_url, timeout_s=5, key=mine)
             try:
                 await asyncio.to_thread(ask, witness, sim)
             finally:
@@ -58,7 +59,7 @@ def test_it_reads_the_span_that_was_asked_for(timeframe: Timeframe, keyed: bool)
     end = timeframe.floor(NOW)
     start = end - 100 * timeframe.ms
 
-    def ask(witness: Witness, sim: Simulator) -> None:
+    def ask(witness: CoinbaseWitness, sim: Simulator) -> None:
         page = witness.fetch("BTC-USD", timeframe, start, end)
         assert isinstance(page, WitnessPage)
         expected = sim.market.candles("BTC-USD", timeframe, start, end, NOW)
@@ -75,7 +76,7 @@ def test_with_a_key_that_is_refused_it_goes_on_without(monkeypatch: pytest.Monke
     monkeypatch.setattr("coinbase.jwt_generator.time", SimpleNamespace(time=lambda: 1_000_000_000))
     start = M5.floor(NOW) - 10 * M5.ms
 
-    def ask(witness: Witness, sim: Simulator) -> None:
+    def ask(witness: CoinbaseWitness, sim: Simulator) -> None:
         first, second = (witness.fetch("BTC-USD", M5, start, start + 5 * M5.ms) for _ in range(2))
         assert isinstance(first, FetchFailure) and first.kind is FailureKind.UNAUTHORIZED
         assert isinstance(second, WitnessPage) and len(second.rows) == 5
@@ -88,7 +89,7 @@ def test_an_answer_is_never_the_edges_memory_of_an_earlier_one() -> None:
     market = RevisedMarket(SeededMarket(6))
     start = M5.floor(NOW) - 10 * M5.ms
 
-    def ask(witness: Witness, sim: Simulator) -> None:
+    def ask(witness: CoinbaseWitness, sim: Simulator) -> None:
         before = witness.fetch("BTC-USD", M5, start, start + M5.ms)
         market.revise("BTC-USD", start, NOW)
         after = witness.fetch("BTC-USD", M5, start, start + M5.ms)
@@ -99,7 +100,7 @@ def test_an_answer_is_never_the_edges_memory_of_an_earlier_one() -> None:
 
 
 def test_what_the_venue_refuses_is_a_failure_of_its_kind(capfd: pytest.CaptureFixture[str]) -> None:
-    def ask(witness: Witness, sim: Simulator) -> None:
+    def ask(witness: CoinbaseWitness, sim: Simulator) -> None:
         start = M5.floor(NOW) - 10 * M5.ms
         for symbol, length, kind in (
             ("NOPE-USD", 5, FailureKind.UNKNOWN_SYMBOL),
@@ -119,13 +120,13 @@ def test_what_the_venue_refuses_is_a_failure_of_its_kind(capfd: pytest.CaptureFi
 def test_a_server_in_trouble_and_one_that_is_not_there_are_failures() -> None:
     faults = ScriptedFaults(FaultScript(faults=(HttpError(status=502, lasts=3600.0),)))
 
-    def ask(witness: Witness, sim: Simulator) -> None:
+    def ask(witness: CoinbaseWitness, sim: Simulator) -> None:
         failure = witness.fetch("BTC-USD", M5, 0, M5.ms)
         assert isinstance(failure, FetchFailure)
         assert (failure.kind, failure.status) == (FailureKind.SERVER, 502)
 
     asked(ask, faults=faults)
-    witness = Witness("http://127.0.0.1:9", timeout_s=1)
+    witness = CoinbaseWitness("http://127.0.0.1:9", timeout_s=1)
     try:
         failure = witness.fetch("BTC-USD", M5, 0, M5.ms)
     finally:

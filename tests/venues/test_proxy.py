@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 from loguru import logger
 
-from livecache.config.load import CoinbaseConfig
+from livecache.venues.coinbase.settings import CoinbaseSettings
 from livecache.venues.coinbase.venue import CoinbaseVenue
 from livecache.venues.net.network import Proxy, proxy_for
 from livecache.venues.venue import Event, FailureKind, FeedFailure, FetchFailure, Heard
@@ -137,7 +137,7 @@ def test_a_proxy_that_cannot_be_used_is_told_once_and_its_password_is_not(
     monkeypatch.setenv("ALL_PROXY", given)
     lines: list[str] = []
     handler = logger.add(lambda message: lines.append(message.record["message"]), level="WARNING")
-    config = CoinbaseConfig(rest_url="https://venue.test", ws_url="wss://venue.test")
+    config = CoinbaseSettings(rest_url="https://venue.test", ws_url="wss://venue.test")
     try:
         clock = InstantClock()
         CoinbaseVenue(config, key=None, now=lambda: None, clock=clock, jitter=lambda: 0.0)

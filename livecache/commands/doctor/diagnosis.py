@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import msgspec
 
-from ...config.load import redact
+from ...config.render import redact
 
 __all__ = ["Diagnosis", "Outcome", "failed", "lines", "noted", "right", "skipped", "without_secrets"]
 

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ...config.load import Loaded, listen_address
+from ...config.render import Loaded
+from ...config.schema import listen_address
 from ...embedded.server import EmbeddedServer, default_data_dir, find_url
 from ...embedded.state import REFUSE
 from ...embedded.trouble import check_loopback

@@ -8,7 +8,8 @@ from typing import Any
 
 from redis.exceptions import NoPermissionError, RedisError
 
-from ...config.load import Config, Loaded
+from ...config.render import Loaded
+from ...config.schema import Config
 from ...errors import LivecacheError
 from ...keys.keyspace import Damaged, Keyspace, decode_lease
 from ...model.timeframe import Timeframe

@@ -16,7 +16,8 @@ from pathlib import Path
 import msgspec
 from msgspec import structs
 
-from ...config.load import Loaded, check, source_of
+from ...config.load import check
+from ...config.render import Loaded, source_of
 from ...errors import ConfigError
 from ...quality.findings import Options
 from .. import terminal
@@ -55,14 +56,14 @@ async def _examined(
 ) -> tuple[list[Diagnosis], bool]:
     from .here import data_directory, port, token
     from .redis import redis_server
-    from .venue import venue
+    from .venue import venues
 
     probes: dict[str, Probe] = {
         "token": _in_thread(token),
         "port": _in_thread(port),
         "data": _in_thread(data_directory),
         "redis": _in_thread(redis_server),
-        "venue": venue,
+        "venue": venues,
     }
     return await examine(loaded, wrong, probes, options=options, tell=not as_json)
 

@@ -6,23 +6,33 @@ import asyncio
 import contextlib
 import os
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from typing import cast
 
 import msgspec
 
 from ...clock import SystemClock
-from ...config.load import CoinbaseConfig, Loaded
+from ...config.render import Loaded
 from ...errors import ConfigError
 from ...model.near import near_symbols
 from ...model.timeframe import Timeframe
-from ...venues.coinbase.auth import ApiKey, load_key
-from ...venues.coinbase.venue import CoinbaseVenue
 from ...venues.net.network import NO_NETWORK, is_loopback, passed_over
+from ...venues.registry import build
 from ...venues.remedies import feed_remedy, rest_remedy
-from ...venues.venue import Candles, FailureKind, FeedFailure, FetchFailure, PageRequest, Product, Subscribed
+from ...venues.settings import VenueSettings
+from ...venues.venue import (
+    Candles,
+    Event,
+    FailureKind,
+    FeedFailure,
+    FetchFailure,
+    PageRequest,
+    Product,
+    Subscribed,
+)
 from .diagnosis import Diagnosis, failed, noted, right, skipped
 
-__all__ = ["venue"]
+__all__ = ["venues"]
 
 _REQUEST_S = 6.0
 _FEED_S = 12.0
@@ -32,16 +42,30 @@ _BAD_MOST = 20  # symbols of which each is told by itself
 _ASKED_FOR_MOST = 100  # Of more symbols the whole list is asked for: their names would not fit into a URL.
 
 
-async def venue(loaded: Loaded) -> list[Diagnosis]:
-    """All that is found there."""
-    config = loaded.config.venues.coinbase
-    key: ApiKey | None = None
+async def venues(loaded: Loaded) -> list[Diagnosis]:
+    """All that is found at each of them, side by side."""
+    config = loaded.config
+    found = await asyncio.gather(*(_examine(venue, own) for venue, own in config.venues.items()))
+    if len(found) == 1:
+        return found[0]
+    return [
+        msgspec.structs.replace(one, message=f"{venue}: {one.message}")
+        for venue, some in zip(config.venues, found, strict=True)
+        for one in some
+    ]
+
+
+async def _examine(venue: str, settings: VenueSettings) -> list[Diagnosis]:
     unusable: list[Diagnosis] = []
+    environ: Mapping[str, str] = os.environ
+    key = ""
     try:
-        key = load_key(config.key_file, os.environ)
+        key = settings.key_of(venue, environ)
     except ConfigError as error:
         unusable.append(failed("key", error.message, error.hint))
-    here = _Examination(config, key)
+        environ = {}
+        settings = settings.without_key()
+    here = _Examination(venue, settings, key, environ)
     try:
         return await here.everything(unusable)
     finally:
@@ -51,14 +75,20 @@ async def venue(loaded: Loaded) -> list[Diagnosis]:
 class _Examination:
     """One look at the exchange, with the service's own client of it."""
 
-    def __init__(self, config: CoinbaseConfig, key: ApiKey | None) -> None:
-        bounded = msgspec.structs.replace(config, request_timeout=min(_REQUEST_S, config.request_timeout))
-        self._config = config
+    def __init__(self, venue: str, settings: VenueSettings, key: str, environ: Mapping[str, str]) -> None:
+        timeout_s = min(_REQUEST_S, settings.request_timeout)
+        self._id = venue
+        self._config = settings
         self._key = key
         self._clock = SystemClock()
         self._time: int | None = None
-        self.venue = CoinbaseVenue(
-            bounded, key=key, now=lambda: self._time, clock=self._clock, jitter=random.random
+        self.venue = build(
+            venue,
+            msgspec.structs.replace(settings, request_timeout=timeout_s),
+            environ=environ,
+            now=lambda: self._time,
+            clock=self._clock,
+            jitter=random.random,
         )
 
     async def everything(self, unusable: list[Diagnosis]) -> list[Diagnosis]:
@@ -110,7 +140,7 @@ class _Examination:
 
     async def _signed(self) -> list[Diagnosis]:
         """Whether the key is taken, by the smallest page there is."""
-        if self._key is None:
+        if not self._key:
             return [right("key", "none: the public endpoints serve, a second or so later")]
         assert self._time is not None
         end = Timeframe.M5.floor(self._time)
@@ -119,9 +149,9 @@ class _Examination:
         if isinstance(answer, FetchFailure) and answer.kind is not FailureKind.UNKNOWN_SYMBOL:
             remedy = rest_remedy(self.venue.name, answer.kind)
             if answer.kind is FailureKind.UNAUTHORIZED:
-                remedy = "create another at https://portal.cdp.coinbase.com/access/api, for reading only"
+                remedy = self._config.KEY_REMEDY
             return [failed("key", answer.message, remedy)]
-        return [right("key", f"{_short(self._key.name)} is accepted")]
+        return [right("key", f"{_short(self._key)} is accepted")]
 
     async def _symbols(self) -> tuple[list[Diagnosis], Mapping[str, Product] | None]:
         """Which of them the exchange lists, and trades."""
@@ -147,15 +177,15 @@ class _Examination:
             if symbol in unknown:
                 near = near_symbols(symbol, known)
                 meant = f"did you mean {' or '.join(near)}? " if near else ""
-                remedy = f"{meant}correct venues.coinbase.symbols"
+                remedy = f"{meant}correct venues.{self._id}.symbols"
                 found.append(failed("symbol", f"{symbol}: {self.venue.name} does not know it", remedy))
             else:
                 why = (listed.get(symbol) or known[symbol]).halted
-                remedy = "no new candle is to be expected: take it out of venues.coinbase.symbols"
+                remedy = f"no new candle is to be expected: take it out of venues.{self._id}.symbols"
                 found.append(noted("symbol", f"{symbol} is listed as {why}", remedy))
         if (more_bad := len(symbols) - len(good) - _BAD_MOST) > 0:
             found.append(
-                failed("symbols", f"and {more_bad} more like these", "correct venues.coinbase.symbols")
+                failed("symbols", f"and {more_bad} more like these", f"correct venues.{self._id}.symbols")
             )
         return found, {s: listed.get(s) or known[s] for s in symbols if s not in unknown}
 
@@ -167,11 +197,12 @@ class _Examination:
         symbol = known[0]
         aliases = {symbol: listed[symbol].carried} if listed else {}
         (feed,) = self.venue.feeds([symbol], aliases, trades=False)
+        told = cast("AsyncGenerator[Event, None]", feed.events())
         began_s = self._clock.monotonic()
         heard = ""
         host = self._config.ws_url.partition("://")[2].rpartition("@")[2].partition("/")[0]
         try:
-            async with asyncio.timeout(_FEED_S), contextlib.aclosing(feed.events()) as events:
+            async with asyncio.timeout(_FEED_S), contextlib.aclosing(told) as events:
                 async for event in events:
                     if isinstance(event, Subscribed | Candles):
                         took_s = self._clock.monotonic() - began_s
@@ -181,8 +212,8 @@ class _Examination:
                     heard = getattr(event, "reason", "") or "it is heard"
         except TimeoutError:
             pass
-        told = f"{host}: no candle of {symbol} within {_FEED_S:g} s" + (f" ({heard})" if heard else "")
-        return [failed("feed", told, feed_remedy(self.venue.name))]
+        nothing = f"{host}: no candle of {symbol} within {_FEED_S:g} s" + (f" ({heard})" if heard else "")
+        return [failed("feed", nothing, feed_remedy(self.venue.name))]
 
 
 _PROXY_REMEDY = "name one of the kind http by HTTPS_PROXY, or the exchange in NO_PROXY"

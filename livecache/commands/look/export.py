@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
 
-from ...config.load import Config
+from ...config.schema import Config
 from ...errors import ConfigError, LivecacheError, ReadError, Stale, UnknownSeries
 from ...model.series import SeriesId
 from ...model.timeframe import Timeframe

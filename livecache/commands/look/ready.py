@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...config.load import Config
+from ...config.schema import Config
 from ...keys.keyspace import Damaged, decode_lease
 from ...model.timeframe import Timeframe
 from ...read.standing import left_warm, reasons_not_ready, row_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from ...config.load import Config
+from ...config.schema import Config
 from ..reading import open_reader
 
 __all__ = ["list_series"]

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ...config.load import Config
+from ...config.schema import Config
 from ...errors import LivecacheError
 from ...model.series import SeriesId
 from ...model.timeframe import Timeframe

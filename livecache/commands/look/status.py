@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ...config.load import Config, Loaded
+from ...config.render import Loaded
+from ...config.schema import Config
 from ...errors import ConfigError
 from ...read.standing import Row, row_of
 from .. import terminal

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import closing, suppress
 from typing import Any
 
-from ...config.load import Config
+from ...config.schema import Config
 from ...errors import RedisUnavailable
 from ...model.series import Kind
 from ...read.reading import SeriesView

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from ...config.load import Config
+from ...config.schema import Config
 from ...errors import RedisUnavailable, UnknownSeries
 from .. import terminal
 from ..reading import utc

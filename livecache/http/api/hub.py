@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from ...clock import Clock
-from ...config.load import redact
+from ...config.render import redact
 from ...engine.repeats import Repeats
 from ...errors import ClosesLost, LivecacheError, RedisUnavailable
 from ...keys.keyspace import FORMING_HINT

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
-from ...config.load import redact
+from ...config.render import redact
 from ..answers import answer
 from ..api.identity import Identity
 from ..guard import Guard

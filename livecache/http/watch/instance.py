@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from ...clock import Clock
 from ...config.changes import Changes
-from ...config.load import Config
+from ...config.schema import Config
 from ...engine.engine import Engine
 from ...engine.fleet import Place, Role
 

@@ -45,6 +45,7 @@ class ReloadAnswer(msgspec.Struct, frozen=True):
     restart: tuple[str, ...]
     symbols: Named
     timeframes: Named
+    lists: dict[str, Named]  # of each setting that is a list
 
 
 class Reload:
@@ -63,5 +64,6 @@ class Reload:
         if instance.reload is None:
             raise ReloadRefused("this process has no configuration to read again", "only `livecache run` has")
         done = instance.reload()
-        named = Named.of(done.symbols), Named.of(done.timeframes)
-        return answer(ReloadAnswer(instance.source, done.live, done.restart, *named))
+        lists = {key: Named.of(told) for key, told in done.lists.items()}
+        named = Named.of(done.named("symbols")), Named.of(done.named("timeframes"))
+        return answer(ReloadAnswer(instance.source, done.live, done.restart, *named, lists))

@@ -17,14 +17,11 @@ from typing import Any
 
 import msgspec
 
-from ...config.files import read_regular, why_not
 from ...errors import ConfigError
+from ...files import read_regular, why_not
 from ...quiet import logger
 
-__all__ = ["KEY_NAME_VARIABLE", "KEY_SECRET_VARIABLE", "ApiKey", "Signing", "load_key"]
-
-KEY_NAME_VARIABLE = "LIVECACHE_COINBASE_KEY_NAME"
-KEY_SECRET_VARIABLE = "LIVECACHE_COINBASE_KEY_SECRET"
+__all__ = ["ApiKey", "Signing", "load_key"]
 
 KEY_AGAIN_MS = 600_000
 """A key that was refused is tried again after so long; meanwhile the public endpoints serve."""
@@ -112,18 +109,21 @@ class Signing:
 # --- where a key comes from, and in which form
 
 
-def load_key(key_file: str, environ: Mapping[str, str]) -> ApiKey | None:
+def load_key(key_file: str, environ: Mapping[str, str], venue: str = "coinbase") -> ApiKey | None:
     """The key in the environment, else the one in `key_file` (a CDP key's JSON), else None.
 
-    Raises ConfigError, which never shows the secret, if there is one that cannot be used.
+    `venue` is the id of the venue whose it is, which its variables begin with. Raises
+    ConfigError, which never shows the secret, if there is one that cannot be used.
     """
-    name, secret = _bare(environ.get(KEY_NAME_VARIABLE, "")), _bare(environ.get(KEY_SECRET_VARIABLE, ""))
+    head = f"LIVECACHE_{venue.upper().replace('-', '_')}_KEY"
+    name_variable, secret_variable = f"{head}_NAME", f"{head}_SECRET"
+    name, secret = _bare(environ.get(name_variable, "")), _bare(environ.get(secret_variable, ""))
     if name and secret:
         if "-----BEGIN" in name:
-            raise ConfigError(f"{KEY_NAME_VARIABLE} holds a secret", "are the two variables swapped?")
-        return _usable(name, secret, KEY_SECRET_VARIABLE)
+            raise ConfigError(f"{name_variable} holds a secret", "are the two variables swapped?")
+        return _usable(name, secret, secret_variable)
     if name or secret:
-        absent = KEY_SECRET_VARIABLE if name else KEY_NAME_VARIABLE
+        absent = secret_variable if name else name_variable
         raise ConfigError(f"half of a Coinbase key: {absent} is not set", "set both variables, or neither")
     if not key_file:
         return None

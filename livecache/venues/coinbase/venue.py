@@ -6,19 +6,20 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ...clock import Clock
-from ...config.load import CoinbaseConfig
 from ...model.traits import Traits
 from ...quiet import logger
 from ..net.network import passed_over
+from ..settings import VenueSettings
 from ..venue import Feed, FetchFailure, Page, PageRequest, Product
-from .auth import ApiKey
+from .auth import ApiKey, load_key
 from .pace import paced
 from .rest import CoinbaseRest
+from .settings import CoinbaseSettings
 
 if TYPE_CHECKING:
     from ..feed.feed import SocketFeed
 
-__all__ = ["CoinbaseVenue"]
+__all__ = ["CoinbaseVenue", "build"]
 
 # Each feed sends two or three messages on connecting, and the venue takes 8 a second from one address.
 _BETWEEN_CONNECTIONS_S = 0.5
@@ -27,20 +28,21 @@ _BETWEEN_CONNECTIONS_S = 0.5
 class CoinbaseVenue:
     """Coinbase Advanced Trade (`livecache.venues.venue.Venue`).
 
-    `now` is the venue's clock in Unix ms, None while unknown; `jitter` is uniform in [0, 1).
+    `name` is its id; `now` is the venue's clock in Unix ms, None while unknown; `jitter` is uniform in
+    [0, 1).
     """
-
-    name = "coinbase"
 
     def __init__(
         self,
-        config: CoinbaseConfig,
+        config: CoinbaseSettings,
         *,
         key: ApiKey | None,
         now: Callable[[], int | None],
         clock: Clock,
         jitter: Callable[[], float],
+        name: str = "coinbase",
     ) -> None:
+        self.name = name
         self._config = config
         self._key = key
         self._now = now
@@ -117,11 +119,27 @@ class CoinbaseVenue:
             new=new,
         )
 
-    def reconfigure(self, config: CoinbaseConfig) -> None:
+    def reconfigure(self, settings: VenueSettings) -> None:
         """Take other limits: a request's at once, the feed's for connections that are opened from now on."""
-        self._config = config
-        self._rest.patience(config.request_timeout)
+        assert isinstance(settings, CoinbaseSettings)
+        self._config = settings
+        self._rest.patience(settings.request_timeout)
 
     async def aclose(self) -> None:
         """Close the REST connections. A feed ends with the iteration of its events."""
         await self._rest.aclose()
+
+
+def build(
+    venue: str,
+    settings: VenueSettings,
+    *,
+    environ: Mapping[str, str],
+    now: Callable[[], int | None],
+    clock: Clock,
+    jitter: Callable[[], float],
+) -> CoinbaseVenue:
+    """The venue of that id: see `venues.registry.build`."""
+    assert isinstance(settings, CoinbaseSettings)
+    key = load_key(settings.key_file, environ, venue)
+    return CoinbaseVenue(settings, key=key, now=now, clock=clock, jitter=jitter, name=venue)

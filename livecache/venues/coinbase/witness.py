@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import logging
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,27 +19,31 @@ from requests.adapters import HTTPAdapter
 
 from ...model.candle import ExactCandle, rejection
 from ...model.timeframe import Timeframe
+from ..configured import WitnessPage
 from ..net.network import is_loopback
+from ..settings import VenueSettings
 from ..text import one_line
 from ..venue import FailureKind, FetchFailure
-from .auth import ApiKey
+from .auth import ApiKey, load_key
+from .pace import PUBLIC_PER_S, paced
 from .pages import GRANULARITIES, refusal
+from .settings import CoinbaseSettings
 
-__all__ = ["Witness", "WitnessPage"]
-
-
-@dataclass(frozen=True, slots=True)
-class WitnessPage:
-    """The rows of one answer by open time, and the buckets whose row cannot be believed."""
-
-    rows: dict[int, ExactCandle]
-    rejected: frozenset[int]
+__all__ = ["CoinbaseWitness", "build"]
 
 
-class Witness:
+class CoinbaseWitness:
     """The SDK's REST client, at `rest_url`. `timeout_s` bounds connecting, and each wait for an answer."""
 
-    def __init__(self, rest_url: str, *, timeout_s: float, key: ApiKey | None = None) -> None:
+    def __init__(
+        self,
+        rest_url: str,
+        *,
+        timeout_s: float,
+        key: ApiKey | None = None,
+        requests_per_s: float = PUBLIC_PER_S,
+    ) -> None:
+        self.requests_per_s = requests_per_s
         # Importing it has set up a logger of its own, which would print every refusal.
         logging.getLogger("coinbase.RESTClient").disabled = True
         self._client = coinbase.rest.RESTClient(
@@ -131,3 +135,13 @@ class _Elsewhere(HTTPAdapter):
         if not self._proxied:
             kwargs["proxies"] = {}
         return super().send(request, *args, **kwargs)
+
+
+def build(venue: str, settings: VenueSettings, environ: Mapping[str, str]) -> CoinbaseWitness:
+    """The witness against the venue of that id: see `venues.registry.build_witness`."""
+    assert isinstance(settings, CoinbaseSettings)
+    key = load_key(settings.key_file, environ, venue)
+    per_s = paced(settings.requests_per_second, keyed=key is not None)
+    return CoinbaseWitness(
+        settings.rest_url, timeout_s=settings.request_timeout, key=key, requests_per_s=per_s
+    )

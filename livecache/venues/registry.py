@@ -1,0 +1,59 @@
+"""Which kinds of venue there are. What one needs is loaded only where it is asked for.
+
+A kind is a package with a module `settings`, whose `SETTINGS` is its struct, and a module `venue`, whose
+`build` makes a venue of such settings; it may have a `witness`, with a `build` as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, cast
+
+from ..errors import ConfigError
+from ..model.series import FIRST_VENUE
+from .settings import VenueSettings
+
+if TYPE_CHECKING:
+    from ..clock import Clock
+    from .configured import ConfiguredVenue, Witness
+
+__all__ = ["DEFAULT", "KINDS", "build", "build_witness", "settings_of"]
+
+KINDS: dict[str, str] = {"coinbase": "livecache.venues.coinbase"}
+"""The kinds by name, as `kind` gives them, and the package of each."""
+
+DEFAULT = FIRST_VENUE
+"""The kind, and the id, of the one venue where the configuration names none."""
+
+
+def settings_of(kind: str) -> type[VenueSettings]:
+    """The struct of such a venue's settings. KeyError for a kind that there is not."""
+    return cast("type[VenueSettings]", import_module(f"{KINDS[kind]}.settings").SETTINGS)
+
+
+def build(
+    venue: str,
+    settings: VenueSettings,
+    *,
+    environ: Mapping[str, str],
+    now: Callable[[], int | None],
+    clock: Clock,
+    jitter: Callable[[], float],
+) -> ConfiguredVenue:
+    """The venue of that id. Raises ConfigError for secrets that cannot be used.
+
+    `now` is the venue's clock in Unix ms, None while unknown; `jitter` is uniform in [0, 1).
+    """
+    module = import_module(f"{KINDS[settings.kind or venue]}.venue")
+    made = module.build(venue, settings, environ=environ, now=now, clock=clock, jitter=jitter)
+    return cast("ConfiguredVenue", made)
+
+
+def build_witness(venue: str, settings: VenueSettings, environ: Mapping[str, str]) -> Witness:
+    """The witness against that venue. Raises ConfigError, also where its kind has none."""
+    kind = settings.kind or venue
+    if find_spec(f"{KINDS[kind]}.witness") is None:
+        raise ConfigError(f"{venue}: there is no second client for a {kind}", "leave out --against-venue")
+    return cast("Witness", import_module(f"{KINDS[kind]}.witness").build(venue, settings, environ))

@@ -1,0 +1,123 @@
+"""What every venue can be configured with. A kind of venue adds its own in `venues/<kind>/settings.py`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Annotated, ClassVar, Self
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Meta
+
+from ..model.timeframe import Timeframe
+
+__all__ = ["SYMBOL", "Problem", "Rate", "Seconds", "VenueSettings", "list_problems"]
+
+# Upper bounds are there so that a slip of the keyboard (`nan`, `inf`, a year in seconds) is told at once.
+Seconds = Annotated[float, Meta(gt=0, le=3600)]
+Rate = Annotated[float, Meta(gt=0, le=1000)]
+
+Problem = tuple[str, str, str]
+"""The name of a setting, what is wrong with its value, and a hint."""
+
+# What can be part of a key, a channel, a list by comma and a command line, whatever the venue.
+SYMBOL = re.compile(r"[^\s{}*?\[\],\"'\\\x00-\x1f\x7f]{1,100}")
+
+
+class VenueSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The settings of one `[venues.<id>]`."""
+
+    LIVE: ClassVar[frozenset[str]] = frozenset(
+        {"symbols", "timeframes", "candles", "min_candles", "settle_delay", "request_timeout"}
+    )
+    """Those that a running service takes over."""
+
+    SECRETS: ClassVar[tuple[str, ...]] = ()
+    """What is taken from the environment alone: `KEY_NAME` is `LIVECACHE_<ID>_KEY_NAME`."""
+
+    KEY_REMEDY: ClassVar[str] = ""
+    """What to do about a key that the venue refuses."""
+
+    kind: str | None = None  # which kind of venue it is; None: the one that its id names
+    symbols: tuple[str, ...] = ()  # in priority order, as the venue writes them
+    # Its own, where it is to differ from [cache].
+    timeframes: tuple[Timeframe, ...] | None = None
+    candles: Annotated[int, Meta(ge=1, le=10_000)] | None = None
+    min_candles: Annotated[int, Meta(ge=1, le=10_000)] | None = None
+    rest_url: str = ""  # where history comes from
+    ws_url: str = ""  # where the feed comes from; "" where there is none
+    settle_delay: Annotated[float, Meta(ge=0, le=3600)] = 10.0  # seconds of the venue's clock
+    request_timeout: Seconds = 10.0  # real seconds for one request, all told
+
+    @property
+    def origin(self) -> str:
+        """Scheme and host of where its history comes from, as `Venue.origin`."""
+        parts = urlsplit(self.rest_url)
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+    def symbol_problem(self, symbol: str) -> tuple[str, str] | None:
+        """Why that cannot be a symbol of the venue, and a hint; None if it may be one."""
+        if SYMBOL.fullmatch(symbol):
+            return None
+        return f"{symbol!r} cannot be a symbol", "no white space, no braces, no * ? [ ] and no quotes"
+
+    def symbol_problems(self, symbols: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+        """What is wrong with a list of symbols: (what, hint)."""
+        yield from list_problems(symbols)
+        yield from (problem for symbol in symbols if (problem := self.symbol_problem(symbol)))
+
+    def problems(self) -> Iterator[Problem]:
+        """What types and ranges cannot say. A kind adds its own."""
+        for problem in self.symbol_problems(self.symbols):
+            yield "symbols", *problem
+        for problem in _url_problems(self.rest_url, ("https", "http")):
+            yield "rest_url", *problem
+        for problem in _url_problems(self.ws_url, ("wss", "ws")) if self.ws_url else ():
+            yield "ws_url", *problem
+
+    def without_key(self) -> Self:
+        """The same without what names a key."""
+        return self
+
+    def key_of(self, venue: str, environ: Mapping[str, str]) -> str:
+        """The name of the key that the venue of that id has, "" without one. Raises ConfigError."""
+        return ""
+
+
+def list_problems(items: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """What is wrong with a list of names in priority order: (what, hint)."""
+    if not items:
+        yield "is empty", "name at least one"
+    for item in dict.fromkeys(item for item in items if items.count(item) > 1):
+        yield f"names {str(item)!r} twice", "name each once, in priority order"
+
+
+def _url_problems(url: str, schemes: tuple[str, str]) -> Iterator[tuple[str, str]]:
+    """What is wrong with a venue's URL: (what, hint)."""
+    example = f"{schemes[0]}://host or {schemes[1]}://host:port"
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        yield f"is not a URL: {error}", f"it looks like {example}"
+        return
+    if parts.scheme not in schemes or not parts.hostname:
+        yield f"{url!r} is not such a URL", f"it looks like {example}"
+    elif parts.username is not None or parts.password is not None:
+        yield "holds a user or a password", "no URL is a place for them: a key has settings of its own"
+    elif odd := _ODD.search(url):
+        yield f"holds {_character(odd[0])}", f"it looks like {example}"
+    else:
+        try:
+            _ = parts.port
+        except ValueError:
+            yield "its port is not a number from 0 to 65535", "it looks like scheme://host:port"
+
+
+# White space, what is not printed, what begins a query or a fragment, and what no URL holds as it is.
+_ODD = re.compile(r"[^!-~]|[?#\"<>\\^`{|}]")
+
+
+def _character(odd: str) -> str:
+    """What such a character is, for people."""
+    return {" ": "a space", "?": "a query", "#": "a fragment"}.get(odd, f"{odd!r}, which no URL holds")
