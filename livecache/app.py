@@ -268,7 +268,7 @@ def _series(config: Config, venue: str) -> list[SeriesId]:
 
 def _summarise(engine: Engine, head: str) -> int:
     """Print what became of each series; 1 if any failed. `head` begins the first line."""
-    failed = [t for t in engine.live.configured() if t.series in engine.backfiller.errors]
+    failed = [t for t in engine.live.configured() if t.series in engine.backfiller.first_fill.errors]
     tracks = engine.live.configured()
     held = sum(min(len(t.settled), t.policy.candles) for t in tracks)
     print(

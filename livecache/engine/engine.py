@@ -27,10 +27,12 @@ from ..wire.trouble import TROUBLE
 from ..write.ban import load_ban, tell_ban
 from ..writer import adoption
 from ..writer.writer import AUDIT_EVERY, Writer
-from .backfiller import Backfiller, Progress
+from .backfiller import Backfiller
 from .consumer import Feeds
+from .first_fill import Progress
 from .limiter import Limiter
 from .live import Live
+from .repairs import RepairDesk
 from .timekeeper import Timekeeper
 from .venue_time import VenueTime
 
@@ -99,6 +101,7 @@ class Engine:
         self.limiter = Limiter(settings.budgets, time, jitter)
         self.timekeeper = Timekeeper(self.live, self.venue, self.limiter, jitter)
         self.backfiller = Backfiller(self.live, self.venue, self.limiter, jitter, progress)
+        self.repairs = RepairDesk(self.live, self.backfiller.schedule)
         self.feeds = Feeds(self.live, self.venue, self.backfiller.listing)
         self.writer = Writer(
             store,

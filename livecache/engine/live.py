@@ -7,7 +7,6 @@ All of them run in one event loop, so nothing here needs a lock.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -19,32 +18,14 @@ from ..model.series import Changes, Kind, SeriesId
 from ..proof.track import Track
 from ..quiet import logger
 from ..write.presence import Alive
+from .feed_stats import FeedStats
 from .venue_time import VenueTime
 
-__all__ = ["FeedStats", "Live"]
+__all__ = ["Live"]
 
 # Venue seconds from a bucket's end until it was settled: `settle_delay` (10 s) and a little, unless something
 # is wrong, or nothing was traded in a thin market.
 _SETTLING_BOUNDS_S = (5.0, 10.0, 12.5, 15.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
-
-
-@dataclass(slots=True)
-class FeedStats:
-    """What the consumer counts; shown in the `feed` hash."""
-
-    connected: int = 0  # connections that are up
-    connections: int = 0
-    last_message: int = 0  # stamp of the newest frame, Unix ms
-    sequence_gaps: int = 0
-    reconnects: int = 0
-    rejected: Counter[str] = field(default_factory=Counter)  # by kind: frame, candle, trade, time
-    frames: int = 0
-    refused: set[str] = field(default_factory=set)  # symbols that the feed has refused, ever
-
-    @property
-    def rejections(self) -> int:
-        """All of them."""
-        return self.rejected.total()
 
 
 @dataclass(slots=True)
@@ -133,16 +114,7 @@ class Live:
 
     def feed_status(self) -> Mapping[str, str]:
         """Fields of the `feed` hash."""
-        return {
-            "instance": self.instance,
-            "origin": self.origin,
-            "connected": str(int(self.feed.connected > 0)),
-            "connections": f"{self.feed.connected}/{self.feed.connections}",
-            "last_message": str(self.feed.last_message),
-            "sequence_gaps": str(self.feed.sequence_gaps),
-            "reconnects": str(self.feed.reconnects),
-            "rejections": str(self.feed.rejections),
-        }
+        return {"instance": self.instance, "origin": self.origin, **self.feed.fields()}
 
     # --- how far it is ----------------------------------------------------------------------------
 

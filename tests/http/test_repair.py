@@ -35,13 +35,13 @@ class Reading:
         self.refusal = refusal
         self.orders: list[tuple[str, Timeframe, int | None, int | None]] = []
 
-    def repair(self, symbol: str, timeframe: Timeframe, start: int | None, end: int | None) -> RepairPlan:
+    def order(self, symbol: str, timeframe: Timeframe, start: int | None, end: int | None) -> RepairPlan:
         if self.refusal is not None:
             raise self.refusal
         self.orders.append((symbol, timeframe, start, end))
         return RepairPlan(start or 0, end or 900_000, 2, 5)
 
-    def repairing(self, symbol: str, timeframe: Timeframe) -> int:
+    def left(self, symbol: str, timeframe: Timeframe) -> int:
         if symbol != "BTC-USD":
             raise UnknownSeries(f"{symbol}: nobody fills it")
         return 3
@@ -57,7 +57,7 @@ def asked(ask: Ask, reading: Reading | None, token: str | None = None) -> tuple[
         clock = SystemClock()
         instance = Instance(Config(), clock)
         if reading is not None:
-            instance.places = {"coinbase": Place(cast(Engine, SimpleNamespace(backfiller=reading)))}
+            instance.places = {"coinbase": Place(cast(Engine, SimpleNamespace(repairs=reading)))}
         (listening,) = bind("127.0.0.1", 0)
         stats = RequestStats()
         table = routes(instance, stats, clock)

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from types import SimpleNamespace
-from typing import cast
 
 import pytest
 
-from livecache.engine.backfiller import Backfiller
-from livecache.engine.limiter import Limiter
 from livecache.engine.live import Live
+from livecache.engine.repairs import RepairDesk
+from livecache.engine.schedule import Schedule
 from livecache.engine.venue_time import VenueTime
 from livecache.errors import RepairNotNow
 from livecache.model.timeframe import Timeframe
 from livecache.proof.plan import Priority
 from livecache.venues.coinbase.traits import TRAITS
-from livecache.venues.venue import Venue
 
 from .hand_clock import HandClock
 from .test_schedule import NOON, Desk
@@ -89,16 +86,15 @@ def test_one_that_does_not_write_takes_no_orders_and_what_the_venue_lacks_is_rea
         clock = HandClock()
         live = Live(desk.timeline, VenueTime(clock), "me", "here")
         desk.timeline.learn(TRAITS.paged(300).without(H4))
-        venue = cast(Venue, SimpleNamespace(name="coinbase"))
-        backfiller = Backfiller(live, venue, Limiter((), live.time, lambda: 0.0), jitter=lambda: 0.0)
+        orders = RepairDesk(live, Schedule(desk.timeline, lambda: 0.0))
         with pytest.raises(RepairNotNow, match="does not write yet"):
-            backfiller.repair("BTC-USD", M5, None, None)
+            orders.order("BTC-USD", M5, None, None)
         live.serving = True
         live.time.venue_clock.confirm(desk.now, clock.monotonic(), desk.now)
-        assert backfiller.repair("BTC-USD", H4, None, None).pages == 1
-        assert backfiller.repairing("BTC-USD", H4) == backfiller.repairing("BTC-USD", H1) == 1
-        assert backfiller.repair("BTC-USD", M5, None, None).pages == 1
-        assert backfiller.repairing("BTC-USD", M5) == 1
+        assert orders.order("BTC-USD", H4, None, None).pages == 1
+        assert orders.left("BTC-USD", H4) == orders.left("BTC-USD", H1) == 1
+        assert orders.order("BTC-USD", M5, None, None).pages == 1
+        assert orders.left("BTC-USD", M5) == 1
         assert live.time.due.is_set() and live.changed.is_set()
 
     asyncio.run(scenario())

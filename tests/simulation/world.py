@@ -340,7 +340,7 @@ class World:
         for process in self.processes:
             if process.engine is not None:
                 with suppress(RepairRefused, RepairNotNow):
-                    process.engine.backfiller.repair(series.symbol, series.timeframe, None, None)
+                    process.engine.repairs.order(series.symbol, series.timeframe, None, None)
 
     async def _succeed(self, fault: Fault) -> None:
         """A second instance waits without a request of its own, and takes over when the first one dies."""

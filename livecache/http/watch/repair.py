@@ -16,7 +16,7 @@ from typing import Annotated
 import msgspec
 from aiohttp import web
 
-from ...engine.backfiller import Backfiller
+from ...engine.repairs import RepairDesk
 from ...errors import RepairNotNow
 from ...model.timeframe import Timeframe
 from ..answers import answer, decode, refusal
@@ -80,7 +80,7 @@ class Repairs:
             return refusal(415, "the body is to be application/json")
         asked: RepairRequest = await decode(request, RepairRequest)
         timeframe = Timeframe.parse(asked.timeframe)
-        plan = self._backfiller().repair(asked.symbol, timeframe, asked.start, asked.end)
+        plan = self._desk().order(asked.symbol, timeframe, asked.start, asked.end)
         span = (plan.start, plan.end, plan.pages, plan.waiting)
         return answer(RepairAnswer(asked.symbol, timeframe.value, *span), 202)
 
@@ -88,9 +88,9 @@ class Repairs:
         """Tell how much of a series' repairs is left: GET."""
         asked = parse(request, RepairsQuery)
         symbol, timeframe = asked.symbol, Timeframe.parse(asked.timeframe)
-        return answer(RepairsLeft(symbol, timeframe.value, self._backfiller().repairing(symbol, timeframe)))
+        return answer(RepairsLeft(symbol, timeframe.value, self._desk().left(symbol, timeframe)))
 
-    def _backfiller(self) -> Backfiller:
+    def _desk(self) -> RepairDesk:
         if self._instance.engine is None:
             raise RepairNotNow("this process has no service to ask yet", "ask again in a minute")
-        return self._instance.engine.backfiller
+        return self._instance.engine.repairs
