@@ -30,7 +30,7 @@ __all__ = ["Connection", "ConnectionEnded", "NoConnection"]
 _CLOSE_TIMEOUT_S = 0.5
 _NEXT_ADDRESS_S = 0.25  # after which a host's next address is tried beside the first (RFC 8305)
 _ANSWER_BYTES = 64 * 1024  # of a handshake
-_UNREAD_BYTES = 64 * 1024  # then the venue is to wait
+_UNREAD_BYTES = 128 * 1024  # then the venue is to wait
 _UNSENT_BYTES = 1024 * 1024  # then it is not there any more
 
 _STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})\b")
@@ -75,7 +75,8 @@ class Connection(asyncio.Protocol):
         self._begun = bytearray()  # of a frame, or of the answer to the handshake
         self._needed = 0  # bytes, until it is whole
         self._inflater: Any = None  # where compression goes on from message to message
-        self._unread = 0  # bytes that came since all was taken
+        self._unread = 0  # bytes that wait, at most
+        self._resume_below = 0  # so many messages that wait, once no more are read
         self._failure: Exception | None = None  # why there is no websocket
         loop = asyncio.get_running_loop()
         self._opened: asyncio.Future[None] = loop.create_future()
@@ -108,6 +109,10 @@ class Connection(asyncio.Protocol):
             if self._protocol.state is not State.OPEN:
                 raise self._ended()
             await self.ready()
+        if len(messages) < self._resume_below:
+            # While there is still something to do, so that the venue need not stand still.
+            self._resume_below, self._unread = 0, self._unread // 2
+            self._go_on_reading()
         return messages.popleft()
 
     async def ready(self) -> None:
@@ -115,7 +120,7 @@ class Connection(asyncio.Protocol):
         if self._messages or self._protocol.state is not State.OPEN or self._transport is None:
             return
         self._unread = 0
-        self._transport.resume_reading()
+        self._go_on_reading()
         self._waiter = asyncio.get_running_loop().create_future()
         await self._waiter
 
@@ -139,7 +144,7 @@ class Connection(asyncio.Protocol):
                 if self._protocol.state is State.OPEN:
                     self._protocol.send_close(CloseCode.NORMAL_CLOSURE)
                     self._flush()
-                self._transport.resume_reading()
+                self._go_on_reading()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_CLOSE_TIMEOUT_S):
                         await asyncio.shield(self._lost)
@@ -173,6 +178,7 @@ class Connection(asyncio.Protocol):
         else:
             self._hand_over(data)
         if self._messages and self._unread > _UNREAD_BYTES and self._transport:
+            self._resume_below = (len(self._messages) + 1) // 2
             self._transport.pause_reading()
 
     def eof_received(self) -> None:
@@ -311,6 +317,10 @@ class Connection(asyncio.Protocol):
             transport.close()
         if transport.get_write_buffer_size() > _UNSENT_BYTES:
             transport.abort()
+
+    def _go_on_reading(self) -> None:
+        if self._transport:
+            self._transport.resume_reading()
 
     def _settle(self, failure: Exception | None) -> None:
         if not self._opened.done():
