@@ -103,7 +103,7 @@ class _Asking:
             self._keep_pace()
             compared.requests += 1
             answer = self.witness.fetch(symbol, timeframe, page.start, page.end + timeframe.ms)
-            refused = isinstance(answer, FetchFailure) and answer.kind is FailureKind.REFUSED
+            refused = isinstance(answer, FetchFailure) and answer.kind.too_fast
             if not refused or attempt == _ATTEMPTS:
                 break
             told_s = answer.retry_after_s if isinstance(answer, FetchFailure) else None

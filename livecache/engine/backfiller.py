@@ -26,7 +26,6 @@ __all__ = ["Backfiller"]
 _IN_FLIGHT_MOST = 64
 _UNKNOWN_RETRY_S = 600.0
 _LONGEST_WAIT_S = 1.0
-_REFUSALS = (FailureKind.REFUSED, FailureKind.BANNED)
 
 
 class Backfiller:
@@ -127,7 +126,7 @@ class Backfiller:
         if isinstance(outcome, Page):
             self._take(pick, outcome, heard)
         else:
-            self.refusals += outcome.kind in _REFUSALS
+            self.refusals += outcome.kind.too_fast
             await self._fail(pick, outcome)
 
     def _take(self, pick: Pick, page: Page, heard: int) -> None:
@@ -171,7 +170,7 @@ class Backfiller:
             request.timeframe,
             failure.message,
             live.clock.monotonic(),
-            refused=failure.kind in _REFUSALS,
+            refused=failure.kind.too_fast,
         )
         away = failure.kind in (FailureKind.NETWORK, FailureKind.TIMEOUT)
         if away:

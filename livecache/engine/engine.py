@@ -20,7 +20,6 @@ from ..model.policy import Policy
 from ..model.series import SeriesId
 from ..model.timeframe import Timeframe, iso
 from ..quiet import logger
-from ..venues.counted import CountedVenue
 from ..venues.venue import Venue
 from ..wire.advice import advise
 from ..wire.trouble import TROUBLE
@@ -80,7 +79,7 @@ class Engine:
         audit_every: int = AUDIT_EVERY,
         progress: Progress | None = None,
     ) -> None:
-        self.venue = CountedVenue(venue, time.clock)
+        self.venue = venue
         self.store = store
         self.keys = keys
         self.settings = settings

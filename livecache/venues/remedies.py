@@ -15,7 +15,7 @@ def rest_remedy(venue: str, kind: FailureKind) -> str:
         return f"is venues.{venue}.rest_url right, and is there a way out? HTTPS_PROXY is honoured"
     if kind is FailureKind.SERVER:
         return "see the exchange's status page, and try again later"
-    if kind is FailureKind.REFUSED:
+    if kind.too_fast:
         return f"somebody else asks from this address too: lower venues.{venue}.requests_per_second"
     return f"is that an exchange? see venues.{venue}.rest_url"
 

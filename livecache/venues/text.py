@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
-__all__ = ["excerpt", "one_line", "without_numbers"]
+import msgspec
+
+__all__ = ["complaint", "excerpt", "one_line", "without_numbers"]
 
 _MOST_CHARACTERS = 200
 
@@ -12,6 +15,10 @@ _MOST_CHARACTERS = 200
 _TOKEN = re.compile(r"eyJ[\w-]{8,}(?:\.[\w-]*){0,2}", re.ASCII)
 _NUMBER = re.compile(r"-?\d[\d.]*")
 _UNPRINTABLE = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+
+_COMPLAINT_BYTES = 16 * 1024  # read of a body that is no answer
+_TITLE = re.compile(r"<title[^<>]*>([^<]*)", re.IGNORECASE)
+_TAG = re.compile(r"<(?:style|script)\b[^<>]*>[^<]*|<[^<>]*>", re.IGNORECASE)
 
 
 def one_line(text: str, most: int = _MOST_CHARACTERS) -> str:
@@ -29,3 +36,26 @@ def excerpt(payload: bytes) -> str:
 def without_numbers(reason: str) -> str:
     """What a reason of ours has in common with others of its kind: it may name times and values."""
     return _NUMBER.sub("#", reason)
+
+
+def complaint(body: bytes) -> str:
+    """The gist of an error body on one line: JSON of several shapes, HTML, or plain text."""
+    body = body[:_COMPLAINT_BYTES]
+    try:
+        decoded = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        text = body.decode("utf-8", "replace")
+        title = _TITLE.search(text)
+        return one_line(title[1] if title else _TAG.sub(" ", text))
+    if not isinstance(decoded, dict):
+        return excerpt(body)
+    shape: dict[str, Any] = decoded
+    errors = shape.get("errors")
+    if isinstance(errors, list) and errors and isinstance(errors[0], dict):
+        shape = errors[0]
+    parts: list[str] = []
+    for field in ("error", "id", "error_details", "message"):
+        part = shape.get(field)
+        if isinstance(part, str) and part.strip() not in ("", *parts):
+            parts.append(part.strip())
+    return one_line(": ".join(parts)) or excerpt(body)

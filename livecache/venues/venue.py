@@ -12,13 +12,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import msgspec
 
 from ..model.candle import ExactCandle, FeedCandle
 from ..model.timeframe import Timeframe
 from ..model.traits import Traits
+
+if TYPE_CHECKING:
+    from .stats import RequestStats
 
 __all__ = [
     "Broken",
@@ -92,6 +95,20 @@ class FailureKind(StrEnum):
     TIMEOUT = "timeout"
     NETWORK = "network"
     MALFORMED = "malformed answer"
+
+    @classmethod
+    def of_status(cls, status: int) -> FailureKind:
+        """What an answer's status means at any venue, as far as it does."""
+        if status == 429:
+            return cls.REFUSED
+        if status == 418:
+            return cls.BANNED
+        return cls.SERVER if status >= 500 else cls.BAD_REQUEST
+
+    @property
+    def too_fast(self) -> bool:
+        """Whether it says that too much was asked for."""
+        return self in (FailureKind.REFUSED, FailureKind.BANNED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +256,11 @@ class Venue(Protocol):
     @property
     def traits(self) -> Traits:
         """What it is like, as far as is known now."""
+        ...
+
+    @property
+    def stats(self) -> RequestStats:
+        """What came of the requests to it, and how long they took."""
         ...
 
     async def time(self) -> int | FetchFailure:

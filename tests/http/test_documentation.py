@@ -13,7 +13,7 @@ from livecache.http.routes import routes
 from livecache.http.watch.catalogue import OF_ENGINE, OF_PROCESS, STATES
 from livecache.http.watch.metrics import Metrics
 from livecache.model.histogram import Histogram
-from livecache.venues.counted import REQUEST_KINDS
+from livecache.venues.stats import REQUEST_KINDS
 from livecache.venues.venue import FailureKind
 
 from ..service.hand_clock import HandClock

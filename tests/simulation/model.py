@@ -11,6 +11,7 @@ from livecache.model.timeframe import Timeframe
 from livecache.model.traits import Traits
 from livecache.simulator.market.market import Market
 from livecache.venues.coinbase.traits import TRAITS
+from livecache.venues.stats import RequestStats
 from livecache.venues.venue import (
     Broken,
     Candles,
@@ -50,6 +51,7 @@ class ModelVenue:
     edge_lag_ms: int = 0  # how far REST is behind
     last_update_lost: bool = False  # the old bucket's last update never comes
     requests: list[tuple[float, PageRequest]] = field(default_factory=list)
+    stats: RequestStats = field(default_factory=RequestStats)
     fault: Callable[[PageRequest], FetchFailure | None] | None = None
     cut: asyncio.Event = field(default_factory=asyncio.Event)  # set: the feed's connection breaks
     feed_dead: bool = False

@@ -15,6 +15,7 @@ from livecache.model.budget import Spacing
 from livecache.model.policy import Policy
 from livecache.model.timeframe import Timeframe
 from livecache.venues.coinbase.traits import TRAITS
+from livecache.venues.stats import RequestStats
 from livecache.venues.venue import Event, FailureKind, Feed, FetchFailure, Page, PageRequest
 
 from .faulty_store import Connection, Store
@@ -70,6 +71,7 @@ class _Venue:
     def __init__(self, venue: FaultyVenue, runs: asyncio.Event) -> None:
         self.origin = venue.origin
         self.traits = TRAITS
+        self.stats = RequestStats()
         self.asked = 0
         self._venue = venue
         self._runs = runs

@@ -16,17 +16,18 @@ from loguru import logger
 from livecache.model.timeframe import Timeframe
 from livecache.venues.coinbase.auth import ApiKey
 from livecache.venues.coinbase.pages import GRANULARITIES
-from livecache.venues.coinbase.rest import CoinbaseRest
+from livecache.venues.coinbase.settings import CoinbaseSettings
+from livecache.venues.coinbase.venue import CoinbaseVenue
 from livecache.venues.venue import FailureKind, FetchFailure, Page, PageRequest, Product
 
-from .loopback import payload, raw_server, rest_server
+from .loopback import InstantClock, payload, raw_server, rest_server
 from .test_coinbase_auth import NAME, PEM, PRIVATE
 
 START = 1784086800000
 UNSERVED = frozenset(map(Timeframe, ("3m", "8h", "12h", "1w", "1M")))
 
 
-def unserved(rest: CoinbaseRest) -> frozenset[Timeframe]:
+def unserved(rest: CoinbaseVenue) -> frozenset[Timeframe]:
     return frozenset(Timeframe).difference(rest.traits.served)
 
 
@@ -43,12 +44,18 @@ def logged() -> Iterator[list[dict[str, Any]]]:
     logger.remove(sink)
 
 
+class Started(InstantClock):
+    """A clock that tells when each of these clients was made, of which its nonces come."""
+
+    def wall(self) -> float:
+        return 0.007
+
+
 def client(
     url: str, *, timeout_s: float = 5.0, page_limit: int = 330, key: ApiKey | None = None
-) -> CoinbaseRest:
-    return CoinbaseRest(
-        url, now=lambda: None, timeout_s=timeout_s, page_limit=page_limit, first_nonce=7, key=key
-    )
+) -> CoinbaseVenue:
+    config = CoinbaseSettings(rest_url=url, request_timeout=timeout_s, page_limit=page_limit)
+    return CoinbaseVenue(config, key=key, now=lambda: None, clock=Started(), jitter=lambda: 0.0)
 
 
 def reply(body: bytes, status: int = 200, **headers: str) -> Callable[[web.Request], Awaitable[web.Response]]:
@@ -65,10 +72,10 @@ def fetched(
     timeout_s: float = 5.0,
     page_limit: int = 330,
     key: ApiKey | None = None,
-) -> tuple[list[Outcome], list[web.Request], CoinbaseRest]:
+) -> tuple[list[Outcome], list[web.Request], CoinbaseVenue]:
     """What the requests brought one after the other, what the server saw, and the client."""
 
-    async def scenario() -> tuple[list[Outcome], list[web.Request], CoinbaseRest]:
+    async def scenario() -> tuple[list[Outcome], list[web.Request], CoinbaseVenue]:
         async with asyncio.timeout(30), rest_server(answer) as (url, seen):
             rest = client(url, timeout_s=timeout_s, page_limit=page_limit, key=key)
             try:

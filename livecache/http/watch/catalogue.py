@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 from ...engine.engine import Engine
 from ...model.histogram import Histogram
 from ...read.standing import state_of
-from ...venues.counted import REQUEST_KINDS
+from ...venues.stats import REQUEST_KINDS
 from ...venues.venue import FailureKind
 from .instance import Instance
 
@@ -100,7 +100,7 @@ def _rejections(engine: Engine) -> Values:
 
 
 def _requests(engine: Engine) -> Values:
-    counts = engine.venue.requests
+    counts = engine.venue.stats.requests
     return {
         (kind, outcome.replace(" ", "_")): counts[kind, outcome]
         for kind in REQUEST_KINDS
@@ -239,7 +239,7 @@ OF_ENGINE = (
         "histogram",
         "venue_request_duration_seconds",
         "How long they took, whatever came of them.",
-        lambda s: {(kind,): seconds for kind, seconds in s.venue.seconds.items()},
+        lambda s: {(kind,): seconds for kind, seconds in s.venue.stats.seconds.items()},
         ("kind",),
     ),
     Metric("counter", "venue_rate_cuts", "Times that a refusal lowered the rate.", lambda s: s.limiter.cuts),

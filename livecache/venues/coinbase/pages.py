@@ -13,7 +13,7 @@ import msgspec
 
 from ...model.candle import ExactCandle, rejection
 from ...model.timeframe import Timeframe
-from ..text import excerpt, one_line
+from ..text import complaint, one_line
 from ..venue import FailureKind, FetchFailure, Page, PageRequest, Product, Rejected
 from .rows import loose_row, sort_rows
 
@@ -196,12 +196,12 @@ def decode_time(body: bytes) -> int | FetchFailure:
 
 def refusal(status: int, body: bytes, *, signed: bool, retry_after_s: float | None = None) -> FetchFailure:
     """What an answer other than 200 means. `signed`: the request bore a key's signature."""
-    complaint = _complaint(body)
-    message = f"HTTP {status}: {complaint}" if complaint else f"HTTP {status}"
-    return FetchFailure(_kind(status, complaint, signed), message, status, retry_after_s)
+    said = complaint(body)
+    message = f"HTTP {status}: {said}" if said else f"HTTP {status}"
+    return FetchFailure(_kind(status, said, signed), message, status, retry_after_s)
 
 
-def _kind(status: int, complaint: str, signed: bool) -> FailureKind:
+def _kind(status: int, said: str, signed: bool) -> FailureKind:
     if status == 429:
         return FailureKind.REFUSED
     if status in (401, 403) and signed:
@@ -209,47 +209,17 @@ def _kind(status: int, complaint: str, signed: bool) -> FailureKind:
     if status == 401:
         # A public endpoint has nothing to authorize: it throttles (coinbase-advanced-py#60).
         return FailureKind.REFUSED
-    if status >= 500:
-        return FailureKind.SERVER
-    if status == 404 and "NOT_FOUND" in complaint:
+    if status == 404 and "NOT_FOUND" in said:
         # Any other 404 is not the venue's: a wrong rest_url, a proxy.
         return FailureKind.UNKNOWN_SYMBOL
-    if status == 400 and "number of candles requested should be less than" in complaint:
+    if status == 400 and "number of candles requested should be less than" in said:
         return FailureKind.PAGE_TOO_LONG
-    if status == 400 and "granularity" in complaint.lower():
+    if status == 400 and "granularity" in said.lower():
         return FailureKind.UNSUPPORTED_TIMEFRAME
-    return FailureKind.BAD_REQUEST
-
-
-_COMPLAINT_BYTES = 16 * 1024  # read of a body that is no answer
-_TITLE = re.compile(r"<title[^<>]*>([^<]*)", re.IGNORECASE)
-_TAG = re.compile(r"<(?:style|script)\b[^<>]*>[^<]*|<[^<>]*>", re.IGNORECASE)
-
-
-def _complaint(body: bytes) -> str:
-    """The gist of an error body on one line: JSON of several shapes, HTML, or plain text."""
-    body = body[:_COMPLAINT_BYTES]
-    try:
-        decoded = msgspec.json.decode(body)
-    except _UNDECODABLE:
-        text = body.decode("utf-8", "replace")
-        title = _TITLE.search(text)
-        return one_line(title[1] if title else _TAG.sub(" ", text))
-    if not isinstance(decoded, dict):
-        return excerpt(body)
-    shape: dict[str, Any] = decoded
-    errors = shape.get("errors")
-    if isinstance(errors, list) and errors and isinstance(errors[0], dict):
-        shape = errors[0]
-    parts: list[str] = []
-    for field in ("error", "id", "error_details", "message"):
-        part = shape.get(field)
-        if isinstance(part, str) and part.strip() not in ("", *parts):
-            parts.append(part.strip())
-    return one_line(": ".join(parts)) or excerpt(body)
+    return FailureKind.SERVER if status >= 500 else FailureKind.BAD_REQUEST
 
 
 def _malformed(error: Exception, body: bytes) -> FetchFailure:
     return FetchFailure(
-        FailureKind.MALFORMED, one_line(f"not the expected answer ({error}): {_complaint(body)}"), 200
+        FailureKind.MALFORMED, one_line(f"not the expected answer ({error}): {complaint(body)}"), 200
     )

@@ -1,25 +1,46 @@
-"""Coinbase as a venue: its REST API and its feeds, composed."""
+"""Coinbase as a venue: its time, its products, pages of candles, and its feeds.
+
+https://docs.cdp.coinbase.com/coinbase-app/advanced-trade-apis/rest-api
+"""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from ...clock import Clock
-from ...model.traits import Traits
+from ...model.timeframe import Timeframe
 from ...quiet import logger
+from ..net.http import Answer, HttpSource
 from ..net.network import passed_over
 from ..settings import VenueSettings
-from ..venue import Feed, FetchFailure, Page, PageRequest, Product
-from .auth import ApiKey, load_key
+from ..stats import RequestStats
+from ..venue import FailureKind, Feed, FetchFailure, Page, PageRequest, Product, Rejected
+from .auth import ApiKey, Signing, load_key
 from .pace import paced
-from .rest import CoinbaseRest
+from .pages import GRANULARITIES, decode_page, decode_products, decode_time, refusal
 from .settings import CoinbaseSettings
+from .traits import TRAITS
 
 if TYPE_CHECKING:
     from ..feed.feed import SocketFeed
 
 __all__ = ["CoinbaseVenue", "build"]
+
+_API = "/api/v3/brokerage"
+_REJECTIONS_LOGGED = 3  # of one page
+
+# Older texts of the venue, and most libraries, know no longer page than this one.
+_CERTAIN_PAGE_LIMIT = 300
+
+# So many answers 401 in a row to a key that was accepted before are throttling (coinbase-advanced-py#60).
+_DENIALS_BELIEVED = 20
+_DENIALS_MOST = 30  # After so many it goes on without the key, as at once with one that was never accepted.
+
+# What cannot be rolled up from something smaller is never given up as unsupported.
+_INDISPENSABLE = frozenset({Timeframe.M1, Timeframe.M5})
 
 # Each feed sends two or three messages on connecting, and the venue takes 8 a second from one address.
 _BETWEEN_CONNECTIONS_S = 0.5
@@ -51,22 +72,22 @@ class CoinbaseVenue:
         for complaint in dict.fromkeys(passed_over(url) for url in (config.rest_url, config.ws_url)):
             if complaint:
                 logger.bind(event="proxy_passed_over").warning(complaint)
-        self._rest = CoinbaseRest(
-            config.rest_url,
-            now=now,
-            timeout_s=config.request_timeout,
-            page_limit=config.page_limit,
-            first_nonce=int(clock.wall() * 1000),
-            key=key,
-        )
+        self._http = HttpSource(config.rest_url, clock=clock, timeout_s=config.request_timeout)
+        self.traits = TRAITS.paged(config.page_limit)
+        """With what the venue teaches."""
+        self._nonces = itertools.count(int(clock.wall() * 1000))  # other ones in each run
+        self._signing = Signing(key, now)
+        self._denials: int | None = None  # answers 401 to a key in a row; None until it was accepted once
 
     @property
     def origin(self) -> str:
-        return self._rest.origin
+        """Scheme and host of `rest_url`."""
+        return self._http.origin
 
     @property
-    def traits(self) -> Traits:
-        return self._rest.traits
+    def stats(self) -> RequestStats:
+        """What came of the requests, and how long they took."""
+        return self._http.stats
 
     @property
     def requests_per_s(self) -> float:
@@ -74,13 +95,54 @@ class CoinbaseVenue:
         return paced(self._config.requests_per_second, keyed=self._key is not None)
 
     async def time(self) -> int | FetchFailure:
-        return await self._rest.time()
+        """The venue's clock, Unix ms; the edge may serve it a second late."""
+        return await self._http.get(
+            "time",
+            f"{_API}/time",
+            decode=lambda answer: decode_time(answer.body),
+            refused=self._refused,
+        )
 
     async def products(self, only: Sequence[str] = ()) -> Mapping[str, Product] | FetchFailure:
-        return await self._rest.products(only)
+        """What is listed, by id: every product, or those of `only` that there are."""
+        parameters = [("product_ids", name) for name in only]
+        return await self._http.get(
+            "products",
+            f"{_API}/market/products",
+            parameters,
+            decode=lambda answer: decode_products(answer.body),
+            refused=self._refused,
+        )
 
     async def fetch(self, request: PageRequest) -> Page | FetchFailure:
-        return await self._rest.fetch(request)
+        """The candles of one page."""
+        buckets = (request.end - request.start) // request.timeframe.ms
+        if buckets > (most := self.traits.page(request.timeframe)):
+            # Planned before the limit fell.
+            return FetchFailure(FailureKind.PAGE_TOO_LONG, f"{buckets} buckets; at most {most}")
+        if request.timeframe not in self.traits.served:
+            return FetchFailure(FailureKind.UNSUPPORTED_TIMEFRAME, f"no {request.timeframe} at Coinbase")
+        signed = self._signing.on
+        path, parameters = self._candles_path(request.symbol, signed), self._parameters(request, signed)
+
+        def decode(answer: Answer) -> Page | FetchFailure:
+            if signed:
+                self._denials = 0
+            decoded = decode_page(request, answer.body, self._now())
+            if isinstance(decoded, FetchFailure):
+                return decoded
+            if decoded.rejected:
+                _log_rejected(request, decoded.rejected)
+            return decoded.page
+
+        return await self._http.get(
+            "candles",
+            path,
+            parameters,
+            {"Authorization": self._signing.bearer("GET", path)} if signed else None,
+            decode=decode,
+            refused=lambda answer: self._learned(self._refused(answer, signed=signed), request, buckets),
+        )
 
     def feeds(
         self,
@@ -123,11 +185,65 @@ class CoinbaseVenue:
         """Take other limits: a request's at once, the feed's for connections that are opened from now on."""
         assert isinstance(settings, CoinbaseSettings)
         self._config = settings
-        self._rest.patience(settings.request_timeout)
+        self._http.patience(settings.request_timeout)
 
     async def aclose(self) -> None:
         """Close the REST connections. A feed ends with the iteration of its events."""
-        await self._rest.aclose()
+        await self._http.aclose()
+
+    def _candles_path(self, symbol: str, signed: bool) -> str:
+        public = "" if signed else "/market"
+        return f"{_API}{public}/products/{quote(symbol, safe='')}/candles"
+
+    def _parameters(self, request: PageRequest, signed: bool) -> dict[str, str]:
+        # Both bounds are inclusive. Without them the answer may be a default window from the edge's cache.
+        parameters = {
+            "start": str(request.start // 1000),
+            "end": str((request.end - request.timeframe.ms) // 1000),
+            "granularity": GRANULARITIES[request.timeframe],
+        }
+        if request.fresh and not signed:
+            # The edge keeps an answer for a second and ignores `cache-control`; a URL it never saw passes.
+            parameters["_"] = str(next(self._nonces))
+        return parameters
+
+    def _learned(self, failure: FetchFailure, request: PageRequest, buckets: int) -> FetchFailure:
+        """Take note of what the venue said about its limits."""
+        if failure.kind is FailureKind.PAGE_TOO_LONG:
+            limit = _CERTAIN_PAGE_LIMIT if buckets > _CERTAIN_PAGE_LIMIT else max(1, buckets // 2)
+            if limit < self.traits.page(request.timeframe):  # else it was under way when it fell
+                self.traits = self.traits.paged(limit)
+                logger.bind(event="page_limit_lowered", page_limit=limit, refused=buckets).warning(
+                    "Coinbase refused a page of {} buckets; pages have at most {} from now on", buckets, limit
+                )
+        elif failure.kind is FailureKind.UNSUPPORTED_TIMEFRAME:
+            timeframe = request.timeframe
+            if timeframe in _INDISPENSABLE:
+                return FetchFailure(FailureKind.BAD_REQUEST, failure.message, failure.status)
+            if timeframe in self.traits.served:
+                self.traits = self.traits.without(timeframe)
+                logger.bind(event="timeframe_unsupported", timeframe=timeframe.value).warning(
+                    "Coinbase does not serve {}; it will be rolled up from smaller candles", timeframe.value
+                )
+        return failure
+
+    def _refused(self, answer: Answer, *, signed: bool = False) -> FetchFailure:
+        """What an answer other than 200 means. `signed`: the request bore a signature."""
+        signed = signed and not (answer.status == 401 and self._trusts_key())
+        refused = refusal(answer.status, answer.body, signed=signed, retry_after_s=answer.retry_after_s)
+        if refused.kind is FailureKind.UNAUTHORIZED and (self._denials or _DENIALS_MOST) >= _DENIALS_MOST:
+            self._signing.set_aside(refused.message)
+        return refused
+
+    def _trusts_key(self) -> bool:
+        """Whether a 401 says too many requests, as the venue has done, and not that the key is wrong.
+
+        A key that was accepted just now has not become wrong; after many denials in a row perhaps it has.
+        """
+        if self._denials is None:
+            return False
+        self._denials += 1
+        return self._denials <= _DENIALS_BELIEVED
 
 
 def build(
@@ -143,3 +259,13 @@ def build(
     assert isinstance(settings, CoinbaseSettings)
     key = load_key(settings.key_file, environ, venue)
     return CoinbaseVenue(settings, key=key, now=now, clock=clock, jitter=jitter, name=venue)
+
+
+def _log_rejected(request: PageRequest, rejected: tuple[Rejected, ...]) -> None:
+    told = "; ".join(f"{one.reason}: {one.payload}" for one in rejected[:_REJECTIONS_LOGGED])
+    logger.bind(
+        event="candles_rejected",
+        symbol=request.symbol,
+        timeframe=request.timeframe.value,
+        count=len(rejected),
+    ).warning("{} candles of a page cannot be believed: {}", len(rejected), told)

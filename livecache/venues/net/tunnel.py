@@ -1,31 +1,19 @@
-"""The way through a proxy: a tunnel that it is asked for (CONNECT), with TLS inside or without.
-
-aiohttp asks for one only where there is TLS, and knows no ALL_PROXY. Here REST and the feed go the same way.
-"""
+"""The way through a proxy: a tunnel that it is asked for (CONNECT), with TLS inside or without."""
 
 from __future__ import annotations
 
 import asyncio
 import re
 import socket
-from typing import Any
-
-import aiohttp
 
 from ..text import one_line
-from .network import Proxy, proxy_for, secured, unreachable
+from .network import Proxy, unreachable
 
-__all__ = ["connector_for", "led_to"]
+__all__ = ["led_to"]
 
 _SHARE = 0.9  # of the time for it all, until a proxy that does not answer is given up
 
 _STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})\b")
-
-
-def connector_for(url: str, timeout_s: float) -> aiohttp.BaseConnector | None:
-    """What leads to `url` if that is a proxy of the environment's; None: aiohttp's own."""
-    proxy = proxy_for(url)
-    return _Tunnel(proxy, timeout_s) if proxy else None
 
 
 async def led_to(proxy: Proxy, host: str, port: int, timeout_s: float) -> socket.socket:
@@ -64,26 +52,6 @@ async def _asked(proxy: Proxy, name: str, where: str) -> socket.socket:
         raise OSError(f"{name} leads nowhere: {_complaint(answer, known=status is not None)}")
     wire.setblocking(False)
     return wire
-
-
-class _Tunnel(aiohttp.BaseConnector):
-    """Connects through a proxy."""
-
-    def __init__(self, proxy: Proxy, timeout_s: float) -> None:
-        super().__init__()
-        self._proxy = proxy
-        self._timeout_s = timeout_s
-
-    async def _create_connection(self, req: Any, *_: Any) -> Any:
-        url = req.url
-        tls = {"ssl": secured(), "server_hostname": url.host} if req.is_ssl() else {}
-        wire = await led_to(self._proxy, url.raw_host, url.port, self._timeout_s)
-        try:
-            made = await asyncio.get_running_loop().create_connection(self._factory, sock=wire, **tls)
-        except BaseException:
-            wire.close()
-            raise
-        return made[1]
 
 
 def _complaint(answer: bytes, *, known: bool) -> str:
