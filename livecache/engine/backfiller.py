@@ -119,6 +119,7 @@ class Backfiller:
         self._limiter.heard(ticket, outcome)
         if self._venue.traits is not self._live.timeline.traits:  # It has taught what it is like.
             self._live.timeline.learn(self._venue.traits)
+            self._limiter.learn(self._venue.traits.budgets)
             self.schedule.replan_all()
         timeline, wanted_by = self._live.timeline, pick.want.witness or request.timeframe
         if request.symbol not in timeline.symbols or wanted_by not in timeline.children:

@@ -44,7 +44,8 @@ _LEARN_AGAIN_S = 1.0  # in line for so long, the clock ran on by the host's alon
 class Settings:
     """What is wanted of an engine; all of it can be changed while it runs.
 
-    With `require_all`, symbols that the venue does not know or trade keep it from being warm.
+    The `budgets` bound requests beside what the venue allows. With `require_all`, symbols that the venue
+    does not know or trade keep it from being warm.
     """
 
     symbols: tuple[str, ...]
@@ -98,6 +99,7 @@ class Engine:
         )
         self.series = tuple(track.series for track in self.live.configured())
         self.limiter = Limiter(settings.budgets, time, jitter)
+        self.limiter.learn(venue.traits.budgets)
         self.timekeeper = Timekeeper(self.live, self.venue, self.limiter, jitter)
         self.backfiller = Backfiller(self.live, self.venue, self.limiter, jitter, progress)
         self.repairs = RepairDesk(self.live, self.backfiller.schedule)

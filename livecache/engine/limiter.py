@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Protocol, TypeVar
 
-from ..model.budget import Budget
+from ..model.budget import NOTHING, Budget, Costs
 from ..model.timeframe import iso
-from ..pacing.meter import NOTHING, Costs, Meter, Ticket
+from ..pacing.meter import Meter, Ticket
 from ..quiet import logger
 from ..venues.venue import FailureKind, FetchFailure, Page
 from .venue_time import VenueTime
@@ -64,6 +64,7 @@ class _Waiting:
 class Limiter:
     """`await acquire()` before each request, and then tell what was `heard`. `ban` is set by each ban.
 
+    It keeps to `budgets` beside what the venue allows; of two of one name, to the one that is configured.
     `jitter` is uniform in [0, 1).
     """
 
@@ -74,10 +75,22 @@ class Limiter:
         self._meter = Meter(budgets, venue_ahead_s=self._venue_ahead_s, jitter=jitter)
         self._waiting: list[_Waiting] = []  # in the order in which they came
         self._banned_until = 0
+        self._configured = budgets
+        self._allowed: Sequence[Budget] = ()
 
     def change(self, budgets: Sequence[Budget]) -> None:
-        """Other budgets from now on."""
-        self._meter.change(budgets)
+        """Other budgets are configured from now on."""
+        self._configured = budgets
+        self._arrange()
+
+    def learn(self, budgets: Sequence[Budget]) -> None:
+        """The venue allows so much."""
+        self._allowed = budgets
+        self._arrange()
+
+    def _arrange(self) -> None:
+        by_name = {budget.name: budget for budget in (*self._allowed, *self._configured)}
+        self._meter.change(tuple(by_name.values()))
 
     @property
     def rate_per_s(self) -> float | None:

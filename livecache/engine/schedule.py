@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from ..ledger.timeline import Timeline
 from ..model.backoff import delay_s
+from ..model.budget import NOTHING, Costs
 from ..model.coverage import Span
 from ..model.timeframe import Timeframe
-from ..pacing.meter import NOTHING, Costs
 from ..proof.plan import Priority, Want, plan
 from ..proof.track import Track
 from ..venues.venue import PageRequest
@@ -46,17 +46,13 @@ class Pick:
 
     request: PageRequest
     want: Want
+    costs: Costs  # in the venue's budgets
 
     @property
     def urgency(self) -> Urgency:
         """What is served now goes before what is to be served."""
         live = self.want.priority in (Priority.REPAIR, Priority.SETTLE)
         return Urgency.LIVE if live else Urgency.WARM
-
-    @property
-    def costs(self) -> Costs:
-        """What the page costs in the venue's budgets."""
-        return NOTHING
 
 
 @dataclass(slots=True)
@@ -92,7 +88,9 @@ class Schedule:
         span = Span(want.start, want.end)
         # The venue's edge keeps an answer for a second: who asks again wants another one.
         fresh = want.priority is Priority.REPAIR or self._asked.get((symbol, want.timeframe)) == span
-        return Pick(PageRequest(symbol, want.timeframe, want.start, want.end, fresh), want)
+        request = PageRequest(symbol, want.timeframe, want.start, want.end, fresh)
+        served = self.timeline.traits.served.get(want.timeframe)
+        return Pick(request, want, served.costs if served else NOTHING)
 
     def started(self, pick: Pick) -> None:
         """The request is on its way."""

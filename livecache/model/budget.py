@@ -6,9 +6,17 @@ in, and 0 says that it costs nothing there.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
-__all__ = ["Budget", "Pool", "Rolling", "Spacing", "Window"]
+__all__ = ["NOTHING", "Budget", "Costs", "Pool", "Rolling", "Spacing", "Window", "usage_of"]
+
+Costs = Mapping[str, int]
+"""What a request costs in each budget, by its name: 1 where it says nothing."""
+
+NOTHING: Costs = MappingProxyType({})
+"""Says nothing of any budget."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +83,13 @@ class Spacing:
 
 
 Budget = Pool | Window | Rolling | Spacing
+
+
+def usage_of(budgets: Iterable[Budget], headers: Mapping[str, str]) -> Costs:
+    """How much of its windows is used, as the headers of a venue's answer say; others are left out."""
+    windows = [budget for budget in budgets if isinstance(budget, Window)]
+    told = {window.name: headers.get(window.usage, "").strip()[:9] for window in windows}
+    return {name: int(said) for name, said in told.items() if said.isascii() and said.isdigit()}
 
 
 def _check(name: str, size: int, per: float, share: float) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple
 
+from .budget import NOTHING, Budget, Costs
 from .grid import Grid
 from .timeframe import Timeframe
 
@@ -29,6 +30,8 @@ class Served(NamedTuple):
 
     page: int
     """Buckets in the longest page that the venue is known to accept."""
+    costs: Costs = NOTHING
+    """What such a page costs in the budgets."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,9 @@ class Traits:
     def grid(self, timeframe: Timeframe) -> Grid:
         """Where its buckets of that timeframe begin and end."""
         return self.grids.get(timeframe, timeframe.grid)
+
+    budgets: tuple[Budget, ...] = ()
+    """What it allows; what is configured bounds requests beside these."""
 
     def page(self, timeframe: Timeframe) -> int:
         """Buckets in the longest page; of what is not served, as of what would be asked for in its stead."""

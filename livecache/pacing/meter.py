@@ -5,21 +5,14 @@ All times are the host's monotonic seconds, as real as the venue's limits, unles
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from ..model.budget import Budget, Pool, Rolling, Spacing, Window
+from ..model.budget import NOTHING, Budget, Costs, Pool, Rolling, Spacing, Window
 from .kept import Kept, KeptPool, KeptRolling, KeptWindow
 from .pace import Pace
 
-__all__ = ["BAN_MOST_S", "NOTHING", "Costs", "Meter", "Ticket"]
-
-Costs = Mapping[str, int]
-"""What a request costs in each budget, by its name: 1 where it says nothing."""
-
-NOTHING: Costs = MappingProxyType({})
-"""Says nothing of any budget."""
+__all__ = ["BAN_MOST_S", "Meter", "Ticket"]
 
 BAN_MOST_S = 3 * 86_400.0
 """Whatever the venue says: a wrong header must not stop the service for good."""

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from livecache.model.budget import Budget, Pool, Rolling, Spacing, Window
-from livecache.pacing.meter import BAN_MOST_S, NOTHING, Costs, Meter, Ticket
+from livecache.model.budget import NOTHING, Budget, Costs, Pool, Rolling, Spacing, Window
+from livecache.pacing.meter import BAN_MOST_S, Meter, Ticket
 
 ROUNDING = 1e-6
 

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livecache.model.budget import Rolling, Spacing
-from livecache.pacing.meter import NOTHING, Meter, Ticket
+from livecache.model.budget import NOTHING, Rolling, Spacing
+from livecache.pacing.meter import Meter, Ticket
 
 
 class Paced:

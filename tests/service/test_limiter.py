@@ -12,8 +12,8 @@ import pytest
 from livecache.clock import Clock
 from livecache.engine.limiter import Limiter, Urgency
 from livecache.engine.venue_time import VenueTime
-from livecache.model.budget import Budget, Rolling, Spacing
-from livecache.pacing.meter import Costs, Ticket
+from livecache.model.budget import Budget, Costs, Rolling, Spacing
+from livecache.pacing.meter import Ticket
 from livecache.venues.venue import FailureKind, FetchFailure
 from tests.simulation.virtual import VirtualClock as LoopClock
 from tests.simulation.virtual import run_virtually
@@ -280,3 +280,16 @@ def test_it_sleeps_once_for_each_slot_and_never_wakes_to_look() -> None:
     clock = VirtualClock(lambda: sleeps.append(clock.time))
     asyncio.run(starts(Limiter((Rolling("hour", 1, 3600.0),), VenueTime(clock), lambda: 0.5), 10))
     assert len(sleeps) == 9
+
+
+def test_what_the_venue_allows_is_kept_beside_what_is_configured_which_counts_where_both_are_named() -> None:
+    async def scenario() -> list[float]:
+        clock = VirtualClock()
+        limiter = Limiter((Spacing("requests", 5),), VenueTime(clock), lambda: 0.5)
+        limiter.learn((Spacing("requests", 1), Rolling("minute", 3, 60.0)))
+        both = await starts(limiter, 4)
+        limiter.learn((Spacing("requests", 1),))
+        limiter.change(())
+        return both + await starts(limiter, 2)
+
+    assert asyncio.run(scenario()) == pytest.approx([1000, 1000.2, 1000.4, 1060, 1061, 1062])
