@@ -60,6 +60,18 @@ PURE = ("livecache/model/", "livecache/proof/", "livecache/ledger/", "livecache/
 # What every room but these may import.
 EVERYWHERE = {"quiet"}
 
+# Modules that still name a venue, though they are no venue's room and no simulator's face of one. The list
+# may only get shorter.
+NAME_A_VENUE = {
+    *("__main__", "app", "demo"),
+    *("cli/completion", "cli/running"),
+    *("commands/check", "commands/prune", "commands/reading", "commands/reload", "commands/show_config"),
+    *("commands/venue_check", "commands/doctor/venue"),
+    *("config/changes", "config/load", "config/schema"),
+    *("keys/keyspace", "read/answers", "reader/async_reader", "reader/reader"),
+    *("simulator/__init__", "simulator/server", "simulator/trouble/scripted"),
+}
+
 
 @functools.cache
 def tree(module: str) -> ast.Module:
@@ -108,6 +120,21 @@ def test_imports_go_one_way() -> None:
             if there != here and there not in {*allowed, *EVERYWHERE}:
                 wrong.append(f"{module} imports {name}")
     assert wrong == []
+
+
+def test_no_venue_is_named_outside_of_its_own_room() -> None:
+    """What a venue is like is data (`livecache.model.traits`), and which there are is configured."""
+    venues = {path.parent.name for path in PACKAGE.glob("venues/*/traits.py")}
+    assert venues
+    rooms = tuple(f"livecache/{room}/{venue}/" for room in ("venues", "simulator") for venue in venues)
+    named = {
+        module.removeprefix("livecache/").removesuffix(".py")
+        for module in MODULES
+        if not module.startswith(rooms)
+        if any(venue in (ROOT / module).read_text().lower() for venue in venues)
+    }
+    assert sorted(named - NAME_A_VENUE) == []
+    assert sorted(NAME_A_VENUE - named) == [], "these are done: they leave the list"
 
 
 def test_the_core_is_pure() -> None:

@@ -181,8 +181,9 @@ class Schedule:
         best: tuple[Want, str] | None = None
         best_key = _LAST
         for index, symbol in enumerate(self.timeline.symbols):
-            planned = self._plans.get(symbol)
-            if planned is None or heard >= planned.valid_until:
+            planned, its = self._plans.get(symbol), self.timeline.symbols[symbol]
+            if planned is None or heard >= planned.valid_until or its.hurried:
+                its.hurried = False
                 planned = self._plans[symbol] = self._plan(symbol, heard)
             for priority, order, want in planned.wants:
                 if settling and want.priority is not Priority.SETTLE:

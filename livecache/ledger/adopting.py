@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..model.policy import CONFIRM_MS
+from ..model.policy import CONFIRM_MS, Provisional
 from ..model.series import Stored
 from ..proof.track import Track
 
@@ -23,7 +23,7 @@ def adopt(track: Track, one: Stored, now: int) -> None:
     track.coverage = one.coverage
     track.settled = {c.time: c for c in one.candles if c.time in one.coverage}
     track.history_from, track.exhausted = one.history_from, bool(one.history_from)
-    track.told(one)
+    _stand_by(track, one)
     track.keep_from = min([s.start for s in one.coverage], default=0)
     track.announce_from = track.closed_until = max([s.end for s in one.coverage], default=0)
     track.end_asked = asked = now - CONFIRM_MS + _CLAIMS_AFTER_MS
@@ -36,6 +36,18 @@ def adopt(track: Track, one: Stored, now: int) -> None:
             if before == start or after == end or len(empty) >= _LONG_SLEEP:
                 track.presumed.update(dict.fromkeys(empty, asked))
     _stay_likely(track, one, asked)
+
+
+def _stand_by(track: Track, one: Stored) -> None:
+    """Stand by what an earlier run has told readers, so that nothing that they have goes away again.
+
+    What was known is complete, whatever has become since of the feed that said so.
+    """
+    track.sound = one.ready
+    start, track.told_through = one.known or (0, 0)
+    for candle in one.candles:
+        if start <= candle.time < track.told_through and candle.time not in track.coverage:
+            track.provisional[candle.time] = Provisional(candle, True)
 
 
 def _stay_likely(track: Track, one: Stored, asked: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from ..model.candle import ExactCandle
 from ..model.policy import Policy
 from ..model.rollup import source_of
 from ..model.series import SeriesId
@@ -11,7 +12,7 @@ from ..model.timeframe import Timeframe
 from ..model.traits import Traits
 from ..proof.derive import Derived, derive
 from ..proof.evidence import DISPUTE_MS
-from ..proof.feeding import Channel, Link
+from ..proof.feeding import Channel, Link, believe
 from ..proof.joining import pass_on, review
 from ..proof.kin import Kindred
 from ..proof.page import PageFacts, PageOutcome
@@ -19,6 +20,9 @@ from ..proof.track import Track
 from .trades import MinuteBuilder
 
 __all__ = ["SymbolTimeline"]
+
+_CARRIED_BUCKETS = 12
+"""What the feed tells of older ones is no news."""
 
 _SNAPSHOT_MS = 1_000
 """So soon after it carries a product the feed has shown, by its snapshot, what was traded last."""
@@ -30,6 +34,7 @@ class SymbolTimeline:
     __slots__ = (
         "channel",
         "children",
+        "hurried",
         "late",
         "minutes",
         "parents",
@@ -59,6 +64,7 @@ class SymbolTimeline:
         self.channel = Channel()
         self.standing = ""  # "unknown: …" or "halted: …" where the venue does not know or trade the product
         self.stands_since = 0
+        self.hurried = False  # something is worth a page that was not when its pages were planned
         self.late: set[Timeframe] = set()  # those that came while others were served: these go before them
         self.minutes = MinuteBuilder()
         # Parent buckets to be rolled up again, per parent.
@@ -155,12 +161,27 @@ class SymbolTimeline:
         self.stir()
         return True
 
+    def show(self, track: Track, candle: ExactCandle, now: int, *, last: bool) -> bool:
+        """The feed shows a candle, which may say that it is the last of its bucket. Whether that is news."""
+        bucket, channel = candle.time, self.channel
+        if bucket < track.grid.after(now, -_CARRIED_BUCKETS):
+            track.refute(candle)
+            return False
+        changed = track.lay(candle, vouched=track.grid.end(bucket) > channel.since)
+        if last or (changed and bucket in track.flagged):
+            self.hurried |= believe(track, candle, channel, changed=changed, last=last)
+        if changed or last:
+            self.touch(track.series.timeframe, bucket)
+        return changed or last
+
     def interrupt(self, since: int, now: int) -> None:
         """The feed broke after `since`: what it had not finished by then, nobody vouches for."""
         self.channel.since = 0
         for track in self.carried:
+            self.hurried |= bool(track.flagged)
+            track.flagged = dict.fromkeys(track.flagged, 0)  # Who knows what else was lost?
             for bucket in list(track.provisional):
-                if track.grid.end(bucket) > since:
+                if track.grid.end(bucket) > since and bucket not in track.flagged:
                     track.doubt(bucket)
                     self.touch(track.series.timeframe, bucket)
         self.stir()

@@ -35,7 +35,6 @@ _CLOSE_GRACE_MS = 1_000
 _CLOSE_WITHIN_MS = 60_000
 """A bucket that is not known so long after its end is not announced as closed any more, but as settled."""
 
-_CARRIED_BUCKETS = 12  # What a feed tells of older ones is no news.
 _SNAPSHOT_BUCKETS = 60  # Older minutes, as the snapshot of a quiet product's trades holds, are left to REST.
 
 
@@ -52,6 +51,7 @@ class Timeline:
     ) -> None:
         self.venue, self.policy, self.traits = venue, policy, traits
         self.timeframes = tuple(timeframes)  # configured, in priority order
+        policy.check(traits)
         self.children = children_of(timeframes, traits)
         how = self.timeframes, policy, self.children, traits
         self.symbols = {s: SymbolTimeline(venue, s, *how) for s in symbols}
@@ -69,6 +69,7 @@ class Timeline:
     def arrange(self, symbols: Sequence[str], timeframes: Sequence[Timeframe], policy: Policy) -> None:
         """Have these from now on: what is held of those that stay is kept, and what is gone is forgotten."""
         venue, traits = self.venue, self.traits
+        policy.check(traits)
         self.children = children_of(timeframes, traits)
         self.timeframes, self.policy = tuple(timeframes), policy
         before, self.symbols = self.symbols, {}
@@ -165,7 +166,7 @@ class Timeline:
     def feed_candles(self, link_id: int, stamp: int, candles: Iterable[FeedCandle], now: int) -> None:
         """Lay candles from the feed. Each is all that traded in its bucket up to `stamp`."""
         link = self._hear(link_id, stamp, now)
-        for symbol, timeframe, candle, _ in candles:
+        for symbol, timeframe, candle, last in candles:
             timeline = self.symbols.get(symbol)
             if timeline is None:
                 continue  # It was on its way when the symbol was taken out.
@@ -178,12 +179,7 @@ class Timeline:
             channel.newest = max(channel.newest, candle.time)
             if timeline.standing:
                 timeline.traded(self.traits.grid(timeframe).end(candle.time))
-            if track is None:
-                continue
-            if candle.time < track.grid.after(now, -_CARRIED_BUCKETS):
-                track.refute(candle)
-            elif track.lay(candle, vouched=track.grid.end(candle.time) > channel.since):
-                timeline.touch(timeframe, candle.time)
+            if track is not None and timeline.show(track, candle, now, last=last):
                 self._stirred.add(symbol)
 
     def feed_trades(
@@ -349,7 +345,8 @@ class Timeline:
             return
         edge = track.grid.closed(now)
         bucket = track.grid.back(edge)
-        if timeline.channel.newest >= edge or now >= edge + _CLOSE_GRACE_MS:
+        over = timeline.channel.newest >= edge or bucket in track.flagged
+        if over or now >= edge + _CLOSE_GRACE_MS:
             if track.known(bucket, timeline.channel.through):
                 track.announce_closed(bucket)
                 self._closing.discard(key)

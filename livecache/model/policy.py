@@ -5,9 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from ..errors import ConfigError
 from .candle import ExactCandle
+from .traits import Traits
 
 __all__ = ["CONFIRM_MS", "CROWD", "Policy", "Provisional"]
+
+
+_MARGIN_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +24,16 @@ class Policy:
     settle_delay_ms: int = 10_000
     widen_pages: int = 4  # pages a thin series is searched back beyond the first
     max_lag_ms: int = 600_000
+    confirm_after_ms: int = 480_000  # so long what the feed says has closed may wait for a page
+
+    def check(self, traits: Traits) -> None:
+        """Refuse what cannot be kept with a venue that is like this. Raises ConfigError."""
+        if traits.flags and self.confirm_after_ms > self.max_lag_ms - _MARGIN_MS:
+            raise ConfigError(
+                f"confirm_after: {self.confirm_after_ms / 1000:g} s leave less than a minute of cache.max_lag"
+                f" ({self.max_lag_ms / 1000:g} s)",
+                "lower confirm_after, or allow more lag",
+            )
 
     @property
     def settling_ms(self) -> int:

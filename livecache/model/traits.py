@@ -73,6 +73,11 @@ class Traits:
         """The timeframes of the candles that its feed carries."""
         return tuple(each.timeframe for each in self.carries)
 
+    @property
+    def flags(self) -> bool:
+        """Whether any candle of its feed says that it is the last of its bucket."""
+        return any(each.flag for each in self.carries)
+
     @cached_property
     def built(self) -> tuple[Timeframe, ...]:
         """The timeframes of the candles that are built of its trades."""

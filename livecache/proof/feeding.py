@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ["Channel", "Link"]
+from ..model.candle import ExactCandle
+from ..model.coverage import Coverage
+from .track import Track
+
+__all__ = ["Channel", "Link", "believe", "trusted"]
 
 
 class Link:
@@ -35,3 +39,28 @@ class Channel:
     def unbroken_over(self, start: int, end: int) -> bool:
         """Whether the feed carried this symbol through all of `[start, end)`."""
         return 0 < self.since <= start and end <= self.through
+
+
+def believe(track: Track, candle: ExactCandle, channel: Channel, *, changed: bool, last: bool) -> bool:
+    """The feed has shown this candle, which `changed` what it had shown, or said that it is the `last` one.
+
+    Over a stream that was unbroken all through the bucket, that it is the last is enough to know it: it is
+    confirmed with others by one page, at the latest after `confirm_after`. Returns whether something speaks
+    against what it had said was the last one, so that a page is to be asked for at once.
+    """
+    bucket, shown = candle.time, track.provisional.get(candle.time)
+    if changed and bucket in track.flagged:
+        track.flagged[bucket] = 0
+        return True
+    stands = shown is not None and shown.vouched and shown.candle.equals(candle)
+    if last and stands and 0 < channel.since <= bucket and bucket not in track.flagged:
+        track.flagged[bucket] = track.grid.end(bucket) + track.policy.confirm_after_ms
+        track.state_dirty = True
+    return False
+
+
+def trusted(track: Track, now: int) -> Coverage:
+    """What the feed's word stands for and is not worth a page yet: all that it was given for, or nothing."""
+    if not track.flagged or not track.coverage or min(track.flagged.values()) <= now:
+        return Coverage()
+    return Coverage(track.owned(t) for t in track.flagged if t not in track.open)

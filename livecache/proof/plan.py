@@ -19,6 +19,7 @@ from ..model.policy import CONFIRM_MS
 from ..model.rollup import source_of
 from ..model.timeframe import Timeframe
 from .evidence import APART_MS, LAG_MS
+from .feeding import trusted
 from .history import asked_once, asked_run, searched
 from .rebuilding import rebuilding
 from .track import Track
@@ -77,7 +78,7 @@ def plan(
     planned: dict[Timeframe, _Planned] = {}
     for timeframe, track in tracks.items():
         child = children[timeframe]
-        expected = track.coverage
+        expected = _held(track, now)
         waiting = False
         if child is not None:
             # What is still to come. What the child holds already was rolled up, or can be no more.
@@ -146,7 +147,7 @@ def _want(
     # Holes, the one at the newest end among them: what has closed since.
     oldest = min(track.settled, default=0) if have < track.policy.candles else track.keep_from
     wanted_from = max(oldest, asked.spans[0].start)
-    if expected != track.coverage and _buckets(expected, grid) >= track.policy.candles:
+    if expected != _held(track, now) and _buckets(expected, grid) >= track.policy.candles:
         # What is on its way may be enough; whether older holes still matter shows when it is here.
         wanted_from = max(wanted_from, expected.spans[-1].start)
     missing = asked.missing(wanted_from, settled_edge)
@@ -169,6 +170,11 @@ def _want(
             priority = min(priority, Priority.WARM)
         return Want(priority, timeframe, *newest_page)
     return _older(track, asked, now, waiting) or _confirming(track, now)
+
+
+def _held(track: Track, now: int) -> Coverage:
+    """What is settled, and what the feed's word stands for so long."""
+    return track.coverage | trusted(track, now) if track.flagged else track.coverage
 
 
 def _older(track: Track, asked: Coverage, now: int, waiting: bool) -> Want | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ..model.candle import ExactCandle
 from ..model.coverage import Coverage, Span
 from ..model.policy import CROWD, Policy, Provisional
-from ..model.series import Close, Kind, SeriesId, SeriesState, Stored, Update
+from ..model.series import Close, Kind, SeriesId, SeriesState, Update
 from ..model.traits import Traits
 from .evidence import Open
 
@@ -42,6 +42,7 @@ class Track:
         "end_asked",
         "exhausted",
         "failure",
+        "flagged",
         "glimpse",
         "grid",
         "history_from",
@@ -86,6 +87,7 @@ class Track:
         self.presumed: dict[int, int] = {}  # settled, may be taken back → when last asked for (heard)
         self.likely: dict[int, int] = {}  # by one witness only → when (heard) it said so first
         self.behind_at = 0  # when (heard) a page last showed that the venue lags, or hides rows
+        self.flagged: dict[int, int] = {}  # closed by the feed's own word → when a page is to confirm it
         self.glimpse: ExactCandle | None = None  # the bucket in progress, as the last page showed it
         self.history_from = 0  # where the search for more history stopped
         self.exhausted = False  # … because the venue seems to have nothing older
@@ -115,6 +117,7 @@ class Track:
         shown = self.provisional.pop(bucket, None)
         self.coverage = self.coverage.add(*self.owned(bucket))
         self.open.pop(bucket, None)
+        self.flagged.pop(bucket, None)
         self._put(bucket, candle, derived=derived)
         if shown is None and candle is None:
             self.dirty.discard(bucket)  # Nothing was there and nothing is: only the coverage grows.
@@ -228,18 +231,6 @@ class Track:
             self.suspect.add(candle.time)
         return False
 
-    def told(self, earlier: Stored) -> None:
-        """Stand by what an earlier run has told readers, so that nothing that they have goes away again.
-
-        What was known is complete, whatever has become since of the feed that said so.
-        """
-        self.sound = earlier.ready
-        start, end = earlier.known or (0, 0)
-        self.told_through = end
-        for candle in earlier.candles:
-            if start <= candle.time < end and candle.time not in self.coverage:
-                self.provisional[candle.time] = Provisional(candle, True)
-
     def doubt(self, bucket: int) -> None:
         """Nobody vouches for the provisional candle of this bucket any more."""
         shown = self.provisional.get(bucket)
@@ -281,6 +272,7 @@ class Track:
         oldest = min(keep_from, hold_from) if not self.working else hold_from
         for bucket in [t for t in self.provisional if t < oldest]:
             del self.provisional[bucket]
+        self.flagged = {t: at for t, at in self.flagged.items() if t >= oldest}
         if len(self.settled) > self.policy.candles:
             self.open = {t: told for t, told in self.open.items() if t >= oldest}
         if not self.coverage or self.coverage.spans[0].start >= oldest:
@@ -329,8 +321,8 @@ class Track:
         return self.grid.end_before(bucket), self.grid.end(bucket)
 
     def known(self, bucket: int, heard_through: int) -> bool:
-        """Whether a closed bucket is settled, or provisional and vouched for beyond its end."""
-        if bucket in self.coverage:
+        """Whether a closed bucket is settled, was flagged, or is vouched for beyond its end."""
+        if bucket in self.coverage or bucket in self.flagged:
             return True
         shown, end = self.provisional.get(bucket), self.grid.end(bucket)
         return shown is not None and shown.vouched and (end <= heard_through or end <= self.told_through)
@@ -357,6 +349,7 @@ class Track:
         """All closed buckets that are known, as spans."""
         until, shown = max(heard_through, self.told_through), self.provisional.items()
         vouched = [self.owned(t) for t, each in shown if each.vouched and self.grid.end(t) <= until]
+        vouched += [self.owned(t) for t in self.flagged]
         return Coverage((*self.coverage.spans, *vouched)) if vouched else self.coverage
 
     def newest_settled_run(self) -> tuple[Span, int] | None:
@@ -378,7 +371,7 @@ class Track:
     def next_again(self, now: int) -> int:
         """When the next open bucket is worth asking for again; 0 if none waits for that."""
         times = (at for told in self.open.values() for at in (told.again, told.rebuild_again))
-        return min((at for at in times if at > now), default=0)
+        return min((at for at in (*times, *self.flagged.values()) if at > now), default=0)
 
     def waits_for_retry(self, now: int) -> bool:
         """Whether a page left the newest buckets open that are not worth asking for again yet."""

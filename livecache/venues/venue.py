@@ -250,7 +250,7 @@ class Venue(Protocol):
 
     @property
     def origin(self) -> str:
-        """Scheme and host of where its history comes from: `https://api.coinbase.com`."""
+        """Where its history comes from: `scheme://host`."""
         ...
 
     @property

@@ -9,7 +9,7 @@ from livecache.ledger.timeline import Timeline
 from livecache.model.candle import ExactCandle
 from livecache.model.policy import Policy
 from livecache.model.timeframe import Timeframe
-from livecache.model.traits import Served
+from livecache.model.traits import Carriage, Served
 from livecache.proof.page import PageFacts
 from livecache.proof.plan import Priority, Want, plan
 from livecache.venues.coinbase.traits import TRAITS
@@ -35,9 +35,10 @@ class Driver:
         trades: Callable[[Timeframe, int], bool] = lambda timeframe, time: True,
         page_limit: int = 330,
         unserved: Collection[Timeframe] = (),
+        carries: tuple[Carriage, ...] = TRAITS.carries,
     ) -> None:
         served = {t: Served(page_limit) for t in Timeframe if t not in unserved}
-        traits = replace(TRAITS, served=served)
+        traits = replace(TRAITS, served=served, carries=carries)
         self.timeline = Timeline("coinbase", [SYMBOL], timeframes, policy or Policy(), traits)
         self.symbol = self.timeline.symbols[SYMBOL]
         self.now = now

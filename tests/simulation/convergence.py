@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from livecache.errors import ReadError
+from livecache.model.policy import Policy
 from livecache.model.series import SeriesId
 from livecache.model.timeframe import Timeframe
 from livecache.proof.evidence import LAG_MS
@@ -51,6 +52,8 @@ def _converged(world: World, reader: Reader, series: SeriesId) -> None:
     expect(late <= 0, f"known {late} ms too late, up to {state.known_through}")
     if symbol not in LIQUID and not _carried(world, symbol):
         within = NOBODY_BEARS_OUT_MS
+    if world.scenario.flags:  # the feed's word may stand alone for so long
+        within += Policy().confirm_after_ms
     late = timeframe.floor(now - within) - state.settled_through
     expect(late <= 0, f"settled {late} ms too late, up to {state.settled_through}")
     if symbol in LIQUID and not world.scenario.last_update_lost:

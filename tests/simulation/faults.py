@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from random import Random
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from typing import NamedTuple
 from livecache.model.timeframe import Timeframe
 from livecache.venues.venue import FailureKind
 
-__all__ = ["Fault", "Kind", "Scenario", "draw"]
+__all__ = ["FLAGS", "Fault", "Kind", "Scenario", "draw"]
 
 
 class Kind(StrEnum):
@@ -101,6 +101,7 @@ class Scenario:
     foreign_first: bool  # whether the store was written from another venue before
     skew_s: float
     faults: tuple[Fault, ...]
+    flags: bool = False  # whether candles of the feed say that they are the last, mostly
 
     def __str__(self) -> str:
         frames = ",".join(self.timeframes)
@@ -110,6 +111,7 @@ class Scenario:
             f" skew {self.skew_s:g}"
             + " newest omitted" * self.omits_newest
             + " last update lost" * self.last_update_lost
+            + " flags" * self.flags
             + " embedded" * self.embedded
             + " after a foreign origin" * self.foreign_first
         )
@@ -164,8 +166,14 @@ _LIES = (Kind.EMPTY_PAGES, Kind.EMPTY_PAGES, Kind.EDGE_BEHIND, Kind.EDGE_BEHIND,
 _BESIDE_LIES = (Kind.FEED_CUT, Kind.STOPPED, Kind.KILLED, Kind.FLUSHED, Kind.REST_FAILS, Kind.REPLAYED)
 
 
+FLAGS = 2_000_000
+"""Seeds from here on are the runs of those from 0 on, at a venue whose feed flags the last candles."""
+
+
 def draw(seed: int) -> Scenario:
     """The run that follows from a seed."""
+    if seed >= FLAGS:
+        return replace(draw(seed - FLAGS), seed=seed, flags=True)
     if seed >= LIES:
         return _lies(seed)
     random = Random(seed)

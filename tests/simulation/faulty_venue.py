@@ -57,6 +57,7 @@ class FaultyVenue:
     omits_newest: bool = False
     last_update_lost: bool = False
     links: int = 1
+    flags: bool = False
     origin: str = "http://model"
     active: list[Fault] = field(default_factory=list)
     delisted: set[str] = field(default_factory=set)
@@ -278,14 +279,23 @@ class FaultyFeed:
 
     def _candles(self, carried: Sequence[str], last: int, now: int) -> list[Event]:
         since = M5.floor(now if self._venue.last_update_lost else last)
+        if self._venue.flags and self._venue.random.random() < 0.02:
+            since -= 2 * M5.ms  # flags come late, and again
         rows = []
         for product in carried:
             for time in range(since, now, M5.ms):
                 candle = self._venue.truth.candle(product, M5, time, now)
-                if candle is not None and self._shown.get(product) != (time, candle.volume):
+                last_one = self._flags(product, time, now)
+                if candle is not None and (last_one or self._shown.get(product) != (time, candle.volume)):
                     self._shown[product] = (time, candle.volume)
-                    rows.append((product, M5, candle, False))
+                    rows.append((product, M5, candle, last_one))
         return [Candles(now, False, tuple(rows))] if rows else []
+
+    def _flags(self, product: str, time: int, now: int) -> bool:
+        """Whether a candle says that it is the last of its bucket: some never do, and some do it again."""
+        if not self._venue.flags or time + M5.ms > now:
+            return False
+        return self._venue.random.random() < 0.9
 
     def _minutes(self, carried: Sequence[str], last: int, now: int) -> list[Event]:
         trades = [

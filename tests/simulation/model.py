@@ -68,6 +68,7 @@ class ModelVenue:
     name: str = "coinbase"
     origin: str = "http://model"
     traits: Traits = TRAITS
+    flags_lost: bool = False  # no candle of the feed says that it is the last, where its traits say so
 
     def now(self) -> int:
         return self.start_ms + int((self.clock.monotonic() - self.epoch_s) * self.speed * 1000)
@@ -158,7 +159,8 @@ class ModelFeed:
         venue.cut.clear()
         last = venue.now()
         yield Subscribed(self._listed(), last)
-        shown: dict[str, tuple[int, str]] = {}
+        shown: dict[str, tuple[int, str, bool]] = {}
+        carried, flag = venue.traits.carries[0]
         while not venue.cut.is_set() and not venue.feed_dead:
             await venue.clock.sleep(venue.tick_ms / venue.speed / 1000)
             if venue.cut.is_set() or venue.feed_dead:
@@ -171,11 +173,12 @@ class ModelFeed:
             for product in self.carried:
                 if product in venue.mute | venue.still | venue.delisted:
                     continue
-                since = Timeframe.M5.floor(now if venue.last_update_lost else last)
-                for candle in venue.market.candles(product, Timeframe.M5, since, now + 1, now):
-                    if shown.get(product) != (candle.time, candle.volume):
-                        shown[product] = (candle.time, candle.volume)
-                        candles.append((product, Timeframe.M5, candle, False))
+                since = carried.floor(now if venue.last_update_lost else last)
+                for candle in venue.market.candles(product, carried, since, now + 1, now):
+                    over = flag and candle.time + carried.ms <= now and not venue.flags_lost
+                    if shown.get(product) != (candle.time, candle.volume, over):
+                        shown[product] = (candle.time, candle.volume, over)
+                        candles.append((product, carried, candle, over))
             if candles:
                 yield Candles(now, False, tuple(candles))
             if self.trades:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from random import Random
 
 from livecache.engine.engine import Engine, Settings
@@ -14,6 +15,7 @@ from livecache.errors import ForeignKey
 from livecache.model.budget import Spacing
 from livecache.model.policy import Policy
 from livecache.model.timeframe import Timeframe
+from livecache.model.traits import Carriage
 from livecache.venues.coinbase.traits import TRAITS
 from livecache.venues.stats import RequestStats
 from livecache.venues.venue import Event, FailureKind, Feed, FetchFailure, Page, PageRequest
@@ -70,7 +72,7 @@ class _Venue:
 
     def __init__(self, venue: FaultyVenue, runs: asyncio.Event) -> None:
         self.origin = venue.origin
-        self.traits = TRAITS
+        self.traits = replace(TRAITS, carries=(Carriage(Timeframe.M5, flag=venue.flags),))
         self.stats = RequestStats()
         self.asked = 0
         self._venue = venue

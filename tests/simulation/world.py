@@ -46,6 +46,7 @@ class World:
             self.truth, self.host.venue_ms, Random(scenario.seed + 2), tick_s=scenario.tick_s,
             latency_s=scenario.latency_s, edge_s=scenario.edge_s, omits_newest=scenario.omits_newest,
             last_update_lost=scenario.last_update_lost, links=scenario.links,
+            flags=scenario.flags,
         )  # fmt: skip
         self.keys = Keyspace(PREFIX, "coinbase")
         self.client = client

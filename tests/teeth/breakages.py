@@ -8,6 +8,7 @@ from .of_evidence import OF_EVIDENCE
 from .of_limits import OF_LIMITS
 from .of_products import OF_PRODUCTS
 from .of_readers import OF_READERS
+from .of_word import OF_WORD
 
 __all__ = ["BREAKAGES", "Breakage", "Edit"]
 
@@ -274,7 +275,7 @@ BREAKAGES = (
         (
             Edit(
                 "livecache/ledger/adopting.py",
-                "    track.told(one)\n",
+                "    _stand_by(track, one)\n",
                 "",
             ),
         ),
@@ -359,6 +360,7 @@ BREAKAGES = (
     ),
     *OF_LIMITS,
     *OF_PRODUCTS,
+    *OF_WORD,
     *OF_READERS,
     *OF_EVIDENCE,
     *OF_CHANGES,

@@ -1,0 +1,50 @@
+"""Breakages of what the feed's own word is worth, where its candles say that they are the last."""
+
+from __future__ import annotations
+
+from .edits import Breakage, Edit
+
+__all__ = ["OF_WORD"]
+
+_TESTS = ("tests/core/test_word.py",)
+
+OF_WORD = (
+    Breakage(
+        "what the feed said before it broke goes on waiting for its page",
+        (
+            Edit(
+                "livecache/ledger/symbol.py",
+                "            track.flagged = dict.fromkeys(track.flagged, 0)",
+                "            # track.flagged = dict.fromkeys(track.flagged, 0)",
+            ),
+        ),
+        _TESTS,
+    ),
+    Breakage(
+        "a flag over a stream that was broken within the bucket is believed",
+        (Edit("livecache/proof/feeding.py", "0 < channel.since <= bucket and", "0 < channel.since and"),),
+        _TESTS,
+    ),
+    Breakage(
+        "a flag that what came later belies is believed",
+        (
+            Edit(
+                "livecache/proof/feeding.py",
+                "    if changed and bucket in track.flagged:\n",
+                "    if False:\n",
+            ),
+        ),
+        _TESTS,
+    ),
+    Breakage(
+        "the feed's word may stand alone for ever",
+        (
+            Edit(
+                "livecache/proof/feeding.py",
+                "    if not track.flagged or not track.coverage or min(track.flagged.values()) <= now:\n",
+                "    if not track.flagged or not track.coverage:\n",
+            ),
+        ),
+        _TESTS,
+    ),
+)
