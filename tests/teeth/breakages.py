@@ -111,8 +111,8 @@ BREAKAGES = (
         (
             Edit(
                 "livecache/proof/settling.py",
-                "track.series.timeframe.floor(page.heard - track.policy.settle_delay_ms)",
-                "track.series.timeframe.floor(page.heard)",
+                "track.grid.closed(page.heard - track.policy.settle_delay_ms)",
+                "track.grid.closed(page.heard)",
             ),
             Edit(
                 "livecache/model/policy.py",
@@ -286,7 +286,7 @@ BREAKAGES = (
         (
             Edit(
                 "livecache/proof/track.py",
-                "if shown is not None and shown.vouched and bucket + self.width > self.told_through:",
+                "if shown is not None and shown.vouched and self.grid.end(bucket) > self.told_through:",
                 "if shown is not None and shown.vouched:",
             ),
         ),
