@@ -22,7 +22,7 @@ from .tunnel import led_to
 
 __all__ = ["Answer", "HttpSource", "refusal"]
 
-_BODY_BYTES = 8 * 1024 * 1024  # A list of products is the longest body: a little over 1 MB at Coinbase.
+_BODY_BYTES = 8 * 1024 * 1024  # A list of products is the longest body: a little over 1 MB of a thousand.
 _COMPLAINT_BYTES = 16 * 1024
 
 # Where no answer came. The first match counts; TimeoutError comes first because aiohttp's are both.
