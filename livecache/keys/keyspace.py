@@ -16,6 +16,7 @@ import msgspec
 from ..errors import ConfigError
 from ..model.candle import ExactCandle, rejection
 from ..model.coverage import Coverage
+from ..model.grid import Grid
 from ..model.series import Close, SeriesId, SeriesState, Update
 from ..model.timeframe import Timeframe
 
@@ -183,10 +184,10 @@ def parse_member(raw: bytes | str) -> ExactCandle:
         raise Damaged(f"not a JSON candle: {error}") from None
 
 
-def decode_member(raw: bytes | str, timeframe: Timeframe) -> ExactCandle:
-    """The candle in a member. `Damaged` if it cannot be believed."""
+def decode_member(raw: bytes | str, timeframe: Timeframe, grid: Grid | None = None) -> ExactCandle:
+    """The candle in a member. `Damaged` if it cannot be believed. `grid`: if not what the timeframe says."""
     candle = parse_member(raw)
-    if reason := rejection(candle, timeframe, None):
+    if reason := rejection(candle, timeframe, None, grid):
         raise Damaged(reason)
     return candle
 
@@ -231,6 +232,7 @@ def encode_state(
         *("revision", revision),
         *("schema", SCHEMA),
         *("updated_at", updated_at),
+        *(("grid", state.grid) if state.grid else ()),
     ]
 
 
@@ -263,7 +265,12 @@ def decode_state(fields: Mapping[str, str]) -> StateRecord:
         coverage=decode_coverage(text("coverage")),
         history_from=number("history_from"),
         forming=number("forming"),
+        grid=fields.get("grid", ""),
     )
+    try:
+        state.grid_of(Timeframe.M1)
+    except ValueError:
+        raise Damaged(f"grid is {state.grid[:40]!r}") from None
     return StateRecord(
         state=state,
         count=number("count"),

@@ -121,7 +121,7 @@ def _span(track: Track, source: Track, start: int | None, end: int | None, now: 
         raise RepairRefused(f"{name}: a span ends after it begins", "the end is exclusive")
     end = edge if end is None else end
     start = min(oldest, end) if start is None else start
-    if track is source and any(t not in grid and grid.closed(t) != t for t in (start, end)):
+    if track is source and not (grid.bounds(start) and grid.bounds(end)):
         raise RepairRefused(
             f"{name}: a span begins and ends where a bucket does, at whole multiples of {timeframe}",
             f"the buckets around it are {iso(grid.floor(start))} to {iso(grid.ceil(end))}",

@@ -59,6 +59,7 @@ def compute_state(
     ready = not reason
     if ready and hole and hole.end == (run.start if run else 0):
         reason = f"further back a hole: {iso(hole.start)} to {iso(hole.end)}{': ' if why else ''}{why}"
+    usual = track.grid is track.series.timeframe.grid
     track.state = SeriesState(
         ready=ready,
         reason=reason,
@@ -69,6 +70,7 @@ def compute_state(
         coverage=proven.clip(track.keep_from, 1 << 62),
         history_from=track.history_from,
         forming=forming,
+        grid="" if usual else track.grid.text(run.start if run else closed_through, now),
     )
     return track.state
 

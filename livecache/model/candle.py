@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from .grid import Grid
 from .timeframe import Timeframe, moment
 
 __all__ = ["NUMBER", "Candle", "ExactCandle", "FeedCandle", "plain_number", "rejection", "within_bounds"]
@@ -132,11 +133,13 @@ def within_bounds(number: str) -> bool:
     return digits == (0,) or (power >= _POWERS.start and power + len(digits) <= _POWERS.stop)
 
 
-def rejection(candle: ExactCandle, timeframe: Timeframe, now: int | None) -> str | None:
+def rejection(
+    candle: ExactCandle, timeframe: Timeframe, now: int | None, grid: Grid | None = None
+) -> str | None:
     """Why `candle` cannot be believed, or None if it can.
 
     `now` is the venue's clock in Unix ms, None where it is not known yet. A bucket may be in progress but
-    must have begun.
+    must have begun. `grid` is where buckets lie, if not where the timeframe says.
     """
     joined = ",".join(candle.numbers)
     if not _NUMBERS.fullmatch(joined):
@@ -144,7 +147,7 @@ def rejection(candle: ExactCandle, timeframe: Timeframe, now: int | None) -> str
     if ("e" in joined or "E" in joined) and not all(map(within_bounds, candle.numbers)):
         return "a price or the volume is absurdly large or fine"
     time = candle.time
-    if time <= 0 or time not in timeframe.grid:
+    if time <= 0 or time not in (grid or timeframe.grid):
         return f"time {time} is not the open of a {timeframe} bucket"
     if now is not None and time > now:
         return f"time {time} is in the future of the venue's clock ({now})"

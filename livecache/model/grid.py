@@ -12,11 +12,12 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import lru_cache
 from itertools import accumulate
 
 from ..errors import OutsideCalendar
 
-__all__ = ["WEEKS", "EpochGrid", "Grid", "MonthGrid", "SessionGrid"]
+__all__ = ["WEEKS", "EpochGrid", "Grid", "MonthGrid", "SessionGrid", "read_grid"]
 
 DAY_MS = 86_400_000
 _ORDINAL = date(1970, 1, 1).toordinal()
@@ -45,6 +46,10 @@ class Grid(ABC):
     @abstractmethod
     def divides(self, parent: Grid) -> bool:
         """Whether each bucket of `parent`, and the closed hours that it owns, is a union of ours."""
+
+    @abstractmethod
+    def text(self, start: int, end: int) -> str:
+        """What `read_grid` makes a grid of that is the same over `[start, end)` and shortly after."""
 
     def __contains__(self, time: int) -> bool:
         """Whether a bucket opens at `time`."""
@@ -88,6 +93,10 @@ class Grid(ABC):
         """When the first bucket ends that opens at `through` or after: what is known until then is behind."""
         return self.ending(self.number(through - 1) + 1)
 
+    def bounds(self, time: int) -> bool:
+        """Whether a bucket opens or ends at `time`."""
+        return self.closed(time) == time or time in self
+
     def count(self, start: int, end: int) -> int:
         """How many buckets open in `[start, end)`."""
         return max(0, self.number(end - 1) - self.number(start - 1))
@@ -123,6 +132,9 @@ class EpochGrid(Grid):
             return not parent.step % self.step and not (parent.origin - self.origin) % self.step
         return isinstance(parent, MonthGrid) and not DAY_MS % self.step and not self.origin
 
+    def text(self, start: int, end: int) -> str:
+        return f"{self.step} from {self.origin}"
+
     # What follows is asked for every candle and frame: it is spelled out, for speed.
 
     def __contains__(self, time: int) -> bool:
@@ -132,6 +144,9 @@ class EpochGrid(Grid):
         return time - (time - self.origin) % self.step
 
     closed = floor
+
+    def bounds(self, time: int) -> bool:
+        return not (time - self.origin) % self.step
 
     def ceil(self, time: int) -> int:
         return time + (self.origin - time) % self.step
@@ -183,6 +198,9 @@ class MonthGrid(Grid):
 
     def divides(self, parent: Grid) -> bool:
         return isinstance(parent, MonthGrid) and not parent.months % self.months
+
+    def text(self, start: int, end: int) -> str:
+        return f"{self.months} months"
 
 
 # Years that begin in March end with their leap day, so that the months before it follow one rule. datetime
@@ -256,6 +274,12 @@ class SessionGrid(Grid):
         closing = self.closings[session]
         return min(self.opening(number) + self.step, closing) if self.step else closing
 
+    def text(self, start: int, end: int) -> str:
+        first = max(0, bisect_right(self.openings, start) - 2)
+        within = slice(first, bisect_right(self.openings, end) + 2)
+        sessions = zip(self.openings[within], self.closings[within], strict=True)
+        return f"{self.step} in {','.join(f'{opening}-{closing}' for opening, closing in sessions)}"
+
     def far_back(self, time: int, n: int) -> int:
         return self.opening(max(0, self.number(time - 1) + 1 - n))
 
@@ -282,3 +306,17 @@ class SessionGrid(Grid):
             for number in range(parent._firsts[-1])
             for opening, end in [(parent.opening(number), parent.ending(number))]
         )
+
+
+@lru_cache(1024)
+def read_grid(text: str) -> Grid:
+    """The grid that `Grid.text` wrote down. Raises ValueError for anything else."""
+    step, kind, rest = text.split(" ", 2) if text.count(" ") > 1 else (*text.split(" "), "")
+    if kind == "from":
+        return EpochGrid(int(step), int(rest))
+    if kind == "months" and not rest:
+        return MonthGrid(int(step))
+    if kind != "in":
+        raise ValueError(f"no grid: {text[:40]!r}")
+    sessions = [tuple(map(int, session.split("-"))) for session in rest.split(",")]
+    return SessionGrid(tuple(o for o, _ in sessions), tuple(c for _, c in sessions), int(step))

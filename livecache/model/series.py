@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from .candle import ExactCandle
 from .coverage import Coverage, Span
+from .grid import Grid, read_grid
 from .timeframe import Timeframe
 
 __all__ = [
@@ -66,6 +67,11 @@ class SeriesState:
     coverage: Coverage
     history_from: int  # where the search for more history stopped; 0 if it has not
     forming: int  # open time of the bucket in progress if the feed vouches for it, else 0
+    grid: str = ""  # where its buckets lie, as `Grid.text` has it, if not where its timeframe says
+
+    def grid_of(self, timeframe: Timeframe) -> Grid:
+        """Where its buckets lie."""
+        return read_grid(self.grid) if self.grid else timeframe.grid
 
     @property
     def short(self) -> bool:

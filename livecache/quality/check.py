@@ -104,7 +104,7 @@ class Check:
     def _remedies(self) -> list[str]:
         """The commands that would mend what was found: one repair a series, and what else there is."""
         repairs = [
-            repair_command(series, *stored.doubted)
+            repair_command(series, *stored.doubted, stored.grid)
             for series, stored in self.stored.items()
             if stored.doubted is not None
         ]

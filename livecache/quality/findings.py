@@ -12,7 +12,7 @@ import msgspec
 
 from ..model.grid import Grid
 from ..model.series import SeriesId
-from ..model.timeframe import TIME_MAX, Timeframe, iso
+from ..model.timeframe import TIME_MAX, iso
 
 __all__ = ["ADVICE", "FINDINGS_A_KIND_MAX", "Finding", "Kind", "Options", "repair_command", "runs"]
 
@@ -122,10 +122,10 @@ class Options:
         return _COMMAND.sub(told, remedy)
 
 
-def repair_command(series: SeriesId, start: int = 0, end: int = 0) -> str:
+def repair_command(series: SeriesId, start: int = 0, end: int = 0, grid: Grid | None = None) -> str:
     """The command that has the running service read these buckets again; all of the series without any."""
     name = f"livecache repair {series.symbol} {series.timeframe}"
     if not (0 < start < end < TIME_MAX):
         return f"{name} --all"
-    timeframe: Timeframe = series.timeframe
-    return f"{name} --from {iso(timeframe.floor(start))} --to {iso(timeframe.ceil(end))}"
+    buckets = grid or series.timeframe.grid
+    return f"{name} --from {iso(buckets.floor(start))} --to {iso(buckets.ceil(end))}"

@@ -21,7 +21,7 @@ def compare_rollups(symbol: Sequence[Stored]) -> int:
     sound = {stored.series.timeframe: stored for stored in symbol if stored.record is not None}
     compared = 0
     for timeframe, parent in sound.items():
-        smaller = [t for t in sound if t.ms < timeframe.ms and t.grid.divides(timeframe.grid)]
+        smaller = [t for t in sound if t.ms < timeframe.ms and sound[t].grid.divides(parent.grid)]
         if smaller:
             compared += _compare(parent, sound[max(smaller, key=_length)])
     return compared
@@ -33,7 +33,7 @@ def _length(timeframe: Timeframe) -> int:
 
 def _compare(parent: Stored, child: Stored) -> int:
     assert parent.record is not None and child.record is not None
-    grid, parts_of = parent.series.timeframe.grid, child.series.timeframe.grid.opens
+    grid, parts_of = parent.grid, child.grid.opens
     children = child.record.state.coverage
     compared = differ = 0
     for start, end in parent.record.state.coverage:
@@ -57,9 +57,9 @@ def _compare(parent: Stored, child: Stored) -> int:
 def _report(
     parent: Stored, child: Stored, time: int, held: ExactCandle | None, rolled: ExactCandle | None
 ) -> None:
-    end = parent.series.timeframe.grid.end(time)
+    end = parent.grid.end(time)
     ours, sum_of_children = (one.member() if one else "nothing" for one in (held, rolled))
-    both = [repair_command(one.series, time, end) for one in (child, parent)]
+    both = [repair_command(one.series, time, end, one.grid) for one in (child, parent)]
     for one in (child, parent):
         one.doubt(time, end)
     parent.report(

@@ -65,7 +65,7 @@ def judge_spans(stored: Stored, *, patience_ms: int, gap_buckets: int = 1) -> tu
     """
     if stored.record is None:
         return Tally(), []
-    state, grid = stored.record.state, stored.series.timeframe.grid
+    state, grid = stored.record.state, stored.grid
     end = grid.closed(state.closed_through)
     # What is older than all that was settled, the search has not come to, or has ended before: nobody misses
     # it, and no repair would bring it. A feed's snapshot of a quiet product reaches back there.
@@ -117,7 +117,7 @@ def _note_older(stored: Stored, start: int) -> None:
 
 def _parted(stored: Stored, spans: Coverage) -> tuple[list[int], list[int]]:
     """The open times of the buckets of these spans: those with a candle, and those without."""
-    times = [t for span in spans for t in stored.series.timeframe.grid.opens(*span)]
+    times = [t for span in spans for t in stored.grid.opens(*span)]
     return [t for t in times if t in stored.candles], [t for t in times if t not in stored.candles]
 
 
@@ -151,7 +151,7 @@ def _gaps(stored: Stored, due: list[int], gap_buckets: int) -> list[Gap]:
         times = [time for time in due if _is_claimed(stored, time) is claimed]
         gaps += [
             Gap(series.symbol, series.timeframe.value, run.start, run.end, run.buckets, claimed)
-            for run in runs(times, series.timeframe.grid)
+            for run in runs(times, stored.grid)
             if run.buckets >= gap_buckets
         ]
     return sorted(gaps, key=lambda gap: (-gap.buckets, gap.start))
@@ -181,7 +181,7 @@ def _report(stored: Stored, gaps: list[Gap], provisional: list[int], patience_ms
         stored.report(Kind.GAP, message + why, start=gap.start, end=gap.end, mends=mends)
     if len(gaps) > GAPS_LISTED_MAX:
         stored.report(Kind.GAP, f"and {len(gaps) - GAPS_LISTED_MAX} smaller gaps")
-    grid = stored.series.timeframe.grid
+    grid = stored.grid
     late = [
         time
         for time in provisional

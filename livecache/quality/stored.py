@@ -38,6 +38,12 @@ class Stored:
     findings: list[Finding] = field(default_factory=list)
     doubted: Span | None = None  # what a repair should read again; from 0 on: all of the series
 
+    @property
+    def grid(self) -> Grid:
+        """Where its buckets lie."""
+        timeframe = self.series.timeframe
+        return self.record.state.grid_of(timeframe) if self.record else timeframe.grid
+
     def report(
         self,
         kind: Kind,
@@ -51,7 +57,7 @@ class Stored:
         """Note a finding; by default a repair of these buckets, or of all of them, `mends` it."""
         if mends and not remedy:
             self.doubt(start, end)
-            remedy = repair_command(self.series, start, end)
+            remedy = repair_command(self.series, start, end, self.grid)
         symbol, timeframe = self.series.symbol, self.series.timeframe.value
         self.findings.append(Finding(kind, message, remedy, symbol, timeframe, start, end))
 
@@ -107,7 +113,7 @@ def _examine_state(found: Found, stored: Stored) -> None:
     except Damaged as damage:
         stored.report(Kind.STATE, str(damage))
         return
-    state, grid = stored.record.state, found.series.timeframe.grid
+    state, grid = stored.record.state, stored.grid
     if len(state.coverage.spans) > _SPANS_MAX:
         stored.report(Kind.STATE, f"coverage has {len(state.coverage.spans)} spans")
         stored.record = None
@@ -122,7 +128,7 @@ def _examine_state(found: Found, stored: Stored) -> None:
     for message in _watermark_faults(stored.record, grid):
         stored.report(Kind.WATERMARKS, message)
     for start, end in state.coverage:
-        if grid.closed(start) != start or grid.closed(end) != end or end > state.closed_through:
+        if not (grid.bounds(start) and grid.bounds(end) and end <= state.closed_through):
             stored.report(
                 Kind.COVERAGE,
                 f"the settled span from {iso(start)} to {iso(end)} is not one of whole, closed buckets",
@@ -143,24 +149,24 @@ def _watermark_faults(record: StateRecord, grid: Grid) -> Iterator[str]:
         if marks[before] > marks[after]:
             yield f"{before} ({iso(marks[before])}) is later than {after} ({iso(marks[after])})"
     for name, mark in {**marks, "forming": state.forming}.items():
-        if mark and grid.closed(mark) != mark:
+        if mark and not grid.bounds(mark):
             yield f"{name} ({mark}) is not the open of a bucket"
-    if state.forming not in (0, state.closed_through):
+    if state.forming and state.forming != grid.ceil(state.closed_through):
         yield f"forming ({iso(state.forming)}) is not the bucket after the last that closed"
 
 
 def _examine_members(found: Found, stored: Stored) -> None:
     """Every member by itself, and against its neighbours; the first sound one of a bucket is believed."""
-    timeframe = found.series.timeframe
+    timeframe, grid = found.series.timeframe, stored.grid
     told: Counter[Kind] = Counter()
-    latest = timeframe.floor(stored.now) if stored.now else None
+    latest = grid.floor(stored.now) if stored.now else None
 
     def report(kind: Kind, message: str, time: int) -> None:
         told[kind] += 1
-        stored.damaged.add(timeframe.floor(time))
+        stored.damaged.add(grid.floor(time))
         if told[kind] <= FINDINGS_A_KIND_MAX:
-            start = timeframe.floor(time) if 0 < time < 1 << 47 else 0
-            stored.report(kind, message, start=start, end=timeframe.grid.end(start) if start else 0)
+            start = grid.floor(time) if 0 < time < 1 << 47 else 0
+            stored.report(kind, message, start=start, end=grid.end(start) if start else 0)
 
     for member, score in found.members:
         at = int(score) if abs(score) < 1 << 60 else 0
@@ -173,9 +179,9 @@ def _examine_members(found: Found, stored: Stored) -> None:
         if time != score:
             report(Kind.MISPLACED, f"the candle of {iso(time)} lies at the score {score:.0f}", time)
             continue
-        if time not in timeframe.grid or not time:
+        if time not in grid or not time:
             report(Kind.MISALIGNED, f"{iso(time)} is not the open of a {timeframe} bucket", time)
-        elif reason := rejection(candle, timeframe, None):
+        elif reason := rejection(candle, timeframe, None, grid):
             report(Kind.OHLCV, f"the candle of {iso(time)}: {reason}", time)
         elif latest is not None and time > latest:
             report(Kind.FUTURE, f"the candle of {iso(time)} lies ahead of the venue's clock", time)

@@ -48,7 +48,7 @@ def pages_wanted(series: Sequence[Stored], page_limit: int) -> list[PageWanted]:
 def _pages(stored: Stored, page_limit: int) -> Iterator[PageWanted]:
     if stored.record is None:
         return
-    grid = stored.series.timeframe.grid
+    grid = stored.grid
     spans = [(grid.ceil(s.start), grid.closed(s.end)) for s in stored.record.state.coverage]
     for start, end in reversed(spans):
         while start < end:
@@ -70,7 +70,7 @@ def compare_page(
     `rows` may hold the bucket after the page's end. `rejected`: buckets whose row cannot be believed.
     """
     assert stored.record is not None
-    grid, coverage = stored.series.timeframe.grid, stored.record.state.coverage
+    grid, coverage = stored.grid, stored.record.state.coverage
     newest_row = max(rows, default=0)
     told = sum(finding.kind is Kind.VENUE for finding in stored.findings)
     for time in grid.opens(page.start, page.end):

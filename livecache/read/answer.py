@@ -14,9 +14,9 @@ import msgspec
 from ..errors import ConfigError, NotListed, NotReady, NotTraded, OutOfSync, ReadError, Stale, UnknownSeries
 from ..keys.keyspace import RETIRED, SCHEMA, UNDECODABLE, AliveRecord, decode_alive, standing_of
 from ..model.candle import Candle
-from ..model.grid import Grid
+from ..model.grid import Grid, read_grid
 from ..model.series import SeriesId
-from ..model.timeframe import Timeframe, iso
+from ..model.timeframe import iso
 from .candles import Candles
 
 __all__ = ["HINT_RUN", "Empty", "Request", "arguments", "decide"]
@@ -78,7 +78,7 @@ def decide(request: Request, reply: Sequence[Any], key: str) -> Candles:
 
 
 def _decide(request: Request, reply: Sequence[Any], key: str) -> Candles:
-    series, tf = request.series, request.series.timeframe
+    series = request.series
     fields, alive_raw, size, members, others = reply
     state = _State.of(fields, series, key)
     alive = _alive(alive_raw, series)
@@ -87,7 +87,7 @@ def _decide(request: Request, reply: Sequence[Any], key: str) -> Candles:
         kind = "settled" if request.settled else "known"
         raise NotReady(f"{series}: nothing is {kind} yet{state.because}", want=request.count)
     # By the venue's clock alone: the newest that either the writer or its last sign of life has seen.
-    lag = max(alive.time, state.closed_through) - tf.grid.due(through)
+    lag = max(alive.time, state.closed_through) - state.grid.due(through)
     if lag > request.max_lag:
         raise Stale(
             f"{series}: its newest bucket is overdue by {lag // 1000} s of the venue's clock, "
@@ -102,7 +102,7 @@ def _decide(request: Request, reply: Sequence[Any], key: str) -> Candles:
 
     # For a span, with the one before it, whose close an empty bucket may carry.
     ordered = [*others, *members] if request.span else members[::-1]
-    closed = _decode(ordered, key, tf)
+    closed = _decode(ordered, key, state.grid)
     if closed and closed[0].time < state.contiguous_from:
         closed = [candle for candle in closed if candle.time >= state.contiguous_from]
     if request.span:
@@ -110,17 +110,17 @@ def _decide(request: Request, reply: Sequence[Any], key: str) -> Candles:
     else:
         start, end = _newest(request, closed, state, through)
     if request.forming:
-        if not state.forming or state.forming != state.known_through or alive.feed != "up":
+        if not state.forming or state.forming != state.grid.ceil(state.known_through) or alive.feed != "up":
             raise OutOfSync(
                 f"{series}: the feed does not vouch for the bucket in progress{state.because}",
                 "closed candles can be read without forming=True",
             )
-        closed += _decode(others, key, tf)
-        end = tf.grid.end(state.forming)
+        closed += _decode(others, key, state.grid)
+        end = state.grid.end(state.forming)
     standing = standing_of(state.because[2:])
     if request.newest_within is not None:
-        _traded_lately(request, closed, end, max(alive.time, state.closed_through), state.because)
-    chosen, synthetic = _filled(closed, start, end, tf, request.empty)
+        _traded_lately(request, closed, end, max(alive.time, state.closed_through), state)
+    chosen, synthetic = _filled(closed, start, end, state.grid, request.empty)
     return Candles(
         chosen,
         series=series,
@@ -140,6 +140,7 @@ class _State(NamedTuple):
 
     members: int
     because: str
+    grid: Grid
     contiguous_from: int
     settled_through: int
     known_through: int
@@ -149,7 +150,7 @@ class _State(NamedTuple):
     @classmethod
     def of(cls, fields: Sequence[Any], series: SeriesId, key: str) -> _State:
         """The state in the fields that read.lua returns, in its order: bytes, or None where one is absent."""
-        schema, count, reason, *times = fields
+        schema, count, reason, *times, told = fields
         if isinstance(schema, str):
             raise ConfigError("the client turns replies into text", "make it with decode_responses=False")
         try:
@@ -157,22 +158,28 @@ class _State(NamedTuple):
             numbers = _integers.decode(b"[%b]" % b",".join([count, *times])) if found == SCHEMA else []
         except (TypeError, ValueError, *UNDECODABLE):  # one is absent, or no number
             found, numbers = 0, []
+        grid = series.timeframe.grid
+        if told is not None:
+            try:
+                grid = read_grid(told.decode())
+            except ValueError:
+                numbers = []
         if found > SCHEMA:
             raise ReadError(
                 f"{series}: written with schema {found}, this reader knows {SCHEMA}", "update livecache"
             )
         whole = found == SCHEMA and len(numbers) == len(times) + 1
-        if not whole or not _plausible(numbers[0], numbers[1:], series.timeframe.grid):
+        if not whole or not _plausible(numbers[0], numbers[1:], grid):
             raise ReadError(f"{series}: its state cannot be understood", f"see HGETALL {key}:state")
         text = (reason or b"").decode(errors="replace")
-        return cls(numbers[0], f"; {text}" if text else "", *numbers[1:])
+        return cls(numbers[0], f"; {text}" if text else "", grid, *numbers[1:])
 
 
 def _plausible(count: int, times: Sequence[int], grid: Grid) -> bool:
     """Whether a writer may have written these: in order, each the open of a bucket, none absurdly late."""
     contiguous, settled, known, closed, forming = times
     ordered = 0 <= contiguous <= settled <= known <= closed < _TIME_MAX and 0 <= forming < _TIME_MAX
-    return ordered and count >= 0 and all(not time or grid.closed(time) == time for time in times)
+    return ordered and count >= 0 and all(not time or grid.bounds(time) for time in times)
 
 
 def _alive(raw: bytes | None, series: SeriesId) -> AliveRecord:
@@ -189,7 +196,7 @@ def _alive(raw: bytes | None, series: SeriesId) -> AliveRecord:
 
 def _newest(request: Request, closed: Sequence[Candle], state: _State, through: int) -> tuple[int, int]:
     """From where to where the newest `count` reach; `NotReady` if fewer than `at_least` are there."""
-    grid = request.series.timeframe.grid
+    grid = state.grid
     if request.empty == "skip":
         have = min(len(closed), request.count)
         start = closed[-have].time if have else through
@@ -214,10 +221,10 @@ def _span(
     request: Request, span: tuple[int, int], closed: Sequence[Candle], state: _State, through: int
 ) -> tuple[int, int]:
     """The span that was asked for; `NotReady` if not all of it is known."""
-    start, end = span
-    grid = request.series.timeframe.grid
-    have = grid.count(max(start, state.contiguous_from), min(end, through))
-    if have < request.count:
+    opens = state.grid.opens(*span)
+    start, end = (opens[0], state.grid.end(opens[-1])) if opens else span
+    have = state.grid.count(max(start, state.contiguous_from), min(end, through))
+    if have < len(opens):
         raise NotReady(
             f"{request.series}: [{start}, {end}) was asked for, and [{state.contiguous_from}, {through}) "
             f"is known without a gap{state.because}",
@@ -233,21 +240,21 @@ def _span(
     return start, end
 
 
-def _traded_lately(request: Request, candles: Sequence[Candle], end: int, now: int, because: str) -> None:
+def _traded_lately(request: Request, candles: Sequence[Candle], end: int, now: int, state: _State) -> None:
     """Raise `NotTraded` if the newest candle before `end` has ended longer ago than `newest_within`."""
     series, within = request.series, request.newest_within or 0
     newest = bisect_left(candles, end, key=_time_of) - 1
-    if newest >= 0 and now - series.timeframe.grid.end(candles[newest].time) <= within:
+    if newest >= 0 and now - state.grid.end(candles[newest].time) <= within:
         return
     last = f"its newest candle opened at {iso(candles[newest].time)}" if newest >= 0 else "no candle is there"
     raise NotTraded(
-        f"{series}: {last}, and nothing was traded within {within // 1000} s{because}",
+        f"{series}: {last}, and nothing was traded within {within // 1000} s{state.because}",
         "ask for a larger newest_within if older candles will do",
     )
 
 
 def _filled(
-    candles: list[Candle], start: int, end: int, timeframe: Timeframe, empty: Empty
+    candles: list[Candle], start: int, end: int, grid: Grid, empty: Empty
 ) -> tuple[list[Candle], frozenset[int]]:
     """The candles of [start, end), with empty buckets filled as asked; and the open times of the filled."""
     first, last = bisect_left(candles, start, key=_time_of), bisect_left(candles, end, key=_time_of)
@@ -260,7 +267,7 @@ def _filled(
         price, volume = (candles[first - 1].close if first else math.nan), 0.0
     filled: list[Candle] = []
     synthetic: list[int] = []
-    for time in timeframe.grid.opens(start, end):
+    for time in grid.opens(start, end):
         candle = there.get(time)
         if candle is None:
             candle = Candle(time, price, price, price, price, volume)
@@ -271,7 +278,7 @@ def _filled(
     return filled, frozenset(synthetic)
 
 
-def _decode(members: Sequence[bytes], key: str, timeframe: Timeframe) -> list[Candle]:
+def _decode(members: Sequence[bytes], key: str, grid: Grid) -> list[Candle]:
     """The candles in the members, oldest first. `ReadError` names the key if one is damaged."""
     hint = f"delete {key}, and its writer restores it"
     try:
@@ -279,11 +286,10 @@ def _decode(members: Sequence[bytes], key: str, timeframe: Timeframe) -> list[Ca
         candles = _candles.decode(b"[%b]" % b",".join(members))
     except UNDECODABLE as error:
         raise ReadError(f"a candle in {key} cannot be read: {str(error)[:200]}", hint) from None
-    grid = timeframe.grid
     times = [candle.time for candle in candles]
     first = times[0] if times else 0
     # Mostly nothing is missing between them, and that is seen at once: 4 % of a read.
-    dense = times == [*grid.opens(first, grid.after(first, len(times)))]
+    dense = len(times) > 0 and times == [*grid.opens(first, times[-1] + 1)]
     sound = dense or (all(map(lt, times, times[1:])) and all(time in grid for time in times))
     if len(times) != len(members) or not sound:
         raise ReadError(f"{key} holds something other than one candle a bucket", hint)

@@ -117,14 +117,13 @@ class Questions:
         """A read of the buckets that open within [start, end)."""
         series = self.series_id(symbol, timeframe)
         first, last = time_of("start", start), time_of("end", end)
-        span = series.timeframe.ceil(first), series.timeframe.ceil(last)
-        buckets = series.timeframe.grid.count(*span)
+        buckets = series.timeframe.grid.count(first, last)
         if not 1 <= buckets <= COUNT_MAX:
             raise ValueError(
                 f"start {first} to end {last} must hold the opens of 1 to {COUNT_MAX} buckets of {timeframe}"
             )
         plain = self.request(symbol, timeframe, buckets, settled=settled, empty=empty, max_lag=max_lag)
-        return replace(plain, span=span)
+        return replace(plain, span=(first, last))
 
     def requests(
         self,

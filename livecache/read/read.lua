@@ -18,7 +18,7 @@ if ARGV[1] == 'state' then
 end
 
 local state = redis.call('HMGET', KEYS[2], 'schema', 'count', 'reason', 'contiguous_from',
-  'settled_through', 'known_through', 'closed_through', 'forming')
+  'settled_through', 'known_through', 'closed_through', 'forming', 'grid')
 if not state[1] then return {} end
 
 local members, others = {}, {}

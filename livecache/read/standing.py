@@ -44,7 +44,7 @@ def row_of(view: SeriesView) -> Row:
         return Row(view.series, state, view.members, 0, None, reason, feed)
     stored = view.record.state
     now, through = _venue_time(view, view.record), stored.settled_through
-    lag = max(0, view.series.timeframe.floor(now) - through) if through else None
+    lag = max(0, stored.grid_of(view.series.timeframe).closed(now) - through) if through else None
     state, reason = _vouched(stored.ready, stored.reason, vouched=view.alive is not None)
     if view.members != view.record.count:
         state, reason = "damaged", f"{view.members} of {view.record.count} candles are left"
@@ -56,7 +56,8 @@ def forming_in(view: SeriesView) -> ExactCandle | None:
     if view.record is None or view.alive is None or view.newest is None:
         return None
     try:
-        newest = decode_member(view.newest, view.series.timeframe)
+        grid = view.record.state.grid_of(view.series.timeframe)
+        newest = decode_member(view.newest, view.series.timeframe, grid)
     except Damaged:
         return None
     return newest if newest.time == view.record.state.forming else None
@@ -115,7 +116,7 @@ def _venue_time(view: SeriesView, record: StateRecord) -> int:
     # A simulated venue may be days away from this host: by as many buckets as when the state was written. A
     # real one is away by none, and there this is the host's clock.
     closed = record.state.closed_through
-    ahead = view.series.timeframe.floor(record.updated_at) - closed
+    ahead = record.state.grid_of(view.series.timeframe).closed(record.updated_at) - closed
     return max(closed, int(time.time() * 1000) - ahead)
 
 

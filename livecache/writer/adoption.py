@@ -71,7 +71,7 @@ def judge(series: SeriesId, found: Found, *, origin: str, now: int) -> Stored | 
         return str(damage)
     if record.origin != origin:
         return f"it came from {record.origin or 'nowhere'}, not from {origin}"
-    coverage = record.state.coverage
+    coverage, grid = record.state.coverage, record.state.grid_of(series.timeframe)
     if coverage and coverage.spans[-1].end > now:
         return "its coverage runs ahead of the venue's clock"
     if record.count != len(found.members):
@@ -79,7 +79,7 @@ def judge(series: SeriesId, found: Found, *, origin: str, now: int) -> Stored | 
     candles: list[ExactCandle] = []
     for member, score in found.members:
         try:
-            candle = decode_member(member, series.timeframe)
+            candle = decode_member(member, series.timeframe, grid)
         except Damaged as damage:
             return f"a damaged member at {score:.0f}: {damage}"
         if candle.time != score:
@@ -90,7 +90,7 @@ def judge(series: SeriesId, found: Found, *, origin: str, now: int) -> Stored | 
             return f"two members for the bucket of {candle.time}"
         candles.append(candle)
     state = record.state
-    closed = series.timeframe.floor(now + _APART_MS)
+    closed = grid.closed(now + _APART_MS)
     known = Span(state.contiguous_from, min(state.known_through, closed))
     standing = state.reason if standing_of(state.reason) else ""
     if standing.startswith("halted"):

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from livecache.errors import OutsideCalendar
-from livecache.model.grid import WEEKS, EpochGrid, Grid, MonthGrid, SessionGrid
+from livecache.model.grid import WEEKS, EpochGrid, Grid, MonthGrid, SessionGrid, read_grid
 from livecache.model.timeframe import Timeframe
 
 MINUTE = 60_000
@@ -134,6 +134,7 @@ def test_each_operation_finds_in_the_list_what_it_says(
     assert grid.floor(time) == opens[here]
     assert grid.ceil(time) == opens[following]
     assert (time in grid) is (opens[here] == time)
+    assert grid.bounds(time) is (time in grid or grid.closed(time) == time)
     assert grid.end(opens[here]) == ends[here]
     assert grid.end_before(opens[here]) == ends[here - 1]
     assert grid.closed(time) == ends[bisect_right(ends, time) - 1]
@@ -293,3 +294,24 @@ def test_what_the_caller_goes_on_changing_moves_no_bucket() -> None:
     grid = SessionGrid(openings, closings)  # type: ignore[arg-type]
     openings[1] = 17
     assert grid.ceil(12) == 20
+
+
+@settings(deadline=None)
+@given(kinds, times, st.integers(0, 90 * DAY))
+def test_a_grid_that_was_written_down_is_the_same_where_it_is_needed(kind: str, time: int, more: int) -> None:
+    grid, _ = KINDS[kind]
+    told = read_grid(grid.text(time, time + more))
+    end = time + more
+    assert list(told.opens(time, end)) == list(grid.opens(time, end))
+    assert told.closed(end) == grid.closed(end)
+    assert told.due(end) == grid.due(end)
+    assert told.floor(end) == grid.floor(end) and told.end(told.floor(end)) == grid.end(grid.floor(end))
+    assert [told.end(t) for t in told.opens(time, end)] == [grid.end(t) for t in grid.opens(time, end)]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "x", "0 from 0", "5 from x", "1 months more", "1 weeks", "0 in 5", "0 in 5-4"]
+)
+def test_what_was_not_written_by_a_grid_is_refused(text: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011
+        read_grid(text)

@@ -95,14 +95,14 @@ def buckets_of(
 
     `members` are pairs of member and score. What lies beyond the bucket in progress is left out.
     """
-    grid = timeframe.grid
+    grid = state.grid_of(timeframe) if state else timeframe.grid
     candles: dict[int, ExactCandle | None] = {}
     for member, score in members:
         try:
-            candle = decode_member(member, timeframe)
+            candle = decode_member(member, timeframe, grid)
             candles[candle.time] = candle
         except Damaged:
-            candles[timeframe.floor(int(score))] = None
+            candles[grid.floor(int(score))] = None
     end = max(state.closed_through, grid.end(state.forming) if state.forming else 0) if state else 0
     latest = grid.due(end) if end else grid.end(max(candles, default=0))
     candles = {time: candle for time, candle in candles.items() if time < latest}
