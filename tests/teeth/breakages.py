@@ -101,6 +101,7 @@ BREAKAGES = (
                 "      or redis.call('ZCARD', one.set) ~= count)\n",
             ),
         ),
+        ("tests/cache/test_upsert.py::test_a_change_upon_anything_but_the_last_write_is_lost",),
     ),
     Breakage(
         "a foreign origin is adopted",
@@ -205,6 +206,10 @@ BREAKAGES = (
                 "        self._owed = set(changes)\n        return list(changes.values())",
                 "        self._owed = set()\n        return list(changes.values())",
             ),
+        ),
+        (
+            "tests/cache/test_writer.py::"
+            "test_a_change_that_could_not_be_sent_is_not_forgotten_when_the_next_one_comes",
         ),
     ),
     Breakage(
