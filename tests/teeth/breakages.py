@@ -8,6 +8,7 @@ from .of_evidence import OF_EVIDENCE
 from .of_limits import OF_LIMITS
 from .of_products import OF_PRODUCTS
 from .of_readers import OF_READERS
+from .of_venues import OF_VENUES
 from .of_word import OF_WORD
 
 __all__ = ["BREAKAGES", "Breakage", "Edit"]
@@ -369,4 +370,5 @@ BREAKAGES = (
     *OF_READERS,
     *OF_EVIDENCE,
     *OF_CHANGES,
+    *OF_VENUES,
 )

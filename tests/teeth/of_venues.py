@@ -1,0 +1,51 @@
+"""Breakages of what all venues share: the loop of their feeds, the websocket, the HTTP source."""
+
+from __future__ import annotations
+
+from .edits import Breakage, Edit
+
+__all__ = ["OF_VENUES"]
+
+_SESSION, _WEBSOCKET = "livecache/venues/feed/session.py", "livecache/venues/net/websocket.py"
+_HTTP = "livecache/venues/net/http.py"
+
+OF_VENUES = (
+    Breakage(
+        "a connection that is known to end is left before the next one tells of everything",
+        (Edit(_SESSION, "former.over is not None or not self._subscriptions.busy", "True"),),
+        ("tests/venues/test_feed.py",),
+    ),
+    Breakage(
+        "what the next connection has not told is not missed",
+        (Edit(_SESSION, "return [broken] if missing else []", "return []"),),
+        ("tests/venues/test_feed.py",),
+    ),
+    Breakage(
+        "more is sent in a second than the venue takes",
+        (Edit(_SESSION, "room = terms.frames_per_s - len(line.sent_s)", "room = len(line.outbox)"),),
+        ("tests/venues/test_feed.py",),
+    ),
+    Breakage(
+        "a message in many frames may be longer than one in one",
+        (Edit(_WEBSOCKET, "if len(self._part) > self._message_bytes:", "if False:"),),
+        ("tests/venues/test_websocket.py",),
+    ),
+    Breakage(
+        "a packed message may be as long as it likes",
+        (
+            Edit(_WEBSOCKET, "data + _FLUSHED, self._message_bytes + 1)", "data + _FLUSHED)"),
+            Edit(_WEBSOCKET, "if len(message) > self._message_bytes:", "if False:"),
+        ),
+        ("tests/venues/test_websocket.py",),
+    ),
+    Breakage(
+        "a venue's answer leads the request elsewhere",
+        (Edit(_HTTP, "allow_redirects=False", "allow_redirects=True"),),
+        ("tests/venues/test_http.py",),
+    ),
+    Breakage(
+        "a ban is a refusal like any other",
+        (Edit("livecache/venues/venue.py", "        if status == 418:\n", "        if False:\n"),),
+        ("tests/venues/test_http.py",),
+    ),
+)
