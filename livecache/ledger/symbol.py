@@ -167,9 +167,11 @@ class SymbolTimeline:
         if bucket < track.grid.after(now, -_CARRIED_BUCKETS):
             track.refute(candle)
             return False
-        changed = track.lay(candle, vouched=track.grid.end(bucket) > channel.since)
+        traded = self.traits.empty == "absent" or not candle.flat
+        changed = traded and track.lay(candle, vouched=track.grid.end(bucket) > channel.since)
         if last or (changed and bucket in track.flagged):
-            self.hurried |= believe(track, candle, channel, changed=changed, last=last)
+            told = candle if traded else None
+            self.hurried |= believe(track, bucket, told, channel, changed=changed, last=last)
         if changed or last:
             self.touch(track.series.timeframe, bucket)
         return changed or last

@@ -106,6 +106,7 @@ class Timeline:
 
     def apply_page(self, symbol: str, timeframe: Timeframe, page: PageFacts, now: int) -> None:
         """Take a REST page: settle what it proves, lay the rest as provisional."""
+        page = page.without_flat() if self.traits.empty == "flat" else page
         timeline = self.symbols[symbol]
         self._stirred.add(symbol)
         track = timeline.tracks[timeframe]
@@ -148,6 +149,7 @@ class Timeline:
         """Take a page of a smaller timeframe, asked for because rows of this one cannot be believed."""
         timeline = self.symbols[symbol]
         track = timeline.tracks[timeframe]
+        page = page.without_flat() if self.traits.empty == "flat" else page
         rebuilt = rebuild(track, smaller, page)
         self.counters.rebuilt += len(rebuilt)
         for bucket in rebuilt:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from .budget import NOTHING, Budget, Costs
 from .grid import Grid
@@ -44,6 +44,13 @@ class Traits:
     """What its feed carries; nothing where there is none."""
     trades: bool = False
     """Whether its feed carries trades too, numbered without a gap, of which minutes are built."""
+
+    empty: Literal["absent", "flat"] = "absent"
+    """What is shown of a bucket in which nothing was traded: no row, or one without volume at the last price.
+
+    Such rows and candles are dropped on entry, and prove that nothing was traded. Where they are the rule, an
+    absent row proves nothing by itself: the venue may have been down.
+    """
 
     grids: Mapping[Timeframe, Grid] = field(default_factory=dict)
     """Where buckets begin, of those timeframes that do not keep to `Timeframe.grid`."""

@@ -105,7 +105,7 @@ class Open:
 class Witnesses:
     """What each witness says of one closed bucket, the page that has just come first."""
 
-    row: bool  # the page has a row for it
+    row: bool  # the page has a row for it, be it one that says that nothing was traded
     poorer: bool  # the row, or its absence, is less than the feed or an earlier page showed
     newer: bool  # the page shows something newer, no poorer than it was known, or is older than all known
     aged: bool  # the bucket ended longer ago than any edge lags
@@ -118,6 +118,7 @@ class Witnesses:
     sleeps: bool  # the product's own page shows that it sleeps as long between trades as since this bucket
     halted: bool  # the venue's list says that it is not traded
     told: Open  # what pages said so far, this one among them
+    filled: bool = False  # the venue shows rows where nothing is traded: an absent one may be a fault
 
     @property
     def _agreed_ms(self) -> int:
@@ -142,7 +143,7 @@ def verdict(w: Witnesses) -> Verdict:
         return Verdict.PRESUMED
     if not w.whole:
         return Verdict.OPEN
-    if w.newer and w.older and not w.empty:
+    if w.newer and w.older and not w.empty and not w.filled:
         return Verdict.SETTLED
     if w.kin is Kin.CONFIRMS:
         return Verdict.PRESUMED if w.empty else Verdict.SETTLED

@@ -41,18 +41,25 @@ class Channel:
         return 0 < self.since <= start and end <= self.through
 
 
-def believe(track: Track, candle: ExactCandle, channel: Channel, *, changed: bool, last: bool) -> bool:
+def believe(
+    track: Track, bucket: int, candle: ExactCandle | None, channel: Channel, *, changed: bool, last: bool
+) -> bool:
     """The feed has shown this candle, which `changed` what it had shown, or said that it is the `last` one.
+
+    None says that nothing was traded in the bucket.
 
     Over a stream that was unbroken all through the bucket, that it is the last is enough to know it: it is
     confirmed with others by one page, at the latest after `confirm_after`. Returns whether something speaks
     against what it had said was the last one, so that a page is to be asked for at once.
     """
-    bucket, shown = candle.time, track.provisional.get(candle.time)
+    shown = track.provisional.get(bucket)
     if changed and bucket in track.flagged:
         track.flagged[bucket] = 0
         return True
-    stands = shown is not None and shown.vouched and shown.candle.equals(candle)
+    if candle is None:
+        stands = shown is None and bucket not in track.coverage
+    else:
+        stands = shown is not None and shown.vouched and shown.candle.equals(candle)
     if last and stands and 0 < channel.since <= bucket and bucket not in track.flagged:
         track.flagged[bucket] = track.grid.end(bucket) + track.policy.confirm_after_ms
         track.state_dirty = True

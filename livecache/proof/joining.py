@@ -67,7 +67,7 @@ def _between(track: Track, gap: Iterable[int], kin: KinOf) -> list[int]:
         elif told.empty:
             # What was beyond an empty page when it was asked for is between rows now.
             told.again = min(told.again, told.last + APART_MS)
-        elif told.newer:
+        elif told.newer and (told.pages >= 2 or track.traits.empty == "absent"):
             track.settle(bucket, None, derived=False)
             settled.append(bucket)
     return settled
@@ -107,7 +107,7 @@ def pass_on(parent: Track, child: Track, page: PageFacts) -> None:
     """A page of the child's was one of a parent too that the venue does not serve: what the roll-up did not
     settle is as open as if its own page had left it so, and the search for history goes on beyond it.
     """
-    rows = sorted(page.rows)
+    rows = sorted((*page.rows, *page.flat))
     edge = min(page.end, child.grid.closed(page.heard - parent.policy.settle_delay_ms))
     for bucket in parent.grid.opens(page.start, edge):
         end = parent.grid.end(bucket)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..model.candle import ExactCandle
 
@@ -20,6 +20,12 @@ class PageFacts:
     heard: int
     rejected: frozenset[int] = frozenset()  # buckets whose row could not be believed, or may be missing
     reasons: Mapping[int, str] = field(default_factory=dict)  # why those rows could not be believed
+    flat: frozenset[int] = frozenset()  # buckets whose row said that nothing was traded
+
+    def without_flat(self) -> PageFacts:
+        """The same where rows without a trade are the rule: they are rows no more."""
+        flat = frozenset(t for t, row in self.rows.items() if row.flat)
+        return replace(self, rows={t: row for t, row in self.rows.items() if t not in flat}, flat=flat)
 
 
 @dataclass(slots=True)

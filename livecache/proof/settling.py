@@ -32,17 +32,13 @@ _PAGES_LACKING = 2  # take back a settled candle which somebody doubts
 __all__ = ["settle_page"]
 
 
-def _nobody(bucket: int) -> Kin:
-    return Kin.SILENT
-
-
 def settle_page(
     track: Track,
     page: PageFacts,
     channel: Channel,
     *,
     feed: bool,
-    kin: KinOf = _nobody,
+    kin: KinOf = lambda _: Kin.SILENT,
     halted: bool = False,
     searched: bool = False,
 ) -> PageOutcome:
@@ -96,10 +92,12 @@ class _Reading:
         self._feed, self._kin, self._halted, self._searched = feed, kin, halted, searched
         closed_edge = track.grid.closed(page.heard)
         rows = page.rows
-        newest = sorted(rows, reverse=True)
-        self._newest_row = newest[0] if newest else 0
+        newest = sorted((*rows, *page.flat), reverse=True)
+        self._newest_row = max(rows, default=0)
         # The newest row that is no poorer than it was known.
-        self._newer_than = next((t for t in newest if t >= closed_edge or not self._poorer(t, rows[t])), 0)
+        self._newer_than = next(
+            (t for t in newest if t >= closed_edge or not self._poorer(t, rows.get(t))), 0
+        )
         self._known_newest: int | None = None
         self._longest_sleep: int | None = None
         self._closed = [t for t in newest if t < closed_edge]
@@ -128,15 +126,15 @@ class _Reading:
 
     # --- what the page shows ----------------------------------------------------------------------
 
-    def _poorer(self, bucket: int, row: ExactCandle) -> bool:
+    def _poorer(self, bucket: int, row: ExactCandle | None) -> bool:
         held = self._track.candle(bucket)
-        return held is not None and held.richer_than(row)
+        return held is not None and (row is None or held.richer_than(row))
 
     def _fresh(self, bucket: int) -> bool:
         """Whether the page shows something newer that had closed and was known, no poorer than that."""
         if self._known_newest is None:
             known = (
-                t for t in self._closed if self._was_shown(t) and not self._poorer(t, self._page.rows[t])
+                t for t in self._closed if self._was_shown(t) and not self._poorer(t, self._page.rows.get(t))
             )
             self._known_newest = next(known, 0)
         return self._known_newest > bucket
@@ -220,7 +218,7 @@ class _Reading:
     ) -> Verdict:
         """What all witnesses together prove; what they leave open is kept for the next page."""
         track, page = self._track, self._page
-        told, empty = track.open.get(bucket), not page.rows
+        told, empty = track.open.get(bucket), not (page.rows or page.flat)
         self._sound_again = self._sound_again or (told is not None and bool(told.unusable))
         # A page that shows nothing newer than was known has no say in a dispute.
         fresh = self._fresh(bucket) if poorer or row is None else False
@@ -231,11 +229,13 @@ class _Reading:
         elif fresh or not poorer:
             told.hear(row, page.heard, fresh=fresh, empty=empty, newer=newer, whole=self._whole)
         kin = Kin.SILENT if row is not None else self._kin(bucket)
+        said = bucket in page.flat  # that nothing was traded
         found = verdict(Witnesses(
-            row=row is not None, poorer=poorer, newer=newer, whole=self._whole, empty=empty, silent=silent,
+            row=row is not None or said, poorer=poorer or (said and kin is Kin.DENIES), newer=newer,
+            whole=self._whole, empty=empty, silent=silent,
             aged=page.heard >= track.grid.end(bucket) + LAG_MS, kin=kin, halted=self._halted, told=told,
             older=self._oldest < bucket or self._searched, behind=page.heard < track.behind_at + DISPUTE_MS,
-            sleeps=not empty and not newer and self._sleeps(),
+            sleeps=not empty and not newer and self._sleeps(), filled=track.traits.empty == "flat",
         ))  # fmt: skip
         if found is Verdict.OPEN:
             disputed = poorer or kin is Kin.DENIES
@@ -318,7 +318,7 @@ class _Reading:
         if bucket not in track.presumed and bucket not in track.likely:
             return
         sound = self._whole and self._oldest < bucket
-        if sound and self._newer_than > bucket and self._page.rows:
+        if sound and self._newer_than > bucket and (self._page.rows or self._page.flat):
             track.presumed.pop(bucket, None)
             self._prove(bucket)
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
+from typing import Literal
 
 from livecache.ledger.timeline import Timeline
 from livecache.model.candle import ExactCandle
@@ -36,9 +37,10 @@ class Driver:
         page_limit: int = 330,
         unserved: Collection[Timeframe] = (),
         carries: tuple[Carriage, ...] = TRAITS.carries,
+        empty: Literal["absent", "flat"] = "absent",
     ) -> None:
         served = {t: Served(page_limit) for t in Timeframe if t not in unserved}
-        traits = replace(TRAITS, served=served, carries=carries)
+        traits = replace(TRAITS, served=served, carries=carries, empty=empty)
         self.timeline = Timeline("coinbase", [SYMBOL], timeframes, policy or Policy(), traits)
         self.symbol = self.timeline.symbols[SYMBOL]
         self.now = now
