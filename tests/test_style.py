@@ -65,12 +65,9 @@ EVERYWHERE = {"quiet"}
 NAME_A_VENUE = {
     "__main__",
     "cli/running",
-    "config/load",
     "demo",
-    "keys/keyspace",
     "model/series",
     "read/answers",
-    "reader/async_reader",
     "reader/reader",
     "simulator/__init__",
     "simulator/server",

@@ -196,7 +196,7 @@ def _from_environment(env: Mapping[str, str], layout: Layout, wrong: list[Config
 
 
 def _suggest(wrong: str, known: Sequence[str]) -> str:
-    # The end says most: `[redis] candles` means cache.candles, LIVECACHE_SYMBOLS means …_COINBASE_SYMBOLS.
+    # The end says most: `[redis] candles` means cache.candles, LIVECACHE_SYMBOLS means a venue's.
     end = wrong.rpartition(".")[2]
     suffix = wrong.removeprefix("LIVECACHE") if wrong.startswith("LIVECACHE_") else f".{end}"
     near = [name for name in known if f".{name}".endswith(suffix)]

@@ -17,7 +17,7 @@ from ..errors import ConfigError
 from ..model.candle import ExactCandle, rejection
 from ..model.coverage import Coverage
 from ..model.grid import Grid
-from ..model.series import Close, SeriesId, SeriesState, Update
+from ..model.series import FIRST_VENUE, Close, SeriesId, SeriesState, Update
 from ..model.timeframe import Timeframe
 
 __all__ = [
@@ -86,7 +86,7 @@ class Keyspace:
     """
 
     prefix: str = "livecache"
-    venue: str = "coinbase"
+    venue: str = FIRST_VENUE
     database: int = 0
 
     def __post_init__(self) -> None:
@@ -112,6 +112,11 @@ class Keyspace:
     def alive(self, symbol: str) -> str:
         """The string that expires when nobody vouches for the symbol any more."""
         return f"{self._symbol(symbol)}:alive"
+
+    @property
+    def venues(self) -> str:
+        """The set of the venues that are filled under the prefix. 0.1 and 0.2 knew one, and wrote none."""
+        return f"{self.prefix}:venues"
 
     @property
     def closes(self) -> str:

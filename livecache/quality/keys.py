@@ -52,7 +52,7 @@ def sort_keys(names: Iterable[str], keys: Keyspace, announced: Sequence[SeriesId
 
     Another venue's are its own affair, and so are those under a prefix that begins with ours and a colon.
     """
-    ours = {keys.series, keys.feed, keys.closes, keys.lease, keys.ban}
+    ours = {keys.venues, keys.series, keys.feed, keys.closes, keys.lease, keys.ban}
     for _, symbol, timeframe in announced:
         ours |= {keys.candles(symbol, timeframe), keys.state(symbol, timeframe), keys.alive(symbol)}
     result = SortedKeys()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, SupportsIndex, cast
 
@@ -20,7 +20,7 @@ __all__ = [
     "Time",
     "counted",
     "each",
-    "of_venue",
+    "pair_of",
     "seconds_of",
     "time_in",
     "time_of",
@@ -107,7 +107,7 @@ def each(
     timeframe: str | Timeframe | None,
     count: SupportsIndex | None,
     limit: SupportsIndex | None,
-    venue: str,
+    venues: Sequence[str] | None,
 ) -> Iterator[tuple[str, str | Timeframe, SupportsIndex]]:
     """Symbol, timeframe and count of each series that is asked for. Raises `ValueError` or `TypeError`."""
     if isinstance(asked, str | bytes) or not isinstance(asked, Iterable):
@@ -120,7 +120,7 @@ def each(
             symbol, its, many = one, timeframe, shared
             plain = isinstance(one, str)
         elif shared is not None:
-            symbol, its = of_venue(one, venue)[-2:] if (plain := _is_pair(one)) else (one, "")
+            symbol, its = pair_of(one, venues) if (plain := _is_pair(one)) else (one, "")
             many = shared
         else:
             plain = isinstance(one, tuple | list) and len(one) == 3 and not isinstance(one, SeriesId)
@@ -130,11 +130,18 @@ def each(
         yield symbol, its, many
 
 
-def of_venue(series: Any, venue: str) -> Any:
-    """The series, or the pair, itself. Raises `ValueError` for a series of another venue than is read."""
-    if len(series) == 3 and series[0] != venue:
-        raise ValueError(f"{_brief(series)} is of another venue than {venue!r}, which is read")
-    return series
+def pair_of(series: Any, venues: Sequence[str] | None) -> tuple[Any, Any]:
+    """Symbol and timeframe; of a series of one of several venues, or before these are known, with its venue.
+
+    Raises `ValueError` for a series of another venue than is read.
+    """
+    if len(series) == 2:
+        return series[0], series[1]
+    venue, symbol, timeframe = series
+    if venues is not None and venue not in venues:
+        raise ValueError(f"{_brief(series)} is of another venue than {venues[0]!r}, which is read")
+    alone = venues is not None and len(venues) == 1
+    return symbol if alone else f"{venue}:{symbol}", timeframe
 
 
 def _is_pair(one: object) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -15,8 +15,8 @@ from ..model.candle import Candle
 from ..model.series import SeriesId
 from ..model.timeframe import moment
 from ..wire.scripts import text_of
-from .orders import Give, Orders, Patience, Pause
-from .reading import Steps, checked
+from .orders import Give, Orders, Patience, Pause, where_known
+from .reading import Core, Steps, checked
 
 __all__ = [
     "BLOCK_MS",
@@ -25,6 +25,7 @@ __all__ = [
     "Decode",
     "Entry",
     "closes",
+    "closes_of",
     "decode_event",
     "entries_after",
     "entry_id",
@@ -102,6 +103,23 @@ def closes(
         decode = _narrowed(decode, only)
     block_ms = BLOCK_MS if not patience_s else max(1, min(BLOCK_MS, int(patience_s * 500)))
     return _closes(keys, None if after is None else entry_id(after), patience, decode, block_ms)
+
+
+def closes_of(
+    core: Core,
+    after: str | None,
+    patience: Patience,
+    series: Iterable[Any] | None,
+    patience_s: float | None,
+) -> Orders:
+    """`closes` of the only venue that there is, as `Reader.closes` explains them."""
+    chosen = series if series is None or isinstance(series, str) else list(series)
+
+    def make() -> Orders:
+        return closes(core.only(), after, patience, only=core.names(chosen), patience_s=patience_s)
+
+    orders = make()  # It refuses at once what makes no sense.
+    return orders if core.venues is not None else where_known(core, patience, make)
 
 
 def newest_entry(keys: Keyspace) -> Steps[str]:

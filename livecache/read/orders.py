@@ -10,7 +10,7 @@ import math
 import random
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import LivecacheError, NotListed, NotReady, ReadError, RedisUnavailable
@@ -20,13 +20,14 @@ from ..model.series import SeriesId
 from .answer import Request
 from .asking import Seconds, seconds_of
 from .candles import Candles
-from .reading import Core
+from .reading import Core, Steps
 
 __all__ = [
     "AGAIN_FIRST_S",
     "AGAIN_MOST_S",
     "REREAD_S",
     "Give",
+    "InTurn",
     "Listen",
     "Order",
     "Orders",
@@ -36,6 +37,7 @@ __all__ = [
     "follow",
     "follow_many",
     "wait_ready",
+    "where_known",
 ]
 
 REREAD_S = 5.0
@@ -74,13 +76,20 @@ class Listen:
 
 
 @dataclass(frozen=True, slots=True)
+class InTurn:
+    """Send these commands over the connection that all who follow share, and their replies back."""
+
+    commands: Sequence[tuple[Any, ...]]
+
+
+@dataclass(frozen=True, slots=True)
 class Pause:
     """Wait."""
 
     seconds: float
 
 
-Order = Sequence[tuple[Any, ...]] | Give | Subscribe | Listen | Pause
+Order = Sequence[tuple[Any, ...]] | Give | Subscribe | Listen | InTurn | Pause
 """One of these, or commands to send in one round trip, whose replies are sent back."""
 
 Orders = Generator[Order, Any, None]
@@ -144,7 +153,10 @@ def follow(core: Core, request: Request, patience: Patience) -> Orders:
             raise outcome
         return Give(outcome)
 
-    return _follow(core, [_Followed(core, request, patience)], patience, give)
+    def make(meant: Sequence[Request]) -> Orders:
+        return _follow(core, [_Followed(core, one, patience) for one in meant], patience, give)
+
+    return _where_meant(core, [request], patience, make)
 
 
 def follow_many(core: Core, requests: Sequence[Request], patience: Patience) -> Orders:
@@ -155,17 +167,52 @@ def follow_many(core: Core, requests: Sequence[Request], patience: Patience) -> 
 
     if not requests:
         raise ValueError("no series is asked for: there is nothing to follow")
-    followed = [_Followed(core, request, patience.another()) for request in dict.fromkeys(requests)]
-    return _follow(core, followed, patience, give)
+
+    def make(meant: Sequence[Request]) -> Orders:
+        followed = [_Followed(core, request, patience.another()) for request in dict.fromkeys(meant)]
+        return _follow(core, followed, patience, give)
+
+    return _where_meant(core, requests, patience, make)
+
+
+def _where_meant(
+    core: Core, requests: Sequence[Request], patience: Patience, make: Callable[[Sequence[Request]], Orders]
+) -> Orders:
+    """What `make` makes of the requests, once it is known of which venues they are."""
+
+    def meant() -> Orders:
+        return make([replace(one, series=core.series_id(*one.series[1:])) for one in requests])
+
+    orders = make(requests)  # It refuses at once what makes no sense.
+    return orders if core.venues is not None else where_known(core, patience, meant)
+
+
+def where_known(core: Core, patience: Patience, make: Callable[[], Orders]) -> Orders:
+    """What `make` makes, once it is known which venues there are."""
+    while core.venues is None:
+        try:
+            yield from _in_turn(core.learn())
+        except RedisUnavailable as error:
+            yield Pause(patience.wait_s(error))
+    yield from make()
+
+
+def _in_turn(steps: Steps[None]) -> Orders:
+    try:
+        commands = next(steps)
+        while True:
+            commands = steps.send((yield InTurn(commands)))
+    except StopIteration:
+        return
 
 
 class _Followed:
     """One of the series that are followed: what was told of it, and when it is to be read again."""
 
     def __init__(self, core: Core, request: Request, patience: Patience) -> None:
-        _, symbol, timeframe = request.series
+        venue, symbol, timeframe = request.series
         self.request = request
-        self.channel = core.keys.updates(symbol, timeframe)
+        self.channel = core.keyspace(venue).updates(symbol, timeframe)
         self.patience = patience
         self.due_s = 0.0
         self._told: object = None
@@ -243,6 +290,10 @@ def wait_ready(core: Core, requests: Sequence[Request], patience: Patience) -> O
 
     Raises `NotListed` as soon as nothing is missing but symbols that the venue does not know.
     """
+    return _where_meant(core, requests, patience, lambda meant: _wait_ready(core, meant, patience))
+
+
+def _wait_ready(core: Core, requests: Sequence[Request], patience: Patience) -> Orders:
     waiting = list(requests)
     while True:
         try:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any, SupportsIndex, TypedDict
 
+from ..errors import UnknownSeries
 from ..keys.keyspace import Keyspace
+from ..model.naming import split_venue
 from ..model.series import SeriesId
 from ..model.timeframe import Timeframe
 from .answer import Empty, Request
-from .asking import Asked, Seconds, Time, counted, each, of_venue, seconds_of, time_of, whole_number
+from .asking import Asked, Seconds, Time, counted, each, pair_of, seconds_of, time_of, whole_number
 
 __all__ = ["COUNT_MAX", "Keys", "Questions", "ReadOptions"]
 
@@ -34,10 +36,17 @@ class ReadOptions(TypedDict, total=False):
 
 
 class Questions:
-    """Makes requests, for one venue under one prefix."""
+    """Makes requests, for the venues under one prefix.
 
-    def __init__(self, keys: Keyspace, max_lag_s: Seconds) -> None:
+    `keys` are those of the venue that is read; where it is not `named`, of the first of `venues`. These are
+    None until they have been learnt; until then a request's symbol may hold its venue.
+    """
+
+    def __init__(self, keys: Keyspace, max_lag_s: Seconds, *, named: bool = True) -> None:
         self.keys = keys
+        self.asked_venue = keys.venue if named else None
+        self.venues: tuple[str, ...] | None = (keys.venue,) if named else None
+        self._symbols: Mapping[str, Collection[str]] = {}  # by venue, where there are several
         self.max_lag_s = seconds_of("max_lag", max_lag_s)
         self._checked: Callable[..., Request] = lru_cache(maxsize=_REMEMBERED_MAX, typed=True)(self._check)
         self.keys_of = lru_cache(maxsize=_REMEMBERED_MAX)(self._name)
@@ -134,17 +143,38 @@ class Questions:
         options: ReadOptions,
     ) -> list[Request]:
         """Reads of many series, in the forms that `asking.each` knows."""
-        return [
-            self.request(*one, **options) for one in each(asked, timeframe, count, limit, self.keys.venue)
-        ]
+        return [self.request(*one, **options) for one in each(asked, timeframe, count, limit, self.venues)]
 
     def series_id(self, symbol: str, timeframe: str | Timeframe) -> SeriesId:
         """The name of a series, checked: `UnknownTimeframe`, or `ConfigError` for an unusable symbol."""
         if not isinstance(symbol, str):
             raise ValueError(f"symbol is a text such as 'BTC-USD', not {symbol!r:.80}")
-        series = SeriesId(self.keys.venue, symbol, Timeframe.parse(timeframe))
+        series = SeriesId(*self._place(symbol), Timeframe.parse(timeframe))
         self.keys_of(series)
         return series
+
+    def keyspace(self, venue: str) -> Keyspace:
+        """The names of that venue's keys."""
+        return self.keys if venue == self.keys.venue else replace(self.keys, venue=venue)
+
+    def learnt(self, venues: Sequence[str], symbols: Mapping[str, Collection[str]]) -> None:
+        """These venues there are, and where there are several, these symbols of each."""
+        self.keys, self.venues, self._symbols = self.keyspace(venues[0]), tuple(venues), symbols
+        self._checked = lru_cache(maxsize=_REMEMBERED_MAX, typed=True)(self._check)
+
+    def _place(self, symbol: str) -> tuple[str, str]:
+        """The venue and the symbol that are meant. Raises `UnknownSeries` where several have it."""
+        venues = self.venues
+        if venues is None:
+            return self.keys.venue, symbol
+        venue, name = split_venue(symbol, venues)
+        if venue is None and len(venues) > 1:
+            found = [one for one in venues if symbol in self._symbols[one]]
+            if len(found) > 1:
+                names = " or ".join(f"{one}:{symbol}" for one in found)
+                raise UnknownSeries(f"{symbol} is at {' and at '.join(found)}", f"say {names}")
+            venue = found[0] if found else None
+        return venue or venues[0], name
 
     def names(self, series: Iterable[Any] | None) -> frozenset[str] | None:
         """How entries of the stream of closes name these series, pairs and symbols; None for all."""
@@ -153,9 +183,9 @@ class Questions:
         if isinstance(series, str) or not (chosen := list(series)):
             raise ValueError(f"series is a list of series, pairs or symbols, not {series!r:.80}")
         return frozenset(
-            self.series_id(one, Timeframe.M1).symbol
+            self._of(self.series_id(one, Timeframe.M1)).symbol
             if isinstance(one, str)
-            else self.keys.series_member(self.one(one))
+            else self.keys.series_member(self._of(self.one(one)))
             for one in chosen
         )
 
@@ -163,10 +193,16 @@ class Questions:
         """The series that is named by itself, or by symbol and timeframe. Raises `ValueError`."""
         if not isinstance(series, tuple | list) or len(series) not in (2, 3):
             raise ValueError(f"a series or (symbol, timeframe) is asked for, not {series!r:.80}")
-        return self.series_id(*of_venue(series, self.keys.venue)[-2:])
+        return self.series_id(*pair_of(series, self.venues))
+
+    def _of(self, series: SeriesId) -> SeriesId:
+        """The series, of the one venue whose stream is read. Raises `ValueError`."""
+        if series.venue != self.keys.venue:
+            raise ValueError(f"{series} is of another venue than {self.keys.venue!r}, whose closes are read")
+        return series
 
     def _name(self, series: SeriesId) -> Keys:
         """Its keys."""
-        _, symbol, timeframe = series
-        keys = self.keys
+        venue, symbol, timeframe = series
+        keys = self.keyspace(venue)
         return keys.candles(symbol, timeframe), keys.state(symbol, timeframe), keys.alive(symbol)

@@ -6,15 +6,16 @@ readers only carry them back and forth. So both decide alike.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn, TypeVar
 
 from redis.exceptions import InvalidResponse, NoScriptError
 
-from ..errors import ForeignKey, NotReady, ReadError
+from ..errors import ConfigError, ForeignKey, NotReady, ReadError
 from ..keys.keyspace import AliveRecord, Damaged, Keyspace, StateRecord, decode_alive, decode_state
-from ..model.series import SeriesId
+from ..model.series import FIRST_VENUE, SeriesId
 from ..wire.refusals import is_unknown_script_command, unavailable
 from ..wire.scripts import Script
 from .answer import HINT_RUN, Request, arguments, decide
@@ -31,6 +32,8 @@ Steps = Generator[Sequence[tuple[Any, ...]], list[Any], _T]
 """Yields commands to send in one round trip; is sent their replies, errors among them, in order."""
 
 _CALLS_A_TRIP = 100
+
+_VENUE = re.compile(r"[a-z][a-z0-9-]{0,31}")  # as a configuration may name one
 
 _READ = Script.load("read/read.lua")
 
@@ -58,22 +61,69 @@ class SeriesView:
 
 
 class Core(Questions):
-    """The steps of every read, for one venue under one prefix."""
+    """The steps of every read, for the venues under one prefix."""
 
-    def __init__(self, keys: Keyspace, max_lag_s: Seconds) -> None:
-        super().__init__(keys, max_lag_s)
+    def __init__(self, keys: Keyspace, max_lag_s: Seconds, *, named: bool = True) -> None:
+        super().__init__(keys, max_lag_s, named=named)
         self._evaluate_by = ("EVALSHA_RO", "EVAL_RO")
-        self._elsewhere = Elsewhere(keys)
+        self._elsewhere: dict[str, Elsewhere] = {}
+
+    # --- the venues
+
+    def learn(self) -> Steps[None]:
+        """Which venues there are, if nobody has named one."""
+        if self.venues is not None:
+            return
+        (members,) = yield [("SMEMBERS", self.keys.venues)]
+        # What cannot be read, as where an access list of 0.2 forbids it, is as if it were not there.
+        told = [] if isinstance(members, Exception) else [_text(member) for member in members]
+        found = sorted(venue for venue in told if _VENUE.fullmatch(venue) and venue != FIRST_VENUE)
+        if FIRST_VENUE in told or not found or (yield from self._has_first()):
+            found = [FIRST_VENUE, *found]
+        symbols: dict[str, set[str]] = {}
+        if len(found) > 1:
+            keys = [self.keyspace(venue) for venue in found]
+            for one, reply in zip(keys, (yield [("SMEMBERS", one.series) for one in keys]), strict=True):
+                series = [one.parse_series(_text(member)) for member in checked(reply, one.series)]
+                symbols[one.venue] = {each.symbol for each in series if each}
+        self.learnt(found, symbols)
+
+    def _has_first(self) -> Steps[bool]:
+        """Whether the first venue is there as well: a service of 0.2 does not say so."""
+        (kind,) = yield [("TYPE", self.keyspace(FIRST_VENUE).series)]
+        return _text(kind) == "set"
+
+    def one_venue(self) -> Steps[Keyspace]:
+        """The keys of the only venue. Raises ConfigError where there are several, and none is named."""
+        yield from self.learn()
+        return self.only()
+
+    def only(self) -> Keyspace:
+        """The same, of those that are known."""
+        if self.venues is not None and len(self.venues) > 1:
+            told = f"there are several venues: {', '.join(self.venues)}"
+            raise ConfigError(told, "name one by venue=")
+        return self.keys
+
+    def placed(self, requests: Sequence[Request]) -> Steps[list[Request]]:
+        """The requests, each of the venue that is meant."""
+        if self.venues is not None:
+            return list(requests)
+        yield from self.learn()
+        return [replace(one, series=self.series_id(*one.series[1:])) for one in requests]
 
     # --- the steps
 
     def read(self, request: Request) -> Steps[Candles]:
         """One series. Raises the `ReadError` that says why it cannot be had."""
+        if self.venues is None:
+            (request,) = yield from self.placed([request])
         keys = self.keys_of(request.series)
         return decide(request, (yield from self._reply(request, keys)), keys[0])
 
     def read_with_reply(self, request: Request) -> Steps[tuple[Candles, Any]]:
         """`read`, and the reply that it decided by."""
+        (request,) = yield from self.placed([request])
         keys = self.keys_of(request.series)
         reply = yield from self._reply(request, keys)
         return decide(request, reply, keys[0]), reply
@@ -100,6 +150,9 @@ class Core(Questions):
 
     def views(self, series: Sequence[SeriesId]) -> Steps[list[SeriesView]]:
         """How these series stand."""
+        if self.venues is None:
+            yield from self.learn()
+            series = [self.series_id(*one[1:]) for one in series]
         views: list[SeriesView] = []
         for trip in trips(series):
             replies = yield from self._evaluate([(self.keys_of(one), ("state",)) for one in trip])
@@ -113,15 +166,19 @@ class Core(Questions):
         return views
 
     def all_series(self) -> Steps[list[SeriesId]]:
-        """The configured series in the configured order: all of the first symbol, and so on."""
-        members, orders = yield [
-            ("SMEMBERS", self.keys.series),
-            ("HMGET", self.keys.feed, "symbols", "timeframes"),
-        ]
-        found = [self.keys.parse_series(_text(member)) for member in checked(members, self.keys.series)]
-        # An older version says nothing of it; a feed's hash that is none is told elsewhere.
-        told = [None, None] if isinstance(orders, Exception) else orders
-        return in_order((one for one in found if one), *(_text(order).split() for order in told))
+        """The configured series in the configured order: all of the first symbol, and so on; by venue."""
+        yield from self.learn()
+        all_found: list[SeriesId] = []
+        for keys in map(self.keyspace, self.venues or ()):
+            members, orders = yield [
+                ("SMEMBERS", keys.series),
+                ("HMGET", keys.feed, "symbols", "timeframes"),
+            ]
+            found = [keys.parse_series(_text(member)) for member in checked(members, keys.series)]
+            # An older version says nothing of it; a feed's hash that is none is told elsewhere.
+            told = [None, None] if isinstance(orders, Exception) else orders
+            all_found += in_order((one for one in found if one), *(_text(order).split() for order in told))
+        return all_found
 
     # --- what they share
 
@@ -162,12 +219,15 @@ class Core(Questions):
         """Raise why there is no state: a key of another type, or nobody fills the series, or not yet."""
         if isinstance(reply, Exception):
             yield from self._foreign(series)
-        (known,) = yield [("SISMEMBER", self.keys.series, self.keys.series_member(series))]
+        keys = self.keyspace(series.venue)
+        (known,) = yield [("SISMEMBER", keys.series, keys.series_member(series))]
         if isinstance(known, Exception):
             raise unavailable(known) from known
         if known:
             raise NotReady(f"{series}: no state yet", HINT_RUN)
-        raise (yield from self._elsewhere.unknown(series))
+        if series.venue not in self._elsewhere:
+            self._elsewhere[series.venue] = Elsewhere(keys)
+        raise (yield from self._elsewhere[series.venue].unknown(series))
 
     def _foreign(self, series: SeriesId) -> Steps[NoReturn]:
         """Raise a `ReadError` that names the key of another type."""

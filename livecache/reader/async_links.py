@@ -14,7 +14,7 @@ import redis.asyncio
 from redis.exceptions import ResponseError
 
 from ..errors import ConfigError, RedisUnavailable
-from ..read.orders import Give, Listen, Order, Orders, Pause, Subscribe
+from ..read.orders import Give, InTurn, Listen, Order, Orders, Pause, Subscribe
 from ..read.reading import Steps
 from ..wire.addresses import check_client, connect, moved_to
 from ..wire.connecting import database_of, named_url, patience_of, resolve_url
@@ -95,6 +95,8 @@ class AsyncLink:
                         answer = await listener.listen(order.within_s)
                     elif isinstance(order, Pause):
                         await asyncio.sleep(order.seconds)
+                    elif isinstance(order, InTurn):
+                        answer = await place.turns.send(order.commands)
                     else:
                         answer = await send(order)
                 except RedisUnavailable as error:

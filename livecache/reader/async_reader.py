@@ -9,13 +9,13 @@ from typing import Any, Self, SupportsIndex, Unpack
 from ..errors import ReadError
 from ..keys.keyspace import Keyspace
 from ..model.candle import Candle
-from ..model.series import SeriesId
+from ..model.series import FIRST_VENUE, SeriesId
 from ..model.timeframe import Timeframe
 from ..read.answer import Empty
 from ..read.answers import Answers
 from ..read.asking import Asked, Seconds, Time, counted
 from ..read.candles import Candles
-from ..read.close_events import CloseEvent, closes
+from ..read.close_events import CloseEvent, closes_of
 from ..read.ohlcv import ohlcv
 from ..read.orders import Patience, follow, follow_many, wait_ready
 from ..read.questions import ReadOptions
@@ -43,16 +43,17 @@ class AsyncReader:
         url: str | None = None,
         *,
         prefix: str = "livecache",
-        venue: str = "coinbase",
+        venue: str | None = None,
         max_lag: Seconds = MAX_LAG_S,
         client: Any = None,
     ) -> None:
         self._link = AsyncLink(url, client)
-        self._core = Core(Keyspace(prefix, venue, self._link.database), max_lag)
+        keys = Keyspace(prefix, FIRST_VENUE if venue is None else venue, self._link.database)
+        self._core = Core(keys, max_lag, named=venue is not None)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        keys, link = self._core.keys, self._link
-        options = {"prefix": keys.prefix, "venue": keys.venue, "max_lag": self._core.max_lag_s}
+        core, link = self._core, self._link
+        options = {"prefix": core.keys.prefix, "venue": core.asked_venue, "max_lag": core.max_lag_s}
         return as_address(self, link.asked_url, link.owns, **options)
 
     async def candles(
@@ -122,6 +123,8 @@ class AsyncReader:
     ) -> Answers[Candles | ReadError]:
         """See `Reader.many`."""
         requests = self._core.requests(wanted, timeframe, count, limit, options)
+        if self._core.venues is None:
+            requests = await self._link.drive(self._core.placed(requests))
         outcomes = await self._link.drive(self._core.read_many(requests))
         return Answers({r.series: outcome for r, outcome in zip(requests, outcomes, strict=True)})
 
@@ -199,8 +202,7 @@ class AsyncReader:
         patience: Seconds | None = PATIENCE_S,
     ) -> AsyncGenerator[CloseEvent, None]:
         """See `Reader.closes`; and `follow` for how to leave it."""
-        only, patience_s = self._core.names(series), self._link.patience_s
-        orders = closes(self._core.keys, after, Patience(patience), only=only, patience_s=patience_s)
+        orders = closes_of(self._core, after, Patience(patience), series, self._link.patience_s)
         return self._link.iterate(orders)
 
     async def state(self, symbol: str, timeframe: str | Timeframe) -> SeriesView:
@@ -220,7 +222,7 @@ class AsyncReader:
 
     async def status(self) -> ServiceStatus:
         """See `Reader.status`."""
-        return await self._link.drive(status(self._core.keys))
+        return await self._link.drive(status(self._core))
 
     async def aclose(self) -> None:
         """Close the connections, unless the client is your own."""

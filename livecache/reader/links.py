@@ -15,7 +15,7 @@ import redis
 from redis.exceptions import ResponseError
 
 from ..errors import RedisUnavailable
-from ..read.orders import Give, Listen, Order, Orders, Pause, Subscribe
+from ..read.orders import Give, InTurn, Listen, Order, Orders, Pause, Subscribe
 from ..read.reading import Steps
 from ..wire.addresses import check_client, connect, moved_to
 from ..wire.connecting import database_of, named_url, patience_of, resolve_url
@@ -78,6 +78,8 @@ class Link:
                         answer = hints.listen(order.within_s)
                     elif isinstance(order, Pause):
                         time.sleep(order.seconds)
+                    elif isinstance(order, InTurn):
+                        answer = self._send(order.commands)
                     else:
                         answer = self._send(order)
                 except RedisUnavailable as error:

@@ -13,13 +13,13 @@ from typing import Any, Self, SupportsIndex, Unpack
 from ..errors import ReadError
 from ..keys.keyspace import Keyspace
 from ..model.candle import Candle
-from ..model.series import SeriesId
+from ..model.series import FIRST_VENUE, SeriesId
 from ..model.timeframe import Timeframe
 from ..read.answer import Empty
 from ..read.answers import Answers
 from ..read.asking import Asked, Seconds, Time, counted
 from ..read.candles import Candles
-from ..read.close_events import CloseEvent, closes
+from ..read.close_events import CloseEvent, closes_of
 from ..read.ohlcv import ohlcv
 from ..read.orders import Patience, follow, follow_many, wait_ready
 from ..read.questions import ReadOptions
@@ -48,7 +48,8 @@ class Reader:
         url: `redis://`, `rediss://`, `unix://`, `redis+sentinel://` (docs/redis.md). Without it
             LIVECACHE_REDIS_URL, else the embedded server.
         prefix: the writer's `redis.prefix`.
-        venue: the venue in the keys.
+        venue: the only one to read. None: all that there are, usually one. Where several have a symbol it is
+            `venue:SYMBOL`; `closes` and `status` are one venue's, and then want it named.
         max_lag: seconds of the venue's clock that a closed bucket may be missing before it is `Stale`.
         client: a `redis.Redis` of your own instead of a URL (a cluster's, a sentinel's). It returns bytes.
 
@@ -62,16 +63,17 @@ class Reader:
         url: str | None = None,
         *,
         prefix: str = "livecache",
-        venue: str = "coinbase",
+        venue: str | None = None,
         max_lag: Seconds = MAX_LAG_S,
         client: Any = None,
     ) -> None:
         self._link = Link(url, client)
-        self._core = Core(Keyspace(prefix, venue, self._link.database), max_lag)
+        keys = Keyspace(prefix, FIRST_VENUE if venue is None else venue, self._link.database)
+        self._core = Core(keys, max_lag, named=venue is not None)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        keys, link = self._core.keys, self._link
-        options = {"prefix": keys.prefix, "venue": keys.venue, "max_lag": self._core.max_lag_s}
+        core, link = self._core, self._link
+        options = {"prefix": core.keys.prefix, "venue": core.asked_venue, "max_lag": core.max_lag_s}
         return as_address(self, link.asked_url, link.owns, **options)
 
     # --- one answer
@@ -197,6 +199,8 @@ class Reader:
         <Candles: 30 of BTC-USD 1h, feed up, age 315000 ms>
         """
         requests = self._core.requests(wanted, timeframe, count, limit, options)
+        if self._core.venues is None:
+            requests = self._link.drive(self._core.placed(requests))
         outcomes = self._link.drive(self._core.read_many(requests))
         return Answers({r.series: outcome for r, outcome in zip(requests, outcomes, strict=True)})
 
@@ -344,8 +348,7 @@ class Reader:
         1771589110000-0 coinbase:BTC-USD:5m settled 1771588800000
         76324.18 None
         """
-        only, patience_s = self._core.names(series), self._link.patience_s
-        orders = closes(self._core.keys, after, Patience(patience), only=only, patience_s=patience_s)
+        orders = closes_of(self._core, after, Patience(patience), series, self._link.patience_s)
         return self._link.iterate(orders)
 
     # --- how it stands
@@ -382,7 +385,7 @@ class Reader:
         >>> status.alive, status.connected, status.symbols
         (True, True, {'BTC-USD': 'up'})
         """
-        return self._link.drive(status(self._core.keys))
+        return self._link.drive(status(self._core))
 
     def close(self) -> None:
         """Close the connections, unless the client is your own."""

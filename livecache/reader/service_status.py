@@ -10,7 +10,7 @@ import msgspec
 
 from ..errors import ReadError
 from ..keys.keyspace import AliveRecord, Damaged, Keyspace, decode_alive, decode_ban, decode_lease
-from ..read.reading import Steps, checked, trips
+from ..read.reading import Core, Steps, checked, trips
 from ..wire.scripts import text_of
 
 __all__ = ["ServiceStatus", "status"]
@@ -60,8 +60,9 @@ class _Feed(msgspec.Struct, frozen=True):
     rejections: int = 0
 
 
-def status(keys: Keyspace) -> Steps[ServiceStatus]:
+def status(core: Core) -> Steps[ServiceStatus]:
     """Ask for all of it: the parts are of almost one moment, and each is true by itself."""
+    keys = yield from core.one_venue()
     asked = (("HGETALL", keys.feed), ("GET", keys.lease), ("SMEMBERS", keys.series), ("GET", keys.ban))
     replies = yield asked
     fields, lease, members, ban = (

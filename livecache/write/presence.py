@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from ..keys.keyspace import RETIRED, AliveRecord, Keyspace, encode_alive
 from ..model.series import SeriesId
 from ..quiet import logger
-from ..wire.scripts import COMMON, RedisLike, Script, text_of
+from ..wire.scripts import COMMON, RedisLike, Script, send, text_of
 from .lease import Fenced, batched
 
 __all__ = ["ALIVE_MS", "Alive", "Presence"]
@@ -75,9 +75,10 @@ return #KEYS
 """
 )
 
-# KEYS: the set of series, the lease, the feed's hash. ARGV: our lease, 1 to remove other members, then the
-# members, the most urgent first. They are added before others are removed, so that no reader finds a
-# configured series unknown. A set has no order: the hash says which, by symbols and by timeframes.
+# KEYS: the set of series, the lease, the feed's hash; then the set of venues, where it lies in the same slot.
+# ARGV: our lease, 1 to remove other members, our venue, then the members, the most urgent first. They are
+# added before others are removed, so that no reader finds a configured series unknown. A set has no order:
+# the hash says which, by symbols and by timeframes.
 # Returns as _VOUCH does; else, where others are not to be removed, "GONE" and which these are.
 _ANNOUNCE = Script(
     COMMON
@@ -86,10 +87,10 @@ if value_of(KEYS[2]) ~= ARGV[1] then return 'FENCED' end
 local kind = type_of(KEYS[1])
 if kind ~= 'set' and kind ~= 'none' then return { { KEYS[1], kind } } end
 local wanted, gone = {}, {}
-for first = 3, #ARGV, 1000 do
+for first = 4, #ARGV, 1000 do
   redis.call('SADD', KEYS[1], unpack(ARGV, first, math.min(first + 999, #ARGV)))
 end
-for i = 3, #ARGV do wanted[ARGV[i]] = true end
+for i = 4, #ARGV do wanted[ARGV[i]] = true end
 for _, member in ipairs(redis.call('SMEMBERS', KEYS[1])) do
   if not wanted[member] then gone[#gone + 1] = member end
 end
@@ -98,7 +99,7 @@ for _, member in ipairs(gone) do redis.call('SREM', KEYS[1], member) end
 kind = type_of(KEYS[3])
 if kind == 'hash' or kind == 'none' then
   local symbols, timeframes, seen = {}, {}, {}
-  for i = 3, #ARGV do
+  for i = 4, #ARGV do
     local symbol, timeframe = string.match(ARGV[i], '^(.*)(:[^:]*)$')
     if not seen[symbol] then symbols[#symbols + 1] = symbol end
     if not seen[timeframe] then timeframes[#timeframes + 1] = string.sub(timeframe, 2) end
@@ -106,6 +107,11 @@ if kind == 'hash' or kind == 'none' then
   end
   redis.call('HSET', KEYS[3],
     'symbols', table.concat(symbols, ' '), 'timeframes', table.concat(timeframes, ' '))
+end
+if KEYS[4] then
+  kind = type_of(KEYS[4])
+  if kind ~= 'set' and kind ~= 'none' then return { { KEYS[4], kind } } end
+  redis.call('SADD', KEYS[4], ARGV[3])
 end
 return {}
 """
@@ -192,10 +198,14 @@ class Presence:
         """
         members = [self._keys.series_member(series) for series in self._announced]
         keys = [self._keys.series, self._keys.lease, self._keys.feed]
-        reply = await _ANNOUNCE.run(self._redis, keys, [lease, 0, *members])
+        if self._cluster:  # Of no venue's slot; and nothing is ever wrong about naming a venue.
+            await send(self._redis, "SADD", self._keys.venues, self._keys.venue)
+        else:
+            keys.append(self._keys.venues)
+        reply = await _ANNOUNCE.run(self._redis, keys, [lease, 0, self._keys.venue, *members])
         if isinstance(reply, list) and reply and reply[0] in (b"GONE", "GONE"):
             await self._retire([text_of(member) for member in reply[1]], lease, token)
-            reply = await _ANNOUNCE.run(self._redis, keys, [lease, 1, *members])
+            reply = await _ANNOUNCE.run(self._redis, keys, [lease, 1, self._keys.venue, *members])
         return _foreign(reply)
 
     async def _retire(self, members: Sequence[str], lease: str, token: int) -> None:

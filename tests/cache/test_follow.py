@@ -18,7 +18,7 @@ from livecache import AsyncReader, NotReady, OutOfSync, RedisUnavailable, Stale,
 from livecache.embedded.server import EmbeddedServer
 from livecache.keys.keyspace import Keyspace, encode_update
 from livecache.model.series import Kind, SeriesId, Update
-from livecache.read.orders import REREAD_S, Give, Listen, Order, Patience, Pause, Subscribe, follow
+from livecache.read.orders import REREAD_S, Give, InTurn, Listen, Order, Patience, Pause, Subscribe, follow
 from livecache.read.reading import Core
 
 from ..e2e.store import store_in
@@ -314,7 +314,7 @@ class Hands:
     def step(self, problem: RedisUnavailable | None = None) -> Order:
         order = self.orders.throw(problem) if problem else self.orders.send(self.answer)
         self.answer = None
-        while not isinstance(order, Give | Subscribe | Listen | Pause):
+        while not isinstance(order, Give | Subscribe | Listen | InTurn | Pause):
             self.noted.append(order)
             self.answer = [self._reply(command) for command in order]
             order = self.orders.send(self.answer)

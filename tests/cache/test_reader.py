@@ -7,6 +7,7 @@ import contextlib
 import math
 import socket
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from typing import Any
 
 import fakeredis
@@ -45,8 +46,9 @@ def put(
     **fields: Any,
 ) -> None:
     """Write a series as the writer would; `now` is the venue's time in the alive key."""
-    _, symbol, timeframe = series
-    key = KEYS.candles(symbol, timeframe)
+    venue, symbol, timeframe = series
+    keys = replace(KEYS, venue=venue)
+    key = keys.candles(symbol, timeframe)
     client.delete(key)
     members = {candle(n).member(): candle(n).time for n in buckets}
     if members:
@@ -55,8 +57,8 @@ def put(
     client.hset(f"{key}:state", mapping=dict(zip(flat[::2], flat[1::2], strict=True)))
     client.hset(f"{key}:state", mapping={"count": len(members), **fields})
     time = vouched.closed_through + 1000 if now is None else now
-    client.set(KEYS.alive(symbol), encode_alive(AliveRecord("one", time, feed)), px=10_000)
-    client.sadd(KEYS.series, KEYS.series_member(series))
+    client.set(keys.alive(symbol), encode_alive(AliveRecord("one", time, feed)), px=10_000)
+    client.sadd(keys.series, keys.series_member(series))
 
 
 @pytest.fixture(params=["fakeredis", "valkey"])

@@ -1,0 +1,111 @@
+"""Several venues under one prefix: which are there, and which of them a symbol is of."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+
+from livecache import AsyncReader, ConfigError, Reader, UnknownSeries
+from livecache.keys.keyspace import Keyspace
+from livecache.model.series import SeriesId
+from livecache.model.timeframe import Timeframe
+
+from .either import either
+from .support import BTC, ETH, state
+from .test_reader import put
+
+KEYS = Keyspace()
+OTHER = SeriesId("binance-eu", "BTC/USDT:USDT", Timeframe.M5)
+TWIN = SeriesId("binance-eu", "BTC-USD", Timeframe.M5)
+
+
+def put_at(store: Any, series: SeriesId, count: int = 10) -> None:
+    put(store, state(0, count, count), range(count), series=series)
+
+
+@pytest.fixture
+def two(store: Any) -> Any:
+    """Two venues, of which both have BTC-USD: 10 candles at one, 6 at the other."""
+    for series, count in ((BTC, 10), (ETH, 10), (OTHER, 8), (TWIN, 6)):
+        put_at(store, series, count)
+    store.sadd(KEYS.venues, "coinbase", "binance-eu")
+    return store
+
+
+def test_where_nothing_is_told_there_is_the_venue_of_old(kind: str, store: Any, clean_valkey: str) -> None:
+    put_at(store, BTC)
+    with either(kind, clean_valkey) as reader:
+        assert reader.candles("BTC-USD", "5m", 3).series == BTC
+        assert reader.series() == [BTC]
+
+
+def test_the_only_venue_there_is_is_read(kind: str, store: Any, clean_valkey: str) -> None:
+    put_at(store, OTHER)
+    store.sadd(KEYS.venues, "binance-eu")
+    with either(kind, clean_valkey) as reader:
+        assert reader.candles("BTC/USDT:USDT", "5m", 3).series == OTHER
+        assert reader.candles("binance-eu:BTC/USDT:USDT", "5m", 3).series == OTHER
+        assert reader.many(["BTC/USDT:USDT"], "5m", 3).ok.keys() == {OTHER}
+        assert reader.state("BTC/USDT:USDT", "5m").series == OTHER
+        assert reader.series() == [OTHER]
+
+
+def test_a_service_of_old_beside_a_new_venue_is_there_too(kind: str, store: Any, clean_valkey: str) -> None:
+    put_at(store, BTC)
+    put_at(store, OTHER)
+    store.sadd(KEYS.venues, "binance-eu")
+    with either(kind, clean_valkey) as reader:
+        assert reader.candles("BTC-USD", "5m", 3).series == BTC
+        assert reader.candles("BTC/USDT:USDT", "5m", 3).series == OTHER
+
+
+@pytest.mark.usefixtures("two")
+def test_a_symbol_says_its_venue_where_several_have_it(kind: str, clean_valkey: str) -> None:
+    with either(kind, clean_valkey) as reader:
+        assert len(reader.candles("coinbase:BTC-USD", "5m", 10)) == 10
+        assert len(reader.candles("binance-eu:BTC-USD", "5m", 6)) == 6
+        assert reader.candles("ETH-USD", "5m", 3).series == ETH, "one venue only has it"
+        with pytest.raises(UnknownSeries, match="BTC-USD is at coinbase and at binance-eu") as caught:
+            reader.candles("BTC-USD", "5m", 3)
+        assert "coinbase:BTC-USD or binance-eu:BTC-USD" in caught.value.hint
+        assert set(reader.series()) == {BTC, ETH, OTHER, TWIN}
+        assert set(reader.many(reader.series(), count=5).ok) == {BTC, ETH, OTHER, TWIN}
+        assert {view.series for view in reader.states()} == {BTC, ETH, OTHER, TWIN}
+
+
+@pytest.mark.usefixtures("two")
+def test_a_reader_of_one_venue_reads_that_one(kind: str, clean_valkey: str) -> None:
+    with either(kind, clean_valkey, venue="binance-eu") as reader:
+        assert reader.candles("BTC-USD", "5m", 3).series == TWIN
+        assert reader.series() == [TWIN, OTHER]
+
+
+@pytest.mark.usefixtures("two")
+def test_what_is_one_venues_wants_it_named(clean_valkey: str) -> None:
+    with Reader(clean_valkey) as reader:
+        with pytest.raises(ConfigError, match="several venues: coinbase, binance-eu"):
+            reader.status()
+        with pytest.raises(ConfigError, match="several venues"):
+            next(reader.closes(after="0"))
+
+
+@pytest.mark.usefixtures("two")
+def test_what_is_followed_says_its_venue_likewise(clean_valkey: str) -> None:
+    with Reader(clean_valkey) as reader:
+        assert next(reader.follow("binance-eu:BTC-USD", "5m", 3)).series == TWIN
+        assert next(reader.follow_many(["coinbase:BTC-USD"], "5m", 3))[0] == BTC
+        assert list(reader.wait_ready(["ETH-USD", "coinbase:BTC-USD"], "5m", 3, timeout=5)) == [ETH, BTC]
+
+
+@pytest.mark.usefixtures("two")
+def test_so_it_is_with_asyncio(clean_valkey: str) -> None:
+    async def main() -> None:
+        async with AsyncReader(clean_valkey) as reader:
+            async with aclosing(reader.follow("binance-eu:BTC-USD", "5m", 3)) as answers:
+                assert (await anext(answers)).series == TWIN
+            assert list(await reader.wait_ready(["ETH-USD"], "5m", 3, timeout=5)) == [ETH]
+
+    asyncio.run(main())
