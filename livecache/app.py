@@ -27,7 +27,7 @@ from .engine.venue_time import VenueTime
 from .http.front import HttpFront
 from .http.watch.instance import Instance
 from .keys.keyspace import Keyspace
-from .model.budget import Rolling, Spacing
+from .model.budget import Rolling
 from .model.policy import Policy
 from .model.series import SeriesId
 from .model.timeframe import Timeframe
@@ -38,7 +38,6 @@ from .process.stopping import until_stopped
 from .process.supervisor import of_this_process
 from .quiet import logger
 from .redis_url import address_of
-from .venues.configured import ConfiguredVenue
 from .venues.registry import build
 from .wire.connecting import client_for, database_of, resolve_url
 
@@ -132,18 +131,18 @@ def assemble(
     )
     name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     keys = Keyspace(config.redis.prefix, id_, database_of(store))
-    settings = _settings(config, built)
+    settings = _settings(config, id_)
     engine = Engine(built, store, keys, settings, time=time, name=name, jitter=random.random, **options)
 
     def change(config: Config) -> None:
         built.reconfigure(config.venues[id_])
-        engine.change(_settings(config, built))
+        engine.change(_settings(config, id_))
 
     return engine, change
 
 
-def _settings(config: Config, venue: ConfiguredVenue) -> Settings:
-    own, cache = config.venues[venue.name], config.cache_of(venue.name)
+def _settings(config: Config, venue: str) -> Settings:
+    own, cache = config.venues[venue], config.cache_of(venue)
     return Settings(
         symbols=own.symbols,
         timeframes=cache.timeframes,
@@ -154,7 +153,7 @@ def _settings(config: Config, venue: ConfiguredVenue) -> Settings:
             widen_pages=cache.widen_pages,
             max_lag_ms=int(cache.max_lag * 1000),
         ),
-        budgets=(Spacing("requests", venue.requests_per_s, yields=True), *_batches(config)),
+        budgets=_batches(config),
         require_all=cache.require == "all",
     )
 

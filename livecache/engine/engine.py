@@ -122,7 +122,7 @@ class Engine:
         )
 
     def change(self, settings: Settings) -> None:
-        """Take over other settings.
+        """Take over other settings, and what the venue allows by other ones of its own.
 
         May be called at any time: while it starts, waits, warms up or cannot reach Redis.
         """
@@ -130,6 +130,7 @@ class Engine:
         live.timeline.arrange(settings.symbols, settings.timeframes, settings.policy)
         live.require_all = settings.require_all
         self.limiter.change(settings.budgets)
+        self.limiter.learn(self.venue.traits.budgets)
         series = tuple(track.series for track in live.configured())
         if series != self.series:
             self.series = series

@@ -16,11 +16,6 @@ __all__ = ["ConfiguredVenue", "Witness", "WitnessPage"]
 class ConfiguredVenue(Venue, Protocol):
     """A venue that can be told other settings while it runs."""
 
-    @property
-    def requests_per_s(self) -> float:
-        """How many requests a second it may be asked, as configured and with the key that there is."""
-        ...
-
     def reconfigure(self, settings: VenueSettings) -> None:
         """Take over what of these settings can change while it runs."""
         ...

@@ -202,8 +202,6 @@ def refusal(status: int, body: bytes, *, signed: bool, retry_after_s: float | No
 
 
 def _kind(status: int, said: str, signed: bool) -> FailureKind:
-    if status == 429:
-        return FailureKind.REFUSED
     if status in (401, 403) and signed:
         return FailureKind.UNAUTHORIZED
     if status == 401:
@@ -216,7 +214,7 @@ def _kind(status: int, said: str, signed: bool) -> FailureKind:
         return FailureKind.PAGE_TOO_LONG
     if status == 400 and "granularity" in said.lower():
         return FailureKind.UNSUPPORTED_TIMEFRAME
-    return FailureKind.SERVER if status >= 500 else FailureKind.BAD_REQUEST
+    return FailureKind.of_status(status)
 
 
 def _malformed(error: Exception, body: bytes) -> FetchFailure:

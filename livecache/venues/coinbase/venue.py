@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from ...clock import Clock
+from ...model.budget import Budget, Spacing
 from ...model.timeframe import Timeframe
 from ...quiet import logger
 from ..net.http import Answer, HttpSource
@@ -73,8 +75,8 @@ class CoinbaseVenue:
             if complaint:
                 logger.bind(event="proxy_passed_over").warning(complaint)
         self._http = HttpSource(config.rest_url, clock=clock, timeout_s=config.request_timeout)
-        self.traits = TRAITS.paged(config.page_limit)
-        """With what the venue teaches."""
+        self.traits = replace(TRAITS.paged(config.page_limit), budgets=self._budgets())
+        """With what is configured, and what the venue teaches."""
         self._nonces = itertools.count(int(clock.wall() * 1000))  # other ones in each run
         self._signing = Signing(key, now)
         self._denials: int | None = None  # answers 401 to a key in a row; None until it was accepted once
@@ -88,11 +90,6 @@ class CoinbaseVenue:
     def stats(self) -> RequestStats:
         """What came of the requests, and how long they took."""
         return self._http.stats
-
-    @property
-    def requests_per_s(self) -> float:
-        """How many requests a second it may be asked, as configured and with the key that there is."""
-        return paced(self._config.requests_per_second, keyed=self._key is not None)
 
     async def time(self) -> int | FetchFailure:
         """The venue's clock, Unix ms; the edge may serve it a second late."""
@@ -186,6 +183,12 @@ class CoinbaseVenue:
         assert isinstance(settings, CoinbaseSettings)
         self._config = settings
         self._http.patience(settings.request_timeout)
+        if (budgets := self._budgets()) != self.traits.budgets:
+            self.traits = replace(self.traits, budgets=budgets)
+
+    def _budgets(self) -> tuple[Budget, ...]:
+        per_s = paced(self._config.requests_per_second, keyed=self._key is not None)
+        return (Spacing("requests", per_s, yields=True),)
 
     async def aclose(self) -> None:
         """Close the REST connections. A feed ends with the iteration of its events."""
