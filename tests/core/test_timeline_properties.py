@@ -6,6 +6,7 @@ that the timeline tells may go beyond it.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 from hypothesis import HealthCheck, settings
@@ -18,7 +19,9 @@ from livecache.model.coverage import Coverage
 from livecache.model.policy import Policy
 from livecache.model.series import Kind, SeriesId, SeriesState
 from livecache.model.timeframe import Timeframe
+from livecache.model.traits import Carriage
 from livecache.proof.page import PageFacts
+from livecache.proof.plan import plan
 from livecache.venues.coinbase.traits import TRAITS
 from tests.core.driver import SYMBOL, candle
 
@@ -33,10 +36,12 @@ DELAY = POLICY.settle_delay_ms
 class Venue(RuleBasedStateMachine):
     """A market of which each bucket's story is known beforehand; a timeline is told parts of it."""
 
+    traits = TRAITS.paged(300)
+
     def __init__(self) -> None:
         super().__init__()
         self.now = START + 61_000
-        self.timeline = Timeline("coinbase", [SYMBOL], CONFIGURED, POLICY, TRAITS.paged(300))
+        self.timeline = Timeline("coinbase", [SYMBOL], CONFIGURED, POLICY, self.traits)
         self.symbol = self.timeline.symbols[SYMBOL]
         self.final: dict[int, int] = {}  # volume per 5m bucket; 0: nothing traded
         self.paged: dict[Timeframe, Coverage] = {t: Coverage() for t in self.symbol.tracks}
@@ -102,10 +107,13 @@ class Venue(RuleBasedStateMachine):
 
     def _show(self, bucket: int, at: int) -> None:
         if volume := self.so_far(bucket, at):
-            self.timeline.feed_candles(
-                0, self.now, [(SYMBOL, M5, self.candle(bucket, volume), False)], self.now
-            )
+            told = (SYMBOL, M5, self.candle(bucket, volume), self.says_last(bucket, at))
+            self.timeline.feed_candles(0, self.now, [told], self.now)
             self.shown[bucket] = max(self.shown.get(bucket, Decimal(0)), Decimal(volume))
+
+    def says_last(self, bucket: int, at: int) -> bool:
+        """Whether a candle says that it is the last of its bucket."""
+        return False
 
     @rule(resumes=st.booleans())
     def the_feed_breaks(self, resumes: bool) -> None:
@@ -248,8 +256,33 @@ class Venue(RuleBasedStateMachine):
             assert self.listening_from, f"{timeframe} is vouched for over a broken feed"
 
 
-TestTimelineUnderAnyEvents = Venue.TestCase
-TestTimelineUnderAnyEvents.settings = settings(
+class FlaggingVenue(Venue):
+    """The same with a feed of which some candles say that they are the last: late, twice, or never."""
+
+    traits = replace(Venue.traits, carries=(Carriage(M5, flag=True),))
+    loses_flags = False
+
+    @rule(lost=st.booleans())
+    def flags_are_lost_from_now_on(self, lost: bool) -> None:
+        self.loses_flags = lost
+
+    def says_last(self, bucket: int, at: int) -> bool:
+        return bucket + W <= at and not self.loses_flags
+
+    @invariant()
+    def a_word_settles_nothing_and_is_confirmed_in_time(self) -> None:
+        track = self.symbol.tracks[M5]
+        assert not [t for t in track.flagged if t in track.coverage]
+        assert all(due <= t + W + POLICY.confirm_after_ms for t, due in track.flagged.items())
+        assert self.listening_from or not any(track.flagged.values()), "who knows what a broken feed lost"
+        heard = self.now
+        due = [t for t, at in track.flagged.items() if at <= heard and t + W + DELAY <= heard]
+        if due and not track.open and track.coverage:
+            wants = plan(self.symbol.tracks, self.timeline.children, now=heard, in_flight={})
+            assert [w for w in wants if w.timeframe is M5], f"nobody asks for {due}"
+
+
+_SETTINGS = settings(
     max_examples=100,
     stateful_step_count=30,
     deadline=None,
@@ -257,3 +290,7 @@ TestTimelineUnderAnyEvents.settings = settings(
     database=None,
     suppress_health_check=list(HealthCheck),
 )
+TestTimelineUnderAnyEvents = Venue.TestCase
+TestTimelineUnderAnyEvents.settings = _SETTINGS
+TestTimelineWhoseFeedFlags = FlaggingVenue.TestCase
+TestTimelineWhoseFeedFlags.settings = _SETTINGS
