@@ -137,3 +137,11 @@ def test_who_writes_fits_the_terminal_and_what_matters_less_is_left_out_first() 
     assert line(told, len(whole) - 1) == whole.replace(under, ", under others")
     assert line(told, 80) == whole.partition("; config.toml")[0]
     assert line(told, 50) == "livecache 0.2.0: host-123-abc writes"
+
+
+def test_a_ban_is_told_however_narrow_the_terminal() -> None:
+    until = 1_771_000_000_000
+    told = Who("0.2.0", "host-123-abc", 0, "127.0.0.1:6379/0", "livecache", "config.toml", until)
+    for width in (None, 50):
+        assert "writes, venue banned until 2026-02-13 16:26" in line(told, width)
+    assert "banned" not in line(replace(told, banned_until=0))
