@@ -58,12 +58,12 @@ def _series() -> Iterator[tuple[str, str]]:
 
 def _filled(config: Config) -> list[tuple[str, str]]:
     with suppress(Exception):
-        from ..commands.reading import connect, venue_of
+        from ..commands.reading import connect
         from ..reader.reader import Reader
 
         with (
             connect(config, connect_s=_QUICK_S, command_s=_QUICK_S) as client,
-            Reader(client=client, prefix=config.redis.prefix, venue=venue_of(config)) as reader,
+            Reader(client=client, prefix=config.redis.prefix) as reader,
         ):
             return [(series.symbol, series.timeframe.value) for series in reader.series()]
     return []

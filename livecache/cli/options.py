@@ -97,7 +97,7 @@ def load_config(
 
 def symbols_of(text: str | None) -> list[str] | None:
     """The symbols of a list with commas, for commands that know which there are; None if none is given."""
-    return None if text is None else [name.strip().upper() for name in text.split(",") if name.strip()]
+    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
 
 
 def told_again(config: Path | None, redis_url: str | None, prefix: str | None) -> Options:

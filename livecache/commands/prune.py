@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..config.layout import VENUE_ID
 from ..config.render import Loaded
 from ..config.schema import Config
 from ..keys.keyspace import Damaged, Keyspace, decode_lease
@@ -51,15 +53,26 @@ class Plan:
 def prune(loaded: Loaded, *, remove: bool, as_json: bool) -> None:
     """Print what is to be removed; with `remove`, remove it. Raises RedisUnavailable."""
     config = loaded.config
-    keys = keyspace_of(config)
     with connect(config) as client:
-        found = plan(client, keys, config)
-        gone = [series for series in found.remove if remove and _remove(client, keys, series)]
+        members: Any = client.smembers(keyspace_of(config).venues)
+        told = sorted(
+            name for member in members if VENUE_ID.fullmatch(name := member.decode(errors="replace"))
+        )
+        venues = dict.fromkeys([*config.venues, *told])
+        keys = {venue: keyspace_of(config, venue) for venue in venues}
+        plans = {venue: plan(client, keys[venue], config) for venue in venues}
+        found = _together(list(plans.values()))
+        gone = [one for one in found.remove if remove and _remove(client, keys[one.venue], one)]
+        for venue, its in plans.items():
+            # Of a venue that nobody configures or fills, readers are not to be told any more.
+            if remove and venue not in config.venues and not its.writer and set(its.remove) <= set(gone):
+                client.srem(keys[venue].venues, venue)
     if as_json:
         print(json.dumps(_json(found, gone, removed=remove)))
         return
     for series in gone if remove else found.remove:
-        print(f"{'removed' if remove else 'would remove'} {series.symbol} {series.timeframe}")
+        name = f"{series.venue}:{series.symbol}" if len(venues) > 1 else series.symbol
+        print(f"{'removed' if remove else 'would remove'} {name} {series.timeframe}")
     if left := len(found.remove) - len(gone) if remove else 0:
         print(f"left alone: {left} series that somebody fills by now, or whose keys hold something else")
     if found.filled:
@@ -76,7 +89,7 @@ def plan(client: redis.Redis, keys: Keyspace, config: Config) -> Plan:
     """What there is beyond the configuration, and beyond what a living instance fills. Reads only."""
     configured = {
         SeriesId(keys.venue, symbol, timeframe)
-        for symbol in config.venues[keys.venue].symbols
+        for symbol in (config.venues[keys.venue].symbols if keys.venue in config.venues else ())
         for timeframe in config.cache_of(keys.venue).timeframes
     }
     writer = _writer(client, keys)
@@ -95,6 +108,16 @@ def plan(client: redis.Redis, keys: Keyspace, config: Config) -> Plan:
         filled=tuple(series for series in beyond if series in filled),
         writer=writer,
         more=len(beyond) >= SERIES_MAX,
+    )
+
+
+def _together(plans: Sequence[Plan]) -> Plan:
+    """What they say of their venues, as one."""
+    return Plan(
+        remove=tuple(series for one in plans for series in one.remove),
+        filled=tuple(series for one in plans for series in one.filled),
+        writer=" and ".join(dict.fromkeys(one.writer for one in plans if one.writer)),
+        more=any(one.more for one in plans),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..embedded.state import find_url
 from ..errors import ConfigError, UnknownSeries
-from ..model.near import near_symbols
+from ..model.naming import Ambiguous, find_symbol, near_names
 from ..model.series import SeriesId
 from ..model.timeframe import Timeframe
 from ..read.asking import time_in
@@ -31,6 +31,7 @@ __all__ = [
     "moment_of",
     "open_reader",
     "redis_url_of",
+    "shown",
     "utc",
     "venue_of",
 ]
@@ -59,14 +60,14 @@ def open_reader(config: Config) -> Reader:
     from ..reader.reader import Reader
 
     url = redis_url_of(config)
-    return Reader(url, prefix=config.redis.prefix, venue=venue_of(config), max_lag=config.cache.max_lag)
+    return Reader(url, prefix=config.redis.prefix, max_lag=config.cache.max_lag)
 
 
-def keyspace_of(config: Config) -> Keyspace:
-    """The names of the keys that this configuration's service writes."""
+def keyspace_of(config: Config, venue: str = "") -> Keyspace:
+    """The names of the keys that this configuration's service writes for that venue, or for the first one."""
     from ..keys.keyspace import Keyspace
 
-    return Keyspace(config.redis.prefix, venue_of(config))
+    return Keyspace(config.redis.prefix, venue or venue_of(config))
 
 
 @contextmanager
@@ -102,34 +103,39 @@ def connect(
 
 
 def find_series(there: Sequence[SeriesId], symbol: str, timeframe: str) -> SeriesId:
-    """The series of these names, in any case of letters.
+    """The series of these names, in any case of letters; the symbol may be `venue:SYMBOL`.
 
     Raises UnknownTimeframe, or UnknownSeries with what was probably meant.
     """
     of = Timeframe.parse(timeframe)
-    for series in there:
-        if series.symbol == symbol.upper() and series.timeframe is of:
-            return series
-    symbol = symbol.upper()
-    hint = _meant(symbol, there)
-    if of_symbol := [series.timeframe for series in there if series.symbol == symbol]:
-        hint = f"of {symbol} there are {', '.join(of_symbol)}"
-    raise UnknownSeries(f"nobody fills {symbol} {of}", hint)
+    known = _symbols(there)
+    found = _find(symbol, known)
+    if found is not None:
+        wanted = SeriesId(*found, of)
+        if wanted in there:
+            return wanted
+        of_symbol = [series.timeframe for series in there if series[:2] == found]
+        raise UnknownSeries(
+            f"nobody fills {found[1]} {of}", f"of {found[1]} there are {', '.join(of_symbol)}"
+        )
+    raise UnknownSeries(f"nobody fills {symbol.upper()} {of}", _meant(symbol, known))
 
 
 def choose_series(
     there: Sequence[SeriesId], symbols: Sequence[str] | None, timeframes: Sequence[Timeframe] | None
 ) -> list[SeriesId]:
     """Those of the series that are meant; None means all. Raises UnknownSeries for what names none."""
-    filled = {series.symbol for series in there}
+    known = _symbols(there)
+    meant: set[tuple[str, str]] = set()
     for symbol in symbols or ():
-        if symbol not in filled:
-            raise UnknownSeries(f"nobody fills {symbol}", _meant(symbol, there))
+        found = _find(symbol, known)
+        if found is None:
+            raise UnknownSeries(f"nobody fills {symbol.upper()}", _meant(symbol, known))
+        meant.add(found)
     chosen = [
         series
         for series in there
-        if (symbols is None or series.symbol in symbols)
-        and (timeframes is None or series.timeframe in timeframes)
+        if (symbols is None or series[:2] in meant) and (timeframes is None or series.timeframe in timeframes)
     ]
     if not chosen and (symbols is not None or timeframes is not None):
         raise UnknownSeries("nobody fills such a series", _LISTED)
@@ -139,9 +145,30 @@ def choose_series(
 _LISTED = "`livecache series` lists those that are filled"
 
 
-def _meant(wrong: str, there: Sequence[SeriesId]) -> str:
+def shown(series: SeriesId, there: Iterable[SeriesId]) -> str:
+    """Its symbol, with the venue where there are several."""
+    several = any(one.venue != series.venue for one in there)
+    return f"{series.venue}:{series.symbol}" if several else series.symbol
+
+
+def _symbols(there: Sequence[SeriesId]) -> dict[str, dict[str, None]]:
+    """The symbols of each venue, in their order."""
+    known: dict[str, dict[str, None]] = {}
+    for series in there:
+        known.setdefault(series.venue, {})[series.symbol] = None
+    return known
+
+
+def _find(symbol: str, known: Mapping[str, Collection[str]]) -> tuple[str, str] | None:
+    try:
+        return find_symbol(symbol, known)
+    except Ambiguous as error:
+        raise UnknownSeries(str(error), f"say {' or '.join(error.names)}") from None
+
+
+def _meant(wrong: str, known: Mapping[str, Collection[str]]) -> str:
     """A hint at the symbols that are nearest."""
-    near = near_symbols(wrong, dict.fromkeys(series.symbol for series in there))
+    near = near_names(wrong, known)
     return f"did you mean {' or '.join(near)}?" if near else _LISTED
 
 

@@ -23,6 +23,7 @@ from ..errors import (
     UnknownSeries,
 )
 from ..keys.keyspace import Keyspace
+from ..model.naming import split_venue
 from ..model.near import near_symbols
 from ..model.plainly import plainly
 from ..model.series import SeriesId
@@ -34,7 +35,7 @@ from .route import Handler
 from .shapes import ErrorKind
 from .watch.instance import Instance
 
-__all__ = ["Allowance", "Refused", "Source", "Way", "asked", "near_ones", "parse", "refuse"]
+__all__ = ["Allowance", "Refused", "Source", "Way", "ambiguous", "asked", "near_ones", "parse", "refuse"]
 
 REQUESTS_PER_S = 250.0  # of all clients: at 0.4 ms each a tenth of the core that the feed needs
 REQUESTS_AT_ONCE = 500
@@ -124,11 +125,29 @@ class Source:
             known = self._known[way.keys.venue] = way, now_s + KNOWN_S, frozenset(series)
         return known[2]
 
+    async def place(self, symbol: str) -> tuple[str, str]:
+        """The venue, "" for the first one, and the symbol that are meant. Raises `UnknownSeries`."""
+        venues = self._instance.places
+        venue, name = split_venue(symbol, venues)
+        if venue is None and len(venues) > 1:
+            known = {one: await self.known(one) for one in self._instance.engines}
+            found = [one for one, there in known.items() if any(each.symbol == name for each in there)]
+            if len(found) > 1:
+                raise ambiguous(name, found)
+            venue = found[0] if found else None
+        return venue or "", name
+
     async def unknown(self, series: SeriesId) -> UnknownSeries:
         """The error for a series that nobody fills, naming what there is instead."""
         known = sorted(await self.known(series.venue), key=lambda one: (one.symbol, one.timeframe.ms))
         hint = near_ones(series, known)
         return UnknownSeries(f"{series}: nobody fills this series", hint or "see /api/v1/series")
+
+
+def ambiguous(symbol: str, venues: Sequence[str]) -> UnknownSeries:
+    """The error for a symbol that several venues have."""
+    names = " or ".join(f"{venue}:{symbol}" for venue in venues)
+    return UnknownSeries(f"{symbol} is at {' and at '.join(venues)}", f"say {names}")
 
 
 def near_ones(series: SeriesId, known: Sequence[SeriesId]) -> str:

@@ -20,6 +20,7 @@ from livecache.http.watch.health import STIRS_WITHIN_S, Health
 from livecache.http.watch.instance import Instance
 from livecache.http.watch.lookout import Lookout
 from livecache.http.watch.metrics import Metrics
+from livecache.keys.keyspace import Keyspace
 
 from ..service.hand_clock import HandClock
 
@@ -102,7 +103,10 @@ def test_the_metrics_of_several_venues_have_them_for_a_label() -> None:
 def test_the_way_to_one_venues_candles_outlives_the_end_of_anothers_engine() -> None:
     clock = HandClock()
     instance = Instance(Config(), clock)
-    engines = {name: cast(Engine, SimpleNamespace(store=None, keys=None)) for name in ("first", "second")}
+    engines = {
+        name: cast(Engine, SimpleNamespace(store=None, keys=Keyspace(venue=name)))
+        for name in ("first", "second")
+    }
     instance.places = {name: Place(engine) for name, engine in engines.items()}
     source = Source(instance, clock)
     first, second = source.way(), source.way("second")

@@ -68,7 +68,7 @@ def export(config: Config, wish: Wish, *, output: Path | None, as_json: bool) ->
 
 def _refused(reader: Reader, chosen: Sequence[SeriesId], wish: Wish) -> dict[SeriesId, str]:
     """The series that a reader would be refused, each with why."""
-    answers = reader.many([(s.symbol, s.timeframe, 1) for s in chosen], settled=wish.settled)
+    answers = reader.many(chosen, count=1, settled=wish.settled)
     return {
         series: answer.message
         for series, answer in answers.items()
@@ -77,10 +77,9 @@ def _refused(reader: Reader, chosen: Sequence[SeriesId], wish: Wish) -> dict[Ser
 
 
 def _read(config: Config, chosen: Sequence[SeriesId]) -> Iterator[StoredSeries]:
-    keys = keyspace_of(config)
     with connect(config) as client:
         for series in chosen:
-            yield read_stored(client, keys, series, _EVERYTHING)
+            yield read_stored(client, keyspace_of(config, series.venue), series, _EVERYTHING)
 
 
 def _rows(stored: StoredSeries, wish: Wish) -> list[Bucket]:

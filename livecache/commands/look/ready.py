@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from ...config.schema import Config
 from ...keys.keyspace import Damaged, decode_lease
+from ...model.naming import split_venue
 from ...model.timeframe import Timeframe
 from ...read.standing import left_warm, reasons_not_ready, row_of
 from ..reading import choose_series, connect, find_series, keyspace_of, open_reader
@@ -69,15 +70,27 @@ def check_ready(config: Config, names: Sequence[str] = (), *, health: bool, as_j
     return 1 if reasons else 0
 
 
+_TIMEFRAMES = frozenset(timeframe.value for timeframe in Timeframe)
+
+
 def meant_by(names: Sequence[str], there: Sequence[SeriesId]) -> list[SeriesId]:
     """The series that words mean: symbols, timeframes, or both with a colon between, `BTC-USD:5m`.
+
+    A symbol may be `venue:SYMBOL`.
 
     Symbols are combined with timeframes, whatever the order; without any of one kind, all there are. Raises
     UnknownSeries where nobody fills one of them, and UnknownTimeframe.
     """
-    pairs = [name.partition(":")[::2] for name in names if ":" in name]
-    words = [name for name in names if ":" not in name]
-    symbols = [name.upper() for name in words if "-" in name or not name[:1].isdigit()]
+    venues = {series.venue for series in there}
+    pairs, words = [], []
+    for name in names:
+        symbol, colon, last = name.rpartition(":")
+        # `venue:SYMBOL` is a symbol, of all its timeframes.
+        if colon and (last in _TIMEFRAMES or split_venue(name, venues)[0] is None):
+            pairs.append((symbol, last))
+        else:
+            words.append(name)
+    symbols = [name for name in words if "-" in name or not name[:1].isdigit()]
     timeframes = [Timeframe.parse(name) for name in words if "-" not in name and name[:1].isdigit()]
     chosen = [find_series(there, symbol, timeframe) for symbol, timeframe in pairs]
     for symbol in symbols:

@@ -41,7 +41,7 @@ def show_series(
     columns = terminal.width() if draw and not as_json else 0
     with connect(config) as client:
         most = max(_COUNT if count is None else count, columns, 1)
-        stored = read_stored(client, keyspace_of(config), series, most)
+        stored = read_stored(client, keyspace_of(config, series.venue), series, most)
     if as_json:
         listed = _newest(stored.buckets, _COUNT if count is None else count)
         print(json.dumps(_json(stored.view, listed, refusal)))
@@ -80,10 +80,10 @@ def _drawing(buckets: Sequence[Bucket], columns: int, lines_most: int | None) ->
 def _refusal(reader: Reader, series: SeriesId) -> LivecacheError | None:
     """What a reader of the newest candle would be refused with."""
     try:
-        reader.candles(series.symbol, series.timeframe, 1)
+        answer = reader.many([series], count=1)[series]
     except LivecacheError as error:
         return error  # if Redis itself is away, what comes next says so
-    return None
+    return answer if isinstance(answer, LivecacheError) else None
 
 
 def _head(view: SeriesView) -> Iterator[str]:

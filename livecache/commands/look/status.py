@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...config.render import Loaded
 from ...config.schema import Config
 from ...errors import ConfigError
+from ...model.series import SeriesId
 from ...read.standing import Row, row_of
 from .. import terminal
-from ..reading import choose_series, duration, open_reader, utc
+from ..reading import choose_series, duration, open_reader, shown, utc
 from ..who import Who, line, who
 
 if TYPE_CHECKING:
@@ -95,9 +96,15 @@ def look(config: Config, wanted: Wanted) -> list[Row]:
     """The chosen series as they stand now, in the configured order. Raises as `show_status`."""
     # Each by a reader of its own: an embedded server has another port when it comes back.
     with open_reader(config) as reader:
-        chosen = choose_series(reader.series(), wanted.symbols, wanted.timeframes)
-        rows = [row_of(view) for view in reader.states(chosen)] if chosen else []
+        there = reader.series()
+        chosen = choose_series(there, wanted.symbols, wanted.timeframes)
+        rows = [_named(row_of(view), there) for view in reader.states(chosen)] if chosen else []
     return [row for row in rows if wanted.states is None or row.state in wanted.states]
+
+
+def _named(row: Row, there: Sequence[SeriesId]) -> Row:
+    """The row, its symbol with the venue where there are several."""
+    return replace(row, series=row.series._replace(symbol=shown(row.series, there)))
 
 
 def states_of(text: str | None) -> list[str] | None:

@@ -33,7 +33,8 @@ def watch_series(
     """
     with suppress(KeyboardInterrupt), closing(_Screen(forming, as_json=as_json)) as screen:
         with open_reader(config) as reader:
-            series, keys = find_series(reader.series(), symbol, timeframe), keyspace_of(config)
+            series = find_series(reader.series(), symbol, timeframe)
+            keys = keyspace_of(config, series.venue)
         following = Following(keys, series)
         begun = False
         while True:

@@ -9,6 +9,7 @@ import re
 
 import msgspec
 from aiohttp import web
+from msgspec import structs
 
 from ...errors import ConfigError, NotReady, UnknownSeries
 from ...model.series import SeriesId
@@ -39,7 +40,8 @@ class CandlesRoute:
     async def show(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request. Raises LivecacheError for what cannot be answered."""
         query = parse(request, CandlesQuery)
-        way = self._source.way()
+        venue, symbol = await self._source.place(query.symbol)
+        query, way = structs.replace(query, symbol=symbol), self._source.way(venue)
         try:
             wanted, since = _wanted(way.core, query)
         except ValueError as error:

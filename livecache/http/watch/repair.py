@@ -18,10 +18,11 @@ from aiohttp import web
 
 from ...engine.repairs import RepairDesk
 from ...errors import RepairNotNow
+from ...model.naming import split_venue
 from ...model.timeframe import Timeframe
 from ..answers import answer, decode, refusal
 from ..shapes import Symbol
-from ..source import parse
+from ..source import ambiguous, parse
 from .instance import Instance
 
 __all__ = ["PATH", "RepairAnswer", "RepairRequest", "Repairs", "RepairsLeft", "RepairsQuery"]
@@ -80,7 +81,8 @@ class Repairs:
             return refusal(415, "the body is to be application/json")
         asked: RepairRequest = await decode(request, RepairRequest)
         timeframe = Timeframe.parse(asked.timeframe)
-        plan = self._desk().order(asked.symbol, timeframe, asked.start, asked.end)
+        desk, symbol = self._desk(asked.symbol)
+        plan = desk.order(symbol, timeframe, asked.start, asked.end)
         span = (plan.start, plan.end, plan.pages, plan.waiting)
         return answer(RepairAnswer(asked.symbol, timeframe.value, *span), 202)
 
@@ -88,9 +90,20 @@ class Repairs:
         """Tell how much of a series' repairs is left: GET."""
         asked = parse(request, RepairsQuery)
         symbol, timeframe = asked.symbol, Timeframe.parse(asked.timeframe)
-        return answer(RepairsLeft(symbol, timeframe.value, self._desk().left(symbol, timeframe)))
+        desk, name = self._desk(symbol)
+        return answer(RepairsLeft(symbol, timeframe.value, desk.left(name, timeframe)))
 
-    def _desk(self) -> RepairDesk:
-        if self._instance.engine is None:
+    def _desk(self, symbol: str) -> tuple[RepairDesk, str]:
+        """Where repairs of that symbol are ordered, and its name there. May raise UnknownSeries."""
+        venues = self._instance.places
+        venue, name = split_venue(symbol, venues)
+        engines = self._instance.engines
+        if venue is None and len(venues) > 1:
+            found = [one for one, engine in engines.items() if name in engine.live.timeline.symbols]
+            if len(found) > 1:
+                raise ambiguous(name, found)
+            venue = found[0] if found else None
+        venue = venue or next(iter(venues), "")
+        if venue not in engines:
             raise RepairNotNow("this process has no service to ask yet", "ask again in a minute")
-        return self._instance.engine.repairs
+        return engines[venue].repairs, name
