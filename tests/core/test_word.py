@@ -138,7 +138,9 @@ def test_a_flag_of_a_bucket_through_which_the_feed_was_broken_is_no_reason_to_wa
     driver = live()
     show(driver, OPEN, OPEN + 30_000, last=False, volume="0.5")
     driver.timeline.broken(0, [SYMBOL], resumes=False, now=driver.now)
-    show(driver, OPEN, OPEN + W, last=True)
+    show(driver, OPEN, OPEN + 45_000, last=False, volume="0.75")
+    show(driver, OPEN, OPEN + W + 100, last=True)
+    assert state(driver).known_through == OPEN + W, "the candle is cumulative"
     driver.now = OPEN + W + Policy().settle_delay_ms
     assert len(asked(driver)) == 1
 
