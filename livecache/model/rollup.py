@@ -63,7 +63,7 @@ def source_of(
 
 
 def _largest_divisor(parent: Timeframe, among: Iterable[Timeframe], traits: Traits) -> Timeframe | None:
-    smaller = [t for t in among if t.ms < parent.ms and traits.grid(t).divides(traits.grid(parent))]
+    smaller = (t for t in among if traits.adds_up(t, parent))
     return max(smaller, key=lambda t: t.ms, default=None)
 
 

@@ -52,12 +52,21 @@ class Traits:
     absent row proves nothing by itself: the venue may have been down.
     """
 
+    sums_below: Timeframe | None = None
+    """From this timeframe on candles are no sums of smaller ones: days with auctions. None: all are."""
+
     grids: Mapping[Timeframe, Grid] = field(default_factory=dict)
     """Where buckets begin, of those timeframes that do not keep to `Timeframe.grid`."""
 
     def grid(self, timeframe: Timeframe) -> Grid:
         """Where its buckets of that timeframe begin and end."""
         return self.grids.get(timeframe, timeframe.grid)
+
+    def adds_up(self, smaller: Timeframe, bigger: Timeframe) -> bool:
+        """Whether candles of the smaller timeframe add up to those of the bigger one."""
+        if smaller.ms >= bigger.ms or (self.sums_below and smaller.ms < self.sums_below.ms <= bigger.ms):
+            return False
+        return self.grid(smaller).divides(self.grid(bigger))
 
     budgets: tuple[Budget, ...] = ()
     """What it allows; what is configured bounds requests beside these."""

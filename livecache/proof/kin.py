@@ -26,8 +26,9 @@ class Kindred:
         self._track = track = tracks[timeframe]
         self._page = page
         self._in_progress = track.grid.floor(heard)
-        self._smaller = [t for t in tracks.values() if t.width < track.width and t.grid.divides(track.grid)]
-        self._bigger = [t for t in tracks.values() if t.width > track.width and track.grid.divides(t.grid)]
+        adds_up = track.traits.adds_up
+        self._smaller = [each for t, each in tracks.items() if adds_up(t, timeframe)]
+        self._bigger = [each for t, each in tracks.items() if adds_up(timeframe, t)]
         self._said: dict[tuple[int, int], Kin] = {}  # (width, bucket) of a bigger one → what it says
 
     def __call__(self, bucket: int) -> Kin:

@@ -29,8 +29,7 @@ def rebuilding(track: Track, now: int) -> tuple[Timeframe, Span] | None:
     smaller = [
         t
         for t in reversed(Timeframe)
-        if t.ms < track.width
-        and track.traits.grid(t).divides(track.grid)
+        if track.traits.adds_up(t, track.series.timeframe)
         and t in track.traits.served
         and track.width <= track.traits.page(t) * t.ms
     ]

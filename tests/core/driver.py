@@ -38,9 +38,10 @@ class Driver:
         unserved: Collection[Timeframe] = (),
         carries: tuple[Carriage, ...] = TRAITS.carries,
         empty: Literal["absent", "flat"] = "absent",
+        sums_below: Timeframe | None = None,
     ) -> None:
         served = {t: Served(page_limit) for t in Timeframe if t not in unserved}
-        traits = replace(TRAITS, served=served, carries=carries, empty=empty)
+        traits = replace(TRAITS, served=served, carries=carries, empty=empty, sums_below=sums_below)
         self.timeline = Timeline("coinbase", [SYMBOL], timeframes, policy or Policy(), traits)
         self.symbol = self.timeline.symbols[SYMBOL]
         self.now = now

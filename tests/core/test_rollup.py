@@ -13,6 +13,7 @@ from livecache.model.rollup import children_of, roll_up
 from livecache.model.timeframe import Timeframe
 from livecache.model.traits import Served
 from livecache.venues.coinbase.traits import TRAITS
+from tests.core.driver import Driver
 
 numbers = st.decimals(min_value="0.00000001", max_value="999999999", places=8).map(lambda d: format(d, "f"))
 
@@ -88,3 +89,25 @@ def test_what_the_venue_does_not_serve_is_rolled_up_from_what_it_does() -> None:
 def test_what_nothing_adds_up_to_is_an_error() -> None:
     with pytest.raises(ConfigError, match=r"3m candles are not to be had: the venue serves 5m, 1h only"):
         of("5m 3m", "1m 3m 15m 30m 2h 4h 6h 8h 12h 1d 1w 1M")
+
+
+def test_days_that_are_no_sums_of_hours_are_fetched_and_weeks_are_rolled_up_from_them() -> None:
+    equities = replace(TRAITS, served=dict.fromkeys(Timeframe, Served(330)), carries=())
+    equities = replace(equities, sums_below=Timeframe.D1)
+    found = children_of([Timeframe.M5, Timeframe.H1, Timeframe.D1, Timeframe.W1], equities)
+    assert found[Timeframe.D1] is None
+    assert found[Timeframe.W1] is Timeframe.D1
+    assert found[Timeframe.H1] is Timeframe.M5
+
+
+def test_hours_that_hold_less_than_their_day_put_none_of_them_in_doubt() -> None:
+    driver = Driver((Timeframe.H1, Timeframe.D1), 1_770_000_000_000, sums_below=Timeframe.D1, carries=())
+    driver.revised = {(Timeframe.D1, t): 10_000 for t in range(0, driver.now, Timeframe.D1.ms)}
+    driver.trades = lambda _, time: time // Timeframe.H1.ms % 24 > 8  # nothing is traded at night
+    driver.fill()
+    counters = driver.timeline.counters
+    assert counters.rollup_mismatches == counters.revisions == 0
+    for track in driver.symbol.tracks.values():
+        assert not track.open
+        assert not track.suspect
+    assert driver.settled(Timeframe.D1) == 100
