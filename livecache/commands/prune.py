@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..config.layout import VENUE_ID
 from ..config.render import Loaded
 from ..config.schema import Config
-from ..keys.keyspace import Damaged, Keyspace, decode_lease
+from ..keys.keyspace import Keyspace, holder_of
 from ..model.series import SeriesId
 from ..quality.inspection import Inspector
 from .reading import connect, keyspace_of
@@ -123,12 +123,7 @@ def _together(plans: Sequence[Plan]) -> Plan:
 
 def _writer(client: redis.Redis, keys: Keyspace) -> str:
     held: Any = client.get(keys.lease)
-    if held is None:
-        return ""
-    try:
-        return decode_lease(held).instance
-    except Damaged:
-        return "somebody"
+    return "" if held is None else holder_of(held) or "somebody"
 
 
 def _remove(client: redis.Redis, keys: Keyspace, series: SeriesId) -> bool:

@@ -42,6 +42,7 @@ __all__ = [
     "encode_lease",
     "encode_state",
     "encode_update",
+    "holder_of",
     "parse_member",
     "standing_of",
 ]
@@ -241,6 +242,9 @@ def encode_state(
     ]
 
 
+_TIMES = "contiguous_from", "settled_through", "known_through", "closed_through", "history_from", "forming"
+
+
 def decode_state(fields: Mapping[str, str]) -> StateRecord:
     """The record in a state hash. `Damaged` names the field that is missing or makes no sense."""
 
@@ -257,20 +261,14 @@ def decode_state(fields: Mapping[str, str]) -> StateRecord:
         return int(value)
 
     # The schema comes first: the fields of another one may well be others.
-    schema = number("schema")
-    if schema != SCHEMA:
+    if (schema := number("schema")) != SCHEMA:
         raise Damaged(f"schema is {schema}, not {SCHEMA}")
     state = SeriesState(
         ready=number("ready") == 1,
         reason=text("reason"),
-        contiguous_from=number("contiguous_from"),
-        settled_through=number("settled_through"),
-        known_through=number("known_through"),
-        closed_through=number("closed_through"),
         coverage=decode_coverage(text("coverage")),
-        history_from=number("history_from"),
-        forming=number("forming"),
         grid=fields.get("grid", ""),
+        **{name: number(name) for name in _TIMES},
     )
     try:
         state.grid_of(Timeframe.M1)
@@ -357,6 +355,14 @@ def decode_lease(raw: bytes | str) -> LeaseRecord:
         return _lease.decode(raw)
     except UNDECODABLE:
         raise Damaged("the lease is not what livecache writes") from None
+
+
+def holder_of(raw: bytes | str | None) -> str | None:
+    """The instance that such a text names; None where nobody holds the lease, or what is there is none."""
+    try:
+        return decode_lease(raw).instance if raw is not None else None
+    except Damaged:
+        return None
 
 
 def decode_ban(raw: bytes | str | None) -> int:

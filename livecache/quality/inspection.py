@@ -14,6 +14,7 @@ import redis
 from ..keys.keyspace import Keyspace
 from ..model.series import SeriesId
 from ..wire.refusals import ERRORS, unavailable
+from ..wire.scripts import text_of
 
 __all__ = ["KEYS_SEEN_MAX", "MEMBERS_SEEN_MAX", "Found", "Inspector", "Shared"]
 
@@ -90,9 +91,9 @@ class Inspector:
             pipe.get(keys.lease)
             *types, announced, lease = self._execute(pipe)
         return Shared(
-            types={key: _text(kind) for key, kind in zip(expected, types, strict=True)},
+            types={key: text_of(kind) for key, kind in zip(expected, types, strict=True)},
             expected=expected,
-            announced=sorted(_text(member) for member in announced) if isinstance(announced, set) else [],
+            announced=sorted(text_of(member) for member in announced) if isinstance(announced, set) else [],
             lease=lease if isinstance(lease, bytes) else None,
         )
 
@@ -106,7 +107,7 @@ class Inspector:
             except ERRORS as error:
                 raise unavailable(error) from error
             seen += _KEYS_A_STEP
-            yield from map(_text, names)
+            yield from map(text_of, names)
             if cursor == 0:
                 return
             if seen >= most:
@@ -122,7 +123,7 @@ class Inspector:
             except ERRORS:  # A managed Redis refuses CONFIG, an ACL may forbid it.
                 continue
             if isinstance(reply, dict):
-                told = {_text(key): _text(value) for key, value in reply.items()}
+                told = {text_of(key): text_of(value) for key, value in reply.items()}
                 found[name] = told.get(name)
         return found
 
@@ -138,13 +139,13 @@ def _found(series: SeriesId, replies: Sequence[Any]) -> Found:
     ends = [end for end in (set_ends, state_ends) if isinstance(end, int) and end >= 0]
     return Found(
         series=series,
-        set_type=_text(set_type),
-        state_type=_text(state_type),
-        fields={_text(k): _text(v) for k, v in fields.items()} if isinstance(fields, dict) else None,
+        set_type=text_of(set_type),
+        state_type=text_of(state_type),
+        fields={text_of(k): text_of(v) for k, v in fields.items()} if isinstance(fields, dict) else None,
         members=_members(members),
         size=size if isinstance(size, int) else 0,
         alive=alive if isinstance(alive, bytes) else None,
-        alive_type=_text(alive_type),
+        alive_type=text_of(alive_type),
         expires_ms=min(ends, default=None),
     )
 
@@ -156,7 +157,3 @@ def _members(reply: Any) -> list[tuple[bytes, float]]:
     if reply and isinstance(reply[0], list | tuple):
         return [(bytes(member), float(score)) for member, score in reply]
     return [(bytes(m), float(s)) for m, s in zip(reply[::2], reply[1::2], strict=True)]
-
-
-def _text(raw: Any) -> str:
-    return raw.decode(errors="replace") if isinstance(raw, bytes) else str(raw)

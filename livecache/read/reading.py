@@ -17,7 +17,7 @@ from ..errors import ConfigError, ForeignKey, NotReady, ReadError
 from ..keys.keyspace import AliveRecord, Damaged, Keyspace, StateRecord, decode_alive, decode_state
 from ..model.series import FIRST_VENUE, SeriesId
 from ..wire.refusals import is_unknown_script_command, unavailable
-from ..wire.scripts import Script
+from ..wire.scripts import Script, text_of
 from .answer import HINT_RUN, Request, arguments, decide
 from .asking import Seconds
 from .candles import Candles
@@ -76,7 +76,7 @@ class Core(Questions):
             return
         (members,) = yield [("SMEMBERS", self.keys.venues)]
         # What cannot be read, as where an access list of 0.2 forbids it, is as if it were not there.
-        told = [] if isinstance(members, Exception) else [_text(member) for member in members]
+        told = [] if isinstance(members, Exception) else [text_of(member) for member in members]
         found = sorted(venue for venue in told if _VENUE.fullmatch(venue) and venue != FIRST_VENUE)
         if FIRST_VENUE in told or not found or (yield from self._has_first()):
             found = [FIRST_VENUE, *found]
@@ -84,14 +84,14 @@ class Core(Questions):
         if len(found) > 1:
             keys = [self.keyspace(venue) for venue in found]
             for one, reply in zip(keys, (yield [("SMEMBERS", one.series) for one in keys]), strict=True):
-                series = [one.parse_series(_text(member)) for member in checked(reply, one.series)]
+                series = [one.parse_series(text_of(member)) for member in checked(reply, one.series)]
                 symbols[one.venue] = {each.symbol for each in series if each}
         self.learnt(found, symbols)
 
     def _has_first(self) -> Steps[bool]:
         """Whether the first venue is there as well: a service of 0.2 does not say so."""
         (kind,) = yield [("TYPE", self.keyspace(FIRST_VENUE).series)]
-        return _text(kind) == "set"
+        return text_of(kind) == "set"
 
     def one_venue(self) -> Steps[Keyspace]:
         """The keys of the only venue. Raises ConfigError where there are several, and none is named."""
@@ -174,10 +174,10 @@ class Core(Questions):
                 ("SMEMBERS", keys.series),
                 ("HMGET", keys.feed, "symbols", "timeframes"),
             ]
-            found = [keys.parse_series(_text(member)) for member in checked(members, keys.series)]
+            found = [keys.parse_series(text_of(member)) for member in checked(members, keys.series)]
             # An older version says nothing of it; a feed's hash that is none is told elsewhere.
             told = [None, None] if isinstance(orders, Exception) else orders
-            all_found += in_order((one for one in found if one), *(_text(order).split() for order in told))
+            all_found += in_order((one for one in found if one), *(text_of(order).split() for order in told))
         return all_found
 
     # --- what they share
@@ -234,8 +234,8 @@ class Core(Questions):
         keys = self.keys_of(series)
         kinds = yield [("TYPE", key) for key in keys]
         for key, kind, expected in zip(keys, kinds, ("zset", "hash", "string"), strict=True):
-            if _text(kind) not in (expected, "none"):
-                foreign = ForeignKey(key, _text(kind))
+            if text_of(kind) not in (expected, "none"):
+                foreign = ForeignKey(key, text_of(kind))
                 raise ReadError(foreign.message, foreign.hint)
         raise ReadError(f"{series}: a key of it was of another type", "read again")
 
@@ -244,7 +244,7 @@ def _view(series: SeriesId, reply: Sequence[Any]) -> SeriesView:
     if not reply:
         return SeriesView(series, None, None, 0, "")
     flat, alive_raw, size, newest = reply
-    fields = {_text(k): _text(v) for k, v in zip(flat[::2], flat[1::2], strict=True)}
+    fields = {text_of(k): text_of(v) for k, v in zip(flat[::2], flat[1::2], strict=True)}
     record, alive, damage = None, None, ""
     try:
         alive = decode_alive(alive_raw) if alive_raw is not None else None
@@ -295,9 +295,3 @@ def checked(reply: Any, key: str) -> Any:
 
 def _errors(replies: Sequence[Any]) -> list[Exception]:
     return [reply for reply in replies if isinstance(reply, Exception)]
-
-
-def _text(raw: Any) -> str:
-    if raw is None:
-        return ""
-    return raw.decode(errors="replace") if isinstance(raw, bytes) else str(raw)

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from ..errors import ReadError
-from ..keys.keyspace import AliveRecord, Damaged, Keyspace, decode_alive, decode_ban, decode_lease
+from ..keys.keyspace import AliveRecord, Damaged, Keyspace, decode_alive, decode_ban, holder_of
 from ..read.reading import Core, Steps, checked, trips
 from ..wire.scripts import text_of
 
@@ -79,7 +79,7 @@ def status(core: Core) -> Steps[ServiceStatus]:
     living = [record for record in records.values() if record]
     feed = _feed({text_of(name): text_of(value) for name, value in fields.items()}, keys)
     return ServiceStatus(
-        writer=_writer(lease),
+        writer=holder_of(lease),
         alive=bool(living),
         time=max((record.time for record in living), default=0),
         symbols={symbol: record.feed if record else "" for symbol, record in records.items()},
@@ -100,13 +100,6 @@ def _feed(fields: Mapping[str, str], keys: Keyspace) -> _Feed:
         return msgspec.convert(fields, _Feed, strict=False)
     except msgspec.ValidationError as error:
         raise ReadError(f"{keys.feed} cannot be understood: {error}", "its writer restores it") from None
-
-
-def _writer(raw: Any) -> str | None:
-    try:
-        return decode_lease(raw).instance if raw is not None else None
-    except Damaged:
-        return None
 
 
 def _alive(raw: Any) -> AliveRecord | None:

@@ -86,5 +86,7 @@ class Script:
 
 
 def text_of(raw: Any) -> str:
-    """A reply as text, whether the client returns bytes or text."""
+    """A reply as text, whether the client returns bytes or text; "" for none."""
+    if raw is None:
+        return ""
     return raw.decode(errors="replace") if isinstance(raw, bytes) else str(raw)

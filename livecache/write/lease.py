@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from ..clock import Clock
 from ..errors import LivecacheError
-from ..keys.keyspace import Damaged, Keyspace, LeaseRecord, decode_lease, encode_lease
+from ..keys.keyspace import Damaged, Keyspace, LeaseRecord, decode_lease, encode_lease, holder_of
 from ..quiet import logger
 from ..wire.scripts import COMMON, RedisLike, Script, send
 from ..wire.trouble import TROUBLE
@@ -246,11 +246,10 @@ class Lease:
     async def holder(self) -> str | None:
         """The instance that holds it, if that is another one and Redis tells."""
         try:
-            raw = await send(self._redis, "GET", self._key)
-            record = decode_lease(raw) if raw is not None else None
-        except (Damaged, *TROUBLE):
+            holder = holder_of(await send(self._redis, "GET", self._key))
+        except TROUBLE:
             return None
-        return record.instance if record is not None and record.instance != self._instance else None
+        return holder if holder != self._instance else None
 
     async def _try(self) -> tuple[str, float] | None:
         """One attempt; None if it is ours, else who holds it and for how many seconds more."""

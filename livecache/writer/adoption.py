@@ -10,7 +10,7 @@ from ..model.candle import ExactCandle
 from ..model.coverage import Span
 from ..model.series import SeriesId, Stored
 from ..quiet import logger
-from ..wire.scripts import COMMON, RedisLike, Script
+from ..wire.scripts import COMMON, RedisLike, Script, text_of
 
 __all__ = ["Adopted", "Found", "judge", "load"]
 
@@ -130,7 +130,7 @@ async def load(
         replies = await _LOAD.run(redis, names, [_MEMBERS_MAX])
         for one, reply in zip(batch, replies, strict=True):
             if not isinstance(reply, list):
-                refused[one] = f"a key of it holds a {_text(reply)}"
+                refused[one] = f"a key of it holds a {text_of(reply)}"
                 continue
             found = _found(*reply)
             if not found.fields and not found.members:
@@ -162,10 +162,6 @@ def _batches(series: Sequence[SeriesId], *, cluster: bool) -> list[list[SeriesId
 def _found(fields: Sequence[bytes], members: Sequence[bytes]) -> Found:
     pairs = zip(members[::2], members[1::2], strict=True)
     return Found(
-        fields={_text(k): _text(v) for k, v in zip(fields[::2], fields[1::2], strict=True)},
+        fields={text_of(k): text_of(v) for k, v in zip(fields[::2], fields[1::2], strict=True)},
         members=[(member, float(score)) for member, score in pairs],
     )
-
-
-def _text(raw: bytes) -> str:
-    return raw.decode(errors="replace")

@@ -11,11 +11,12 @@ from redis.exceptions import NoPermissionError, RedisError
 from ...config.render import Loaded
 from ...config.schema import Config
 from ...errors import LivecacheError
-from ...keys.keyspace import Damaged, Keyspace, decode_lease
+from ...keys.keyspace import Keyspace, holder_of
 from ...model.timeframe import Timeframe
 from ...quality.inspection import Inspector
 from ...redis_url import address_of
 from ...wire.advice import SETTINGS, advice_on
+from ...wire.scripts import text_of
 from ..reading import connect, keyspace_of, redis_url_of
 from .diagnosis import Diagnosis, failed, noted, right, skipped
 
@@ -114,7 +115,7 @@ def _allowed(client: Any, keys: Keyspace) -> Iterator[Diagnosis]:
         told = [{_KEY: key, _CHANNEL: channel}.get(word, word) for word in command]
         words += [str(len(told)), *told]
     try:
-        denied = [_text(name) for name in client.eval(_ALLOWED, 0, *words)]
+        denied = [text_of(name) for name in client.eval(_ALLOWED, 0, *words)]
     except RedisError as error:
         remedy = "docs/redis.md lists what each user has to be allowed"
         yield failed("redis user", f"it may not run scripts: {str(error)[:200]}", remedy)
@@ -148,7 +149,7 @@ def _keys(client: Any, keys: Keyspace) -> Iterator[Diagnosis]:
     """Whose the keys of all series are, by commands that the service's user may send."""
     expected = {keys.series: "set", keys.feed: "hash", keys.closes: "stream", keys.lease: "string"}
     try:
-        kinds = {key: _text(client.type(key)) for key in expected}
+        kinds = {key: text_of(client.type(key)) for key in expected}
         foreign = {key: kind for key, kind in kinds.items() if kind not in (expected[key], "none")}
         for key, kind in foreign.items():
             remedy = "delete that key if nothing needs it, or set another redis.prefix"
@@ -159,9 +160,8 @@ def _keys(client: Any, keys: Keyspace) -> Iterator[Diagnosis]:
     except NoPermissionError:
         yield skipped("keys", "this user may not read them")
         return
-    try:
-        holder = decode_lease(lease).instance if lease is not None else "nobody"
-    except Damaged:
+    holder = holder_of(lease) if lease is not None else "nobody"
+    if holder is None:
         yield failed("keys", f"{keys.lease} is not a lease of livecache's", "set another redis.prefix")
         return
     yield right("keys", f"{series} series under the prefix {keys.prefix}; {holder} writes now")
@@ -173,7 +173,3 @@ def _asked(call: Any, otherwise: Any) -> Any:
         return call()
     except RedisError:
         return otherwise
-
-
-def _text(raw: Any) -> str:
-    return raw.decode(errors="replace") if isinstance(raw, bytes) else str(raw)

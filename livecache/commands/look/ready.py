@@ -10,10 +10,10 @@ import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ...config.schema import Config
-from ...keys.keyspace import Damaged, decode_lease
+from ...keys.keyspace import holder_of
 from ...model.naming import split_venue
 from ...model.timeframe import Timeframe
 from ...read.standing import left_warm, reasons_not_ready, row_of
@@ -106,11 +106,8 @@ def meant_by(names: Sequence[str], there: Sequence[SeriesId]) -> list[SeriesId]:
 def _writer(config: Config) -> str | None:
     """The instance that holds the lease: unlike the alive keys, it lives on while the venue is silent."""
     with connect(config) as client:
-        raw = client.get(keyspace_of(config).lease)
-    try:
-        return decode_lease(raw).instance if isinstance(raw, bytes | str) else None
-    except Damaged:
-        return None
+        raw: Any = client.get(keyspace_of(config).lease)
+    return holder_of(raw)
 
 
 def _was_ready(what: str, *, now: bool) -> bool:
