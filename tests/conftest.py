@@ -17,7 +17,7 @@ from livecache.quiet import logger
 
 from .e2e import preloaded
 
-SLOW_ROOMS = frozenset({"e2e", "page", "simulation"})
+SLOW_ROOMS = frozenset({"conformance", "e2e", "page", "simulation"})
 """Folders whose tests start processes or play hours: a fifth of the tests, and most of the time."""
 
 
