@@ -58,7 +58,7 @@ class Timeline:
         self.counters = Counters()
         self._links: dict[int, Link] = {}
         self._fed = traits.grid(traits.smallest_fed(self.children))  # whose ends matter to what it carries
-        self._edges: dict[Timeframe, int] = dict.fromkeys(self.children, 0)
+        self._due: dict[Timeframe, int] = dict.fromkeys(self.children, 0)  # when the next bucket closes
         self._closing: set[tuple[str, Timeframe]] = set()
         self._stirred: set[str] = set(symbols)  # symbols of which something may have to be told
         self._sweeps: list[int] = []  # when to look at all that is still to be announced as closed
@@ -77,7 +77,7 @@ class Timeline:
             self.symbols[symbol] = before.get(symbol) or SymbolTimeline(venue, symbol, (), policy, {}, traits)
             self.symbols[symbol].arrange(venue, self.timeframes, policy, self.children)
         self._fed = traits.grid(traits.smallest_fed(self.children))
-        self._edges = {t: self._edges.get(t, 0) for t in self.children}
+        self._due = {t: self._due.get(t, 0) for t in self.children}
         self._closing = {(s, t) for s, t in self._closing if s in self.symbols and t in self.children}
         self._stirred = set(symbols)
         for names in (self._dead, *(link.resuming for link in self._links.values())):
@@ -236,12 +236,12 @@ class Timeline:
 
     def advance(self, now: int) -> None:
         """Time has passed: buckets close. Cheap where no boundary was crossed."""
-        for timeframe, edge in self._edges.items():
+        for timeframe, due in self._due.items():
+            if now < due:
+                continue
             grid = self.traits.grid(timeframe)
             closed = grid.closed(now)
-            if closed <= edge:
-                continue
-            self._edges[timeframe] = closed
+            self._due[timeframe] = grid.due(closed)
             for timeline in self.symbols.values():
                 track = timeline.tracks[timeframe]
                 track.state_dirty = True
@@ -249,7 +249,7 @@ class Timeline:
                     timeline.trim(now)
                 timeline.touch(timeframe, closed)
                 timeline.touch(timeframe, grid.back(closed))
-                if edge:
+                if due:
                     self._closing.add((timeline.symbol, timeframe))
             self._sweeps = sorted({*self._sweeps, closed + _CLOSE_GRACE_MS, closed + _CLOSE_WITHIN_MS})
             self._stirred.update(self.symbols)
