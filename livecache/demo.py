@@ -162,7 +162,7 @@ def _table(engine: Engine, ways: Sequence[str], height: int) -> Table:
     shown = min(_ROWS_MOST, max(_ROWS_LEAST, height - _LINES_BESIDE))
     for symbol in list(timeline.symbols.values())[:shown]:
         tracks = [symbol.tracks[t] for t in timeline.timeframes]
-        newest = [c for t in tracks if (c := t.candle(t.series.timeframe.floor(engine.live.now())))]
+        newest = [c for t in tracks if (c := t.candle(t.grid.floor(engine.live.now())))]
         cells = []
         for track in tracks:
             ready = track.state is not None and track.state.ready

@@ -69,7 +69,7 @@ def test_a_reader_needs_no_calendar_of_the_venue(clean_valkey: str, grid: Grid) 
     traits = Traits(served, (Carriage(M5),) if open_ else (), grids=grids)
 
     async def main() -> None:
-        venue = venue_at(traits=traits)
+        venue = venue_at(traits=traits, feedless=not open_)
         policy = Policy(candles=40, min_candles=20)
         async with service(venue, clean_valkey, ["BTC-USD"], (D1, H1), policy=policy) as running:
             await running.warm()
