@@ -19,6 +19,7 @@ from .orders import Give, Orders, Patience, Pause, where_known
 from .reading import Core, Steps, checked
 
 __all__ = [
+    "BEGINNING",
     "BLOCK_MS",
     "ENTRIES_A_READ",
     "CloseEvent",
@@ -43,7 +44,7 @@ BLOCK_MS = 1_000
 
 ENTRIES_A_READ = 100
 
-_START = "0-0"  # before the first entry of any stream
+BEGINNING = "0-0"  # before the first entry of any stream
 _ID = re.compile(r"\d{1,20}(-\d{1,20})?", re.ASCII)
 
 _candle = msgspec.json.Decoder(Candle | None)
@@ -125,7 +126,7 @@ def closes_of(
 def newest_entry(keys: Keyspace) -> Steps[str]:
     """The id of the newest entry; "0-0" while there is none."""
     (newest,) = yield [("XREVRANGE", keys.closes, "+", "-", "COUNT", 1)]
-    return next((text_of(entry) for entry, _ in checked(newest, keys.closes)), _START)
+    return next((text_of(entry) for entry, _ in checked(newest, keys.closes)), BEGINNING)
 
 
 def entries_after(keys: Keyspace, last: str, until: str = "+") -> Steps[Sequence[Entry]]:
@@ -133,7 +134,7 @@ def entries_after(keys: Keyspace, last: str, until: str = "+") -> Steps[Sequence
     # That one is asked for too. While it is there, none after it is gone: a stream loses its oldest.
     (reply,) = yield [("XRANGE", keys.closes, last, until, "COUNT", ENTRIES_A_READ + 1)]
     entries: Sequence[Entry] = checked(reply, keys.closes)
-    if last == _START:
+    if last == BEGINNING:
         return entries
     if not entries or text_of(entries[0][0]) != last:
         raise ClosesLost(keys.closes, last)

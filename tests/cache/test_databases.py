@@ -170,15 +170,10 @@ def test_a_bucket_in_progress_is_shown_if_somebody_vouches_for_it(
         assert forming_in(reader.state("BTC-USD", "5m")) == shown
 
 
-def test_what_is_watched_comes_from_the_database_and_not_from_a_message(
-    clean_valkey: str, other: Any
-) -> None:
+def test_what_is_watched_comes_from_the_database_and_not_from_a_message(other: Any) -> None:
     put(other, state(0, 10, 10, forming=10), range(11))
     forming = Update(Kind.FORMING, candle(10, close="900.25"))
-    with (
-        Reader(f"{clean_valkey}/{OTHER.database}") as reader,
-        closing(Following(KEYS, BTC).happenings(other, reader)) as news,
-    ):
+    with closing(Following(KEYS, BTC).happenings(other)) as news:
         view = next(news)
         assert isinstance(view, SeriesView)
         assert not other.publish(KEYS.updates(*BTC[1:]), encode_update(forming)), (

@@ -1,29 +1,28 @@
-"""One series as it happens, for `livecache watch`: the only place there that knows channel and stream."""
+"""One series as it happens, for `livecache watch`: followed as readers do, to the venue's digits."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ...errors import ClosesLost
 from ...keys.keyspace import Damaged, Keyspace, decode_member
 from ...model.candle import ExactCandle
 from ...model.series import Kind, SeriesId
-from ...model.timeframe import Timeframe
-from ...read.reading import SeriesView
+from ...read.close_events import BEGINNING, ENTRIES_A_READ, entries_after, newest_entry
+from ...read.orders import Give, Listen, Orders, Subscribe
+from ...read.reading import Core, SeriesView
 from ...read.standing import forming_in
-from ...wire.connecting import database_of
+from ...reader.links import Link
+from ...wire.scripts import text_of
 
 if TYPE_CHECKING:
     import redis
 
-    from ...reader.reader import Reader
-
 __all__ = ["LOOK_S", "Following", "Happening"]
 
 LOOK_S = 1.0  # between looks at who vouches: a key that expires tells nobody
-_MESSAGES = 1000  # of the channel, before something is shown
-_ENTRIES = 500  # of the stream, at once
 
 
 class Happening(NamedTuple):
@@ -36,85 +35,59 @@ class Happening(NamedTuple):
 
 
 class Following:
-    """One series, followed over as many connections as it takes: the next one goes on where this one ended.
-
-    Not by `Reader.follow` and `Reader.closes`, each of which waits for itself, and gives floats where people
-    want to see the venue's digits.
-    """
+    """One series, over as many connections as it takes: the next one goes on where this one ended."""
 
     def __init__(self, keys: Keyspace, series: SeriesId) -> None:
         self._keys = keys
         self._series = series
-        self._after: bytes | None = None  # the entry of the stream that was dealt with last
+        self._after = ""  # the entry of the stream that was dealt with last
 
-    def happenings(
-        self, client: redis.Redis, reader: Reader
-    ) -> Generator[Happening | SeriesView, None, None]:
+    def happenings(self, client: redis.Redis) -> Generator[Happening | SeriesView, None, None]:
         """Each thing that happens from now on, and how the series stands: at first, and about once a second.
 
         The channel only hints that something happened. What has closed comes from the stream, which has also
         the buckets in which nothing was traded, and the bucket in progress from the set. By the time of the
-        first answer it listens: what is read after that misses nothing. redis-py's errors pass through.
+        first answer it listens: what is read after that misses nothing. Raises RedisUnavailable.
         """
-        _, symbol, timeframe = self._series
-        keys = replace(self._keys, database=database_of(client))
+        link = Link(None, client)
+        return link.iterate(self._follow(Core(replace(self._keys, database=link.database), 0)))
+
+    def _follow(self, core: Core) -> Orders:
         shown: ExactCandle | None = None
-        channel: Any
-        with client.pubsub(ignore_subscribe_messages=True) as channel:  # type: ignore[no-untyped-call]
-            channel.subscribe(keys.updates(symbol, timeframe))
-            if self._after is None:
-                self._after = _last(client, keys)
-            yield reader.state(symbol, timeframe)
-            while True:
-                _take_hints(channel)
-                self._after, news = _read(client, keys, self._series, self._after)
-                view = reader.state(symbol, timeframe)
-                yield from news
-                forming = forming_in(view)
-                if forming is not None and forming != shown:
-                    yield Happening(Kind.FORMING, forming.time, forming, None)
-                shown = forming or shown
-                yield view
+        yield Subscribe((core.keys.updates(*self._series[1:]),))
+        self._after = self._after or (yield from newest_entry(core.keys))
+        yield from map(Give, (yield from core.views([self._series])))
+        while True:
+            yield Listen(LOOK_S)
+            yield from self._closes(core.keys)
+            (view,) = yield from core.views([self._series])
+            forming = forming_in(view)
+            if forming is not None and forming != shown:
+                yield Give(Happening(Kind.FORMING, forming.time, forming, None))
+            shown = forming or shown
+            yield Give(view)
 
+    def _closes(self, keys: Keyspace) -> Orders:
+        """What the stream tells of the series since the last time."""
+        entries: Any = None
+        while entries is None or len(entries) >= ENTRIES_A_READ:
+            try:
+                entries = yield from entries_after(keys, self._after)
+            except ClosesLost:  # Trimmed or emptied: all that is there is new.
+                entries = yield from entries_after(keys, BEGINNING)
+            for entry, fields in entries:
+                if text_of(fields.get(b"series")) == keys.series_member(self._series):
+                    yield from map(Give, self._close_in(fields))
+                self._after = text_of(entry)
 
-def _take_hints(channel: Any) -> None:
-    """Wait for one, then take all that are there."""
-    message = channel.get_message(timeout=LOOK_S)
-    for _ in range(_MESSAGES):
-        if message is None:
-            break
-        message = channel.get_message(timeout=0.0)
+    def _close_in(self, fields: Mapping[bytes, bytes]) -> list[Happening]:
+        """The happening in an entry; nothing for one that cannot be understood."""
 
+        def candle(name: bytes) -> ExactCandle | None:
+            return None if fields[name] == b"null" else decode_member(fields[name], self._series.timeframe)
 
-def _last(client: redis.Redis, keys: Keyspace) -> bytes:
-    """The entry of the stream that is the newest now."""
-    newest: Any = client.xrevrange(keys.closes, count=1)
-    return newest[0][0] if newest else b"0-0"
-
-
-def _read(
-    client: redis.Redis, keys: Keyspace, series: SeriesId, after: bytes
-) -> tuple[bytes, list[Happening]]:
-    """What the stream tells of the series after that entry, and the entry to go on from."""
-    news: list[Happening] = []
-    while True:
-        entries: Any = client.xrange(keys.closes, min=b"(" + after, count=_ENTRIES)
-        for _, fields in entries:
-            if fields.get(b"series") == keys.series_member(series).encode():
-                news += _close_in(fields, series.timeframe)
-        after = entries[-1][0] if entries else after
-        if len(entries) < _ENTRIES:
-            return after, news
-
-
-def _close_in(fields: dict[bytes, bytes], timeframe: Timeframe) -> list[Happening]:
-    """The happening in an entry; nothing for one that cannot be understood."""
-
-    def candle(name: bytes) -> ExactCandle | None:
-        return None if fields[name] == b"null" else decode_member(fields[name], timeframe)
-
-    try:
-        kind, time = Kind(fields[b"kind"].decode()), int(fields[b"time"])
-        return [Happening(kind, time, candle(b"candle"), candle(b"replaced"))]
-    except (Damaged, KeyError, ValueError):
-        return []
+        try:
+            kind, time = Kind(fields[b"kind"].decode()), int(fields[b"time"])
+            return [Happening(kind, time, candle(b"candle"), candle(b"replaced"))]
+        except (Damaged, KeyError, ValueError):
+            return []

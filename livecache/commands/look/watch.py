@@ -39,8 +39,8 @@ def watch_series(
         begun = False
         while True:
             try:
-                with open_reader(config) as reader, connect(config) as client:
-                    happenings = following.happenings(client, reader)
+                with connect(config) as client:
+                    happenings = following.happenings(client)
                     standing = next(happenings)  # by now it listens, so that nothing falls in between
                     if not begun:
                         for bucket in _closed(read_stored(client, keys, series, count + 1), count):
