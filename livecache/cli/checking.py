@@ -98,7 +98,9 @@ def repair(
     """
     from ..commands.repair import Order, repair
 
-    order = Order(symbol.upper(), timeframe, start, end, everything, wait, as_json, service)
+    order = Order(
+        symbol if ":" in symbol else symbol.upper(), timeframe, start, end, everything, wait, as_json, service
+    )
     return repair(load_config(config, None, None).config, order)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
@@ -18,10 +18,10 @@ from ..model.timeframe import Timeframe
 from ..quality.check import Check, Rules
 from ..quality.findings import Finding, Kind, Options
 from ..quality.inspection import Inspector
-from ..quality.report import TABLES, Report, as_csv, as_json, as_text
+from ..quality.report import TABLES, Report, as_csv, as_json, as_text, together
 from ..quality.venue import Compared
 from ..wire.advice import SETTINGS
-from .reading import choose_series, connect, keyspace_of, venue_of
+from .reading import choose_series, connect, keyspace_of
 
 __all__ = ["FINDINGS_EXIT_CODE", "Wanted", "check"]
 
@@ -55,11 +55,15 @@ def check(config: Config, wanted: Wanted) -> int:
     """
     if wanted.csv_table is not None and wanted.csv_table not in TABLES:
         raise ConfigError(f"--csv knows no table {wanted.csv_table!r}", f"one of {', '.join(TABLES)}")
-    with connect(config) as client:
-        gathered = _gather(Inspector(client, keyspace_of(config)), config, wanted)
-    compared = _compare(config, gathered, wanted) if wanted.against_venue else None
     now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    report = gathered.report(checked_at=now, venue=compared)
+    with connect(config) as client:
+        inspectors = {venue: Inspector(client, keyspace_of(config, venue)) for venue in config.venues}
+        gathered = _gathered(inspectors, config, wanted)
+    reports = {}
+    for venue, one in gathered.items():
+        compared = _compare(config, venue, one, wanted) if wanted.against_venue else None
+        reports[venue] = one.report(checked_at=now, venue=compared)
+    report = together(reports) if len(config.venues) > 1 else reports.popitem()[1]
     if wanted.output is not None:
         _write(report, wanted.output)
     if wanted.as_json:
@@ -71,20 +75,34 @@ def check(config: Config, wanted: Wanted) -> int:
     return 0 if report.clean else FINDINGS_EXIT_CODE
 
 
-def _gather(inspector: Inspector, config: Config, wanted: Wanted) -> Check:
-    """Read and judge all that is wanted."""
-    rules = Rules(
+def _gathered(inspectors: Mapping[str, Inspector], config: Config, wanted: Wanted) -> dict[str, Check]:
+    """Read and judge all that is wanted, of each venue that has any of it."""
+    checks = {venue: Check(one.keys, _rules(config, venue, wanted)) for venue, one in inspectors.items()}
+    there = {venue: check.take_shared(inspectors[venue].shared()) for venue, check in checks.items()}
+    everything = [series for announced in there.values() for series in announced]
+    chosen = choose_series(everything, wanted.symbols, wanted.timeframes)
+    for venue, announced in there.items():
+        if not announced:
+            message = f"no series is announced under the prefix {config.redis.prefix!r}"
+            checks[venue].findings.append(Finding(Kind.ABSENT, message, "livecache run"))
+        _gather(inspectors[venue], checks[venue], announced, [s for s in chosen if s.venue == venue])
+    # Of a choice only those are told of that have any of it.
+    some = {series.venue for series in chosen} if wanted.symbols is not None else checks
+    return {venue: check for venue, check in checks.items() if venue in some}
+
+
+def _rules(config: Config, venue: str, wanted: Wanted) -> Rules:
+    return Rules(
         patience_ms=int(config.cache.max_lag * 1000),
         gap_buckets=wanted.gap_buckets,
-        origin=config.venues[venue_of(config)].origin,
+        origin=config.venues[venue].origin,
         options=wanted.options,
     )
-    gathered = Check(inspector.keys, rules)
-    announced = gathered.take_shared(inspector.shared())
-    if not announced:
-        message = f"no series is announced under the prefix {config.redis.prefix!r}"
-        gathered.findings.append(Finding(Kind.ABSENT, message, "livecache run"))
-    chosen = choose_series(announced, wanted.symbols, wanted.timeframes)
+
+
+def _gather(
+    inspector: Inspector, gathered: Check, announced: Sequence[SeriesId], chosen: Sequence[SeriesId]
+) -> None:
     gathered.take_names(inspector.names(), announced, complete=True)
     if not inspector.saw_all_names:
         gathered.take_names((), announced, complete=False)
@@ -94,7 +112,6 @@ def _gather(inspector: Inspector, config: Config, wanted: Wanted) -> Check:
         time.sleep(_SECOND_LOOK_S)
         for symbol in doubtful:
             gathered.take_symbol(inspector.series(symbol))
-    return gathered
 
 
 def _by_symbol(series: Sequence[SeriesId]) -> Iterator[list[SeriesId]]:
@@ -102,10 +119,9 @@ def _by_symbol(series: Sequence[SeriesId]) -> Iterator[list[SeriesId]]:
         yield list(group)
 
 
-def _compare(config: Config, gathered: Check, wanted: Wanted) -> Compared:
+def _compare(config: Config, venue: str, gathered: Check, wanted: Wanted) -> Compared:
     from .venue_check import compare_with_venue
 
-    venue = venue_of(config)
     return compare_with_venue(
         venue, config.venues[venue], os.environ, gathered, requests_most=wanted.requests_most
     )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -15,7 +16,7 @@ from .spans import GAPS_LISTED_MAX, Gap, Tally
 from .stored import Stored
 from .venue import Compared
 
-__all__ = ["TABLES", "Report", "SeriesLine", "as_csv", "as_json", "as_text", "line_of"]
+__all__ = ["TABLES", "Report", "SeriesLine", "as_csv", "as_json", "as_text", "line_of", "together"]
 
 _HEADER = "SERIES CANDLES FROM THROUGH SETTLED EMPTY PROVISIONAL PENDING MISSING COVERED FINDINGS"
 
@@ -86,6 +87,47 @@ class Report(msgspec.Struct):
             rollups_compared=rollups_compared,
             venue=venue,
         )
+
+
+def together(reports: Mapping[str, Report]) -> Report:
+    """The reports of several venues, by their ids, as one: the symbols are `venue:SYMBOL` then."""
+    first = next(iter(reports.values()))
+
+    def named(venue: str, symbol: str) -> str:
+        return f"{venue}:{symbol}" if symbol else ""
+
+    def findings(of: Callable[[Report], list[Finding]]) -> list[Finding]:
+        return [
+            msgspec.structs.replace(one, symbol=named(venue, one.symbol), remedy=_of_venue(one.remedy, venue))
+            for venue, report in reports.items()
+            for one in of(report)
+        ]
+
+    parts = list(reports.items())
+    gaps = [msgspec.structs.replace(g, symbol=named(venue, g.symbol)) for venue, r in parts for g in r.gaps]
+    compared = [report.venue for report in reports.values() if report.venue is not None]
+    return Report(
+        clean=all(report.clean for report in reports.values()),
+        checked_at=first.checked_at,
+        prefix=first.prefix,
+        series=[
+            msgspec.structs.replace(line, symbol=named(venue, line.symbol))
+            for venue, report in parts
+            for line in report.series
+        ],
+        findings=findings(lambda report: report.findings),
+        advice=list(dict.fromkeys(findings(lambda report: report.advice))),
+        gaps=sorted(gaps, key=lambda gap: (-gap.buckets, gap.symbol, gap.start))[:GAPS_LISTED_MAX],
+        gaps_in_all=sum(report.gaps_in_all for report in reports.values()),
+        remedies=list(dict.fromkeys(_of_venue(one, venue) for venue, r in parts for one in r.remedies)),
+        rollups_compared=sum(report.rollups_compared for report in reports.values()),
+        venue=Compared.sum_of(compared) if compared else None,
+    )
+
+
+def _of_venue(remedy: str, venue: str) -> str:
+    """The remedy, where it orders a repair, of that venue's symbol."""
+    return re.sub(r"\blivecache repair (?=\S)", f"livecache repair {venue}:", remedy)
 
 
 def line_of(stored: Stored, tally: Tally, gaps: Sequence[Gap]) -> SeriesLine:

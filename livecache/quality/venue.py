@@ -37,6 +37,12 @@ class Compared(msgspec.Struct):
     differ: int = 0
     passed_over: int = 0  # the venue's answer of them may be from before their close, or makes no sense
 
+    @classmethod
+    def sum_of(cls, parts: Sequence[Compared]) -> Compared:
+        """Several comparisons as one."""
+        names = cls.__struct_fields__
+        return cls(**{name: sum(getattr(part, name) for part in parts) for name in names})
+
 
 def pages_wanted(series: Sequence[Stored], page_limit: int) -> list[PageWanted]:
     """The pages that hold all settled buckets: the newest of every series first, then the one before."""

@@ -9,6 +9,8 @@ from livecache.commands.reading import choose_series, find_series, shown
 from livecache.errors import UnknownSeries
 from livecache.model.series import SeriesId
 from livecache.model.timeframe import Timeframe
+from livecache.quality.findings import Finding, Kind
+from livecache.quality.report import Report, together
 
 M5, H1 = Timeframe.M5, Timeframe.H1
 BTC, BTC_HOURS = SeriesId("coinbase", "BTC-USD", M5), SeriesId("coinbase", "BTC-USD", H1)
@@ -31,6 +33,30 @@ def test_a_symbol_is_found_at_its_venue(symbol: str, meant: SeriesId) -> None:
     assert find_series(THERE, symbol, "5m") == meant
     assert choose_series(THERE, [symbol], [M5]) == [meant]
     assert meant_by([f"{symbol}:5m"], THERE) == [meant]
+
+
+def test_a_check_of_several_venues_is_one_report_whose_remedies_name_the_venue() -> None:
+    def report(clean: bool) -> Report:
+        found = (
+            []
+            if clean
+            else [Finding(Kind.COUNT, "gone", "livecache repair BTC-USD 5m --all", "BTC-USD", "5m")]
+        )
+        return Report.of(
+            checked_at="now",
+            prefix="livecache",
+            lines=[],
+            findings=found,
+            gaps=[],
+            remedies=[finding.remedy for finding in found],
+            rollups_compared=2,
+            venue=None,
+        )
+
+    both = together({"coinbase": report(True), "other": report(False)})
+    assert (both.clean, both.rollups_compared) == (False, 4)
+    assert both.findings[0].symbol == "other:BTC-USD"
+    assert both.remedies == [both.findings[0].remedy] == ["livecache repair other:BTC-USD 5m --all"]
 
 
 def test_what_several_have_and_what_none_has_is_told() -> None:
