@@ -2,19 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
+from livecache.clock import Clock
+from livecache.venues._template.settings import TemplateSettings
+from livecache.venues._template.venue import TemplateVenue
+
 from .coinbase import CoinbaseFace
 from .face import Face
-from .toy import ToyFace
+from .toy import TRAITS, ToyFace
 
-FACES: dict[str, Callable[[int, float], Face]] = {"coinbase": CoinbaseFace, "toy": ToyFace}
+
+class TemplateFace(ToyFace):
+    """What is there to be copied speaks as the toy does."""
+
+    def venue(
+        self, name: str, urls: Sequence[str], now: Callable[[], int | None], clock: Clock
+    ) -> TemplateVenue:
+        settings = TemplateSettings(
+            rest_url=urls[0], ws_url=urls[1], request_timeout=1.0, silence_timeout=1.0
+        )
+        return TemplateVenue(settings, name=name, now=now, clock=clock, jitter=lambda: 0.5, traits=TRAITS)
+
+
+FACES: dict[str, Callable[[int, float], Face]] = {
+    "coinbase": CoinbaseFace,
+    "toy": ToyFace,
+    "template": TemplateFace,
+}
 """What makes the face of each venue, of when its market begins (Unix ms) and how fast it goes."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Every check that takes a `face` is made of each venue."""
+    """Every check that takes a `make` is made of each venue."""
     if "make" in metafunc.fixturenames:
         metafunc.parametrize("make", FACES.values(), ids=FACES)

@@ -146,7 +146,6 @@ class ToyFace:
     def __init__(self, start: int, speed: float) -> None:
         self.clock = MarketClock(start, speed)
         self.now = self.clock.now
-        self.venue = ToyVenue
         self.muted = False
 
     @property
@@ -166,6 +165,9 @@ class ToyFace:
         now = self.now()
         times = GRIDS[timeframe].opens(start, min(end, now + 1))
         return [ExactCandle(*self.row(symbol, timeframe, t, now)) for t in times]
+
+    def venue(self, name: str, urls: Sequence[str], now: Callable[[], int | None], clock: Clock) -> v.Venue:
+        return ToyVenue(name, urls, now, clock)
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         asked, now, names = request.query, self.now(), {**self.aliases, "AAA": "AAA", "B:B": "B:B"}
