@@ -34,7 +34,7 @@ OF_READERS = (
         (
             Edit(
                 "livecache/read/asking.py",
-                "    if len(series) == 3 and series[0] != venue:\n",
+                "    if venues is not None and venue not in venues:\n",
                 "    if False:\n",
             ),
         ),
