@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, SupportsIndex
 
 import msgspec
 
-from ..errors import NotReady
+from ..errors import NotReady, UnknownSeries
 from ..model.candle import Candle
+from ..model.naming import split_venue
 from ..model.timeframe import Timeframe, iso
 from ..wire.scripts import text_of
 from .asking import Time, time_of, whole_number
@@ -21,6 +23,8 @@ from .standing import state_of
 __all__ = ["ohlcv"]
 
 _PARAMS = ("forming", "settled", "max_lag")
+
+_SEPARATORS = re.compile(r"[-/:_]")
 
 
 def ohlcv(
@@ -38,9 +42,17 @@ def ohlcv(
     most = COUNT_MAX if limit is None else whole_number("limit", limit, COUNT_MAX)
     begin = 0 if since is None else time_of("since", since)
     name = symbol.replace("/", "-") if isinstance(symbol, str) else symbol
-    request = core.request(name, timeframe, most if since is None else COUNT_MAX, **options)
+    count = most if since is None else COUNT_MAX
+    request = core.request(name, timeframe, count, **options)
     # Fewer are no error here.
-    candles, reply = yield from core.read_with_reply(replace(request, at_least=0))
+    try:
+        candles, reply = yield from core.read_with_reply(replace(request, at_least=0))
+    except UnknownSeries:
+        # Not every venue writes a dash where ccxt writes a stroke.
+        if (meant := (yield from _alike(core, symbol))) is None:
+            raise
+        request = core.request(meant, timeframe, count, **options)
+        candles, reply = yield from core.read_with_reply(replace(request, at_least=0))
     closed = [candle for candle in candles if candle.time < candles.known_through]
     if len(closed) < request.count:
         _refuse_a_hole(candles, reply, len(closed), begin)
@@ -49,6 +61,22 @@ def ohlcv(
     if len(rows) == len(asked) and len(candles) > len(closed):
         rows.append(candles[-1])
     return [list(candle) for candle in rows]
+
+
+def _alike(core: Core, symbol: str) -> Steps[str | None]:
+    """The only symbol that differs from this one in strokes, dashes and colons alone; None for none."""
+    there = yield from core.all_series()
+    venues = core.venues or ()
+    venue, name = split_venue(symbol, venues)
+    found = {
+        (one.venue, one.symbol)
+        for one in there
+        if venue in (None, one.venue) and _SEPARATORS.sub("", one.symbol) == _SEPARATORS.sub("", name)
+    }
+    if len(found) != 1:
+        return None
+    (its, meant) = found.pop()
+    return f"{its}:{meant}" if len(venues) > 1 else meant
 
 
 def _refuse_a_hole(candles: Candles, reply: Any, known: int, begin: int) -> None:

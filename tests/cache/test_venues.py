@@ -77,6 +77,20 @@ def test_a_symbol_says_its_venue_where_several_have_it(kind: str, clean_valkey: 
 
 
 @pytest.mark.usefixtures("two")
+def test_ccxts_call_finds_what_its_symbol_means(kind: str, store: Any, clean_valkey: str) -> None:
+    put_at(store, SeriesId("binance-eu", "SOLUSDT", Timeframe.M5), 4)
+    with either(kind, clean_valkey) as reader:
+        assert len(reader.fetch_ohlcv("ETH/USD", "5m")) == 10
+        assert len(reader.fetch_ohlcv("BTC/USDT:USDT", "5m")) == 8
+        assert len(reader.fetch_ohlcv("SOL/USDT", "5m")) == 4
+        assert len(reader.fetch_ohlcv("binance-eu:BTC/USD", "5m")) == 6
+        with pytest.raises(UnknownSeries, match="at coinbase and at binance-eu"):
+            reader.fetch_ohlcv("BTC/USD", "5m")
+        with pytest.raises(UnknownSeries):
+            reader.fetch_ohlcv("DOGE/USDT", "5m")
+
+
+@pytest.mark.usefixtures("two")
 def test_a_reader_of_one_venue_reads_that_one(kind: str, clean_valkey: str) -> None:
     with either(kind, clean_valkey, venue="binance-eu") as reader:
         assert reader.candles("BTC-USD", "5m", 3).series == TWIN
