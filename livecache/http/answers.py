@@ -25,7 +25,17 @@ from ..errors import (
 from ..model.plainly import plainly
 from .shapes import ErrorAnswer, ErrorKind
 
-__all__ = ["answer", "decode", "of_error", "refusal"]
+__all__ = ["Refused", "answer", "decode", "of_error", "refusal"]
+
+
+class Refused(LivecacheError):
+    """Not now: the API is asked too much, or there is nobody to ask."""
+
+    def __init__(self, kind: ErrorKind, status: int, message: str, hint: str) -> None:
+        super().__init__(message, hint)
+        self.kind: ErrorKind = kind
+        self.status = status
+
 
 # The first match counts: what a client got wrong, what there is not, and what cannot be had now.
 _OF_ERRORS: tuple[tuple[type[LivecacheError], int, ErrorKind], ...] = (
@@ -75,7 +85,9 @@ def refusal(
 
 
 def of_error(error: LivecacheError) -> web.Response:
-    """The answer for an error: 400, 404 or 503 by its type."""
+    """The answer for an error: 400, 404 or 503 by its type, or as it says itself."""
+    if isinstance(error, Refused):
+        return refusal(error.status, error.message, error.hint, {"Retry-After": "1"}, kind=error.kind)
     status, kind = next((status, kind) for of, status, kind in _OF_ERRORS if isinstance(error, of))
     return refusal(status, error.message, error.hint, kind=kind)
 

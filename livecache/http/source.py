@@ -1,4 +1,4 @@
-"""What the candles API shares: the way to Redis, how often it may be asked, and what a refusal says.
+"""What the candles API shares: the way to Redis, how often it may be asked, and what is asked.
 
 It reads what any reader reads, by the writer's own client, and nothing of the engine's memory: so an
 instance that waits for the lease serves as well as the one that writes.
@@ -17,11 +17,7 @@ from aiohttp import web
 
 from ..clock import Clock
 from ..engine.engine import Engine
-from ..errors import (
-    ConfigError,
-    LivecacheError,
-    UnknownSeries,
-)
+from ..errors import ConfigError, UnknownSeries
 from ..keys.keyspace import Keyspace
 from ..model.naming import split_venue
 from ..model.near import near_symbols
@@ -30,12 +26,11 @@ from ..model.series import SeriesId
 from ..read.reading import Core
 from ..reader.async_links import AsyncLink
 from ..reader.reader import MAX_LAG_S
-from .answers import of_error, refusal
+from .answers import Refused
 from .route import Handler
-from .shapes import ErrorKind
 from .watch.instance import Instance
 
-__all__ = ["Allowance", "Refused", "Source", "Way", "ambiguous", "asked", "near_ones", "parse", "refuse"]
+__all__ = ["Allowance", "Source", "Way", "ambiguous", "asked", "near_ones", "parse"]
 
 REQUESTS_PER_S = 250.0  # of all clients: at 0.4 ms each a tenth of the core that the feed needs
 REQUESTS_AT_ONCE = 500
@@ -43,15 +38,6 @@ REQUESTS_AT_ONCE = 500
 KNOWN_S = 1.0  # a list of the series lasts for so long
 
 _T = TypeVar("_T", bound=msgspec.Struct)
-
-
-class Refused(LivecacheError):
-    """Not now: the API is asked too much, or there is nobody to ask."""
-
-    def __init__(self, kind: ErrorKind, status: int, message: str, hint: str) -> None:
-        super().__init__(message, hint)
-        self.kind: ErrorKind = kind
-        self.status = status
 
 
 class Way(NamedTuple):
@@ -193,23 +179,12 @@ def parse(request: web.BaseRequest, kind: type[_T], *, repeated: str = "") -> _T
         raise ConfigError(f"{name}: {problem}" if name else problem, "see /openapi.json") from None
 
 
-def refuse(error: LivecacheError) -> web.Response:
-    """The answer for an error."""
-    if isinstance(error, Refused):
-        return refusal(error.status, error.message, error.hint, {"Retry-After": "1"}, kind=error.kind)
-    return of_error(error)
-
-
 def asked(source: Source, handler: Handler) -> Handler:
-    """A handler of the API: counted before, and its errors told after."""
+    """A handler of the API: counted before."""
 
     @wraps(handler)
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
-        try:
-            source.admit()
-            response: web.StreamResponse = await handler(request)
-        except LivecacheError as error:
-            response = refuse(error)
-        return response
+        source.admit()
+        return await handler(request)
 
     return handle

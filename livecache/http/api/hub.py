@@ -27,8 +27,9 @@ from ...read.orders import Patience
 from ...read.reading import trips
 from ...wire.refusals import ERRORS
 from ...wire.scripts import cancellable
+from ..answers import Refused
 from ..shapes import LostEvent, SeriesRow, StateEvent
-from ..source import Refused, Source, Way
+from ..source import Source, Way
 from ..watch.lookout import LOOK_AGAIN_S, LOOK_SHARE
 from .events import Happening, closed_event, forming_event, framed
 from .table import row, time_of
