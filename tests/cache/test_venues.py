@@ -14,8 +14,9 @@ from livecache.model.series import SeriesId
 from livecache.model.timeframe import Timeframe
 
 from .either import either
-from .support import BTC, ETH, state
+from .support import BTC, ETH, Source, state, until
 from .test_reader import put
+from .writing import on_valkey, running, writer_of
 
 KEYS = Keyspace()
 OTHER = SeriesId("binance-eu", "BTC/USDT:USDT", Timeframe.M5)
@@ -123,3 +124,14 @@ def test_so_it_is_with_asyncio(clean_valkey: str) -> None:
             assert list(await reader.wait_ready(["ETH-USD"], "5m", 3, timeout=5)) == [ETH]
 
     asyncio.run(main())
+
+
+def test_a_writer_names_its_venue_and_leaves_the_others(clean_valkey: str) -> None:
+    async def test(client: Any, source: Source) -> None:
+        await client.sadd(KEYS.venues, "binance-eu")
+        writer = writer_of(client, source)
+        async with running(writer):
+            await until(lambda: writer.stats.upserts == 2)
+            assert await client.smembers(KEYS.venues) == {b"binance-eu", b"coinbase"}
+
+    on_valkey(clean_valkey, test)
