@@ -8,7 +8,7 @@ import click
 
 from ..config.load import parse_timeframes
 from . import options
-from .options import load_config, symbols_of, told_again
+from .options import Given, symbols_of
 
 __all__ = ["COMMANDS"]
 
@@ -45,9 +45,7 @@ def check(
     as_json: bool,
     csv: str | None,
     output: Path | None,
-    config: Path | None,
-    redis_url: str | None,
-    prefix: str | None,
+    given: Given,
 ) -> int:
     """Check the quality of what is stored.
 
@@ -65,9 +63,9 @@ def check(
         against_venue=against_venue,
         requests_most=requests,
         verbose=verbose,
-        options=told_again(config, redis_url, prefix),
+        options=given.again(),
     )
-    return check(load_config(config, redis_url, prefix).config, wanted)
+    return check(given.load().config, wanted)
 
 
 @click.command()
@@ -88,7 +86,7 @@ def repair(
     wait: bool,
     service: str | None,
     as_json: bool,
-    config: Path | None,
+    given: Given,
 ) -> int:
     """Have the running service read a span again.
 
@@ -101,7 +99,7 @@ def repair(
     order = Order(
         symbol if ":" in symbol else symbol.upper(), timeframe, start, end, everything, wait, as_json, service
     )
-    return repair(load_config(config, None, None).config, order)
+    return repair(given.load().config, order)
 
 
 COMMANDS = (check, repair)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from . import options
 from .completion import SHELLS, script_for
-from .options import flags_of, load_config, told_again
+from .options import Given
 
 __all__ = ["COMMANDS"]
 
@@ -16,7 +14,7 @@ __all__ = ["COMMANDS"]
 @click.command()
 @options.cache
 @options.as_json
-def doctor(config: Path | None, redis_url: str | None, prefix: str | None, as_json: bool) -> int:
+def doctor(given: Given, as_json: bool) -> int:
     """Try all that a service needs, and say what would mend it.
 
     Configuration, port, data directory, Redis (version, clock, what its user may do, settings), the exchange
@@ -24,15 +22,14 @@ def doctor(config: Path | None, redis_url: str | None, prefix: str | None, as_js
     """
     from ..commands.doctor.report import run_doctor
 
-    flags = flags_of(redis_url=redis_url, prefix=prefix)
-    return run_doctor(config, flags, told_again(config, redis_url, prefix), as_json=as_json)
+    return run_doctor(given.config, given.flags(), given.again(), as_json=as_json)
 
 
 @click.command()
 @options.service
 @options.as_json
 @options.config
-def reload(service: str | None, as_json: bool, config: Path | None) -> int:
+def reload(service: str | None, as_json: bool, given: Given) -> int:
     """Have the running service read its configuration again.
 
     Symbols, timeframes, counts, limits and the log's level are changed without an interruption. What needs a
@@ -40,21 +37,21 @@ def reload(service: str | None, as_json: bool, config: Path | None) -> int:
     """
     from ..commands.reload import reload
 
-    return reload(load_config(config, None, None).config, service=service, as_json=as_json)
+    return reload(given.load().config, service=service, as_json=as_json)
 
 
 @click.command()
 @click.option("--yes", is_flag=True, help="Remove them; else they are only listed.")
 @options.cache
 @options.as_json
-def prune(yes: bool, config: Path | None, redis_url: str | None, prefix: str | None, as_json: bool) -> None:
+def prune(yes: bool, given: Given, as_json: bool) -> None:
     """List series that are no longer configured; --yes removes them.
 
     Only under this prefix, and none that another running livecache fills.
     """
     from ..commands.prune import prune
 
-    prune(load_config(config, redis_url, prefix), remove=yes, as_json=as_json)
+    prune(given.load(), remove=yes, as_json=as_json)
 
 
 @click.command("config")
@@ -62,15 +59,7 @@ def prune(yes: bool, config: Path | None, redis_url: str | None, prefix: str | N
 @options.cache
 @options.log
 @options.as_json
-def show_config(
-    check: bool,
-    config: Path | None,
-    redis_url: str | None,
-    prefix: str | None,
-    log_level: str | None,
-    log_format: str | None,
-    as_json: bool,
-) -> int:
+def show_config(check: bool, given: Given, as_json: bool) -> int:
     """Show or check the configuration in force.
 
     As TOML, passwords hidden, with where each setting comes from.
@@ -78,9 +67,8 @@ def show_config(
     from ..commands.show_config import check_config, show_config
 
     if check:
-        flags = flags_of(redis_url=redis_url, prefix=prefix, log_level=log_level, log_format=log_format)
-        return check_config(config, flags, as_json=as_json)
-    show_config(load_config(config, redis_url, prefix, log_level, log_format), as_json=as_json)
+        return check_config(given.config, given.flags(), as_json=as_json)
+    show_config(given.load(), as_json=as_json)
     return 0
 
 

@@ -9,7 +9,7 @@ import click
 from ..config.load import parse_timeframes
 from . import options
 from .completion import complete_symbol
-from .options import load_config, symbols_of
+from .options import Given, symbols_of
 
 __all__ = ["COMMANDS"]
 
@@ -41,9 +41,7 @@ def status(
     state: str | None,
     everything: bool,
     short: bool,
-    config: Path | None,
-    redis_url: str | None,
-    prefix: str | None,
+    given: Given,
     as_json: bool,
 ) -> None:
     """Show how the series stand, those in trouble first.
@@ -53,7 +51,7 @@ def status(
     """
     from ..commands.look.status import Wanted, show_status, states_of
 
-    loaded = load_config(config, redis_url, prefix)
+    loaded = given.load()
     wanted = Wanted(
         symbols=symbols_of(symbols),
         timeframes=None if timeframes is None else parse_timeframes("--timeframes", timeframes),
@@ -81,16 +79,7 @@ def status(
 @click.option("--chart/--no-chart", default=True, help="Draw the candles.")
 @options.cache
 @options.as_json
-def show(
-    symbol: str,
-    timeframe: str,
-    count: int | None,
-    chart: bool,
-    config: Path | None,
-    redis_url: str | None,
-    prefix: str | None,
-    as_json: bool,
-) -> None:
+def show(symbol: str, timeframe: str, count: int | None, chart: bool, given: Given, as_json: bool) -> None:
     """Show one series: its candles, and who vouches for them.
 
     Such as BTC-USD 5m. What a reader would be refused is shown as well; then the exit code is 1, with the
@@ -98,7 +87,7 @@ def show(
     """
     from ..commands.look.show import show_series
 
-    loaded = load_config(config, redis_url, prefix)
+    loaded = given.load()
     show_series(loaded.config, symbol, timeframe, count=count, draw=chart, as_json=as_json)
 
 
@@ -119,16 +108,7 @@ def show(
 )
 @options.cache
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-def watch(
-    symbol: str,
-    timeframe: str,
-    count: int,
-    forming: bool | None,
-    config: Path | None,
-    redis_url: str | None,
-    prefix: str | None,
-    as_json: bool,
-) -> None:
+def watch(symbol: str, timeframe: str, count: int, forming: bool | None, given: Given, as_json: bool) -> None:
     """Show what happens to one series, as it happens.
 
     Such as BTC-USD 5m. Each bucket as it closes, as it is settled, if it is revised; and whether anybody
@@ -136,18 +116,18 @@ def watch(
     """
     from ..commands.look.watch import watch_series
 
-    loaded = load_config(config, redis_url, prefix)
+    loaded = given.load()
     watch_series(loaded.config, symbol, timeframe, count=count, forming=forming, as_json=as_json)
 
 
 @click.command()
 @options.cache
 @options.as_json
-def series(config: Path | None, redis_url: str | None, prefix: str | None, as_json: bool) -> None:
+def series(given: Given, as_json: bool) -> None:
     """List the series that are filled."""
     from ..commands.look.series import list_series
 
-    list_series(load_config(config, redis_url, prefix).config, as_json=as_json)
+    list_series(given.load().config, as_json=as_json)
 
 
 @click.command()
@@ -160,14 +140,7 @@ def series(config: Path | None, redis_url: str | None, prefix: str | None, as_js
 )
 @options.cache
 @options.as_json
-def ready(
-    names: tuple[str, ...],
-    health: bool,
-    config: Path | None,
-    redis_url: str | None,
-    prefix: str | None,
-    as_json: bool,
-) -> int:
+def ready(names: tuple[str, ...], health: bool, given: Given, as_json: bool) -> int:
     """Say whether all series are ready, or some: exit 0, or 1.
 
     With a reason for each that is not. A series of which the venue has no more holds nothing back. Some:
@@ -175,7 +148,7 @@ def ready(
     """
     from ..commands.look.ready import check_ready
 
-    loaded = load_config(config, redis_url, prefix)
+    loaded = given.load()
     return check_ready(loaded.config, names, health=health, as_json=as_json)
 
 
@@ -200,9 +173,7 @@ def export(
     forming: bool,
     empty: bool,
     stale: bool,
-    config: Path | None,
-    redis_url: str | None,
-    prefix: str | None,
+    given: Given,
     as_json: bool,
 ) -> int:
     """Write candles as CSV or JSON.
@@ -212,7 +183,7 @@ def export(
     """
     from ..commands.look.export import Wish, export
 
-    loaded = load_config(config, redis_url, prefix)
+    loaded = given.load()
     wish = Wish(
         symbols=symbols_of(symbols),
         timeframes=None if timeframes is None else parse_timeframes("--timeframes", timeframes),
@@ -230,9 +201,7 @@ def export(
 @click.argument("command", nargs=-1, required=True, metavar="CMD...")
 @click.option("--raw", is_flag=True, help="Print texts as they are, as redis-cli --raw does.")
 @options.cache
-def redis(
-    command: tuple[str, ...], raw: bool, config: Path | None, redis_url: str | None, prefix: str | None
-) -> int:
+def redis(command: tuple[str, ...], raw: bool, given: Given) -> int:
     """Send one command to the Redis in use.
 
     Such as ZRANGE key 0 -1. The reply is printed as redis-cli would print it.
@@ -240,7 +209,7 @@ def redis(
     from ..commands.reading import redis_url_of
     from ..commands.redis_cli import send
 
-    return send(redis_url_of(load_config(config, redis_url, prefix).config), list(command), raw=raw)
+    return send(redis_url_of(given.load().config), list(command), raw=raw)
 
 
 COMMANDS = (status, show, watch, series, ready, export, redis)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 import click
 
@@ -19,22 +20,69 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FILE",
+    "Given",
     "as_json",
     "cache",
     "config",
-    "flags_of",
-    "load_config",
     "log",
     "service",
     "symbol_and_timeframe",
     "symbols_and_timeframes",
     "symbols_of",
-    "told_again",
 ]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 FILE = click.Path(path_type=Path)
+
+
+class Given(NamedTuple):
+    """What was said of the configuration, by those options that a command has; None for what was not."""
+
+    config: Path | None = None
+    redis_url: str | None = None
+    prefix: str | None = None
+    log_level: str | None = None
+    log_format: str | None = None
+
+    def flags(self) -> dict[str, object]:
+        """The flags by the settings that they set."""
+        return {
+            "redis.url": self.redis_url,
+            "redis.prefix": self.prefix,
+            "log.level": self.log_level,
+            "log.format": self.log_format,
+        }
+
+    def load(self) -> Loaded:
+        """The effective configuration. Raises ConfigError.
+
+        The Redis URL "demo" is that of a demo which runs here; where none does, RedisUnavailable.
+        """
+        if self.redis_url == "demo":
+            from ..embedded.state import find_demo
+
+            return self._replace(redis_url=find_demo()).load()
+        return load(self.config, os.environ, self.flags())
+
+    def load_log(self) -> Loaded:
+        """Only what is said of the log, here and in the environment: nothing else that is configured."""
+        env = {name: value for name, value in os.environ.items() if name.startswith("LIVECACHE_LOG_")}
+        return load(Path(os.devnull), env, self.flags())
+
+    def again(self) -> Options:
+        """What commands that are named as remedies have to be told as this one was. No password among it."""
+        from ..quality.findings import Options
+
+        # A repair takes neither: the service knows its own Redis and prefix.
+        shown = self.redis_url if self.redis_url is not None and "@" not in self.redis_url else None
+        given = {"--redis-url": shown, "--prefix": self.prefix}
+        return Options(
+            every="" if self.config is None else f"--config {shlex.quote(str(self.config))}",
+            of_cache=" ".join(
+                f"{name} {shlex.quote(text)}" for name, text in given.items() if text is not None
+            ),
+        )
 
 
 def _all(*options: Callable[[_F], _F]) -> Callable[[_F], _F]:
@@ -48,17 +96,32 @@ def _all(*options: Callable[[_F], _F]) -> Callable[[_F], _F]:
     return decorated
 
 
-config: Callable[[_F], _F] = click.option(
+def _given(*options: Callable[[Any], Any]) -> Callable[[_F], _F]:
+    """The same, for a command that takes what they say as one `given`."""
+
+    def decorated(command: _F) -> _F:
+        @wraps(command)
+        def called(**values: Any) -> Any:
+            said = {name: values.pop(name) for name in Given._fields if name in values}
+            return command(**{"given": Given(**said), **values})
+
+        return cast("_F", _all(*options)(called))
+
+    return decorated
+
+
+_config = click.option(
     "--config", type=FILE, help="The configuration file; else ./config.toml, else the defaults."
 )
-cache: Callable[[_F], _F] = _all(
-    config,
+config: Callable[[_F], _F] = _given(_config)
+cache: Callable[[_F], _F] = _given(
+    _config,
     click.option(
         "--redis-url", help='redis://, rediss://, unix://, redis+sentinel://, "embedded", or "demo".'
     ),
     click.option("--prefix", help="What every key begins with."),
 )
-log: Callable[[_F], _F] = _all(
+log: Callable[[_F], _F] = _given(
     click.option("--log-level", help="TRACE, DEBUG, INFO, WARNING or ERROR."),
     click.option("--log-format", help="text or json."),
 )
@@ -76,53 +139,6 @@ service: Callable[[_F], _F] = click.option(
 as_json: Callable[[_F], _F] = click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
 
 
-def load_config(
-    config: Path | None,
-    redis_url: str | None,
-    prefix: str | None,
-    log_level: str | None = None,
-    log_format: str | None = None,
-) -> Loaded:
-    """The effective configuration under these flags. Raises ConfigError.
-
-    The Redis URL "demo" is that of a demo which runs here; where none does, RedisUnavailable.
-    """
-    if redis_url == "demo":
-        from ..embedded.state import find_demo
-
-        redis_url = find_demo()
-    flags = flags_of(redis_url=redis_url, prefix=prefix, log_level=log_level, log_format=log_format)
-    return load(config, os.environ, flags)
-
-
 def symbols_of(text: str | None) -> list[str] | None:
     """The symbols of a list with commas, for commands that know which there are; None if none is given."""
     return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
-
-
-def told_again(config: Path | None, redis_url: str | None, prefix: str | None) -> Options:
-    """What commands that are named as remedies have to be told as this one was. No password among it."""
-    from ..quality.findings import Options
-
-    # A repair takes neither: the service knows its own Redis and prefix.
-    shown = redis_url if redis_url is not None and "@" not in redis_url else None
-    given = {"--redis-url": shown, "--prefix": prefix}
-    return Options(
-        every="" if config is None else f"--config {shlex.quote(str(config))}",
-        of_cache=" ".join(f"{name} {shlex.quote(text)}" for name, text in given.items() if text is not None),
-    )
-
-
-def flags_of(
-    redis_url: str | None = None,
-    prefix: str | None = None,
-    log_level: str | None = None,
-    log_format: str | None = None,
-) -> dict[str, object]:
-    """The flags by the settings that they set; None for one that is not given."""
-    return {
-        "redis.url": redis_url,
-        "redis.prefix": prefix,
-        "log.level": log_level,
-        "log.format": log_format,
-    }

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import gc
-import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..config.load import CONFIG_FILE, load, order_timeframes, parse_timeframes
+from ..config.load import CONFIG_FILE, order_timeframes, parse_timeframes
 from ..config.render import source_of
 from ..config.symbols import parse_symbols
 from ..errors import ConfigError
 from . import options
-from .options import flags_of, load_config
+from .options import Given
 
 if TYPE_CHECKING:
     from ..config.render import Loaded
@@ -30,53 +28,38 @@ __all__ = ["COMMANDS"]
 @click.command()
 @options.cache
 @options.log
-def run(
-    config: Path | None,
-    redis_url: str | None,
-    prefix: str | None,
-    log_level: str | None,
-    log_format: str | None,
-) -> int:
+def run(given: Given) -> int:
     """Warm the cache and keep it current until a signal."""
     # Whoever asks what it waits for asks too soon, and does not end it by that.
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
         signal.signal(signal.SIGHUP, lambda *_: None)  # What it asks for is being done just now.
-    loaded = _service(config, redis_url, prefix, log_level, log_format)
+    loaded = _service(given)
     # A file that was there at the start is not done without when it is gone for a moment.
-    file = Path(loaded.source) if loaded.source == CONFIG_FILE else config
-    again = partial(load_config, file, redis_url, prefix, log_level, log_format)
+    again = given._replace(config=Path(loaded.source)) if loaded.source == CONFIG_FILE else given
     with _loading():
         import asyncio
 
         from .. import app as service
 
-    return asyncio.run(service.run(loaded.config, source_of(loaded), again))
+    return asyncio.run(service.run(loaded.config, source_of(loaded), again.load))
 
 
 @click.command()
 @options.symbols_and_timeframes
 @options.cache
 @options.log
-def backfill(
-    symbols: str | None,
-    timeframes: str | None,
-    config: Path | None,
-    redis_url: str | None,
-    prefix: str | None,
-    log_level: str | None,
-    log_format: str | None,
-) -> int:
+def backfill(symbols: str | None, timeframes: str | None, given: Given) -> int:
     """Fill the cache once and end.
 
     Exit 0, or 1 if any series failed.
     """
-    effective = _service(config, redis_url, prefix, log_level, log_format).config
+    effective = _service(given).config
     chosen = None if symbols is None else parse_symbols("--symbols", symbols, effective)
     ordered = None
     if timeframes is not None:
-        given = parse_timeframes("--timeframes", timeframes)
-        ordered = order_timeframes(given, effective.cache.timeframes)
+        wanted = parse_timeframes("--timeframes", timeframes)
+        ordered = order_timeframes(wanted, effective.cache.timeframes)
     with _loading():
         import asyncio
 
@@ -91,14 +74,13 @@ def backfill(
     "--symbols", type=click.IntRange(min=1, max=200), default=25, help="How many symbols to simulate."
 )
 @options.log
-def demo(seconds: float | None, symbols: int, log_level: str | None, log_format: str | None) -> int:
+def demo(seconds: float | None, symbols: int, given: Given) -> int:
     """Try the real service on a simulated exchange.
 
     It runs 60 times as fast, with a Redis of its own that ends with it.
     """
     # Only the log is taken from the environment: whatever else is configured, a demo touches none of it.
-    env = {name: value for name, value in os.environ.items() if name.startswith("LIVECACHE_LOG_")}
-    _set_up_logs(load(Path(os.devnull), env, flags_of(log_level=log_level, log_format=log_format)).config)
+    _set_up_logs(given.load_log().config)
     import asyncio
 
     from rich.console import Console
@@ -134,46 +116,19 @@ def demo(seconds: float | None, symbols: int, log_level: str | None, log_format:
     "--faults-seed", type=int, help="Faults at random for a day of market time; the same seed, the same."
 )
 @options.log
-def simulator(
-    port: int,
-    speed: float,
-    seed: int,
-    symbols: str | None,
-    csv: tuple[str, ...],
-    rate: int,
-    latency: float,
-    start: str | None,
-    hold: str | None,
-    faults: Path | None,
-    faults_seed: int | None,
-    log_level: str | None,
-    log_format: str | None,
-) -> None:
+def simulator(given: Given, **market: Any) -> None:
     """Run a Coinbase on loopback, to test against."""
-    env = {name: value for name, value in os.environ.items() if name.startswith("LIVECACHE_LOG_")}
-    _set_up_logs(load(Path(os.devnull), env, flags_of(log_level=log_level, log_format=log_format)).config)
+    _set_up_logs(given.load_log().config)
     from ..commands.simulator import run_simulator
 
-    run_simulator(
-        port=port,
-        speed=speed,
-        seed=seed,
-        symbols=symbols,
-        csv=list(csv),
-        rate=rate,
-        latency=latency,
-        start=start,
-        hold=hold,
-        faults=faults,
-        faults_seed=faults_seed,
-    )
+    run_simulator(**market)
 
 
-def _service(config: Path | None, redis_url: str | None, *given: str | None) -> Loaded:
+def _service(given: Given) -> Loaded:
     """The configuration of a command that runs the service; says in the log where it came from."""
-    if redis_url == "demo":
+    if given.redis_url == "demo":
         raise ConfigError("--redis-url: the demo's Redis is its own", "leave it out, and one is started")
-    loaded = load_config(config, redis_url, *given)
+    loaded = given.load()
     _set_up_logs(loaded.config)
     from ..quiet import logger
 
