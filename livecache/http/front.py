@@ -7,7 +7,6 @@ import contextlib
 import os
 import socket
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Self
 
 from ..clock import Clock
@@ -65,9 +64,7 @@ class HttpFront:
             )
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for listening in self._sockets:
             listening.close()
 

@@ -7,7 +7,6 @@ waits says so by its name: `wait_ready`, `follow` and `closes`.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping
-from types import TracebackType
 from typing import Any, Self, SupportsIndex, Unpack
 
 from ..errors import ReadError
@@ -394,7 +393,5 @@ class Reader:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
