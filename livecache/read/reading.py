@@ -25,7 +25,7 @@ from .elsewhere import Elsewhere
 from .questions import Keys, Questions
 from .verbatim import Verbatim, verbatim
 
-__all__ = ["Core", "SeriesView", "Steps", "checked", "in_order", "trips"]
+__all__ = ["Core", "SeriesView", "Steps", "alive_of", "checked", "in_order", "trips"]
 
 _T = TypeVar("_T")
 Steps = Generator[Sequence[tuple[Any, ...]], list[Any], _T]
@@ -291,6 +291,14 @@ def checked(reply: Any, key: str) -> Any:
             raise ReadError(foreign.message, foreign.hint)
         raise unavailable(reply) from reply
     return reply
+
+
+def alive_of(raw: bytes | None) -> AliveRecord | None:
+    """The sign of life; None where there is none, or none that livecache writes."""
+    try:
+        return decode_alive(raw) if raw is not None else None
+    except Damaged:
+        return None
 
 
 def _errors(replies: Sequence[Any]) -> list[Exception]:

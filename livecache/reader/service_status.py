@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 
 from ..errors import ReadError
-from ..keys.keyspace import AliveRecord, Damaged, Keyspace, decode_alive, decode_ban, holder_of
-from ..read.reading import Core, Steps, checked, trips
+from ..keys.keyspace import AliveRecord, Keyspace, decode_ban, holder_of
+from ..read.reading import Core, Steps, alive_of, checked, trips
 from ..wire.scripts import text_of
 
 __all__ = ["ServiceStatus", "status"]
@@ -75,7 +74,7 @@ def status(core: Core) -> Steps[ServiceStatus]:
         names = [keys.alive(symbol) for symbol in trip]
         raws = yield [("GET", name) for name in names]
         for symbol, name, raw in zip(trip, names, raws, strict=True):
-            records[symbol] = _alive(checked(raw, name))
+            records[symbol] = alive_of(checked(raw, name))
     living = [record for record in records.values() if record]
     feed = _feed({text_of(name): text_of(value) for name, value in fields.items()}, keys)
     return ServiceStatus(
@@ -100,11 +99,3 @@ def _feed(fields: Mapping[str, str], keys: Keyspace) -> _Feed:
         return msgspec.convert(fields, _Feed, strict=False)
     except msgspec.ValidationError as error:
         raise ReadError(f"{keys.feed} cannot be understood: {error}", "its writer restores it") from None
-
-
-def _alive(raw: Any) -> AliveRecord | None:
-    # What is no sign of life that livecache writes is none.
-    try:
-        return decode_alive(raw) if raw is not None else None
-    except Damaged:
-        return None

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from ...keys.keyspace import Damaged, Keyspace, StateRecord, decode_alive, decode_member, decode_state
+from ...keys.keyspace import Damaged, Keyspace, decode_member, decode_state
 from ...model.candle import ExactCandle
 from ...model.series import SeriesId, SeriesState
 from ...model.timeframe import Timeframe
-from ...read.reading import SeriesView
+from ...read.reading import SeriesView, alive_of
+from ...wire.scripts import text_of
 
 if TYPE_CHECKING:
     import redis
@@ -63,26 +64,14 @@ def read_stored(client: redis.Redis, keys: Keyspace, series: SeriesId, count: in
     if any(isinstance(reply, Exception) for reply in replies):
         return StoredSeries(SeriesView(series, None, None, 0, "a key of it is of another type"), ())
     fields, alive, members, candles = replies
-    record, damage = _record(fields)
-    view = SeriesView(series, record, _alive(alive), members, damage)
+    record, damage = None, ""
+    try:
+        record = decode_state({text_of(k): text_of(v) for k, v in fields.items()}) if fields else None
+    except Damaged as error:
+        damage = str(error)
+    view = SeriesView(series, record, alive_of(alive), members, damage)
     buckets = buckets_of(record.state if record else None, candles, timeframe, count)
     return StoredSeries(view, tuple(buckets))
-
-
-def _record(fields: dict[bytes, bytes]) -> tuple[StateRecord | None, str]:
-    if not fields:
-        return None, ""
-    try:
-        return decode_state({k.decode(): v.decode(errors="replace") for k, v in fields.items()}), ""
-    except (Damaged, UnicodeError) as error:
-        return None, str(error)
-
-
-def _alive(raw: bytes | None) -> Any:
-    try:
-        return decode_alive(raw) if raw is not None else None
-    except Damaged:
-        return None
 
 
 def buckets_of(
