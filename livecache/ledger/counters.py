@@ -33,7 +33,6 @@ class Counters:
     unusable: int = 0  # buckets given up because their rows cannot be believed
     rebuilt: int = 0  # buckets added up from smaller candles in their stead
     dead_channels: int = 0
-    breaks: int = 0
     feed_changes: int = 0  # times that the feed came up or broke for a symbol
 
     def count(self, outcome: PageOutcome) -> None:

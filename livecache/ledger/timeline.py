@@ -224,7 +224,6 @@ class Timeline:
         link = self._links.setdefault(link_id, Link())
         since = link.through if since is None else min(since, link.through)
         link.up = resumes
-        self.counters.breaks += 1
         for symbol in [s for s in symbols if s in self.symbols]:
             timeline = self.symbols[symbol]
             self._stirred.add(symbol)
