@@ -7,11 +7,13 @@ from collections.abc import Awaitable, Callable
 from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
+from aiohttp import web
 
 from ...clock import Clock
 from ...errors import RedisUnavailable
-from ..conditional import GZIP_FROM_BYTES, packed, tag_of
-from ..source import Source, Way
+from ..conditional import GZIP_FROM_BYTES, given, packed, tag_of
+from ..shapes import NoQuery
+from ..source import Source, Way, parse
 from ..watch.lookout import LOOK_SHARE
 
 __all__ = ["Kept", "Seen"]
@@ -51,6 +53,12 @@ class Kept(Generic[_T]):
         self._most_s = most_s
         self._turn = asyncio.Lock()
         self._seen: Seen[_T] | None = None
+
+    async def show(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request. Raises LivecacheError for what cannot be answered."""
+        parse(request, NoQuery)
+        seen = await self.seen()
+        return given(request, seen.body, tag=seen.tag, gzipped=seen.gzipped)
 
     async def seen(self) -> Seen[_T]:
         """What was found a moment ago, or now. Raises LivecacheError."""

@@ -8,18 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aiohttp import web
-
 from ...clock import Clock
 from ...model.timeframe import Timeframe
 from ...read.candles import Candles
-from ..conditional import given
-from ..shapes import MarketRow, MarketsAnswer, NoQuery, SeriesRow
-from ..source import Source, Way, parse
+from ..shapes import MarketRow, MarketsAnswer, SeriesAnswer, SeriesRow
+from ..source import Source, Way
 from .kept import Kept
-from .table import Table
 
-__all__ = ["PATH", "Markets", "chosen", "course"]
+__all__ = ["PATH", "chosen", "course", "markets"]
 
 PATH = "/api/v1/markets"
 
@@ -33,30 +29,22 @@ MARKETS_AGAIN_S = 5.0
 MARKETS_AGAIN_MOST_S = 60.0
 
 
-class Markets:
+def markets(source: Source, table: Kept[SeriesAnswer], clock: Clock) -> Kept[MarketsAnswer]:
     """The handler, and what it saw last."""
 
-    def __init__(self, source: Source, table: Table, clock: Clock) -> None:
-        self._table = table
-        self._kept = Kept(source, clock, self._look, least_s=MARKETS_AGAIN_S, most_s=MARKETS_AGAIN_MOST_S)
-
-    async def show(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer one request. Raises LivecacheError for what cannot be answered."""
-        parse(request, NoQuery)
-        seen = await self._kept.seen()
-        return given(request, seen.body, tag=seen.tag, gzipped=seen.gzipped)
-
-    async def _look(self, way: Way) -> MarketsAnswer:
-        table = (await self._table.kept.seen()).found
+    async def look(way: Way) -> MarketsAnswer:
+        listed = (await table.seen()).found
         of: dict[str, list[SeriesRow]] = {}
-        for row in table.series:
+        for row in listed.series:
             of.setdefault(row.symbol, []).append(row)
         symbols = list(of)[:SYMBOLS_MOST]
-        markets: list[MarketRow] = []
+        rows: list[MarketRow] = []
         for first in range(0, len(symbols), SYMBOLS_A_STEP):
             step = [of[symbol] for symbol in symbols[first : first + SYMBOLS_A_STEP]]
-            markets += await _read(way, step, table.time)
-        return MarketsAnswer(venue=table.venue, time=table.time, markets=markets)
+            rows += await _read(way, step, listed.time)
+        return MarketsAnswer(venue=listed.venue, time=listed.time, markets=rows)
+
+    return Kept(source, clock, look, least_s=MARKETS_AGAIN_S, most_s=MARKETS_AGAIN_MOST_S)
 
 
 def chosen(rows: Sequence[SeriesRow], now: int) -> SeriesRow | None:

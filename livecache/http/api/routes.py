@@ -16,13 +16,13 @@ from .identity import Identity
 from .index import PATH as INDEX
 from .index import Index
 from .markets import PATH as MARKETS
-from .markets import Markets
+from .markets import markets
 from .openapi import PATH as OPENAPI
 from .openapi import OpenApi
 from .stream import PATH as STREAM
 from .stream import Streams
 from .table import PATH as SERIES
-from .table import Table
+from .table import table
 
 __all__ = ["Api"]
 
@@ -33,12 +33,12 @@ class Api:
     def __init__(self, instance: Instance, clock: Clock, per_s: float = REQUESTS_PER_S) -> None:
         source = Source(instance, clock, per_s)
         self._hub = Hub(source, clock)
-        candles, table, streams = CandlesRoute(source), Table(source, clock), Streams(source, self._hub)
+        candles, series, streams = CandlesRoute(source), table(source, clock), Streams(source, self._hub)
         self.routes: Sequence[Route] = (
             Route("GET", INDEX, asked(source, Index().show)),
             Route("GET", CANDLES, asked(source, candles.show)),
-            Route("GET", SERIES, asked(source, table.show)),
-            Route("GET", MARKETS, asked(source, Markets(source, table, clock).show)),
+            Route("GET", SERIES, asked(source, series.show)),
+            Route("GET", MARKETS, asked(source, markets(source, series, clock).show)),
             Route("GET", SERVICE, asked(source, Identity(instance).show)),
             Route("GET", STREAM, asked(source, streams.show), endless=True),
             Route("GET", OPENAPI, asked(source, OpenApi().show)),

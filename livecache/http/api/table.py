@@ -4,34 +4,23 @@ from __future__ import annotations
 
 import contextlib
 
-from aiohttp import web
-
 from ...clock import Clock
 from ...keys.keyspace import Damaged, decode_member
 from ...read.reading import SeriesView, trips
 from ...read.standing import row_of
-from ..conditional import given
-from ..shapes import NoQuery, SeriesAnswer, SeriesRow
-from ..source import Source, Way, parse
+from ..shapes import SeriesAnswer, SeriesRow
+from ..source import Source, Way
 from ..watch.lookout import LOOK_AGAIN_MOST_S, LOOK_AGAIN_S
 from .kept import Kept
 
-__all__ = ["PATH", "Table", "row", "time_of"]
+__all__ = ["PATH", "row", "table", "time_of"]
 
 PATH = "/api/v1/series"
 
 
-class Table:
+def table(source: Source, clock: Clock) -> Kept[SeriesAnswer]:
     """The handler, and what it saw last."""
-
-    def __init__(self, source: Source, clock: Clock) -> None:
-        self.kept = Kept(source, clock, _read, least_s=LOOK_AGAIN_S, most_s=LOOK_AGAIN_MOST_S)
-
-    async def show(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer one request. Raises LivecacheError for what cannot be answered."""
-        parse(request, NoQuery)
-        seen = await self.kept.seen()
-        return given(request, seen.body, tag=seen.tag, gzipped=seen.gzipped)
+    return Kept(source, clock, _read, least_s=LOOK_AGAIN_S, most_s=LOOK_AGAIN_MOST_S)
 
 
 async def _read(way: Way) -> SeriesAnswer:
