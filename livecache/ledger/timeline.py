@@ -364,7 +364,7 @@ class Timeline:
             for symbol in resuming:
                 self._vouch(self.symbols[symbol], link, stamp, now)
         if stamp > link.through:
-            crossed = self._fed.closed(stamp) > self._fed.closed(link.through)
+            crossed = not link.through or self._fed.closed(stamp) > self._fed.closed(link.through)
             link.through = stamp
             if crossed:
                 for timeline in self.symbols.values():

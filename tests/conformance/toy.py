@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import msgspec
-from aiohttp import web
 
 from livecache.clock import Clock
 from livecache.model.candle import ExactCandle, rejection
 from livecache.model.grid import SessionGrid
 from livecache.model.timeframe import Timeframe
 from livecache.model.traits import Carriage, Served, Traits
-from livecache.simulator import MarketClock
 from livecache.venues import venue as v
 from livecache.venues.feed.dialect import Frame, Terms
 from livecache.venues.feed.feed import SocketFeed, shared_out
 from livecache.venues.net.http import Answer, HttpSource, refusal
 from livecache.venues.text import complaint, excerpt
-from tests.venues.loopback import rest_server
+from tests.conformance.playing import PlayedFace, Row
 
 M5, H1, D1, W1 = Timeframe.M5, Timeframe.H1, Timeframe.D1, Timeframe.W1
 OPENS = tuple(1_745_222_400_000 + n * D1.ms for n in range(798) if n % 7 < 5)  # from 21 April 2025, 08:00
@@ -29,7 +25,7 @@ DAYS = SessionGrid(OPENS, tuple(t + 8 * H1.ms for t in OPENS))
 GRIDS = {M5: DAYS.within(M5.ms), H1: DAYS.within(H1.ms), D1: DAYS}
 GRIDS[W1] = SessionGrid(OPENS[::5], tuple(t + 8 * H1.ms for t in OPENS[4::5]))
 TRAITS = Traits(dict.fromkeys(GRIDS, Served(60)), (Carriage(M5, flag=True),), empty="flat", grids=GRIDS)
-Row = tuple[int, str, str, str, str, str]  # open in ms, then open, high, low, close, volume
+T = TypeVar("T")
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
@@ -45,30 +41,27 @@ class ToyVenue:
         self._http = HttpSource(urls[0], clock=clock, timeout_s=1.0)
         self.origin, self.stats, self.aclose = self._http.origin, self._http.stats, self._http.aclose
 
-    async def _get(self, kind: str, shape: Any, **asked: str) -> Any:
-        def decode(answer: Answer) -> Any:
+    async def _get(self, kind: str, shape: type[T], **asked: str) -> T | v.FetchFailure:
+        def decode(answer: Answer) -> T | v.FetchFailure:
             try:
                 return msgspec.json.decode(answer.body, type=shape)
             except UNREADABLE:
                 return v.FetchFailure(v.FailureKind.MALFORMED, complaint(answer.body), 200)
 
         def refused(answer: Answer) -> v.FetchFailure:
-            unknown = answer.status == 404 and b"no such symbol" in answer.body
-            return (
-                v.FetchFailure(v.FailureKind.UNKNOWN_SYMBOL, "unknown", 404) if unknown else refusal(answer)
-            )
+            unknown = v.FetchFailure(v.FailureKind.UNKNOWN_SYMBOL, "unknown", 404)
+            return unknown if b"no such symbol" in answer.body else refusal(answer)
 
         return await self._http.get(kind, f"/{kind}", asked, decode=decode, refused=refused)
 
     async def time(self) -> int | v.FetchFailure:
-        told: int | v.FetchFailure = await self._get("time", int)
-        return told
+        return await self._get("time", int)
 
     async def products(self, only: Sequence[str] = ()) -> Mapping[str, v.Product] | v.FetchFailure:
         told = await self._get("products", dict[str, str])
-        listed = {} if isinstance(told, v.FetchFailure) else told
-        found = {name: v.Product(id_) for name, id_ in listed.items() if not only or name in only}
-        return found if listed is told else told
+        if isinstance(told, v.FetchFailure):
+            return told
+        return {name: v.Product(id_) for name, id_ in told.items() if not only or name in only}
 
     async def fetch(self, request: v.PageRequest) -> v.Page | v.FetchFailure:
         symbol, timeframe, start, end, _ = request
@@ -84,18 +77,13 @@ class ToyVenue:
         return v.Page(request, tuple(good), frozenset(wrong), wrong, len(wrong))
 
     def feeds(
-        self,
-        products: Sequence[str],
-        aliases: Mapping[str, str],
-        *,
-        trades: bool,
-        among: Sequence[v.Feed] = (),
+        self, products: Any, aliases: Mapping[str, str], *, trades: bool, among: Any = ()
     ) -> Sequence[v.Feed]:
         how: Any = {"trades": trades, "silence_timeout_s": 1.0}
+        each: Any = {"clock": self._clock, "jitter": lambda: 0.5, **how}
 
-        def new(part: Sequence[str], index: int) -> SocketFeed:
-            dialect = ToyDialect(self._ws_url, self._now)
-            return SocketFeed(dialect, part, aliases, clock=self._clock, jitter=lambda: 0.5, **how)
+        def new(part: Sequence[str], _: int) -> SocketFeed:
+            return SocketFeed(ToyDialect(self._ws_url, self._now), part, aliases, **each)
 
         return shared_out(products, aliases, among=among, most=10, new=new, **how)
 
@@ -136,82 +124,27 @@ class ToyDialect:
         return Frame(said.said, None, (event,), acknowledged, leaving=said.said == "leaving")
 
 
-class ToyFace:
+class ToyFace(PlayedFace):
     name, symbol, other = "toy", "AAA", "B:B"
     aliases: Mapping[str, str] = {"AAA/EUR": "AAA"}
-    data = '"said":"row"'
+    data, bad_row = '"said":"row"', (rb'(\d{13}, )"\d+"', rb'\1"none"')
     flag: tuple[str, str] | None = ('"last":true', '"last":false')
-    bad_row = (rb'(\d{13}, )"\d+"', rb'\1"none"')
-
-    def __init__(self, start: int, speed: float) -> None:
-        self.clock = MarketClock(start, speed)
-        self.now = self.clock.now
-        self.muted = False
+    grids, carried, first, last = GRIDS, M5, 8, 16
+    venue: Any = ToyVenue
 
     @property
     def leaving(self) -> str:
-        return msgspec.json.encode(Said("leaving", self.now())).decode()
+        return self.say("leaving")
 
-    def row(self, symbol: str, timeframe: Timeframe, time: int, now: int) -> Row:
-        """Something is traded in each minute, but for every seventh 5m bucket: its row is flat."""
-        minutes = range(time, min(GRIDS[timeframe].end(time), now + 1), 60_000)
-        open_ = [t // 60_000 for t in minutes if t % D1.ms // H1.ms in range(8, 16) and t // M5.ms % 7]
-        prices = [100 + (minute * 7919 + len(symbol)) % 23 for minute in open_] or [100]
-        volume = len(open_) - max(0, open_[-1] * 60_000 + 60_000 - now) / 60_000 if open_ else 0
-        o, h, l, c = map(str, (prices[0], max(prices), min(prices), prices[-1]))  # noqa: E741
-        return time, o, h, l, c, str(round(volume, 3))
+    def answer(self, path: str, asked: Mapping[str, str]) -> Any:
+        names = {**self.aliases, self.symbol: self.symbol, self.other: self.other}
+        if path != "/candles":
+            return self.now() if path == "/time" else names
+        span = Timeframe(asked["timeframe"]), int(asked["start"]), int(asked["end"])
+        return self.table(names[asked["symbol"]], *span)[-60:] if asked["symbol"] in names else None
 
-    def rows(self, symbol: str, timeframe: Timeframe, start: int, end: int) -> list[ExactCandle]:
-        now = self.now()
-        times = GRIDS[timeframe].opens(start, min(end, now + 1))
-        return [ExactCandle(*self.row(symbol, timeframe, t, now)) for t in times]
+    def asked(self, message: str) -> tuple[bool, Sequence[str]]:
+        return message[0] == "+", message[1:].split()
 
-    def venue(self, name: str, urls: Sequence[str], now: Callable[[], int | None], clock: Clock) -> v.Venue:
-        return ToyVenue(name, urls, now, clock)
-
-    async def _answer(self, request: web.Request) -> web.StreamResponse:
-        asked, now, names = request.query, self.now(), {**self.aliases, "AAA": "AAA", "B:B": "B:B"}
-        if request.path == "/feed":
-            return await self._feed(request)
-        if request.path != "/candles":
-            return web.json_response({"/time": now, "/products": names}[request.path])
-        if asked["symbol"] not in names:
-            return web.json_response({"error": "no such symbol"}, status=404)
-        timeframe, end = Timeframe(asked["timeframe"]), min(int(asked["end"]), now + 1)
-        times = GRIDS[timeframe].opens(int(asked["start"]), end)[-60:]
-        return web.json_response([self.row(names[asked["symbol"]], timeframe, t, now) for t in times])
-
-    async def _feed(self, request: web.Request) -> web.StreamResponse:
-        socket, told = web.WebSocketResponse(timeout=0.2), dict[str, Row]()
-        await socket.prepare(request)
-
-        async def play() -> None:
-            while True:
-                now = self.now()
-                frames = [Said("beat", now)]
-                for id_, before in told.items():
-                    for time in () if self.muted else GRIDS[M5].opens(before[0], now + 1):
-                        row, last = self.row(id_, M5, time, now), GRIDS[M5].end(time) <= now
-                        if last or row != told[id_]:
-                            frames.append(Said("row", now, (id_,), row, last))
-                            told[id_] = row if not last else (GRIDS[M5].after(time), *row[1:])
-                for frame in frames:
-                    await socket.send_str(msgspec.json.encode(frame).decode())
-                await asyncio.sleep(0.03)
-
-        async with asyncio.TaskGroup() as tasks:
-            playing = tasks.create_task(play(), name="playing")
-            async for message in socket:
-                for id_ in message.data[1:].split():
-                    told.pop(id_, None)
-                    if message.data[0] == "+":
-                        told[id_] = (GRIDS[M5].floor(self.now()), "", "", "", "", "")
-                ack = Said("ack", self.now(), tuple(told))
-                await socket.send_str(msgspec.json.encode(ack).decode())
-            playing.cancel()
-        return socket
-
-    @asynccontextmanager
-    async def listening(self) -> AsyncIterator[tuple[str, str]]:
-        async with rest_server(self._answer, cancelling=False) as (url, _):
-            yield url, url.replace("http", "ws") + "/feed"
+    def say(self, what: str, ids: Sequence[str] = (), row: Row | None = None, *, last: bool = False) -> str:
+        return msgspec.json.encode(Said(what, self.now(), tuple(ids), row, last)).decode()
