@@ -14,7 +14,7 @@ from collections.abc import Collection, Mapping, Sequence
 from ..errors import UnknownSymbol
 from ..ledger.timeline import Timeline
 from ..model.backoff import delays
-from ..model.near import near_symbols
+from ..model.naming import near_symbols
 from ..model.timeframe import iso
 from ..quiet import logger
 from ..venues.venue import FetchFailure, Product, Venue

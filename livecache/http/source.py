@@ -19,8 +19,7 @@ from ..clock import Clock
 from ..engine.engine import Engine
 from ..errors import ConfigError, UnknownSeries
 from ..keys.keyspace import Keyspace
-from ..model.naming import split_venue
-from ..model.near import near_symbols
+from ..model.naming import near_symbols, split_venue
 from ..model.plainly import plainly
 from ..model.series import SeriesId
 from ..read.reading import Core

@@ -1,12 +1,15 @@
-"""Which venue's symbol is meant: `venue:SYMBOL`, or a symbol alone where one venue only has it. Pure."""
+"""Which venue's symbol is meant: `venue:SYMBOL`, or a symbol alone where one venue has it. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import difflib
+import re
+from collections.abc import Collection, Iterable, Mapping
 
-from .near import near_symbols
+__all__ = ["Ambiguous", "find_symbol", "near_names", "near_symbols", "split_venue"]
 
-__all__ = ["Ambiguous", "find_symbol", "near_names", "split_venue"]
+_MOST = 3
+_SEPARATORS = re.compile(r"[/_:\s]")  # what others write for the dash
 
 
 class Ambiguous(ValueError):
@@ -50,3 +53,21 @@ def near_names(text: str, known: Mapping[str, Collection[str]]) -> list[str]:
     among = known if venue is None else {venue: known[venue]}
     near = [(one, name) for one, symbols in among.items() for name in near_symbols(symbol, symbols)]
     return [f"{one}:{name}" if len(known) > 1 else name for one, name in near]
+
+
+def near_symbols(symbol: str, known: Iterable[str]) -> list[str]:
+    """The known symbols that may have been meant, the nearest first; [] where none is near.
+
+    What comes before the last dash is compared, since nearly all end alike.
+    """
+    wanted = _SEPARATORS.sub("-", symbol.upper())
+    base, _, quote = wanted.rpartition("-") if "-" in wanted else (wanted, "", "")
+    by_base: dict[str, list[str]] = {}
+    for name in known:
+        if name != symbol and name.replace("-", "").upper() == wanted.replace("-", ""):
+            return [name]
+        by_base.setdefault(name.rpartition("-")[0], []).append(name)
+    near = []
+    for found in difflib.get_close_matches(base, by_base, n=_MOST, cutoff=0.66):
+        near += difflib.get_close_matches(f"{found}-{quote}", by_base[found], n=1, cutoff=0.0)
+    return near

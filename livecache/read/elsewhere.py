@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from ..errors import UnknownSeries
 from ..keys.keyspace import Keyspace
-from ..model.near import near_symbols
+from ..model.naming import near_symbols
 from ..model.series import SeriesId
 from ..wire.scripts import text_of
 

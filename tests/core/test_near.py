@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from livecache.model.near import near_symbols
+from livecache.model.naming import near_symbols
 
 KNOWN = ["BTC-USD", "BTC-EUR", "ETH-USD", "ETH-BTC", "DOGE-USD", "NEAR-USD", "SOL-USD", "BTC-PERP-INTX"]
 

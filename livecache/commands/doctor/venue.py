@@ -14,7 +14,7 @@ import msgspec
 from ...clock import SystemClock
 from ...config.render import Loaded
 from ...errors import ConfigError
-from ...model.near import near_symbols
+from ...model.naming import near_symbols
 from ...model.timeframe import Timeframe
 from ...venues.net.network import NO_NETWORK, is_loopback, passed_over
 from ...venues.registry import build

@@ -11,7 +11,7 @@ from functools import partial
 
 from ...clock import Clock, SystemClock
 from ...errors import ConfigError
-from ...model.near import near_symbols
+from ...model.naming import near_symbols
 from ...model.timeframe import Timeframe
 from ..clock import MarketClock
 from ..coinbase.exchange import GRANULARITIES
