@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
 import click
 
@@ -15,7 +15,13 @@ __all__ = ["COMMANDS"]
 
 @click.command()
 @options.symbols_and_timeframes
-@click.option("--gap", type=click.IntRange(min=1), default=1, help="Report gaps of at least so many buckets.")
+@click.option(
+    "--gap",
+    "gap_buckets",
+    type=click.IntRange(min=1),
+    default=1,
+    help="Report gaps of at least so many buckets.",
+)
 @click.option(
     "--against-venue",
     is_flag=True,
@@ -24,48 +30,28 @@ __all__ = ["COMMANDS"]
 )
 @click.option(
     "--requests",
+    "requests_most",
     type=click.IntRange(min=1, max=100_000),
     default=1_000,
     help="With --against-venue, at most so many.",
 )
 @click.option("--verbose", "-v", is_flag=True, help="Every finding, not one line a series and kind.")
 @options.as_json
-@click.option("--csv", help="As CSV, one table of: series, findings, gaps.")
+@click.option("--csv", "csv_table", help="As CSV, one table of: series, findings, gaps.")
 @click.option(
     "--output", type=options.FILE, help="Write all of it into this directory too: CSV, JSON and text."
 )
 @options.cache
-def check(
-    symbols: str | None,
-    timeframes: str | None,
-    gap: int,
-    against_venue: bool,
-    requests: int,
-    verbose: bool,
-    as_json: bool,
-    csv: str | None,
-    output: Path | None,
-    given: Given,
-) -> int:
+def check(symbols: str | None, timeframes: str | None, given: Given, **wanted: Any) -> int:
     """Check the quality of what is stored.
 
     Exit 0 if it is clean, 7 if anything is wrong: with what was found, and the commands that would mend it.
     """
     from ..commands.check import Wanted, check
 
-    wanted = Wanted(
-        symbols=symbols_of(symbols),
-        timeframes=None if timeframes is None else parse_timeframes("--timeframes", timeframes),
-        gap_buckets=gap,
-        as_json=as_json,
-        csv_table=csv,
-        output=output,
-        against_venue=against_venue,
-        requests_most=requests,
-        verbose=verbose,
-        options=given.again(),
-    )
-    return check(given.load().config, wanted)
+    chosen = None if timeframes is None else parse_timeframes("--timeframes", timeframes)
+    told = Wanted(symbols_of(symbols), chosen, options=given.again(), **wanted)
+    return check(given.load().config, told)
 
 
 @click.command()

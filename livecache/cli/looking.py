@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -168,13 +169,9 @@ def export(
     symbols: str | None,
     timeframes: str | None,
     output: Path | None,
-    count: int | None,
-    settled: bool,
-    forming: bool,
-    empty: bool,
-    stale: bool,
     given: Given,
     as_json: bool,
+    **wish: Any,
 ) -> int:
     """Write candles as CSV or JSON.
 
@@ -184,16 +181,8 @@ def export(
     from ..commands.look.export import Wish, export
 
     loaded = given.load()
-    wish = Wish(
-        symbols=symbols_of(symbols),
-        timeframes=None if timeframes is None else parse_timeframes("--timeframes", timeframes),
-        count=count,
-        settled=settled,
-        forming=forming,
-        empty=empty,
-        stale=stale,
-    )
-    return export(loaded.config, wish, output=output, as_json=as_json)
+    chosen = None if timeframes is None else parse_timeframes("--timeframes", timeframes)
+    return export(loaded.config, Wish(symbols_of(symbols), chosen, **wish), output=output, as_json=as_json)
 
 
 # What follows the Redis command is Redis's, however much `-1` looks like an option.
