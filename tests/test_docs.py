@@ -110,6 +110,12 @@ def test_every_page_is_in_the_index() -> None:
     assert sorted(pages - linked) == []
 
 
+def test_the_picture_of_the_rooms_is_drawn_from_the_code() -> None:
+    told = "run python -m docs.pictures.rooms"
+    rooms = importlib.import_module("docs.pictures.rooms")
+    assert rooms.PICTURE.read_text() == rooms.drawn(), told
+
+
 def test_every_command_and_setting_has_its_place() -> None:
     assert [f"livecache {name}" for name in app.commands if f"`livecache {name}" not in CLI] == []
 
