@@ -40,10 +40,8 @@ def status(
     symbols: str | None,
     timeframes: str | None,
     state: str | None,
-    everything: bool,
-    short: bool,
     given: Given,
-    as_json: bool,
+    **form: Any,
 ) -> None:
     """Show how the series stand, those in trouble first.
 
@@ -57,9 +55,7 @@ def status(
         symbols=symbols_of(symbols),
         timeframes=None if timeframes is None else parse_timeframes("--timeframes", timeframes),
         states=states_of(state),
-        everything=everything,
-        short=short,
-        as_json=as_json,
+        **form,
     )
     if watch:
         from ..commands.look.watch_status import watch_status
