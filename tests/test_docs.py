@@ -110,6 +110,14 @@ def test_every_page_is_in_the_index() -> None:
     assert sorted(pages - linked) == []
 
 
+def test_the_way_of_a_candle_leads_through_functions_that_are_there() -> None:
+    page = (ROOT / "docs/architecture.md").read_text()
+    hops = re.findall(r"^\| \d+ \| `([\w/]+\.py)::(\w+)` \|", page, re.MULTILINE)
+    assert len(hops) == 10
+    wrong = [hop for hop in hops if f"def {hop[1]}(" not in (ROOT / "livecache" / hop[0]).read_text()]
+    assert wrong == []
+
+
 def test_the_picture_of_the_rooms_is_drawn_from_the_code() -> None:
     told = "run python -m docs.pictures.rooms"
     rooms = importlib.import_module("docs.pictures.rooms")
