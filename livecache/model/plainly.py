@@ -17,6 +17,7 @@ _KINDS = {
 }
 _EXPECTED = re.compile(r"Expected `([^`]+)`(?P<of>(?: (?:of length )?(?:>=|<=|>|<) [\d.]+)?)(?:, got `\w+`)?")
 _PATTERN = re.compile(r"Expected `str` matching regex '(.*)'")
+_NO_CHOICE = "Invalid enum value "
 _BOUNDS = {">=": "{} or more", ">": "more than {}", "<=": "at most {}", "<": "less than {}"}
 
 
@@ -29,8 +30,8 @@ def plainly(message: str) -> tuple[str, str]:
     name = path.rstrip("`").partition("[")[0].removeprefix("$").removeprefix(".")
     if _PATTERN.match(said):
         return "it does not look as it should", name
-    if said.startswith("Invalid enum value"):
-        return "it is none of the choices", name
+    if said.startswith(_NO_CHOICE):
+        return f"it is none of the choices: {said.removeprefix(_NO_CHOICE)}", name
     if not (found := _EXPECTED.match(said)):
         return f"{said[:1].lower()}{said[1:]}".replace("`", ""), name
     kinds = [_KINDS.get(kind, kind) for kind in found[1].split(" | ") if kind != "null"]

@@ -18,7 +18,7 @@ from ..read.orders import Give, InTurn, Listen, Order, Orders, Pause, Subscribe
 from ..read.reading import Steps
 from ..wire.addresses import check_client, connect, moved_to
 from ..wire.connecting import database_of, named_url, patience_of, resolve_url
-from ..wire.refusals import ERRORS, unavailable
+from ..wire.refusals import ERRORS, NO_REDIS, unavailable
 from ..wire.scripts import cancellable
 from .listening import Listener, Subscription, Turns
 
@@ -176,7 +176,7 @@ class _Place:
                 return list(await cancellable(pipeline.execute(raise_on_error=False)))
         except ResponseError as error:  # of a pipeline it is the connection that was refused
             return [error] * len(commands)
-        except ERRORS as error:
+        except (*ERRORS, *NO_REDIS) as error:
             if again and await self._moved():
                 return await self.send(commands, again=False)
             raise unavailable(error) from error

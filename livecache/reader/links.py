@@ -19,7 +19,7 @@ from ..read.orders import Give, InTurn, Listen, Order, Orders, Pause, Subscribe
 from ..read.reading import Steps
 from ..wire.addresses import check_client, connect, moved_to
 from ..wire.connecting import database_of, named_url, patience_of, resolve_url
-from ..wire.refusals import ERRORS, unavailable
+from ..wire.refusals import ERRORS, NO_REDIS, unavailable
 from ..wire.scripts import text_of
 
 __all__ = ["CONFIRMED_S", "Link", "matters"]
@@ -131,7 +131,7 @@ class Link:
                 return list(pipeline.execute(raise_on_error=False))
         except ResponseError as error:  # of a pipeline it is the connection that was refused
             return [error] * len(commands)
-        except ERRORS as error:
+        except (*ERRORS, *NO_REDIS) as error:
             if again and self.moved():
                 return self._send(commands, again=False)
             raise unavailable(error) from error

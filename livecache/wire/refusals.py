@@ -47,6 +47,7 @@ from ..errors import AccessDenied, RedisUnavailable
 __all__ = [
     "CLIENT_ERRORS",
     "ERRORS",
+    "NO_REDIS",
     "hint_on",
     "is_denied",
     "is_unknown_script_command",
@@ -72,6 +73,9 @@ CLIENT_ERRORS = (
 
 ERRORS = (*CLIENT_ERRORS, OSError, EOFError, UnicodeError)
 """What a command may raise for Redis's or the network's sake. UnicodeError: the name of its host is none."""
+
+NO_REDIS = (TypeError,)
+"""… and in redis-py's own taking apart of a reply, where what answers is no Redis."""
 
 _LOGIN = (
     AuthenticationError,

@@ -131,7 +131,7 @@ def test_a_connection_that_is_known_to_end_is_followed_before_it_does(make: Make
     async def check(bench: Bench) -> None:
         symbol = bench.face.symbol
         if not (leaving := bench.face.leaving):
-            return  # It says no such thing: its connections break.
+            pytest.skip("this venue never says that it will close a connection: its connections break")
         async with following(bench, symbol) as feed:
             await feed.data(symbol)
             await bench.front.say(leaving)
@@ -166,7 +166,7 @@ def test_a_closing_flag_may_be_lost_come_late_or_twice(make: Make, what: str) ->
     async def check(bench: Bench) -> None:
         face = bench.face
         if face.flag is None:
-            return
+            pytest.skip("this venue's feed has no closing flags")
         yes, no = face.flag
         late: list[str] = []
 
