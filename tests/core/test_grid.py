@@ -72,13 +72,13 @@ def gapless(opens: Iterator[int]) -> Iterator[Bucket]:
 
 
 def every(step: timedelta, first: datetime) -> Iterator[int]:
-    while first.date() <= LAST:
+    while first.date() <= LAST + 2 * step:
         yield int(first.timestamp() * 1000)
         first += step
 
 
 def months(n: int) -> Iterator[int]:
-    for month in range(0, (LAST.year - FIRST.year) * 12 + 1, n):
+    for month in range(0, (LAST.year - FIRST.year) * 12 + 2 * n + 1, n):
         yield ms(date(FIRST.year + month // 12, month % 12 + 1, 1))
 
 
