@@ -204,6 +204,7 @@ def test_integers_serve_where_seconds_are_wanted(tmp_path: Path) -> None:
             "rest_url: 'api.coinbase.com' is not",
             "https://",
         ),
+        ("[venues.coinbase]\nws_url = ''", "ws_url: is empty", "wss://"),
         ("[venues.coinbase]\nws_url = 'https://x'", "ws_url: 'https://x' is not", "wss://"),
         ("[venues.coinbase]\nrest_url = 'https://h/a b'", "rest_url: holds a space", "https://"),
         ("[venues.coinbase]\nrest_url = ' https://h'", "rest_url: holds a space", "https://"),

@@ -37,7 +37,7 @@ def reload(config: Config, *, service: str | None, as_json: bool) -> int:
 
 def _told(key: str, answer: dict[str, Any]) -> str:
     """What came and went, of a setting that is a list."""
-    lists: dict[str, Any] = answer["lists"]
+    lists: dict[str, Any] = answer.get("lists", {})  # A service of 0.2 that still runs has none.
     if key not in lists:
         return ""
     added, removed = lists[key]["added"], lists[key]["removed"]

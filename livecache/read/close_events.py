@@ -119,8 +119,9 @@ def closes_of(
     def make() -> Orders:
         return closes(core.only(), after, patience, only=core.names(chosen), patience_s=patience_s)
 
+    known = core.venues is not None  # before: another thread may learn it meanwhile
     orders = make()  # It refuses at once what makes no sense.
-    return orders if core.venues is not None else where_known(core, patience, make)
+    return orders if known else where_known(core, patience, make)
 
 
 def newest_entry(keys: Keyspace) -> Steps[str]:

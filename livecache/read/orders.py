@@ -181,10 +181,11 @@ def _where_meant(
     """What `make` makes of the requests, once it is known of which venues they are."""
 
     def meant() -> Orders:
-        return make([replace(one, series=core.series_id(*one.series[1:])) for one in requests])
+        return make([replace(one, series=core.meant(one.series)) for one in requests])
 
     orders = make(requests)  # It refuses at once what makes no sense.
-    return orders if core.venues is not None else where_known(core, patience, meant)
+    placed = all(one.series.venue for one in requests)
+    return orders if placed else where_known(core, patience, meant)
 
 
 def where_known(core: Core, patience: Patience, make: Callable[[], Orders]) -> Orders:

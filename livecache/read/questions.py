@@ -39,7 +39,7 @@ class Questions:
     """Makes requests, for the venues under one prefix.
 
     `keys` are those of the venue that is read; where it is not `named`, of the first of `venues`. These are
-    None until they have been learnt; until then a request's symbol may hold its venue.
+    None until they have been learnt; until then a request's series has no venue, and its symbol may hold it.
     """
 
     def __init__(self, keys: Keyspace, max_lag_s: Seconds, *, named: bool = True) -> None:
@@ -155,18 +155,19 @@ class Questions:
 
     def keyspace(self, venue: str) -> Keyspace:
         """The names of that venue's keys."""
-        return self.keys if venue == self.keys.venue else replace(self.keys, venue=venue)
+        return self.keys if venue in ("", self.keys.venue) else replace(self.keys, venue=venue)
 
     def learnt(self, venues: Sequence[str], symbols: Mapping[str, Collection[str]]) -> None:
         """These venues there are, and where there are several, these symbols of each."""
-        self.keys, self.venues, self._symbols = self.keyspace(venues[0]), tuple(venues), symbols
+        self.keys, self._symbols = self.keyspace(venues[0]), symbols
+        self.venues = tuple(venues)  # The last: another thread may be reading.
         self._checked = lru_cache(maxsize=_REMEMBERED_MAX, typed=True)(self._check)
 
     def _place(self, symbol: str) -> tuple[str, str]:
         """The venue and the symbol that are meant. Raises `UnknownSeries` where several have it."""
         venues = self.venues
         if venues is None:
-            return self.keys.venue, symbol
+            return "", symbol
         venue, name = split_venue(symbol, venues)
         if venue is None and len(venues) > 1:
             found = [one for one in venues if symbol in self._symbols[one]]
@@ -197,7 +198,7 @@ class Questions:
 
     def _of(self, series: SeriesId) -> SeriesId:
         """The series, of the one venue whose stream is read. Raises `ValueError`."""
-        if series.venue != self.keys.venue:
+        if series.venue not in ("", self.keys.venue):
             raise ValueError(f"{series} is of another venue than {self.keys.venue!r}, whose closes are read")
         return series
 

@@ -16,7 +16,7 @@ from redis.exceptions import InvalidResponse, NoScriptError
 from ..errors import ConfigError, ForeignKey, NotReady, ReadError
 from ..keys.keyspace import AliveRecord, Damaged, Keyspace, StateRecord, decode_alive, decode_state
 from ..model.series import FIRST_VENUE, SeriesId
-from ..wire.refusals import is_unknown_script_command, unavailable
+from ..wire.refusals import is_denied, is_unknown_script_command, unavailable
 from ..wire.scripts import Script, text_of
 from .answer import HINT_RUN, Request, arguments, decide
 from .asking import Seconds
@@ -75,8 +75,7 @@ class Core(Questions):
         if self.venues is not None:
             return
         (members,) = yield [("SMEMBERS", self.keys.venues)]
-        # What cannot be read, as where an access list of 0.2 forbids it, is as if it were not there.
-        told = [] if isinstance(members, Exception) else [text_of(member) for member in members]
+        told = [] if _unreadable(members) else [text_of(member) for member in members]
         found = sorted(venue for venue in told if _VENUE.fullmatch(venue) and venue != FIRST_VENUE)
         if FIRST_VENUE in told or not found or (yield from self._has_first()):
             found = [FIRST_VENUE, *found]
@@ -86,12 +85,14 @@ class Core(Questions):
             for one, reply in zip(keys, (yield [("SMEMBERS", one.series) for one in keys]), strict=True):
                 series = [one.parse_series(text_of(member)) for member in checked(reply, one.series)]
                 symbols[one.venue] = {each.symbol for each in series if each}
+            # What nobody fills is none of ours: the key's name was anybody's before 0.2.
+            found = [venue for venue in found if symbols[venue]] or found[:1]
         self.learnt(found, symbols)
 
     def _has_first(self) -> Steps[bool]:
         """Whether the first venue is there as well: a service of 0.2 does not say so."""
         (kind,) = yield [("TYPE", self.keyspace(FIRST_VENUE).series)]
-        return text_of(kind) == "set"
+        return not _unreadable(kind) and text_of(kind) == "set"
 
     def one_venue(self) -> Steps[Keyspace]:
         """The keys of the only venue. Raises ConfigError where there are several, and none is named."""
@@ -107,16 +108,20 @@ class Core(Questions):
 
     def placed(self, requests: Sequence[Request]) -> Steps[list[Request]]:
         """The requests, each of the venue that is meant."""
-        if self.venues is not None:
+        if all(one.series.venue for one in requests):
             return list(requests)
         yield from self.learn()
-        return [replace(one, series=self.series_id(*one.series[1:])) for one in requests]
+        return [replace(one, series=self.meant(one.series)) for one in requests]
+
+    def meant(self, series: SeriesId) -> SeriesId:
+        """The series, of the venue that is meant where it was named before any was known."""
+        return series if series.venue else self.series_id(*series[1:])
 
     # --- the steps
 
     def read(self, request: Request) -> Steps[Candles]:
         """One series. Raises the `ReadError` that says why it cannot be had."""
-        if self.venues is None:
+        if not request.series.venue:
             (request,) = yield from self.placed([request])
         keys = self.keys_of(request.series)
         return decide(request, (yield from self._reply(request, keys)), keys[0])
@@ -150,9 +155,9 @@ class Core(Questions):
 
     def views(self, series: Sequence[SeriesId]) -> Steps[list[SeriesView]]:
         """How these series stand."""
-        if self.venues is None:
+        if not all(one.venue for one in series):
             yield from self.learn()
-            series = [self.series_id(*one[1:]) for one in series]
+            series = [self.meant(one) for one in series]
         views: list[SeriesView] = []
         for trip in trips(series):
             replies = yield from self._evaluate([(self.keys_of(one), ("state",)) for one in trip])
@@ -238,6 +243,18 @@ class Core(Questions):
                 foreign = ForeignKey(key, text_of(kind))
                 raise ReadError(foreign.message, foreign.hint)
         raise ReadError(f"{series}: a key of it was of another type", "read again")
+
+
+def _unreadable(reply: Any) -> bool:
+    """Whether a key is as if it were not there: of another type, or forbidden, as by an access list of 0.2.
+
+    Raises `RedisUnavailable` for what passes: else one bad moment would be remembered.
+    """
+    if not isinstance(reply, Exception):
+        return False
+    if is_denied(reply) or "WRONGTYPE" in str(reply):
+        return True
+    raise unavailable(reply) from reply
 
 
 def _view(series: SeriesId, reply: Sequence[Any]) -> SeriesView:

@@ -122,7 +122,7 @@ class AsyncReader:
     ) -> Answers[Candles | ReadError]:
         """See `Reader.many`."""
         requests = self._core.requests(wanted, timeframe, count, limit, options)
-        if self._core.venues is None:
+        if not all(request.series.venue for request in requests):
             requests = await self._link.drive(self._core.placed(requests))
         outcomes = await self._link.drive(self._core.read_many(requests))
         return Answers({r.series: outcome for r, outcome in zip(requests, outcomes, strict=True)})

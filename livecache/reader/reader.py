@@ -198,7 +198,7 @@ class Reader:
         <Candles: 30 of BTC-USD 1h, feed up, age 315000 ms>
         """
         requests = self._core.requests(wanted, timeframe, count, limit, options)
-        if self._core.venues is None:
+        if not all(request.series.venue for request in requests):
             requests = self._link.drive(self._core.placed(requests))
         outcomes = self._link.drive(self._core.read_many(requests))
         return Answers({r.series: outcome for r, outcome in zip(requests, outcomes, strict=True)})

@@ -7,11 +7,13 @@ from contextlib import aclosing
 from typing import Any
 
 import pytest
+from redis.exceptions import ResponseError
 
-from livecache import AsyncReader, ConfigError, Reader, UnknownSeries
+from livecache import AsyncReader, ConfigError, Reader, RedisUnavailable, UnknownSeries
 from livecache.keys.keyspace import Keyspace
 from livecache.model.series import SeriesId
 from livecache.model.timeframe import Timeframe
+from livecache.read.reading import Core
 
 from .either import either
 from .support import BTC, ETH, Source, state, until
@@ -135,3 +137,33 @@ def test_a_writer_names_its_venue_and_leaves_the_others(clean_valkey: str) -> No
             assert await client.smembers(KEYS.venues) == {b"binance-eu", b"coinbase"}
 
     on_valkey(clean_valkey, test)
+
+
+def test_what_is_asked_before_the_venues_are_known_is_meant_as_it_was_said() -> None:
+    """Another thread may learn them between a question and its sending."""
+    core = Core(KEYS, 30, named=False)
+    asked = core.requests([BTC, ETH], None, 5, None, {})
+    core.learnt(["coinbase"], {})
+    with pytest.raises(StopIteration) as done:
+        next(core.placed(asked))
+    assert [request.series for request in done.value.value] == [BTC, ETH]
+
+
+@pytest.mark.parametrize("reply", ["MASTERDOWN Link with MASTER is down", "BUSY Redis is busy", "LOADING"])
+def test_a_bad_moment_at_the_first_read_is_not_remembered(reply: str) -> None:
+    core = Core(KEYS, 30, named=False)
+    steps = core.learn()
+    next(steps)
+    with pytest.raises(RedisUnavailable):
+        steps.send([ResponseError(reply)])
+    assert core.venues is None
+
+
+def test_what_somebody_else_keeps_under_that_name_is_no_venue(
+    kind: str, store: Any, clean_valkey: str
+) -> None:
+    put_at(store, BTC)
+    store.sadd(KEYS.venues, "kraken", "binance")
+    with either(kind, clean_valkey) as reader:
+        assert reader.candles("BTC-USD", "5m", 3).series == BTC
+        assert reader.status().writer is None

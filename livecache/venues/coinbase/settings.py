@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, ClassVar
 
 from msgspec import Meta, structs
 
-from ..settings import Rate, Seconds, VenueSettings
+from ..settings import Problem, Rate, Seconds, VenueSettings
 
 __all__ = ["SETTINGS", "CoinbaseSettings"]
 
@@ -42,6 +42,11 @@ class CoinbaseSettings(VenueSettings, frozen=True, forbid_unknown_fields=True):
         upper = symbol.strip().upper()
         near = f"did you mean {upper}? " if _SYMBOL.fullmatch(upper) else ""
         return f"{symbol!r} is not the name of a product", f"{near}they look like BTC-USD"
+
+    def problems(self) -> Iterator[Problem]:
+        yield from super().problems()
+        if not self.ws_url:
+            yield "ws_url", "is empty", "it looks like wss://host or ws://host:port"
 
     def without_key(self) -> CoinbaseSettings:
         return structs.replace(self, key_file="")
