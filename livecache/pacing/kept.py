@@ -1,4 +1,7 @@
-"""Budgets as they are used. Pure: `now` comes in, in the host's monotonic seconds, and never goes back."""
+"""Budgets as they are used. Pure: `now` comes in, in the host's monotonic seconds, and never goes back.
+
+But for `slot`: whoever has waited asks by the slot that was told before, and others have started since.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +60,8 @@ class KeptPool(Kept[Pool]):
     def slot(self, cost: int, now: float, share: float) -> float:
         self._refill(now)
         room = max(self.budget.size * self.budget.share * share, cost)
-        return now + max(0.0, self._used + cost - room) / self.budget.refill_per_s
+        # What is used is known as of `_at`: what refilled before that is counted already.
+        return max(now, self._at) + max(0.0, self._used + cost - room) / self.budget.refill_per_s
 
     def start(self, cost: int, slot: float, now: float) -> None:
         self._refill(now)

@@ -12,7 +12,7 @@ import pytest
 from livecache.clock import Clock
 from livecache.engine.limiter import Limiter, Urgency
 from livecache.engine.venue_time import VenueTime
-from livecache.model.budget import Budget, Costs, Rolling, Spacing
+from livecache.model.budget import Budget, Costs, Pool, Rolling, Spacing
 from livecache.pacing.meter import Ticket
 from livecache.venues.venue import FailureKind, FetchFailure
 from tests.simulation.virtual import VirtualClock as LoopClock
@@ -293,3 +293,30 @@ def test_what_the_venue_allows_is_kept_beside_what_is_configured_which_counts_wh
         return both + await starts(limiter, 2)
 
     assert asyncio.run(scenario()) == pytest.approx([1000, 1000.2, 1000.4, 1060, 1061, 1062])
+
+
+def test_of_many_who_wait_for_a_pool_none_starts_before_it_has_refilled() -> None:
+    async def scenario() -> list[float]:
+        clock = LoopClock(0.0)
+        limiter = Limiter((Pool("pool", 10, 1.0, share=1.0),), VenueTime(clock), lambda: 0.5)
+        async with asyncio.TaskGroup() as group:
+            waiting = [group.create_task(started(limiter), name=f"{n}") for n in range(40)]
+        return [task.result() - waiting[0].result() for task in waiting]
+
+    # Of a pool of 10, which refills by 1 a second.
+    assert run_virtually(scenario()) == pytest.approx([max(0, n - 9) for n in range(40)])
+
+
+def test_who_waits_for_a_pool_behind_one_that_gives_up_gets_no_earlier_slot() -> None:
+    async def scenario() -> list[float]:
+        clock = VirtualClock()
+        limiter = Limiter((Pool("pool", 10, 1.0, share=1.0),), VenueTime(clock), lambda: 0.5)
+        await starts(limiter, 10)
+        nothing = limiter.acquire_for(Urgency.LIVE, Page({"pool": 5}), lambda: None)
+        giving_up = asyncio.create_task(nothing, name="giving up")
+        others = [asyncio.create_task(started(limiter), name=f"{n}") for n in range(7)]
+        assert await giving_up is None
+        return [await other for other in others]
+
+    # At 1005 five are there again.
+    assert asyncio.run(scenario()) == pytest.approx([1005] * 5 + [1006, 1007])
