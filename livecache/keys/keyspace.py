@@ -245,8 +245,8 @@ def encode_state(
 _TIMES = "contiguous_from", "settled_through", "known_through", "closed_through", "history_from", "forming"
 
 
-def decode_state(fields: Mapping[str, str]) -> StateRecord:
-    """The record in a state hash. `Damaged` names the field that is missing or makes no sense."""
+def decode_state(fields: Mapping[str, str], timeframe: Timeframe = Timeframe.M1) -> StateRecord:
+    """The record in a series' state hash. `Damaged` names the field that is missing or makes no sense."""
 
     def text(name: str) -> str:
         try:
@@ -271,7 +271,7 @@ def decode_state(fields: Mapping[str, str]) -> StateRecord:
         **{name: number(name) for name in _TIMES},
     )
     try:
-        state.grid_of(Timeframe.M1)
+        state.grid_of(timeframe)
     except ValueError:
         raise Damaged(f"grid is {state.grid[:40]!r}") from None
     return StateRecord(

@@ -21,6 +21,7 @@ __all__ = ["WEEKS", "EpochGrid", "Grid", "MonthGrid", "SessionGrid", "read_grid"
 
 DAY_MS = 86_400_000
 _ORDINAL = date(1970, 1, 1).toordinal()
+_YEAR_10000 = (date.max.toordinal() + 1 - _ORDINAL) * DAY_MS
 
 
 class Grid(ABC):
@@ -309,9 +310,14 @@ class SessionGrid(Grid):
 
 
 @lru_cache(1024)
-def read_grid(text: str) -> Grid:
-    """The grid that `Grid.text` wrote down. Raises ValueError for anything else."""
+def read_grid(text: str, shortest: int = 1) -> Grid:
+    """The grid that `Grid.text` wrote down. Raises ValueError for anything else.
+
+    So it does for steps of less than `shortest` ms, of which there would be more than anybody expects.
+    """
     step, kind, rest = text.split(" ", 2) if text.count(" ") > 1 else (*text.split(" "), "")
+    if kind in ("from", "in") and step != "0" and int(step) < shortest:
+        raise ValueError(f"no grid: {text[:40]!r}, in steps shorter than {shortest} ms")
     if kind == "from":
         return EpochGrid(int(step), int(rest))
     if kind == "months" and not rest:
@@ -319,4 +325,6 @@ def read_grid(text: str) -> Grid:
     if kind != "in":
         raise ValueError(f"no grid: {text[:40]!r}")
     sessions = [tuple(map(int, session.split("-"))) for session in rest.split(",")]
+    if sessions[-1][-1] >= _YEAR_10000:
+        raise ValueError(f"no grid: {text[:40]!r}, until {sessions[-1][-1]}")
     return SessionGrid(tuple(o for o, _ in sessions), tuple(c for _, c in sessions), int(step))

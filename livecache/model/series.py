@@ -70,8 +70,8 @@ class SeriesState:
     grid: str = ""  # where its buckets lie, as `Grid.text` has it, if not where its timeframe says
 
     def grid_of(self, timeframe: Timeframe) -> Grid:
-        """Where its buckets lie."""
-        return read_grid(self.grid) if self.grid else timeframe.grid
+        """Where its buckets lie. Raises ValueError for what no venue has of that timeframe."""
+        return read_grid(self.grid, timeframe.ms) if self.grid else timeframe.grid
 
     @property
     def short(self) -> bool:

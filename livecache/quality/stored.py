@@ -109,7 +109,7 @@ def _examine_state(found: Found, stored: Stored) -> None:
         stored.report(Kind.STATE, f"there is no state beside {found.size} members")
         return
     try:
-        stored.record = decode_state(fields)
+        stored.record = decode_state(fields, stored.series.timeframe)
     except Damaged as damage:
         stored.report(Kind.STATE, str(damage))
         return

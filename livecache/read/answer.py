@@ -11,7 +11,17 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from ..errors import ConfigError, NotListed, NotReady, NotTraded, OutOfSync, ReadError, Stale, UnknownSeries
+from ..errors import (
+    ConfigError,
+    NotListed,
+    NotReady,
+    NotTraded,
+    OutOfSync,
+    OutsideCalendar,
+    ReadError,
+    Stale,
+    UnknownSeries,
+)
 from ..keys.keyspace import RETIRED, SCHEMA, UNDECODABLE, AliveRecord, decode_alive, standing_of
 from ..model.candle import Candle
 from ..model.grid import Grid, read_grid
@@ -75,6 +85,9 @@ def decide(request: Request, reply: Sequence[Any], key: str) -> Candles:
             have=getattr(error, "have", 0),
             want=request.count,
         ) from error
+    except OutsideCalendar as error:
+        # Its writer has told the sessions of all that it tells of.
+        raise ReadError(f"{request.series}: {error.message}", f"see HGETALL {key}:state") from None
 
 
 def _decide(request: Request, reply: Sequence[Any], key: str) -> Candles:
@@ -100,9 +113,12 @@ def _decide(request: Request, reply: Sequence[Any], key: str) -> Candles:
             "they come back with the next write",
         )
 
-    # For a span, with the one before it, whose close an empty bucket may carry.
-    ordered = [*others, *members] if request.span else members[::-1]
-    closed = _decode(ordered, key, state.grid)
+    if request.span:
+        # With the one before it, whose close an empty bucket may carry.
+        before = _decode(others, key, state.grid, 1, request.span[0])
+        closed = before + _decode(members, key, state.grid, *request.span)
+    else:
+        closed = _decode(members[::-1], key, state.grid, 1, through)
     if closed and closed[0].time < state.contiguous_from:
         closed = [candle for candle in closed if candle.time >= state.contiguous_from]
     if request.span:
@@ -115,8 +131,8 @@ def _decide(request: Request, reply: Sequence[Any], key: str) -> Candles:
                 f"{series}: the feed does not vouch for the bucket in progress{state.because}",
                 "closed candles can be read without forming=True",
             )
-        closed += _decode(others, key, state.grid)
         end = state.grid.end(state.forming)
+        closed += _decode(others, key, state.grid, state.forming, end)
     standing = standing_of(state.because[2:])
     if request.newest_within is not None:
         _traded_lately(request, closed, end, max(alive.time, state.closed_through), state)
@@ -161,7 +177,7 @@ class _State(NamedTuple):
         grid = series.timeframe.grid
         if told is not None:
             try:
-                grid = read_grid(told.decode())
+                grid = read_grid(told.decode(), series.timeframe.ms)
             except ValueError:
                 numbers = []
         if found > SCHEMA:
@@ -278,8 +294,11 @@ def _filled(
     return filled, frozenset(synthetic)
 
 
-def _decode(members: Sequence[bytes], key: str, grid: Grid) -> list[Candle]:
-    """The candles in the members, oldest first. `ReadError` names the key if one is damaged."""
+def _decode(members: Sequence[bytes], key: str, grid: Grid, start: int, end: int) -> list[Candle]:
+    """The candles in the members, oldest first. `ReadError` names the key if one is damaged.
+
+    All were found in `[start, end)`: one that says it is of another time is damaged.
+    """
     hint = f"delete {key}, and its writer restores it"
     try:
         # All at once is three times as fast as one by one.
@@ -287,10 +306,20 @@ def _decode(members: Sequence[bytes], key: str, grid: Grid) -> list[Candle]:
     except UNDECODABLE as error:
         raise ReadError(f"a candle in {key} cannot be read: {str(error)[:200]}", hint) from None
     times = [candle.time for candle in candles]
-    first = times[0] if times else 0
-    # Mostly nothing is missing between them, and that is seen at once: 4 % of a read.
-    dense = len(times) > 0 and times == [*grid.opens(first, times[-1] + 1)]
-    sound = dense or (all(map(lt, times, times[1:])) and all(time in grid for time in times))
-    if len(times) != len(members) or not sound:
+    if len(times) != len(members) or not _one_a_bucket(times, grid, start, end):
         raise ReadError(f"{key} holds something other than one candle a bucket", hint)
     return candles
+
+
+def _one_a_bucket(times: list[int], grid: Grid, start: int, end: int) -> bool:
+    """Whether these are opens of buckets, ascending, in `[start, end)`."""
+    if not times:
+        return True
+    first, last = times[0], times[-1]
+    if not start <= first <= last < end:
+        return False
+    # Mostly nothing is missing between them, and that is seen at once: 4 % of a read. They are counted before
+    # they are listed, for between two times, damaged or of a thin market, there may be any number of buckets.
+    if grid.count(first, last + 1) == len(times):
+        return times == [*grid.opens(first, last + 1)]
+    return all(map(lt, times, times[1:])) and all(time in grid for time in times)

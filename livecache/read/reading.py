@@ -265,7 +265,7 @@ def _view(series: SeriesId, reply: Sequence[Any]) -> SeriesView:
     record, alive, damage = None, None, ""
     try:
         alive = decode_alive(alive_raw) if alive_raw is not None else None
-        record = decode_state(fields)
+        record = decode_state(fields, series.timeframe)
     except Damaged as error:
         damage = str(error)
     return SeriesView(series, record, alive, size, damage, newest[0] if newest else None)

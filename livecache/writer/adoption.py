@@ -66,7 +66,7 @@ class Adopted:
 def judge(series: SeriesId, found: Found, *, origin: str, now: int) -> Stored | str:
     """What was found, decoded, or the reason why it cannot be believed. `now` is the venue's, Unix ms."""
     try:
-        record = decode_state(found.fields)
+        record = decode_state(found.fields, series.timeframe)
     except Damaged as damage:
         return str(damage)
     if record.origin != origin:

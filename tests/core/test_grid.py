@@ -310,8 +310,24 @@ def test_a_grid_that_was_written_down_is_the_same_where_it_is_needed(kind: str, 
 
 
 @pytest.mark.parametrize(
-    "text", ["", "x", "0 from 0", "5 from x", "1 months more", "1 weeks", "0 in 5", "0 in 5-4"]
+    "text",
+    [
+        *("", "x", "0 from 0", "5 from x", "1 months more", "1 weeks", "0 in 5", "0 in 5-4"),
+        "0 in 5-253402300800000",  # which no date can be said of
+    ],
 )
 def test_what_was_not_written_by_a_grid_is_refused(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011
         read_grid(text)
+
+
+@pytest.mark.parametrize("text", ["1 from 0", "299999 from 0", "1 in 0-9000000", "299999 in 0-9000000"])
+def test_steps_shorter_than_expected_are_refused(text: str) -> None:
+    read_grid(text)
+    with pytest.raises(ValueError, match="shorter than 300000 ms"):
+        read_grid(text, 300_000)
+
+
+@pytest.mark.parametrize("text", ["300000 from 0", "300000 in 0-9000000", "0 in 0-9000", "1 months"])
+def test_whole_sessions_and_months_are_as_long_as_they_are(text: str) -> None:
+    assert read_grid(text, 300_000) == read_grid(text, 300_000)

@@ -66,7 +66,8 @@ def read_stored(client: redis.Redis, keys: Keyspace, series: SeriesId, count: in
     fields, alive, members, candles = replies
     record, damage = None, ""
     try:
-        record = decode_state({text_of(k): text_of(v) for k, v in fields.items()}) if fields else None
+        told = {text_of(k): text_of(v) for k, v in fields.items()}
+        record = decode_state(told, timeframe) if told else None
     except Damaged as error:
         damage = str(error)
     view = SeriesView(series, record, alive_of(alive), members, damage)
