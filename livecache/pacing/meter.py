@@ -28,6 +28,7 @@ class Ticket(NamedTuple):
 
     costs: Costs
     started: float
+    budgets: tuple[Kept[Any], ...] = ()  # of which it took its costs
 
 
 class _Ever:
@@ -93,16 +94,16 @@ class Meter:
 
     def start(self, costs: Costs, slot: float, now: float) -> Ticket:
         """Take `slot`, at `now`, which a timer may have made a little later."""
-        for name, kept in self._kept.items():
-            if cost := costs.get(name, 1):
-                kept.start(cost, slot, now)
-        return Ticket(costs, now)
+        budgets = tuple(kept for name, kept in self._kept.items() if costs.get(name, 1))
+        for kept in budgets:
+            kept.start(costs.get(kept.budget.name, 1), slot, now)
+        return Ticket(costs, now, budgets)
 
     def ended(self, ticket: Ticket, now: float, usage: Costs = NOTHING) -> None:
         """It failed or was given up. `usage` is what the venue counts as used, by the budgets' names."""
-        for name, kept in self._kept.items():
-            if cost := ticket.costs.get(name, 1):
-                kept.ended(cost, ticket.started, now, usage.get(name))
+        for kept in ticket.budgets:  # Of one that came since, it has taken nothing.
+            name = kept.budget.name
+            kept.ended(ticket.costs.get(name, 1), ticket.started, now, usage.get(name))
 
     def answered(self, ticket: Ticket, now: float, usage: Costs = NOTHING) -> None:
         """It was answered."""

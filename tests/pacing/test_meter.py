@@ -247,6 +247,23 @@ def test_other_sizes_hold_at_once_and_what_was_used_stays_used() -> None:
     assert meter.slot({"weight": 20}, 105.0) == pytest.approx(122.5)
 
 
+@pytest.mark.parametrize("before", [[], [Window("other", 100, "used")], [Window("weight", 100, "used")]])
+def test_what_was_under_way_when_a_budget_came_makes_no_room_in_it(before: list[Budget]) -> None:
+    """Nor does what was under way in one of that name which went meanwhile."""
+    meter, costs = meter_of(*before), {"weight": 10, "other": 1}
+    under_way = [meter.start(costs, 100.0, 100.0) for _ in range(5)]
+    meter.change([])
+    meter.change([Window("weight", 100, "used", share=1.0)])
+    for ticket in under_way:
+        meter.answered(ticket, 101.0, {"weight": 50})
+    for minute in (240.0, 300.0, 360.0):
+        started = 0
+        while meter.slot(costs, minute + 5.0) == minute + 5.0 and started < 100:
+            meter.answered(meter.start(costs, minute + 5.0, minute + 5.0), minute + 6.0)
+            started += 1
+        assert started == 10
+
+
 # --- never above the limit
 
 
