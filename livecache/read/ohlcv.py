@@ -64,19 +64,25 @@ def ohlcv(
 
 
 def _alike(core: Core, symbol: str) -> Steps[str | None]:
-    """The only symbol that differs from this one in strokes, dashes and colons alone; None for none."""
+    """The only symbol that is this one in another spelling (see `_same`); None for none, or several."""
     there = yield from core.all_series()
     venues = core.venues or ()
     venue, name = split_venue(symbol, venues)
     found = {
-        (one.venue, one.symbol)
-        for one in there
-        if venue in (None, one.venue) and _SEPARATORS.sub("", one.symbol) == _SEPARATORS.sub("", name)
+        (one.venue, one.symbol) for one in there if venue in (None, one.venue) and _same(one.symbol, name)
     }
     if len(found) != 1:
         return None
     (its, meant) = found.pop()
     return f"{its}:{meant}" if len(venues) > 1 else meant
+
+
+def _same(one: str, other: str) -> bool:
+    """Whether two symbols differ in nothing but which separators they have, or in one having none at all."""
+    parts, others = _SEPARATORS.split(one), _SEPARATORS.split(other)
+    # T-USDT is no TUS-DT: where both say where the base ends, they have to agree.
+    both = len(parts) > 1 and len(others) > 1
+    return parts == others if both else "".join(parts) == "".join(others)
 
 
 def _refuse_a_hole(candles: Candles, reply: Any, known: int, begin: int) -> None:

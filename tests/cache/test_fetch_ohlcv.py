@@ -11,7 +11,7 @@ import pytest
 from livecache import NotReady, OutOfSync, Stale, UnknownSeries, UnknownTimeframe
 
 from .either import either
-from .support import STEP, T0, state
+from .support import BTC, STEP, T0, state
 from .test_reader import ALIVE, put
 
 
@@ -153,3 +153,62 @@ def test_what_no_read_gives_this_does_not_give_either(reader: Any, store: Any) -
 def test_what_would_be_passed_over_is_refused_by_name(reader: Any, arguments: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         reader.fetch_ohlcv(**{"symbol": "BTC/USD", "timeframe": "5m"} | arguments)
+
+
+# --- symbols in another spelling
+
+
+def put_symbols(store: Any, *symbols: str) -> None:
+    """Series of these symbols, of which each has one candle more than the one before, from five on."""
+    for n, symbol in enumerate(symbols, start=5):
+        put(store, state(0, n, n), range(n), series=BTC._replace(symbol=symbol))
+
+
+@pytest.mark.parametrize(
+    ("there", "asked"),
+    [
+        ("T-USDT", "T/USDT"),
+        ("T_USDT", "T/USDT"),
+        ("T/USDT", "T-USDT"),
+        ("BTC/USDT:USDT", "BTC-USDT-USDT"),
+        ("BTCUSD", "BTC/USD"),  # where it has none of its own, there is nothing to compare
+        ("BTC-USD", "BTCUSD"),
+    ],
+)
+def test_a_symbol_in_another_spelling_is_found(
+    kind: str, clean_valkey: str, store: Any, there: str, asked: str
+) -> None:
+    put_symbols(store, there)
+    with either(kind, clean_valkey) as reader:
+        assert len(reader.fetch_ohlcv(asked, "5m")) == 5
+
+
+@pytest.mark.parametrize(
+    ("there", "asked"),
+    [
+        ("T-USDT", "TUS/DT"),
+        ("TUS-DT", "T/USDT"),
+        ("A_BC", "AB-C"),
+        ("BTC/USDT:USDT", "BTC/USDTUSDT"),
+        ("BTC/USDT:USDT", "BTC/USDT"),
+        ("BTC-USD", "BTC--USD"),
+        ("BTC-USD", "BTCUSD/"),
+    ],
+)
+def test_another_market_whose_letters_are_the_same_is_none_of_it(
+    kind: str, clean_valkey: str, store: Any, there: str, asked: str
+) -> None:
+    put_symbols(store, there)
+    with either(kind, clean_valkey) as reader, pytest.raises(UnknownSeries):
+        reader.fetch_ohlcv(asked, "5m")
+
+
+def test_where_the_base_tells_two_markets_apart_each_is_found(
+    kind: str, clean_valkey: str, store: Any
+) -> None:
+    put_symbols(store, "T_USDT", "TUS_DT")
+    with either(kind, clean_valkey) as reader:
+        assert len(reader.fetch_ohlcv("T/USDT", "5m")) == 5
+        assert len(reader.fetch_ohlcv("TUS/DT", "5m")) == 6
+        with pytest.raises(UnknownSeries):
+            reader.fetch_ohlcv("TUSDT", "5m")  # which may be either
