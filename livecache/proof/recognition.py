@@ -7,8 +7,9 @@ and what was proven empty has none.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from ..model.coverage import Span
 from ..model.policy import CONFIRM_MS
 from .evidence import APART_MS, DISPUTE_MS
 from .page import PageFacts
@@ -20,30 +21,47 @@ _PAGES = 3
 _ROWS = 2  # One row that does not fit is the newest, of a venue that lags, or was spoilt.
 
 
+_SPANS = 4  # Counted at once: the newest page and those with holes take turns.
+
+
 @dataclass(slots=True)
 class _Fit:
-    """How many closed rows fit what is known of their buckets, and how many do not."""
+    """The closed rows that fit what is known of their buckets, and those that do not."""
 
-    fits: int = 0
-    strange: int = 0
+    fits: list[int] = field(default_factory=list)
+    strange: list[int] = field(default_factory=list)
     against_feed: int = 0  # of the strange ones
+
+    def refutes(self, span: Span) -> bool:
+        """Whether the page shows that what pages told of the span was not the venue's last word."""
+        fits, strange = (sum(span.start <= t < span.end for t in rows) for rows in (self.fits, self.strange))
+        return fits > strange
 
 
 def recognise(track: Track, page: PageFacts) -> bool:
     """Whether what the page says may be taken: most of its rows fit what is known of their buckets.
 
     If not, three such pages over five minutes are right, and what is known is not; over an hour, if they do
-    not fit what the feed vouches for either.
+    not fit what the feed vouches for either. Pages of other times speak neither for nor against them.
     """
-    fit = _fit(track, page)
-    if fit.strange < _ROWS or fit.strange <= fit.fits:
-        if fit.fits:
-            track.strange = (0, 0, 0)
+    fit, counts = _fit(track, page), track.strange
+    for span in [s for s, (_, last, _) in counts.items() if page.heard >= last + CONFIRM_MS]:
+        del counts[span]  # Nobody asks for it any more: a lie of later days begins at one.
+    if len(fit.strange) < _ROWS or len(fit.strange) <= len(fit.fits):
+        for span in [s for s in counts if fit.refutes(s)]:
+            del counts[span]
         return True
-    first, last, pages = track.strange
+    start, end = min(fit.strange), max(fit.strange) + 1
+    same = [s for s in counts if s.start < end and start < s.end]
+    first, last, pages = min((counts[s] for s in same), key=lambda count: count[2], default=(0, 0, 0))
     if not pages or page.heard >= last + APART_MS:
         first, last, pages = first or page.heard, page.heard, pages + 1
-    track.strange = (first, last, pages)
+    for span in same:
+        start, end = min(start, span.start), max(end, span.end)
+        del counts[span]
+    if len(counts) >= _SPANS:
+        del counts[next(iter(counts))]
+    counts[Span(start, end)] = first, last, pages
     return pages >= _PAGES and last - first >= (CONFIRM_MS if fit.against_feed else DISPUTE_MS)
 
 
@@ -55,9 +73,9 @@ def _fit(track: Track, page: PageFacts) -> _Fit:
         if bucket >= edge or bucket in doubted or (held is None and bucket not in track.coverage):
             continue
         if held is not None and row.reaches(held):
-            fit.fits += 1
+            fit.fits.append(bucket)
         else:
             shown = track.provisional.get(bucket)
-            fit.strange += 1
+            fit.strange.append(bucket)
             fit.against_feed += shown is not None and shown.vouched
     return fit

@@ -96,7 +96,8 @@ class Track:
         self.announce_from = 0  # buckets that end after this are news; 0 until something is settled
         self.closed_until = 0  # buckets that open before this were announced as closed
         self.told_through = 0  # buckets that end until here were known to an earlier run, and stay so
-        self.strange = (0, 0, 0)  # pages of another series: the first, the last (heard), how many
+        # Where pages did not fit → the first of them, the last (heard), how many; the last heard at the end.
+        self.strange: dict[Span, tuple[int, int, int]] = {}
         self.failure = ""  # the last error while requests keep failing
         # Waiting to be taken by the next flush:
         self.dirty: set[int] = set()

@@ -72,6 +72,74 @@ def test_three_such_pages_over_five_minutes_are_right_and_what_was_known_was_not
     assert on.settled[T] == row(T, 50)
 
 
+def read_far_back(on: Track, rows: list[ExactCandle], heard: int) -> PageOutcome:
+    """A page that ends before those of the others begin."""
+    facts = PageFacts(T - 40 * W, T - 30 * W, {each.time: each for each in rows}, heard)
+    return settle_page(on, facts, Channel(), feed=True)
+
+
+def holed() -> Track:
+    """Filled, and far back as well, but for the bucket 35 before T."""
+    on = filled()
+    for n in (*range(-40, -35), *range(-34, -30)):
+        on.settle(T + n * W, row(T + n * W, 1000), derived=False)
+    return on
+
+
+CORRECTED = [row(T + n * W, 50) for n in range(-40, -30)]
+
+
+def test_pages_of_other_times_do_not_speak_against_them() -> None:
+    """The newest page, which fits, and an older one with a hole are asked for in turn."""
+    on = holed()
+    for minutes in range(5):
+        heard = T + W + 30_000 + minutes * MINUTE
+        assert read_far_back(on, CORRECTED, heard).strange
+        assert not read(on, page(1000, 10), heard + 30_000).strange
+    assert not read_far_back(on, CORRECTED, T + W + 30_000 + 5 * MINUTE).strange
+    assert T - 35 * W in on.coverage
+
+
+def test_two_places_that_do_not_fit_are_counted_apart() -> None:
+    on = holed()
+    for minutes in range(5):
+        heard = T + W + 30_000 + minutes * MINUTE
+        assert read_far_back(on, CORRECTED, heard).strange
+        if minutes >= 3:
+            assert read(on, page(50, 10), heard + 30_000).strange, "it has a count of its own"
+    assert not read_far_back(on, CORRECTED, T + W + 30_000 + 5 * MINUTE).strange
+    assert read(on, page(50, 10), T + W + 60_000 + 5 * MINUTE).strange
+
+
+def test_a_page_that_fits_begins_the_count_of_its_own_times_again() -> None:
+    on = holed()
+    true = [row(T + n * W, 1000) for n in (*range(-40, -35), *range(-34, -30))]
+    for minutes in (0, 2, 4):
+        assert read_far_back(on, CORRECTED, T + W + 30_000 + minutes * MINUTE).strange
+    assert not read_far_back(on, true, T + W + 270_000).strange
+    assert read_far_back(on, CORRECTED, T + W + 30_000 + 5 * MINUTE).strange
+
+
+def test_what_nobody_asked_for_in_an_hour_begins_again() -> None:
+    on = holed()
+    for minutes in (0, 2, 4):
+        assert read_far_back(on, CORRECTED, T + W + 30_000 + minutes * MINUTE).strange
+    assert not read_far_back(on, CORRECTED, T + W + 30_000 + 5 * MINUTE).strange
+    others = [row(each.time, 3000) for each in CORRECTED]
+    assert read_far_back(on, others, T + W + 30_000 + 65 * MINUTE).strange
+
+
+def test_however_many_places_do_not_fit_few_are_remembered() -> None:
+    on = filled()
+    for place in range(50):
+        times = [T - (1000 - 10 * place + n) * W for n in range(4)]
+        for time in times:
+            on.settle(time, row(time, 1000), derived=False)
+        facts = PageFacts(times[-1], times[0] + W, {t: row(t, 50) for t in sorted(times)}, T + W + place)
+        assert settle_page(on, facts, Channel(), feed=True).strange
+    assert len(on.strange) <= 4
+
+
 def test_what_the_feed_vouches_for_is_given_up_after_an_hour_only() -> None:
     on = filled()
     on.lay(row(T, 1000), vouched=True)
