@@ -55,7 +55,8 @@ class Fleet:
         """Run them until cancelled.
 
         One that another instance has overtaken starts over, behind that one. If anything else ends one, it is
-        begun anew after a while, as long as another runs; once none does, the last error is raised.
+        begun anew after a while, as long as another runs, be it that it stands by for the lease; once none
+        does, the last error is raised.
         """
         async with asyncio.TaskGroup() as tasks:
             for venue in self.places:
@@ -71,7 +72,7 @@ class Fleet:
                 if error is None:
                     continue
                 place.trouble = error.message if isinstance(error, LivecacheError) else type(error).__name__
-                if all(one.trouble for one in self.places.values()):
+                if all(one.trouble and one.engine is None for one in self.places.values()):
                     raise error
                 if self._clock.monotonic() - began_s > AGAIN_MOST_S:
                     waits = self._waits()

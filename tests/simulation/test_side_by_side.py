@@ -138,14 +138,14 @@ def test_two_venues_are_each_warm_and_current_and_never_mixed(clean_valkey: str)
     side_by_side(clean_valkey, what)
 
 
-def crash(process: Process) -> None:
+def crash(process: Process, name: str = OTHER) -> None:
     """A bug: what is never to be raised is."""
 
     async def fetch(request: PageRequest) -> Page | FetchFailure:
-        del process.venues[OTHER].fetch
+        del process.venues[name].fetch
         raise ZeroDivisionError("a bug of that venue's")
 
-    process.venues[OTHER].fetch = fetch  # type: ignore[method-assign]
+    process.venues[name].fetch = fetch  # type: ignore[method-assign]
 
 
 def lose_the_lease(process: Process) -> None:
@@ -228,6 +228,28 @@ def test_one_that_its_venue_has_banned_or_that_is_slow_holds_up_nobody(
         assert process.unharmed()
         assert process.begun.count(OTHER) == 1
         assert len(process.venues[FIRST].requests) - asked <= 4, "as many as a close costs"
+
+    side_by_side(clean_valkey, what)
+
+
+def test_one_that_stands_by_after_an_error_keeps_the_process_running(clean_valkey: str) -> None:
+    async def what(process: Process) -> None:
+        stranger = LeaseRecord("stranger", process.engine(OTHER).writer.token + 1)
+        place = process.fleet.places[OTHER]
+        process.key_file_is_wrong = True
+        crash(process)
+        await process.until(lambda: "key cannot be read" in place.trouble)
+        process.client.set(process.keys[OTHER].lease, encode_lease(stranger))
+        process.key_file_is_wrong = False
+        await process.until(lambda: place.role == "waiting")
+        assert place.trouble
+        process.polling.clear()
+        crash(process, FIRST)
+        await process.until(lambda: process.begun.count(FIRST) == 2, within_s=600)
+        await process.until(lambda: process.serves(FIRST))
+        assert place.role == "waiting"
+        process.client.delete(process.keys[OTHER].lease)
+        await process.until(lambda: process.serves(OTHER))
 
     side_by_side(clean_valkey, what)
 
