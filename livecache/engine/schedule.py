@@ -26,6 +26,9 @@ _REFUSALS_AN_ATTEMPT = 4
 _SETTLING_SHARE = 3
 """Every third request settles while anything is due, whatever else is more urgent."""
 
+_MOST_BARREN = 8
+"""Spans of one series whose pages brought nothing, and that are remembered at once."""
+
 _LAST = (2 * len(Priority), 0, 0)
 """Less urgent than anything."""
 
@@ -72,7 +75,8 @@ class Schedule:
     attempts: dict[tuple[str, Timeframe], Attempts] = field(default_factory=dict)
     _plans: dict[str, _Planned] = field(default_factory=dict)
     _asked: dict[tuple[str, Timeframe], Span] = field(default_factory=dict)
-    _barren: dict[tuple[str, Timeframe], tuple[Span, int, float]] = field(default_factory=dict)
+    # Pages in a row that settled nothing, and when (monotonic) the next may be asked for.
+    _barren: dict[tuple[str, Timeframe], dict[Span, tuple[int, float]]] = field(default_factory=dict)
     _since_settling: int = 0
 
     def pick(self, heard: int, monotonic_s: float) -> Pick | None:
@@ -108,14 +112,14 @@ class Schedule:
 
     def brought(self, request: PageRequest, monotonic_s: float, *, news: bool) -> None:
         """A page has come. One that settled nothing is asked for again only after a growing while."""
-        key = (request.symbol, request.timeframe)
-        if news:
-            self._barren.pop(key, None)
-            return
         span = Span(request.start, request.end)
-        before = self._barren.get(key)
-        count = before[1] + 1 if before is not None and before[0] == span else 1
-        self._barren[key] = (span, count, monotonic_s + delay_s(count, self.jitter(), most_s=300.0))
+        barren = self._barren.setdefault((request.symbol, request.timeframe), {})
+        count, _ = barren.pop(span, (0, 0.0))
+        if news:
+            return
+        if len(barren) >= _MOST_BARREN:
+            del barren[min(barren, key=lambda each: barren[each][1])]  # the one that waits least
+        barren[span] = count + 1, monotonic_s + delay_s(count + 1, self.jitter(), most_s=300.0)
 
     def hurry(self, symbol: str, timeframe: Timeframe) -> None:
         """Whatever failed or brought nothing of late, the series is worth asking for now."""
@@ -200,8 +204,9 @@ class Schedule:
         attempts = self.attempts.get((symbol, want.timeframe))
         if attempts is not None and monotonic_s < attempts.not_before_s:
             return True
-        barren = self._barren.get((symbol, want.timeframe))
-        return barren is not None and barren[0] == want[2:4] and monotonic_s < barren[2]
+        barren = self._barren.get((symbol, want.timeframe), {})
+        _, until_s = barren.get(Span(want.start, want.end), (0, 0.0))
+        return monotonic_s < until_s
 
     def _plan(self, symbol: str, heard: int) -> _Planned:
         tracks = self.timeline.symbols[symbol].tracks

@@ -134,6 +134,40 @@ def test_a_page_that_is_asked_for_again_is_asked_for_past_the_edge_cache() -> No
     assert second.request.start == first.request.start
 
 
+def test_a_page_that_brings_nothing_waits_longer_whatever_pages_of_other_times_bring() -> None:
+    """The newest page brings news each minute, and an older one with a hole never does."""
+    desk = Desk(["BTC-USD"], [M5])
+    older = desk.ask()
+    assert older is not None
+    desk.schedule.ended(older.request)
+    waits = []
+    for minute in range(12):
+        desk.schedule.brought(older.request, desk.at_s, news=False)
+        began_s = desk.at_s
+        assert desk.schedule.pick(desk.now, desk.at_s) is None
+        newest = older.request._replace(start=older.request.end + minute * 60_000, end=older.request.end * 2)
+        desk.schedule.brought(newest, desk.at_s, news=minute % 2 == 0)
+        while (again := desk.schedule.pick(desk.now, desk.at_s)) is None:
+            desk.at_s += 0.25
+        assert again.request.start == older.request.start
+        waits.append(desk.at_s - began_s)
+    assert waits == [0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 150.0, 150.0]
+    desk.schedule.brought(older.request, desk.at_s, news=True)
+    assert desk.schedule.pick(desk.now, desk.at_s) is not None, "its own news ends that"
+
+
+def test_however_many_pages_bring_nothing_few_are_remembered() -> None:
+    desk = Desk(["BTC-USD"], [M5])
+    pick = desk.ask()
+    assert pick is not None
+    desk.schedule.ended(pick.request)
+    for hour in range(100):
+        desk.schedule.brought(pick.request._replace(start=hour * H1.ms), 0.0, news=False)
+    desk.schedule.brought(pick.request, 0.0, news=False)
+    assert desk.schedule.pick(desk.now, 0.0) is None, "and the newest of them are"
+    assert sum(map(len, desk.schedule._barren.values())) <= 8
+
+
 def test_what_came_late_is_warmed_up_once_what_is_served_is_settled() -> None:
     """At a start it is the other way round: then nobody is served yet."""
     served = [f"COIN{i}-USD" for i in range(4)]
