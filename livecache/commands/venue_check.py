@@ -42,7 +42,10 @@ def compare_with_venue(
     witness = build_witness(venue, settings, environ)
     alive = any(stored.alive is not None for stored in gathered.stored.values())
     rate = witness.requests_per_s * (_SHARE if alive else 1.0)
-    pages = pages_wanted(list(gathered.stored.values()), _PAGE_LIMIT)
+    stored = gathered.stored
+    unserved = {series.timeframe for series in stored} - set(witness.timeframes)
+    served = [one for series, one in stored.items() if series.timeframe not in unserved]
+    pages = pages_wanted(served, _PAGE_LIMIT)
     compared = Compared(requests_wanted=len(pages))
     if len(pages) > requests_most:
         message = f"{len(pages) - requests_most} of {len(pages)} requests were left out: the older pages"
@@ -53,15 +56,19 @@ def compare_with_venue(
         f"{' beside the running service' if alive else ''}: {len(pages) / rate:.0f} s or more"
     )
     asking = _Asking(witness, rate)
-    stored = gathered.stored
     bar = ProgressBar("comparing")
     bar.start(len(pages))
     told_s = time.monotonic()
     failed_in_a_row = 0
     try:
         for done, page in enumerate(pages):
+            timeframe = page.series.timeframe
+            if timeframe in unserved:
+                continue
             answer = asking.ask(page, compared)
-            if isinstance(answer, FetchFailure):
+            if isinstance(answer, FetchFailure) and answer.kind is FailureKind.UNSUPPORTED_TIMEFRAME:
+                unserved.add(timeframe)
+            elif isinstance(answer, FetchFailure):
                 compared.failures += 1
                 failed_in_a_row += answer.kind is not FailureKind.UNKNOWN_SYMBOL
                 unknown = answer.kind is FailureKind.UNKNOWN_SYMBOL
@@ -84,6 +91,12 @@ def compare_with_venue(
     finally:
         bar.stop()
         asking.witness.close()
+    if unserved:
+        names = sorted(unserved, key=lambda timeframe: timeframe.ms)
+        message = (
+            f"{venue} does not serve {', '.join(names)}: not compared, since they are sums of smaller candles"
+        )
+        gathered.findings.append(Finding(Kind.UNSERVED, message))
     return compared
 
 

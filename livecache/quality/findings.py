@@ -55,6 +55,7 @@ class Kind(StrEnum):
     SERVER = "server"
     UNFINISHED = "unfinished"
     UNSEARCHED = "unsearched"
+    UNSERVED = "unserved"
 
 
 ADVICE = frozenset(
@@ -66,6 +67,7 @@ ADVICE = frozenset(
         Kind.SERVER,
         Kind.UNFINISHED,
         Kind.UNSEARCHED,
+        Kind.UNSERVED,
     }
 )
 """Kinds that say nothing against the data: a cache with nothing else counts as clean."""

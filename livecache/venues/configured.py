@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -35,6 +36,11 @@ class Witness(Protocol):
     @property
     def requests_per_s(self) -> float:
         """How many requests a second it may be asked."""
+        ...
+
+    @property
+    def timeframes(self) -> Collection[Timeframe]:
+        """What it can be asked for; the others are sums of these."""
         ...
 
     def fetch(self, symbol: str, timeframe: Timeframe, start: int, end: int) -> WitnessPage | FetchFailure:

@@ -312,6 +312,34 @@ def test_a_venue_that_does_not_answer_is_told_and_the_check_is_not_called_clean(
         asyncio.run(scenario(venue))
 
 
+@pytest.mark.parametrize(
+    ("timeframes", "refused", "named"),
+    [
+        ("6h,12h", (), "coinbase does not serve 12h: not compared"),
+        ("6h,8h,12h", (), "coinbase does not serve 8h, 12h: not compared"),
+        ("1h,4h", ("FOUR_HOUR",), "coinbase does not serve 4h: not compared"),  # as it turns out
+    ],
+)
+def test_what_the_venue_does_not_serve_is_not_compared_and_nobody_is_blamed(
+    clean_valkey: str, timeframes: str, refused: tuple[str, ...], named: str
+) -> None:
+    async def scenario(venue: Exchange) -> None:
+        async with running(venue, clean_valkey, CACHE_TIMEFRAMES=timeframes) as here:
+            code, report = here.check("--against-venue")
+            assert (code, report["findings"]) == (0, [])
+            (note,) = [note for note in report["advice"] if note["kind"] == "unserved"]
+            assert note["message"].startswith(named)
+            assert report["venue"]["failures"] == 0
+            assert report["venue"]["same"] >= 200, "what it serves is compared"
+            last = timeframes.rpartition(",")[2]
+            code, report = here.check("--against-venue", "--timeframes", last)
+            assert (code, report["venue"]["same"]) == (0, 0), "and nothing else"
+
+    market = market_of("BTC-USD", "ETH-USD")
+    with exchange(market, rejected_granularities=frozenset(refused)) as venue:
+        asyncio.run(scenario(venue))
+
+
 def test_a_refusal_for_being_too_fast_is_waited_out(clean_valkey: str) -> None:
     symbols = [f"S{n}-USD" for n in range(8)]
 

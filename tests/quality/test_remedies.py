@@ -44,7 +44,7 @@ BY_REPAIR = {
 }
 BY_ANOTHER_COMMAND = {Kind.LEFTOVER, Kind.SERVER}  # run for real in tests/e2e/test_check_and_repair.py
 BY_WORDS = {Kind.FOREIGN, Kind.ABSENT, Kind.NOT_COMPARED, Kind.UNVOUCHED, Kind.ORIGIN}
-BY_NOTHING = {Kind.UNKNOWN_KEY, Kind.UNFINISHED, Kind.UNSEARCHED}
+BY_NOTHING = {Kind.UNKNOWN_KEY, Kind.UNFINISHED, Kind.UNSEARCHED, Kind.UNSERVED}
 
 
 class House:

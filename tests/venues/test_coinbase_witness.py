@@ -132,3 +132,14 @@ def test_a_server_in_trouble_and_one_that_is_not_there_are_failures() -> None:
     finally:
         witness.close()
     assert isinstance(failure, FetchFailure) and failure.kind is FailureKind.NETWORK
+
+
+def test_what_the_venue_does_not_serve_is_no_answer_that_makes_no_sense() -> None:
+    def ask(witness: CoinbaseWitness, sim: Simulator) -> None:
+        assert Timeframe.H12 not in witness.timeframes
+        failure = witness.fetch("BTC-USD", Timeframe.H12, 0, Timeframe.H12.ms)
+        assert isinstance(failure, FetchFailure)
+        assert failure.kind is FailureKind.UNSUPPORTED_TIMEFRAME
+        assert not sim.exchange.requests, "and nobody is asked"
+
+    asked(ask)

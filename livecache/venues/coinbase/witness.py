@@ -35,6 +35,8 @@ __all__ = ["CoinbaseWitness", "build"]
 class CoinbaseWitness:
     """The SDK's REST client, at `rest_url`. `timeout_s` bounds connecting, and each wait for an answer."""
 
+    timeframes = frozenset(GRANULARITIES)
+
     def __init__(
         self,
         rest_url: str,
@@ -59,6 +61,8 @@ class CoinbaseWitness:
 
     def fetch(self, symbol: str, timeframe: Timeframe, start: int, end: int) -> WitnessPage | FetchFailure:
         """The candles that open in `[start, end)`, Unix ms, aligned. One attempt."""
+        if timeframe not in self.timeframes:
+            return FetchFailure(FailureKind.UNSUPPORTED_TIMEFRAME, f"{timeframe} is not served")
         ask = self._client.get_candles if self._keyed else self._client.get_public_candles
         # The venue's edge keeps a public answer for a second; a URL it never saw passes.
         fresh = {} if self._keyed else {"_": str(next(self._nonces))}
