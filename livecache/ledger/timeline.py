@@ -119,9 +119,11 @@ class Timeline:
             halted=timeline.standing.startswith("halted"),
             searched=searched(track, page.heard),
         )
-        track.let_go(page.start, page.end)
         self.counters.count(outcome)
         self._notes += notes_of(track, outcome)
+        if outcome.strange:
+            return  # It tells nothing of this product: nobody hears of it, and what was asked for still is.
+        track.let_go(page.start, page.end)
         if track.open:
             timeline.stir()  # That buckets only wait for proof now counts for readiness, the parents' too.
         timeline.took(timeframe, page.heard, outcome)

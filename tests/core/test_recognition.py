@@ -14,6 +14,8 @@ from livecache.proof.settling import settle_page
 from livecache.proof.track import Track
 from livecache.venues.coinbase.traits import TRAITS
 
+from .driver import SYMBOL, Driver
+
 W = Timeframe.M5.ms
 T = 1_770_000_000_000 // W * W
 MINUTE = 60_000
@@ -169,3 +171,24 @@ def test_what_somebody_asks_to_have_read_again_is_not_held_against_a_page() -> N
     on = filled()
     on.contest(T - 4 * W, T + W)
     assert not read(on, page(50, 10), T + W + 30_000).strange
+
+
+def test_a_page_that_is_not_taken_ends_no_repair_and_no_halt() -> None:
+    driver = Driver([Timeframe.M5, Timeframe.M15], T + 30_000, policy=Policy(candles=100, min_candles=10))
+    driver.fill()
+    driver.now = now = T + W + 30_000
+    driver.timeline.read_again(SYMBOL, Timeframe.M5, T, T + W)
+    driver.timeline.stand(SYMBOL, "halted: it says so", T - 10 * W)
+    driver.timeline.take(now)
+    track, wanted = driver.symbol.tracks[Timeframe.M5], driver.wants()
+    assert T in track.contested and wanted
+
+    others = PageFacts(T - 4 * W, T + 2 * W, {each.time: each for each in page(3000, 10)}, now)
+    driver.timeline.apply_page(SYMBOL, Timeframe.M5, others, now)
+    assert T in track.contested and driver.wants() == wanted, "nothing of it was read"
+    assert driver.symbol.standing
+    assert not driver.timeline.take(now).series, "readers hear nothing of it"
+    assert [note.event for note in driver.timeline.notes()] == ["page_strange"]
+
+    driver.fill()
+    assert T in track.settled and not track.contested and not driver.symbol.standing
