@@ -166,7 +166,8 @@ class Consumer:
 class Feeds:
     """The connections that carry the timeline's symbols: as many as these need, each for as long as they do.
 
-    `changed` is to be set when the timeline has other symbols or timeframes. What stays is not interrupted.
+    `changed` is to be set when the timeline has other symbols or timeframes. What stays is not interrupted;
+    what another connection carries from now on, or the same one under another id, is.
     """
 
     def __init__(self, live: Live, venue: Venue, listing: Listing) -> None:
@@ -180,6 +181,7 @@ class Feeds:
     async def run(self) -> None:
         """Follow them until cancelled."""
         feeds: list[Feed] = []
+        carried: dict[str, tuple[Feed, str]] = {}  # by which feed, and under which id
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(renew_dead(self._live, feeds), name="dead channels")
             tasks.create_task(heed_unknown(self._listing, feeds), name="unknown symbols")
@@ -194,6 +196,11 @@ class Feeds:
                 feeds[:] = self._venue.feeds(symbols, aliases, trades=trades, among=tuple(feeds))
                 for feed in [feed for feed in self._running if feed not in feeds]:
                     self._running.pop(feed).cancel()
+                before = carried
+                carried = {s: (feed, aliases.get(s, s)) for feed in feeds for s in feed.products}
+                moved = [symbol for symbol, way in before.items() if carried.get(symbol) != way]
+                timeline.moved(moved, self._live.now())
+                self._live.changed.set()
                 for feed in [feed for feed in feeds if feed not in self._running]:
                     link = next(self._links)
                     consumer = Consumer(self._live, feed, link)

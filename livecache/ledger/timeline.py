@@ -6,7 +6,7 @@ readers must be told gathers per series and is taken once per flush.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from ..model.candle import FeedCandle
 from ..model.clock import IMPLAUSIBLE_MS
@@ -131,8 +131,7 @@ class Timeline:
             self.counters.dead_channels += 1
             self._dead.add(symbol)
             timeline.channel.mute = True
-            timeline.interrupt(outcome.channel_dead, now)
-            self.counters.feed_changes += 1
+            self._interrupt(timeline, outcome.channel_dead, now)
             text = f"the feed shows nothing of {symbol}, but it trades"
             self._notes.append(Note("channel_dead", text, fields_of(track)))
         if timeline.standing:
@@ -227,13 +226,17 @@ class Timeline:
         since = link.through if since is None else min(since, link.through)
         link.up = resumes
         for symbol in [s for s in symbols if s in self.symbols]:
-            timeline = self.symbols[symbol]
-            self._stirred.add(symbol)
-            timeline.channel.mute |= mute
+            self.symbols[symbol].channel.mute |= mute
             if resumes:
                 link.resuming.add(symbol)
-            timeline.interrupt(since, now)
-            self.counters.feed_changes += 1
+            self._interrupt(self.symbols[symbol], since, now)
+
+    def moved(self, symbols: Collection[str], now: int) -> None:
+        """What carried these carries them no more: only what tells of them next vouches for them again."""
+        for link in self._links.values():
+            link.resuming.difference_update(symbols)
+        for timeline in [self.symbols[s] for s in symbols if s in self.symbols]:
+            self._interrupt(timeline, timeline.channel.through, now)
 
     def advance(self, now: int) -> None:
         """Time has passed: buckets close. Cheap where no boundary was crossed."""
@@ -279,8 +282,7 @@ class Timeline:
         self._stirred.add(symbol)
         if standing.startswith("unknown"):  # Heartbeats do not speak for what the venue does not know.
             timeline.channel.mute = True
-            timeline.interrupt(timeline.channel.through, now)
-            self.counters.feed_changes += 1
+            self._interrupt(timeline, timeline.channel.through, now)
 
     def read_again(self, symbol: str, timeframe: Timeframe, start: int, end: int) -> None:
         """Somebody doubts, or misses, the buckets of `[start, end)`, or what Redis holds of the series."""
@@ -357,9 +359,7 @@ class Timeline:
                 self._closing.discard(key)
 
     def _hear(self, link_id: int, stamp: int, now: int) -> Link:
-        link = self._links.get(link_id)
-        if link is None:
-            link = self._links[link_id] = Link()
+        link = self._links.get(link_id) or self._links.setdefault(link_id, Link())
         link.up = True
         if link.resuming:
             resuming, link.resuming = link.resuming, set()
@@ -383,6 +383,11 @@ class Timeline:
         if timeline.vouch(link, since):
             self.counters.feed_changes += 1
             self._stirred.add(timeline.symbol)
+
+    def _interrupt(self, timeline: SymbolTimeline, since: int, now: int) -> None:
+        timeline.interrupt(since, now)
+        self._stirred.add(timeline.symbol)
+        self.counters.feed_changes += 1
 
     def _derive(self, timeline: SymbolTimeline, now: int) -> None:
         for track, outcome in timeline.derive(now):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 import pytest
 
-from livecache.engine.consumer import Consumer, renew_dead
+from livecache.engine.consumer import Consumer, Feeds, renew_dead
+from livecache.engine.limiter import Limiter
+from livecache.engine.listing import Listing
 from livecache.engine.live import Live
 from livecache.engine.venue_time import VenueTime
 from livecache.ledger.timeline import Timeline
@@ -16,8 +18,10 @@ from livecache.model.policy import Policy
 from livecache.model.series import SeriesState
 from livecache.model.timeframe import Timeframe
 from livecache.proof.page import PageFacts
+from livecache.simulator import SeededMarket
 from livecache.venues.coinbase.traits import TRAITS
-from livecache.venues.venue import Broken, Candles, Event, Heard, Subscribed
+from livecache.venues.venue import Broken, Candles, Event, Feed, Heard, Product, Subscribed
+from tests.simulation.model import ModelVenue
 
 from .hand_clock import HandClock
 
@@ -257,3 +261,93 @@ def test_a_feed_that_never_pauses_leaves_the_others_their_turns() -> None:
         return taken
 
     assert 0 < asyncio.run(scenario()) < 1_000
+
+
+class Spoken(StillFeed):
+    """A feed that tells what it is handed."""
+
+    def __init__(self, *products: str) -> None:
+        super().__init__(*products)
+        self._said = asyncio.Queue[Event]()
+
+    async def events(self) -> AsyncIterator[Event]:
+        while True:
+            yield await self._said.get()
+            self._said.task_done()
+
+    async def say(self, *events: Event) -> None:
+        """Have them told, and taken."""
+        for event in events:
+            self._said.put_nowait(event)
+        await self._said.join()
+
+
+class Shared(ModelVenue):
+    """A venue whose products are on these connections, and called so on its feed."""
+
+    def __init__(self, clock: HandClock, *feeds: Feed) -> None:
+        super().__init__(SeededMarket(1), clock, NOW, clock.monotonic())
+        self.shared = feeds
+        self.called: dict[str, str] = {}
+        self.asked = asyncio.Semaphore(0)
+
+    async def products(self, only: Sequence[str] = ()) -> Mapping[str, Product]:
+        return {name: Product(self.called.get(name, name)) for name in only}
+
+    def feeds(
+        self, products: Sequence[str], aliases: Mapping[str, str], *, trades: bool, among: Sequence[Feed] = ()
+    ) -> Sequence[Feed]:
+        self.asked.release()
+        return self.shared
+
+
+def test_what_moves_to_another_connection_or_id_is_down_until_it_is_told_of_there() -> None:
+    usdc = "BTC-USDC"
+
+    async def scenario() -> None:
+        scene = Scene()
+        scene.timeline.arrange([ETH, usdc], [M5], Policy())
+        first, second = Spoken(ETH), Spoken(usdc)
+        venue = Shared(scene.clock, first, second)
+        listing = Listing(scene.live, venue, Limiter((), scene.live.time, lambda: 0.5))
+        feeds = Feeds(scene.live, venue, listing)
+        running = asyncio.create_task(feeds.run(), name="feeds")
+
+        async def shared_anew() -> None:
+            feeds.changed.set()
+            await venue.asked.acquire()
+
+        async def changes() -> AsyncIterator[str]:
+            await venue.asked.acquire()
+            await first.say(Subscribed((ETH,), OPEN), update(NOW, ETH))
+            await second.say(Subscribed((usdc,), OPEN), update(NOW, usdc))
+            assert scene.forming(ETH) == scene.forming(usdc) == OPEN
+            await shared_anew()
+            assert scene.forming(ETH) == scene.forming(usdc) == OPEN, "nothing has changed"
+
+            venue.shared, first.products = (first,), (ETH, usdc)
+            await shared_anew()
+            yield "another connection"
+            await first.say(Broken((ETH, usdc), "sequence jump", lost_connection=False))
+            venue.called[usdc] = BTC
+            await shared_anew()
+            await first.say(Heard(NOW + 2_000), update(NOW + 2_000, ETH))
+            yield "another id, while a loss was to be made good"
+            venue.called.clear()
+            await shared_anew()
+            yield "and the first one again"
+
+        async with asyncio.timeout(30):
+            async for change in changes():
+                assert not scene.timeline.feed_up(usdc), change
+                assert scene.forming(usdc) == 0, change
+                await first.say(Heard(NOW + 3_000))
+                assert not scene.timeline.feed_up(usdc), f"{change}: a heartbeat says nothing of it"
+                assert scene.forming(ETH) == OPEN, "what stays is not interrupted"
+                await first.say(Subscribed((usdc,), NOW + 4_000), update(NOW + 4_000, usdc))
+                assert scene.forming(usdc) == OPEN, change
+            running.cancel()
+            await asyncio.wait([running])
+        assert scene.forming(ETH) == scene.forming(usdc) == OPEN, "a service that stops tells of no break"
+
+    asyncio.run(scenario())
