@@ -219,15 +219,15 @@ class Timeline:
     ) -> None:
         """The feed of these symbols was interrupted after `since`, or else after the link's last stamp.
 
-        `resumes`: frames go on over the same subscription, so the next stamp vouches again. `mute`: it is
-        they that say nothing of a symbol, so only a candle of that symbol vouches again.
+        `resumes`: frames go on over the same subscription, so the next stamp vouches again for those that
+        it carried. `mute`: it is they that say nothing of a symbol, so only a candle of it vouches again.
         """
         link = self._links.setdefault(link_id, Link())
         since = link.through if since is None else min(since, link.through)
         link.up = resumes
         for symbol in [s for s in symbols if s in self.symbols]:
             self.symbols[symbol].channel.mute |= mute
-            if resumes:
+            if resumes and self.symbols[symbol].channel.since:
                 link.resuming.add(symbol)
             self._interrupt(self.symbols[symbol], since, now)
 

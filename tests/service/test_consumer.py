@@ -156,6 +156,19 @@ def test_a_dead_channel_is_broken_from_its_last_update_on_whatever_heartbeats_sa
     assert scene.live.feed.reconnects == 1
 
 
+@pytest.mark.parametrize("times", [1, 2])
+def test_after_a_lost_frame_a_heartbeat_vouches_only_for_what_was_carried_before(times: int) -> None:
+    """The subscription of the other one is not answered yet: it may be asked for later, or refused."""
+    scene = Scene()
+    scene.take(Subscribed((BTC,), OPEN), update(NOW, BTC))
+    jump = Broken((BTC, ETH), "sequence jump: 1 messages lost", lost_connection=False)
+    scene.take(*[jump] * times, Heard(NOW + 1_000))
+    assert scene.timeline.feed_up(BTC)
+    assert not scene.timeline.feed_up(ETH)
+    scene.take(Subscribed((ETH,), NOW + 2_000))
+    assert scene.timeline.feed_up(ETH)
+
+
 def test_a_single_mute_product_is_no_sequence_gap_and_leaves_the_others_alone() -> None:
     scene = Scene()
     scene.take(Subscribed((BTC, ETH), OPEN), update(NOW, BTC, ETH))
