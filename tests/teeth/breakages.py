@@ -59,7 +59,7 @@ BREAKAGES = (
         (
             Edit(
                 "livecache/ledger/timeline.py",
-                "            timeline.interrupt(since, now)\n            self.counters.feed_changes += 1\n",
+                "            self._interrupt(self.symbols[symbol], since, now)\n",
                 "            self.counters.feed_changes += 1\n",
             ),
         ),

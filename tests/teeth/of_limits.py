@@ -40,6 +40,28 @@ OF_LIMITS = (
         tests=("tests/pacing/test_meter.py",),
     ),
     Breakage(
+        "a pool refills before it was last looked at",
+        (
+            Edit(
+                "livecache/pacing/kept.py",
+                "max(now, self._at) + max(0.0, self._used + cost",
+                "now + max(0.0, self._used + cost",
+            ),
+        ),
+        tests=("tests/service/test_limiter.py",),
+    ),
+    Breakage(
+        "what was under way before a budget came is taken off it",
+        (
+            Edit(
+                "livecache/pacing/meter.py",
+                "for kept in ticket.budgets:",
+                "for kept in self._kept.values():",
+            ),
+        ),
+        tests=("tests/pacing/test_meter.py",),
+    ),
+    Breakage(
         "what is less urgent waits for ever",
         (
             Edit(
