@@ -43,7 +43,7 @@ class CoinbaseFace:
         self, name: str, urls: Sequence[str], now: Callable[[], int | None], clock: Clock
     ) -> CoinbaseVenue:
         settings = CoinbaseSettings(
-            rest_url=urls[0], ws_url=urls[1], request_timeout=1.0, silence_timeout=1.0
+            rest_url=urls[0], ws_url=urls[1], request_timeout=5.0, silence_timeout=2.0
         )
         return CoinbaseVenue(settings, key=None, now=now, clock=clock, jitter=lambda: 0.5, name=name)
 

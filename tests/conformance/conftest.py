@@ -22,7 +22,7 @@ class TemplateFace(ToyFace):
         self, name: str, urls: Sequence[str], now: Callable[[], int | None], clock: Clock
     ) -> TemplateVenue:
         settings = TemplateSettings(
-            rest_url=urls[0], ws_url=urls[1], request_timeout=1.0, silence_timeout=1.0
+            rest_url=urls[0], ws_url=urls[1], request_timeout=5.0, silence_timeout=2.0
         )
         return TemplateVenue(settings, name=name, now=now, clock=clock, jitter=lambda: 0.5, traits=TRAITS)
 

@@ -38,7 +38,7 @@ class ToyVenue:
 
     def __init__(self, name: str, urls: Sequence[str], now: Callable[[], int | None], clock: Clock) -> None:
         self.name, self._ws_url, self._now, self._clock = name, urls[1], now, clock
-        self._http = HttpSource(urls[0], clock=clock, timeout_s=1.0)
+        self._http = HttpSource(urls[0], clock=clock, timeout_s=5.0)
         self.origin, self.stats, self.aclose = self._http.origin, self._http.stats, self._http.aclose
 
     async def _get(self, kind: str, shape: type[T], **asked: str) -> T | v.FetchFailure:
@@ -79,7 +79,7 @@ class ToyVenue:
     def feeds(
         self, products: Any, aliases: Mapping[str, str], *, trades: bool, among: Any = ()
     ) -> Sequence[v.Feed]:
-        how: Any = {"trades": trades, "silence_timeout_s": 1.0}
+        how: Any = {"trades": trades, "silence_timeout_s": 2.0}
         each: Any = {"clock": self._clock, "jitter": lambda: 0.5, **how}
 
         def new(part: Sequence[str], _: int) -> SocketFeed:

@@ -16,7 +16,7 @@ from livecache.simulator import ScriptedFaults
 from livecache.simulator.trouble.script import CloseFeed, Drop, Garbage, HttpError, Outage, Refused, Revision
 
 from ..http.support import Answer, Samples, ask, metrics
-from .support import Process, exchange, free_port, livecache, market_of, settings, until
+from .support import Busy, Process, exchange, free_port, livecache, market_of, settings, until
 
 SYMBOLS = ("BTC-USD", "ETH-USD")
 ANYWHERE = {"LIVECACHE_HTTP_LISTEN": "127.0.0.1:0"}
@@ -193,7 +193,7 @@ def test_two_instances_with_one_address_share_it_in_turn(clean_valkey: str) -> N
 
 def test_the_metrics_move_with_what_happens(clean_valkey: str) -> None:
     faults = ScriptedFaults()
-    with exchange(market_of(*SYMBOLS), speed=60.0, faults=faults, update_ms=3_000) as venue:
+    with exchange(market_of(*SYMBOLS), speed=60.0, faults=faults, update_ms=3_000) as venue, Busy() as busy:
         env = venue.settings(clean_valkey, CACHE_TIMEFRAMES="5m,15m") | ANYWHERE
         with livecache("run", env=env) as service:
             url = url_of(service)
@@ -211,7 +211,9 @@ def test_the_metrics_move_with_what_happens(clean_valkey: str) -> None:
             assert 0 <= calm.one("settling_lag_seconds", "5m") < 600
             assert calm.one("flush_duration_seconds_count") > 0 and calm.one("flush_duration_seconds_sum") > 0
             assert calm.one("series_writes_total") > 4 and calm.one("closes_written_total") >= 2
-            quiet = ("revisions", "feed_reconnects", "feed_sequence_gaps", "redis_lost_series", "lease_lost")
+            quiet = ["revisions", "feed_sequence_gaps", "redis_lost_series"]
+            if busy.longest_s < 0.2:  # A host that stands still breaks a feed of this speed, and a lease.
+                quiet += ["feed_reconnects", "lease_lost"]
             for name in quiet:
                 assert calm.one(f"{name}_total") == 0, name
             assert calm.one("rejections_total", "frame", "feed") == 0
