@@ -1,4 +1,4 @@
-"""What a venue allows, and how much of it we take: values that `engine/meter.py` keeps.
+"""What a venue allows, and how much of it we take: values that `pacing/meter.py` keeps.
 
 A venue has several of them, by name. A request costs something in each: what its costs do not name it costs 1
 in, and 0 says that it costs nothing there.
