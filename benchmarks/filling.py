@@ -18,7 +18,7 @@ from livecache.model.candle import ExactCandle
 from livecache.model.policy import Policy
 from livecache.model.series import SeriesId
 from livecache.model.timeframe import Timeframe
-from livecache.proof.page import PageFacts
+from livecache.proof.evidence import PageFacts
 from livecache.proof.plan import plan
 from livecache.simulator import CsvMarket, Market, SeededMarket
 from livecache.venues.coinbase.traits import TRAITS

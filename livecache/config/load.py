@@ -18,8 +18,8 @@ import msgspec
 
 from ..errors import ConfigError
 from ..files import read_regular, why_not
-from ..model.plainly import plainly
 from ..model.timeframe import TIMEFRAME_PRIORITY, Timeframe
+from ..plainly import plainly
 from .layout import Layout, layout_of
 from .render import Loaded, redact
 from .schema import Config, default_venues, problems

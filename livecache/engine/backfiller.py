@@ -11,14 +11,15 @@ from collections.abc import Callable
 
 from ..model.timeframe import iso
 from ..pacing.meter import Ticket
-from ..proof.page import PageFacts
+from ..proof.evidence import PageFacts
 from ..quiet import logger
+from ..repeats import Repeats
+from ..venues.remedies import tell_unreachable
 from ..venues.venue import FailureKind, FetchFailure, Page, Venue
 from .first_fill import FirstFill, NoProgress, Progress
 from .limiter import Limiter
 from .listing import Listing
 from .live import Live
-from .repeats import Repeats, tell_unreachable
 from .schedule import FAILING_AFTER, Attempts, Pick, Schedule
 
 __all__ = ["Backfiller"]

@@ -12,6 +12,7 @@ from contextlib import aclosing
 from typing import cast
 
 from ..quiet import logger
+from ..repeats import Repeats
 from ..venues.remedies import feed_remedy
 from ..venues.venue import (
     Broken,
@@ -28,7 +29,6 @@ from ..venues.venue import (
 )
 from .listing import Listing
 from .live import Live
-from .repeats import Repeats
 
 __all__ = ["Consumer", "Feeds", "heed_unknown", "renew_dead"]
 

@@ -9,7 +9,7 @@ from typing import Literal, cast
 
 from ..clock import Clock
 from ..errors import LivecacheError, only
-from ..model.backoff import delays
+from ..pacing.backoff import delays
 from ..quiet import logger
 from ..write.lease import Overtaken
 from .engine import Engine

@@ -13,14 +13,14 @@ from collections.abc import Collection, Mapping, Sequence
 
 from ..errors import UnknownSymbol
 from ..ledger.timeline import Timeline
-from ..model.backoff import delays
 from ..model.naming import near_symbols
 from ..model.timeframe import iso
+from ..pacing.backoff import delays
 from ..quiet import logger
+from ..repeats import Repeats
 from ..venues.venue import FetchFailure, Product, Venue
 from .limiter import Limiter, Urgency
 from .live import Live
-from .repeats import Repeats
 
 __all__ = ["Listing", "standing_by_list"]
 

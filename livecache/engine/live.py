@@ -7,6 +7,7 @@ All of them run in one event loop, so nothing here needs a lock.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -18,14 +19,43 @@ from ..model.series import Changes, Kind, SeriesId
 from ..proof.track import Track
 from ..quiet import logger
 from ..write.presence import Alive
-from .feed_stats import FeedStats
 from .venue_time import VenueTime
 
-__all__ = ["Live"]
+__all__ = ["FeedStats", "Live"]
 
 # Venue seconds from a bucket's end until it was settled: `settle_delay` (10 s) and a little, unless something
 # is wrong, or nothing was traded in a thin market.
 _SETTLING_BOUNDS_S = (5.0, 10.0, 12.5, 15.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
+
+
+@dataclass(slots=True)
+class FeedStats:
+    """What the consumer counts; shown in the `feed` hash."""
+
+    connected: int = 0  # connections that are up
+    connections: int = 0
+    last_message: int = 0  # stamp of the newest frame, Unix ms
+    sequence_gaps: int = 0
+    reconnects: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)  # by kind: frame, candle, trade, time
+    frames: int = 0
+    refused: set[str] = field(default_factory=set)  # symbols that the feed has refused, ever
+
+    @property
+    def rejections(self) -> int:
+        """All of them."""
+        return self.rejected.total()
+
+    def fields(self) -> Mapping[str, str]:
+        """As they stand in the `feed` hash."""
+        return {
+            "connected": str(int(self.connected > 0)),
+            "connections": f"{self.connected}/{self.connections}",
+            "last_message": str(self.last_message),
+            "sequence_gaps": str(self.sequence_gaps),
+            "reconnects": str(self.reconnects),
+            "rejections": str(self.rejections),
+        }
 
 
 @dataclass(slots=True)

@@ -6,10 +6,10 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from ..ledger.timeline import Timeline
-from ..model.backoff import delay_s
 from ..model.budget import NOTHING, Costs
 from ..model.coverage import Span
 from ..model.timeframe import Timeframe
+from ..pacing.backoff import delay_s
 from ..proof.plan import Priority, Want, plan
 from ..proof.track import Track
 from ..venues.venue import PageRequest

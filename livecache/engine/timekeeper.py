@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..model.backoff import delays
+from ..pacing.backoff import delays
 from ..quiet import logger
+from ..repeats import Repeats
+from ..venues.remedies import tell_unreachable
 from ..venues.venue import FetchFailure, Venue
 from .limiter import Limiter, Urgency
 from .live import Live
-from .repeats import Repeats, tell_unreachable
 
 __all__ = ["Timekeeper"]
 

@@ -22,7 +22,7 @@ from ..errors import (
     Stale,
     UnknownSeries,
 )
-from ..model.plainly import plainly
+from ..plainly import plainly
 from .shapes import ErrorAnswer, ErrorKind
 
 __all__ = ["Refused", "answer", "decode", "of_error", "refusal"]

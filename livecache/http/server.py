@@ -15,9 +15,9 @@ from typing import Any
 from aiohttp import web
 
 from ..clock import Clock
-from ..engine.repeats import Repeats
 from ..errors import LivecacheError
 from ..quiet import logger
+from ..repeats import Repeats
 from .answers import of_error, refusal
 from .guard import Guard
 from .listen import BACKLOG

@@ -20,8 +20,8 @@ from ..engine.engine import Engine
 from ..errors import ConfigError, UnknownSeries
 from ..keys.keyspace import Keyspace
 from ..model.naming import near_symbols, split_venue
-from ..model.plainly import plainly
 from ..model.series import SeriesId
+from ..plainly import plainly
 from ..read.reading import Core
 from ..reader.async_links import AsyncLink
 from ..reader.reader import MAX_LAG_S

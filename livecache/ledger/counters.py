@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from ..model.timeframe import iso
 from ..proof.derive import Derived
-from ..proof.page import PageOutcome
+from ..proof.evidence import PageOutcome
 from ..proof.track import Track
 
 __all__ = ["Counters", "Note", "fields_of", "note_of", "notes_of"]

@@ -11,11 +11,10 @@ from ..model.series import SeriesId
 from ..model.timeframe import Timeframe
 from ..model.traits import Traits
 from ..proof.derive import Derived, derive
-from ..proof.evidence import DISPUTE_MS
+from ..proof.evidence import DISPUTE_MS, PageFacts, PageOutcome
 from ..proof.feeding import Channel, Link, believe
 from ..proof.joining import pass_on, review
 from ..proof.kin import Kindred
-from ..proof.page import PageFacts, PageOutcome
 from ..proof.track import Track
 from .trades import MinuteBuilder
 

@@ -15,10 +15,10 @@ from ..model.rollup import children_of
 from ..model.series import Change, Changes, Close, SeriesId, Stored
 from ..model.timeframe import Timeframe
 from ..model.traits import MINUTE, Traits
+from ..proof.evidence import PageFacts
 from ..proof.feeding import Link
 from ..proof.history import note_ends, searched
 from ..proof.kin import Kindred
-from ..proof.page import PageFacts
 from ..proof.rebuilding import rebuild
 from ..proof.settling import settle_page
 from ..proof.track import Track

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from itertools import pairwise
 
-from .evidence import APART_MS, DISPUTE_MS, Kin, Open
-from .page import PageFacts
+from .evidence import APART_MS, DISPUTE_MS, Kin, Open, PageFacts
 from .track import Track
 
 __all__ = ["KinOf", "join", "longest_sleep", "pass_on", "review"]

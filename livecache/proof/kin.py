@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from ..model.timeframe import Timeframe
-from .evidence import Kin
-from .page import PageFacts
+from .evidence import Kin, PageFacts
 from .track import Track
 
 __all__ = ["Kindred", "holds_older"]

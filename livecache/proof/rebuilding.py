@@ -6,8 +6,7 @@ from ..model.coverage import Span
 from ..model.policy import CONFIRM_MS
 from ..model.rollup import roll_up
 from ..model.timeframe import Timeframe
-from .evidence import APART_MS
-from .page import PageFacts
+from .evidence import APART_MS, PageFacts
 from .track import Track
 
 __all__ = ["rebuild", "rebuilding"]

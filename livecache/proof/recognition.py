@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 
 from ..model.coverage import Span
 from ..model.policy import CONFIRM_MS
-from .evidence import APART_MS, DISPUTE_MS
-from .page import PageFacts
+from .evidence import APART_MS, DISPUTE_MS, PageFacts
 from .track import Track
 
 __all__ = ["recognise"]

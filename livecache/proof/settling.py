@@ -13,20 +13,20 @@ from .evidence import (
     UNUSABLE_TRIES,
     Kin,
     Open,
+    PageFacts,
+    PageOutcome,
     Verdict,
     Witnesses,
     verdict,
 )
 from .feeding import Channel
 from .joining import KinOf, join, longest_sleep
-from .page import PageFacts, PageOutcome
 from .recognition import recognise
 from .track import Track
 
 _DISPUTE_MOST_MS = 300_000
 _DAY_MS = 86_400_000
 _FIRST_AGAIN_MS = 2_000  # after a page poorer than the feed, or not to be believed; then more slowly
-
 _PAGES_LACKING = 2  # take back a settled candle which somebody doubts
 
 __all__ = ["settle_page"]

@@ -15,8 +15,8 @@ from typing import Any
 
 from ..errors import LivecacheError, NotListed, NotReady, ReadError, RedisUnavailable
 from ..keys.keyspace import FORMING_HINT
-from ..model.backoff import delays
 from ..model.series import SeriesId
+from ..pacing.backoff import delays
 from .answer import Request
 from .asking import Seconds, seconds_of
 from .candles import Candles

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from .venue import FailureKind
+from ..repeats import Repeats
+from .venue import FailureKind, FetchFailure, Venue
 
-__all__ = ["feed_remedy", "rest_remedy"]
+__all__ = ["feed_remedy", "rest_remedy", "tell_unreachable"]
 
 _NETWORK = frozenset({FailureKind.NETWORK, FailureKind.TIMEOUT})
 
@@ -23,3 +24,14 @@ def rest_remedy(venue: str, kind: FailureKind) -> str:
 def feed_remedy(venue: str) -> str:
     """What to do where the feed of the venue of that name cannot be connected to."""
     return f"is venues.{venue}.ws_url right, and does a proxy, if there is one, let websockets through?"
+
+
+def tell_unreachable(repeats: Repeats, venue: Venue, failure: FetchFailure) -> None:
+    """Log that the venue does not answer; the first time with what mends that."""
+    repeats.log(
+        "venue_unreachable",
+        failure.kind,
+        f"{venue.name} at {venue.origin}: {failure.message} (trying again)",
+        remedy=f"{rest_remedy(venue.name, failure.kind)}; without a network, `livecache demo` shows it all",
+        url=venue.origin,
+    )

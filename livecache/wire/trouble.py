@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Literal
 
 from ..clock import Clock
-from ..model.backoff import delays
+from ..pacing.backoff import delays
 from ..quiet import logger
 from .refusals import ERRORS, hint_on, kind_of, said
 

@@ -11,7 +11,7 @@ from livecache.model.candle import ExactCandle
 from livecache.model.policy import Policy
 from livecache.model.timeframe import Timeframe
 from livecache.model.traits import Carriage, Served
-from livecache.proof.page import PageFacts
+from livecache.proof.evidence import PageFacts
 from livecache.proof.plan import Priority, Want, plan
 from livecache.venues.coinbase.traits import TRAITS
 

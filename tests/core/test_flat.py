@@ -9,8 +9,7 @@ from livecache.model.policy import CONFIRM_MS, Policy
 from livecache.model.series import SeriesState
 from livecache.model.timeframe import Timeframe
 from livecache.model.traits import Carriage
-from livecache.proof.evidence import APART_MS
-from livecache.proof.page import PageFacts
+from livecache.proof.evidence import APART_MS, PageFacts
 from tests.core.driver import SYMBOL, Driver, candle
 
 M1, M5 = Timeframe.M1, Timeframe.M5

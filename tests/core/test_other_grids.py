@@ -16,7 +16,7 @@ from livecache.model.policy import Policy
 from livecache.model.series import SeriesState
 from livecache.model.timeframe import Timeframe
 from livecache.model.traits import Carriage, Served, Traits
-from livecache.proof.page import PageFacts
+from livecache.proof.evidence import PageFacts
 from livecache.proof.plan import plan
 
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000

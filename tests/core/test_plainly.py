@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from msgspec import Meta
 
-from livecache.model.plainly import plainly
+from livecache.plainly import plainly
 
 
 class Asked(msgspec.Struct, forbid_unknown_fields=True):

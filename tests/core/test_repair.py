@@ -16,8 +16,7 @@ from livecache.ledger.timeline import Timeline
 from livecache.model.policy import Policy
 from livecache.model.series import Close, Kind
 from livecache.model.timeframe import Timeframe
-from livecache.proof.evidence import Open
-from livecache.proof.page import PageFacts
+from livecache.proof.evidence import Open, PageFacts
 from livecache.proof.plan import Priority
 from livecache.venues.coinbase.traits import TRAITS
 

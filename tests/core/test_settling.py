@@ -9,9 +9,8 @@ import pytest
 from livecache.model.policy import Policy
 from livecache.model.series import SeriesId
 from livecache.model.timeframe import Timeframe
-from livecache.proof.evidence import Kin
+from livecache.proof.evidence import Kin, PageFacts, PageOutcome
 from livecache.proof.feeding import Channel, Link
-from livecache.proof.page import PageFacts, PageOutcome
 from livecache.proof.settling import settle_page
 from livecache.proof.track import Track
 from livecache.venues.coinbase.traits import TRAITS

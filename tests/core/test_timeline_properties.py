@@ -20,7 +20,7 @@ from livecache.model.policy import Policy
 from livecache.model.series import Kind, SeriesId, SeriesState
 from livecache.model.timeframe import Timeframe
 from livecache.model.traits import Carriage
-from livecache.proof.page import PageFacts
+from livecache.proof.evidence import PageFacts
 from livecache.proof.plan import plan
 from livecache.venues.coinbase.traits import TRAITS
 from tests.core.driver import SYMBOL, candle

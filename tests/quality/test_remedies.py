@@ -20,8 +20,7 @@ from livecache.ledger.repair import order_repair, pages_waiting
 from livecache.model.policy import Policy
 from livecache.model.series import Change, SeriesId
 from livecache.model.timeframe import Timeframe
-from livecache.proof.evidence import Open
-from livecache.proof.page import PageFacts
+from livecache.proof.evidence import Open, PageFacts
 from livecache.proof.plan import Priority
 from livecache.quality.check import Check, Rules
 from livecache.quality.findings import ADVICE, Finding, Kind, Options

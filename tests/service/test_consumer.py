@@ -17,7 +17,7 @@ from livecache.model.candle import ExactCandle
 from livecache.model.policy import Policy
 from livecache.model.series import SeriesState
 from livecache.model.timeframe import Timeframe
-from livecache.proof.page import PageFacts
+from livecache.proof.evidence import PageFacts
 from livecache.simulator import SeededMarket
 from livecache.venues.coinbase.traits import TRAITS
 from livecache.venues.venue import Broken, Candles, Event, Feed, Heard, Product, Subscribed

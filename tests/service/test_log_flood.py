@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from loguru import logger
 
-from livecache.engine.repeats import Repeats
+from livecache.repeats import Repeats
 from livecache.venues.coinbase.messages import FrameDecoder
 from livecache.venues.venue import Broken, Event, FeedFailure
 

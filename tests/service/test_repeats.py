@@ -6,7 +6,7 @@ from typing import Any
 
 from loguru import logger
 
-from livecache.engine.repeats import Repeats
+from livecache.repeats import Repeats
 
 from .hand_clock import HandClock
 

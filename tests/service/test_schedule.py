@@ -9,7 +9,7 @@ from livecache.engine.schedule import FAILING_AFTER, Pick, Schedule
 from livecache.ledger.timeline import Timeline
 from livecache.model.policy import Policy
 from livecache.model.timeframe import TIMEFRAME_PRIORITY, Timeframe
-from livecache.proof.page import PageFacts
+from livecache.proof.evidence import PageFacts
 from livecache.simulator import Product, SeededMarket
 from livecache.venues.coinbase.traits import TRAITS
 

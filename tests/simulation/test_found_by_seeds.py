@@ -16,7 +16,7 @@ from livecache.model.candle import ExactCandle
 from livecache.model.clock import VenueClock
 from livecache.model.policy import Policy
 from livecache.model.timeframe import Timeframe
-from livecache.proof.page import PageFacts
+from livecache.proof.evidence import PageFacts
 from livecache.venues.coinbase.traits import TRAITS
 from livecache.venues.venue import FetchFailure, Page, PageRequest
 from tests.simulation.faulty_store import Store

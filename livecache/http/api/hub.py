@@ -17,7 +17,6 @@ import msgspec
 
 from ...clock import Clock
 from ...config.render import redact
-from ...engine.repeats import Repeats
 from ...errors import ClosesLost, LivecacheError, RedisUnavailable
 from ...keys.keyspace import FORMING_HINT
 from ...model.series import SeriesId
@@ -25,6 +24,7 @@ from ...quiet import logger
 from ...read.close_events import closes, newest_entry
 from ...read.orders import Patience
 from ...read.reading import trips
+from ...repeats import Repeats
 from ...wire.refusals import ERRORS
 from ...wire.scripts import cancellable
 from ..answers import Refused

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from ...errors import ConfigError
-from ...model.plainly import plainly
+from ...plainly import plainly
 from .script import FORMS, KINDS, ROW_FORMS, FaultScript
 
 __all__ = ["load_script"]

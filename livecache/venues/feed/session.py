@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import inf
 from urllib.parse import urlsplit
 
-from ...model.backoff import delays
+from ...pacing.backoff import delays
 from ...quiet import logger
 from ..venue import Broken, Candles, Event, FeedFailure, Heard, Refused, Subscribed, Trades
 from .dialect import Dialect, Frame

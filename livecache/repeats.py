@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import re
 
-from ..clock import Clock
-from ..quiet import logger
-from ..venues.remedies import rest_remedy
-from ..venues.venue import FetchFailure, Venue
+from .clock import Clock
+from .quiet import logger
 
-__all__ = ["Repeats", "tell_unreachable"]
+__all__ = ["Repeats"]
 
 _NUMBER = re.compile(r"\d+")
 _KINDS_MOST = 1_000
@@ -57,14 +55,3 @@ class Repeats:
     def forget(self, event: str) -> None:
         """The trouble is over: the next one is told at once."""
         self._last = {k: v for k, v in self._last.items() if k[0] != event}
-
-
-def tell_unreachable(repeats: Repeats, venue: Venue, failure: FetchFailure) -> None:
-    """Log that the venue does not answer; the first time with what mends that."""
-    repeats.log(
-        "venue_unreachable",
-        failure.kind,
-        f"{venue.name} at {venue.origin}: {failure.message} (trying again)",
-        remedy=f"{rest_remedy(venue.name, failure.kind)}; without a network, `livecache demo` shows it all",
-        url=venue.origin,
-    )
