@@ -13,9 +13,10 @@ import msgspec
 
 from ...model.candle import ExactCandle, rejection
 from ...model.timeframe import Timeframe
+from ..rows import sort_rows
 from ..text import complaint, one_line
 from ..venue import FailureKind, FetchFailure, Page, PageRequest, Product, Rejected
-from .rows import loose_row, sort_rows
+from .rows import loose_row
 
 __all__ = ["GRANULARITIES", "DecodedPage", "decode_page", "decode_products", "decode_time", "refusal"]
 
@@ -135,7 +136,7 @@ def decode_page(request: PageRequest, body: bytes, now: int | None) -> DecodedPa
         if len(rows) > _ROWS_MOST:
             return FetchFailure(FailureKind.MALFORMED, f"an answer of {len(rows)} candles", 200)
         wires = [loose_row(msgspec.json.encode(row)) for row in rows]
-    found = sort_rows(request, wires, now)
+    found = sort_rows(request, request.timeframe.grid, wires, now)
     ordered = tuple(found.rows[time] for time in sorted(found.rows))
     page = Page(
         request, ordered, frozenset(found.doubtful), reasons=found.doubtful, spoiled=len(found.rejected)

@@ -1,58 +1,31 @@
-"""Rows of a page of candles: which can be believed, and which buckets the others leave in doubt. Pure.
-
-One row that cannot be believed costs its own bucket. Where it does not even tell which that is, its
-neighbours do: rows come in order of time.
-"""
+"""Rows of a page of Coinbase's that have another form than they should. Pure."""
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
-from itertools import pairwise
-from typing import NamedTuple
 
 import msgspec
 
-from ...model.candle import ExactCandle, plain_number, rejection
-from ..text import excerpt, one_line
-from ..venue import PageRequest, Rejected
+from ...model.candle import ExactCandle
+from ..rows import UNDECODABLE, Wire, number_text
+from ..text import one_line
 
-__all__ = ["Sorted", "Wire", "loose_row", "sort_rows"]
+__all__ = ["loose_row"]
 
 _SECONDS_MOST = 1 << 40
 _NUMBERS = ("open", "high", "low", "close", "volume")
 _Fields = dict[str, msgspec.Raw]
 _FIELDS = msgspec.json.Decoder(_Fields)
-_TEXT = msgspec.json.Decoder(str)
-_UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-
-
-class Wire(NamedTuple):
-    """One row as it came: its time in Unix ms or None, its candle or None, and why it cannot be believed."""
-
-    time: int | None
-    candle: ExactCandle | None
-    reason: str
-    raw: bytes
-
-
-class Sorted(NamedTuple):
-    """What the rows are worth. `doubtful` maps the buckets that they leave in doubt to the reason."""
-
-    rows: dict[int, ExactCandle]
-    doubtful: dict[int, str]
-    rejected: tuple[Rejected, ...]
 
 
 def loose_row(raw: bytes) -> Wire:
     """A row in any form: what of it can be read, is. Numbers stand for text and text for numbers."""
     try:
         fields = _FIELDS.decode(raw)
-    except _UNDECODABLE as error:
+    except UNDECODABLE as error:
         return Wire(None, None, one_line(f"an unreadable candle: {error}"), raw)
     time = _time(fields.get("start"))
-    numbers = {name: _number(fields.get(name)) for name in _NUMBERS}
+    numbers = {name: number_text(fields.get(name)) for name in _NUMBERS}
     wrong = [name for name, number in numbers.items() if number is None]
     if time is None:
         return Wire(None, None, "its time cannot be read", raw)
@@ -62,97 +35,9 @@ def loose_row(raw: bytes) -> Wire:
     return Wire(time, ExactCandle(time, *(number or "" for number in numbers.values())), "", raw)
 
 
-def sort_rows(request: PageRequest, wires: Sequence[Wire], now: int | None) -> Sorted:
-    """Which rows can be believed. `now`: the venue's clock, Unix ms.
-
-    Rows outside the request are dropped; of two different ones for one bucket neither is believed.
-    """
-    wires = _newest_first(wires)
-    placed = _in_order([wire.time for wire in wires])
-    rows: dict[int, ExactCandle] = {}
-    doubtful: dict[int, str] = {}
-    rejected: list[Rejected] = []
-
-    def reject(wire: Wire, reason: str, *buckets: int) -> None:
-        rejected.append(Rejected(one_line(reason), excerpt(wire.raw)))
-        for bucket in buckets:
-            doubtful.setdefault(bucket, one_line(reason))
-
-    for index in placed:
-        time, candle, reason, _ = wire = wires[index]
-        if time is None or not request.start <= time < request.end:
-            continue
-        if candle is not None:
-            reason = rejection(candle, request.timeframe, now) or ""
-        if candle is None or reason:
-            reject(wire, reason, request.timeframe.floor(time))
-        else:
-            rows[time] = candle
-    for index, wire in enumerate(wires):
-        if index in placed:
-            continue
-        time, candle, reason, _ = wire
-        other = rows.get(time) if time is not None else None
-        same = other is not None and candle is not None and other.equals(candle)
-        gap = [bucket for bucket in _between(request, wires, placed, index) if bucket not in rows]
-        claimed = () if time is None or same else (request.timeframe.floor(time),)
-        if same or gap or claimed:
-            reject(wire, reason or f"its time {time} is out of order, or there twice", *gap, *claimed)
-    for bucket in doubtful:
-        rows.pop(bucket, None)
-    inside = {t: why for t, why in doubtful.items() if request.start <= t < request.end}
-    return Sorted(rows, inside, tuple(rejected))
-
-
-def _newest_first(wires: Sequence[Wire]) -> Sequence[Wire]:
-    times = [wire.time for wire in wires if wire.time is not None]
-    rising = sum(1 for one, other in pairwise(times) if one < other)
-    return wires[::-1] if 2 * rising > len(times) - 1 else wires
-
-
-def _in_order(times: Sequence[int | None]) -> frozenset[int]:
-    """The indices of the longest run of times that fall strictly: the others are where they do not belong."""
-    ends: list[int] = []  # the negated time that ends the best run of each length
-    last: list[int] = []
-    before: dict[int, int] = {}
-    for index, time in enumerate(times):
-        if time is None:
-            continue
-        length = bisect_left(ends, -time)
-        if length == len(ends):
-            ends.append(-time)
-            last.append(index)
-        else:
-            ends[length], last[length] = -time, index
-        before[index] = last[length - 1] if length else -1
-    found: set[int] = set()
-    index = last[-1] if last else -1
-    while index >= 0:
-        found.add(index)
-        index = before[index]
-    return frozenset(found)
-
-
-def _between(request: PageRequest, wires: Sequence[Wire], placed: frozenset[int], index: int) -> range:
-    """The buckets between the neighbours of a row that is out of place: it was meant for one of them.
-
-    If it has a time, either it or the row beside it is wrong: then those beyond count.
-    """
-    step = request.timeframe.ms
-    beyond = int(wires[index].time is not None)
-    newer = [time for i in range(index, -1, -1) if i in placed and (time := wires[i].time) is not None]
-    older = [time for i in range(index, len(wires)) if i in placed and (time := wires[i].time) is not None]
-    first, last = request.start, request.end
-    if len(older) > beyond:
-        first = max(first, request.timeframe.floor(older[beyond]) + step)
-    if len(newer) > beyond:
-        last = min(last, request.timeframe.floor(newer[beyond]))
-    return range(first, last, step)
-
-
 def _time(raw: msgspec.Raw | None) -> int | None:
     """Unix ms, or None if it is no whole number of seconds that can be a time."""
-    text = _number(raw)
+    text = number_text(raw)
     if text is None:
         return None
     try:
@@ -162,15 +47,3 @@ def _time(raw: msgspec.Raw | None) -> int | None:
     if not seconds.is_finite() or not 0 <= seconds < _SECONDS_MOST or seconds != int(seconds):
         return None
     return int(seconds) * 1000
-
-
-def _number(raw: msgspec.Raw | None) -> str | None:
-    """The text of a number, or of what stands in its place; None for null, lists and the like."""
-    data = bytes(raw).strip() if raw is not None else b""
-    try:
-        text = _TEXT.decode(data) if data[:1] == b'"' else data.decode("ascii")
-    except _UNDECODABLE:
-        return None
-    if not text or len(text) > 128 or text in ("null", "true", "false") or text[0] in "[{":
-        return None
-    return plain_number(text)
