@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
-import msgspec
+from typing import TYPE_CHECKING, Any
 
 from .app import open_engine
 from .clock import SystemClock
@@ -28,7 +26,7 @@ from .simulator.clock import MarketClock
 from .simulator.market.products import DEFAULT_PRODUCTS, Product
 from .simulator.market.seeded import SeededMarket
 from .simulator.server import Simulator
-from .venues.coinbase.settings import CoinbaseSettings
+from .venues.registry import DEFAULT, settings_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -43,8 +41,13 @@ _ROWS_LEAST = 3
 _LINES_BESIDE = 12  # of the table: its title, head and foot, the line of those left out, and the cursor's
 
 
-async def demo(*, seconds: float | None, symbols: int, console: Console, speed: float = 60.0) -> int:
-    """Warm up, go live, and show it, for so many seconds or until a signal; 1 if not all became ready."""
+async def demo(
+    *, seconds: float | None, symbols: int, console: Console, venue: str = DEFAULT, speed: float = 60.0
+) -> int:
+    """Warm up, go live, and show it, for so many seconds or until a signal; 1 if not all became ready.
+
+    `venue` is whose words the simulated exchange speaks.
+    """
     products = _products(symbols)
     engine: Engine | None = None
 
@@ -61,8 +64,8 @@ async def demo(*, seconds: float | None, symbols: int, console: Console, speed: 
         front = HttpFront(HttpConfig(listen="127.0.0.1:0"), instance, clock, environ={})
         with EmbeddedServer(temporary=True) as server, announce_demo(server.data_dir) as found, front as http:
             market = SeededMarket(products=products)
-            async with Simulator(market, clock=MarketClock(speed=speed)) as simulator:
-                config = _config(server.url, simulator, [p.id for p in products])
+            async with Simulator(market, clock=MarketClock(speed=speed), venue=venue) as simulator:
+                config = _config(server.url, simulator)
                 redis = DEMO if found else server.url
                 ways = [
                     f"see it in a browser: {http.url}/",
@@ -94,12 +97,13 @@ def _products(count: int) -> list[Product]:
     return [*DEFAULT_PRODUCTS, *made_up][:count]
 
 
-def _config(url: str, simulator: Simulator, symbols: list[str]) -> Config:
-    coinbase = CoinbaseSettings(symbols=tuple(symbols), rest_url=simulator.rest_url, ws_url=simulator.ws_url)
+def _config(url: str, simulator: Simulator) -> Config:
+    kind, own = simulator.settings()
+    told: dict[str, Any] = {**own, "symbols": tuple(simulator.exchange.symbols), "silence_timeout": 5.0}
     return Config(
         redis=RedisConfig(url=url),
         cache=CacheConfig(),
-        venues={"coinbase": msgspec.structs.replace(coinbase, silence_timeout=5.0)},
+        venues={kind: settings_of(kind)(**told)},
     )
 
 

@@ -13,6 +13,7 @@ import click
 
 from ..config.load import load
 from ..config.render import Loaded
+from ..venues.registry import DEFAULT
 from .completion import complete_symbol, complete_timeframe
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ __all__ = [
     "config",
     "log",
     "service",
+    "simulated",
     "symbol_and_timeframe",
     "symbols_and_timeframes",
     "symbols_of",
@@ -135,6 +137,9 @@ symbols_and_timeframes: Callable[[_F], _F] = _all(
 )
 service: Callable[[_F], _F] = click.option(
     "--service", help="The service's URL; else http.listen of the configuration."
+)
+simulated: Callable[[_F], _F] = click.option(
+    "--venue", default=DEFAULT, show_default=True, help="Which venue is simulated."
 )
 as_json: Callable[[_F], _F] = click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
 

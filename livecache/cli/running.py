@@ -73,8 +73,9 @@ def backfill(symbols: str | None, timeframes: str | None, given: Given) -> int:
 @click.option(
     "--symbols", type=click.IntRange(min=1, max=200), default=25, help="How many symbols to simulate."
 )
+@options.simulated
 @options.log
-def demo(seconds: float | None, symbols: int, given: Given) -> int:
+def demo(seconds: float | None, symbols: int, venue: str, given: Given) -> int:
     """Try the real service on a simulated exchange.
 
     It runs 60 times as fast, with a Redis of its own that ends with it.
@@ -87,7 +88,7 @@ def demo(seconds: float | None, symbols: int, given: Given) -> int:
 
     from ..demo import demo as run_demo
 
-    return asyncio.run(run_demo(seconds=seconds, symbols=symbols, console=Console()))
+    return asyncio.run(run_demo(seconds=seconds, symbols=symbols, venue=venue, console=Console()))
 
 
 @click.command()
@@ -103,8 +104,7 @@ def demo(seconds: float | None, symbols: int, given: Given) -> int:
 @click.option(
     "--rate",
     type=click.IntRange(min=1, max=100_000),
-    default=10,
-    help="Requests a real second; 429 beyond.",
+    help="Requests a real second, 429 beyond; else as the venue allows.",
 )
 @click.option(
     "--latency", type=click.FloatRange(min=0, max=60), default=0.0, help="Seconds added to every answer."
@@ -115,9 +115,10 @@ def demo(seconds: float | None, symbols: int, given: Given) -> int:
 @click.option(
     "--faults-seed", type=int, help="Faults at random for a day of market time; the same seed, the same."
 )
+@options.simulated
 @options.log
 def simulator(given: Given, **market: Any) -> None:
-    """Run a Coinbase on loopback, to test against."""
+    """Run a venue on loopback, to test against."""
     _set_up_logs(given.load_log().config)
     from ..commands.simulator import run_simulator
 

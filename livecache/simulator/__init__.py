@@ -1,14 +1,15 @@
-"""A Coinbase on loopback, for the demo, tests, benchmarks, and the tests of those who use livecache.
+"""A venue on loopback, for the demo, tests, benchmarks, and the tests of those who use livecache.
 
 async with Simulator(SeededMarket(seed=1), clock=MarketClock(speed=60)) as simulator:
-    ...  # point venues.coinbase.rest_url and ws_url at simulator.rest_url and simulator.ws_url
+    ...  # point rest_url and ws_url of the venue at simulator.rest_url and simulator.ws_url
 """
 
 from __future__ import annotations
 
 from .clock import MarketClock
 from .coinbase.auth import KeyRing, ThrowawayKey, throwaway_key
-from .coinbase.exchange import Counts, Exchange
+from .coinbase.exchange import Exchange
+from .face import Counts
 from .market.market import Increments, Market, MarketTrade
 from .market.products import DEFAULT_PRODUCTS, Liquidity, Product
 from .market.recorded import CsvMarket

@@ -15,11 +15,10 @@ from aiohttp import web
 
 from ..clock import Clock, SystemClock
 from ..errors import ConfigError, LivecacheError
+from ..model.series import FIRST_VENUE
 from ..quiet import logger
 from .clock import MarketClock
-from .coinbase.auth import KeyRing
-from .coinbase.exchange import API, Ask, Exchange
-from .coinbase.feed import Feed
+from .face import Ask, Face, kind_of
 from .market.market import Market
 from .market.products import DEFAULT_PRODUCTS, Product
 from .market.recorded import CsvMarket
@@ -31,14 +30,13 @@ from .trouble.scripted import ScriptedFaults
 
 __all__ = ["Simulator", "serve_forever"]
 
-_GREETING = f"A simulated exchange. REST is under {API}, the websocket at / and /ws.\n"
-
 
 class Simulator:
     """A running exchange: `async with Simulator(market) as simulator: ...`
 
     It begins to listen on entering and has closed everything on leaving. `port` 0 picks a free one; a fixed
-    one lets a test take the exchange down and up again. Further keywords are `ServerOptions`.
+    one lets a test take the exchange down and up again. `venue` is whose words it speaks: see `face.KINDS`.
+    Further keywords are that venue's options, and whatever else its face takes.
     """
 
     def __init__(
@@ -48,31 +46,29 @@ class Simulator:
         clock: MarketClock | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
+        venue: str = FIRST_VENUE,
         faults: Faults | None = None,
-        keys: KeyRing | None = None,
         host_clock: Clock | None = None,
         options: ServerOptions | None = None,
+        keys: object = None,
         **changes: Any,
     ) -> None:
-        faults, keys, host_clock = faults or Faults(), keys or KeyRing(), host_clock or SystemClock()
+        faults = faults or Faults()
         self.clock = clock or MarketClock()
         self.market = market = faults.attach(market, self.clock)
-        self.options = replace(options or ServerOptions(), **changes)
         self._host = host
         self._port = port
         self._faults = faults
-        self.exchange = Exchange(
-            market, self.clock, self.options, faults=faults, keys=keys, host_clock=host_clock
-        )
-        self._feed = Feed(
+        self._kind = kind = kind_of(venue)
+        self.exchange: Face = kind.build(
             market,
             self.clock,
-            self.options,
-            self.exchange.counts,
+            replace(options or kind.options(), **changes),
             faults=faults,
             keys=keys,
-            host_clock=host_clock,
+            host_clock=host_clock or SystemClock(),
         )
+        self.options = self.exchange.options
         self._runner: web.AppRunner | None = None
         self._site: web.SockSite | None = None
         self._reserved: socket.socket | None = None  # holds the port while nobody listens
@@ -85,13 +81,18 @@ class Simulator:
 
     @property
     def rest_url(self) -> str:
-        """What `venues.coinbase.rest_url` is set to."""
+        """What `rest_url` of the venue is set to."""
         return f"http://{self._host}:{self._port}"
 
     @property
     def ws_url(self) -> str:
-        """What `venues.coinbase.ws_url` is set to."""
+        """What `ws_url` of the venue is set to."""
         return f"ws://{self._host}:{self._port}"
+
+    def settings(self) -> tuple[str, dict[str, str]]:
+        """What leads a service here: the venue's kind, and settings of it."""
+        own = {**self._kind.settings, "rest_url": self.rest_url, "ws_url": self.ws_url}
+        return self._kind.venue, own
 
     def now(self) -> int:
         """Market time in Unix ms."""
@@ -99,7 +100,7 @@ class Simulator:
 
     async def close_feeds(self, code: int | None = 1001) -> int:
         """Close every websocket with that code, or cut it off (None). Returns how many there were."""
-        return await self._feed.close_all(code)
+        return await self.exchange.close_all(code)
 
     async def pause_listening(self) -> None:
         """Cut every connection and refuse new ones until `resume_listening`. The port stays taken."""
@@ -110,7 +111,7 @@ class Simulator:
         await site.stop()
         # A socket that is bound and does not listen: connections are refused, and nobody else gets the port.
         self._reserved = _bound(self._host, self._port)
-        await self._feed.close_all(None)
+        await self.exchange.close_all(None)
         assert self._runner.server is not None
         for connection in self._runner.server.connections:
             connection.force_close()
@@ -132,9 +133,7 @@ class Simulator:
             ) from None
         self._port = listening.getsockname()[1]
         app = web.Application()
-        app.router.add_get("/", self._root)
-        app.router.add_get("/ws", self._root)
-        app.router.add_route("*", "/{path:.*}", self._rest)
+        app.router.add_route("*", "/{path:.*}", self._serve)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
         await self._runner.setup()
         self._site = web.SockSite(self._runner, listening)
@@ -151,7 +150,7 @@ class Simulator:
     ) -> None:
         assert self._runner is not None
         assert self._feeding is not None
-        await self._feed.close_all(1001)
+        await self.exchange.close_all(1001)
         self._feeding.cancel()
         (outcome,) = await asyncio.gather(self._feeding, return_exceptions=True)
         await self._runner.cleanup()
@@ -167,15 +166,14 @@ class Simulator:
 
     async def _run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._feed.run(), name="simulator-feed-clockwork")
+            tasks.create_task(self.exchange.run(), name="simulator-feed-clockwork")
             tasks.create_task(self._faults.play(self), name="simulator-faults")
 
-    async def _root(self, request: web.Request) -> web.StreamResponse:
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
         if request.headers.get("Upgrade", "").lower() == "websocket":
-            return await self._feed.serve(request)
-        return web.Response(text=_GREETING)
-
-    async def _rest(self, request: web.Request) -> web.StreamResponse:
+            return await self.exchange.serve(request)
+        if request.path == "/":
+            return web.Response(text=self.exchange.greeting)
         answer = await self.exchange.handle(
             Ask(
                 method=request.method,
@@ -232,8 +230,9 @@ async def serve_forever(
     seed: int = 1,
     symbols: Sequence[str] = (),
     csv: Mapping[str, str] | None = None,
-    rate: int = 10,
+    rate: int | None = None,
     latency: float = 0.0,
+    venue: str = FIRST_VENUE,
     start_ms: int | None = None,
     hold_ms: int | None = None,
     faults: Callable[[Sequence[str]], FaultScript] | None = None,
@@ -244,13 +243,14 @@ async def serve_forever(
     `symbols` are product ids, thin ones as `ANY-USD:thin` or `:very-thin`; none means the default ones. With
     `csv` (product to path) those files are the market, and it begins a day before they end unless `start_ms`
     (Unix ms) is given. From `hold_ms` on time creeps. `rate` in requests a real second, `latency` in seconds.
+    `venue` is whose words it speaks.
     `faults` is told the products and says what goes wrong. Raises `ConfigError`, and `LivecacheError` for a
     port that is taken.
     """
     if not speed > 0:
         raise ConfigError(f"the speed must be above 0, not {speed}", "1 is real time, 60 a minute a second")
-    if rate < 1:
-        raise ConfigError(f"the rate must be at least 1, not {rate}", "the venue allows 10")
+    if rate is not None and rate < 1:
+        raise ConfigError(f"the rate must be at least 1, not {rate}", "leave it out for the venue's own")
     if latency < 0:
         raise ConfigError(f"the latency must not be negative: {latency}", "give it in seconds: 0.08")
     market: Market
@@ -263,19 +263,22 @@ async def serve_forever(
         market = SeededMarket(seed, [Product.parse(s) for s in symbols] or DEFAULT_PRODUCTS)
     clock = MarketClock(start_ms, speed, hold_ms=hold_ms)
     products = market.products()
+    changes: dict[str, Any] = {} if rate is None else {"requests_per_second": rate}
     async with Simulator(
         market,
         clock=clock,
+        venue=venue,
         port=port,
-        requests_per_second=rate,
         latency_s=latency,
+        **changes,
         faults=ScriptedFaults(faults(products)) if faults else None,
     ) as simulator:
         announce(f"REST       {simulator.rest_url}")
         announce(f"websocket  {simulator.ws_url}")
-        announce(f"at speed {speed:g}: {', '.join(products)}")
+        announce(f"at speed {speed:g}: {', '.join(simulator.exchange.symbols)}")
         announce("To use it, in config.toml:")
-        announce("[venues.coinbase]")
-        announce(f'rest_url = "{simulator.rest_url}"')
-        announce(f'ws_url = "{simulator.ws_url}"')
+        kind, settings = simulator.settings()
+        announce(f"[venues.{kind}]")
+        for name, value in settings.items():
+            announce(f'{name} = "{value}"')
         await simulator.wait()

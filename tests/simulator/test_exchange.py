@@ -13,6 +13,7 @@ import jwt
 import pytest
 from coinbase import jwt_generator
 
+from livecache.model.timeframe import Timeframe
 from livecache.simulator import (
     Answer,
     Exchange,
@@ -24,7 +25,8 @@ from livecache.simulator import (
     ThrowawayKey,
     throwaway_key,
 )
-from livecache.simulator.coinbase.exchange import API, GRANULARITIES, Ask
+from livecache.simulator.coinbase.exchange import API, GRANULARITIES
+from livecache.simulator.face import Ask
 from livecache.venues.coinbase.pages import GRANULARITIES as asked_for
 
 from .support import NOW, StillClock
@@ -265,6 +267,7 @@ def test_every_request_is_logged_with_what_it_asked_for() -> None:
         start=BUCKET - M5,
         end=BUCKET,
         status=200,
+        timeframe=Timeframe.M5,
     )
     assert (second.product, second.status) == ("NOPE-USD", 404)
     assert (third.product, third.granularity, third.start, third.status) == ("", "", None, 200)

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict, deque
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,13 +17,14 @@ from ...clock import Clock, SystemClock
 from ...model.candle import ExactCandle
 from ...model.timeframe import Timeframe
 from ..clock import MarketClock
+from ..face import Ask, Counts
 from ..market.market import Market
 from ..options import ServerOptions
 from ..trouble.faults import Answer, Faults, RequestRecord
 from .auth import KeyRing
 from .listing import MAX_TRADES, newest_trades, product_json, trade_json
 
-__all__ = ["API", "GRANULARITIES", "Ask", "Counts", "Exchange"]
+__all__ = ["API", "GRANULARITIES", "Exchange"]
 
 API = "/api/v3/brokerage"
 
@@ -45,36 +45,6 @@ _ROUTE = re.compile(
 )
 _CACHED_ANSWERS = 1_024
 _REFUSED = b'{"errors":[{"id":"rate_limit_exceeded","message":"Too many requests"}]}'
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """One REST request. `query` holds every value of each name; `authorization` is that header."""
-
-    method: str
-    path: str
-    query: Mapping[str, Sequence[str]]
-    url: str  # path and query as sent: what the edge cache goes by
-    authorization: str | None = None
-
-    def get(self, name: str) -> str:
-        """The first value of a name, or an empty string."""
-        values = self.query.get(name)
-        return values[0] if values else ""
-
-
-@dataclass(slots=True)
-class Counts:
-    """What has happened since the start."""
-
-    requests: int = 0
-    candle_requests: int = 0
-    refused: int = 0  # 429
-    unauthorized: int = 0  # 401
-    cached: int = 0  # answered from the edge cache
-    connections: int = 0
-    frames: int = 0
-    cut_off: int = 0  # clients too slow for their feed
 
 
 class Exchange:
@@ -115,6 +85,7 @@ class Exchange:
             path=ask.path,
             product=(route and route["product"]) or "",
             granularity=ask.get("granularity"),
+            timeframe=GRANULARITIES.get(ask.get("granularity")),
             start=_integer(ask.get("start")),
             end=_integer(ask.get("end")),
         )

@@ -17,13 +17,13 @@ from ...clock import Clock
 from ...model.candle import ExactCandle
 from ...model.timeframe import Timeframe
 from ..clock import MarketClock
+from ..face import Counts
 from ..market.market import Market
 from ..options import ServerOptions
 from ..trouble.faults import Faults
 from .auth import KeyRing
-from .exchange import Counts
 from .listing import newest_trades, trade_json
-from .session import Session
+from .session import CoinbaseSession
 
 __all__ = ["Feed"]
 
@@ -66,7 +66,7 @@ class Feed:
         self._faults = faults
         self._keys = keys
         self._host = host_clock
-        self._sessions: set[Session] = set()
+        self._sessions: set[CoinbaseSession] = set()
         self._products = frozenset(market.products())
         self._aliases = dict(market.aliases())
         # What the candles channel showed last: the bucket in progress then, and its candle if it had traded.
@@ -91,7 +91,7 @@ class Feed:
         )
         await ws.prepare(request)
         self._counts.connections += 1
-        session = Session(
+        session = CoinbaseSession(
             self._counts.connections,
             ws,
             request.transport,
@@ -115,7 +115,7 @@ class Feed:
 
     # --- what clients say
 
-    def _receive(self, session: Session, text: str) -> None:
+    def _receive(self, session: CoinbaseSession, text: str) -> None:
         try:
             message = msgspec.json.decode(text, type=_Message)
         except msgspec.MsgspecError:
@@ -149,10 +149,10 @@ class Feed:
         session.send("subscriptions", self._timestamp(), _json([{"subscriptions": listed}]))
         return None
 
-    def _refuse(self, session: Session, message: str) -> None:
+    def _refuse(self, session: CoinbaseSession, message: str) -> None:
         session.send_error(_json({"type": "error", "message": message}))
 
-    def _send_snapshots(self, session: Session, channel: str, products: Iterable[str]) -> None:
+    def _send_snapshots(self, session: CoinbaseSession, channel: str, products: Iterable[str]) -> None:
         now = self._clock.now()
         for product in products:
             if channel == "candles":

@@ -1,66 +1,25 @@
-"""One client's connection to the feed: its subscriptions, its sequence numbers, and what waits to be sent."""
+"""One client's connection to Coinbase's feed: its sequence numbers, and for what it is closed."""
 
 from __future__ import annotations
 
-import asyncio
-from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
+from typing import Any
 
-from aiohttp import WSMsgType, web
+from ..session import Session
+from ..trouble.faults import Frame
 
-from ...clock import Clock
-from ...quiet import logger
-from ..options import ServerOptions
-from ..trouble.faults import Close, Faults, Frame
-from .exchange import Counts
-
-__all__ = ["Session"]
-
-_CLOSE_S = 0.5
+__all__ = ["CoinbaseSession"]
 
 
-class Session:
-    """A connection from its handshake to its end; `run` returns when it is over.
+class CoinbaseSession(Session):
+    """Frames are numbered over all channels. A client that does not subscribe is closed, and a silent one."""
 
-    `subscriptions` maps a channel to the products that the client wants of it, and each of them to the market
-    time (Unix ms) at which it subscribed last.
-    """
-
-    def __init__(
-        self,
-        number: int,
-        ws: web.WebSocketResponse,
-        transport: asyncio.Transport | None,
-        *,
-        options: ServerOptions,
-        faults: Faults,
-        counts: Counts,
-        host: Clock,
-    ) -> None:
-        self.number = number
-        self.subscriptions: dict[str, dict[str, int]] = {}
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
         self.has_subscribed = False
-        self._ws = ws
-        self._transport = transport
-        self._options = options
-        self._faults = faults
-        self._counts = counts
-        self._host = host
-        self._began_s = self._last_sent_s = host.monotonic()
         self._next_sequence = 0
-        self._outbox: deque[Frame] = deque()
-        self._backlog_bytes = 0
-        self._wake = asyncio.Event()
-        self._over = False
         # Somewhere between the two bounds, the same for the same connection.
-        least_s, most_s = options.silence_s
-        self._silence_s = least_s + (most_s - least_s) * (number * 0.618 % 1)
-
-    def wants(self, channel: str, product: str) -> bool:
-        """Whether the client subscribed to that product's channel, and no fault has silenced it."""
-        subscribed_ms = self.subscriptions.get(channel, {}).get(product)
-        return subscribed_ms is not None and not self._faults.mute(channel, product, subscribed_ms)
+        least_s, most_s = self._options.silence_s
+        self._silence_s = least_s + (most_s - least_s) * (self.number * 0.618 % 1)
 
     def send(self, channel: str, timestamp: str, events: str) -> None:
         """Put a frame in line, with the next sequence number. `events` is a JSON array."""
@@ -69,75 +28,12 @@ class Session:
             f'{{"channel":"{channel}",{client_id}"timestamp":"{timestamp}",'
             f'"sequence_num":{self._next_sequence},"events":{events}}}'
         )
-        self._put(Frame(self.number, channel, self._next_sequence, text))
+        self.put(Frame(self.number, channel, self._next_sequence, text))
         self._next_sequence += 1
 
     def send_error(self, error: str) -> None:
         """Put an error frame in line. It has no sequence number; `error` is JSON."""
-        self._put(Frame(self.number, "", -1, error))
-
-    async def run(self, receive: Callable[[str], None]) -> None:
-        """Hand each text that the client sends to `receive` until the connection ends."""
-        async with asyncio.TaskGroup() as tasks:
-            helpers = (
-                tasks.create_task(self._write(), name=f"simulator-feed-{self.number}-write"),
-                tasks.create_task(self._watch(), name=f"simulator-feed-{self.number}-watch"),
-            )
-            async for message in self._ws:
-                if self._over:
-                    break  # what a client had sent before it was cut off is nobody's business
-                if message.type is WSMsgType.TEXT:
-                    receive(message.data)
-            for helper in helpers:
-                helper.cancel()
-
-    async def close(self, code: int | None) -> None:
-        """End the connection with that close code; None cuts it off."""
-        if code is not None:
-            # A client that has stopped reading would hold the close frame back for ever.
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_CLOSE_S):
-                    await self._ws.close(code=code)
-                    return
-        self._cut()
-
-    def _put(self, frame: Frame) -> None:
-        if self._over or self._ws.closed:
-            return
-        self._backlog_bytes += len(frame.text)
-        if self._backlog_bytes > self._options.max_backlog_bytes:
-            self._counts.cut_off += 1
-            logger.bind(event="simulator_client_cut_off", session=self.number).warning(
-                "client {} is too slow for its feed and was cut off", self.number
-            )
-            self._outbox.clear()
-            self._cut()
-            return
-        self._outbox.append(frame)
-        self._wake.set()
-
-    def _cut(self) -> None:
-        self._over = True
-        if self._transport is not None:
-            self._transport.abort()
-
-    async def _write(self) -> None:
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            while self._outbox:
-                frame = self._outbox.popleft()
-                self._backlog_bytes -= len(frame.text)
-                fate = self._faults.frame(frame)
-                try:
-                    for text in (fate,) if isinstance(fate, Close) else fate:
-                        if isinstance(text, Close):
-                            return await self.close(text.code)
-                        await self._ws.send_str(text)
-                        self._counts.frames += 1
-                except ConnectionError:
-                    return None  # the client went away; the reader notices, too
-                self._last_sent_s = self._host.monotonic()
+        self.put(Frame(self.number, "", -1, error))
 
     async def _watch(self) -> None:
         """Close a connection that does not subscribe in time, or that has gone silent."""

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from ...model.timeframe import Timeframe
 from ..clock import MarketClock
 from ..market.market import Market
 from ..options import ServerOptions
@@ -23,7 +24,8 @@ class RequestRecord:
     """One REST request, as the log keeps it. `status` is 0 until it has been answered, or if it never was.
 
     `at` is the host's monotonic time of its arrival, in seconds; `start` and `end` are the Unix seconds it
-    asked for, None where absent or unreadable; `product` and `granularity` are empty where it named none.
+    asked for, None where absent or unreadable; `product` and `granularity`, as the venue calls a timeframe,
+    are empty where it named none.
     """
 
     at: float
@@ -33,6 +35,7 @@ class RequestRecord:
     start: int | None = None
     end: int | None = None
     status: int = 0
+    timeframe: Timeframe | None = None  # of candles
 
 
 @dataclass(frozen=True, slots=True)

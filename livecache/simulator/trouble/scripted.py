@@ -14,7 +14,6 @@ from ...errors import ConfigError
 from ...model.naming import near_symbols
 from ...model.timeframe import Timeframe
 from ..clock import MarketClock
-from ..coinbase.exchange import GRANULARITIES
 from ..market.market import Market
 from ..market.revised import RevisedMarket
 from ..options import ServerOptions
@@ -99,7 +98,7 @@ class ScriptedFaults(Faults):
         schedule = self._schedule
         if any(schedule.of(kinds.Outage)):
             return None
-        asked = GRANULARITIES.get(request.granularity)
+        asked = request.timeframe
         for playing, fault in schedule.of(kinds.OfRequests):
             if not self._concerns(fault, request):
                 continue
@@ -175,8 +174,8 @@ class ScriptedFaults(Faults):
 
     def _concerns(self, fault: kinds.OfRequests, request: RequestRecord) -> bool:
         product = self._aliases.get(request.product, request.product)
-        asked = GRANULARITIES.get(request.granularity)
-        return _names(fault.products, product) and (not fault.timeframes or asked in fault.timeframes)
+        of = fault.timeframes
+        return _names(fault.products, product) and (not of or request.timeframe in of)
 
     def _check(self, episode: Episode) -> None:
         products: tuple[str, ...] = getattr(episode, "products", ())
