@@ -28,9 +28,10 @@ from .http.front import HttpFront
 from .http.watch.instance import Instance
 from .keys.keyspace import Keyspace
 from .model.budget import Rolling
-from .model.policy import Policy
+from .model.policy import Policy, longest_word
 from .model.series import SeriesId
 from .model.timeframe import Timeframe
+from .model.traits import Traits
 from .process.progress import ProgressBar
 from .process.reloading import Reloading
 from .process.stacks import told_on_signal
@@ -131,27 +132,30 @@ def assemble(
     )
     name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     keys = Keyspace(config.redis.prefix, id_, database_of(store))
-    settings = _settings(config, id_)
+    settings = _settings(config, id_, built.traits)
     engine = Engine(built, store, keys, settings, time=time, name=name, jitter=random.random, **options)
 
     def change(config: Config) -> None:
         built.reconfigure(config.venues[id_])
-        engine.change(_settings(config, id_))
+        engine.change(_settings(config, id_, built.traits))
 
     return engine, change
 
 
-def _settings(config: Config, venue: str) -> Settings:
+def _settings(config: Config, venue: str, traits: Traits) -> Settings:
     own, cache = config.venues[venue], config.cache_of(venue)
+    max_lag_ms, delay_s, word_s = int(cache.max_lag * 1000), own.settle_delay, own.confirm_after
+    word_ms = min(Policy().confirm_after_ms, longest_word(max_lag_ms))
     return Settings(
         symbols=own.symbols,
         timeframes=cache.timeframes,
         policy=Policy(
             candles=cache.candles,
             min_candles=cache.min_candles,
-            settle_delay_ms=int(own.settle_delay * 1000),
+            settle_delay_ms=traits.settle_delay_ms if delay_s is None else int(delay_s * 1000),
             widen_pages=cache.widen_pages,
-            max_lag_ms=int(cache.max_lag * 1000),
+            max_lag_ms=max_lag_ms,
+            confirm_after_ms=word_ms if word_s is None else int(word_s * 1000),
         ),
         budgets=_batches(config),
         require_all=cache.require == "all",

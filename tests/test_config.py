@@ -198,6 +198,11 @@ def test_integers_serve_where_seconds_are_wanted(tmp_path: Path) -> None:
             "",
         ),
         ("[venues.coinbase]\nsettle_delay = -1", "settle_delay: '-1' cannot be used", ""),
+        (
+            "[venues.coinbase]\nconfirm_after = 541",
+            "confirm_after: 541 s leave less than a minute of cache.max_lag (600 s)",
+            "lower confirm_after",
+        ),
         ("[venues.coinbase]\nrequest_timeout = 0", "request_timeout: '0' cannot be used", ""),
         (
             "[venues.coinbase]\nrest_url = 'api.coinbase.com'",

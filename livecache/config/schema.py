@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from ..model.policy import word_problem
 from ..model.timeframe import TIMEFRAME_PRIORITY, Timeframe
 from ..redis_url import url_problem
 from ..venues.registry import DEFAULT, settings_of
@@ -129,6 +130,9 @@ def _own_cache_problems(config: Config, venue: str) -> Iterator[Problem]:
         name = "candles" if settings.candles else "min_candles"
         what = f"{cache.candles} candles are kept, and {cache.min_candles} wanted (min_candles)"
         yield name, what, "keep at least as many candles as make a series ready"
+    word = word_problem(int((settings.confirm_after or 0) * 1000), cache.max_lag * 1000)
+    if word:
+        yield "confirm_after", *word
 
 
 def listen_address(text: str) -> tuple[str, int] | None:

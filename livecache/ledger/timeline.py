@@ -182,7 +182,7 @@ class Timeline:
             channel.newest = max(channel.newest, candle.time)
             if timeline.standing:
                 timeline.traded(self.traits.grid(timeframe).end(candle.time))
-            if track is not None and timeline.show(track, candle, now, last=last):
+            if track is not None and timeline.show(track, candle, stamp, now, last=last):
                 self._stirred.add(symbol)
 
     def feed_trades(

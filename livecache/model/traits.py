@@ -52,6 +52,14 @@ class Traits:
     absent row proves nothing by itself: the venue may have been down.
     """
 
+    order: Literal["volume", "stamp"] = "volume"
+    """Which of two of the feed's candles of one bucket is the later: the one with more volume, as candles are
+    cumulative, or the one with the later stamp, which may take volume back. A page's rows bear no stamps.
+    """
+
+    settle_delay_ms: int = 10_000
+    """So long after a bucket's end, in ms of its clock, a page may settle it; unless else is configured."""
+
     sums_below: Timeframe | None = None
     """From this timeframe on candles are no sums of smaller ones: days with auctions. None: all are."""
 

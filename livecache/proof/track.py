@@ -199,31 +199,35 @@ class Track:
         if self.contested:
             self.contested.pop(bucket, None)
 
-    def lay(self, candle: ExactCandle, *, vouched: bool, replace: bool = False) -> bool:
-        """Lay a provisional candle over the end; the richer one wins. Whether anything changed."""
+    def lay(self, candle: ExactCandle, *, vouched: bool, replace: bool = False, stamp: int = 0) -> bool:
+        """Lay a provisional candle over the end; the later one wins. Whether anything changed."""
         bucket = candle.time
-        if bucket in self.coverage and not self.refute(candle):
+        if bucket in self.coverage and not self.refute(candle, stamp):
             return False
         shown = self.provisional.get(bucket)
-        if shown is not None and not replace and not candle.richer_than(shown.candle):
-            if vouched and not shown.vouched and candle.equals(shown.candle):
-                self.provisional[bucket] = Provisional(shown.candle, True)
-                self.state_dirty = True
-                return True
-            return False
+        if shown is not None and not replace and not shown.precedes(candle, stamp):
+            if not candle.equals(shown.candle):
+                return False
+            gains = vouched and not shown.vouched
+            self.provisional[bucket] = Provisional(
+                shown.candle, vouched or shown.vouched, max(stamp, shown.stamp)
+            )
+            self.state_dirty |= gains
+            return gains
         if shown is not None and replace and shown.candle.equals(candle) and shown.vouched == vouched:
             return False
         vouched = vouched or (shown is not None and shown.vouched and not replace)
-        self.provisional[bucket] = Provisional(candle, vouched)
+        self.provisional[bucket] = Provisional(candle, vouched, stamp)
         self.dirty.add(bucket)
         if shown is None or shown.vouched != vouched:
             self.state_dirty = True
         return True
 
-    def refute(self, candle: ExactCandle) -> bool:
+    def refute(self, candle: ExactCandle, stamp: int = 0) -> bool:
         """Whether the feed takes back what was likely; what was called empty is read again, once."""
         held = self.settled.get(candle.time)
-        if held is not None and not candle.richer_than(held):
+        said = self.likely.get(candle.time, 0)
+        if held is not None and not Provisional(held, False, said).precedes(candle, stamp):
             return False
         if self.take_back(candle.time):
             return True
@@ -236,7 +240,7 @@ class Track:
         """Nobody vouches for the provisional candle of this bucket any more."""
         shown = self.provisional.get(bucket)
         if shown is not None and shown.vouched and self.grid.end(bucket) > self.told_through:
-            self.provisional[bucket] = Provisional(shown.candle, False)
+            self.provisional[bucket] = shown._replace(vouched=False)
             self.state_dirty = True
 
     def announce_closed(self, bucket: int) -> None:

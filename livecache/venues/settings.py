@@ -29,7 +29,10 @@ class VenueSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The settings of one `[venues.<id>]`."""
 
     LIVE: ClassVar[frozenset[str]] = frozenset(
-        {"symbols", "timeframes", "candles", "min_candles", "settle_delay", "request_timeout"}
+        {
+            *("symbols", "timeframes", "candles", "min_candles"),
+            *("settle_delay", "confirm_after", "request_timeout"),
+        }
     )
     """Those that a running service takes over."""
 
@@ -47,7 +50,9 @@ class VenueSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     min_candles: Annotated[int, Meta(ge=1, le=10_000)] | None = None
     rest_url: str = ""  # where history comes from
     ws_url: str = ""  # where the feed comes from; "" where there is none
-    settle_delay: Annotated[float, Meta(ge=0, le=3600)] = 10.0  # seconds of the venue's clock
+    # Seconds of the venue's clock. None: as the venue needs, and as `cache.max_lag` allows.
+    settle_delay: Annotated[float, Meta(ge=0, le=3600)] | None = None  # from a bucket's end to its page
+    confirm_after: Annotated[float, Meta(ge=0, le=86_400)] | None = None  # so long the feed's word may stand
     request_timeout: Seconds = 10.0  # real seconds for one request, all told
 
     @property

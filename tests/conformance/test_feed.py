@@ -189,3 +189,30 @@ def test_a_closing_flag_may_be_lost_come_late_or_twice(make: Make, what: str) ->
             assert breaks(told) == []
 
     on(make, check, OPEN, speed=240.0)
+
+
+def test_a_frame_that_comes_again_later_bears_the_stamp_that_it_had(make: Make) -> None:
+    """Where the stamps tell which candle is the later, they are the venue's and not of when it came."""
+
+    async def check(bench: Bench) -> None:
+        face = bench.face
+        if bench.venue.traits.order != "stamp":
+            pytest.skip("of this venue's candles the one with more volume is the later")
+        first: list[str] = []
+
+        def frame(text: str) -> list[str]:
+            if face.data not in text or (first and text == first[0]):
+                return [text]
+            first.append(text)
+            return [text, first[0]] if len(first) > 5 else [text]
+
+        bench.front.frame = frame
+        async with following(bench, face.symbol) as feed:
+            told = await feed.until(lambda told: len(news(told)) > 10)
+        shown = [(e.stamp, e.candles) for e in told if isinstance(e, Candles) and not e.snapshot]
+        stamps = [stamp for stamp, candles in shown if candles != shown[0][1]]
+        assert stamps == sorted(stamps)
+        again = [stamp for stamp, candles in shown[1:] if candles == shown[0][1]]
+        assert again and set(again) == {shown[0][0]}
+
+    on(make, check, OPEN)

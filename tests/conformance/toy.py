@@ -24,7 +24,8 @@ OPENS = tuple(1_745_222_400_000 + n * D1.ms for n in range(798) if n % 7 < 5)  #
 DAYS = SessionGrid(OPENS, tuple(t + 8 * H1.ms for t in OPENS))
 GRIDS = {M5: DAYS.within(M5.ms), H1: DAYS.within(H1.ms), D1: DAYS}
 GRIDS[W1] = SessionGrid(OPENS[::5], tuple(t + 8 * H1.ms for t in OPENS[4::5]))
-TRAITS = Traits(dict.fromkeys(GRIDS, Served(60)), (Carriage(M5, flag=True),), empty="flat", grids=GRIDS)
+SERVED, CARRIES = dict.fromkeys(GRIDS, Served(60)), (Carriage(M5, flag=True),)
+TRAITS = Traits(SERVED, CARRIES, empty="flat", order="stamp", grids=GRIDS)
 T = TypeVar("T")
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 

@@ -39,9 +39,12 @@ class Driver:
         carries: tuple[Carriage, ...] = TRAITS.carries,
         empty: Literal["absent", "flat"] = "absent",
         sums_below: Timeframe | None = None,
+        order: Literal["volume", "stamp"] = "volume",
     ) -> None:
         served = {t: Served(page_limit) for t in Timeframe if t not in unserved}
-        traits = replace(TRAITS, served=served, carries=carries, empty=empty, sums_below=sums_below)
+        traits = replace(
+            TRAITS, served=served, carries=carries, empty=empty, sums_below=sums_below, order=order
+        )
         self.timeline = Timeline("coinbase", [SYMBOL], timeframes, policy or Policy(), traits)
         self.symbol = self.timeline.symbols[SYMBOL]
         self.now = now

@@ -19,7 +19,7 @@ BREAKAGES = (
         (
             Edit(
                 "livecache/proof/track.py",
-                "        if bucket in self.coverage and not self.refute(candle):\n"
+                "        if bucket in self.coverage and not self.refute(candle, stamp):\n"
                 "            return False\n        shown =",
                 "        shown =",
             ),
@@ -139,7 +139,7 @@ BREAKAGES = (
         (
             Edit(
                 "livecache/proof/track.py",
-                "if shown is not None and not replace and not candle.richer_than(shown.candle):",
+                "if shown is not None and not replace and not shown.precedes(candle, stamp):",
                 "if shown is not None and not replace and candle.equals(shown.candle):",
             ),
         ),

@@ -37,6 +37,27 @@ OF_WORD = (
         _TESTS,
     ),
     Breakage(
+        "more volume is later at a venue that takes volume back",
+        (Edit("livecache/model/policy.py", "        if stamp and self.stamp:\n", "        if False:\n"),),
+        ("tests/core/test_order.py",),
+    ),
+    Breakage(
+        "what the feed repeats late is later",
+        (Edit("livecache/model/policy.py", "return stamp >= self.stamp and not", "return not"),),
+        ("tests/core/test_order.py",),
+    ),
+    Breakage(
+        "a venue's history is read before it is as it stays",
+        (
+            Edit(
+                "livecache/app.py",
+                "settle_delay_ms=traits.settle_delay_ms if delay_s is None",
+                "settle_delay_ms=0 if delay_s is None",
+            ),
+        ),
+        ("tests/test_app.py",),
+    ),
+    Breakage(
         "the feed's word may stand alone for ever",
         (
             Edit(

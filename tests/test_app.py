@@ -1,0 +1,51 @@
+"""What an engine is told of what is configured, where the venue and other settings have a say in it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import redis.asyncio
+
+from livecache.app import assemble
+from livecache.clock import SystemClock
+from livecache.config.load import check
+from livecache.model.policy import Policy
+from livecache.venues.coinbase import venue
+from livecache.venues.coinbase.traits import TRAITS
+
+
+def policy(tmp_path: Path, text: str) -> Policy:
+    path = tmp_path / "config.toml"
+    path.write_text(text)
+    loaded, wrong = check(path, {})
+    assert wrong == []
+    engine, _ = assemble(loaded.config, redis.asyncio.Redis(), SystemClock())
+    return engine.settings.policy
+
+
+def test_a_bucket_settles_as_late_as_the_venue_needs_or_as_is_configured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert policy(tmp_path, "").settle_delay_ms == 10_000
+    monkeypatch.setattr(venue, "TRAITS", replace(TRAITS, settle_delay_ms=30_000))
+    assert policy(tmp_path, "").settle_delay_ms == 30_000
+    assert policy(tmp_path, "[venues.coinbase]\nsettle_delay = 0").settle_delay_ms == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "confirm_after_ms"),
+    [
+        ("", 480_000),
+        ("[cache]\nmax_lag = 300", 240_000),
+        ("[cache]\nmax_lag = 30", 0),
+        ("[cache]\nmax_lag = 3600", 480_000),
+        ("[cache]\nmax_lag = 3600\n[venues.coinbase]\nconfirm_after = 1800", 1_800_000),
+        ("[venues.coinbase]\nconfirm_after = 0", 0),
+    ],
+)
+def test_the_feeds_word_stands_for_eight_minutes_or_as_long_as_readers_wait_less_one(
+    tmp_path: Path, text: str, confirm_after_ms: int
+) -> None:
+    assert policy(tmp_path, text).confirm_after_ms == confirm_after_ms
