@@ -38,6 +38,7 @@ from .venue_time import VenueTime
 __all__ = ["Engine", "Settings"]
 
 _LEARN_AGAIN_S = 1.0  # in line for so long, the clock ran on by the host's alone
+_ASK_AGAIN_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +188,8 @@ class Engine:
             self.limiter.heed(await self._ban() or 0)
         if self.clock.monotonic() - in_line_s > _LEARN_AGAIN_S:
             await self.timekeeper.learn()
-            while live.time.venue_clock.doubted:  # A leap counts once a second answer agrees.
+            while live.time.venue_clock.doubted:  # A leap counts once others agree.
+                await self.clock.sleep(_ASK_AGAIN_S)
                 await self.timekeeper.learn()
         await self._adopt()
         live.serving = True

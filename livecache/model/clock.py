@@ -7,6 +7,9 @@ __all__ = ["IMPLAUSIBLE_MS", "VenueClock"]
 IMPLAUSIBLE_MS = 60_000
 """A stamp further ahead of `now` than this counts only once GET /time confirms it."""
 
+_APART_MS = 60_000
+"""Over so much of the venue's own time its answers must agree where nobody else speaks for them."""
+
 
 class VenueClock:
     """What the venue's clock has been *heard* to say, and what it must say *now*.
@@ -15,13 +18,15 @@ class VenueClock:
     may be settled. `now` adds the host's monotonic time since, and decides closing and schedules.
     """
 
-    __slots__ = ("_claimed", "_doubted", "_heard_at_s", "heard")
+    __slots__ = ("_agreed", "_claimed", "_doubted", "_framed", "_heard_at_s", "heard")
 
     def __init__(self) -> None:
         self.heard = 0
         self._heard_at_s = 0.0
         self._doubted = False
-        self._claimed = 0  # the first implausible stamp, which waits for another one to agree
+        self._claimed = 0  # the first implausible stamp, which waits for others to agree
+        self._agreed = 0  # the last of those that did
+        self._framed = False  # whether a frame was among them
 
     @property
     def known(self) -> bool:
@@ -44,28 +49,33 @@ class VenueClock:
         # `heard` is no later than `now`, and nearly always tells enough.
         ahead = stamp > self.heard + IMPLAUSIBLE_MS and stamp > self.now(monotonic_s) + IMPLAUSIBLE_MS
         if ahead or not self.heard:
-            self._doubted = True
-            self._claimed = self._claimed or stamp
+            self._claim(stamp, framed=stamp >= self._claimed)
             return False
+        if stamp > self.heard and self._claimed:  # Frames go on from where they were.
+            self._forget_claim()
         self._advance(stamp, monotonic_s)
         return True
 
     def confirm(self, stamp: int, monotonic_s: float, wall_ms: int | None = None) -> None:
         """Take the answer of GET /time (Unix ms); `wall_ms` is what the host's clock says.
 
-        An implausible one counts once a second source agrees: a frame before it, or the next answer. What
-        one wrong answer settles ahead of time could never be taken back. The first answer of all has nothing
-        but the host's clock to be compared with; if that differs, either may be wrong.
+        What a wrong one settles ahead of time could never be taken back. So an implausible one counts only
+        with another source: a frame, or a second answer with which the host's clock agrees. Answers alone
+        must agree over a minute in which no frame refutes them. The first answer of all has nothing but the
+        host's clock to be compared with; if that differs, either may be wrong.
         """
-        claimed, self._claimed = self._claimed, 0
-        self._doubted = False
-        if self._is_implausible(stamp, monotonic_s, wall_ms):
-            if not claimed or stamp < claimed:
-                self._claimed = stamp
-                self._doubted = True
-                return
-            stamp = claimed
-        self._advance(stamp, monotonic_s)
+        if not self._is_implausible(stamp, monotonic_s, wall_ms):
+            self._forget_claim()
+            self._advance(stamp, monotonic_s)
+            return
+        claimed, agreed = self._claimed, self._agreed
+        if not claimed or stamp < claimed:
+            self._forget_claim()
+        self._claim(stamp, framed=False)
+        alone = self.heard and not self._framed and not self._on_the_wall(stamp, wall_ms)
+        if self._claimed == claimed and not (alone and stamp < claimed + _APART_MS):
+            self._forget_claim()
+            self._advance(agreed, monotonic_s)
 
     def silence_s(self, monotonic_s: float) -> float:
         """Seconds since `heard` last grew; infinite while nothing was heard."""
@@ -74,7 +84,21 @@ class VenueClock:
     def _is_implausible(self, stamp: int, monotonic_s: float, wall_ms: int | None) -> bool:
         if self.heard:
             return stamp > self.now(monotonic_s) + IMPLAUSIBLE_MS
-        return wall_ms is not None and abs(stamp - wall_ms) > IMPLAUSIBLE_MS
+        return wall_ms is not None and not self._on_the_wall(stamp, wall_ms)
+
+    @staticmethod
+    def _on_the_wall(stamp: int, wall_ms: int | None) -> bool:
+        return wall_ms is not None and abs(stamp - wall_ms) <= IMPLAUSIBLE_MS
+
+    def _claim(self, stamp: int, *, framed: bool) -> None:
+        self._doubted = True
+        self._claimed = self._claimed or stamp
+        if stamp >= self._claimed:
+            self._agreed = stamp
+        self._framed |= framed
+
+    def _forget_claim(self) -> None:
+        self._claimed, self._agreed, self._framed, self._doubted = 0, 0, False, False
 
     def _advance(self, stamp: int, monotonic_s: float) -> None:
         if stamp > self.heard:

@@ -49,11 +49,36 @@ def test_one_wrong_answer_of_the_venue_does_not_move_the_clock() -> None:
     assert (made.heard, made.doubted) == (T + 2_000, False)
 
 
-def test_two_answers_in_a_row_move_it_however_far() -> None:
+def test_answers_that_nobody_bears_out_move_it_after_a_minute_of_them() -> None:
+    made = clock()
+    for second in range(60):
+        made.confirm(T + 3_600_000 + second * 1000, 101.0 + second, wall_ms=T + second * 1000)
+        assert (made.heard, made.doubted) == (T, True), "the host's clock says otherwise"
+    made.confirm(T + 3_660_000, 161.0, wall_ms=T + 60_000)
+    assert not made.doubted and made.now(161.0) >= T + 3_659_000
+
+
+def test_two_answers_move_it_however_far_if_the_host_slept_so_long() -> None:
+    made = clock()
+    made.confirm(T + 3_600_000, 101.0, wall_ms=T + 3_599_000)
+    made.confirm(T + 3_601_000, 102.0, wall_ms=T + 3_600_000)
+    assert (made.heard, made.doubted) == (T + 3_600_000, False)
+
+
+def test_two_answers_move_it_if_frames_say_so_as_well() -> None:
     made = clock()
     made.confirm(T + 3_600_000, 101.0)
+    assert not made.hear(T + 3_600_500, 101.5)
     made.confirm(T + 3_601_000, 102.0)
-    assert (made.heard, made.doubted) == (T + 3_600_000, False)
+    assert made.heard >= T + 3_600_000 and not made.doubted
+
+
+def test_frames_that_go_on_from_where_they_were_refute_whatever_said_otherwise() -> None:
+    made = clock()
+    for second in range(1, 120, 2):
+        made.confirm(T + 3_600_000 + second * 1000, 100.0 + second)
+        assert made.hear(T + second * 1000 + 500, 100.5 + second) and not made.doubted
+    assert made.now(220.0) < T + 130_000
 
 
 def test_a_market_that_runs_faster_is_followed_stamp_by_stamp() -> None:

@@ -8,6 +8,23 @@ __all__ = ["OF_EVIDENCE"]
 
 OF_EVIDENCE = (
     Breakage(
+        "two answers of the venue's time are enough whatever speaks against them",
+        (Edit("livecache/model/clock.py", "stamp < claimed + _APART_MS", "False"),),
+        tests=("tests/core/test_clock.py",),
+    ),
+    Breakage(
+        "frames that go on do not refute what the venue says its time is",
+        (
+            Edit(
+                "livecache/model/clock.py",
+                "        if stamp > self.heard and self._claimed:  # Frames go on from where they were.\n"
+                "            self._forget_claim()\n",
+                "",
+            ),
+        ),
+        tests=("tests/core/test_clock.py",),
+    ),
+    Breakage(
         "an empty page ends the history",
         (
             Edit(
