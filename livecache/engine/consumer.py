@@ -175,7 +175,7 @@ class Feeds:
         self._live = live
         self._venue = venue
         self._listing = listing
-        self._running: dict[Feed, asyncio.Task[None]] = {}
+        self._running: dict[Feed, tuple[int, asyncio.Task[None]]] = {}  # with the link's number
         self._links = itertools.count()  # A number is not used again: what was heard on it stays with it.
 
     async def run(self) -> None:
@@ -194,17 +194,18 @@ class Feeds:
                 timeline = self._live.timeline
                 trades = any(t in timeline.children for t in timeline.traits.built)
                 feeds[:] = self._venue.feeds(symbols, aliases, trades=trades, among=tuple(feeds))
-                for feed in [feed for feed in self._running if feed not in feeds]:
-                    self._running.pop(feed).cancel()
+                ended = [self._running.pop(feed) for feed in tuple(self._running) if feed not in feeds]
+                for _, task in ended:
+                    task.cancel()
                 before = carried
                 carried = {s: (feed, aliases.get(s, s)) for feed in feeds for s in feed.products}
                 moved = [symbol for symbol, way in before.items() if carried.get(symbol) != way]
-                timeline.moved(moved, self._live.now())
+                timeline.moved(moved, self._live.now(), gone=[link for link, _ in ended])
                 self._live.changed.set()
                 for feed in [feed for feed in feeds if feed not in self._running]:
                     link = next(self._links)
                     consumer = Consumer(self._live, feed, link)
-                    self._running[feed] = tasks.create_task(consumer.run(), name=f"feed {link}")
+                    self._running[feed] = link, tasks.create_task(consumer.run(), name=f"feed {link}")
                 self._listing.changed.set()
                 await self.changed.wait()
 

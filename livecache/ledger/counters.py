@@ -61,7 +61,7 @@ def notes_of(track: Track, outcome: PageOutcome | Derived) -> Iterator[Note]:
         yield note_of("rollup_mismatch", "differs from its roll-up", track, bucket)
     if isinstance(outcome, Derived):
         return
-    if outcome.strange and next(reversed(track.strange.values()))[2] == 1:
+    if outcome.strange and next(reversed(track.strange.values())).pages == 1:
         text = (
             f"{track.series}: a page does not fit what is known, as if it were of another series: not taken"
         )

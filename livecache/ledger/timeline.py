@@ -231,8 +231,9 @@ class Timeline:
                 link.resuming.add(symbol)
             self._interrupt(self.symbols[symbol], since, now)
 
-    def moved(self, symbols: Collection[str], now: int) -> None:
-        """What carried these carries them no more: only what tells of them next vouches for them again."""
+    def moved(self, symbols: Collection[str], now: int, *, gone: Iterable[int] = ()) -> None:
+        """Nothing carries these any more, nor do the links that are gone: what tells of them next vouches."""
+        self._links = {n: link for n, link in self._links.items() if n not in gone}
         for link in self._links.values():
             link.resuming.difference_update(symbols)
         for timeline in [self.symbols[s] for s in symbols if s in self.symbols]:

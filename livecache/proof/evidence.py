@@ -24,6 +24,7 @@ __all__ = [
     "Open",
     "PageFacts",
     "PageOutcome",
+    "Strange",
     "Verdict",
     "Witnesses",
     "verdict",
@@ -179,6 +180,16 @@ class PageFacts:
         """The same where rows without a trade are the rule: they are rows no more."""
         flat = frozenset(t for t, row in self.rows.items() if row.flat)
         return replace(self, rows={t: row for t, row in self.rows.items() if t not in flat}, flat=flat)
+
+
+@dataclass(frozen=True, slots=True)
+class Strange:
+    """Pages of one place that did not fit what is known, and agreed with each other. Times are `heard`."""
+
+    first: int
+    last: int
+    pages: int  # that came `APART_MS` or more after one another
+    rows: Mapping[int, ExactCandle]  # of the last one
 
 
 @dataclass(slots=True)

@@ -30,22 +30,29 @@ def rebuilding(track: Track, now: int) -> tuple[Timeframe, Span] | None:
         for t in reversed(Timeframe)
         if track.traits.adds_up(t, track.series.timeframe)
         and t in track.traits.served
-        and track.width <= track.traits.page(t) * t.ms
+        and 2 * track.width <= track.traits.page(t) * t.ms
     ]
     if not due or not smaller or len(due) > _MOST:
         return None
     first = end = due[0]
     timeframe = smaller[track.open[first].rebuild_tries // 2 % len(smaller)]
     grid, page = track.traits.grid(timeframe), track.traits.page(timeframe)
+    # Settled neighbours tell whether the page is this product's, and of these times.
+    if (before := track.grid.back(first)) in track.coverage:
+        first = before
     for bucket in due:
         if grid.count(first, track.grid.end(bucket)) <= page:
             end = track.grid.end(bucket)
+    after = track.grid.ceil(end)
+    if after in track.coverage and grid.count(first, track.grid.end(after)) <= page:
+        end = track.grid.end(after)
     return timeframe, Span(first, end)
 
 
 def rebuild(track: Track, timeframe: Timeframe, page: PageFacts) -> list[int]:
     """Settle what two pages of the smaller timeframe, a minute apart, agree on; those buckets."""
     rebuilt: list[int] = []
+    fits = _fits(track, timeframe, page)
     for bucket, told in list(track.open.items()):
         end = track.grid.end(bucket)
         if not told.unusable or bucket < page.start or end > page.end or bucket in track.coverage:
@@ -54,7 +61,7 @@ def rebuild(track: Track, timeframe: Timeframe, page: PageFacts) -> list[int]:
         told.rebuild_again = page.heard + min(APART_MS << min(told.rebuild_tries - 1, 10), CONFIRM_MS)
         parts = track.traits.grid(timeframe).opens(bucket, end)
         rows = [page.rows[t] for t in parts if t in page.rows]
-        if any(t in page.rejected for t in parts):
+        if not fits or any(t in page.rejected for t in parts):
             continue
         candle = roll_up(bucket, rows)
         shown = track.provisional.get(bucket)
@@ -67,3 +74,17 @@ def rebuild(track: Track, timeframe: Timeframe, page: PageFacts) -> list[int]:
         elif not agrees:
             told.rebuilt, told.rebuilt_at = candle, page.heard
     return rebuilt
+
+
+def _fits(track: Track, timeframe: Timeframe, page: PageFacts) -> bool:
+    """Whether the page's rows add up to most of what is settled beside those that cannot be had."""
+    doubted = track.contested.keys() | track.suspect | track.presumed.keys() | track.likely.keys()
+    fits = strange = 0
+    for bucket in track.grid.opens(page.start, page.end):
+        parts = track.traits.grid(timeframe).opens(bucket, track.grid.end(bucket))
+        if bucket in track.coverage and bucket not in doubted and page.rejected.isdisjoint(parts):
+            candle = roll_up(bucket, [page.rows[t] for t in parts if t in page.rows])
+            held = track.settled.get(bucket)
+            same = candle is held if candle is None or held is None else candle.reaches(held)
+            fits, strange = fits + same, strange + (not same)
+    return strange <= fits

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from ..model.coverage import Span
 from ..model.policy import CONFIRM_MS
-from .evidence import APART_MS, DISPUTE_MS, PageFacts
+from .evidence import APART_MS, DISPUTE_MS, PageFacts, Strange
 from .track import Track
 
 __all__ = ["recognise"]
@@ -36,15 +36,20 @@ class _Fit:
         fits, strange = (sum(span.start <= t < span.end for t in rows) for rows in (self.fits, self.strange))
         return fits > strange
 
+    def agrees(self, earlier: Strange, page: PageFacts) -> bool:
+        """Whether what is strange of the page is what an earlier one said as well."""
+        both = [(earlier.rows[t], page.rows[t]) for t in self.strange if t in earlier.rows]
+        return 2 * sum(one.equals(other) for one, other in both) > len(both)
+
 
 def recognise(track: Track, page: PageFacts) -> bool:
     """Whether what the page says may be taken: most of its rows fit what is known of their buckets.
 
-    If not, three such pages over five minutes are right, and what is known is not; over an hour, if they do
-    not fit what the feed vouches for either. Pages of other times speak neither for nor against them.
+    If not, three such pages that agree over five minutes are right, and what is known is not; over an hour,
+    if they do not fit what the feed vouches for. Pages of other times speak neither for nor against them.
     """
     fit, counts = _fit(track, page), track.strange
-    for span in [s for s, (_, last, _) in counts.items() if page.heard >= last + CONFIRM_MS]:
+    for span in [s for s, told in counts.items() if page.heard >= told.last + CONFIRM_MS]:
         del counts[span]  # Nobody asks for it any more: a lie of later days begins at one.
     if len(fit.strange) < _ROWS or len(fit.strange) <= len(fit.fits):
         for span in [s for s in counts if fit.refutes(s)]:
@@ -52,16 +57,21 @@ def recognise(track: Track, page: PageFacts) -> bool:
         return True
     start, end = min(fit.strange), max(fit.strange) + 1
     same = [s for s in counts if s.start < end and start < s.end]
-    first, last, pages = min((counts[s] for s in same), key=lambda count: count[2], default=(0, 0, 0))
-    if not pages or page.heard >= last + APART_MS:
-        first, last, pages = first or page.heard, page.heard, pages + 1
+    told = min((counts[s] for s in same), key=lambda told: told.pages, default=None)
+    if told is None or not all(fit.agrees(counts[s], page) for s in same):
+        told = Strange(
+            page.heard, page.heard, 1, page.rows
+        )  # Lies that differ are no witnesses of each other.
+    elif page.heard >= told.last + APART_MS:
+        told = Strange(told.first, page.heard, told.pages + 1, page.rows)
     for span in same:
         start, end = min(start, span.start), max(end, span.end)
         del counts[span]
     if len(counts) >= _SPANS:
         del counts[next(iter(counts))]
-    counts[Span(start, end)] = first, last, pages
-    return pages >= _PAGES and last - first >= (CONFIRM_MS if fit.against_feed else DISPUTE_MS)
+    counts[Span(start, end)] = told
+    over_ms = CONFIRM_MS if fit.against_feed else DISPUTE_MS
+    return told.pages >= _PAGES and told.last - told.first >= over_ms
 
 
 def _fit(track: Track, page: PageFacts) -> _Fit:

@@ -9,7 +9,7 @@ from ..model.coverage import Coverage, Span
 from ..model.policy import CROWD, Policy, Provisional
 from ..model.series import Close, Kind, SeriesId, SeriesState, Update
 from ..model.traits import Traits
-from .evidence import Open
+from .evidence import Open, Strange
 
 __all__ = ["Track"]
 
@@ -96,8 +96,7 @@ class Track:
         self.announce_from = 0  # buckets that end after this are news; 0 until something is settled
         self.closed_until = 0  # buckets that open before this were announced as closed
         self.told_through = 0  # buckets that end until here were known to an earlier run, and stay so
-        # Where pages did not fit → the first of them, the last (heard), how many; the last heard at the end.
-        self.strange: dict[Span, tuple[int, int, int]] = {}
+        self.strange: dict[Span, Strange] = {}  # where pages did not fit; the last heard at the end
         self.failure = ""  # the last error while requests keep failing
         # Waiting to be taken by the next flush:
         self.dirty: set[int] = set()

@@ -74,6 +74,17 @@ def test_three_such_pages_over_five_minutes_are_right_and_what_was_known_was_not
     assert on.settled[T] == row(T, 50)
 
 
+@pytest.mark.parametrize("lies", [(50, 3000, 400), (50, 50, 3000), (50, 3000, 3000, 50)])
+def test_pages_that_do_not_agree_with_each_other_are_no_witnesses_of_each_other(
+    lies: tuple[int, ...],
+) -> None:
+    on = filled()
+    before = dict(on.settled)
+    for n, price in enumerate(lies * 5):
+        assert read(on, page(price, 10), T + W + 30_000 + n * 2 * MINUTE).strange
+    assert on.settled == before
+
+
 def read_far_back(on: Track, rows: list[ExactCandle], heard: int) -> PageOutcome:
     """A page that ends before those of the others begin."""
     facts = PageFacts(T - 40 * W, T - 30 * W, {each.time: each for each in rows}, heard)

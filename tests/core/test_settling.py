@@ -6,11 +6,13 @@ from collections.abc import Callable
 
 import pytest
 
+from livecache.model.candle import ExactCandle
 from livecache.model.policy import Policy
 from livecache.model.series import SeriesId
 from livecache.model.timeframe import Timeframe
 from livecache.proof.evidence import Kin, PageFacts, PageOutcome
 from livecache.proof.feeding import Channel, Link
+from livecache.proof.rebuilding import rebuild, rebuilding
 from livecache.proof.settling import settle_page
 from livecache.proof.track import Track
 from livecache.venues.coinbase.traits import TRAITS
@@ -270,6 +272,42 @@ def test_a_poison_row_costs_its_own_bucket_only() -> None:
     assert outcome.unusable == [T], "five tries over ten minutes: it is told"
     read(on, {T: "5", E: "1"}, SOON + 3_600_000)
     assert on.settled[T].volume == "5"
+
+
+@pytest.mark.parametrize("lie", ["another product", "a minute late", "without rows"])
+def test_what_cannot_be_had_is_added_up_only_from_rows_that_fit_what_is_beside_it(lie: str) -> None:
+    minute = Timeframe.M1.ms
+
+    def row(time: int, price: int, wide: int) -> ExactCandle:
+        return ExactCandle(time, str(price), str(price + wide), str(price), str(price), "5")
+
+    on = track()
+    rows = {t: row(t, t // W, 14) for t in range(T - 5 * W, T, W)}
+    for minutes in (0, 3):
+        page = PageFacts(
+            T - 5 * W, T + W, {**rows, E: row(E, E // W, 14)}, SOON + minutes * 60_000, frozenset({T})
+        )
+        settle_page(on, page, Channel(), feed=False)
+    found = rebuilding(on, SOON + 600_000)
+    assert found is not None
+    timeframe, span = found
+    assert (timeframe, span.start, span.end) == (Timeframe.M1, B, E)
+
+    def minutes_of(told: dict[int, ExactCandle], at: int) -> list[int]:
+        page = PageFacts(span.start, span.end, told, SOON + at * 60_000)
+        return rebuild(on, timeframe, page)
+
+    truth = {t: row(t, t // W + t % W // minute, 10) for t in range(B, E, minute)}
+    lies = {
+        "another product": {t: row(t, 7, 1) for t in truth},
+        "a minute late": {t: row(t, int(truth[t - minute].open), 10) for t in truth if t > B},
+        "without rows": {},
+    }[lie]
+    for at in (10, 20, 40):
+        assert not minutes_of(lies, at)
+    assert not minutes_of(truth, 100)
+    assert minutes_of(truth, 200) == [T]
+    assert on.settled[T] == ExactCandle(T, str(T // W), str(T // W + 14), str(T // W), str(T // W + 4), "25")
 
 
 def test_a_row_that_cannot_be_believed_is_no_sleep_between_trades() -> None:

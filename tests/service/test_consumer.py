@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 import pytest
@@ -18,6 +19,7 @@ from livecache.model.policy import Policy
 from livecache.model.series import SeriesState
 from livecache.model.timeframe import Timeframe
 from livecache.proof.evidence import PageFacts
+from livecache.proof.feeding import Link
 from livecache.simulator import SeededMarket
 from livecache.venues.coinbase.traits import TRAITS
 from livecache.venues.venue import Broken, Candles, Event, Feed, Heard, Product, Subscribed
@@ -312,6 +314,34 @@ class Shared(ModelVenue):
     ) -> Sequence[Feed]:
         self.asked.release()
         return self.shared
+
+
+def test_of_connections_that_are_gone_nothing_is_kept() -> None:
+    def links() -> int:
+        gc.collect()
+        return sum(type(each) is Link for each in gc.get_objects())
+
+    async def scenario() -> None:
+        scene = Scene()
+        scene.timeline.arrange([ETH], [M5], Policy())
+        venue = Shared(scene.clock)
+        feeds = Feeds(
+            scene.live, venue, Listing(scene.live, venue, Limiter((), scene.live.time, lambda: 0.5))
+        )
+        running = asyncio.create_task(feeds.run(), name="feeds")
+        before = links()
+        for _ in range(20):
+            feed = Spoken(ETH)
+            venue.shared = (feed,)
+            feeds.changed.set()
+            await venue.asked.acquire()
+            await feed.say(Subscribed((ETH,), OPEN), update(NOW, ETH))
+            assert scene.forming(ETH) == OPEN
+        assert links() <= before + 2
+        running.cancel()
+        await asyncio.wait([running])
+
+    asyncio.run(scenario())
 
 
 def test_what_moves_to_another_connection_or_id_is_down_until_it_is_told_of_there() -> None:
