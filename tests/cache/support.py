@@ -98,7 +98,15 @@ class Source:
         self.wake.set()
 
     def take(self) -> Changes:
-        taken = Changes(tuple(self.changed), tuple(self.closes))
+        """One change a series, as a timeline gives it, however often it was changed since the last call."""
+        changes: dict[SeriesId, Change] = {}
+        for change in self.changed:
+            before = changes.get(change.series)
+            if before is not None and not change.whole:
+                members, updates = {**before.members, **change.members}, (*before.updates, *change.updates)
+                change = replace(change, whole=before.whole, members=members, updates=updates)
+            changes[change.series] = change
+        taken = Changes(tuple(changes.values()), tuple(self.closes))
         self.changed, self.closes = [], []
         return taken
 
