@@ -15,7 +15,7 @@ _ASK_AGAIN_S = 0.05
 _ASK_AGAIN_MOST = 10
 _FOR_PEOPLE = re.compile(r"^ *(?:--.*)?\n?", re.MULTILINE)
 
-__all__ = ["COMMON", "RedisLike", "Script", "cancellable", "send", "text_of"]
+__all__ = ["COMMON", "RedisLike", "Script", "batches", "cancellable", "send", "text_of"]
 
 _T = TypeVar("_T")
 
@@ -83,6 +83,11 @@ class Script:
             return await send(redis, "EVALSHA", self.sha, len(keys), *keys, *args)
         except NoScriptError:
             return await send(redis, "EVAL", self.text, len(keys), *keys, *args)
+
+
+def batches(items: Sequence[_T], most: int) -> list[Sequence[_T]]:
+    """The items, at most so many a call."""
+    return [items[first : first + most] for first in range(0, len(items), most)]
 
 
 def text_of(raw: Any) -> str:

@@ -8,18 +8,18 @@ So every tenure has a token larger than all before it, each state hash bears the
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 from ..clock import Clock
 from ..errors import LivecacheError
 from ..keys.keyspace import Damaged, Keyspace, LeaseRecord, decode_lease, encode_lease, holder_of
 from ..quiet import logger
-from ..wire.scripts import COMMON, RedisLike, Script, send
+from ..wire.scripts import COMMON, RedisLike, Script, batches, send
 from ..wire.trouble import TROUBLE
 from .pulse import Pulse
 
-__all__ = ["LEASE_MS", "RENEW_S", "Fenced", "Lease", "Overtaken", "WhileHeld", "batched"]
+__all__ = ["LEASE_MS", "RENEW_S", "Fenced", "Lease", "Overtaken", "WhileHeld"]
 
 LEASE_MS = 6_000
 """The lease expires this long after its last renewal, in the server's milliseconds."""
@@ -31,9 +31,6 @@ _RETRY_S = 1.0
 _REMIND_S = 10.0
 _KEYS_A_CALL = 100
 _UNREADABLE = "something that livecache did not write"
-
-
-_T = TypeVar("_T")
 
 
 class Fenced(LivecacheError):
@@ -116,22 +113,10 @@ return 1
 )
 
 
-def batched(by_symbol: Iterable[tuple[str, _T]], most: int, *, cluster: bool) -> list[list[_T]]:
-    """The values in lists of at most `most`; in a cluster none mixes symbols, which live in several slots."""
-    batches: list[list[_T]] = []
-    last: str | None = None
-    for symbol, value in by_symbol:
-        if not batches or len(batches[-1]) >= most or (cluster and symbol != last):
-            batches.append([])
-        batches[-1].append(value)
-        last = symbol
-    return batches
-
-
 class Lease:
     """The right of one instance to write the keys of one venue.
 
-    `states` are the symbols and state hashes of all configured series. With `sole_owner` (the server was
+    `states` are the state hashes of all configured series. With `sole_owner` (the server was
     started by us a moment ago) whatever lease is found is a dead one's, and is taken over at once, the first
     time.
 
@@ -143,17 +128,15 @@ class Lease:
         redis: RedisLike,
         keys: Keyspace,
         instance: str,
-        states: Sequence[tuple[str, str]],
+        states: Sequence[str],
         *,
         clock: Clock,
         sole_owner: bool = False,
-        cluster: bool = False,
     ) -> None:
         self._redis = redis
         self._key = keys.lease
         self._instance = instance
-        self._cluster = cluster
-        self._batches = batched(states, _KEYS_A_CALL, cluster=cluster)
+        self._states = states
         self._clock = clock
         self._takes_over = sole_owner
         self._reminded_at_s = float("-inf")
@@ -166,9 +149,9 @@ class Lease:
         self.record = ""
         """The lease's value, word for word; scripts compare it."""
 
-    def change(self, states: Sequence[tuple[str, str]]) -> None:
+    def change(self, states: Sequence[str]) -> None:
         """There are other series. Those that came are written whole, under this tenure's token."""
-        self._batches = batched(states, _KEYS_A_CALL, cluster=self._cluster)
+        self._states = states
 
     @property
     def left_s(self) -> float:
@@ -280,12 +263,17 @@ class Lease:
             return _UNREADABLE, max(0, int(left_ms)) / 1000
 
     async def _fences(self) -> list[int]:
-        return [int(await _HIGHEST.run(self._redis, batch, [])) for batch in self._batches]
+        return [
+            int(await _HIGHEST.run(self._redis, batch, [])) for batch in batches(self._states, _KEYS_A_CALL)
+        ]
 
     async def _stamp(self) -> bool:
         """Mark all stored states as ours; False if an even newer writer was faster."""
         return all(
-            [await _STAMP.run(self._redis, batch, [self.token]) == 1 for batch in self._batches],
+            [
+                await _STAMP.run(self._redis, batch, [self.token]) == 1
+                for batch in batches(self._states, _KEYS_A_CALL)
+            ],
         )
 
     def _remind(self, holder: str, left_s: float) -> None:

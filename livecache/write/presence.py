@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 from ..keys.keyspace import RETIRED, AliveRecord, Keyspace, encode_alive
 from ..model.series import SeriesId
 from ..quiet import logger
-from ..wire.scripts import COMMON, RedisLike, Script, send, text_of
-from .lease import Fenced, batched
+from ..wire.scripts import COMMON, RedisLike, Script, batches, text_of
+from .lease import Fenced
 
 __all__ = ["ALIVE_MS", "Alive", "Presence"]
 
@@ -18,19 +18,15 @@ ALIVE_MS = 10_000
 
 _KEYS_A_CALL = 200
 
-# KEYS: alive keys; then the lease, where it lies in the same slot. ARGV: PX, our lease ("" where it is in
-# another slot), then the keys' values. PX 0 changes values only: no key lives longer, or anew, for it. Keys
-# of another type are left alone. Returns those, each with its type; or "FENCED", and has changed nothing.
+# KEYS: alive keys; then the lease. ARGV: PX, our lease, then the keys' values. PX 0 changes values only: no
+# key lives longer, or anew, for it. Keys of another type are left alone. Returns those, each with its type;
+# or "FENCED", and has changed nothing.
 _VOUCH = Script(
     COMMON
     + """
-local last = #KEYS
-if ARGV[2] ~= '' then
-  if value_of(KEYS[last]) ~= ARGV[2] then return 'FENCED' end
-  last = last - 1
-end
+if value_of(KEYS[#KEYS]) ~= ARGV[2] then return 'FENCED' end
 local foreign = {}
-for i = 1, last do
+for i = 1, #KEYS - 1 do
   local kind = type_of(KEYS[i])
   if kind == 'string' and ARGV[1] == '0' then
     redis.call('SET', KEYS[i], ARGV[i + 2], 'XX', 'KEEPTTL')
@@ -75,7 +71,7 @@ return #KEYS
 """
 )
 
-# KEYS: the set of series, the lease, the feed's hash; then the set of venues, where it lies in the same slot.
+# KEYS: the set of series, the lease, the feed's hash, the set of venues.
 # ARGV: our lease, 1 to remove other members, our venue, then the members, the most urgent first. They are
 # added before others are removed, so that no reader finds a configured series unknown. A set has no order:
 # the hash says which, by symbols and by timeframes.
@@ -108,28 +104,22 @@ if kind == 'hash' or kind == 'none' then
   redis.call('HSET', KEYS[3],
     'symbols', table.concat(symbols, ' '), 'timeframes', table.concat(timeframes, ' '))
 end
-if KEYS[4] then
-  kind = type_of(KEYS[4])
-  if kind ~= 'set' and kind ~= 'none' then return { { KEYS[4], kind } } end
-  redis.call('SADD', KEYS[4], ARGV[3])
-end
+kind = type_of(KEYS[4])
+if kind ~= 'set' and kind ~= 'none' then return { { KEYS[4], kind } } end
+redis.call('SADD', KEYS[4], ARGV[3])
 return {}
 """
 )
 
 
-# KEYS: states of series that nobody fills any more; then the lease, where it lies in the same slot. ARGV: our
-# token, our lease ("" where it is in another slot), why. Readers are told so from now on. What the states say
-# of candles that are settled stays, for whoever fills the series again. Returns 1, or "FENCED".
+# KEYS: states of series that nobody fills any more; then the lease. ARGV: our token, our lease, why. Readers
+# are told so from now on. What the states say of candles that are settled stays, for whoever fills the series
+# again. Returns 1, or "FENCED".
 _RETIRE = Script(
     COMMON
     + """
-local last = #KEYS
-if ARGV[2] ~= '' then
-  if value_of(KEYS[last]) ~= ARGV[2] then return 'FENCED' end
-  last = last - 1
-end
-for i = 1, last do
+if value_of(KEYS[#KEYS]) ~= ARGV[2] then return 'FENCED' end
+for i = 1, #KEYS - 1 do
   if type_of(KEYS[i]) == 'hash' then
     local fence = fence_of(redis.call('HGET', KEYS[i], 'fence'))
     if fence and fence > tonumber(ARGV[1]) then return 'FENCED' end
@@ -164,15 +154,14 @@ class Presence:
         instance: str,
         *,
         announced: Sequence[SeriesId],
-        cluster: bool,
     ) -> None:
         self._redis = redis
         self._keys = keys
-        self._cluster = cluster
         self._instance = instance
         self._symbol_of: dict[str, str] = {}
         self._announced: tuple[SeriesId, ...] = ()
-        self._batches: list[list[str]] = []
+        self.alive_keys: list[str] = []
+        """Of all symbols."""
         self.change(series, announced)
 
     def change(self, series: Sequence[SeriesId], announced: Sequence[SeriesId]) -> None:
@@ -180,13 +169,7 @@ class Presence:
         self._announced = tuple(announced)
         symbol_of = {self._keys.alive(s.symbol): s.symbol for s in series}
         self._symbol_of |= symbol_of  # One that is gone may be under way just now.
-        named = ((symbol, key) for key, symbol in symbol_of.items())
-        self._batches = batched(named, _KEYS_A_CALL, cluster=self._cluster)
-
-    @property
-    def alive_keys(self) -> Sequence[str]:
-        """The alive keys of all symbols."""
-        return tuple(key for batch in self._batches for key in batch)
+        self.alive_keys = list(symbol_of)
 
     async def announce(self, lease: str, token: int) -> dict[str, str]:
         """Make the set of series say exactly what is configured, if `lease` is still the lease's value.
@@ -197,11 +180,7 @@ class Presence:
         Returns the key if it is of another type, with that type. `Fenced` if the lease is another one.
         """
         members = [self._keys.series_member(series) for series in self._announced]
-        keys = [self._keys.series, self._keys.lease, self._keys.feed]
-        if self._cluster:  # Of no venue's slot; and nothing is ever wrong about naming a venue.
-            await send(self._redis, "SADD", self._keys.venues, self._keys.venue)
-        else:
-            keys.append(self._keys.venues)
+        keys = [self._keys.series, self._keys.lease, self._keys.feed, self._keys.venues]
         reply = await _ANNOUNCE.run(self._redis, keys, [lease, 0, self._keys.venue, *members])
         if isinstance(reply, list) and reply and reply[0] in (b"GONE", "GONE"):
             await self._retire([text_of(member) for member in reply[1]], lease, token)
@@ -211,10 +190,9 @@ class Presence:
     async def _retire(self, members: Sequence[str], lease: str, token: int) -> None:
         """Have readers of these series told that nobody fills them any more."""
         gone = sorted(series for member in members if (series := self._keys.parse_series(member)))
-        states = ((s.symbol, self._keys.state(s.symbol, s.timeframe)) for s in gone)
-        for batch in batched(states, _KEYS_A_CALL, cluster=self._cluster):
-            keys, compared = (batch, "") if self._cluster else ([*batch, self._keys.lease], lease)
-            if await _RETIRE.run(self._redis, keys, [token, compared, RETIRED]) != 1:
+        states = [self._keys.state(s.symbol, s.timeframe) for s in gone]
+        for batch in batches(states, _KEYS_A_CALL):
+            if await _RETIRE.run(self._redis, [*batch, self._keys.lease], [token, lease, RETIRED]) != 1:
                 raise Fenced("the lease is not ours any more, or a newer writer has written")
         if gone:
             logger.bind(event="series_retired", series=members).info(
@@ -228,16 +206,15 @@ class Presence:
         Returns the keys of another type, which were left alone, each with its type. `Fenced` if the lease is
         another one: then nothing was written.
         """
-        # The hash comes first. It shares a slot with the lease, so that a cluster compares it too.
         pairs = [text for pair in status.items() for text in pair]
         keys = [self._keys.feed, self._keys.lease]
         foreign = _foreign(await _DESCRIBE.run(self._redis, keys, [lease, *pairs]))
-        for batch in self._batches:
+        for batch in batches(self.alive_keys, _KEYS_A_CALL):
             symbols = [self._symbol_of[key] for key in batch]
             values = [self._value(alive.time, alive.feed.get(symbol, "down")) for symbol in symbols]
-            keys, compared = (batch, "") if self._cluster else ([*batch, self._keys.lease], lease)
             lives_ms = ALIVE_MS if alive.renews else 0
-            foreign |= _foreign(await _VOUCH.run(self._redis, keys, [lives_ms, compared, *values]))
+            keys = [*batch, self._keys.lease]
+            foreign |= _foreign(await _VOUCH.run(self._redis, keys, [lives_ms, lease, *values]))
         return foreign
 
     async def leave(self, *, for_good: bool) -> None:
@@ -248,7 +225,7 @@ class Presence:
         ours = self._value(0, "").split(',"time"')[0] + ","
         told = encode_alive(AliveRecord(self._instance, 0, "down", leaving=True))
         end = "" if for_good else told[told.index('"feed"') :]
-        for batch in self._batches:
+        for batch in batches(self.alive_keys, _KEYS_A_CALL):
             await _LEAVE.run(self._redis, batch, [ours, end])
 
     def _value(self, time: int, feed: str) -> str:

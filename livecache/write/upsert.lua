@@ -1,12 +1,12 @@
 -- The changes of several series, atomic for each of them.
 --
--- KEYS: for each series its set of candles and its state hash; then the lease, where it lies in the same slot.
+-- KEYS: for each series its set of candles and its state hash; then the lease.
 -- ARGV: the writer's token; then for each series
 --   whole (1/0), the revision the state should be at, the revision of this write, keep_from,
 --   n, then n times a bucket's open time and its member ("" where the bucket holds none any more),
 --   f, then f times a field of the state and its value,
 --   the channel, u, then u messages for it;
--- and at the end, if the lease is among the keys, the writer's lease, word for word.
+-- and at the end the writer's lease, word for word.
 --
 -- Returns "FENCED", and has written nothing, if the lease is another one or gone, or if any state bears a
 -- larger token than the writer's. Else a list, for each series the number of members in its set now, or why it
@@ -28,7 +28,7 @@ local function in_pieces(command, key, list)
 end
 
 -- A lease of another type is an error here, and so not ours either.
-if #KEYS % 2 == 1 and value_of(KEYS[#KEYS]) ~= ARGV[#ARGV] then return 'FENCED' end
+if value_of(KEYS[#KEYS]) ~= ARGV[#ARGV] then return 'FENCED' end
 
 local position = 1
 local function take()
@@ -43,7 +43,7 @@ end
 
 local token = tonumber(ARGV[1])
 local series = {}
-for i = 1, math.floor(#KEYS / 2) do
+for i = 1, (#KEYS - 1) / 2 do
   local one = { set = KEYS[2 * i - 1], state = KEYS[2 * i] }
   one.whole = take() == '1'
   one.expected, one.revision, one.keep_from = take(), take(), take()

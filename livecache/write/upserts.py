@@ -40,9 +40,7 @@ class Held(NamedTuple):
 class Upserts:
     """Writes changes, one call for many series, and remembers what each left behind."""
 
-    def __init__(
-        self, redis: RedisLike, keys: Keyspace, lease: Lease, *, origin: str, clock: Clock, cluster: bool
-    ) -> None:
+    def __init__(self, redis: RedisLike, keys: Keyspace, lease: Lease, *, origin: str, clock: Clock) -> None:
         self.held: dict[SeriesId, Held] = {}
         """What Redis holds, as far as this tenure knows. A series that is being written is not in it."""
         self._redis = redis
@@ -50,7 +48,6 @@ class Upserts:
         self._lease = lease
         self._origin = origin
         self._clock = clock
-        self._cluster = cluster
         self._revision = 0
         self._found: dict[SeriesId, Sequence[ExactCandle]] = {}  # until the first write of each
 
@@ -106,9 +103,8 @@ class Upserts:
             args += (len(fields) // 2, *fields)
             args += (self._keys.updates(symbol, timeframe), len(change.updates))
             args += [encode_update(update) for update in change.updates]
-        if not self._cluster:  # There the lease is in another slot, and only the fence can be compared.
-            keys.append(self._keys.lease)
-            args.append(self._lease.record)
+        keys.append(self._keys.lease)
+        args.append(self._lease.record)
         reply = await _UPSERT.run(self._redis, keys, args)
         if not isinstance(reply, list):
             raise Fenced("the lease is not ours any more, or a newer writer has written")
@@ -137,14 +133,13 @@ def rest_s(series: int) -> float:
     return min(_REST_S_MOST, series * _REST_S_A_SERIES) if series >= _REST_FROM_SERIES else 0.0
 
 
-def batch_changes(changes: Sequence[Change], *, cluster: bool) -> list[list[Change]]:
-    """The changes, so many a call; in a cluster only one symbol's, whose keys share a slot."""
+def batch_changes(changes: Sequence[Change]) -> list[list[Change]]:
+    """The changes, so many a call."""
     batches: list[list[Change]] = []
     members = 0
-    for change in sorted(changes, key=lambda c: c.series.symbol) if cluster else changes:
+    for change in changes:
         full = not batches or len(batches[-1]) >= _SERIES_A_CALL
-        full = full or members + len(change.members) > _MEMBERS_A_CALL
-        if full or (cluster and batches[-1][-1].series.symbol != change.series.symbol):
+        if full or members + len(change.members) > _MEMBERS_A_CALL:
             batches.append([])
             members = 0
         batches[-1].append(change)

@@ -10,7 +10,7 @@ from ..model.candle import ExactCandle
 from ..model.coverage import Span
 from ..model.series import SeriesId, Stored
 from ..quiet import logger
-from ..wire.scripts import COMMON, RedisLike, Script, text_of
+from ..wire.scripts import COMMON, RedisLike, Script, batches, text_of
 
 __all__ = ["Adopted", "Found", "judge", "load"]
 
@@ -116,7 +116,6 @@ async def load(
     *,
     origin: str,
     now: int,
-    cluster: bool = False,
 ) -> Adopted:
     """Read what an earlier run left of `series`. Call it while holding the lease, or it may change meanwhile.
 
@@ -125,7 +124,7 @@ async def load(
     stored: list[Stored] = []
     refused: dict[SeriesId, str] = {}
     rejected = 0
-    for batch in _batches(series, cluster=cluster):
+    for batch in batches(series, _SERIES_A_CALL):
         names = [name(s.symbol, s.timeframe) for s in batch for name in (keys.candles, keys.state)]
         replies = await _LOAD.run(redis, names, [_MEMBERS_MAX])
         for one, reply in zip(batch, replies, strict=True):
@@ -146,17 +145,6 @@ async def load(
             "{} starts empty: what is stored cannot be used, {}.", one, reason
         )
     return Adopted(tuple(stored), refused, rejected)
-
-
-def _batches(series: Sequence[SeriesId], *, cluster: bool) -> list[list[SeriesId]]:
-    """At most so many a call; in a cluster only one symbol's, whose keys share a slot."""
-    batches: list[list[SeriesId]] = []
-    for one in sorted(series, key=lambda s: s.symbol) if cluster else series:
-        full = not batches or len(batches[-1]) >= _SERIES_A_CALL
-        if full or (cluster and batches[-1][-1].symbol != one.symbol):
-            batches.append([])
-        batches[-1].append(one)
-    return batches
 
 
 def _found(fields: Sequence[bytes], members: Sequence[bytes]) -> Found:

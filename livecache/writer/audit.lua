@@ -1,7 +1,7 @@
 -- Whether Redis still holds some series as they were written last. Lifts time limits that others have set on
 -- their keys, and changes nothing else.
 --
--- KEYS: for each series its set of candles and its state hash; then the lease, where it lies in the same slot.
+-- KEYS: for each series its set of candles and its state hash; then the lease.
 -- ARGV: the writer's token and its lease, word for word; then for each series
 --   the revision of the last write, the number of members, and the SHA-1 of the state and the members
 --   ("" where it is not to be compared).
@@ -38,9 +38,9 @@ local function examine(set, state, revision, count, digest)
   end
 end
 
-if #KEYS % 2 == 1 and value_of(KEYS[#KEYS]) ~= ARGV[2] then return 'FENCED' end
+if value_of(KEYS[#KEYS]) ~= ARGV[2] then return 'FENCED' end
 local found = {}
-for i = 1, math.floor(#KEYS / 2) do
+for i = 1, (#KEYS - 1) / 2 do
   local set, state = KEYS[2 * i - 1], KEYS[2 * i]
   local set_limited, state_limited = lift_limit(set), lift_limit(state)
   if set_limited or state_limited then

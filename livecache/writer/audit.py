@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 from ..keys.keyspace import Keyspace, encode_state
 from ..model.candle import ExactCandle
 from ..model.series import SeriesId
-from ..wire.scripts import COMMON, RedisLike, Script, text_of
-from ..write.lease import Fenced, Lease, batched
+from ..wire.scripts import COMMON, RedisLike, Script, batches, text_of
+from ..write.lease import Fenced, Lease
 from ..write.source import ChangeSource
 from ..write.upserts import Held
 
@@ -92,7 +92,6 @@ class Audit:
         lease: Lease,
         *,
         origin: str,
-        cluster: bool,
     ) -> None:
         self._redis = redis
         self._keys = keys
@@ -100,14 +99,13 @@ class Audit:
         self._held = held
         self._lease = lease
         self._origin = origin
-        self._cluster = cluster
         # What was expected of a series when it was last looked at; a write since makes it void.
         self._digests: dict[SeriesId, tuple[Held, str]] = {}
         self.change(series, announced)
 
     def change(self, series: Sequence[SeriesId], announced: Sequence[SeriesId]) -> None:
         """Go around these from now on."""
-        self._rounds = _rounds(sorted(series, key=lambda s: s.symbol) if self._cluster else series)
+        self._rounds = _rounds(series)
         self._announced = {self._keys.series_member(each) for each in announced}
         self._member_rounds = _rounds(sorted(self._announced))
         self._digests = {each: self._digests[each] for each in series if each in self._digests}
@@ -115,8 +113,8 @@ class Audit:
     async def series(self) -> list[Finding]:
         """One round: the next series. Redis's errors pass through."""
         findings: list[Finding] = []
-        quiet = ((each.symbol, each) for each in next(self._rounds, ()) if self._held(each) is not None)
-        for batch in batched(quiet, _SERIES_A_CALL, cluster=self._cluster):
+        quiet = [each for each in next(self._rounds, ()) if self._held(each) is not None]
+        for batch in batches(quiet, _SERIES_A_CALL):
             findings += await self._look_at(batch)
         return findings
 
@@ -147,9 +145,7 @@ class Audit:
             args += (held.revision, held.members, self._expected(series, held))
         if not asked:
             return []
-        if not self._cluster:
-            keys.append(self._keys.lease)
-        found = _checked(await _AUDIT.run(self._redis, keys, args))
+        found = _checked(await _AUDIT.run(self._redis, [*keys, self._keys.lease], args))
         named = [(asked[int(number) - 1], text_of(what)) for number, what in found]
         return [
             Finding(series, what)
@@ -192,8 +188,7 @@ _FIELDS = (
 def _rounds(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
     """The items, so many at a time, for ever; ends at once if there are none."""
     while items:
-        for first in range(0, len(items), _SERIES_A_ROUND):
-            yield items[first : first + _SERIES_A_ROUND]
+        yield from batches(items, _SERIES_A_ROUND)
 
 
 def _checked(reply: Any) -> Any:

@@ -8,7 +8,7 @@ from ..errors import ForeignKey
 from ..keys.keyspace import Keyspace
 from ..model.series import SeriesId
 from ..quiet import logger
-from ..wire.scripts import COMMON, RedisLike, Script
+from ..wire.scripts import COMMON, RedisLike, Script, batches
 
 __all__ = ["ForeignKeys", "Unwritten", "find_foreign"]
 
@@ -51,12 +51,11 @@ class ForeignKeys:
 class Unwritten:
     """Series that cannot be written because of such a key: each is said once."""
 
-    def __init__(self, redis: RedisLike, keys: Keyspace, *, cluster: bool) -> None:
+    def __init__(self, redis: RedisLike, keys: Keyspace) -> None:
         self.problems: dict[SeriesId, str] = {}
         """Why, for each of them."""
         self._redis = redis
         self._keys = keys
-        self._cluster = cluster
 
     def complain(self, series: SeriesId, problem: ForeignKey) -> None:
         """Remember why the series is not written, and say it once."""
@@ -74,7 +73,7 @@ class Unwritten:
     async def due(self) -> set[SeriesId]:
         """Those that can be written again. Redis's errors pass through."""
         series = list(self.problems)
-        foreign = await _foreign_of(self._redis, self._keys, series, cluster=self._cluster)
+        foreign = await _foreign_of(self._redis, self._keys, series)
         return set(series) - foreign.keys()
 
     def keep(self, series: Collection[SeriesId]) -> None:
@@ -84,7 +83,7 @@ class Unwritten:
 
 
 async def find_foreign(
-    redis: RedisLike, keys: Keyspace, series: Sequence[SeriesId], *, cluster: bool
+    redis: RedisLike, keys: Keyspace, series: Sequence[SeriesId]
 ) -> dict[SeriesId, ForeignKey]:
     """The series that cannot be written because one of their keys is of another type, each with that key.
 
@@ -93,18 +92,17 @@ async def find_foreign(
     shared = {keys.lease: "string", keys.closes: "stream", keys.series: "set", keys.feed: "hash"}
     for key, kind in (await _other_types(redis, shared)).items():
         raise ForeignKey(key, kind)
-    return await _foreign_of(redis, keys, series, cluster=cluster)
+    return await _foreign_of(redis, keys, series)
 
 
 async def _foreign_of(
-    redis: RedisLike, keys: Keyspace, series: Sequence[SeriesId], *, cluster: bool
+    redis: RedisLike, keys: Keyspace, series: Sequence[SeriesId]
 ) -> dict[SeriesId, ForeignKey]:
     problems: dict[SeriesId, ForeignKey] = {}
-    size = 1 if cluster else _SERIES_A_CALL
-    for first in range(0, len(series), size):
+    for batch in batches(series, _SERIES_A_CALL):
         expected: dict[str, str] = {}
         owners: dict[str, list[SeriesId]] = {}
-        for one in series[first : first + size]:
+        for one in batch:
             own = {
                 keys.candles(one.symbol, one.timeframe): "zset",
                 keys.state(one.symbol, one.timeframe): "hash",

@@ -73,11 +73,10 @@ class Writer:
         sole_owner: bool = False,
         gives_way: bool = False,
         used_before: bool = False,
-        cluster: bool = False,
         audit_every: int = AUDIT_EVERY,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        self._unwritten = Unwritten(redis, keys, cluster=cluster)
+        self._unwritten = Unwritten(redis, keys)
         self.problems = self._unwritten.problems
         self.stats = WriterStats()
         self._redis = redis
@@ -89,23 +88,18 @@ class Writer:
         self._clock = clock
         self._wake = wake
         self._gives_way = gives_way
-        self._cluster = cluster
         self._audit_every = audit_every
         self._jitter = jitter
-        self._lease = Lease(
-            redis, keys, instance, self._states(), clock=clock, sole_owner=sole_owner, cluster=cluster
-        )
+        self._lease = Lease(redis, keys, instance, self._states(), clock=clock, sole_owner=sole_owner)
         self.pulse = self._lease.pulse
         held = WhileHeld(redis, self._lease)
         announced = announced or series
-        self._presence = Presence(held, keys, series, instance, announced=announced, cluster=cluster)
-        self._upserts = Upserts(held, keys, self._lease, origin=origin, clock=clock, cluster=cluster)
+        self._presence = Presence(held, keys, series, instance, announced=announced)
+        self._upserts = Upserts(held, keys, self._lease, origin=origin, clock=clock)
         self.found = self._upserts.found
         # The series whose content in Redis is unknown, or on its way: they are written whole.
         self._owed: set[SeriesId] = set(series)
-        self._audit = Audit(
-            held, keys, series, announced, source, self._held, self._lease, origin=origin, cluster=cluster
-        )
+        self._audit = Audit(held, keys, series, announced, source, self._held, self._lease, origin=origin)
         self._teller = DamageTeller()
         self.stats.damage = self._teller.stats
         self._foreign = ForeignKeys()
@@ -136,7 +130,7 @@ class Writer:
         Raises `ForeignKey` if a key holds something else: the prefix is somebody else's, and it is better to
         stop than to mix with their data.
         """
-        look = partial(find_foreign, self._redis, self._keys, self._series, cluster=self._cluster)
+        look = partial(find_foreign, self._redis, self._keys, self._series)
         foreign = await self.patiently(look)
         for series, problem in foreign.items():
             self._unwritten.complain(series, problem)
@@ -166,8 +160,8 @@ class Writer:
         self._vouched_at_s = float("-inf")
         self._wake.set()
 
-    def _states(self) -> list[tuple[str, str]]:
-        return sorted((s.symbol, self._keys.state(s.symbol, s.timeframe)) for s in self._series)
+    def _states(self) -> list[str]:
+        return sorted(self._keys.state(s.symbol, s.timeframe) for s in self._series)
 
     async def run(self) -> None:
         """Write until cancelled. Whenever the lease was lost, wait for it, and rewrite everything.
@@ -349,7 +343,7 @@ class Writer:
             self.stats.closes, self.stats.closes_dropped = self._closes.added, self._closes.dropped
         if self._closes.blocked:
             self._foreign.update([self._keys.closes], {self._keys.closes: self._closes.blocked})
-        for batch in batch_changes(changes, cluster=self._cluster):
+        for batch in batch_changes(changes):
             await self._send(batch)
         self.stats.flushes += 1
         if changes:

@@ -236,14 +236,13 @@ def test_a_series_that_holds_no_candle_yet_is_healthy(clean_valkey: str) -> None
     on_valkey(clean_valkey, test)
 
 
-@pytest.mark.parametrize("cluster", [False, True], ids=["one server", "as in a cluster"])
-def test_every_series_has_its_turn(clean_valkey: str, cluster: bool) -> None:
+def test_every_series_has_its_turn(clean_valkey: str) -> None:
     async def test(client: Any, _: Source) -> None:
         source = Source()
         many = [SeriesId("coinbase", f"S{n:03}-USD", Timeframe.M5) for n in range(230)]
         for series in many:
             source.fill(whole(series, range(3), state(0, 3, 3)))
-        writer = writer_of(client, source, many, cluster=cluster)
+        writer = writer_of(client, source, many)
         async with running(writer):
             await until(lambda: writer.stats.upserts >= len(many))
             for series in (many[0], many[149], many[-1]):

@@ -131,9 +131,11 @@ def test_a_write_that_is_refused_half_way_cannot_be_read(
             *state_of,
             "c",
             0,
+            "ours",
         )
-        client.eval(UPSERT.text, 2, SET, STATE, *args)
+        client.eval(UPSERT.text, 3, SET, STATE, KEYS.lease, *args)
 
+    store.set(KEYS.lease, "ours")
     upsert(store, (1, "a", 2, "b"), 1, replaces=True)
     without(store, command)
     denied = contextlib.suppress(redis.ResponseError)

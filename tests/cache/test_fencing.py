@@ -30,7 +30,7 @@ async def everything(client: Any) -> dict[bytes, bytes]:
 
 
 async def holding(client: Any) -> Lease:
-    lease = Lease(client, KEYS, "one", [("BTC-USD", STATE)], clock=SystemClock())
+    lease = Lease(client, KEYS, "one", [STATE], clock=SystemClock())
     await lease.acquire()
     return lease
 
@@ -44,12 +44,12 @@ async def lose(client: Any, how: str) -> None:
 
 
 async def upsert_onto_nothing(client: Any, lease: Lease) -> None:
-    upserts = Upserts(client, KEYS, lease, origin=ORIGIN, clock=SystemClock(), cluster=False)
+    upserts = Upserts(client, KEYS, lease, origin=ORIGIN, clock=SystemClock())
     await upserts.send([whole(ETH, range(3), state(0, 3, 3))])
 
 
 async def upsert_over_what_is_there(client: Any, lease: Lease) -> None:
-    upserts = Upserts(client, KEYS, lease, origin=ORIGIN, clock=SystemClock(), cluster=False)
+    upserts = Upserts(client, KEYS, lease, origin=ORIGIN, clock=SystemClock())
     await upserts.send([whole(BTC, range(3), state(0, 3, 3))])
 
 
@@ -60,34 +60,29 @@ async def announce_a_close(client: Any, lease: Lease) -> None:
 
 
 async def vouch(client: Any, lease: Lease) -> None:
-    presence = Presence(client, KEYS, [BTC, ETH], "one", announced=[BTC], cluster=False)
-    await presence.vouch(Alive(T0, {"BTC-USD": "up"}), {"connected": "1"}, lease.record)
-
-
-async def vouch_in_a_cluster(client: Any, lease: Lease) -> None:
-    presence = Presence(client, KEYS, [BTC, ETH], "one", announced=[BTC], cluster=True)
+    presence = Presence(client, KEYS, [BTC, ETH], "one", announced=[BTC])
     await presence.vouch(Alive(T0, {"BTC-USD": "up"}), {"connected": "1"}, lease.record)
 
 
 async def announce_the_series(client: Any, lease: Lease) -> None:
-    presence = Presence(client, KEYS, [BTC, ETH], "one", announced=[BTC], cluster=False)
+    presence = Presence(client, KEYS, [BTC, ETH], "one", announced=[BTC])
     await presence.announce(lease.record, lease.token)
 
 
 async def audit(client: Any, lease: Lease) -> None:
     held = Held(1, state(0, 3, 3), 3)
-    looking = Audit(client, KEYS, [BTC], [BTC], Source(), lambda _: held, lease, origin=ORIGIN, cluster=False)
+    looking = Audit(client, KEYS, [BTC], [BTC], Source(), lambda _: held, lease, origin=ORIGIN)
     await client.pexpire(SET, 60_000)
     await looking.series()
 
 
 async def audit_what_is_shared(client: Any, lease: Lease) -> None:
-    looking = Audit(client, KEYS, [BTC], [BTC], Source(), lambda _: None, lease, origin=ORIGIN, cluster=False)
+    looking = Audit(client, KEYS, [BTC], [BTC], Source(), lambda _: None, lease, origin=ORIGIN)
     await looking.shared()
 
 
 WRITES: list[Callable[[Any, Lease], Awaitable[None]]] = [
-    *(upsert_onto_nothing, upsert_over_what_is_there, announce_a_close, vouch, vouch_in_a_cluster),
+    *(upsert_onto_nothing, upsert_over_what_is_there, announce_a_close, vouch),
     *(announce_the_series, audit, audit_what_is_shared),
 ]
 
@@ -120,13 +115,12 @@ def test_the_holder_may_do_all_of_that(
     on_valkey(clean_valkey, test)
 
 
-def test_in_a_cluster_the_fence_alone_keeps_an_older_writer_out(clean_valkey: str) -> None:
-    """There the lease lies in another slot than a symbol's keys, and one script cannot see both."""
+def test_the_fence_alone_keeps_an_older_writer_out(clean_valkey: str) -> None:
+    """As where a server came back with the lease of an earlier moment."""
 
     async def test(client: Any, source: Source) -> None:
         lease = await holding(client)
-        await client.delete(KEYS.lease)
-        upserts = Upserts(client, KEYS, lease, origin=ORIGIN, clock=SystemClock(), cluster=True)
+        upserts = Upserts(client, KEYS, lease, origin=ORIGIN, clock=SystemClock())
         await client.hset(STATE, "fence", lease.token + 1)
         with pytest.raises(Fenced):
             await upserts.send([whole(BTC, range(3), state(0, 3, 3))])

@@ -176,8 +176,8 @@ def test_whatever_was_found_it_is_as_if_all_had_been_written(
 
     async def test(client: Any, _: Source) -> None:
         await client.flushall()
-        lease = Lease(client, KEYS, "one", [("BTC-USD", STATE)], clock=SystemClock(), sole_owner=True)
-        upserts = Upserts(client, KEYS, lease, origin=ORIGIN, clock=SystemClock(), cluster=False)
+        lease = Lease(client, KEYS, "one", [STATE], clock=SystemClock(), sole_owner=True)
+        upserts = Upserts(client, KEYS, lease, origin=ORIGIN, clock=SystemClock())
         await lease.acquire()
         assert await upserts.send([change(there)]) == {BTC: len(there)}
         await lease.acquire()

@@ -11,14 +11,14 @@ import pytest
 from livecache.clock import SystemClock
 from livecache.keys.keyspace import Keyspace, LeaseRecord, decode_lease, encode_lease
 from livecache.model.timeframe import Timeframe
-from livecache.write.lease import LEASE_MS, Fenced, Lease, batched
+from livecache.write.lease import LEASE_MS, Fenced, Lease
 
 from .support import SyncAdapter
 
 KEYS = Keyspace()
 STATE = KEYS.state("BTC-USD", Timeframe.M5)
 FOREIGN_STATE = KEYS.state("ETH-USD", Timeframe.M5)
-STATES = [("BTC-USD", STATE), ("ETH-USD", FOREIGN_STATE)]
+STATES = [STATE, FOREIGN_STATE]
 
 
 class Steps(SystemClock):
@@ -160,10 +160,3 @@ def test_a_name_that_begins_like_the_holders_is_another_name() -> None:
         clock: Steps = Steps(lambda: fake.delete(KEYS.lease))
         asyncio.run(lease_of(fake, clock).acquire())
         assert clock.slept == [1.0]
-
-
-def test_batches_are_bounded_and_in_a_cluster_hold_one_symbol() -> None:
-    named = [("A", "a1"), ("A", "a2"), ("A", "a3"), ("B", "b1")]
-    assert batched(named, 2, cluster=False) == [["a1", "a2"], ["a3", "b1"]]
-    assert batched(named, 2, cluster=True) == [["a1", "a2"], ["a3"], ["b1"]]
-    assert batched([], 2, cluster=False) == []

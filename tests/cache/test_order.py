@@ -34,7 +34,7 @@ def announce(url: str, *symbols: str) -> None:
             series = by_urgency(*symbols)
             lease = Lease(client, KEYS, "one", [], clock=SystemClock())
             await lease.acquire()
-            presence = Presence(client, KEYS, series, "one", announced=series, cluster=False)
+            presence = Presence(client, KEYS, series, "one", announced=series)
             await presence.announce(lease.record, lease.token)
 
     asyncio.run(main())

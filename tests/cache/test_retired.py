@@ -32,7 +32,7 @@ def announce(url: str, *series: object) -> None:
         async with redis.asyncio.Redis.from_url(url) as client:
             lease = Lease(client, KEYS, "one", [], clock=SystemClock())
             await lease.acquire()
-            presence = Presence(client, KEYS, series, "one", announced=series, cluster=False)  # type: ignore[arg-type]
+            presence = Presence(client, KEYS, series, "one", announced=series)  # type: ignore[arg-type]
             await presence.announce(lease.record, lease.token)
 
     asyncio.run(main())
@@ -62,13 +62,10 @@ def test_a_series_that_is_not_announced_any_more_says_so_and_keeps_what_is_settl
                     client.delete(KEYS.alive("ETH-USD"))
 
 
-@pytest.mark.parametrize("cluster", [False, True])
-def test_whoever_has_lost_the_lease_retires_nothing(clean_valkey: str, cluster: bool) -> None:
-    """In a cluster, where the lease lies elsewhere, the larger fence keeps it out."""
-
+def test_whoever_has_lost_the_lease_retires_nothing(clean_valkey: str) -> None:
     async def main() -> None:
         async with redis.asyncio.Redis.from_url(clean_valkey, decode_responses=True) as client:
-            presence = Presence(client, KEYS, [BTC], "one", announced=[BTC], cluster=cluster)
+            presence = Presence(client, KEYS, [BTC], "one", announced=[BTC])
             for name, value in written().items():
                 await client.hset(KEYS.state(*ETH[1:]), name, value)
             await client.set(KEYS.lease, "another")

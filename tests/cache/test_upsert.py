@@ -17,6 +17,7 @@ from livecache.wire.scripts import Script
 UPSERT = Script.load("wire/common.lua", "write/upsert.lua")
 SETS = ("p:{a}:5m", "p:{a}:1h")
 CHANNEL = "p:{a}:5m:updates"
+LEASE = "lease"
 
 
 @pytest.fixture(params=["fakeredis", "valkey"])
@@ -24,9 +25,11 @@ def client(request: pytest.FixtureRequest) -> Iterator[Any]:
     """The double and the real thing: every test runs on both."""
     if request.param == "fakeredis":
         with fakeredis.FakeRedis() as fake:
+            fake.set(LEASE, "ours")
             yield fake
     else:
         with redis.Redis.from_url(request.getfixturevalue("clean_valkey")) as real:
+            real.set(LEASE, "ours")
             yield real
 
 
@@ -50,8 +53,8 @@ def one(
 
 def upsert(client: Any, *series: list[str | int], token: int = 5) -> Any:
     keys = [key for name in SETS[: len(series)] for key in (name, f"{name}:state")]
-    args = [token, *(arg for one in series for arg in one)]
-    return client.eval(UPSERT.text, len(keys), *keys, *args)
+    args = [token, *(arg for one in series for arg in one), "ours"]
+    return client.eval(UPSERT.text, len(keys) + 1, *keys, LEASE, *args)
 
 
 def members(client: Any, key: str = SETS[0]) -> list[tuple[bytes, float]]:
@@ -149,6 +152,7 @@ def test_updates_are_published_after_the_write(client: Any) -> None:
 def test_a_server_without_memory_refuses_the_whole_write(clean_valkey: str) -> None:
     """It refuses commands that add, and lets pass those that remove: a bucket must not fall between them."""
     with redis.Redis.from_url(clean_valkey) as client:
+        client.set(LEASE, "ours")
         upsert(client, one({10: "a", 20: "b"}, whole=True))
         client.config_set("maxmemory", "1")
         with pytest.raises(OutOfMemoryError):
@@ -189,8 +193,9 @@ STEP = st.one_of(
 def test_the_double_and_the_server_agree(clean_valkey: str, steps: list[tuple[str, Any, Any]]) -> None:
     """Any sequence of writes, deletions and foreign keys: the same replies, and the same keys after each."""
     with redis.Redis.from_url(clean_valkey) as real, fakeredis.FakeRedis() as fake:
-        real.flushall()
-        fake.flushall()
+        for client in (real, fake):
+            client.flushall()
+            client.set(LEASE, "ours")
         for kind, what, series in steps:
             replies = []
             for client in (real, fake):

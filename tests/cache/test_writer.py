@@ -370,18 +370,17 @@ def test_a_redis_that_is_away_at_the_start_is_waited_for(clean_valkey: str) -> N
     on_valkey(clean_valkey, test)
 
 
-def test_calls_are_bounded_in_series_and_members_and_in_a_cluster_by_symbol() -> None:
+def test_calls_are_bounded_in_series_and_members() -> None:
     def change(n: int, size: int) -> Change:
         series = SeriesId("coinbase", f"S{n % 3}-USD", Timeframe.M5)
         return whole(series, range(size), state(0, 1, 1))
 
-    def sizes(changes: list[Change], *, cluster: bool = False) -> list[int]:
-        return [len(batch) for batch in batch_changes(changes, cluster=cluster)]
+    def sizes(changes: list[Change]) -> list[int]:
+        return [len(batch) for batch in batch_changes(changes)]
 
     assert sizes([change(n, 1) for n in range(250)]) == [100, 100, 50]
     assert sizes([change(n, 2000) for n in range(5)]) == [2, 2, 1]
     assert sizes([change(0, 9000), change(1, 1)]) == [1, 1]
-    assert sizes([change(n, 1) for n in range(9)], cluster=True) == [3, 3, 3]
 
 
 def test_the_writer_writes_through_a_synchronous_double_too() -> None:
