@@ -43,7 +43,9 @@ ROWS_MOST = 5_000  # candles in an answer
 ROWS_USUAL = 100
 SERIES_A_STREAM_MOST = 100
 
-Symbol = Annotated[str, Meta(min_length=1, max_length=128, description="as the venue names it: BTC-USD")]
+Symbol = Annotated[
+    str, Meta(min_length=1, max_length=128, description="as the venue names it: BTC-USD; or venue:BTC-USD")
+]
 TimeframeName = Literal["1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "1w", "1M"]
 Moment = Annotated[
     str,
@@ -56,12 +58,15 @@ Moment = Annotated[
 Rows = Annotated[int, Meta(ge=1, le=ROWS_MOST)]
 Time = Annotated[int, Meta(ge=0, description="Unix ms, venue time")]
 Feed = Literal["up", "down"]
-EventId = Annotated[str, Meta(pattern=r"^[0-9]{1,20}(-[0-9]{1,20})?$")]
+_ENTRY = r"[0-9]{1,20}(-[0-9]{1,20})?"
+_AT_VENUE = rf"[a-z][a-z0-9-]{{0,31}}={_ENTRY}"
+EventId = Annotated[str, Meta(pattern=rf"^({_ENTRY}|{_AT_VENUE}(,{_AT_VENUE})*)$", max_length=4_000)]
 RoleName = Annotated[
     Literal["starting", "waiting", "writing"], Meta(description="waiting: for another one's lease")
 ]
 Reasons = Annotated[list[str], Meta(description="why not, the first 20 of them; else empty")]
-SeriesName = Annotated[str, Meta(min_length=1, max_length=140, description="BTC-USD:5m")]
+SeriesName = Annotated[str, Meta(min_length=1, max_length=140, description="BTC-USD:5m; or venue:BTC-USD:5m")]
+TheVenue = Annotated[str, Meta(description='"" where there are several: then `venues` has them')]
 
 
 # --- requests
@@ -142,6 +147,7 @@ class CandlesAnswer(CandlesHead, frozen=True, kw_only=True):
 class SeriesRow(msgspec.Struct, frozen=True, kw_only=True):
     """How one series stands. All times are 0, and there is no lag, while nothing is known."""
 
+    venue: str
     symbol: str
     timeframe: TimeframeName
     state: Literal[
@@ -170,10 +176,21 @@ class SeriesRow(msgspec.Struct, frozen=True, kw_only=True):
     last_time: Annotated[int | None, Meta(description="open of the bucket that it is of")]
 
 
+class VenueRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One venue of several."""
+
+    venue: str
+    time: Annotated[Time, Meta(description="its clock at the last sign of life; 0 without one")]
+    trouble: Annotated[
+        str, Meta(description="what its part of the service has ended by, or why nothing is told of it")
+    ]
+
+
 class SeriesAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """What `/api/v1/series` answers: in the configured order, all timeframes of a symbol together."""
 
-    venue: str
+    venue: TheVenue
+    venues: list[VenueRow] | UnsetType = UNSET
     time: Annotated[Time, Meta(description="the venue's clock at the last sign of life; 0 without one")]
     total: int
     ready: int
@@ -183,6 +200,7 @@ class SeriesAnswer(msgspec.Struct, frozen=True, kw_only=True):
 class MarketRow(msgspec.Struct, frozen=True, kw_only=True):
     """One symbol, and its course over a day as far as that is known."""
 
+    venue: str
     symbol: str
     last: Annotated[float | None, Meta(description="the newest price")]
     last_time: Annotated[int | None, Meta(description="open of the bucket that it is of")]
@@ -198,9 +216,23 @@ class MarketRow(msgspec.Struct, frozen=True, kw_only=True):
 class MarketsAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """What `/api/v1/markets` answers: in the configured order, 2,000 symbols at most."""
 
-    venue: str
+    venue: TheVenue
+    venues: list[VenueRow] | UnsetType = UNSET
     time: Annotated[Time, Meta(description="the venue's clock when it was looked at; 0 without one")]
     markets: list[MarketRow]
+
+
+class VenueStands(msgspec.Struct, frozen=True, kw_only=True):
+    """How the process serves one venue of several. Not everybody is told the instance and the origin."""
+
+    role: RoleName
+    trouble: Annotated[str, Meta(description="what its part of the service has ended by; else empty")]
+    instance: str | UnsetType = UNSET
+    origin: str | UnsetType = UNSET
+    ready: Annotated[bool, Meta(description="whether all of its series are")] | UnsetType = UNSET
+
+
+Venues = Annotated[dict[str, VenueStands], Meta(description="by their ids, where there are several")]
 
 
 class ServiceAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -213,7 +245,8 @@ class ServiceAnswer(msgspec.Struct, frozen=True, kw_only=True):
         int, Meta(ge=0, description="when the process started, Unix ms of its host's clock")
     ]
     uptime_s: Annotated[float, Meta(ge=0)]
-    venue: str
+    venue: TheVenue
+    venues: Venues | UnsetType = UNSET
     origin: Annotated[str, Meta(description="scheme and host that the history comes from")]
     redis: Annotated[str, Meta(description="where the candles are, without user and password")]
     prefix: str
@@ -238,6 +271,7 @@ class AliveAnswer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     instance: str | UnsetType = UNSET
     redis: str | UnsetType = UNSET
     config: str | UnsetType = UNSET
+    venues: Venues | UnsetType = UNSET
 
 
 class StartedAnswer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -247,6 +281,7 @@ class StartedAnswer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     role: RoleName
     reasons: Reasons
     series: int | UnsetType = UNSET
+    venues: Venues | UnsetType = UNSET
 
 
 class ReadyAnswer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -256,6 +291,7 @@ class ReadyAnswer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     role: RoleName
     reasons: Reasons
     series: int
+    venues: Venues | UnsetType = UNSET
 
 
 ErrorKind = Literal[
@@ -304,6 +340,7 @@ class StateEvent(msgspec.Struct, frozen=True, kw_only=True):
 class FormingEvent(msgspec.Struct, frozen=True, kw_only=True):
     """The bucket in progress, as it trades."""
 
+    venue: str
     symbol: str
     timeframe: TimeframeName
     time: Time
@@ -313,6 +350,7 @@ class FormingEvent(msgspec.Struct, frozen=True, kw_only=True):
 class ClosedEvent(msgspec.Struct, frozen=True, kw_only=True):
     """`closed`, `settled` or `revised`: what became of a bucket, and what readers saw there before."""
 
+    venue: str
     symbol: str
     timeframe: TimeframeName
     time: Time

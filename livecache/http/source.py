@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import wraps
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 from aiohttp import web
 
 from ..clock import Clock
-from ..engine.engine import Engine
-from ..errors import ConfigError, UnknownSeries
-from ..keys.keyspace import Keyspace
-from ..model.naming import near_symbols, split_venue
+from ..errors import ConfigError, LivecacheError, UnknownSeries
+from ..model.naming import near_names, split_venue
 from ..model.series import SeriesId
 from ..plainly import plainly
 from ..read.reading import Core
@@ -37,19 +36,35 @@ REQUESTS_AT_ONCE = 500
 KNOWN_S = 1.0  # a list of the series lasts for so long
 
 _T = TypeVar("_T", bound=msgspec.Struct)
+_Found = TypeVar("_Found")
 
 
 class Way(NamedTuple):
-    """One engine's way to Redis. Another engine, another way."""
+    """The way to Redis, which all venues of the process share, and what reads them."""
 
-    engine: Engine
+    store: Any  # a redis.asyncio.Redis
     core: Core
     link: AsyncLink
 
     @property
-    def keys(self) -> Keyspace:
-        """The names of its keys."""
-        return self.core.keys
+    def venues(self) -> Sequence[str]:
+        """Their ids, in the order of the configuration."""
+        return self.core.venues or ()
+
+    async def of_each(
+        self, look: Callable[[str], Awaitable[_Found]]
+    ) -> tuple[dict[str, _Found], dict[str, LivecacheError]]:
+        """What there is of each venue, and why there is nothing of some. Raises if there is of none."""
+        found: dict[str, _Found] = {}
+        wrong: dict[str, LivecacheError] = {}
+        for venue in self.venues:
+            try:
+                found[venue] = await look(venue)
+            except LivecacheError as error:
+                wrong[venue] = error
+                if len(wrong) == len(self.venues):
+                    raise
+        return found, wrong
 
 
 class Allowance:
@@ -78,55 +93,64 @@ class Source:
         self._instance = instance
         self._clock = clock
         self._allowance = Allowance(per_s, max(per_s, REQUESTS_AT_ONCE))
-        self._ways: dict[str, Way] = {}
-        self._known: dict[str, tuple[Way, float, frozenset[SeriesId]]] = {}
+        self._way: Way | None = None
+        self._known: tuple[Way, float, frozenset[SeriesId]] | None = None
 
     def admit(self) -> None:
         """Raise `Refused` if the API has been asked too often of late."""
         if not self._allowance.take(self._clock.monotonic()):
             raise Refused("too_many", 429, "the API is asked too often", "ask again in a second")
 
-    def way(self, venue: str = "") -> Way:
-        """The way to what a venue's engine writes, or the first one's. Raises `Refused` while none runs."""
-        places = self._instance.places
-        venue = venue or next(iter(places), "")
-        engine = places[venue].engine if venue in places else None
+    def way(self) -> Way:
+        """The way to what the engines write. Raises `Refused` while none runs."""
+        engine = next(iter(self._instance.engines.values()), None)
         if engine is None:
             raise Refused("starting", 503, "the service is starting, or ending", "ask again in a moment")
-        if venue not in self._ways or self._ways[venue].engine is not engine:
-            self._ways[venue] = Way(engine, Core(engine.keys, MAX_LAG_S), AsyncLink(None, engine.store))
-        return self._ways[venue]
+        if self._way is None or self._way.store is not engine.store:
+            venues = tuple(self._instance.places)
+            core = Core(replace(engine.keys, venue=venues[0]), MAX_LAG_S)
+            core.learnt(venues, dict.fromkeys(venues, ()))
+            self._way = Way(engine.store, core, AsyncLink(None, engine.store))
+        return self._way
 
     def left(self, way: Way) -> bool:
-        """Whether that way leads to an engine that is no more."""
-        return not any(engine is way.engine for engine in self._instance.engines.values())
+        """Whether no engine runs any more that it leads to."""
+        return all(engine.store is not way.store for engine in self._instance.engines.values())
 
-    async def known(self, venue: str = "") -> frozenset[SeriesId]:
-        """The configured series of a venue, or the first one, as they were a second ago at most."""
-        way, now_s = self.way(venue), self._clock.monotonic()
-        known = self._known.get(way.keys.venue)
-        if known is None or known[0] is not way or now_s >= known[1]:
-            series = await way.link.drive(way.core.all_series())
-            known = self._known[way.keys.venue] = way, now_s + KNOWN_S, frozenset(series)
-        return known[2]
+    def trouble(self, venue: str) -> str:
+        """What the engine of that venue has ended by, until another has started; "" if by no error."""
+        return self._instance.places[venue].trouble
 
-    async def place(self, symbol: str) -> tuple[str, str]:
-        """The venue, "" for the first one, and the symbol that are meant. Raises `UnknownSeries`."""
+    async def known(self) -> frozenset[SeriesId]:
+        """The configured series of all venues, as they were a second ago at most."""
+        way, now_s = self.way(), self._clock.monotonic()
+        if self._known is None or self._known[0] is not way or now_s >= self._known[1]:
+            found, _ = await way.of_each(lambda venue: way.link.drive(way.core.series_at(venue)))
+            series = frozenset(one for some in found.values() for one in some)
+            self._known = way, now_s + KNOWN_S, series
+        return self._known[2]
+
+    async def place(self, symbol: str) -> str:
+        """The symbol with the venue that is meant, where there are several. Raises `UnknownSeries`."""
         venues = self._instance.places
         venue, name = split_venue(symbol, venues)
-        if venue is None and len(venues) > 1:
-            known = {one: await self.known(one) for one in self._instance.engines}
-            found = [one for one, there in known.items() if any(each.symbol == name for each in there)]
+        if len(venues) > 1 and venue is None:
+            known = await self.known()
+            found = [one for one in venues if any(each[:2] == (one, name) for each in known)]
+            if not found:
+                raise UnknownSeries(f"{name}: nobody fills this symbol", _near(name, known) or _LISTED)
             if len(found) > 1:
                 raise ambiguous(name, found)
-            venue = found[0] if found else None
-        return venue or "", name
+            (venue,) = found
+        return symbol if venue is None else f"{venue}:{name}"
 
     async def unknown(self, series: SeriesId) -> UnknownSeries:
         """The error for a series that nobody fills, naming what there is instead."""
-        known = sorted(await self.known(series.venue), key=lambda one: (one.symbol, one.timeframe.ms))
-        hint = near_ones(series, known)
-        return UnknownSeries(f"{series}: nobody fills this series", hint or "see /api/v1/series")
+        known = sorted(await self.known(), key=lambda one: (one.symbol, one.timeframe.ms))
+        return UnknownSeries(f"{series}: nobody fills this series", near_ones(series, known) or _LISTED)
+
+
+_LISTED = "see /api/v1/series"
 
 
 def ambiguous(symbol: str, venues: Sequence[str]) -> UnknownSeries:
@@ -137,10 +161,18 @@ def ambiguous(symbol: str, venues: Sequence[str]) -> UnknownSeries:
 
 def near_ones(series: SeriesId, known: Sequence[SeriesId]) -> str:
     """A hint at what may have been meant; "" if nothing is near."""
-    there = [one.timeframe.value for one in known if one.symbol == series.symbol]
+    there = [one.timeframe.value for one in known if one[:2] == series[:2]]
     if there:
         return f"{series.symbol} has {', '.join(there)}"
-    near = near_symbols(series.symbol, dict.fromkeys(one.symbol for one in known))
+    return _near(f"{series.venue}:{series.symbol}", known)
+
+
+def _near(symbol: str, known: Iterable[SeriesId]) -> str:
+    """The same of a symbol, be it with its venue."""
+    symbols: dict[str, dict[str, None]] = {}
+    for one in known:
+        symbols.setdefault(one.venue, {})[one.symbol] = None
+    near = near_names(symbol, symbols)
     return f"did you mean {' or '.join(near)}?" if near else ""
 
 

@@ -173,17 +173,19 @@ class Core(Questions):
     def all_series(self) -> Steps[list[SeriesId]]:
         """The configured series in the configured order: all of the first symbol, and so on; by venue."""
         yield from self.learn()
-        all_found: list[SeriesId] = []
-        for keys in map(self.keyspace, self.venues or ()):
-            members, orders = yield [
-                ("SMEMBERS", keys.series),
-                ("HMGET", keys.feed, "symbols", "timeframes"),
-            ]
-            found = [keys.parse_series(text_of(member)) for member in checked(members, keys.series)]
-            # An older version says nothing of it; a feed's hash that is none is told elsewhere.
-            told = [None, None] if isinstance(orders, Exception) else orders
-            all_found += in_order((one for one in found if one), *(text_of(order).split() for order in told))
-        return all_found
+        found: list[SeriesId] = []
+        for venue in self.venues or ():
+            found += yield from self.series_at(venue)
+        return found
+
+    def series_at(self, venue: str) -> Steps[list[SeriesId]]:
+        """The same of one venue."""
+        keys = self.keyspace(venue)
+        members, orders = yield [("SMEMBERS", keys.series), ("HMGET", keys.feed, "symbols", "timeframes")]
+        found = [keys.parse_series(text_of(member)) for member in checked(members, keys.series)]
+        # An older version says nothing of it; a feed's hash that is none is told elsewhere.
+        told = [None, None] if isinstance(orders, Exception) else orders
+        return in_order((one for one in found if one), *(text_of(order).split() for order in told))
 
     # --- what they share
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -39,8 +40,9 @@ def announce(
     **xadd: Any,
 ) -> str:
     """Add an entry for bucket `n` as the writer would; its id."""
-    flat = encode_close(Close(kind, series, T0 + n * STEP, shown, replaced), KEYS)
-    entry: bytes = client.xadd(KEYS.closes, dict(zip(flat[::2], flat[1::2], strict=True)), **xadd)
+    keys = replace(KEYS, venue=series.venue)
+    flat = encode_close(Close(kind, series, T0 + n * STEP, shown, replaced), keys)
+    entry: bytes = client.xadd(keys.closes, dict(zip(flat[::2], flat[1::2], strict=True)), **xadd)
     return entry.decode()
 
 

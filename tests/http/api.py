@@ -8,7 +8,7 @@ import http.client
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any, NamedTuple, cast
@@ -39,8 +39,16 @@ WITHIN_S = 20.0  # a stream tells something
 class Served:
     """A server in a thread of its own. `leave` and `replace`: its service ends, or starts over."""
 
-    def __init__(self, redis_url: str, *, per_s: float = UNHURRIED_PER_S, token: str | None = None) -> None:
+    def __init__(
+        self,
+        redis_url: str,
+        *,
+        venues: Sequence[str] = ("coinbase",),
+        per_s: float = UNHURRIED_PER_S,
+        token: str | None = None,
+    ) -> None:
         self._redis_url = redis_url
+        self._venues = venues
         self._per_s = per_s
         self._token = token
         self._ready = threading.Event()
@@ -82,21 +90,23 @@ class Served:
             await store.aclose()
 
     def _enter(self) -> None:
-        clock = self._clock
-        engine = SimpleNamespace(
-            store=self._store,
-            keys=Keyspace(),
-            name="here-1-0aff1e",
-            venue=SimpleNamespace(name="coinbase", origin="https://api.coinbase.com"),
-            writer=SimpleNamespace(writing=True, pulse=SimpleNamespace(stirred_at_s=clock.monotonic())),
-            clock=clock,
-        )
         self._instance.redis = address_of(self._redis_url)
-        self._instance.places = {"coinbase": Place(cast(Engine, engine))}
+        self._instance.places = {venue: Place(cast(Engine, self._engine(venue))) for venue in self._venues}
 
-    def leave(self) -> None:
-        """The engine ends."""
-        self._instance.places["coinbase"].engine = None
+    def _engine(self, venue: str) -> object:
+        return SimpleNamespace(
+            store=self._store,
+            keys=Keyspace(venue=venue),
+            name="here-1-0aff1e",
+            venue=SimpleNamespace(name=venue, origin=f"https://api.{venue}.com"),
+            writer=SimpleNamespace(writing=True, pulse=SimpleNamespace(stirred_at_s=self._clock.monotonic())),
+            clock=self._clock,
+        )
+
+    def leave(self, venue: str = "coinbase", trouble: str = "") -> None:
+        """Its engine ends."""
+        self._instance.places[venue].engine = None
+        self._instance.places[venue].trouble = trouble
 
     def replace(self) -> None:
         """Another engine takes its place."""
@@ -124,9 +134,9 @@ class Served:
 
 
 @contextmanager
-def served(redis_url: str, *, per_s: float = UNHURRIED_PER_S, token: str | None = None) -> Iterator[Served]:
-    """A running server."""
-    server = Served(redis_url, per_s=per_s, token=token)
+def served(redis_url: str, **how: Any) -> Iterator[Served]:
+    """A running server; `how` is what `Served` takes."""
+    server = Served(redis_url, **how)
     server.start()
     try:
         yield server

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from livecache.keys.keyspace import AliveRecord, encode_alive, encode_state
@@ -31,12 +32,13 @@ def fill(
     ready: bool | None = None,
     feed: str | None = "up",
     now: int = NOW,
+    venue: str = "coinbase",
 ) -> None:
     """A series whose newest closed bucket is the last of `closes`, each of which opens at the one before.
 
     None: nothing was traded. So many of the last are not settled yet. `feed` None: nobody vouches.
     """
-    series = SeriesId("coinbase", symbol, Timeframe(timeframe))
+    series, keys = SeriesId(venue, symbol, Timeframe(timeframe)), replace(KEYS, venue=venue)
     step = series.timeframe.ms
     through = series.timeframe.floor(now)
     first = through - len(closes) * step
@@ -63,7 +65,7 @@ def fill(
         history_from=0,
         forming=through if forming is not None else 0,
     )
-    key = KEYS.candles(symbol, series.timeframe)
+    key = keys.candles(symbol, series.timeframe)
     store.delete(key)
     if members:
         store.zadd(key, members)
@@ -71,8 +73,8 @@ def fill(
     fields = dict(zip(flat[::2], flat[1::2], strict=True))
     store.hset(f"{key}:state", mapping={**fields, "count": len(members)})
     if feed is not None:
-        store.set(KEYS.alive(symbol), encode_alive(AliveRecord("one", now, feed)))
-    store.sadd(KEYS.series, KEYS.series_member(series))
+        store.set(keys.alive(symbol), encode_alive(AliveRecord("one", now, feed)))
+    store.sadd(keys.series, keys.series_member(series))
 
 
 def announce(store: Any, symbols: Sequence[str], timeframes: Sequence[str]) -> None:

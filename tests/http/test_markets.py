@@ -26,6 +26,7 @@ def markets(server: Served) -> dict[str, Any]:
 
 def row(timeframe: str, reaches_ms: int, *, known: bool = True) -> SeriesRow:
     return SeriesRow(
+        venue="coinbase",
         symbol="BTC-USD",
         timeframe=timeframe,  # type: ignore[arg-type]
         state="ready",
@@ -96,6 +97,7 @@ def test_each_market_tells_its_price_that_of_a_day_ago_and_its_course(store: Any
     assert (sol["last"], sol["day_ago"]) == (20.0, None), "ten hours are no day"
     assert NOW - 10 * HOUR < sol["since"] < NOW - 8 * HOUR and set(sol["closes"]) == {20.0}
     assert gone == {
+        "venue": "coinbase",
         "symbol": "GONE-USD",
         "last": None,
         "last_time": None,

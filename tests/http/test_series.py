@@ -34,6 +34,7 @@ def test_each_series_tells_state_lag_price_and_feed(store: Any, server: Served) 
     assert answer["time"] == T0 + 10 * STEP + 1000
     btc, hourly, eth = answer["series"]
     assert btc == {
+        "venue": "coinbase",
         "symbol": "BTC-USD",
         "timeframe": "5m",
         "state": "ready",

@@ -84,7 +84,7 @@ def test_it_tells_what_becomes_of_each_bucket(store: Any, server: Served) -> Non
         ]
         closed, settled, revised = (stream.event("closed", "settled", "revised") for _ in range(3))
         assert [closed.id, settled.id, revised.id] == ids
-        names = {"symbol": "BTC-USD", "timeframe": "5m"}
+        names = {"venue": "coinbase", "symbol": "BTC-USD", "timeframe": "5m"}
         shown = [T0 + 8 * STEP, 100, 110, 90, 101.5, 2.5]
         assert closed == ("closed", {**names, "time": shown[0], "candle": shown, "replaced": None}, ids[0])
         assert (settled.name, settled.data["candle"]) == ("settled", None), "proven empty"
@@ -102,6 +102,7 @@ def test_it_tells_the_bucket_in_progress_as_it_trades(store: Any, server: Served
         trade(store, 10, "102.25")
         event = stream.event("forming", "closed")
         assert event.data == {
+            "venue": "coinbase",
             "symbol": "BTC-USD",
             "timeframe": "5m",
             "time": T0 + 10 * STEP,

@@ -12,7 +12,7 @@ from aiohttp import web
 from msgspec import structs
 
 from ...errors import ConfigError, NotReady, UnknownSeries
-from ...model.series import SeriesId
+from ...model.timeframe import Timeframe
 from ...read.answer import Request
 from ...read.asking import time_in
 from ...read.reading import Core
@@ -40,8 +40,8 @@ class CandlesRoute:
     async def show(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request. Raises LivecacheError for what cannot be answered."""
         query = parse(request, CandlesQuery)
-        venue, symbol = await self._source.place(query.symbol)
-        query, way = structs.replace(query, symbol=symbol), self._source.way(venue)
+        way, symbol = self._source.way(), await self._source.place(query.symbol)
+        query = structs.replace(query, symbol=symbol)
         try:
             wanted, since = _wanted(way.core, query)
         except ValueError as error:
@@ -92,7 +92,7 @@ def body_of(read: Verbatim, skipped: int = 0) -> bytes:
 
 def _wanted(core: Core, query: CandlesQuery) -> tuple[Request, int | None]:
     """The read that answers it; and from when on its candles are wanted, if it may give older ones too."""
-    series = core.series_id(query.symbol, query.timeframe)
+    names = query.symbol, core.series_id(query.symbol, query.timeframe).timeframe
     start = None if query.from_ is None else moment("from", query.from_)
     end = None if query.to is None else moment("to", query.to)
     if start is None:
@@ -100,7 +100,7 @@ def _wanted(core: Core, query: CandlesQuery) -> tuple[Request, int | None]:
             raise ConfigError("to is there without from", "say from when on, or how many by limit")
         count = query.limit or ROWS_USUAL
         wanted = core.request(
-            *series[1:],
+            *names,
             count,
             settled=query.settled,
             forming=query.forming,
@@ -112,18 +112,20 @@ def _wanted(core: Core, query: CandlesQuery) -> tuple[Request, int | None]:
         raise ConfigError(f"{what} is for the newest candles", "leave out from, or this")
     most = query.limit or ROWS_MOST
     if end is None:
-        return core.request(*series[1:], most, settled=query.settled, at_least=1), start
-    return _span(core, series, start, end, most, settled=query.settled), None
+        return core.request(*names, most, settled=query.settled, at_least=1), start
+    return _span(core, names, start, end, most, settled=query.settled), None
 
 
-def _span(core: Core, series: SeriesId, start: int, end: int, most: int, *, settled: bool) -> Request:
-    timeframe = series.timeframe
+def _span(
+    core: Core, names: tuple[str, Timeframe], start: int, end: int, most: int, *, settled: bool
+) -> Request:
+    timeframe = names[1]
     buckets = timeframe.grid.count(timeframe.ceil(start), timeframe.ceil(end))
     if not 1 <= buckets <= most:
         raise ConfigError(
             f"[{start}, {end}) holds the opens of {max(0, buckets)} buckets", f"ask for 1 to {most} of them"
         )
-    return core.range_request(*series[1:], start, end, settled=settled)
+    return core.range_request(*names, start, end, settled=settled)
 
 
 def _before(since: int, read: Verbatim, wanted: Request) -> int:

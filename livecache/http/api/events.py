@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 
 from ...keys.keyspace import Damaged, Keyspace, decode_member
 from ...model.series import Kind, SeriesId
+from ...read.close_events import BEGINNING, entry_id
 from ...read.reading import SeriesView
 from ...read.standing import forming_in
 from ...wire.scripts import text_of
 
-__all__ = ["RETRY", "Happening", "closed_event", "forming_event", "framed"]
+__all__ = [
+    "RETRY",
+    "Happening",
+    "closed_event",
+    "entries_of",
+    "forming_event",
+    "framed",
+    "position_of",
+]
 
 RETRY = b"retry: 2000\n\n"
 """Milliseconds until a client comes back whose connection broke."""
@@ -22,11 +31,35 @@ _text = msgspec.json.Encoder()
 
 
 class Happening(NamedTuple):
-    """What happened to a bucket of a series, ready to be sent."""
+    """What happened to a bucket of a series. `entry` is its id in its venue's stream of closes, if any."""
 
     series: SeriesId
-    message: bytes
-    id: str = ""  # in the stream of closes
+    event: str
+    data: bytes
+    entry: str = ""
+
+    def framed(self, position: str = "") -> bytes:
+        """As it is sent; after it one is at that position."""
+        return framed(self.event, self.data, position)
+
+
+def position_of(entries: Mapping[str, str], venues: Sequence[str]) -> str:
+    """One id for these places in the streams of closes of the venues, of which some may have none yet."""
+    if len(venues) == 1:
+        return entries.get(venues[0], "")
+    return ",".join(f"{venue}={entries[venue]}" for venue in venues if venue in entries)
+
+
+def entries_of(position: str, venues: Sequence[str]) -> dict[str, str]:
+    """The places that such an id stands for. One of a single stream is the first venue's; 0 is everybody's.
+
+    Raises `ValueError` for what is no id.
+    """
+    if "=" not in position:
+        entry = entry_id(position)
+        return dict.fromkeys(venues if entry == BEGINNING else venues[:1], entry)
+    parts = (part.partition("=") for part in position.split(","))
+    return {venue: entry_id(entry) for venue, _, entry in parts if venue in venues}
 
 
 def framed(event: str, data: bytes, entry: str = "") -> bytes:
@@ -51,7 +84,7 @@ def closed_event(entry: str, fields: Mapping[Any, Any], keys: Keyspace) -> Happe
         )
     except (Damaged, KeyError, ValueError):
         return None
-    return Happening(series, framed(kind.value, data, entry), entry)
+    return Happening(series, kind.value, data, entry)
 
 
 def forming_event(view: SeriesView) -> Happening | None:
@@ -60,11 +93,13 @@ def forming_event(view: SeriesView) -> Happening | None:
     if candle is None:
         return None
     data = b'%b,"time":%d,"candle":%b}' % (_names(view.series), candle.time, candle.member().encode())
-    return Happening(view.series, framed("forming", data))
+    return Happening(view.series, "forming", data)
 
 
 def _names(series: SeriesId) -> bytes:
-    return b'{"symbol":%b,"timeframe":"%b"' % (_text.encode(series.symbol), series.timeframe.value.encode())
+    venue, symbol, timeframe = series
+    names = _text.encode(venue), _text.encode(symbol), timeframe.value.encode()
+    return b'{"venue":%b,"symbol":%b,"timeframe":"%b"' % names
 
 
 def _candle(text: str, series: SeriesId) -> bytes:

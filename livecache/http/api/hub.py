@@ -11,6 +11,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -23,15 +24,15 @@ from ...model.series import SeriesId
 from ...quiet import logger
 from ...read.close_events import closes, newest_entry
 from ...read.orders import Patience
-from ...read.reading import trips
+from ...read.reading import SeriesView, trips
 from ...repeats import Repeats
 from ...wire.refusals import ERRORS
 from ...wire.scripts import cancellable
 from ..answers import Refused
-from ..shapes import LostEvent, SeriesRow, StateEvent
+from ..shapes import LostEvent, StateEvent
 from ..source import Source, Way
 from ..watch.lookout import LOOK_AGAIN_S, LOOK_SHARE
-from .events import Happening, closed_event, forming_event, framed
+from .events import Happening, closed_event, forming_event, framed, position_of
 from .table import row, time_of
 
 __all__ = ["HEARTBEAT_S", "QUEUE_BYTES_MOST", "STREAMS_MOST", "Hub", "Listener", "Slow"]
@@ -45,6 +46,8 @@ SUBSCRIBE_S = 0.5  # until what somebody new asks for is listened to
 HINTS_MOST = 1_000  # taken before what they tell of is read
 FORMING_SHARE = 4  # buckets in progress are read again after so many times as long as reading them took
 FORMING_REST_MOST_S = 0.25
+
+Work = Callable[[Way], Awaitable[None]]
 
 
 class Slow(Exception):
@@ -70,7 +73,7 @@ class Listener:
 
     def wants(self, happening: Happening) -> bool:
         """Whether it asked for that. The buckets in progress of thousands of series nobody could take."""
-        return bool(happening.id) if self.everything else happening.series in self.series
+        return bool(happening.entry) if self.everything else happening.series in self.series
 
     def tell(self, message: bytes) -> None:
         """Put it behind what waits."""
@@ -102,8 +105,15 @@ class Hub:
         self._anybody = asyncio.Event()
         self._over = asyncio.Event()
         self._positioned = asyncio.Event()
-        self.position = ""
-        """The id of the last entry of the stream of closes that all were told of; "" while nobody listens."""
+        self.entries: dict[str, str] = {}
+        """Of each venue's stream of closes the last that all were told of; {} while nobody listens."""
+        self._venues: Sequence[str] = ()
+        self._asked: set[str] = set()  # the venues whose stream was asked where it ends
+
+    @property
+    def position(self) -> str:
+        """The id of what all were told of; "" while nobody listens."""
+        return position_of(self.entries, self._venues)
 
     # --- who listens
 
@@ -114,21 +124,22 @@ class Hub:
         self._listeners.add(listener)
         self._anybody.set()
 
-    async def join(self, listener: Listener) -> str:
-        """From here on it is told what happens; the entry of the stream after which that begins."""
+    async def join(self, listener: Listener) -> Mapping[str, str]:
+        """From here on it is told what happens; the entry of each stream after which that begins."""
         try:
             async with asyncio.timeout(JOIN_S):
                 await self._positioned.wait()
         except TimeoutError:
             raise RedisUnavailable("Redis does not tell where its stream of closes ends") from None
         listener.joined = True
-        return self.position
+        return dict(self.entries)
 
     def remove(self, listener: Listener) -> None:
         """It has gone."""
         self._listeners.discard(listener)
         if not self._listeners:
-            self.position = ""
+            self.entries.clear()
+            self._asked.clear()
             self._positioned.clear()
             self._anybody.clear()
             self._over.set()
@@ -143,17 +154,22 @@ class Hub:
             try:
                 way = self._source.way()
             except Refused as error:
-                self._tell_state(error.message, 0, {})
+                self._tell_state(error.message, {})
                 await self._clock.sleep(AGAIN_S)
                 continue
+            self._venues = way.venues
             async with asyncio.TaskGroup() as tasks:
-                works = (self._follow_closes, self._follow_forming, self._look_again)
-                following = [tasks.create_task(self._keep(work, way), name=work.__name__) for work in works]
+                works: dict[str, Work] = {"forming": self._follow_forming, "states": self._look_again}
+                works |= {f"closes of {one}": partial(self._follow_closes, one) for one in way.venues}
+                following = [
+                    tasks.create_task(self._keep(work, way, name), name=f"streams: {name}")
+                    for name, work in works.items()
+                ]
                 await self._over.wait()
                 for task in following:
                     task.cancel()
 
-    async def _keep(self, work: Callable[[Way], Awaitable[None]], way: Way) -> None:
+    async def _keep(self, work: Work, way: Way, name: str) -> None:
         """Do it again after any trouble. What Redis has to do with, `_look_again` tells."""
         while True:
             try:
@@ -161,37 +177,44 @@ class Hub:
             except (LivecacheError, *ERRORS):
                 pass
             except Exception as error:
-                message = f"streams: {work.__name__} failed: {type(error).__name__}: {error}"
-                if self._repeats.log("http_failed", work.__name__, message):
+                message = f"streams: {name} failed: {type(error).__name__}: {error}"
+                if self._repeats.log("http_failed", name, message):
                     logger.bind(event="http_failed").opt(exception=error).debug("{}: the traceback", message)
             await self._clock.sleep(AGAIN_S)
 
-    async def _follow_closes(self, way: Way) -> None:
-        keys, link = way.keys, way.link
-        if not self.position:
-            self.position = await link.drive(newest_entry(keys))
-        self._positioned.set()
+    async def _follow_closes(self, venue: str, way: Way) -> None:
+        keys, link = way.core.keyspace(venue), way.link
+        try:
+            if venue not in self.entries:
+                self.entries[venue] = await link.drive(newest_entry(keys))
+        finally:
+            self._asked.add(venue)
+            # A stream that cannot be read holds those of the other venues back no longer than this.
+            if self.entries and self._asked.issuperset(way.venues):
+                self._positioned.set()
         try:
             async with aclosing(
-                link.iterate(closes(keys, self.position, Patience(None), closed_event))
-            ) as entries:
-                async for entry in entries:
-                    self.position = entry.id
-                    self._tell(entry)
+                link.iterate(closes(keys, self.entries[venue], Patience(None), closed_event))
+            ) as happenings:
+                async for happening in happenings:
+                    self.entries[venue] = happening.entry
+                    self._tell(happening)
         except ClosesLost as error:
-            self.position = await link.drive(newest_entry(keys))
+            self.entries[venue] = await link.drive(newest_entry(keys))
             told = LostEvent(after=error.after, error=error.message, hint=error.hint)
+            message = framed("lost", msgspec.json.encode(told), self.position)
             for listener in self._joined():
-                listener.tell(framed("lost", msgspec.json.encode(told), self.position))
+                if listener.everything or any(series.venue == venue for series in listener.series):
+                    listener.tell(message)
 
     async def _follow_forming(self, way: Way) -> None:
-        pubsub: Any = way.engine.store.pubsub(ignore_subscribe_messages=True)
+        pubsub: Any = way.store.pubsub(ignore_subscribe_messages=True)
         followed: Mapping[bytes, SeriesId] = {}
         told: dict[SeriesId, bytes] = {}
         try:
             while True:
                 wanted = {
-                    way.keys.updates(*series[1:]).encode(): series
+                    way.core.keyspace(series.venue).updates(*series[1:]).encode(): series
                     for listener in self._joined()
                     for series in listener.series
                     if not listener.everything
@@ -209,8 +232,8 @@ class Hub:
                 # Read as readers read: whoever else may publish there, a hint is no candle.
                 for trip in trips(sorted(hinted)):
                     for view in await way.link.drive(way.core.views(trip)):
-                        if (event := forming_event(view)) and told.get(view.series) != event.message:
-                            told[view.series] = event.message
+                        if (event := forming_event(view)) and told.get(view.series) != event.data:
+                            told[view.series] = event.data
                             self._tell(event)
                 # Meanwhile the next ones gather. Of one series that is a few milliseconds.
                 took_s = self._clock.monotonic() - began_s
@@ -224,16 +247,14 @@ class Hub:
             if self._source.left(way):
                 self._over.set()
             wanted = sorted({series for one in self._joined() for series in one.series})
-            rows: dict[SeriesId, SeriesRow] = {}
-            error, time = "", 0
+            views: dict[SeriesId, SeriesView] = {}
+            error = ""
             try:
                 for trip in trips(wanted):
-                    views = await way.link.drive(way.core.views(trip))
-                    time = max(time, time_of(views))
-                    rows |= {view.series: row(view) for view in views}
+                    views |= {view.series: view for view in await way.link.drive(way.core.views(trip))}
             except LivecacheError as problem:
                 error = redact(problem.message)
-            self._tell_state(error, time, rows)
+            self._tell_state(error, views)
             took_s = self._clock.monotonic() - began_s
             await self._clock.sleep(min(max(LOOK_AGAIN_S, LOOK_SHARE * took_s), HEARTBEAT_S))
 
@@ -242,24 +263,25 @@ class Hub:
     def _joined(self) -> Sequence[Listener]:
         return [listener for listener in self._listeners if listener.joined]
 
-    def _tell(self, happening: Happening | None) -> None:
-        if happening is not None:
-            for listener in self._joined():
-                if listener.wants(happening):
-                    listener.tell(happening.message)
-
-    def _tell_state(self, error: str, time: int, rows: Mapping[SeriesId, SeriesRow]) -> None:
-        now_s = self._clock.monotonic()
+    def _tell(self, happening: Happening) -> None:
+        message = happening.framed(self.position if happening.entry else "")
         for listener in self._joined():
-            shown = [] if error else [rows[series] for series in listener.series if series in rows]
-            if not error and len(shown) < len(listener.series):
+            if listener.wants(happening):
+                listener.tell(message)
+
+    def _tell_state(self, error: str, views: Mapping[SeriesId, SeriesView]) -> None:
+        now_s = self._clock.monotonic()
+        rows = {series: row(view) for series, view in views.items()}
+        for listener in self._joined():
+            seen = [] if error else [views[series] for series in listener.series if series in views]
+            if not error and len(seen) < len(listener.series):
                 continue  # It came while this was looked up; the next look is its first.
-            if listener.everything:
-                shown = []  # Thousands of rows: they are at /api/v1/series.
+            # Thousands of rows: they are at /api/v1/series.
+            shown = [] if listener.everything else [rows[view.series] for view in seen]
             if (error, shown) == listener.shown and now_s < listener.shown_at_s + HEARTBEAT_S:
                 continue
             listener.shown, listener.shown_at_s = (error, shown), now_s
-            state = StateEvent(time=time, error=error, series=shown)
+            state = StateEvent(time=time_of(seen), error=error, series=shown)
             listener.tell(framed("state", msgspec.json.encode(state), self.position))
 
 

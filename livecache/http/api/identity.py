@@ -2,18 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.metadata import version
+from types import MappingProxyType
 
 from aiohttp import web
+from msgspec import UNSET
 
+from ...config.render import redact
 from ..answers import answer
-from ..shapes import NoQuery, ServiceAnswer
+from ..shapes import NoQuery, ServiceAnswer, VenueStands
 from ..source import parse
 from ..watch.instance import Instance
 
-__all__ = ["PATH", "Identity"]
+__all__ = ["PATH", "Identity", "stands"]
 
 PATH = "/api/v1/service"
+
+
+def stands(
+    instance: Instance, *, known: bool, ready: Mapping[str, bool] = MappingProxyType({})
+) -> dict[str, VenueStands]:
+    """How the process serves each of its venues. `known`: who asks may be told more than everybody."""
+    return {
+        venue: VenueStands(
+            role=place.role,
+            trouble=redact(place.trouble),
+            instance=place.engine.name if known and place.engine else UNSET,
+            origin=place.engine.venue.origin if known and place.engine else UNSET,
+            ready=ready.get(venue, UNSET),
+        )
+        for venue, place in instance.places.items()
+    }
 
 
 class Identity:
@@ -36,14 +56,16 @@ class Identity:
     def tell(self) -> ServiceAnswer:
         """Who this is, as of now. No secret is in it, but it is not for everybody all the same."""
         instance, engine = self._instance, self._instance.engine
+        several = len(instance.places) > 1
         return ServiceAnswer(
             version=self.version,
             instance=engine.name if engine else "",
             role=instance.role,
             started_at=int(instance.started_at_s * 1000),
             uptime_s=self.uptime_s,
-            venue=engine.venue.name if engine else "",
-            origin=engine.venue.origin if engine else "",
+            venue="" if several or engine is None else engine.venue.name,
+            venues=stands(instance, known=True) if several else UNSET,
+            origin="" if several or engine is None else engine.venue.origin,
             redis=instance.redis if engine else "",
             prefix=instance.config.redis.prefix,
             config=instance.source,

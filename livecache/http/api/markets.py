@@ -34,15 +34,22 @@ def markets(source: Source, table: Kept[SeriesAnswer], clock: Clock) -> Kept[Mar
 
     async def look(way: Way) -> MarketsAnswer:
         listed = (await table.seen()).found
-        of: dict[str, list[SeriesRow]] = {}
+        of: dict[str, dict[str, list[SeriesRow]]] = {}
         for row in listed.series:
-            of.setdefault(row.symbol, []).append(row)
-        symbols = list(of)[:SYMBOLS_MOST]
+            of.setdefault(row.venue, {}).setdefault(row.symbol, []).append(row)
+        times = {one.venue: one.time for one in listed.venues or ()} or {listed.venue: listed.time}
         rows: list[MarketRow] = []
-        for first in range(0, len(symbols), SYMBOLS_A_STEP):
-            step = [of[symbol] for symbol in symbols[first : first + SYMBOLS_A_STEP]]
-            rows += await _read(way, step, listed.time)
-        return MarketsAnswer(venue=listed.venue, time=listed.time, markets=rows)
+        left = SYMBOLS_MOST
+        # Those with few first: what they leave is the others'.
+        shares = {}
+        for number, venue in enumerate(sorted(of, key=lambda venue: len(of[venue]))):
+            shares[venue] = min(len(of[venue]), left // (len(of) - number))
+            left -= shares[venue]
+        for venue, symbols in of.items():
+            wanted = list(symbols.values())[: shares[venue]]
+            for first in range(0, len(wanted), SYMBOLS_A_STEP):
+                rows += await _read(way, wanted[first : first + SYMBOLS_A_STEP], times[venue])
+        return MarketsAnswer(venue=listed.venue, venues=listed.venues, time=listed.time, markets=rows)
 
     return Kept(source, clock, look, least_s=MARKETS_AGAIN_S, most_s=MARKETS_AGAIN_MOST_S)
 
@@ -97,7 +104,9 @@ def _reaches(row: SeriesRow, now: int) -> bool:
 async def _read(way: Way, markets: Sequence[Sequence[SeriesRow]], now: int) -> list[MarketRow]:
     """These symbols, by one round trip."""
     asked = [row for rows in markets if (row := chosen(rows, now)) is not None]
-    requests = [way.core.request(row.symbol, row.timeframe, _count(row), at_least=1) for row in asked]
+    requests = [
+        way.core.request(f"{row.venue}:{row.symbol}", row.timeframe, _count(row), at_least=1) for row in asked
+    ]
     outcomes = await way.link.drive(way.core.read_many(requests))
     found = {
         row.symbol: (row, candles)
@@ -119,6 +128,7 @@ def _row(rows: Sequence[SeriesRow], read: tuple[SeriesRow, Candles] | None, now:
         closes = course(ends, since, now, POINTS)
         day_ago = closes[0] if _reaches(row, now) and since == now - DAY_MS else None
     return MarketRow(
+        venue=rows[0].venue,
         symbol=rows[0].symbol,
         last=newest.last if newest else None,
         last_time=newest.last_time if newest else None,

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 import msgspec
 from aiohttp import web
 
 from ...errors import ClosesLost, ConfigError
 from ...model.series import SeriesId
-from ...read.close_events import entries_after, entry_id
+from ...read.close_events import entries_after
 from ..shapes import SERIES_A_STREAM_MOST, LostEvent, StateEvent, StreamQuery
 from ..source import Source, Way, parse
-from .events import RETRY, closed_event, framed
+from .events import RETRY, Happening, closed_event, entries_of, framed, position_of
 from .hub import Hub, Listener, Slow
 from .table import row, time_of
 
@@ -43,8 +43,8 @@ class Streams:
     async def show(self, request: web.BaseRequest) -> web.StreamResponse:
         """Tell what happens until the client goes. Raises LivecacheError for what cannot be answered."""
         query = parse(request, StreamQuery, repeated="series")
-        after = _after(request.headers.get("Last-Event-ID") or query.after)
         way = self._source.way()
+        after = _after(request.headers.get("Last-Event-ID") or query.after, way.venues)
         everything = query.series == [EVERYTHING]
         series = await (self._some() if everything else self._series(way, query.series))
         if request.method == "HEAD":
@@ -57,7 +57,9 @@ class Streams:
             rows = [] if everything else [row(view) for view in views]
             state = StateEvent(time=time_of(views), error="", series=rows)
             # What it resumes from stays its place until it has been told all that came since.
-            first = framed("state", msgspec.json.encode(state), "" if after else joined)
+            first = framed(
+                "state", msgspec.json.encode(state), "" if after else position_of(joined, way.venues)
+            )
             response = web.StreamResponse(headers=_HEADERS)
             await self._send(request, response, listener, RETRY + first, (way, after, joined))
         finally:
@@ -66,7 +68,7 @@ class Streams:
 
     async def _some(self) -> list[SeriesId]:
         """A few, by which one can tell whether anybody vouches."""
-        one_of_each = sorted({series.symbol: series for series in await self._source.known()}.values())
+        one_of_each = sorted({series[:2]: series for series in await self._source.known()}.values())
         return one_of_each[:: len(one_of_each) // SERIES_A_STREAM_MOST + 1]
 
     async def _series(self, way: Way, names: Sequence[str]) -> list[SeriesId]:
@@ -77,7 +79,7 @@ class Streams:
             if not symbol:
                 hint = "symbol and timeframe: BTC-USD:5m; or * alone, for all of them"
                 raise ConfigError(f"series: {name[:40]!r} is none", hint)
-            series = way.core.series_id(symbol, timeframe)
+            series = way.core.series_id(await self._source.place(symbol), timeframe)
             if series not in known:
                 raise await self._source.unknown(series)
             found.append(series)
@@ -89,30 +91,27 @@ class Streams:
         response: web.StreamResponse,
         listener: Listener,
         first: bytes,
-        resume: tuple[Way, str | None, str],
+        resume: tuple[Way, Mapping[str, str], Mapping[str, str]],
     ) -> None:
         async def write(message: bytes) -> None:
             async with asyncio.timeout(SEND_S):
                 await response.write(message)
 
+        way, after, joined = resume
+        told = {**joined, **after}
         try:
             await response.prepare(request)
             await write(first)
-            way, last, joined = resume
-            while last is not None and last != joined:
+            for venue, last in after.items():
                 try:
-                    entries = await way.link.drive(entries_after(way.keys, last, joined))
+                    async for happening in _missed(way, venue, last, joined.get(venue, "")):
+                        told[venue] = happening.entry
+                        if listener.wants(happening):
+                            await write(happening.framed(position_of(told, way.venues)))
                 except ClosesLost as error:
-                    told = LostEvent(after=error.after, error=error.message, hint=error.hint)
-                    await write(framed("lost", msgspec.json.encode(told), joined))
-                    break
-                if not entries:
-                    break
-                for raw_id, fields in entries:
-                    last = raw_id.decode()
-                    happening = closed_event(last, fields, way.keys)
-                    if happening is not None and listener.wants(happening):
-                        await write(happening.message)
+                    told[venue] = joined.get(venue, last)
+                    lost = LostEvent(after=error.after, error=error.message, hint=error.hint)
+                    await write(framed("lost", msgspec.json.encode(lost), position_of(told, way.venues)))
             while True:
                 await write(await listener.told())
         except (Slow, TimeoutError):
@@ -122,10 +121,26 @@ class Streams:
             pass  # It has gone.
 
 
-def _after(text: str | None) -> str | None:
-    if not text:
-        return None
+async def _missed(way: Way, venue: str, last: str, until: str) -> AsyncIterator[Happening]:
+    """What a venue's stream of closes tells after one entry up to another. Raises `ClosesLost`."""
+    keys = way.core.keyspace(venue)
+    if not until:  # Nobody knows where it ends: what comes once it can be read again begins there.
+        raise ClosesLost(keys.closes, last)
+    while last != until:
+        entries = await way.link.drive(entries_after(keys, last, until))
+        if not entries:
+            return
+        for raw_id, fields in entries:
+            last = raw_id.decode()
+            happening = closed_event(last, fields, keys)
+            if happening is not None:
+                yield happening
+
+
+def _after(text: str | None, venues: Sequence[str]) -> dict[str, str]:
     try:
-        return entry_id(text)
+        return entries_of(text, venues) if text else {}
     except ValueError:
-        raise ConfigError(f"{text[:40]!r} is no id of an event", "an id as the stream gave it") from None
+        raise ConfigError(
+            f"{(text or '')[:40]!r} is no id of an event", "an id as the stream gave it"
+        ) from None

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+from functools import partial
+
+from msgspec import UNSET
 
 from ...clock import Clock
+from ...config.render import redact
 from ...keys.keyspace import Damaged, decode_member
 from ...read.reading import SeriesView, trips
 from ...read.standing import row_of
-from ..shapes import SeriesAnswer, SeriesRow
+from ..shapes import SeriesAnswer, SeriesRow, VenueRow
 from ..source import Source, Way
 from ..watch.lookout import LOOK_AGAIN_MOST_S, LOOK_AGAIN_S
 from .kept import Kept
@@ -20,19 +24,33 @@ PATH = "/api/v1/series"
 
 def table(source: Source, clock: Clock) -> Kept[SeriesAnswer]:
     """The handler, and what it saw last."""
-    return Kept(source, clock, _read, least_s=LOOK_AGAIN_S, most_s=LOOK_AGAIN_MOST_S)
+    return Kept(source, clock, partial(_read, source), least_s=LOOK_AGAIN_S, most_s=LOOK_AGAIN_MOST_S)
 
 
-async def _read(way: Way) -> SeriesAnswer:
-    rows: list[SeriesRow] = []
-    time = 0
-    # A round trip at a time: in between the feed and the writer have their turn.
-    for trip in trips(await way.link.drive(way.core.all_series())):
-        views = await way.link.drive(way.core.views(trip))
-        time = max(time, time_of(views))
-        rows += map(row, views)
-    ready = sum(one.state == "ready" for one in rows)
-    return SeriesAnswer(venue=way.keys.venue, time=time, total=len(rows), ready=ready, series=rows)
+async def _read(source: Source, way: Way) -> SeriesAnswer:
+    async def look(venue: str) -> tuple[int, list[SeriesRow]]:
+        time, rows = 0, list[SeriesRow]()
+        # A round trip at a time: in between the feed and the writer have their turn.
+        for trip in trips(await way.link.drive(way.core.series_at(venue))):
+            views = await way.link.drive(way.core.views(trip))
+            time = max(time, time_of(views))
+            rows += map(row, views)
+        return time, rows
+
+    found, wrong = await way.of_each(look)
+    rows = [one for _, some in found.values() for one in some]
+    (venue, *more), venues = way.venues, list[VenueRow]()
+    for one in way.venues if more else ():
+        trouble = source.trouble(one) or (wrong[one].message if one in wrong else "")
+        venues.append(VenueRow(venue=one, time=found[one][0] if one in found else 0, trouble=redact(trouble)))
+    return SeriesAnswer(
+        venue="" if more else venue,
+        venues=venues or UNSET,
+        time=max(time for time, _ in found.values()),
+        total=len(rows),
+        ready=sum(one.state == "ready" for one in rows),
+        series=rows,
+    )
 
 
 def time_of(views: list[SeriesView]) -> int:
@@ -47,6 +65,7 @@ def row(view: SeriesView) -> SeriesRow:
     with contextlib.suppress(Damaged):  # It shows no price; readers tell of the damage.
         last = decode_member(view.newest, view.series.timeframe) if view.newest else None
     return SeriesRow(
+        venue=view.series.venue,
         symbol=view.series.symbol,
         timeframe=view.series.timeframe.value,
         state=seen.state,  # type: ignore[arg-type]

@@ -6,14 +6,15 @@ first two, no traffic for the last.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from aiohttp import web
 
 from ...config.render import redact
 from ..answers import answer
-from ..api.identity import Identity
+from ..api.identity import Identity, stands
 from ..guard import Guard
+from ..shapes import VenueStands
 from .instance import Instance
 from .lookout import Look, Lookout
 
@@ -78,34 +79,36 @@ class Health:
         self._identity = Identity(instance)
 
     async def alive(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Whether it lives: 200 while it starts, warms or waits."""
-        return self._say("alive", reasons_dead_of(self._instance), **self._who(request))
-
-    def _who(self, request: web.BaseRequest) -> dict[str, object]:
-        """Who that is: its version and age for everybody, for who may ask for candles more."""
+        """Whether it lives: 200 while it starts, warms or waits. And who that is."""
+        known = self._guard is not None and self._guard.refuses_request(request.headers.get) is None
         told: dict[str, object] = {"version": self._identity.version, "uptime_s": self._identity.uptime_s}
-        if self._guard is not None and self._guard.refuses_request(request.headers.get) is None:
+        if known:  # For who may ask for candles there is more.
             who = self._identity.tell()
             told |= {"instance": who.instance, "redis": who.redis, "config": who.config}
-        return told
+        return self._say(
+            "alive", reasons_dead_of(self._instance), stands(self._instance, known=known), **told
+        )
 
     async def started(self, request: web.BaseRequest) -> web.StreamResponse:
         """Whether all was ready once: then for good."""
         look = await started(self._instance, self._lookout)
         if look is None:
-            return self._say("started", [])
-        return self._say("started", [] if self._instance.was_ready else look.reasons, series=look.series)
+            return self._say("started", [], stands(self._instance, known=False))
+        reasons = [] if self._instance.was_ready else look.reasons
+        return self._say("started", reasons, self._ready(look), series=look.series)
 
     async def ready(self, request: web.BaseRequest) -> web.StreamResponse:
         """Whether readers find everything ready now, whichever instance writes it."""
         look = await self._lookout.look()
-        return self._say("ready", look.reasons, series=look.series)
+        return self._say("ready", look.reasons, self._ready(look), series=look.series)
 
-    def _say(self, name: str, reasons: Sequence[str], **more: object) -> web.Response:
+    def _ready(self, look: Look) -> Mapping[str, VenueStands]:
+        return stands(self._instance, known=False, ready=look.ready)
+
+    def _say(
+        self, name: str, reasons: Sequence[str], venues: Mapping[str, VenueStands], **more: object
+    ) -> web.Response:
         content = {name: not reasons, "role": self._instance.role, **more, "reasons": shortened(reasons)}
-        if len(self._instance.places) > 1:
-            content["venues"] = {
-                venue: {"role": place.role, "trouble": redact(place.trouble)}
-                for venue, place in self._instance.places.items()
-            }
+        if len(venues) > 1:
+            content["venues"] = venues
         return answer(content, 503 if reasons else 200)

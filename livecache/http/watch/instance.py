@@ -34,8 +34,8 @@ class Instance:
 
     @property
     def engine(self) -> Engine | None:
-        """The first venue's, if it runs."""
-        return next(iter(self.places.values())).engine if self.places else None
+        """The first that runs."""
+        return next(iter(self.engines.values()), None)
 
     @property
     def role(self) -> Role:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from ...clock import Clock
 from ...engine.fleet import Place
@@ -32,6 +32,7 @@ class Look:
     series: int
     reasons: Sequence[str]
     left_warm: bool = False  # all of it was ready when it was written, whoever vouches for it now
+    ready: Mapping[str, bool] = field(default_factory=dict)  # of each venue
 
 
 class Lookout:
@@ -67,6 +68,7 @@ class Lookout:
             sum(look.series for look in looks.values()),
             [self._instance.name(venue, reason) for venue, look in looks.items() for reason in look.reasons],
             all(look.left_warm for venue, look in looks.items() if not places[venue].trouble),
+            {venue: not look.reasons for venue, look in looks.items()},
         )
 
     async def _look_at(self, place: Place) -> Look:
