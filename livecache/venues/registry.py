@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 __all__ = ["DEFAULT", "KINDS", "build", "build_witness", "settings_of"]
 
-KINDS: dict[str, str] = {"coinbase": "livecache.venues.coinbase"}
+KINDS: dict[str, str] = {
+    "coinbase": "livecache.venues.coinbase",
+    "deribit": "livecache.venues.deribit",
+}
 """The kinds by name, as `kind` gives them, and the package of each."""
 
 DEFAULT = FIRST_VENUE

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import NamedTuple
 
 import msgspec
@@ -121,14 +121,17 @@ def _between(
 
     If it has a time, either it or the row beside it is wrong: then those beyond count.
     """
-    beyond = int(wires[index].time is not None)
-    newer = [time for i in range(index, -1, -1) if i in placed and (time := wires[i].time) is not None]
-    older = [time for i in range(index, len(wires)) if i in placed and (time := wires[i].time) is not None]
+    known = 1 + int(wires[index].time is not None)
+    around = (range(index, -1, -1), range(index, len(wires)))
+    newer, older = (
+        list(islice((t for i in way if i in placed and (t := wires[i].time) is not None), known))
+        for way in around
+    )
     first, last = request.start, request.end
-    if len(older) > beyond:
-        first = max(first, grid.after(older[beyond]))
-    if len(newer) > beyond:
-        last = min(last, grid.floor(newer[beyond]))
+    if len(older) == known:
+        first = max(first, grid.after(older[-1]))
+    if len(newer) == known:
+        last = min(last, grid.floor(newer[-1]))
     return grid.opens(first, last)
 
 

@@ -1,0 +1,8 @@
+"""Deribit: futures, perpetuals, options and spot, by JSON-RPC over HTTP and over a websocket.
+
+What is known of it, by whom, and what is not, is in docs/venues.md.
+"""
+
+from __future__ import annotations
+
+__all__: list[str] = []

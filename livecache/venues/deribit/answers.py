@@ -1,0 +1,223 @@
+"""Bodies of Deribit's answers: JSON-RPC, candles in columns, instruments, and refusals by their code. Pure.
+
+https://docs.deribit.com/articles/errors
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+
+from ...model.candle import ExactCandle, rejection
+from ...model.grid import Grid
+from ..net.http import Answer, refusal
+from ..rows import UNDECODABLE, Wire, number_text, sort_rows
+from ..text import complaint, one_line
+from ..venue import FailureKind, FetchFailure, Page, PageRequest, Product
+
+__all__ = ["RpcError", "decode_page", "decode_products", "decode_time", "failure_of", "refused"]
+
+# Bounded, because arithmetic and printing of boundless integers is neither cheap nor always possible.
+_Milliseconds = Annotated[int, msgspec.Meta(ge=0, lt=1 << 50)]
+
+_T = TypeVar("_T")
+
+
+_NONE = msgspec.Raw(b"[]")
+
+
+class RpcError(msgspec.Struct):
+    """Why there is no result. `data` may say which parameter it is about, or how long to wait."""
+
+    code: int = 0
+    message: str = ""
+    data: Any = None
+
+    @property
+    def text(self) -> str:
+        """What it says, in words, on one line."""
+        told = [self.message.replace("_", " ")]
+        if isinstance(self.data, dict):
+            told += [f"{name} {self.data[name]}" for name in ("param", "reason") if self.data.get(name)]
+        return one_line(f"{': '.join(filter(None, told))} ({self.code})")
+
+
+class _Columns(msgspec.Struct, gc=False):
+    # `cost`, which is the volume in the quote currency, is not read.
+    ticks: msgspec.Raw = _NONE
+    open: msgspec.Raw = _NONE
+    high: msgspec.Raw = _NONE
+    low: msgspec.Raw = _NONE
+    close: msgspec.Raw = _NONE
+    volume: msgspec.Raw = _NONE  # in the base currency
+
+    @property
+    def numbers(self) -> tuple[msgspec.Raw, ...]:
+        return self.open, self.high, self.low, self.close, self.volume
+
+
+class _Instrument(msgspec.Struct, gc=False):
+    instrument_name: Annotated[str, msgspec.Meta(min_length=1)]
+    # Of any type: what cannot be read of it must not hide that the instrument is there.
+    is_active: Any = True
+
+
+class _Rpc(msgspec.Struct):
+    result: msgspec.Raw = msgspec.Raw()
+    error: RpcError | None = None
+
+
+_RPC = msgspec.json.Decoder(_Rpc)
+_COLUMNS = msgspec.json.Decoder(_Columns)
+_TICKS = msgspec.json.Decoder(list[_Milliseconds])
+_LIST = msgspec.json.Decoder(list[msgspec.Raw])
+_INSTRUMENT = msgspec.json.Decoder(_Instrument)
+_TIME = msgspec.json.Decoder(_Milliseconds)
+
+_ASTRAY_MOST = 100  # rows of a page that are out of order: finding their places takes long
+
+_KINDS = {
+    10028: FailureKind.REFUSED,  # too_many_requests
+    10066: FailureKind.REFUSED,  # too_many_concurrent_requests
+    10020: FailureKind.UNKNOWN_SYMBOL,  # invalid or unsupported instrument
+    13019: FailureKind.UNKNOWN_SYMBOL,  # its order book is closed: it has expired
+    13020: FailureKind.UNKNOWN_SYMBOL,  # instrument_not_found
+    10040: FailureKind.SERVER,  # retry
+    10041: FailureKind.SERVER,  # settlement_in_progress
+    10047: FailureKind.SERVER,  # matching_engine_queue_full
+    11051: FailureKind.SERVER,  # system_maintenance
+    11094: FailureKind.SERVER,  # internal_server_error
+}
+_OF_PARAMETER = {
+    "instrument_name": FailureKind.UNKNOWN_SYMBOL,
+    "resolution": FailureKind.UNSUPPORTED_TIMEFRAME,
+}
+_INVALID_PARAMETERS = -32602
+
+
+def refused(answer: Answer) -> FetchFailure:
+    """What an answer other than 200 means."""
+    try:
+        error = _RPC.decode(answer.body).error
+    except UNDECODABLE:
+        error = None
+    return refusal(answer) if error is None else failure_of(error, answer.status, answer.retry_after_s)
+
+
+def failure_of(error: RpcError, status: int, retry_after_s: float | None = None) -> FetchFailure:
+    """What an error means. It may come in an answer 200 as well."""
+    data = error.data if isinstance(error.data, dict) else {}
+    kind = _KINDS.get(error.code)
+    if kind is None and error.code == _INVALID_PARAMETERS:
+        kind = _OF_PARAMETER.get(str(data.get("param")))
+    wait = data.get("wait")  # seconds
+    if isinstance(wait, int | float) and not isinstance(wait, bool) and wait >= 0:
+        retry_after_s = max(retry_after_s or 0.0, float(wait))
+    return FetchFailure(kind or FailureKind.of_status(status), error.text, status, retry_after_s)
+
+
+def decode_page(request: PageRequest, grid: Grid, answer: Answer, now: int | None) -> Page | FetchFailure:
+    """The candles in an answer 200. What cannot be believed costs its own bucket.
+
+    `grid` is where buckets lie; `now`: the venue's clock, Unix ms.
+    """
+    columns = _result(answer, _COLUMNS)
+    if isinstance(columns, FetchFailure):
+        return columns
+    if rows := _clean(request, grid, columns, now):  # nearly always
+        return Page(request, rows)
+    try:
+        ticks, *numbers = (_LIST.decode(column) for column in (columns.ticks, *columns.numbers))
+    except UNDECODABLE as error:
+        return _malformed(error, answer)
+    if any(len(column) != len(ticks) for column in numbers):
+        # Which row lacks a number nobody can tell, so none is believed.
+        lengths = ", ".join(str(len(column)) for column in (ticks, *numbers))
+        return FetchFailure(FailureKind.MALFORMED, f"columns of different lengths: {lengths}", answer.status)
+    wires = [_wire(tick, row) for tick, *row in zip(ticks, *numbers, strict=True)]
+    times = [wire.time or 0 for wire in wires]
+    if (astray := sum(one >= other for one, other in pairwise(times))) > _ASTRAY_MOST:
+        return FetchFailure(FailureKind.MALFORMED, f"{astray} rows are out of order", answer.status)
+    found = sort_rows(request, grid, wires, now)
+    ordered = tuple(found.rows[time] for time in sorted(found.rows))
+    return Page(request, ordered, frozenset(found.doubtful), found.doubtful, len(found.rejected))
+
+
+def decode_products(answer: Answer) -> dict[str, Product] | FetchFailure:
+    """What is listed, by name. What has expired is not."""
+    raws = _result(answer, _LIST)
+    if isinstance(raws, FetchFailure):
+        return raws
+    products: dict[str, Product] = {}
+    for raw in raws:
+        try:
+            instrument = _INSTRUMENT.decode(raw)
+        except UNDECODABLE:
+            continue  # What cannot be read cannot be asked for; the others can.
+        name = instrument.instrument_name
+        products[name] = Product(name, "not active" if instrument.is_active is False else "")
+    return products
+
+
+def decode_time(answer: Answer) -> int | FetchFailure:
+    """The venue's clock, Unix ms."""
+    return _result(answer, _TIME)
+
+
+def _result(answer: Answer, decoder: msgspec.json.Decoder[_T]) -> _T | FetchFailure:
+    try:
+        rpc = _RPC.decode(answer.body)
+        if rpc.error is not None:
+            return failure_of(rpc.error, answer.status, answer.retry_after_s)
+        return decoder.decode(rpc.result)
+    except UNDECODABLE as error:
+        return _malformed(error, answer)
+
+
+def _malformed(error: Exception, answer: Answer) -> FetchFailure:
+    told = one_line(f"not the expected answer ({error}): {complaint(answer.body)}")
+    return FetchFailure(FailureKind.MALFORMED, told, answer.status)
+
+
+def _wire(tick: msgspec.Raw, row: Sequence[msgspec.Raw]) -> Wire:
+    """A row in the venue's own digits, which never pass through a float."""
+    raw = b",".join(bytes(each) for each in (tick, *row))
+    try:
+        time = _TIME.decode(tick)
+    except UNDECODABLE:
+        return Wire(None, None, "its time cannot be read", raw)
+    numbers = [number_text(each) for each in row]
+    if None in numbers:
+        return Wire(time, None, "a price or the volume cannot be read", raw)
+    return Wire(time, ExactCandle(time, *(number or "" for number in numbers)), "", raw)
+
+
+def _clean(request: PageRequest, grid: Grid, columns: _Columns, now: int | None) -> tuple[ExactCandle, ...]:
+    """The rows of a page that is as it should be: oldest first, each believed. () of any other."""
+    try:
+        ticks = _TICKS.decode(columns.ticks)
+        texts = [_texts(column) for column in columns.numbers]
+    except UNDECODABLE:
+        return ()
+    if any(len(column) != len(ticks) for column in texts):
+        return ()
+    rows: list[ExactCandle] = []
+    previous = 0
+    for row in map(ExactCandle, ticks, *texts):
+        if row.time <= previous:
+            return ()
+        previous = row.time
+        if request.start <= row.time < request.end:
+            if rejection(row, request.timeframe, now, grid):
+                return ()
+            rows.append(row)
+    return tuple(rows)
+
+
+def _texts(column: msgspec.Raw) -> list[str]:
+    """The numbers of a column as they stand there. Of anything else nobody believes what this makes."""
+    inside = bytes(column).decode("ascii").strip()[1:-1]
+    return "".join(inside.split()).split(",") if inside else []

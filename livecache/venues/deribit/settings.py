@@ -1,0 +1,57 @@
+"""What a Deribit can be configured with."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Annotated, ClassVar
+
+from msgspec import Meta
+
+from ..settings import Problem, Seconds, VenueSettings
+
+__all__ = ["SETTINGS", "DeribitSettings"]
+
+# BTC-PERPETUAL, BTC_USDC-PERPETUAL, ETH_USDC (spot), BTC-25DEC26, XRP_USDC-25DEC26-0d625-C (0.625).
+_SYMBOL = re.compile(r"[A-Z0-9]+(_[A-Z0-9]+)?(-[A-Z0-9_]*([0-9]d[0-9]+)?[A-Z0-9_]*)*", re.ASCII)
+_CCXT = re.compile(r"([A-Z0-9]+)/([A-Z0-9]+)(?::([A-Z0-9]+))?", re.ASCII)
+
+
+class DeribitSettings(VenueSettings, frozen=True, forbid_unknown_fields=True):
+    """See docs/configuration.md."""
+
+    LIVE: ClassVar[frozenset[str]] = VenueSettings.LIVE | {
+        *("credits_share", "instruments_per_connection", "silence_timeout")
+    }
+
+    symbols: tuple[str, ...] = ("BTC-PERPETUAL", "ETH-PERPETUAL")
+    rest_url: str = "https://www.deribit.com"
+    ws_url: str = "wss://www.deribit.com"
+    credits_share: Annotated[float, Meta(gt=0, le=1)] = 0.5  # of the pool: others ask from this address too
+    instruments_per_connection: Annotated[int, Meta(ge=1, le=500)] = 250
+    silence_timeout: Seconds = 15.0  # real seconds without any frame before a reconnection
+
+    def symbol_problem(self, symbol: str) -> tuple[str, str] | None:
+        if _SYMBOL.fullmatch(symbol):
+            return None
+        near = _near(symbol.strip().upper())
+        meant = f"did you mean {near}? " if near else ""
+        return f"{symbol!r} is not the name of an instrument", f"{meant}they look like BTC-PERPETUAL"
+
+    def problems(self) -> Iterator[Problem]:
+        yield from super().problems()
+        if not self.ws_url:
+            yield "ws_url", "is empty", "it looks like wss://host or ws://host:port"
+
+
+def _near(symbol: str) -> str:
+    """The instrument that is meant by a name as others write it; "" if none can be told."""
+    if not (written := _CCXT.fullmatch(symbol)):
+        return symbol if _SYMBOL.fullmatch(symbol) else ""
+    base, quote, settled = written.groups()
+    if settled is None and quote != "USD":
+        return f"{base}_{quote}"
+    return f"{base}-PERPETUAL" if quote == "USD" else f"{base}_{quote}-PERPETUAL"
+
+
+SETTINGS = DeribitSettings
