@@ -90,7 +90,10 @@ class FaceKind(NamedTuple):
     settings: Mapping[str, str] = {}
 
 
-KINDS: dict[str, str] = {"coinbase": "livecache.simulator.coinbase.face"}
+KINDS: dict[str, str] = {
+    "coinbase": "livecache.simulator.coinbase.face",
+    "deribit": "livecache.simulator.deribit.face",
+}
 """The faces by name, and the module of each: its `FACES` has them by name, as `FaceKind`."""
 
 

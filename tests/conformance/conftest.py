@@ -11,6 +11,7 @@ from livecache.venues._template.settings import TemplateSettings
 from livecache.venues._template.venue import TemplateVenue
 
 from .coinbase import CoinbaseFace
+from .deribit import DeribitFace
 from .face import Face
 from .toy import TRAITS, ToyFace
 
@@ -29,6 +30,7 @@ class TemplateFace(ToyFace):
 
 FACES: dict[str, Callable[[int, float], Face]] = {
     "coinbase": CoinbaseFace,
+    "deribit": DeribitFace,
     "toy": ToyFace,
     "template": TemplateFace,
 }

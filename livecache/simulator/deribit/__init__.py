@@ -1,0 +1,3 @@
+"""Deribit as a face of the simulated market."""
+
+__all__: list[str] = []
