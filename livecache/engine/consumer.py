@@ -101,10 +101,10 @@ class Consumer:
             live.feed.last_message = max(live.feed.last_message, event.stamp)
         stamp = event.stamp if believed else self._through
         match event:
-            case Candles(candles=candles):
-                timeline.feed_candles(link, stamp, candles, live.now())
-            case Trades(trades=trades):
-                timeline.feed_trades(link, stamp, trades, live.now())
+            case Candles(candles=candles, through=through):
+                timeline.feed_candles(link, stamp, candles, live.now(), through=min(through, stamp))
+            case Trades(trades=trades, through=through):
+                timeline.feed_trades(link, min(through or stamp, stamp), trades, live.now())
             case Subscribed(products=products):
                 timeline.subscribe(link, stamp, products, live.now())
             case Heard():

@@ -37,6 +37,7 @@ from .venue_time import VenueTime
 
 __all__ = ["Engine", "Settings"]
 
+_LOOK_S = 5.0  # at whether a ban is over: no timer runs while the host sleeps
 _LEARN_AGAIN_S = 1.0  # in line for so long, the clock ran on by the host's alone
 _ASK_AGAIN_S = 1.0
 
@@ -213,9 +214,10 @@ class Engine:
                 self._excuse(f"venue banned until {iso(until)}")
                 now = int(self.clock.wall() * 1000)
                 await self.writer.patiently(partial(tell_ban, self.store, self.keys, until, now))
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(until / 1000 - self.clock.wall()):
-                        await self.limiter.ban.wait()
+                while self.limiter.banned_until == until and not self.limiter.ban.is_set():
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(min(_LOOK_S, until / 1000 - self.clock.wall())):
+                            await self.limiter.ban.wait()
             self.limiter.ban.clear()
             self._excuse("")
 

@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 
 from ..model.budget import NOTHING, Budget, Costs
 from ..model.timeframe import iso
-from ..pacing.meter import Meter, Ticket
+from ..pacing.meter import BAN_MOST_S, Meter, Ticket
 from ..quiet import logger
 from ..venues.venue import FailureKind, FetchFailure, Page
 from .venue_time import VenueTime
@@ -33,6 +33,9 @@ class Urgency(IntEnum):
 
 
 _SAME_BAN_MS = 1_000  # by which its end may be told differently
+
+_LOOK_S = 5.0
+"""In a ban the wall clock is looked at so often: it goes on while the host sleeps, which timers do not."""
 
 _SHARES = {Urgency.HISTORY: 0.5}
 """Of the budgets: such a class leaves the rest to the others, until it was passed over too often."""
@@ -74,7 +77,8 @@ class Limiter:
         self._clock = time.clock
         self._meter = Meter(budgets, venue_ahead_s=self._venue_ahead_s, jitter=jitter)
         self._waiting: list[_Waiting] = []  # in the order in which they came
-        self._banned_until = 0
+        self._banned_until = 0  # by the wall clock
+        self._ban_ends_s = 0.0  # monotonic: whatever becomes of the wall clock
         self._configured = budgets
         self._allowed: Sequence[Budget] = ()
 
@@ -105,7 +109,7 @@ class Limiter:
     @property
     def banned_until(self) -> int:
         """Until when the venue refuses everything, Unix ms of the host's clock; 0 while it does not."""
-        return self._banned_until if self._clock.monotonic() < self._meter.banned_until else 0
+        return self._banned_until if self._banned_s() > 0 else 0
 
     async def acquire(self, urgency: Urgency, costs: Costs = NOTHING) -> Ticket:
         """Wait for a slot and take it; the ticket is to be handed to `heard`.
@@ -132,6 +136,9 @@ class Limiter:
                 while self._first() is not waiting:
                     waiting.turn.clear()
                     await waiting.turn.wait()
+                if self._banned_s() > _LOOK_S:
+                    await self._clock.sleep(_LOOK_S)
+                    continue
                 # By the slot and not by the clock, lest a late timer count. A refusal may have moved it.
                 slot = self._meter.slot(first.costs, slot, waiting.share)
                 if (wait_s := slot - self._clock.monotonic()) > _TICK_S:
@@ -167,6 +174,21 @@ class Limiter:
             self._meter.ban(left_s, now)
             self._note_ban(now)
 
+    def _banned_s(self) -> float:
+        """How many seconds of the ban are left; 0 or less without one.
+
+        It is over when the wall clock says so, which others were told as well, and that goes on while the
+        host sleeps; one that is set back holds nobody up for longer than the longest ban.
+        """
+        if not self._banned_until:
+            return 0.0
+        now = self._clock.monotonic()
+        left_s = min(self._banned_until / 1000 - self._clock.wall(), self._ban_ends_s - now)
+        self._meter.banned_until = now + left_s
+        if left_s <= 0:
+            self._banned_until = 0
+        return left_s
+
     def _first(self) -> _Waiting:
         return min(self._waiting, key=lambda one: (not one.starves, one.urgency))
 
@@ -178,7 +200,7 @@ class Limiter:
     def _note_ban(self, now: float) -> None:
         until = int((self._clock.wall() + self._meter.banned_until - now) * 1000)
         if until > self._banned_until + _SAME_BAN_MS:
-            self._banned_until = until
+            self._banned_until, self._ban_ends_s = until, now + BAN_MOST_S
             self.ban.set()
             logger.bind(event="venue_banned", until=until).error(
                 f"the venue refuses everything from this address: banned until {iso(until)}, and not asked"

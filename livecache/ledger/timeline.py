@@ -166,15 +166,16 @@ class Timeline:
         for symbol in self.symbols.keys() & symbols:
             self._vouch(self.symbols[symbol], link, stamp, now)
 
-    def feed_candles(self, link_id: int, stamp: int, candles: Iterable[FeedCandle], now: int) -> None:
-        """Lay candles from the feed. Each is all that traded in its bucket up to `stamp`."""
-        link = self._hear(link_id, stamp, now)
+    def feed_candles(
+        self, link_id: int, stamp: int, candles: Iterable[FeedCandle], now: int, *, through: int = 0
+    ) -> None:
+        """Lay candles, each all that traded until `stamp`; until `through`, or then, all the link carries."""
+        link = self._hear(link_id, through or stamp, now)
         for symbol, timeframe, candle, last in candles:
             timeline = self.symbols.get(symbol)
             if timeline is None:
                 continue  # It was on its way when the symbol was taken out.
-            track = timeline.tracks.get(timeframe)
-            channel = timeline.channel
+            track, channel = timeline.tracks.get(timeframe), timeline.channel
             if channel.mute and (track is None or candle.time >= track.newest()):
                 channel.mute = False  # What is older than what is known proves nothing: an old snapshot.
             if channel.since == 0 or channel.link is not link:
@@ -195,8 +196,7 @@ class Timeline:
             timeline = self.symbols.get(symbol)
             if timeline is None:
                 continue
-            candle = timeline.minutes.add(trade_id, price, size, time)
-            track = timeline.tracks.get(MINUTE)
+            candle, track = timeline.minutes.add(trade_id, price, size, time), timeline.tracks.get(MINUTE)
             if candle is None or track is None or candle.time < oldest:
                 continue
             if track.lay(candle, vouched=True, replace=True):

@@ -41,6 +41,7 @@ __all__ = [
     "Trade",
     "Trades",
     "Venue",
+    "vouching_until",
 ]
 
 
@@ -138,11 +139,13 @@ class Candles(msgspec.Struct, frozen=True, gc=False):
     """Candles, cumulative, in progress or closed, in any order. Also proof of subscription for each.
 
     A `snapshot` is old news with holes: its candles are true, but it says nothing of what it omits.
+    What the feed carries is complete until the stamp, or only until `through`, where that is not 0.
     """
 
     stamp: int
     snapshot: bool
     candles: tuple[FeedCandle, ...]
+    through: int = 0
 
 
 class Trade(NamedTuple):
@@ -157,11 +160,12 @@ class Trade(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Trades:
-    """Trades in ascending id."""
+    """Trades in ascending id. `through` is as of `Candles`."""
 
     stamp: int
     snapshot: bool
     trades: tuple[Trade, ...]
+    through: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +221,20 @@ class Refused:
 
 
 Event = Subscribed | Candles | Trades | Heard | Broken | Rejected | FeedFailure | Refused
+
+
+def vouching_until(event: Event, through: int) -> Event:
+    """The same, where what the feed carries is complete only until then."""
+    match event:
+        case Candles(stamp, snapshot, candles):
+            return Candles(stamp, snapshot, candles, min(stamp, through))
+        case Trades(stamp, snapshot, trades):
+            return Trades(stamp, snapshot, trades, min(stamp, through))
+        case Subscribed(products, stamp):
+            return Subscribed(products, min(stamp, through))
+        case Heard(stamp):
+            return Heard(min(stamp, through))
+    return event
 
 
 class Feed(Protocol):

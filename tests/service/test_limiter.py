@@ -320,3 +320,49 @@ def test_who_waits_for_a_pool_behind_one_that_gives_up_gets_no_earlier_slot() ->
 
     # At 1005 five are there again.
     assert asyncio.run(scenario()) == pytest.approx([1005] * 5 + [1006, 1007])
+
+
+class SleepyClock(VirtualClock):
+    """A host that sleeps, once, for so long: its timers stop meanwhile, and the wall clock does not."""
+
+    def __init__(self, slept_s: float) -> None:
+        super().__init__()
+        self.slept_s = slept_s
+        self.ahead_s = 0.0
+
+    def wall(self) -> float:
+        return 2e9 + super().wall() + self.ahead_s
+
+    async def sleep(self, seconds: float) -> None:
+        await super().sleep(seconds)
+        self.ahead_s, self.slept_s = self.ahead_s + self.slept_s, 0.0
+
+
+@pytest.mark.parametrize(("slept_s", "waits_s"), [(600.0, 3_000.0), (7_200.0, 5.0), (-600.0, 4_200.0)])
+def test_a_ban_is_over_when_the_wall_clock_says_so_and_never_before(slept_s: float, waits_s: float) -> None:
+    async def scenario() -> None:
+        clock = SleepyClock(slept_s)
+        limiter = limiter_of(10, clock)
+        until = int((clock.wall() + 3_600) * 1000)
+        limiter.heed(until)
+        began, at = clock.time, await started(limiter)
+        assert at - began == pytest.approx(waits_s, abs=0.001)
+        assert clock.wall() * 1000 >= until - 1 and limiter.banned_until == 0
+
+    asyncio.run(scenario())
+
+
+def test_a_wall_clock_that_is_set_back_by_years_holds_nobody_up_for_longer_than_the_longest_ban() -> None:
+    async def scenario() -> None:
+        clock = SleepyClock(-1e9)
+        limiter = limiter_of(10, clock)
+        limiter.heed(int((clock.wall() + 3_600) * 1000))
+        began = clock.time
+        assert await started(limiter) - began == pytest.approx(3 * 86_400)
+        ticket = await limiter.acquire(Urgency.LIVE)
+        limiter.heard(ticket, refusal(FailureKind.BANNED))
+        assert limiter.ban.is_set() and limiter.banned_until == pytest.approx(
+            (clock.wall() + 120) * 1000, abs=1
+        )
+
+    asyncio.run(scenario())

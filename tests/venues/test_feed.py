@@ -16,7 +16,7 @@ from livecache.venues.feed.watchdog import Silence
 from livecache.venues.venue import Broken, Candles, Event, FeedFailure, Heard
 
 from .loopback import ServerConnection, feed_server
-from .toy import ToyDialect, beat, candle, leave
+from .toy import T0, ToyDialect, beat, candle, leave
 
 DAY_S = 86_400.0
 
@@ -140,7 +140,7 @@ def test_what_the_second_has_not_told_is_missed_if_the_first_ends_too_soon() -> 
     second = session.opened(3.0)
     told(session, second, candle("A", 4), 4.0)
     (broken,) = session.ended(first, "cut", 5.0)
-    assert broken == Broken(("B", "C"), "cut", lost_connection=False, mute=True)
+    assert broken == Broken(("B", "C"), "cut", lost_connection=False, since=None, mute=True)
     assert session.ended(second, "cut", 6.0) == [Broken(("A", "B", "C"), "cut", lost_connection=True)]
 
 
@@ -151,6 +151,33 @@ def test_the_first_is_not_kept_for_a_product_that_does_not_trade() -> None:
     second = session.opened(3.0)
     told(session, second, candle("A", 4), 4.0)
     assert not session.done(first, 62.0) and session.done(first, 63.0)
+
+
+def test_the_second_vouches_for_nothing_that_the_first_has_not_told_until_it_tells_of_everything() -> None:
+    session = session_of("A", "B")
+    first = session.opened(0.0)
+    told(session, first, candle("B", 1), 1.0)
+    told(session, first, leave(), 2.0)
+    second = session.opened(3.0)
+    assert told(session, second, beat(40), 4.0) == [Heard(T0 + 1_000)]
+    (shown,) = told(session, second, candle("A", 41), 4.0)
+    assert isinstance(shown, Candles) and (shown.stamp, shown.through) == (T0 + 41_000, T0 + 1_000)
+    told(session, first, beat(42), 4.0)
+    assert told(session, second, beat(43), 4.0) == [Heard(T0 + 42_000)]
+    (broken,) = session.ended(first, "silent", 5.0)
+    assert isinstance(broken, Broken) and broken.since == T0 + 42_000
+    assert told(session, second, beat(44), 5.0) == [Heard(T0 + 44_000)], "now it speaks for itself"
+
+
+def test_once_the_first_is_done_with_the_second_vouches_as_any_other() -> None:
+    session = session_of("A")
+    first = session.opened(0.0)
+    told(session, first, candle("A", 1), 1.0)
+    told(session, first, leave(), 2.0)
+    second = session.opened(3.0)
+    told(session, second, candle("A", 4, kind="snapshot"), 4.0)
+    assert session.done(first, 4.0)
+    assert told(session, second, beat(5), 5.0) == [Heard(T0 + 5_000)]
 
 
 # --- over loopback

@@ -12,7 +12,17 @@ from urllib.parse import urlsplit
 
 from ...pacing.backoff import delays
 from ...quiet import logger
-from ..venue import Broken, Candles, Event, FeedFailure, Heard, Refused, Subscribed, Trades
+from ..venue import (
+    Broken,
+    Candles,
+    Event,
+    FeedFailure,
+    Heard,
+    Refused,
+    Subscribed,
+    Trades,
+    vouching_until,
+)
 from .dialect import Dialect, Frame
 from .renewals import Renewals
 from .subscriptions import Ask, Refusal, Subscriptions
@@ -42,6 +52,7 @@ class Line:
         self.leaves_s = leaves_s
         self.over: Broken | None = None
         self.numbers = MessageNumbers()
+        self.stamp = 0  # the newest that came on it
         self.frame: Frame | None = None  # the last one
         self.proven = False
         self.look_s = 0.0
@@ -73,6 +84,7 @@ class Session:
         self._ends: list[Ask] = []  # subscriptions of this connection that are to be ended
         self._waits = delays(jitter)
         self._line: Line | None = None  # the newest connection, if there is one
+        self._former: Line | None = None  # the one beside it that is not done with
         self._bytes_given = message_bytes is not None
         self.message_bytes = message_bytes or 0
         """The bound of the next connection's messages. It grows if they turn out to be longer."""
@@ -128,7 +140,8 @@ class Session:
         """A connection is there."""
         life_s = self._dialect.terms.life_s
         leaves_s = inf if life_s is None else now_s + life_s - _LEAD_S * (1 + self._jitter())
-        line = self._line = Line(now_s, leaves_s)
+        self._former, line = self._line, Line(now_s, leaves_s)
+        self._line = line
         self.leaving = False
         line.outbox.extend(self._dialect.opening())
         self._subscriptions.begin()
@@ -152,10 +165,13 @@ class Session:
         line.frame, self.heard = frame, frame.channel != ""
         for event in frame.events:
             self._attend(frame.channel, event, line)
+        events = frame.events
+        if self._former and line is self._line:  # What that one has not told yet, this one knows nothing of.
+            events = tuple(vouching_until(event, max(1, self._former.stamp)) for event in events)
         if not lost:
-            return frame.events
+            return events
         jump = Broken(self.products, f"sequence jump: {lost} messages lost", lost_connection=False)
-        return (jump, *frame.events)
+        return (jump, *events)
 
     def followed(self, line: Line, now_s: float) -> Sequence[Event]:
         """What follows from the last message, now that what it told was taken."""
@@ -194,13 +210,18 @@ class Session:
     def done(self, former: Line, now_s: float) -> bool:
         """Whether a connection that another one was opened beside is not needed any more."""
         beside_s = now_s - self._line.opened_s if self._line else 0.0
-        return former.over is not None or not self._subscriptions.busy or beside_s >= _BESIDE_S
+        done = former.over is not None or not self._subscriptions.busy or beside_s >= _BESIDE_S
+        if done:
+            self._former = None
+        return done
 
     def ended(self, line: Line, reason: str, now_s: float, *, too_long: bool = False) -> Sequence[Event]:
         """A connection is over: `reason` in plain words; `too_long`: a message was. What that breaks."""
+        self._former = None
         if line is not self._line:
             missing = [symbol for id_ in self._subscriptions.unheard for symbol in self._symbols[id_]]
-            broken = Broken(tuple(missing), reason, lost_connection=False, mute=True)
+            since = line.stamp or None
+            broken = Broken(tuple(missing), reason, lost_connection=False, since=since, mute=True)
             return [broken] if missing else []
         self._line, self.leaving = None, False
         end = line.over or Broken(self.products, reason, lost_connection=True)
@@ -239,6 +260,8 @@ class Session:
 
     def _attend(self, channel: str, event: Event, line: Line) -> None:
         """Tell the watchdog what an event says of its channel, and hear whether the connection is to end."""
+        if isinstance(event, Candles | Trades | Heard | Subscribed):
+            line.stamp = max(line.stamp, event.stamp)
         if isinstance(event, Candles):
             self._watchdog.heard(event.stamp)
             if not event.snapshot:
