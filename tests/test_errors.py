@@ -76,5 +76,5 @@ def test_a_worker_of_a_pool_tells_its_parent_what_was_wrong() -> None:
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
         with pytest.raises(UnknownTimeframe, match="did you mean"):
-            pool.submit(ask, "7m").result(timeout=60)
+            pool.submit(ask, "7min").result(timeout=60)
         assert pool.submit(len, "abc").result(timeout=60) == 3, "and the pool goes on"

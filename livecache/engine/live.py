@@ -144,7 +144,12 @@ class Live:
 
     def feed_status(self) -> Mapping[str, str]:
         """Fields of the `feed` hash."""
-        return {"instance": self.instance, "origin": self.origin, **self.feed.fields()}
+        return {
+            "instance": self.instance,
+            "origin": self.origin,
+            **self.timeline.traits.told(),
+            **self.feed.fields(),
+        }
 
     # --- how far it is ----------------------------------------------------------------------------
 

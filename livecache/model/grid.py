@@ -49,6 +49,10 @@ class Grid(ABC):
         """Whether each bucket of `parent`, and the closed hours that it owns, is a union of ours."""
 
     @abstractmethod
+    def times(self, n: int) -> Grid | None:
+        """`n` buckets as one, always the same ones; None where numbers depend on how much is known."""
+
+    @abstractmethod
     def text(self, start: int, end: int) -> str:
         """What `read_grid` makes a grid of that is the same over `[start, end)` and shortly after."""
 
@@ -133,6 +137,9 @@ class EpochGrid(Grid):
             return not parent.step % self.step and not (parent.origin - self.origin) % self.step
         return isinstance(parent, MonthGrid) and not DAY_MS % self.step and not self.origin
 
+    def times(self, n: int) -> EpochGrid:
+        return EpochGrid(self.step * n, self.origin)
+
     def text(self, start: int, end: int) -> str:
         return f"{self.step} from {self.origin}"
 
@@ -200,6 +207,9 @@ class MonthGrid(Grid):
     def divides(self, parent: Grid) -> bool:
         return isinstance(parent, MonthGrid) and not parent.months % self.months
 
+    def times(self, n: int) -> MonthGrid:
+        return MonthGrid(self.months * n)
+
     def text(self, start: int, end: int) -> str:
         return f"{self.months} months"
 
@@ -256,6 +266,11 @@ class SessionGrid(Grid):
     def within(self, step: int) -> SessionGrid:
         """Steps of so many ms within the same sessions."""
         return SessionGrid(self.openings, self.closings, step)
+
+    def times(self, n: int) -> SessionGrid | None:
+        if n == 1:
+            return self
+        return self.within(self.step * n) if self.step else None
 
     def number(self, time: int) -> int:
         session = bisect_right(self.openings, time) - 1

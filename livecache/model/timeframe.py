@@ -8,13 +8,23 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 
 from ..errors import UnknownTimeframe
 from .grid import WEEKS, EpochGrid, Grid, MonthGrid
 
-__all__ = ["TIMEFRAME_PRIORITY", "TIME_MAX", "Timeframe", "iso", "moment"]
+__all__ = [
+    "TIMEFRAME_PRIORITY",
+    "TIME_MAX",
+    "Multiple",
+    "Timeframe",
+    "iso",
+    "moment",
+    "readable",
+    "stored_of",
+]
 
 TIME_MAX = 253_402_300_800_000
 """Unix ms: the year 10000, where what people can read ends."""
@@ -76,16 +86,114 @@ _GRIDS: dict[Timeframe, Grid] = {t: EpochGrid(_MS[t]) for t in Timeframe} | {
 }
 
 
+class Multiple(str):
+    """So many minutes, hours, days, weeks or months (`"45m"`, `"2d"`): added up on read, never stored.
+
+    Its properties are those of a `Timeframe`, which it equals by name.
+    """
+
+    grid: Grid
+    """Where its buckets begin; until `of` is known, unless a venue says otherwise."""
+    of: Timeframe | None
+    """The timeframe whose candles it is added up from; None until that is known."""
+
+    def __new__(cls, name: str, grid: Grid | None = None, of: Timeframe | None = None) -> Multiple:
+        made = super().__new__(cls, name)
+        count, unit = made._parts
+        made.grid, made.of = grid or unit.grid.times(count) or unit.grid, of
+        return made
+
+    @property
+    def value(self) -> str:
+        """Its name."""
+        return str(self)
+
+    @property
+    def ms(self) -> int:
+        """Length of a bucket in milliseconds; of months, thirty days each."""
+        count, unit = self._parts
+        return count * unit.ms
+
+    def floor(self, time: int) -> int:
+        """Open time of the bucket that holds `time` (Unix ms)."""
+        return self.grid.floor(time)
+
+    def ceil(self, time: int) -> int:
+        """The first bucket boundary at or after `time` (Unix ms)."""
+        return self.grid.ceil(time)
+
+    @property
+    def sources(self) -> list[Timeframe]:
+        """What it may be added up from, the longest first."""
+        return [t for t in reversed(Timeframe) if t.value != self and t.grid.divides(self.grid)]
+
+    def added_up(self, of: Timeframe, grid: Grid, grids: Mapping[Timeframe, Grid]) -> Multiple | None:
+        """The same, from candles of that timeframe in that grid; None if these do not add up to it.
+
+        `grids` are those of the venue's timeframes that do not keep to their own. A multiple of days begins
+        where the venue's days do, and so on.
+        """
+        count, unit = self._parts
+        its: Grid | None
+        if (name := self.value) in grids:
+            its = grids[Timeframe(name)]
+        elif grid != of.grid and _KIND[of[-1]] == _KIND[self[-1]]:
+            its = None if self.ms % of.ms else grid.times(self.ms // of.ms)
+        else:
+            its = grids.get(unit, unit.grid).times(count)
+        return Multiple(self, its, of) if its and grid.divides(its) else None
+
+    @property
+    def _parts(self) -> tuple[int, Timeframe]:
+        return int(self[:-1]), Timeframe(f"1{self[-1]}")
+
+
+_MULTIPLE = re.compile(r"[1-9]\d{0,5}[mhdwM]", re.ASCII)
+_MULTIPLE_MS_MAX = 3_660 * 86_400_000  # ten years
+_KIND = {"m": "m", "h": "m", "d": "d", "w": "w", "M": "M"}
+
+
+def readable(name: str) -> Timeframe | Multiple:
+    """The timeframe or the multiple of that name; `UnknownTimeframe` with a suggestion for any other."""
+    try:
+        return Timeframe(name)
+    except ValueError:
+        pass
+    if several := _multiple(str(name)):
+        return several
+    count, unit = _written(str(name)) or (0, "")
+    meant = _multiple(f"{count}{unit}") or _meant(str(name), list(Timeframe))
+    known = [*(t.value for t in Timeframe), "or a whole multiple such as 45m, of ten years at most"]
+    raise UnknownTimeframe(str(name), meant, known)
+
+
+def _multiple(name: str) -> Multiple | None:
+    several = Multiple(name) if _MULTIPLE.fullmatch(name) else None
+    return several if several and several.ms <= _MULTIPLE_MS_MAX else None
+
+
+def stored_of(timeframe: Timeframe) -> Timeframe:
+    """What candles of that timeframe are read from: itself, if it is no multiple."""
+    return (timeframe.of or timeframe) if isinstance(timeframe, Multiple) else timeframe
+
+
 def _meant(name: str, known: list[Timeframe]) -> str | None:
     """The timeframe that was probably meant by `5min`, `1H`, `60m`, `1mo` …"""
-    if written := re.fullmatch(r"(\d{1,9})\s*([A-Za-z]+)", name.strip(), re.ASCII):
-        count, unit = int(written[1]), written[2]
-        unit = "M" if unit == "M" or unit.lower().startswith(("mo", "mth")) else unit[0].lower()
-        if unit in _UNIT_MS:
-            like = [t for t in known if (t is Timeframe.MN1) is (unit == "M")]
-            return min(like, key=lambda t: abs(t.ms - count * _UNIT_MS[unit])).value
+    if written := _written(name):
+        count, unit = written
+        like = [t for t in known if (t is Timeframe.MN1) is (unit == "M")]
+        return min(like, key=lambda t: abs(t.ms - count * _UNIT_MS[unit])).value
     near = difflib.get_close_matches(name, [t.value for t in known], n=1, cutoff=0.3)
     return near[0] if near else None
+
+
+def _written(name: str) -> tuple[int, str] | None:
+    """How many of which unit `5min`, `1H`, `1 month` … say; None for anything else."""
+    if not (written := re.fullmatch(r"(\d{1,9})\s*([A-Za-z]+)", name.strip(), re.ASCII)):
+        return None
+    count, unit = int(written[1]), written[2]
+    unit = "M" if unit == "M" or unit.lower().startswith(("mo", "mth")) else unit[0].lower()
+    return (count, unit) if unit in _UNIT_MS else None
 
 
 TIMEFRAME_PRIORITY: tuple[Timeframe, ...] = (

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal, NamedTuple
 
+import msgspec
+
 from .budget import NOTHING, Budget, Costs
-from .grid import Grid
+from .grid import Grid, SessionGrid
 from .timeframe import Timeframe
 
 __all__ = ["MINUTE", "Carriage", "Served", "Traits"]
@@ -69,6 +71,14 @@ class Traits:
     def grid(self, timeframe: Timeframe) -> Grid:
         """Where its buckets of that timeframe begin and end."""
         return self.grids.get(timeframe, timeframe.grid)
+
+    def told(self) -> dict[str, str]:
+        """What readers are told, who add candles up themselves; nothing of what is usual."""
+        own = {
+            t.value: grid.text(0, 0) for t, grid in self.grids.items() if not isinstance(grid, SessionGrid)
+        }
+        told = {"grids": msgspec.json.encode(own).decode()} if own else {}
+        return told | {"sums_below": self.sums_below.value} if self.sums_below else told
 
     def adds_up(self, smaller: Timeframe, bigger: Timeframe) -> bool:
         """Whether candles of the smaller timeframe add up to those of the bigger one."""

@@ -29,7 +29,7 @@ from ..model.series import SeriesId
 from ..model.timeframe import iso
 from .candles import Candles
 
-__all__ = ["HINT_RUN", "Empty", "Request", "arguments", "decide"]
+__all__ = ["HINT_RUN", "Empty", "Request", "State", "Verbatim", "arguments", "decide", "verbatim"]
 
 Empty = Literal["skip", "carry", "null"]
 """What stands for a bucket in which nothing was traded: nothing, the previous close, or NaN."""
@@ -56,6 +56,7 @@ class Request:
     max_lag: int  # ms of the venue's clock
     span: tuple[int, int] | None = None
     newest_within: int | None = None  # ms of the venue's clock since the newest candle ended; None: any
+    parts: tuple[int, int] | None = None  # of what is added up: from where to where its parts are known
 
 
 def arguments(request: Request) -> tuple[Any, ...]:
@@ -71,6 +72,8 @@ def decide(request: Request, reply: Sequence[Any], key: str) -> Candles:
     try:
         return _decide(request, reply, key)
     except (NotReady, Stale) as error:
+        if request.parts and isinstance(error, NotReady):
+            error.hint = _added_up(error.hint, request.series.timeframe, *request.parts)
         reason = (reply[0][2] or b"").decode(errors="replace")
         if reason == RETIRED:
             raise UnknownSeries(
@@ -90,10 +93,48 @@ def decide(request: Request, reply: Sequence[Any], key: str) -> Candles:
         raise ReadError(f"{request.series}: {error.message}", f"see HGETALL {key}:state") from None
 
 
+def _added_up(hint: str, multiple: Any, start: int, end: int) -> str:
+    told = f"it is added up from {multiple.of}, of which [{iso(start)}, {iso(end)}) is known without a gap"
+    return f"{hint}; {told}" if hint else told
+
+
+@dataclass(frozen=True, slots=True)
+class Verbatim:
+    """What a read gives, and the members that it was decoded from: JSON arrays, oldest first."""
+
+    candles: Candles
+    """What a `Reader` returns for this request: so nothing is handed on that it would refuse."""
+    members: Sequence[bytes]
+    """The closed candles."""
+    forming: bytes | None
+    """The bucket in progress, if it was asked for and something was traded in it."""
+    closed_through: int
+    """End of the last bucket that has closed by the venue's clock, Unix ms."""
+    reason: str
+    """Why the series is not ready, as its writer says; "" if it is."""
+
+
+def verbatim(request: Request, reply: Sequence[Any], key: str) -> Verbatim:
+    """`decide`, which raises what a reader raises, and the members that its candles come from."""
+    candles = decide(request, reply, key)
+    fields, _, _, members, others = reply
+    forming = others[0] if request.forming and others else None
+    count = len(candles) - (forming is not None)
+    # Whatever was left out of the decoded candles was left out at their start.
+    ordered = members if request.span else members[::-1]
+    return Verbatim(
+        candles,
+        ordered[len(ordered) - count :],
+        forming,
+        closed_through=int(fields[6]),
+        reason=(fields[2] or b"").decode(errors="replace"),
+    )
+
+
 def _decide(request: Request, reply: Sequence[Any], key: str) -> Candles:
     series = request.series
     fields, alive_raw, size, members, others = reply
-    state = _State.of(fields, series, key)
+    state = State.of(fields, series, key)
     alive = _alive(alive_raw, series)
     through = state.settled_through if request.settled else state.known_through
     if not through:
@@ -151,7 +192,7 @@ def _decide(request: Request, reply: Sequence[Any], key: str) -> Candles:
     )
 
 
-class _State(NamedTuple):
+class State(NamedTuple):
     """What a read needs of the state hash. `because` is its reason, as the end of a message."""
 
     members: int
@@ -164,7 +205,7 @@ class _State(NamedTuple):
     forming: int
 
     @classmethod
-    def of(cls, fields: Sequence[Any], series: SeriesId, key: str) -> _State:
+    def of(cls, fields: Sequence[Any], series: SeriesId, key: str) -> State:
         """The state in the fields that read.lua returns, in its order: bytes, or None where one is absent."""
         schema, count, reason, *times, told = fields
         if isinstance(schema, str):
@@ -210,7 +251,7 @@ def _alive(raw: bytes | None, series: SeriesId) -> AliveRecord:
         raise ReadError(f"{series}: {error}", HINT_RUN) from None
 
 
-def _newest(request: Request, closed: Sequence[Candle], state: _State, through: int) -> tuple[int, int]:
+def _newest(request: Request, closed: Sequence[Candle], state: State, through: int) -> tuple[int, int]:
     """From where to where the newest `count` reach; `NotReady` if fewer than `at_least` are there."""
     grid = state.grid
     if request.empty == "skip":
@@ -234,7 +275,7 @@ def _newest(request: Request, closed: Sequence[Candle], state: _State, through: 
 
 
 def _span(
-    request: Request, span: tuple[int, int], closed: Sequence[Candle], state: _State, through: int
+    request: Request, span: tuple[int, int], closed: Sequence[Candle], state: State, through: int
 ) -> tuple[int, int]:
     """The span that was asked for; `NotReady` if not all of it is known."""
     opens = state.grid.opens(*span)
@@ -256,7 +297,7 @@ def _span(
     return start, end
 
 
-def _traded_lately(request: Request, candles: Sequence[Candle], end: int, now: int, state: _State) -> None:
+def _traded_lately(request: Request, candles: Sequence[Candle], end: int, now: int, state: State) -> None:
     """Raise `NotTraded` if the newest candle before `end` has ended longer ago than `newest_within`."""
     series, within = request.series, request.newest_within or 0
     newest = bisect_left(candles, end, key=_time_of) - 1

@@ -11,6 +11,7 @@ from ..errors import UnknownSeries
 from ..keys.keyspace import Keyspace
 from ..model.naming import near_symbols
 from ..model.series import SeriesId
+from ..model.timeframe import Timeframe
 from ..wire.scripts import text_of
 
 __all__ = ["LOOKED_S", "Elsewhere"]
@@ -80,7 +81,10 @@ def _hint(series: SeriesId, found: _Found, keys: Keyspace) -> str:
     of_symbol = [one.timeframe.value for one in found.there if one.symbol == series.symbol]
     symbols = list(dict.fromkeys(one.symbol for one in found.there))
     if of_symbol:
-        return f"{series.symbol} has {', '.join(of_symbol)}: is it in cache.timeframes?"
+        told = f"{series.symbol} has {', '.join(of_symbol)}"
+        if isinstance(series.timeframe, Timeframe):
+            return f"{told}: is it in cache.timeframes?"
+        return f"{told}, and {series.timeframe} is no whole multiple of one of them"
     if near := near_symbols(series.symbol, symbols):
         return f"did you mean {' or '.join(near)}?"
     if symbols:

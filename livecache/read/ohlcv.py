@@ -94,7 +94,9 @@ def _refuse_a_hole(candles: Candles, reply: Any, known: int, begin: int) -> None
     if len(members) <= known or state_of(ready=not reason, reason=reason) == "short":
         return
     if timeframe.ceil(begin) < candles.contiguous_from:
-        end = timeframe.grid.end(msgspec.json.decode(members[known], type=Candle).time)
+        newest = msgspec.json.decode(members[known], type=Candle).time
+        # A bucket of what is added up may hold the whole hole.
+        end = end if (end := timeframe.grid.end(newest)) < candles.contiguous_from else newest
         raise NotReady(
             f"{series}: a hole: not all is known between {iso(end)} and {iso(candles.contiguous_from)}",
             "it is being filled; fewer, or a later since, can be had now",

@@ -11,11 +11,13 @@ import random
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from ..errors import LivecacheError, NotListed, NotReady, ReadError, RedisUnavailable
 from ..keys.keyspace import FORMING_HINT
 from ..model.series import SeriesId
+from ..model.timeframe import stored_of
 from ..pacing.backoff import delays
 from .answer import Request
 from .asking import Seconds, seconds_of
@@ -211,9 +213,10 @@ class _Followed:
     """One of the series that are followed: what was told of it, and when it is to be read again."""
 
     def __init__(self, core: Core, request: Request, patience: Patience) -> None:
-        venue, symbol, timeframe = request.series
+        venue, symbol, self._of = request.series
+        self._updates = partial(core.keyspace(venue).updates, symbol)
         self.request = request
-        self.channel = core.keyspace(venue).updates(symbol, timeframe)
+        self.channel = self._updates(self._of)
         self.patience = patience
         self.due_s = 0.0
         self._told: object = None
@@ -232,6 +235,13 @@ class _Followed:
         self.due_s = self.patience.now_s() + wait_s
         return False
 
+    def moves(self, outcome: Candles | ReadError) -> bool:
+        """Whether another channel than before tells of it: that of what it is added up from."""
+        if isinstance(outcome, ReadError) or (of := stored_of(outcome.series.timeframe)) == self._of:
+            return False
+        self._of, self.channel = of, self._updates(of)
+        return True
+
     def _differs(self, shown: object) -> bool:
         before, self._told = self._told, shown
         return shown != before
@@ -246,14 +256,13 @@ def _follow(
     """Read whatever had a hint, or is due; `patience` is for Redis."""
     # Who asks for closed candles need not read at every trade.
     ignored = None if any(one.request.forming for one in followed) else FORMING_HINT
-    channels = tuple(dict.fromkeys(one.channel for one in followed))
     subscribed = False
     due = followed
     while True:
         try:
             if not subscribed:
                 # Before the read: whatever changes after it is heard.
-                yield Subscribe(channels, ignored)
+                yield Subscribe(tuple(dict.fromkeys(one.channel for one in followed)), ignored)
                 subscribed, due = True, followed
             outcomes = yield from core.read_many([one.request for one in due])
             if all(one.patience is not patience for one in followed):
@@ -261,6 +270,9 @@ def _follow(
             for one, outcome in zip(due, outcomes, strict=True):
                 if one.is_news(outcome):
                     yield give(one.request.series, outcome)
+                subscribed &= not one.moves(outcome)
+            if not subscribed:
+                continue
             wait_s = min(one.due_s for one in followed) - patience.now_s()
             hinted = yield Listen(max(0.0, wait_s))
             now_s = patience.now_s()

@@ -11,7 +11,7 @@ from ..errors import UnknownSeries
 from ..keys.keyspace import Keyspace
 from ..model.naming import split_venue
 from ..model.series import SeriesId
-from ..model.timeframe import Timeframe
+from ..model.timeframe import Multiple, Timeframe, readable
 from .answer import Empty, Request
 from .asking import Asked, Seconds, Time, counted, each, pair_of, seconds_of, time_of, whole_number
 
@@ -102,7 +102,7 @@ class Questions:
         lag_s = self.max_lag_s if max_lag is None else seconds_of("max_lag", max_lag)
         within_s = None if newest_within is None else seconds_of("newest_within", newest_within)
         return Request(
-            series=self.series_id(symbol, timeframe),
+            series=self.read_id(symbol, timeframe),
             count=wanted,
             at_least=least,
             settled=bool(settled),
@@ -124,7 +124,7 @@ class Questions:
         max_lag: Seconds | None = None,
     ) -> Request:
         """A read of the buckets that open within [start, end)."""
-        series = self.series_id(symbol, timeframe)
+        series = self.read_id(symbol, timeframe)
         first, last = time_of("start", start), time_of("end", end)
         buckets = series.timeframe.grid.count(first, last)
         if not 1 <= buckets <= COUNT_MAX:
@@ -147,9 +147,16 @@ class Questions:
 
     def series_id(self, symbol: str, timeframe: str | Timeframe) -> SeriesId:
         """The name of a series, checked: `UnknownTimeframe`, or `ConfigError` for an unusable symbol."""
+        return self._series_id(symbol, Timeframe.parse(timeframe))
+
+    def read_id(self, symbol: str, timeframe: str | Timeframe) -> SeriesId:
+        """The same of one that is read, whose timeframe may be a `Multiple`."""
+        return self._series_id(symbol, readable(timeframe))
+
+    def _series_id(self, symbol: str, timeframe: Timeframe | Multiple) -> SeriesId:
         if not isinstance(symbol, str):
             raise ValueError(f"symbol is a text such as 'BTC-USD', not {symbol!r:.80}")
-        series = SeriesId(*self._place(symbol), Timeframe.parse(timeframe))
+        series = SeriesId(*self._place(symbol), timeframe)  # type: ignore[arg-type]  # named as one
         self.keys_of(series)
         return series
 

@@ -18,18 +18,20 @@ from ..keys.keyspace import AliveRecord, Damaged, Keyspace, StateRecord, decode_
 from ..model.series import FIRST_VENUE, SeriesId
 from ..wire.refusals import is_denied, is_unknown_script_command, unavailable
 from ..wire.scripts import Script, text_of
-from .answer import HINT_RUN, Request, arguments, decide
+from .answer import HINT_RUN, Request, Verbatim, arguments, decide, verbatim
 from .asking import Seconds
 from .candles import Candles
 from .elsewhere import Elsewhere
 from .questions import Keys, Questions
-from .verbatim import Verbatim, verbatim
 
 __all__ = ["Core", "SeriesView", "Steps", "alive_of", "checked", "in_order", "trips"]
 
 _T = TypeVar("_T")
 Steps = Generator[Sequence[tuple[Any, ...]], list[Any], _T]
 """Yields commands to send in one round trip; is sent their replies, errors among them, in order."""
+
+_Answer = tuple[Request, Any, str]
+"""A request, the reply that has a state, and the key of its candles: what `decide` takes."""
 
 _CALLS_A_TRIP = 100
 
@@ -115,7 +117,7 @@ class Core(Questions):
 
     def meant(self, series: SeriesId) -> SeriesId:
         """The series, of the venue that is meant where it was named before any was known."""
-        return series if series.venue else self.series_id(*series[1:])
+        return series if series.venue else self.read_id(*series[1:])
 
     # --- the steps
 
@@ -123,20 +125,17 @@ class Core(Questions):
         """One series. Raises the `ReadError` that says why it cannot be had."""
         if not request.series.venue:
             (request,) = yield from self.placed([request])
-        keys = self.keys_of(request.series)
-        return decide(request, (yield from self._reply(request, keys)), keys[0])
+        return decide(*(yield from self._answer(request)))
 
     def read_with_reply(self, request: Request) -> Steps[tuple[Candles, Any]]:
         """`read`, and the reply that it decided by."""
         (request,) = yield from self.placed([request])
-        keys = self.keys_of(request.series)
-        reply = yield from self._reply(request, keys)
-        return decide(request, reply, keys[0]), reply
+        request, reply, key = yield from self._answer(request)
+        return decide(request, reply, key), reply
 
     def read_verbatim(self, request: Request) -> Steps[Verbatim]:
         """`read`, and its candles as they are stored. Only for `empty="skip"`: the others are not stored."""
-        keys = self.keys_of(request.series)
-        return verbatim(request, (yield from self._reply(request, keys)), keys[0])
+        return verbatim(*(yield from self._answer(request)))
 
     def read_many(self, requests: Sequence[Request]) -> Steps[list[Candles | ReadError]]:
         """Many series, a hundred a round trip; each has its own outcome."""
@@ -144,13 +143,15 @@ class Core(Questions):
         for trip in trips(requests):
             calls = [(self.keys_of(request.series), arguments(request)) for request in trip]
             replies = yield from self._evaluate(calls)
-            for request, (keys, _), reply in zip(trip, calls, replies, strict=True):
-                try:
-                    if not reply or isinstance(reply, Exception):
-                        yield from self._explain(request.series, reply)
-                    outcomes.append(decide(request, reply, keys[0]))
-                except ReadError as error:
-                    outcomes.append(error)
+            answers: list[_Answer | ReadError] = [
+                (request, reply, keys[0])
+                for request, (keys, _), reply in zip(trip, calls, replies, strict=True)
+            ]
+            if absent := [n for n, reply in enumerate(replies) if type(reply) is not list or not reply]:
+                instead = yield from self._added_up([trip[n] for n in absent], [replies[n] for n in absent])
+                for number, answer in zip(absent, instead, strict=True):
+                    answers[number] = answer
+            outcomes += map(_outcome, answers)
         return outcomes
 
     def views(self, series: Sequence[SeriesId]) -> Steps[list[SeriesView]]:
@@ -189,12 +190,52 @@ class Core(Questions):
 
     # --- what they share
 
-    def _reply(self, request: Request, keys: Keys) -> Steps[Any]:
-        """What read.lua answers, if there is a state; else why there is none."""
+    def _answer(self, request: Request) -> Steps[_Answer]:
+        """What read.lua answers, if there is a state, or would for what can be added up; else why not."""
+        keys = self.keys_of(request.series)
         (reply,) = yield from self._evaluate([(keys, arguments(request))])
-        if not reply or isinstance(reply, Exception):
-            yield from self._explain(request.series, reply)
-        return reply
+        if reply and not isinstance(reply, Exception):
+            return request, reply, keys[0]
+        (answer,) = yield from self._added_up([request], [reply])
+        if isinstance(answer, ReadError):
+            raise answer
+        return answer
+
+    def _added_up(
+        self, requests: Sequence[Request], replies: Sequence[Any]
+    ) -> Steps[list[_Answer | ReadError]]:
+        """The answers for series without a state: the sums of smaller candles, or why there are none.
+
+        `replies` are what read.lua said of them: nothing, or an error.
+        """
+        from .multiples import Parts, looked_for, parts_of  # which most readers never need
+
+        looks = [looked_for(self.keyspace(one.series.venue), one.series) for one in requests]
+        commands = [command for look in looks for command in look]
+        told = iter((yield commands) if commands else ())
+        answers: list[_Answer | ReadError | None] = []
+        found: list[tuple[int, Parts, tuple[Any, ...]]] = []
+        for request, reply, look in zip(requests, replies, looks, strict=True):
+            there = [(next(told), command[1]) for command in look]
+            try:
+                able = look and not isinstance(reply, Exception)
+                parts = parts_of(request.series, [checked(*one) for one in there]) if able else None
+                if parts is None:
+                    parts = yield from self._explain(request.series, reply)
+                found.append((len(answers), parts, parts.arguments(request)))
+                answers.append(None)
+            except ReadError as error:
+                answers.append(error)
+        calls = [(self.keys_of(parts.series), arguments) for _, parts, arguments in found]
+        sums = (yield from self._evaluate(calls)) if calls else []
+        for (number, parts, _), (keys, _), reply in zip(found, calls, sums, strict=True):
+            try:
+                if not reply or isinstance(reply, Exception):
+                    yield from self._explain(parts.series, reply)
+                answers[number] = *parts.added_up(requests[number], reply, keys[0]), keys[0]
+            except ReadError as error:
+                answers[number] = error
+        return [answer for answer in answers if answer is not None]
 
     def _evaluate(self, calls: Sequence[tuple[Keys, tuple[Any, ...]]]) -> Steps[list[Any]]:
         """Run read.lua for each of the calls of one round trip, at most `_CALLS_A_TRIP`.
@@ -257,6 +298,15 @@ def _unreadable(reply: Any) -> bool:
     if is_denied(reply) or "WRONGTYPE" in str(reply):
         return True
     raise unavailable(reply) from reply
+
+
+def _outcome(answer: _Answer | ReadError) -> Candles | ReadError:
+    if isinstance(answer, ReadError):
+        return answer
+    try:
+        return decide(*answer)
+    except ReadError as error:
+        return error
 
 
 def _view(series: SeriesId, reply: Sequence[Any]) -> SeriesView:

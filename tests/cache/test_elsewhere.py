@@ -42,7 +42,8 @@ def filled(store: Any) -> None:
         ("BTCUSD", "5m", "did you mean BTC-USD?"),
         ("BTC/USD", "5m", "did you mean BTC-USD?"),
         ("EHT-USD", "5m", "did you mean ETH-USD?"),
-        ("BTC-USD", "1h", "BTC-USD has 5m"),
+        ("BTC-USD", "1m", "BTC-USD has 5m: is it in cache.timeframes?"),
+        ("BTC-USD", "7m", "BTC-USD has 5m, and 7m is no whole multiple"),
         ("DOGE-USD", "5m", "there are BTC-USD, ETH-USD"),
     ],
 )

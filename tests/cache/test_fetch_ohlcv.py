@@ -127,7 +127,7 @@ def test_what_no_read_gives_this_does_not_give_either(reader: Any, store: Any) -
     with pytest.raises(UnknownSeries):
         reader.fetch_ohlcv("DOGE/USD", "5m")
     with pytest.raises(UnknownTimeframe):
-        reader.fetch_ohlcv("BTC/USD", "45m")
+        reader.fetch_ohlcv("BTC/USD", "45x")
     store.delete(ALIVE)
     with pytest.raises(Stale):
         reader.fetch_ohlcv("BTC/USD", "5m")

@@ -15,7 +15,7 @@ from livecache.clock import SystemClock
 from livecache.engine.engine import Engine, Settings
 from livecache.engine.fleet import Fleet
 from livecache.engine.venue_time import VenueTime
-from livecache.errors import ReadError
+from livecache.errors import ReadError, UnknownSeries
 from livecache.keys.keyspace import Keyspace
 from livecache.model.budget import Spacing
 from livecache.model.policy import Policy
@@ -126,6 +126,11 @@ def test_each_serves_its_readers_what_its_market_traded(clean_valkey: str) -> No
                 assert [list(candle) for candle in candles] == truth, (name, timeframe)
         days = await process.readers["toy"].candles("AAA", "1d", 8)
         assert {candle.time % Timeframe.D1.ms for candle in days} == {8 * Timeframe.H1.ms}
+        # What is not kept is added up within each day, and days of an exchange are not joined.
+        hours = await process.readers["toy"].candles("AAA", "3h", 3)
+        assert {c.time % Timeframe.D1.ms // Timeframe.H1.ms for c in hours} <= {8, 11, 14}
+        with pytest.raises(UnknownSeries, match="do not add up to it"):
+            await process.readers["toy"].candles("AAA", "2d", 1)
 
     together(clean_valkey, happens)
 

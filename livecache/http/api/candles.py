@@ -13,10 +13,9 @@ from msgspec import structs
 
 from ...errors import ConfigError, NotReady, UnknownSeries
 from ...model.timeframe import Timeframe
-from ...read.answer import Request
+from ...read.answer import Request, Verbatim
 from ...read.asking import time_in
 from ...read.reading import Core
-from ...read.verbatim import Verbatim
 from ..conditional import given
 from ..shapes import ROWS_MOST, ROWS_USUAL, CandlesHead, CandlesQuery
 from ..source import Source, parse
@@ -92,7 +91,7 @@ def body_of(read: Verbatim, skipped: int = 0) -> bytes:
 
 def _wanted(core: Core, query: CandlesQuery) -> tuple[Request, int | None]:
     """The read that answers it; and from when on its candles are wanted, if it may give older ones too."""
-    names = query.symbol, core.series_id(query.symbol, query.timeframe).timeframe
+    names = query.symbol, core.read_id(query.symbol, query.timeframe).timeframe
     start = None if query.from_ is None else moment("from", query.from_)
     end = None if query.to is None else moment("to", query.to)
     if start is None:
@@ -131,7 +130,7 @@ def _span(
 def _before(since: int, read: Verbatim, wanted: Request) -> int:
     """How many of the newest candles open before `since`. Raises if there are others since then."""
     candles = read.candles
-    start = wanted.series.timeframe.ceil(since)
+    start = candles.series.timeframe.ceil(since)  # of a multiple only now known for sure
     if start < candles.contiguous_from:
         raise NotReady(
             f"{wanted.series}: from {start} on was asked for, and it is known without a gap "
