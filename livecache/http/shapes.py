@@ -47,6 +47,15 @@ Symbol = Annotated[
     str, Meta(min_length=1, max_length=128, description="as the venue names it: BTC-USD; or venue:BTC-USD")
 ]
 TimeframeName = Literal["1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "1w", "1M"]
+ReadTimeframe = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=20,
+        description="one that is kept, or a whole multiple of one: 5m, 45m, 2d, 1M (a month)",
+        extra_json_schema={"pattern": "^[1-9][0-9]{0,5}[mhdwM]$"},
+    ),
+]
 Moment = Annotated[
     str,
     Meta(
@@ -78,7 +87,7 @@ class CandlesQuery(
     """`/api/v1/candles`: the newest closed candles, or those that open within [from, to)."""
 
     symbol: Symbol
-    timeframe: TimeframeName
+    timeframe: ReadTimeframe
     limit: Annotated[
         Rows | None,
         Meta(
@@ -122,7 +131,7 @@ class CandlesHead(msgspec.Struct, frozen=True, kw_only=True):
 
     venue: str
     symbol: str
-    timeframe: TimeframeName
+    timeframe: ReadTimeframe
     ready: Annotated[bool, Meta(description="as the writer says; `reason` is empty then")]
     reason: str
     feed: Annotated[Feed, Meta(description="while it is down, candles come from REST, a little later")]

@@ -163,7 +163,7 @@ def near_ones(series: SeriesId, known: Sequence[SeriesId]) -> str:
     """A hint at what may have been meant; "" if nothing is near."""
     there = [one.timeframe.value for one in known if one[:2] == series[:2]]
     if there:
-        return f"{series.symbol} has {', '.join(there)}"
+        return f"{series.symbol} has {', '.join(there)}, which do not add up to {series.timeframe}"
     return _near(f"{series.venue}:{series.symbol}", known)
 
 

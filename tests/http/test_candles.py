@@ -129,6 +129,29 @@ def test_a_span_is_given_whole_or_not_at_all(store: Any, server: Served) -> None
     assert times(candles(server, f"&from={at[2]}&to={at[7]}&limit=5")) == [2, 3, 4]
 
 
+def test_a_multiple_of_what_is_kept_is_added_up_exactly(store: Any, server: Served) -> None:
+    put(store, state(0, 9, 10, forming=10), range(11))
+
+    def multiple(query: str) -> Answer:
+        return ask(server.url, f"/api/v1/candles?symbol=BTC-USD&timeframe=15m{query}")
+
+    answer = multiple("&limit=3&forming=true")
+    assert times(answer) == [0, 3, 6] and answer.content["timeframe"] == "15m"
+    assert answer.content["forming"] == [T0 + 9 * STEP, 100.0, 110.0, 90, 101.5, 5], "known and in progress"
+    assert answer.content["known_through"] == answer.content["settled_through"] == T0 + 9 * STEP
+    _, body, _ = raw(server, "/api/v1/candles?symbol=BTC-USD&timeframe=15m&limit=1")
+    assert body.endswith(b',"candles":[[%d,100.00,110.0,90,101.5,7.5]]}' % (T0 + 6 * STEP)), "by the digits"
+    assert times(multiple(f"&from={T0 + 1}")) == [3, 6]
+    assert times(multiple(f"&from={T0}&to={T0 + 6 * STEP}")) == [0, 3]
+    short = multiple("&limit=60")
+    assert (short.status, short.content["kind"]) == (503, "not_ready")
+    assert "added up from 5m, of which [2025-07-21T00:00Z, 2025-07-21T00:50Z)" in short.content["hint"]
+    refused = ask(server.url, "/api/v1/stream?series=BTC-USD:45m")
+    assert refused.status == 400 and "unknown timeframe" in refused.content["error"], (
+        "it tells of what is kept"
+    )
+
+
 # --- what is refused
 
 
@@ -137,7 +160,9 @@ def test_a_span_is_given_whole_or_not_at_all(store: Any, server: Served) -> None
     [
         ("symbol=BTC-USD", "missing parameter timeframe", "openapi"),
         ("timeframe=5m", "missing parameter symbol", ""),
-        ("symbol=BTC-USD&timeframe=7m", "timeframe: ", ""),
+        ("symbol=BTC-USD&timeframe=5min", "unknown timeframe '5min'", "did you mean 5m?"),
+        ("symbol=BTC-USD&timeframe=0m", "unknown timeframe '0m'", "a whole multiple such as 45m"),
+        ("symbol=BTC-USD&timeframe=", "timeframe: it has to be text, 1 or more characters", ""),
         ("symbol=BTC-USD&timeframe=5m&limit=0", "limit: it has to be a whole number, 1 or more", ""),
         ("symbol=BTC-USD&timeframe=5m&limit=5001", "limit: it has to be a whole number, at most 5000", ""),
         ("symbol=BTC-USD&timeframe=5m&limit=many", "limit: it has to be a whole number", ""),
@@ -170,7 +195,7 @@ def test_a_series_that_nobody_fills_names_what_there_is(store: Any, server: Serv
     put(store, state(0, 10, 10), range(10))
     store.sadd(KEYS.series, KEYS.series_member(HOURLY), "ETH-USD:5m")
     for symbol, timeframe, hint in (
-        ("BTC-USD", "4h", "BTC-USD has 5m, 1h"),
+        ("BTC-USD", "7m", "BTC-USD has 5m, 1h, which do not add up to 7m"),
         ("btc-usd", "5m", "did you mean BTC-USD"),
         ("BTC-USDT", "5m", "did you mean BTC-USD"),
         ("EHT-USD", "5m", "did you mean ETH-USD"),
