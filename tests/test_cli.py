@@ -36,7 +36,7 @@ def test_the_version_is_told() -> None:
         (["run"], {"LIVECACHE_VENUES_COINBASE_REQUESTS_PER_SECOND": "0"}, 2, "cannot be used"),
         (["backfill", "--timeframes", "5min"], {}, 2, "unknown timeframe '5min'"),
         (["backfill", "--symbols", "btc-usd"], {}, 2, "did you mean BTC-USD?"),
-        (["show", "BTC-USD", "7m"], {}, 2, "unknown timeframe '7m'"),
+        (["show", "BTC-USD", "7min"], {}, 2, "did you mean 7m?"),
         (["status"], {}, 3, "start `livecache run`, or set LIVECACHE_REDIS_URL"),
         (["status", "--redis-url", "redis://u:s3cret@127.0.0.1:1"], {}, 3, "livecache: error: "),
         (["redis", "PING"], {"LIVECACHE_REDIS_URL": "redis://:s3cret@127.0.0.1:1"}, 3, "***@127.0.0.1:1"),

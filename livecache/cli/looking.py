@@ -177,7 +177,7 @@ def export(
     from ..commands.look.export import Wish, export
 
     loaded = given.load()
-    chosen = None if timeframes is None else parse_timeframes("--timeframes", timeframes)
+    chosen = None if timeframes is None else parse_timeframes("--timeframes", timeframes, multiples=True)
     return export(loaded.config, Wish(symbols_of(symbols), chosen, **wish), output=output, as_json=as_json)
 
 

@@ -12,7 +12,7 @@ from ..embedded.state import find_url
 from ..errors import ConfigError, UnknownSeries
 from ..model.naming import Ambiguous, find_symbol, near_names
 from ..model.series import SeriesId
-from ..model.timeframe import Timeframe
+from ..model.timeframe import Multiple, Timeframe, readable
 from ..read.asking import time_in
 
 if TYPE_CHECKING:
@@ -102,18 +102,24 @@ def connect(
             raise unavailable(error) from None
 
 
-def find_series(there: Sequence[SeriesId], symbol: str, timeframe: str) -> SeriesId:
+def find_series(
+    there: Sequence[SeriesId], symbol: str, timeframe: str, *, multiples: bool = False
+) -> SeriesId:
     """The series of these names, in any case of letters; the symbol may be `venue:SYMBOL`.
+
+    With `multiples` it may be one that can be added up of what is there.
 
     Raises UnknownTimeframe, or UnknownSeries with what was probably meant.
     """
-    of = Timeframe.parse(timeframe)
+    of = readable(timeframe) if multiples else Timeframe.parse(timeframe)
     known = _symbols(there)
     found = _find(symbol, known)
     if found is not None:
         wanted = SeriesId(*found, of)
         if wanted in there:
             return wanted
+        if multiples and (several := _added_up(there, found, of)):
+            return several
         of_symbol = [series.timeframe for series in there if series[:2] == found]
         raise UnknownSeries(
             f"nobody fills {found[1]} {of}", f"of {found[1]} there are {', '.join(of_symbol)}"
@@ -122,9 +128,16 @@ def find_series(there: Sequence[SeriesId], symbol: str, timeframe: str) -> Serie
 
 
 def choose_series(
-    there: Sequence[SeriesId], symbols: Sequence[str] | None, timeframes: Sequence[Timeframe] | None
+    there: Sequence[SeriesId],
+    symbols: Sequence[str] | None,
+    timeframes: Sequence[Timeframe] | None,
+    *,
+    multiples: bool = False,
 ) -> list[SeriesId]:
-    """Those of the series that are meant; None means all. Raises UnknownSeries for what names none."""
+    """Those of the series that are meant; None means all. Raises UnknownSeries for what names none.
+
+    With `multiples` also what is not there, but can be added up of what is.
+    """
     known = _symbols(there)
     meant: set[tuple[str, str]] = set()
     for symbol in symbols or ():
@@ -137,9 +150,20 @@ def choose_series(
         for series in there
         if (symbols is None or series[:2] in meant) and (timeframes is None or series.timeframe in timeframes)
     ]
+    if multiples:
+        found_here = dict.fromkeys(one[:2] for one in there if symbols is None or one[:2] in meant)
+        absent = ((found, of) for found in found_here for of in timeframes or () if (*found, of) not in there)
+        chosen += [several for found, of in absent if (several := _added_up(there, found, of))]
     if not chosen and (symbols is not None or timeframes is not None):
         raise UnknownSeries("nobody fills such a series", _LISTED)
     return chosen
+
+
+def _added_up(there: Sequence[SeriesId], found: tuple[str, str], of: Timeframe) -> SeriesId | None:
+    """The multiple of what is there of a symbol; None for what is none. Reading it tells for sure."""
+    several = Multiple(of.value)
+    parts = [one for one in there if one[:2] == found and one.timeframe in several.sources]
+    return SeriesId(*found, several) if parts else None  # type: ignore[arg-type]  # named as one
 
 
 _LISTED = "`livecache series` lists those that are filled"

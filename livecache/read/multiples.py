@@ -176,13 +176,8 @@ def _watermarks(state: State, grid: Grid) -> tuple[int, int, int, int, int]:
     forming = 0
     if state.forming and state.forming == state.grid.ceil(known) and first <= grid.ceil(through):
         forming = grid.ceil(through)
-    return (
-        contiguous,
-        min(max(grid.closed(settled), contiguous), through),
-        through,
-        grid.closed(closed),
-        forming,
-    )
+    settled = min(max(grid.closed(settled), contiguous), through)
+    return contiguous, settled, through, grid.closed(closed), forming
 
 
 def _summed(parts: Iterable[ExactCandle], grid: Grid) -> list[ExactCandle]:

@@ -11,7 +11,7 @@ from ..errors import UnknownSeries
 from ..keys.keyspace import Keyspace
 from ..model.naming import split_venue
 from ..model.series import SeriesId
-from ..model.timeframe import Multiple, Timeframe, readable
+from ..model.timeframe import Timeframe, readable
 from .answer import Empty, Request
 from .asking import Asked, Seconds, Time, counted, each, pair_of, seconds_of, time_of, whole_number
 
@@ -153,10 +153,10 @@ class Questions:
         """The same of one that is read, whose timeframe may be a `Multiple`."""
         return self._series_id(symbol, readable(timeframe))
 
-    def _series_id(self, symbol: str, timeframe: Timeframe | Multiple) -> SeriesId:
+    def _series_id(self, symbol: str, timeframe: Timeframe) -> SeriesId:
         if not isinstance(symbol, str):
             raise ValueError(f"symbol is a text such as 'BTC-USD', not {symbol!r:.80}")
-        series = SeriesId(*self._place(symbol), timeframe)  # type: ignore[arg-type]  # named as one
+        series = SeriesId(*self._place(symbol), timeframe)
         self.keys_of(series)
         return series
 

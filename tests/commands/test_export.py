@@ -7,6 +7,7 @@ import io
 import json
 import os
 import stat
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,28 @@ def test_what_to_export_can_be_chosen(store: redis.Redis, capsys: pytest.Capture
     assert [row["kind"] for row in exported(capsys, *chosen)] == ["settled"] * 3
 
 
+def test_a_multiple_is_exported_as_what_it_adds_up_to(
+    store: redis.Redis, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fill(store, count=60, without=[58])
+    rows = exported(capsys, "--timeframes", "10m,5m")
+    parts, sums = rows[:59], rows[59:]
+    assert {row["timeframe"] for row in parts} == {"5m"} and {row["timeframe"] for row in sums} == {"10m"}
+    assert {row["kind"] for row in sums} == {"settled"} and len(sums) >= 29
+    volumes = {row["time"]: row["volume"] for row in sums}
+    for time, volume in volumes.items():
+        within = [part for part in parts if int(time) <= int(part["time"]) < int(time) + 2 * BUCKET]
+        assert Decimal(volume) == sum(Decimal(part["volume"]) for part in within)
+    assert main(["export", "--timeframes", "10m", "--json", "-n", "2", "--forming"]) == 0
+    (series,) = json.loads(capsys.readouterr().out)["series"]
+    assert series["timeframe"] == "10m" and len(series["candles"]) == 2
+    assert series["known_through"] % (2 * BUCKET) == 0
+    assert main(["export", "--timeframes", "7m"]) == 1
+    store.delete(KEYS.alive("BTC-USD"))
+    assert main(["export", "--timeframes", "10m", "--stale"]) == 1
+    assert "not exported: BTC-USD 10m: coinbase:BTC-USD:10m: nobody vouches" in capsys.readouterr().err
+
+
 def test_json_says_what_vouches_for_the_candles(
     store: redis.Redis, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -104,7 +127,7 @@ def test_a_name_that_nobody_fills_is_told(store: redis.Redis, capsys: pytest.Cap
     fill(store)
     assert main(["export", "--symbols", "BTC"]) == 1
     assert "did you mean BTC-USD?" in capsys.readouterr().err
-    assert main(["export", "--timeframes", "1d"]) == 1
+    assert main(["export", "--timeframes", "1m"]) == 1
     assert "nobody fills such a series" in capsys.readouterr().err
     assert main(["export", "--timeframes", "5min"]) == 2
 

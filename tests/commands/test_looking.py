@@ -263,6 +263,20 @@ def test_show_lists_the_newest_buckets_with_a_chart(
     assert lines[-1].split()[2:7] == ["101", "103.5", "100", "102.25", "0.0001"]
 
 
+def test_show_adds_up_what_nobody_keeps(store: redis.Redis, capsys: pytest.CaptureFixture[str]) -> None:
+    fill(store)
+    assert main(["show", "BTC-USD", "10m", "--count", "3"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("BTC-USD 10m at coinbase: ready, 3")
+    assert [line.split("  ")[-1] for line in lines[-3:]][:2] == ["settled", "settled"]
+    assert main(["show", "BTC-USD", "7m"]) == 1
+    assert "of BTC-USD there are 5m" in capsys.readouterr().err
+    assert main(["show", "BTC-USD", "2d"]) == 1
+    shown = capsys.readouterr()
+    assert shown.out == "" and "it is added up from 5m, of which" in shown.err
+    assert main(["watch", "BTC-USD", "10m"]) == 2 and main(["ready", "BTC-USD", "10m"]) == 2
+
+
 def test_show_draws_or_lists_as_it_is_told(store: redis.Redis, capsys: pytest.CaptureFixture[str]) -> None:
     fill(store)
     assert main(["show", "BTC-USD", "5m", "--no-chart", "-n", "2"]) == 0
@@ -336,7 +350,7 @@ def test_a_damaged_series_is_shown_as_far_as_it_can_be(
         ("BTC", "5m", "did you mean BTC-USD?"),
         ("btcusd", "5m", "did you mean BTC-USD?"),
         ("ETH-USDT", "5m", "did you mean ETH-USD?"),
-        ("BTC-USD", "1h", "of BTC-USD there are 5m"),
+        ("BTC-USD", "1m", "of BTC-USD there are 5m"),
         ("WXYZ", "5m", "`livecache series` lists"),
     ],
 )

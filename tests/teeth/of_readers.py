@@ -30,6 +30,61 @@ OF_READERS = (
         tests=("tests/cache/test_fetch_ohlcv.py",),
     ),
     Breakage(
+        "the oldest bucket of a multiple is given though its first parts are not kept",
+        (
+            Edit(
+                "livecache/read/multiples.py",
+                "    contiguous = min(grid.ceil(first), through)\n",
+                "    contiguous = min(grid.floor(first), through)\n",
+            ),
+        ),
+        tests=("tests/cache/test_multiples.py",),
+    ),
+    Breakage(
+        "a multiple is settled before all its parts are",
+        (
+            Edit(
+                "livecache/read/multiples.py",
+                "    settled = min(max(grid.closed(settled), contiguous), through)\n",
+                "    settled = min(max(grid.ceil(settled), contiguous), through)\n",
+            ),
+        ),
+        tests=("tests/cache/test_multiples.py",),
+    ),
+    Breakage(
+        "the oldest bucket of a multiple lacks the parts that were not asked for",
+        (
+            Edit(
+                "livecache/read/multiples.py",
+                "                oldest = grid.floor(parts[0].time)\n",
+                "                oldest = 0\n",
+            ),
+        ),
+        tests=("tests/cache/test_multiples.py",),
+    ),
+    Breakage(
+        "a bucket in progress of a multiple leaves out parts that nobody knows",
+        (
+            Edit(
+                "livecache/read/multiples.py",
+                " and first <= grid.ceil(through):\n",
+                ":\n",
+            ),
+        ),
+        tests=("tests/cache/test_multiples.py",),
+    ),
+    Breakage(
+        "days with auctions are added up of hours",
+        (
+            Edit(
+                "livecache/read/multiples.py",
+                "        if bound and source.ms < bound.ms <= multiple.ms:\n            continue\n",
+                "",
+            ),
+        ),
+        tests=("tests/cache/test_multiples.py",),
+    ),
+    Breakage(
         "candles of one venue are given for those of another",
         (
             Edit(

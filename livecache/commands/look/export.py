@@ -16,10 +16,10 @@ from typing import TextIO
 from ...config.schema import Config
 from ...errors import ConfigError, LivecacheError, ReadError, Stale, UnknownSeries
 from ...model.series import SeriesId
-from ...model.timeframe import Timeframe
+from ...model.timeframe import Multiple, Timeframe
 from ...reader.reader import Reader
 from ..reading import choose_series, connect, keyspace_of, open_reader, utc
-from .stored import Bucket, BucketKind, StoredSeries, read_stored
+from .stored import Bucket, BucketKind, StoredSeries, read_series
 
 __all__ = ["COLUMNS", "Wish", "export", "replacing"]
 
@@ -49,7 +49,7 @@ def export(config: Config, wish: Wish, *, output: Path | None, as_json: bool) ->
     file that cannot be written, RedisUnavailable.
     """
     with open_reader(config) as reader:
-        chosen = choose_series(reader.series(), wish.symbols, wish.timeframes)
+        chosen = choose_series(reader.series(), wish.symbols, wish.timeframes, multiples=True)
         if not chosen:
             raise UnknownSeries("nobody fills anything yet", "start `livecache run`")
         refused = _refused(reader, chosen, wish)
@@ -72,14 +72,15 @@ def _refused(reader: Reader, chosen: Sequence[SeriesId], wish: Wish) -> dict[Ser
     return {
         series: answer.message
         for series, answer in answers.items()
-        if isinstance(answer, ReadError) and not (wish.stale and isinstance(answer, Stale))
+        if isinstance(answer, ReadError)
+        and not (wish.stale and isinstance(answer, Stale) and not isinstance(series.timeframe, Multiple))
     }
 
 
 def _read(config: Config, chosen: Sequence[SeriesId]) -> Iterator[StoredSeries]:
     with connect(config) as client:
         for series in chosen:
-            yield read_stored(client, keyspace_of(config, series.venue), series, _EVERYTHING)
+            yield read_series(client, keyspace_of(config, series.venue), series, _EVERYTHING)
 
 
 def _rows(stored: StoredSeries, wish: Wish) -> list[Bucket]:

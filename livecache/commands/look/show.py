@@ -9,7 +9,7 @@ from typing import Any
 from ...config.schema import Config
 from ...errors import LivecacheError
 from ...model.series import SeriesId
-from ...model.timeframe import Timeframe
+from ...model.timeframe import Multiple, readable
 from ...read.reading import SeriesView
 from ...reader.reader import Reader
 from .. import terminal
@@ -17,7 +17,7 @@ from ..reading import connect, duration, find_series, keyspace_of, open_reader, 
 from .candle_table import table_lines
 from .chart import UNICODE_GLYPHS, Style, chart, height_of
 from .status import row_of
-from .stored import Bucket, StoredSeries, read_stored
+from .stored import Bucket, StoredSeries, read_series
 
 __all__ = ["bucket_json", "show_series"]
 
@@ -34,14 +34,16 @@ def show_series(
 
     Raises what a reader would be refused with, at the end.
     """
-    Timeframe.parse(timeframe)  # a slip of the keyboard is told even where no Redis is
+    readable(timeframe)  # a slip of the keyboard is told even where no Redis is
     with open_reader(config) as reader:
-        series = find_series(reader.series(), symbol, timeframe)
+        series = find_series(reader.series(), symbol, timeframe, multiples=True)
         refusal = _refusal(reader, series)
+    if refusal is not None and isinstance(series.timeframe, Multiple):
+        raise refusal  # it lies nowhere: there is nothing else to show
     columns = terminal.width() if draw and not as_json else 0
     with connect(config) as client:
         most = max(_COUNT if count is None else count, columns, 1)
-        stored = read_stored(client, keyspace_of(config, series.venue), series, most)
+        stored = read_series(client, keyspace_of(config, series.venue), series, most)
     if as_json:
         listed = _newest(stored.buckets, _COUNT if count is None else count)
         print(json.dumps(_json(stored.view, listed, refusal)))

@@ -5,22 +5,28 @@ A `Reader` refuses what it cannot answer for. Who looks into a cache wants to se
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
+from ...errors import OutOfSync
 from ...keys.keyspace import Damaged, Keyspace, decode_member, decode_state
 from ...model.candle import ExactCandle
+from ...model.coverage import Coverage
 from ...model.series import SeriesId, SeriesState
-from ...model.timeframe import Timeframe
-from ...read.reading import SeriesView, alive_of
+from ...model.timeframe import Multiple, Timeframe, stored_of
+from ...read.questions import COUNT_MAX
+from ...read.reading import Core, SeriesView, alive_of
+from ...reader.links import Link
 from ...wire.scripts import text_of
 
 if TYPE_CHECKING:
     import redis
 
-__all__ = ["Bucket", "BucketKind", "StoredSeries", "buckets_of", "read_stored"]
+__all__ = ["Bucket", "BucketKind", "StoredSeries", "buckets_of", "read_series", "read_stored"]
 
 
 class BucketKind(StrEnum):
@@ -73,6 +79,41 @@ def read_stored(client: redis.Redis, keys: Keyspace, series: SeriesId, count: in
     view = SeriesView(series, record, alive_of(alive), members, damage)
     buckets = buckets_of(record.state if record else None, candles, timeframe, count)
     return StoredSeries(view, tuple(buckets))
+
+
+def read_series(client: redis.Redis, keys: Keyspace, series: SeriesId, count: int) -> StoredSeries:
+    """`read_stored`, or of a multiple what a reader gets. Raises the `ReadError` that it would get."""
+    if not isinstance(series.timeframe, Multiple):
+        return read_stored(client, keys, series, count)
+    link = Link(None, client)
+    core = Core(replace(keys, database=link.database), math.inf)
+    request = core.request(series.symbol, series.timeframe, min(count, COUNT_MAX), at_least=1, forming=True)
+    try:
+        read = link.drive(core.read_verbatim(request))
+    except OutOfSync:
+        read = link.drive(core.read_verbatim(replace(request, forming=False)))
+    candles = read.candles
+    (view,) = link.drive(core.views([SeriesId(*series[:2], stored_of(candles.series.timeframe))]))
+    if view.record is None:
+        return StoredSeries(view, ())
+    known = Coverage([(candles.contiguous_from, candles.settled_through)])
+    state = replace(
+        view.record.state,
+        contiguous_from=candles.contiguous_from,
+        settled_through=candles.settled_through,
+        known_through=candles.known_through,
+        closed_through=read.closed_through,
+        coverage=known if candles.contiguous_from < candles.settled_through else Coverage(),
+        forming=candles.forming,
+        grid="",
+    )
+    members = [*read.members, *([read.forming] if read.forming else [])]
+    record = replace(view.record, state=state, count=len(members))
+    pairs = zip(members, map(attrgetter("time"), candles), strict=True)
+    buckets = buckets_of(state, pairs, candles.series.timeframe, count)
+    return StoredSeries(
+        replace(view, series=candles.series, record=record, members=len(members)), tuple(buckets)
+    )
 
 
 def buckets_of(
