@@ -38,6 +38,7 @@ from redis.exceptions import (
     RedisClusterException,
     RedisError,
     ResponseError,
+    TimeoutError,
     TryAgainError,
 )
 from redis.sentinel import MasterNotFoundError
@@ -100,15 +101,17 @@ class _Refusal(NamedTuple):
 _CLUSTER = "a Redis Cluster is not supported: a single server is, or one behind Sentinels"
 _DISK = "it cannot write to its disk: make room there, or let it write to its directory (its log says which)"
 
+_NOT_ALLOWED = _Refusal(
+    "NOPERM",
+    r"acl failure in script|user executing the script can.?t|no permissions? to",  # … of 7.2 on, and before
+    "docs/redis.md lists what each user has to be allowed",
+)
+
 _REFUSALS = (
     _Refusal("DENIED", "", "it is in protected mode, for this machine only: give it a password, or a `bind`"),
     _Refusal("MOVED ASK CROSSSLOT CLUSTERDOWN TRYAGAIN", "", _CLUSTER),
     _Refusal("", r"in cluster mode", f"a Redis Cluster has database 0 alone. {_CLUSTER}", in_vain=True),
-    _Refusal(
-        "NOPERM",
-        r"acl failure in script|no permissions? to",
-        "docs/redis.md lists what each user has to be allowed",
-    ),
+    _NOT_ALLOWED,
     # Some, and proxies before them, send the words without the code.
     _Refusal(
         "OOM",
@@ -172,6 +175,8 @@ def hint_on(error: BaseException) -> str:
         # What a Sentinel does not know is its address's fault, and no setting of Redis's.
         if refusal is not None and not (sentinel and refusal.in_vain):
             return refusal.remedy
+        if isinstance(cause, TimeoutError) and "reading" in str(cause):
+            return "it accepts connections and answers nothing: is it paused, busy, or short of memory?"
         if isinstance(cause, ssl.SSLCertVerificationError):  # redis-py wraps this one in an error of its own
             return "name the CA that signed its certificate: ?ssl_ca_certs=/path/ca.pem, or SSL_CERT_FILE"
         if isinstance(cause, ssl.SSLError) and "WRONG_VERSION_NUMBER" in str(cause):
@@ -232,9 +237,7 @@ def unavailable(error: BaseException) -> RedisUnavailable:
 
 def is_denied(error: BaseException) -> bool:
     """Whether the server's ACL forbids it. From within a script that is an error of no class of its own."""
-    return isinstance(error, ResponseError) and (
-        _code(error) == "NOPERM" or "ACL failure in script" in str(error)
-    )
+    return isinstance(error, ResponseError) and _refusal(error) is _NOT_ALLOWED
 
 
 def is_unknown_script_command(error: BaseException) -> bool:

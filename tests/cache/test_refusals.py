@@ -241,6 +241,18 @@ REFUSALS = [
         True,
     ),
     ("NOPERM this user has no permissions to run the 'evalsha' command", "docs/redis.md", True),
+    (
+        "ERR ACL failure in script: User writer has no permissions to run the 'publish' command script: 1",
+        "docs/redis.md",
+        True,
+    ),
+    ("ERR The user executing the script can't run this command or subcommand", "docs/redis.md", True),
+    (
+        "ERR The user executing the script can't access at least one of the keys mentioned in the command "
+        "arguments",
+        "docs/redis.md",
+        True,
+    ),
     ("DENIED Redis is running in protected mode because", "protected mode", True),
     ("ERR SELECT is not allowed in cluster mode", "Cluster is not supported", False),
     ("ERR DB index is out of range", "another number", False),
@@ -307,6 +319,14 @@ def test_a_refusal_is_told_with_its_remedy(text: str, remedy: str, may_pass: boo
     assert "is this its address" not in hint_on(error), "it answers, so that is not what is wrong"
     assert passes(error) is may_pass
     assert kind_of(error).isidentifier()
+
+
+def test_a_server_that_is_paused_is_not_told_as_one_that_is_away(kind: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as paused:
+        url = f"redis://127.0.0.1:{paused.getsockname()[1]}?socket_timeout=0.2"
+        with either(kind, url) as reader, pytest.raises(RedisUnavailable) as caught:
+            reader.series()
+    assert "is it paused" in caught.value.hint
 
 
 def test_kinds_that_take_turns_are_told_apart() -> None:
