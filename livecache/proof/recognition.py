@@ -2,7 +2,7 @@
 
 An answer may be another product's, or have every row under another row's time: each row looks right by
 itself. Candles are cumulative, so that a row reaches at least as high and as low as its bucket was known to;
-and what was proven empty has none.
+what was proven empty has none, and what is settled is not passed over.
 """
 
 from __future__ import annotations
@@ -38,8 +38,10 @@ class _Fit:
 
     def agrees(self, earlier: Strange, page: PageFacts) -> bool:
         """Whether what is strange of the page is what an earlier one said as well."""
-        both = [(earlier.rows[t], page.rows[t]) for t in self.strange if t in earlier.rows]
-        return 2 * sum(one.equals(other) for one, other in both) > len(both)
+        told = [t for t in self.strange if t in earlier.rows or t not in page.rows]
+        both = [(earlier.rows.get(t), page.rows.get(t)) for t in told]
+        same = sum(one is other or bool(one and other and one.equals(other)) for one, other in both)
+        return 2 * same > len(both)
 
 
 def recognise(track: Track, page: PageFacts) -> bool:
@@ -87,4 +89,8 @@ def _fit(track: Track, page: PageFacts) -> _Fit:
             shown = track.provisional.get(bucket)
             fit.strange.append(bucket)
             fit.against_feed += shown is not None and shown.vouched
+    # Those of a bigger timeframe reach as far as any, and lie far apart.
+    told = page.rejected | page.rows.keys() | doubted
+    oldest, newest = min(page.rows, default=0), max(page.rows, default=0)
+    fit.strange += [t for t in track.settled if oldest < t < newest and t not in told]
     return fit

@@ -202,6 +202,7 @@ async def _cut_short(request: web.Request, answer: Answer, after: int) -> web.St
     with suppress(ConnectionError):
         await response.prepare(request)
         await response.write(answer.body[:after])
+        await asyncio.sleep(answer.stalls_s)
     if request.transport is not None:
         # Not aborted: a reset would overtake what has been sent.
         request.transport.close()

@@ -57,6 +57,24 @@ def test_a_page_that_does_not_fit_what_is_known_is_not_taken(lie: list[ExactCand
     assert not read(on, page(1000, 10), T + W + 301_000).strange
 
 
+def test_rows_of_a_bigger_timeframe_reach_as_far_as_any_and_are_not_taken() -> None:
+    on = Track(SeriesId("coinbase", "BTC-USD", Timeframe.M5), Policy(), TRAITS, working=False)
+    true = [row(T + n * W, 1000 + 10 * n) for n in range(-12, 1)]
+
+    def told(rows: list[ExactCandle], heard: int) -> bool:
+        facts = PageFacts(T - 12 * W, T + 2 * W, {each.time: each for each in rows}, heard)
+        return not settle_page(on, facts, Channel(), feed=True).strange
+
+    assert told(true, T + 30_000)
+    before = dict(on.settled)
+    bigger = [ExactCandle(each.time, each.open, "9999", "1", each.close, "99") for each in true[::3]]
+    assert not told(bigger, T + 60_000) and on.settled == before
+    assert told([each for n, each in enumerate(true) if n % 3], T + 90_000), (
+        "a page that lacks a few is short"
+    )
+    assert on.settled == before
+
+
 def test_rows_where_nothing_was_traded_are_not_taken_from_one_page() -> None:
     on = Track(SeriesId("coinbase", "BTC-USD", Timeframe.M5), Policy(), TRAITS, working=False)
     read(on, page(1000, 10, range(-4, 1, 2)), T + 30_000)

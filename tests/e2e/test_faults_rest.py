@@ -12,11 +12,13 @@ from livecache import Candles, Stale, Timeframe
 from livecache.keys.keyspace import decode_member
 from livecache.simulator import FaultScript
 from livecache.simulator.trouble.script import (
+    ANSWER_FORMS,
     EdgeLag,
     Fault,
     Hang,
     HttpError,
     NewestAbsent,
+    OddAnswer,
     Outage,
     Reset,
     Revision,
@@ -40,6 +42,7 @@ FAILURES: tuple[Fault, ...] = (
     HttpError(status=502, timeframes=EACH),
     Hang(timeframes=EACH),
     Reset(timeframes=EACH),
+    *(OddAnswer(forms=(form,), timeframes=EACH) for form in ANSWER_FORMS),
 )
 
 

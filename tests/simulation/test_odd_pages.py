@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from random import Random
 
+import msgspec
 import pytest
 
+from livecache.model.candle import ExactCandle
 from livecache.model.timeframe import Timeframe
 from livecache.simulator import SeededMarket
 from livecache.venues.venue import PageRequest
@@ -21,14 +24,46 @@ SYMBOL = "BTC-USD"
 HEALS_WITHIN_S = 400
 
 
-def other_product(request: PageRequest, rows: Rows, at_s: float) -> Rows:
-    asked = request.start, request.end, START + int(at_s * 1000)
-    found = SeededMarket(7).candles("ETH-USD", request.timeframe, *asked)
+def wired(candles: Sequence[ExactCandle]) -> Rows:
+    """As the wire brings them, newest first."""
     names = ("open", "high", "low", "close", "volume")
     return [
         dict(zip(names, row.numbers, strict=True)) | {"start": str(row.time // 1000)}
-        for row in reversed(found)
+        for row in reversed(candles)
     ]
+
+
+def other_product(request: PageRequest, rows: Rows, at_s: float) -> Rows:
+    asked = request.start, request.end, START + int(at_s * 1000)
+    return wired(SeededMarket(7).candles("ETH-USD", request.timeframe, *asked))
+
+
+def rows_of(timeframe: Timeframe) -> Spoil:
+    """Those of another timeframe, over the times that were asked for."""
+
+    def spoil(request: PageRequest, rows: Rows, at_s: float) -> Rows:
+        found = SeededMarket(7).candles(
+            request.symbol, timeframe, request.start, request.end, START + int(at_s * 1000)
+        )
+        return wired(found)
+
+    return spoil
+
+
+def in_units(per_s: int) -> Spoil:
+    return lambda request, rows, at_s: [{**row, "start": str(int(row["start"]) * per_s)} for row in rows]
+
+
+def behind(timeframe: Timeframe, by_s: int) -> Spoil:
+    """Of that timeframe alone the market is shown as it was so long ago."""
+
+    def spoil(request: PageRequest, rows: Rows, at_s: float) -> Rows:
+        if request.timeframe is not timeframe:
+            return rows
+        asked = request.start, request.end, START + int((at_s - by_s) * 1000)
+        return wired(SeededMarket(7).candles(request.symbol, timeframe, *asked))
+
+    return spoil
 
 
 def late(buckets: int) -> Spoil:
@@ -70,6 +105,10 @@ ODD: dict[str, Spoil] = {
     "5m upside down": lambda request, rows, at_s: (
         [{**row, "high": row["low"], "low": row["high"]} for row in rows] if request.timeframe is M5 else rows
     ),
+    "of 15m": rows_of(M15),
+    "in milliseconds": in_units(1_000),
+    "behind for 1h alone": behind(H1, 900),
+    "cut short": lambda request, rows, at_s: msgspec.json.encode({"candles": rows})[:-40],
     "another 200": lambda request, rows, at_s: b'{"data":[]}',
 }
 

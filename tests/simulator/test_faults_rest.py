@@ -13,10 +13,14 @@ from typing import Any
 import aiohttp
 import pytest
 
+from livecache.clock import SystemClock
 from livecache.model.timeframe import Timeframe
 from livecache.simulator import FaultScript, MarketClock, Product, ScriptedFaults, SeededMarket, Simulator
 from livecache.simulator.trouble.script import (
+    ANSWER_FORMS,
+    PAGE_FORMS,
     ROW_FORMS,
+    AnswerForm,
     Delisted,
     EdgeLag,
     EmptyPage,
@@ -25,7 +29,10 @@ from livecache.simulator.trouble.script import (
     Hang,
     HttpError,
     NewestAbsent,
+    OddAnswer,
+    OddPage,
     Outage,
+    PageForm,
     Reset,
     Revision,
     RowForm,
@@ -33,7 +40,8 @@ from livecache.simulator.trouble.script import (
     SpoiltRow,
 )
 from livecache.venues.coinbase.pages import DecodedPage, decode_page
-from livecache.venues.venue import PageRequest
+from livecache.venues.net.http import HttpSource
+from livecache.venues.venue import FetchFailure, PageRequest
 
 from .support import NOW, connected
 
@@ -210,6 +218,71 @@ def test_every_so_many_row_is_spoilt_and_none_takes_another_with_it(form: RowFor
         assert (held.keys() >= spoilt) is believed
 
     on_a_bench(scenario, SpoiltRow(forms=(form,), every=10))
+
+
+@pytest.mark.parametrize("form", ANSWER_FORMS)
+def test_an_answer_may_be_none_to_what_was_asked(form: AnswerForm) -> None:
+    """And what our own client makes of it: a failure, and the next page is whole."""
+
+    async def scenario(bench: Bench) -> None:
+        end = M5.floor(bench.simulator.now())
+        request = PageRequest(BTC, M5, end - 40 * M5.ms, end)
+        source = HttpSource(bench.simulator.rest_url + API, clock=SystemClock(), timeout_s=1.0)
+
+        async def fetch() -> DecodedPage | FetchFailure:
+            asked = {"start": request.start // 1000, "end": end // 1000 - 300, "granularity": NAMES[M5]}
+            return await source.get(
+                "candles",
+                f"/market/products/{BTC}/candles",
+                [(name, str(value)) for name, value in asked.items()],
+                decode=lambda answer: decode_page(request, answer.body, bench.simulator.now()),
+            )
+
+        try:
+            failure, sound = await fetch(), await fetch()
+        finally:
+            await source.aclose()
+        assert isinstance(failure, FetchFailure) and failure.message
+        assert isinstance(sound, DecodedPage) and len(sound.page.rows) >= 39
+        assert bench.faults.counts == {f"odd_answer {form}": 1}
+
+    on_a_bench(scenario, OddAnswer(forms=(form,)))
+
+
+@pytest.mark.parametrize("form", PAGE_FORMS)
+def test_a_page_may_come_in_a_form_that_each_row_of_it_hides(form: PageForm) -> None:
+    async def scenario(bench: Bench) -> None:
+        now = bench.simulator.now()
+        request = PageRequest(BTC, M5, M5.floor(now) - 39 * M5.ms, M5.floor(now) + M5.ms)
+        odd, sound = await bench.page(), await bench.page()
+        assert odd != sound
+        found, truth = (
+            decode_page(request, json.dumps({"candles": rows}).encode(), now) for rows in (odd, sound)
+        )
+        assert isinstance(found, DecodedPage) and isinstance(truth, DecodedPage)
+        if form in ("oldest_first", "shuffled"):
+            believed = {row.time for row in found.page.rows} | found.page.rejected
+            assert believed >= {row.time for row in truth.page.rows}
+            assert set(found.page.rows) <= set(truth.page.rows)
+        elif form == "each_twice":
+            assert {row.time for row in found.page.rows} <= {row.time for row in truth.page.rows}
+        else:
+            assert set(found.page.rows).isdisjoint(truth.page.rows)
+
+    on_a_bench(scenario, OddPage(forms=(form,)))
+
+
+def test_pages_of_one_timeframe_alone_may_be_behind() -> None:
+    async def scenario(bench: Bench) -> None:
+        now = bench.simulator.now()
+        assert int((await bench.page())[0]["start"]) * 1000 >= M5.floor(now) - M5.ms
+        assert int((await bench.page(timeframe=H1))[0]["start"]) * 1000 == H1.floor(now - 7_200_000)
+
+    on_a_bench(
+        scenario,
+        EdgeLag(lasts=LONG, seconds=3_600, timeframes=(H1,)),
+        EdgeLag(lasts=LONG, seconds=3_600, timeframes=(H1,)),
+    )
 
 
 def test_pages_show_the_market_as_it_was_a_while_ago() -> None:

@@ -188,9 +188,9 @@ class Exchange:
         return _json({"products": products, "num_products": len(page), "pagination": pagination})
 
     def _candles(self, ask: Ask, product: str) -> Answer:
-        options = self._faults.options(product, self._options)
         name = ask.get("granularity")
         timeframe = GRANULARITIES.get(name)
+        options = self._faults.options(product, self._options, timeframe)
         if timeframe is None or name in options.rejected_granularities:
             return _invalid("granularity argument is invalid")
         limit = _integer(ask.get("limit"))

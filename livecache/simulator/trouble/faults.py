@@ -40,13 +40,14 @@ class RequestRecord:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One REST answer. `cut_after`: the connection is cut after so many bytes of the body."""
+    """One REST answer. `cut_after`: the connection is cut after so many bytes of the body, and so long."""
 
     status: int
     body: bytes
     content_type: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict)
     cut_after: int | None = None
+    stalls_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +125,8 @@ class Faults:
         """Which products of a client's subscription are not taken, and the error's text: "", no error."""
         return frozenset(), ""
 
-    def options(self, product: str, usual: ServerOptions) -> ServerOptions:
+    def options(
+        self, product: str, usual: ServerOptions, timeframe: Timeframe | None = None
+    ) -> ServerOptions:
         """How the exchange behaves now towards a product: its edge lag, bucket in progress, final updates."""
         return usual

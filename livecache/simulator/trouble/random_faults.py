@@ -98,6 +98,8 @@ class _Draws:
             return kinds.Hang(at=at, lasts=lasts, products=products, share=share)
         if self._chance.random() < 0.3:
             return kinds.Reset(at=at, lasts=lasts, products=products, share=share)
+        if self._chance.random() < 0.3:
+            return kinds.OddAnswer(at=at, lasts=lasts, products=products, share=share)
         status = self._chance.choice((400, 401, 500, 502, 503))
         return kinds.HttpError(at=at, lasts=lasts, products=products, share=share, status=status)
 
@@ -118,6 +120,8 @@ class _Draws:
         lasts, products, share = self._lasts(), self._some(), self._share()
         if self._chance.random() < 0.4:
             return kinds.EmptyPage(at=at, lasts=lasts, products=products, share=share)
+        if self._chance.random() < 0.3:
+            return kinds.OddPage(at=at, lasts=self._lasts(240), products=products, share=share)
         if self._chance.random() < 0.5:
             return kinds.SpoiltRow(at=at, lasts=lasts, products=products, every=self._chance.randint(5, 100))
         return kinds.EdgeLag(at=at, lasts=lasts, products=products, seconds=self._chance.uniform(60, 1_200))

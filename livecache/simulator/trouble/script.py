@@ -27,9 +27,12 @@ from msgspec import Meta
 from ...model.timeframe import Timeframe
 
 __all__ = [
+    "ANSWER_FORMS",
     "FORMS",
     "KINDS",
+    "PAGE_FORMS",
     "ROW_FORMS",
+    "AnswerForm",
     "ClockSkew",
     "CloseFeed",
     "Delisted",
@@ -48,8 +51,11 @@ __all__ = [
     "Mute",
     "NewestAbsent",
     "NoFinalUpdate",
+    "OddAnswer",
+    "OddPage",
     "OfRequests",
     "Outage",
+    "PageForm",
     "Refused",
     "RefusedSubscription",
     "Reorder",
@@ -102,6 +108,18 @@ RowForm = Literal[
 ]
 ROW_FORMS: tuple[RowForm, ...] = get_args(RowForm)
 """Of these only "exponent" and "number" can be believed."""
+
+AnswerForm = Literal[
+    "no_content", "nothing", "html", "other_json", "cut_json", "cut_gzip", "no_gzip", "stall"
+]
+ANSWER_FORMS: tuple[AnswerForm, ...] = get_args(AnswerForm)
+
+PageForm = Literal[
+    "oldest_first", "shuffled", "each_twice",
+    "milliseconds", "microseconds", "a_bucket_late", "other_timeframe", "other_product",
+]  # fmt: skip
+PAGE_FORMS: tuple[PageForm, ...] = get_args(PageForm)
+"""Of these only those of the first line can be believed."""
 
 Halt = Literal[
     "is_disabled", "trading_disabled", "view_only", "auction_mode", "cancel_only", "limit_only", "post_only"
@@ -252,9 +270,22 @@ class SpoiltRow(OfRequests, frozen=True, kw_only=True, tag="spoilt_row"):
     every: Annotated[int, Meta(ge=2, le=10_000)] = 30
 
 
-class EdgeLag(State, frozen=True, kw_only=True, tag="edge_lag"):
-    """Pages show the market as it was so many seconds ago: a bucket that has closed may look partial."""
+class OddAnswer(OfRequests, frozen=True, kw_only=True, tag="odd_answer"):
+    """The answer is none to what was asked, in one of these forms; without any, in a random one."""
 
+    forms: tuple[AnswerForm, ...] = ()
+
+
+class OddPage(OfRequests, frozen=True, kw_only=True, tag="odd_page"):
+    """A page comes in one of these forms, each row of which looks right; without any, in a random one."""
+
+    forms: tuple[PageForm, ...] = ()
+
+
+class EdgeLag(State, frozen=True, kw_only=True, tag="edge_lag"):
+    """Pages, of these timeframes, show the market as it was so long ago: a closed bucket may look partial."""
+
+    timeframes: tuple[Timeframe, ...] = ()
     seconds: Annotated[float, Meta(gt=0, le=3_600)] = 20.0
 
 
@@ -337,6 +368,8 @@ Fault = (
     | ShortPage
     | EmptyPage
     | SpoiltRow
+    | OddAnswer
+    | OddPage
     | EdgeLag
     | NewestAbsent
     | Outage

@@ -12,9 +12,16 @@ import msgspec
 
 from ...errors import ConfigError
 from ...plainly import plainly
-from .script import FORMS, KINDS, ROW_FORMS, FaultScript
+from .script import ANSWER_FORMS, FORMS, KINDS, PAGE_FORMS, ROW_FORMS, FaultScript
 
 __all__ = ["load_script"]
+
+_FORMS_OF = {
+    "garbage": FORMS,
+    "odd_answer": ANSWER_FORMS,
+    "odd_page": PAGE_FORMS,
+    "spoilt_row": ROW_FORMS,
+}
 
 
 def load_script(path: Path) -> FaultScript:
@@ -52,10 +59,9 @@ def _fault(where: str, given: Any) -> Any:
     try:
         return msgspec.convert(given, kind)
     except msgspec.ValidationError as error:
-        problem, name = plainly(str(error))
-        forms = ROW_FORMS if kind is KINDS["spoilt_row"] else FORMS
-        hint = f"any of {', '.join(forms)}" if name.startswith("forms") else ""
-        raise ConfigError(f"{where}: {f'{name}: ' if name else ''}{problem}", hint) from None
+        problem, field = plainly(str(error))
+        hint = f"any of {', '.join(_FORMS_OF[str(name)])}" if field.startswith("forms") else ""
+        raise ConfigError(f"{where}: {f'{field}: ' if field else ''}{problem}", hint) from None
 
 
 def _only_known(where: str, given: dict[str, Any], known: Sequence[str]) -> None:

@@ -11,6 +11,7 @@ from functools import partial
 
 from ...clock import Clock, SystemClock
 from ...errors import ConfigError
+from ...model.candle import ExactCandle
 from ...model.naming import near_symbols
 from ...model.timeframe import Timeframe
 from ..clock import MarketClock
@@ -20,9 +21,11 @@ from ..options import ServerOptions
 from . import script as kinds
 from .faults import Answer, Close, Faults, Frame, RequestRecord, Stage
 from .playing import NEVER, Playing, Schedule
-from .script import FORMS, ROW_FORMS, Episode, FaultScript, moment_ms
+from .script import ANSWER_FORMS, FORMS, PAGE_FORMS, ROW_FORMS, Episode, FaultScript, moment_ms
 from .spoiled import (
     garbled,
+    odd_answer,
+    odd_page,
     product_of,
     refusing,
     shifted_stamp,
@@ -115,6 +118,15 @@ class ScriptedFaults(Faults):
                     return shortened(await proceed(), fault.keep)
                 case kinds.EmptyPage() if request.granularity and schedule.strikes(playing):
                     return without_rows(await proceed())
+                case kinds.OddAnswer(forms=answers):
+                    odd = playing.chance.choice(answers or ANSWER_FORMS)
+                    if schedule.strikes(playing, odd):
+                        return odd_answer(await proceed(), odd)
+                case kinds.OddPage(forms=pages) if asked is not None:
+                    how = playing.chance.choice(pages or PAGE_FORMS)
+                    if schedule.strikes(playing, how):
+                        other = self._rows(request, asked, how)
+                        return odd_page(await proceed(), how, asked.ms // 1000, other, playing.chance)
                 case kinds.SpoiltRow(forms=forms, every=every) if asked is not None:
                     form = playing.chance.choice(forms or ROW_FORMS)
                     if schedule.strikes(playing, form):
@@ -159,11 +171,14 @@ class ScriptedFaults(Faults):
                 return frozenset(products if fault.whole else bad), complaint
         return frozenset(), ""
 
-    def options(self, product: str, usual: ServerOptions) -> ServerOptions:
+    def options(
+        self, product: str, usual: ServerOptions, timeframe: Timeframe | None = None
+    ) -> ServerOptions:
         for playing in self._schedule.active:
             match playing.episode:
                 case kinds.EdgeLag(seconds=seconds) as fault if _names(fault.products, product):
-                    usual = replace(usual, edge_lag_ms=usual.edge_lag_ms + int(seconds * 1000))
+                    if not fault.timeframes or timeframe in fault.timeframes:
+                        usual = replace(usual, edge_lag_ms=usual.edge_lag_ms + int(seconds * 1000))
                 case kinds.NewestAbsent(products=products) if _names(products, product):
                     usual = replace(usual, forming_bucket=False)
                 case kinds.NoFinalUpdate(products=products) if _names(products, product):
@@ -176,6 +191,18 @@ class ScriptedFaults(Faults):
         product = self._aliases.get(request.product, request.product)
         of = fault.timeframes
         return _names(fault.products, product) and (not of or request.timeframe in of)
+
+    def _rows(self, request: RequestRecord, asked: Timeframe, form: kinds.PageForm) -> Sequence[ExactCandle]:
+        """What a page of another product, or timeframe, holds over the times that were asked for."""
+        product = self._aliases.get(request.product, request.product)
+        if form == "other_product":
+            product = next((other for other in self._products if other != product), product)
+        elif form == "other_timeframe":
+            asked = Timeframe.H1 if asked is not Timeframe.H1 else Timeframe.M15
+        else:
+            return ()
+        start, end = (request.start or 0) * 1000, (request.end or 0) * 1000 + 1
+        return self._market.candles(product, asked, start, end, self._clock.now())[-1000:]
 
     def _check(self, episode: Episode) -> None:
         products: tuple[str, ...] = getattr(episode, "products", ())

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import gzip
+import random
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 
+from ...model.candle import ExactCandle
 from .faults import Answer
-from .script import Form, RowForm
+from .script import AnswerForm, Form, PageForm, RowForm
 
 __all__ = [
     "garbled",
+    "odd_answer",
+    "odd_page",
     "product_of",
     "refusing",
     "shifted_stamp",
@@ -26,6 +32,7 @@ __all__ = [
 
 _PRODUCT = re.compile(r'"product_id":"([^"]*)"')
 _STAMP = re.compile(r'(?<="timestamp":")(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)')
+_STALL_S = 60.0
 _YEAR_2100_S = 4_102_444_800
 _PAGES = {
     400: ("application/json", b'{"error":"INVALID_ARGUMENT","error_details":"invalid","message":"invalid"}'),
@@ -126,6 +133,45 @@ def shortened(answer: Answer, keep: float) -> Answer:
 def without_rows(answer: Answer) -> Answer:
     """A page of candles without any of its rows."""
     return answer if answer.status != 200 else replace(answer, body=b'{"candles":[]}')
+
+
+def odd_answer(answer: Answer, form: AnswerForm) -> Answer:
+    """What is no answer to what was asked, or not all of it."""
+    gzipped = {"Content-Encoding": "gzip"}
+    changes: dict[str, dict[str, Any]] = {
+        "no_content": {"status": 204, "body": b""},
+        "nothing": {"body": b""},
+        "html": {"body": _HTML.format(200).encode(), "content_type": "text/html"},
+        "other_json": {"body": b'{"data":[]}'},
+        "cut_json": {"body": answer.body[: len(answer.body) * 2 // 3]},
+        "cut_gzip": {"body": gzip.compress(answer.body)[:-12], "headers": gzipped},
+        "no_gzip": {"headers": gzipped},
+        "stall": {"cut_after": len(answer.body) // 2, "stalls_s": _STALL_S},
+    }
+    return replace(answer, **changes[form])
+
+
+def odd_page(
+    answer: Answer, form: PageForm, width_s: int, other: Sequence[ExactCandle], chance: random.Random
+) -> Answer:
+    """A page whose rows are in another order, there twice, under other times, or those of `other`."""
+    if answer.status != 200:
+        return answer
+    rows: list[dict[str, Any]] = msgspec.json.decode(answer.body)["candles"]
+    if form == "oldest_first":
+        rows.reverse()
+    elif form == "shuffled":
+        chance.shuffle(rows)
+    elif form == "each_twice":
+        rows = [row for row in rows for _ in range(2)]
+    elif form in ("other_timeframe", "other_product"):
+        names = ("start", "open", "high", "low", "close", "volume")
+        told = [(str(row.time // 1000), *row.numbers) for row in reversed(other)]
+        rows = [dict(zip(names, row, strict=True)) for row in told]
+    else:
+        times, late = {"milliseconds": (1_000, 0), "microseconds": (1_000_000, 0)}.get(form, (1, width_s))
+        rows = [{**row, "start": str(int(row["start"]) * times + late)} for row in rows]
+    return replace(answer, body=msgspec.json.encode({"candles": rows}))
 
 
 def with_spoilt_rows(answer: Answer, form: RowForm, width_s: int, every: int) -> Answer:
