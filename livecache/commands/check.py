@@ -16,7 +16,7 @@ from ..errors import ConfigError
 from ..model.series import SeriesId
 from ..model.timeframe import Timeframe
 from ..quality.check import Check, Rules
-from ..quality.findings import Finding, Kind, Options
+from ..quality.findings import Finding, Flaw, Options
 from ..quality.inspection import Inspector
 from ..quality.report import TABLES, Report, as_csv, as_json, as_text, together
 from ..quality.venue import Compared
@@ -84,7 +84,7 @@ def _gathered(inspectors: Mapping[str, Inspector], config: Config, wanted: Wante
     for venue, announced in there.items():
         if not announced:
             message = f"no series is announced under the prefix {config.redis.prefix!r}"
-            checks[venue].findings.append(Finding(Kind.ABSENT, message, "livecache run"))
+            checks[venue].findings.append(Finding(Flaw.ABSENT, message, "livecache run"))
         _gather(inspectors[venue], checks[venue], announced, [s for s in chosen if s.venue == venue])
     # Of a choice only those are told of that have any of it.
     some = {series.venue for series in chosen} if wanted.symbols is not None else checks

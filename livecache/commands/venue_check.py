@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from ..process.progress import ProgressBar
 from ..quality.check import Check
-from ..quality.findings import Finding, Kind
+from ..quality.findings import Finding, Flaw
 from ..quality.venue import Compared, PageWanted, compare_page, pages_wanted
 from ..venues.configured import Witness, WitnessPage
 from ..venues.registry import build_witness
@@ -49,7 +49,7 @@ def compare_with_venue(
     compared = Compared(requests_wanted=len(pages))
     if len(pages) > requests_most:
         message = f"{len(pages) - requests_most} of {len(pages)} requests were left out: the older pages"
-        gathered.findings.append(Finding(Kind.UNFINISHED, message, "--requests sets the limit"))
+        gathered.findings.append(Finding(Flaw.UNFINISHED, message, "--requests sets the limit"))
         pages = pages[:requests_most]
     _say(
         f"asking {settings.rest_url}, by its own SDK: {len(pages)} requests, at most {rate:.2g} a second"
@@ -73,13 +73,13 @@ def compare_with_venue(
                 failed_in_a_row += answer.kind is not FailureKind.UNKNOWN_SYMBOL
                 unknown = answer.kind is FailureKind.UNKNOWN_SYMBOL
                 stored[page.series].report(
-                    Kind.NOT_COMPARED,
+                    Flaw.NOT_COMPARED,
                     f"the venue was asked in vain: {answer.message}",
                     remedy=f"correct venues.{venue}.symbols" if unknown else "check again later",
                 )
                 if failed_in_a_row >= _FAILURES_MOST:
                     message = f"{len(pages) - done - 1} more requests were given up"
-                    gathered.findings.append(Finding(Kind.NOT_COMPARED, message, "check again later"))
+                    gathered.findings.append(Finding(Flaw.NOT_COMPARED, message, "check again later"))
                     break
             else:
                 failed_in_a_row = 0
@@ -96,7 +96,7 @@ def compare_with_venue(
         message = (
             f"{venue} does not serve {', '.join(names)}: not compared, since they are sums of smaller candles"
         )
-        gathered.findings.append(Finding(Kind.UNSERVED, message))
+        gathered.findings.append(Finding(Flaw.UNSERVED, message))
     return compared
 
 

@@ -18,7 +18,7 @@ from aiohttp import web
 from .answers import refusal
 from .route import Route
 
-__all__ = ["LIBRARY", "Page"]
+__all__ = ["LIBRARY", "PageFiles"]
 
 _DIRECTORY = Path(__file__).parent / "page"
 
@@ -62,7 +62,7 @@ class _File(NamedTuple):
     type: str
 
 
-class Page:
+class PageFiles:
     """The files, each read once: when it is first asked for."""
 
     def __init__(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ..clock import Clock
 from .api.routes import Api
 from .guard import Guard
-from .page import Page
+from .page import PageFiles
 from .requests import RequestStats
 from .route import Handler, Route
 from .watch.health import Health
@@ -43,5 +43,5 @@ def routes(
         Route("GET", REPAIR, repairs.left),
         Route("POST", RELOAD, Reload(instance).order),
         *(api or Api(instance, clock)).routes,
-        *Page().routes,
+        *PageFiles().routes,
     )

@@ -66,7 +66,7 @@ Moment = Annotated[
 ]
 Rows = Annotated[int, Meta(ge=1, le=ROWS_MOST)]
 Time = Annotated[int, Meta(ge=0, description="Unix ms, venue time")]
-Feed = Literal["up", "down"]
+FeedState = Literal["up", "down"]
 _ENTRY = r"[0-9]{1,20}(-[0-9]{1,20})?"
 _AT_VENUE = rf"[a-z][a-z0-9-]{{0,31}}={_ENTRY}"
 EventId = Annotated[str, Meta(pattern=rf"^({_ENTRY}|{_AT_VENUE}(,{_AT_VENUE})*)$", max_length=4_000)]
@@ -134,7 +134,7 @@ class CandlesHead(msgspec.Struct, frozen=True, kw_only=True):
     timeframe: ReadTimeframe
     ready: Annotated[bool, Meta(description="as the writer says; `reason` is empty then")]
     reason: str
-    feed: Annotated[Feed, Meta(description="while it is down, candles come from REST, a little later")]
+    feed: Annotated[FeedState, Meta(description="while it is down, candles come from REST, a little later")]
     contiguous_from: Annotated[Time, Meta(description="from here to known_through nothing is missing")]
     settled_through: Annotated[Time, Meta(description="before this REST has confirmed every bucket")]
     known_through: Annotated[Time, Meta(description="before this a bucket without a candle is proven empty")]

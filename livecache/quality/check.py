@@ -10,13 +10,13 @@ from msgspec import structs
 from ..keys.keyspace import Keyspace
 from ..model.series import SeriesId
 from ..wire.advice import advice_on
-from .findings import Finding, Kind, Options, repair_command
-from .inspection import Found, Shared
+from .findings import Finding, Flaw, Options, repair_command
+from .inspection import Inspected, Shared
 from .keys import judge_shared, sort_keys
 from .report import Report, line_of
 from .rollups import compare_rollups
 from .spans import Gap, Tally, judge_spans
-from .stored import Stored, examine
+from .stored import Examined, examine
 from .venue import Compared
 
 __all__ = ["Check", "Rules"]
@@ -38,7 +38,7 @@ class Check:
 
     keys: Keyspace
     rules: Rules = field(default_factory=Rules)
-    stored: dict[SeriesId, Stored] = field(default_factory=dict)
+    stored: dict[SeriesId, Examined] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)  # about no series that is configured
     _writes: bool = True  # whether anybody holds the lease
     _rollups: dict[str, int] = field(default_factory=dict)  # compared, by symbol
@@ -58,17 +58,17 @@ class Check:
         self.findings += sort_keys(names, self.keys, announced).findings()
         if not complete:
             self.findings.append(
-                Finding(Kind.UNFINISHED, "this server has so many keys that not all were looked at")
+                Finding(Flaw.UNFINISHED, "this server has so many keys that not all were looked at")
             )
 
     def take_settings(self, settings: Mapping[str, str | None]) -> None:
         """Judge the server's settings."""
         self.findings += [
-            Finding(Kind.SERVER, problem, f"livecache redis {remedy}")
+            Finding(Flaw.SERVER, problem, f"livecache redis {remedy}")
             for problem, remedy in advice_on(settings)
         ]
 
-    def take_symbol(self, found: Sequence[Found]) -> bool:
+    def take_symbol(self, found: Sequence[Inspected]) -> bool:
         """Judge all series of one symbol, read at one moment. Whether their roll-ups agree."""
         symbol = [examine(one) for one in found]
         for stored in symbol:
@@ -78,7 +78,7 @@ class Check:
         if symbol:
             self._rollups[symbol[0].series.symbol] = compare_rollups(symbol)
         self.stored.update({stored.series: stored for stored in symbol})
-        return not any(finding.kind is Kind.ROLLUP for stored in symbol for finding in stored.findings)
+        return not any(finding.kind is Flaw.ROLLUP for stored in symbol for finding in stored.findings)
 
     def report(self, *, checked_at: str, venue: Compared | None = None) -> Report:
         """All that was found."""
@@ -121,14 +121,14 @@ class Check:
         found = [stored for stored in self.stored.values() if stored.record is not None]
         if unvouched := [stored for stored in found if stored.alive is None]:
             yield Finding(
-                Kind.UNVOUCHED,
+                Flaw.UNVOUCHED,
                 f"nobody vouches for {len(unvouched)} of {len(self.stored)} series now",
                 "is `livecache run` running?",
             )
         others = {stored.record.origin for stored in found if stored.record} - {self.rules.origin}
         for origin in sorted(others) if self.rules.origin else ():
             yield Finding(
-                Kind.ORIGIN,
+                Flaw.ORIGIN,
                 f"history came from {origin[:200]!r}, and {self.rules.origin} is configured",
                 "livecache config",
             )

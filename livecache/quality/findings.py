@@ -14,7 +14,7 @@ from ..model.grid import Grid
 from ..model.series import SeriesId
 from ..model.timeframe import TIME_MAX, iso
 
-__all__ = ["ADVICE", "FINDINGS_A_KIND_MAX", "Finding", "Kind", "Options", "repair_command", "runs"]
+__all__ = ["ADVICE", "FINDINGS_A_KIND_MAX", "Finding", "Flaw", "Options", "repair_command", "runs"]
 
 _COMMAND = re.compile(r"(?:^|(?<=; ))livecache (repair|prune|redis|run)\b")
 
@@ -22,7 +22,7 @@ FINDINGS_A_KIND_MAX = 100
 """Findings of one kind in one series that are told one by one; the rest are counted in the last of them."""
 
 
-class Kind(StrEnum):
+class Flaw(StrEnum):
     """What was found. docs/checking.md explains each."""
 
     # Redis does not hold what livecache writes.
@@ -60,14 +60,14 @@ class Kind(StrEnum):
 
 ADVICE = frozenset(
     {
-        Kind.UNVOUCHED,
-        Kind.ORIGIN,
-        Kind.LEFTOVER,
-        Kind.UNKNOWN_KEY,
-        Kind.SERVER,
-        Kind.UNFINISHED,
-        Kind.UNSEARCHED,
-        Kind.UNSERVED,
+        Flaw.UNVOUCHED,
+        Flaw.ORIGIN,
+        Flaw.LEFTOVER,
+        Flaw.UNKNOWN_KEY,
+        Flaw.SERVER,
+        Flaw.UNFINISHED,
+        Flaw.UNSEARCHED,
+        Flaw.UNSERVED,
     }
 )
 """Kinds that say nothing against the data: a cache with nothing else counts as clean."""
@@ -76,7 +76,7 @@ ADVICE = frozenset(
 class Finding(msgspec.Struct, frozen=True):
     """One thing that was found. `[start, end)`: the buckets it is about, in Unix ms; zeros if about none."""
 
-    kind: Kind
+    kind: Flaw
     message: str
     remedy: str = ""  # a command, or words; empty where nothing mends it, and then the message says why
     symbol: str = ""

@@ -16,7 +16,7 @@ from ..model.series import SeriesId
 from ..wire.refusals import ERRORS, unavailable
 from ..wire.scripts import text_of
 
-__all__ = ["KEYS_SEEN_MAX", "MEMBERS_SEEN_MAX", "Found", "Inspector", "Shared"]
+__all__ = ["KEYS_SEEN_MAX", "MEMBERS_SEEN_MAX", "Inspected", "Inspector", "Shared"]
 
 MEMBERS_SEEN_MAX = 20_000
 """Members read of one set: more than anybody keeps, so that a foreign one cannot fill our memory."""
@@ -29,7 +29,7 @@ _GLOB = str.maketrans({character: f"\\{character}" for character in "*?[]^-\\"})
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Inspected:
     """One series as it lies in Redis. Types are Redis's words, "none" for a key that is not there."""
 
     series: SeriesId
@@ -61,7 +61,7 @@ class Inspector:
         self.saw_all_names = True
         self._redis: Any = client
 
-    def series(self, series: Sequence[SeriesId]) -> list[Found]:
+    def series(self, series: Sequence[SeriesId]) -> list[Inspected]:
         """These series of one symbol, all of one moment."""
         keys = self.keys
         with self._redis.pipeline(transaction=True) as pipe:
@@ -134,10 +134,10 @@ class Inspector:
             raise unavailable(error) from error
 
 
-def _found(series: SeriesId, replies: Sequence[Any]) -> Found:
+def _found(series: SeriesId, replies: Sequence[Any]) -> Inspected:
     set_type, state_type, fields, members, size, set_ends, state_ends, alive_type, alive = replies
     ends = [end for end in (set_ends, state_ends) if isinstance(end, int) and end >= 0]
-    return Found(
+    return Inspected(
         series=series,
         set_type=text_of(set_type),
         state_type=text_of(state_type),

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from ..errors import ConfigError
 from ..keys.keyspace import Keyspace
 from ..model.series import SeriesId
-from .findings import Finding, Kind
+from .findings import Finding, Flaw
 from .inspection import Shared
 
 __all__ = ["SortedKeys", "judge_shared", "sort_keys"]
@@ -30,7 +30,7 @@ class SortedKeys:
         """One for each series that is left over, and for each key that nobody knows."""
         found = [
             Finding(
-                Kind.LEFTOVER,
+                Flaw.LEFTOVER,
                 "it is stored, and no longer among the configured series",
                 "livecache prune --yes",
                 series.symbol,
@@ -40,10 +40,10 @@ class SortedKeys:
         ]
         for key in self.unknown[:_NAMED_MAX]:
             found.append(
-                Finding(Kind.UNKNOWN_KEY, f"{key[:200]!r} begins with our prefix, and is not livecache's")
+                Finding(Flaw.UNKNOWN_KEY, f"{key[:200]!r} begins with our prefix, and is not livecache's")
             )
         if len(self.unknown) > _NAMED_MAX:
-            found.append(Finding(Kind.UNKNOWN_KEY, f"and {len(self.unknown) - _NAMED_MAX} more such keys"))
+            found.append(Finding(Flaw.UNKNOWN_KEY, f"and {len(self.unknown) - _NAMED_MAX} more such keys"))
         return found
 
 
@@ -85,7 +85,7 @@ def judge_shared(shared: Shared, keys: Keyspace) -> tuple[list[SeriesId], list[F
     """The announced series, by symbol and then from the shortest; and what is wrong with the shared keys."""
     findings = [
         Finding(
-            Kind.FOREIGN,
+            Flaw.FOREIGN,
             f"{key} is a {kind}, which is not livecache's",
             "delete that key if nothing needs it, or set another redis.prefix",
         )
@@ -103,7 +103,7 @@ def judge_shared(shared: Shared, keys: Keyspace) -> tuple[list[SeriesId], list[F
         if parsed is None:
             findings.append(
                 Finding(
-                    Kind.STATE,
+                    Flaw.STATE,
                     f"{keys.series} has a member {member[:80]!r} that names no series",
                     "the running service restores that set within seconds",
                 )

@@ -13,7 +13,7 @@ import msgspec
 from ..model.timeframe import Timeframe, iso
 from .findings import Finding
 from .spans import GAPS_LISTED_MAX, Gap, Tally
-from .stored import Stored
+from .stored import Examined
 from .venue import Compared
 
 __all__ = ["TABLES", "Report", "SeriesLine", "as_csv", "as_json", "as_text", "line_of", "together"]
@@ -130,7 +130,7 @@ def _of_venue(remedy: str, venue: str) -> str:
     return re.sub(r"\blivecache repair (?=\S)", f"livecache repair {venue}:", remedy)
 
 
-def line_of(stored: Stored, tally: Tally, gaps: Sequence[Gap]) -> SeriesLine:
+def line_of(stored: Examined, tally: Tally, gaps: Sequence[Gap]) -> SeriesLine:
     """The line of one series."""
     return SeriesLine(
         symbol=stored.series.symbol,

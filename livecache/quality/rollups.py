@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from ..model.candle import ExactCandle
 from ..model.rollup import roll_up
 from ..model.timeframe import Timeframe, iso
-from .findings import FINDINGS_A_KIND_MAX, Kind, repair_command
-from .stored import Stored
+from .findings import FINDINGS_A_KIND_MAX, Flaw, repair_command
+from .stored import Examined
 
 __all__ = ["compare_rollups"]
 
 
-def compare_rollups(symbol: Sequence[Stored]) -> int:
+def compare_rollups(symbol: Sequence[Examined]) -> int:
     """Compare all series of one symbol, each with the largest smaller one that divides it.
 
     What differs goes to the parent's findings. Returns how many parent buckets were compared.
@@ -31,7 +31,7 @@ def _length(timeframe: Timeframe) -> int:
     return timeframe.ms
 
 
-def _compare(parent: Stored, child: Stored) -> int:
+def _compare(parent: Examined, child: Examined) -> int:
     assert parent.record is not None and child.record is not None
     grid, parts_of = parent.grid, child.grid.opens
     children = child.record.state.coverage
@@ -50,12 +50,12 @@ def _compare(parent: Stored, child: Stored) -> int:
                 if differ <= FINDINGS_A_KIND_MAX:
                     _report(parent, child, time, held, rolled)
     if differ > FINDINGS_A_KIND_MAX:
-        parent.report(Kind.ROLLUP, f"and {differ - FINDINGS_A_KIND_MAX} more of this kind")
+        parent.report(Flaw.ROLLUP, f"and {differ - FINDINGS_A_KIND_MAX} more of this kind")
     return compared
 
 
 def _report(
-    parent: Stored, child: Stored, time: int, held: ExactCandle | None, rolled: ExactCandle | None
+    parent: Examined, child: Examined, time: int, held: ExactCandle | None, rolled: ExactCandle | None
 ) -> None:
     end = parent.grid.end(time)
     ours, sum_of_children = (one.member() if one else "nothing" for one in (held, rolled))
@@ -63,7 +63,7 @@ def _report(
     for one in (child, parent):
         one.doubt(time, end)
     parent.report(
-        Kind.ROLLUP,
+        Flaw.ROLLUP,
         f"{iso(time)} holds {ours}, and its {child.series.timeframe} candles add up to {sum_of_children}",
         start=time,
         end=end,

@@ -11,8 +11,8 @@ from ..model.timeframe import iso
 from ..proof.evidence import LAG_MS
 from ..proof.readiness import UNUSABLE
 from ..read.standing import state_of
-from .findings import Kind, runs
-from .stored import Stored
+from .findings import Flaw, runs
+from .stored import Examined
 
 __all__ = ["GAPS_LISTED_MAX", "Gap", "Tally", "judge_spans"]
 
@@ -57,7 +57,7 @@ class Tally:
         return round(100 * (self.settled + self.empty) / self.buckets, 2) if self.buckets else 0.0
 
 
-def judge_spans(stored: Stored, *, patience_ms: int, gap_buckets: int = 1) -> tuple[Tally, list[Gap]]:
+def judge_spans(stored: Examined, *, patience_ms: int, gap_buckets: int = 1) -> tuple[Tally, list[Gap]]:
     """The tally and the gaps; what is wrong goes to the series' findings.
 
     `patience_ms`: how long after its end a bucket may be missing or provisional without a fault, in ms of the
@@ -105,23 +105,23 @@ def judge_spans(stored: Stored, *, patience_ms: int, gap_buckets: int = 1) -> tu
     return tally, gaps
 
 
-def _note_older(stored: Stored, start: int) -> None:
+def _note_older(stored: Examined, start: int) -> None:
     assert stored.record is not None
     older = sum(time < start for time in stored.candles)
     if older:
         searched = stored.record.state.history_from
         how = "where the search for history ended" if searched else "which the search has not come to"
         message = f"{older} candle{'s' * (older > 1)} from before {iso(start)}, {how}: no reader gets them"
-        stored.report(Kind.UNSEARCHED, message, mends=False)
+        stored.report(Flaw.UNSEARCHED, message, mends=False)
 
 
-def _parted(stored: Stored, spans: Coverage) -> tuple[list[int], list[int]]:
+def _parted(stored: Examined, spans: Coverage) -> tuple[list[int], list[int]]:
     """The open times of the buckets of these spans: those with a candle, and those without."""
     times = [t for span in spans for t in stored.grid.opens(*span)]
     return [t for t in times if t in stored.candles], [t for t in times if t not in stored.candles]
 
 
-def _standing(stored: Stored) -> str:
+def _standing(stored: Examined) -> str:
     """`unknown` or `halted` where the venue says that of the symbol; else ""."""
     assert stored.record is not None
     state = stored.record.state
@@ -129,14 +129,14 @@ def _standing(stored: Stored) -> str:
     return word if word in ("unknown", "halted") else ""
 
 
-def _is_claimed(stored: Stored, time: int) -> bool:
+def _is_claimed(stored: Examined, time: int) -> bool:
     """Whether readers are told that the bucket is known."""
     assert stored.record is not None
     state = stored.record.state
     return state.contiguous_from <= time < state.known_through
 
 
-def _is_likely(stored: Stored, time: int) -> bool:
+def _is_likely(stored: Examined, time: int) -> bool:
     """Whether the bucket is told as known, and nothing newer as settled."""
     assert stored.record is not None
     state = stored.record.state
@@ -144,7 +144,7 @@ def _is_likely(stored: Stored, time: int) -> bool:
     return newest <= time < state.known_through
 
 
-def _gaps(stored: Stored, due: list[int], gap_buckets: int) -> list[Gap]:
+def _gaps(stored: Examined, due: list[int], gap_buckets: int) -> list[Gap]:
     series = stored.series
     gaps = []
     for claimed in (True, False):
@@ -157,7 +157,7 @@ def _gaps(stored: Stored, due: list[int], gap_buckets: int) -> list[Gap]:
     return sorted(gaps, key=lambda gap: (-gap.buckets, gap.start))
 
 
-def _report(stored: Stored, gaps: list[Gap], provisional: list[int], patience_ms: int) -> None:
+def _report(stored: Examined, gaps: list[Gap], provisional: list[int], patience_ms: int) -> None:
     assert stored.record is not None
     state = stored.record.state
     # A repair reads what is kept, and that begins with the first bucket that was settled.
@@ -178,9 +178,9 @@ def _report(stored: Stored, gaps: list[Gap], provisional: list[int], patience_ms
             message += (
                 ", and the state calls them known" if gap.buckets > 1 else ", and the state calls it known"
             )
-        stored.report(Kind.GAP, message + why, start=gap.start, end=gap.end, mends=mends)
+        stored.report(Flaw.GAP, message + why, start=gap.start, end=gap.end, mends=mends)
     if len(gaps) > GAPS_LISTED_MAX:
-        stored.report(Kind.GAP, f"and {len(gaps) - GAPS_LISTED_MAX} smaller gaps")
+        stored.report(Flaw.GAP, f"and {len(gaps) - GAPS_LISTED_MAX} smaller gaps")
     grid = stored.grid
     late = [
         time
@@ -191,7 +191,7 @@ def _report(stored: Stored, gaps: list[Gap], provisional: list[int], patience_ms
     for run in runs(late, grid)[:GAPS_LISTED_MAX]:
         count = f"{run.buckets} closed bucket{'s' * (run.buckets > 1)}"
         stored.report(
-            Kind.OVERDUE,
+            Flaw.OVERDUE,
             f"{count} from {iso(run.start)} not settled yet{why}",
             start=run.start,
             end=run.end,
@@ -200,7 +200,7 @@ def _report(stored: Stored, gaps: list[Gap], provisional: list[int], patience_ms
     _report_claims(stored)
 
 
-def _report_claims(stored: Stored) -> None:
+def _report_claims(stored: Examined) -> None:
     """Whether what the state calls settled is in its own coverage."""
     assert stored.record is not None
     state = stored.record.state
@@ -208,7 +208,7 @@ def _report_claims(stored: Stored) -> None:
         state.contiguous_from, state.settled_through
     ):
         stored.report(
-            Kind.WATERMARKS,
+            Flaw.WATERMARKS,
             f"settled_through ({iso(state.settled_through)}) claims buckets that are not in the coverage",
             start=state.contiguous_from,
             end=state.settled_through,

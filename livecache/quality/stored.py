@@ -13,10 +13,10 @@ from ..model.coverage import Span
 from ..model.grid import Grid
 from ..model.series import SeriesId
 from ..model.timeframe import iso
-from .findings import FINDINGS_A_KIND_MAX, Finding, Kind, repair_command
-from .inspection import Found
+from .findings import FINDINGS_A_KIND_MAX, Finding, Flaw, repair_command
+from .inspection import Inspected
 
-__all__ = ["Stored", "examine"]
+__all__ = ["Examined", "examine"]
 
 _SPANS_MAX = 1_000
 """Spans of a coverage that is looked at: it has one, or a few after trouble."""
@@ -25,7 +25,7 @@ _RESTORED = "the running service writes it anew within seconds"
 
 
 @dataclass(slots=True)
-class Stored:
+class Examined:
     """What could be read of a series, and what is wrong with it."""
 
     series: SeriesId
@@ -46,7 +46,7 @@ class Stored:
 
     def report(
         self,
-        kind: Kind,
+        kind: Flaw,
         message: str,
         *,
         start: int = 0,
@@ -67,30 +67,30 @@ class Stored:
         self.doubted = Span(min(start, before.start), max(end, before.end)) if before else Span(start, end)
 
 
-def examine(found: Found) -> Stored:
+def examine(found: Inspected) -> Examined:
     """The series decoded, with every finding that needs no other series and no judgement of time."""
-    stored = Stored(found.series, members=found.size)
+    stored = Examined(found.series, members=found.size)
     if not _types_are_ours(found, stored):
         return stored
     if found.alive is not None:
         try:
             stored.alive = decode_alive(found.alive)
         except Damaged as damage:
-            stored.report(Kind.STATE, f"the alive key cannot be read: {damage}", remedy=_RESTORED)
+            stored.report(Flaw.STATE, f"the alive key cannot be read: {damage}", remedy=_RESTORED)
     if not found.fields and not found.size:
         stored.report(
-            Kind.ABSENT, "nothing is stored yet", remedy="see the log of `livecache run`, which fills it"
+            Flaw.ABSENT, "nothing is stored yet", remedy="see the log of `livecache run`, which fills it"
         )
         return stored
     _examine_state(found, stored)
     if found.expires_ms is not None:
         seconds = found.expires_ms / 1000
-        stored.report(Kind.EXPIRES, f"somebody set a time limit: it is gone in {seconds:.0f} s")
+        stored.report(Flaw.EXPIRES, f"somebody set a time limit: it is gone in {seconds:.0f} s")
     _examine_members(found, stored)
     return stored
 
 
-def _types_are_ours(found: Found, stored: Stored) -> bool:
+def _types_are_ours(found: Inspected, stored: Examined) -> bool:
     kinds = (
         ("set", found.set_type, "zset"),
         ("state", found.state_type, "hash"),
@@ -99,38 +99,38 @@ def _types_are_ours(found: Found, stored: Stored) -> bool:
     for what, kind, expected in kinds:
         if kind not in (expected, "none"):
             remedy = "delete that key if nothing needs it, or set another redis.prefix"
-            stored.report(Kind.FOREIGN, f"its {what} is a {kind}, which is not livecache's", remedy=remedy)
+            stored.report(Flaw.FOREIGN, f"its {what} is a {kind}, which is not livecache's", remedy=remedy)
     return not stored.findings
 
 
-def _examine_state(found: Found, stored: Stored) -> None:
+def _examine_state(found: Inspected, stored: Examined) -> None:
     fields: Mapping[str, str] = found.fields or {}
     if not fields:
-        stored.report(Kind.STATE, f"there is no state beside {found.size} members")
+        stored.report(Flaw.STATE, f"there is no state beside {found.size} members")
         return
     try:
         stored.record = decode_state(fields, stored.series.timeframe)
     except Damaged as damage:
-        stored.report(Kind.STATE, str(damage))
+        stored.report(Flaw.STATE, str(damage))
         return
     state, grid = stored.record.state, stored.grid
     if len(state.coverage.spans) > _SPANS_MAX:
-        stored.report(Kind.STATE, f"coverage has {len(state.coverage.spans)} spans")
+        stored.report(Flaw.STATE, f"coverage has {len(state.coverage.spans)} spans")
         stored.record = None
         return
     stored.now = max(state.closed_through, stored.alive.time if stored.alive else 0)
     if surplus := found.size - stored.record.count:
         what = f"{surplus} are not livecache's" if surplus > 0 else f"{-surplus} are gone"
         stored.report(
-            Kind.COUNT,
+            Flaw.COUNT,
             f"the set has {found.size} members of the {stored.record.count} that were written: {what}",
         )
     for message in _watermark_faults(stored.record, grid):
-        stored.report(Kind.WATERMARKS, message)
+        stored.report(Flaw.WATERMARKS, message)
     for start, end in state.coverage:
         if not (grid.bounds(start) and grid.bounds(end) and end <= state.closed_through):
             stored.report(
-                Kind.COVERAGE,
+                Flaw.COVERAGE,
                 f"the settled span from {iso(start)} to {iso(end)} is not one of whole, closed buckets",
             )
 
@@ -155,13 +155,13 @@ def _watermark_faults(record: StateRecord, grid: Grid) -> Iterator[str]:
         yield f"forming ({iso(state.forming)}) is not the bucket after the last that closed"
 
 
-def _examine_members(found: Found, stored: Stored) -> None:
+def _examine_members(found: Inspected, stored: Examined) -> None:
     """Every member by itself, and against its neighbours; the first sound one of a bucket is believed."""
     timeframe, grid = found.series.timeframe, stored.grid
-    told: Counter[Kind] = Counter()
+    told: Counter[Flaw] = Counter()
     latest = grid.floor(stored.now) if stored.now else None
 
-    def report(kind: Kind, message: str, time: int) -> None:
+    def report(kind: Flaw, message: str, time: int) -> None:
         told[kind] += 1
         stored.damaged.add(grid.floor(time))
         if told[kind] <= FINDINGS_A_KIND_MAX:
@@ -173,24 +173,24 @@ def _examine_members(found: Found, stored: Stored) -> None:
         try:
             candle = parse_member(member)
         except Damaged as damage:
-            report(Kind.UNREADABLE, f"the member at {score:.0f} is {str(damage)[:200]}", at)
+            report(Flaw.UNREADABLE, f"the member at {score:.0f} is {str(damage)[:200]}", at)
             continue
         time = candle.time
         if time != score:
-            report(Kind.MISPLACED, f"the candle of {iso(time)} lies at the score {score:.0f}", time)
+            report(Flaw.MISPLACED, f"the candle of {iso(time)} lies at the score {score:.0f}", time)
             continue
         if time not in grid or not time:
-            report(Kind.MISALIGNED, f"{iso(time)} is not the open of a {timeframe} bucket", time)
+            report(Flaw.MISALIGNED, f"{iso(time)} is not the open of a {timeframe} bucket", time)
         elif reason := rejection(candle, timeframe, None, grid):
-            report(Kind.OHLCV, f"the candle of {iso(time)}: {reason}", time)
+            report(Flaw.OHLCV, f"the candle of {iso(time)}: {reason}", time)
         elif latest is not None and time > latest:
-            report(Kind.FUTURE, f"the candle of {iso(time)} lies ahead of the venue's clock", time)
+            report(Flaw.FUTURE, f"the candle of {iso(time)} lies ahead of the venue's clock", time)
         elif time in stored.candles:
-            report(Kind.DUPLICATE, f"there are two members for the bucket of {iso(time)}", time)
+            report(Flaw.DUPLICATE, f"there are two members for the bucket of {iso(time)}", time)
         else:
             stored.candles[time] = candle
     if len(found.members) < found.size:
-        stored.report(Kind.COUNT, f"only {len(found.members)} of {found.size} members were looked at")
+        stored.report(Flaw.COUNT, f"only {len(found.members)} of {found.size} members were looked at")
     for kind, count in told.items():
         if count > FINDINGS_A_KIND_MAX:
             stored.report(kind, f"and {count - FINDINGS_A_KIND_MAX} more of this kind")

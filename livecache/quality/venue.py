@@ -10,8 +10,8 @@ import msgspec
 from ..model.candle import ExactCandle
 from ..model.series import SeriesId
 from ..model.timeframe import iso
-from .findings import FINDINGS_A_KIND_MAX, Kind
-from .stored import Stored
+from .findings import FINDINGS_A_KIND_MAX, Flaw
+from .stored import Examined
 
 __all__ = ["Compared", "PageWanted", "compare_page", "pages_wanted"]
 
@@ -44,14 +44,14 @@ class Compared(msgspec.Struct):
         return cls(**{name: sum(getattr(part, name) for part in parts) for name in names})
 
 
-def pages_wanted(series: Sequence[Stored], page_limit: int) -> list[PageWanted]:
+def pages_wanted(series: Sequence[Examined], page_limit: int) -> list[PageWanted]:
     """The pages that hold all settled buckets: the newest of every series first, then the one before."""
     lists = [list(_pages(stored, page_limit)) for stored in series]
     longest = max(map(len, lists), default=0)
     return [pages[i] for i in range(longest) for pages in lists if i < len(pages)]
 
 
-def _pages(stored: Stored, page_limit: int) -> Iterator[PageWanted]:
+def _pages(stored: Examined, page_limit: int) -> Iterator[PageWanted]:
     if stored.record is None:
         return
     grid = stored.grid
@@ -65,7 +65,7 @@ def _pages(stored: Stored, page_limit: int) -> Iterator[PageWanted]:
 
 
 def compare_page(
-    stored: Stored,
+    stored: Examined,
     page: PageWanted,
     rows: Mapping[int, ExactCandle],
     rejected: Collection[int],
@@ -78,7 +78,7 @@ def compare_page(
     assert stored.record is not None
     grid, coverage = stored.grid, stored.record.state.coverage
     newest_row = max(rows, default=0)
-    told = sum(finding.kind is Kind.VENUE for finding in stored.findings)
+    told = sum(finding.kind is Flaw.VENUE for finding in stored.findings)
     for time in grid.opens(page.start, page.end):
         if time not in coverage:
             continue
@@ -94,7 +94,7 @@ def compare_page(
             if told <= FINDINGS_A_KIND_MAX:
                 ours, theirs = (one.member() if one else "nothing" for one in (held, row))
                 stored.report(
-                    Kind.VENUE,
+                    Flaw.VENUE,
                     f"{iso(time)} holds {ours}, and the venue shows {theirs}",
                     start=time,
                     end=grid.end(time),

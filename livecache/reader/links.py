@@ -22,7 +22,7 @@ from ..wire.connecting import database_of, named_url, patience_of, resolve_url
 from ..wire.refusals import ERRORS, NO_REDIS, unavailable
 from ..wire.scripts import text_of
 
-__all__ = ["CONFIRMED_S", "Link", "matters"]
+__all__ = ["CONFIRMED_S", "RedisLink", "matters"]
 
 _T = TypeVar("_T")
 
@@ -33,7 +33,7 @@ _REST_S = 1.0  # for the rest of a message that has begun to arrive
 _TAKEN_MOST = 10_000  # hints taken at once: then it is time to read, however many more there are
 
 
-class Link:
+class RedisLink:
     """The synchronous way. Threads may share one: each iteration listens on a connection of its own."""
 
     def __init__(self, url: str | None, client: Any) -> None:
@@ -140,7 +140,7 @@ class Link:
 class _Hints:
     """A subscription, on a connection of its own."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: RedisLink) -> None:
         self._link = link
         self._pubsub: Any = None
         self._ignored: bytes | None = None

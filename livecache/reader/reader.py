@@ -25,7 +25,7 @@ from ..read.questions import ReadOptions
 from ..read.reading import Core, SeriesView
 from ..wire.addresses import as_address
 from ..wire.connecting import resolve_url
-from .links import Link
+from .links import RedisLink
 from .service_status import ServiceStatus, status
 
 __all__ = ["MAX_LAG_S", "PATIENCE_S", "TIMEOUT_S", "Reader", "resolve_url"]
@@ -66,7 +66,7 @@ class Reader:
         max_lag: Seconds = MAX_LAG_S,
         client: Any = None,
     ) -> None:
-        self._link = Link(url, client)
+        self._link = RedisLink(url, client)
         keys = Keyspace(prefix, FIRST_VENUE if venue is None else venue, self._link.database)
         self._core = Core(keys, max_lag, named=venue is not None)
 

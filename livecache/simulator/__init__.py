@@ -17,7 +17,7 @@ from .market.revised import RevisedMarket
 from .market.seeded import SeededMarket
 from .options import ServerOptions
 from .server import Simulator, serve_forever
-from .trouble.faults import Answer, Close, Faults, Frame, RequestRecord, Stage
+from .trouble.faults import Answer, Faults, FeedFrame, HangUp, RequestRecord, Stage
 from .trouble.random_faults import random_script
 from .trouble.script import FaultScript
 from .trouble.script_file import load_script
@@ -26,13 +26,13 @@ from .trouble.scripted import ScriptedFaults
 __all__ = [
     "DEFAULT_PRODUCTS",
     "Answer",
-    "Close",
     "Counts",
     "CsvMarket",
     "Exchange",
     "FaultScript",
     "Faults",
-    "Frame",
+    "FeedFrame",
+    "HangUp",
     "Increments",
     "KeyRing",
     "Liquidity",

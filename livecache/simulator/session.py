@@ -13,7 +13,7 @@ from ..clock import Clock
 from ..quiet import logger
 from .face import Counts
 from .options import ServerOptions
-from .trouble.faults import Close, Faults, Frame
+from .trouble.faults import Faults, FeedFrame, HangUp
 
 __all__ = ["Session"]
 
@@ -47,7 +47,7 @@ class Session:
         self._counts = counts
         self._host = host
         self._last_sent_s = host.monotonic()
-        self._outbox: deque[Frame] = deque()
+        self._outbox: deque[FeedFrame] = deque()
         self._backlog_bytes = 0
         self._wake = asyncio.Event()
         self._over = False
@@ -57,7 +57,7 @@ class Session:
         subscribed_ms = self.subscriptions.get(channel, {}).get(product)
         return subscribed_ms is not None and not self._faults.mute(channel, product, subscribed_ms)
 
-    def put(self, frame: Frame) -> None:
+    def put(self, frame: FeedFrame) -> None:
         """Put a frame in line."""
         if self._over or self._ws.closed:
             return
@@ -112,8 +112,8 @@ class Session:
                 self._backlog_bytes -= len(frame.text)
                 fate = self._faults.frame(frame)
                 try:
-                    for text in (fate,) if isinstance(fate, Close) else fate:
-                        if isinstance(text, Close):
+                    for text in (fate,) if isinstance(fate, HangUp) else fate:
+                        if isinstance(text, HangUp):
                             return await self.close(text.code)
                         await self._ws.send_str(text)
                         self._counts.frames += 1

@@ -12,7 +12,7 @@ from ..model.series import SeriesId, Stored
 from ..quiet import logger
 from ..wire.scripts import COMMON, RedisLike, Script, batches, text_of
 
-__all__ = ["Adopted", "Found", "judge", "load"]
+__all__ = ["Adopted", "LoadedSeries", "judge", "load"]
 
 # More than anybody keeps; so that a set of somebody else's cannot fill our memory.
 _MEMBERS_MAX = 20_000
@@ -47,7 +47,7 @@ return results
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class LoadedSeries:
     """One series as it lies in Redis: the state's fields, and members with their scores, lowest first."""
 
     fields: Mapping[str, str]
@@ -63,7 +63,7 @@ class Adopted:
     rejected: int  # members that could not be believed, over all series
 
 
-def judge(series: SeriesId, found: Found, *, origin: str, now: int) -> Stored | str:
+def judge(series: SeriesId, found: LoadedSeries, *, origin: str, now: int) -> Stored | str:
     """What was found, decoded, or the reason why it cannot be believed. `now` is the venue's, Unix ms."""
     try:
         record = decode_state(found.fields, series.timeframe)
@@ -98,7 +98,7 @@ def judge(series: SeriesId, found: Found, *, origin: str, now: int) -> Stored | 
     return Stored(series, tuple(candles), coverage, state.history_from, known, state.ready, standing)
 
 
-def _damaged(series: SeriesId, found: Found) -> int:
+def _damaged(series: SeriesId, found: LoadedSeries) -> int:
     """How many of the members cannot be believed."""
     count = 0
     for member, _ in found.members:
@@ -147,9 +147,9 @@ async def load(
     return Adopted(tuple(stored), refused, rejected)
 
 
-def _found(fields: Sequence[bytes], members: Sequence[bytes]) -> Found:
+def _found(fields: Sequence[bytes], members: Sequence[bytes]) -> LoadedSeries:
     pairs = zip(members[::2], members[1::2], strict=True)
-    return Found(
+    return LoadedSeries(
         fields={text_of(k): text_of(v) for k, v in zip(fields[::2], fields[1::2], strict=True)},
         members=[(member, float(score)) for member, score in pairs],
     )

@@ -19,7 +19,7 @@ from ..write.lease import Fenced, Lease
 from ..write.source import ChangeSource
 from ..write.upserts import Held
 
-__all__ = ["Audit", "Finding", "SharedFindings"]
+__all__ = ["Audit", "SeriesFinding", "SharedFindings"]
 
 _SERIES_A_ROUND = 100
 _SERIES_A_CALL = 50  # keep the server busy for 3 ms, a hundred candles each
@@ -58,7 +58,7 @@ return { length, found }
 )
 
 
-class Finding(NamedTuple):
+class SeriesFinding(NamedTuple):
     """What the audit found of one series: "ttl" was mended on the spot, anything else wants a rewrite."""
 
     series: SeriesId
@@ -110,9 +110,9 @@ class Audit:
         self._member_rounds = _rounds(sorted(self._announced))
         self._digests = {each: self._digests[each] for each in series if each in self._digests}
 
-    async def series(self) -> list[Finding]:
+    async def series(self) -> list[SeriesFinding]:
         """One round: the next series. Redis's errors pass through."""
-        findings: list[Finding] = []
+        findings: list[SeriesFinding] = []
         quiet = [each for each in next(self._rounds, ()) if self._held(each) is not None]
         for batch in batches(quiet, _SERIES_A_CALL):
             findings += await self._look_at(batch)
@@ -132,7 +132,7 @@ class Audit:
             set_damaged=any(what == "members" for _, what in pairs),
         )
 
-    async def _look_at(self, batch: Sequence[SeriesId]) -> list[Finding]:
+    async def _look_at(self, batch: Sequence[SeriesId]) -> list[SeriesFinding]:
         keys: list[str] = []
         args: list[str | int] = [self._lease.token, self._lease.record]
         asked: list[tuple[SeriesId, Held]] = []
@@ -148,7 +148,7 @@ class Audit:
         found = _checked(await _AUDIT.run(self._redis, [*keys, self._keys.lease], args))
         named = [(asked[int(number) - 1], text_of(what)) for number, what in found]
         return [
-            Finding(series, what)
+            SeriesFinding(series, what)
             for (series, held), what in named
             if what == "ttl" or self._held(series) is held
         ]

@@ -9,7 +9,7 @@ from ..model.series import SeriesId
 from ..quiet import logger
 from ..write.closes import CLOSES_KEPT
 from ..write.stats import DamageStats
-from .audit import Finding, SharedFindings
+from .audit import SeriesFinding, SharedFindings
 
 __all__ = ["DamageTeller"]
 
@@ -21,7 +21,7 @@ class DamageTeller:
         self.stats = DamageStats()
         self._closes = 0
 
-    def tell(self, findings: Sequence[Finding]) -> list[SeriesId]:
+    def tell(self, findings: Sequence[SeriesFinding]) -> list[SeriesId]:
         """Tell what was found of series; those that must be rewritten."""
         limited = [finding.series for finding in findings if finding.what == "ttl"]
         if limited:

@@ -10,7 +10,7 @@ import pytest
 
 from livecache.keys.keyspace import Keyspace, encode_state
 from livecache.model.series import Stored
-from livecache.writer.adoption import Adopted, Found, judge, load
+from livecache.writer.adoption import Adopted, LoadedSeries, judge, load
 
 from .support import BTC, ETH, ORIGIN, STEP, T0, SyncAdapter, candle, state
 
@@ -19,11 +19,11 @@ SET, STATE = KEYS.candles(*BTC[1:]), KEYS.state(*BTC[1:])
 NOW = T0 + 20 * STEP
 
 
-def found(**other: Any) -> Found:
+def found(**other: Any) -> LoadedSeries:
     flat = encode_state(state(0, 9, 10, history_from=T0), origin=ORIGIN, fence=7, revision=3, updated_at=9)
     texts = [str(value) for value in flat]
     fields = dict(zip(texts[::2], texts[1::2], strict=True)) | {"count": "10"} | other
-    return Found(fields, [(candle(n).member().encode(), float(candle(n).time)) for n in range(10)])
+    return LoadedSeries(fields, [(candle(n).member().encode(), float(candle(n).time)) for n in range(10)])
 
 
 def test_what_an_earlier_run_left_is_believed_with_its_digits_and_its_coverage() -> None:
@@ -44,7 +44,7 @@ def test_a_clock_that_is_a_little_behind_takes_nothing_back(behind_ms: int, know
     assert isinstance(stored, Stored)
     assert stored.known == (T0, T0 + known * STEP)
     more = found(count="11")
-    more = Found(more.fields, [*more.members, (candle(10).member().encode(), float(candle(10).time))])
+    more = LoadedSeries(more.fields, [*more.members, (candle(10).member().encode(), float(candle(10).time))])
     with_the_next = judge(BTC, more, origin=ORIGIN, now=closed - behind_ms)
     assert isinstance(with_the_next, Stored) is (behind_ms <= 5_000), "the one in progress may be ahead too"
 
@@ -77,7 +77,7 @@ def test_a_state_that_does_not_hold_is_refused_with_its_reason(other: dict[str, 
 def test_one_unbelievable_member_refuses_the_series(member: bytes, time: int, reason: str) -> None:
     good = found(count="11")
     members = sorted([*good.members, (member, float(time))], key=lambda pair: pair[1])
-    verdict = judge(BTC, Found(good.fields, members), origin=ORIGIN, now=NOW)
+    verdict = judge(BTC, LoadedSeries(good.fields, members), origin=ORIGIN, now=NOW)
     assert isinstance(verdict, str) and reason in verdict
 
 
@@ -85,7 +85,7 @@ def loaded(fake: Any) -> Adopted:
     return asyncio.run(load(SyncAdapter(fake), KEYS, [BTC, ETH], origin=ORIGIN, now=NOW))
 
 
-def put(fake: Any, what: Found) -> None:
+def put(fake: Any, what: LoadedSeries) -> None:
     fake.hset(STATE, mapping=dict(what.fields))
     fake.zadd(SET, dict(what.members))
 

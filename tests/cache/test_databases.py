@@ -15,7 +15,7 @@ import redis.asyncio
 
 from livecache import Reader
 from livecache.app import open_engine
-from livecache.commands.look.following import Following, Happening
+from livecache.commands.look.following import BucketNews, Following
 from livecache.commands.prune import plan
 from livecache.config.schema import Config, RedisConfig
 from livecache.keys.keyspace import Keyspace, encode_update
@@ -180,5 +180,5 @@ def test_what_is_watched_comes_from_the_database_and_not_from_a_message(other: A
             "as the first database's writer"
         )
         assert other.publish(CHANNEL, encode_update(forming))
-        told = next(one for one in news if isinstance(one, Happening))
+        told = next(one for one in news if isinstance(one, BucketNews))
         assert (told.kind, told.candle) == (Kind.FORMING, candle(10))

@@ -9,7 +9,7 @@ from livecache.commands.reading import choose_series, find_series, shown
 from livecache.errors import UnknownSeries
 from livecache.model.series import SeriesId
 from livecache.model.timeframe import Timeframe
-from livecache.quality.findings import Finding, Kind
+from livecache.quality.findings import Finding, Flaw
 from livecache.quality.report import Report, together
 
 M5, H1 = Timeframe.M5, Timeframe.H1
@@ -40,7 +40,7 @@ def test_a_check_of_several_venues_is_one_report_whose_remedies_name_the_venue()
         found = (
             []
             if clean
-            else [Finding(Kind.COUNT, "gone", "livecache repair BTC-USD 5m --all", "BTC-USD", "5m")]
+            else [Finding(Flaw.COUNT, "gone", "livecache repair BTC-USD 5m --all", "BTC-USD", "5m")]
         )
         return Report.of(
             checked_at="now",

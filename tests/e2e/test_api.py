@@ -8,7 +8,7 @@ from typing import Any
 
 from livecache import Reader
 from livecache.simulator import ScriptedFaults
-from livecache.simulator.trouble.script import Refused
+from livecache.simulator.trouble.script import Unreachable
 
 from ..http.api import listening
 from ..http.support import Answer, ask
@@ -69,7 +69,7 @@ def test_a_dead_venue_is_told_plainly(clean_valkey: str) -> None:
         comes(url, 200, 200, 200)
         with listening(url, SERIES) as stream:
             until("the feed is up", lambda: stream.event("state").data["series"][0]["feed"] == "up", 60.0)
-            faults.begin(Refused(lasts=FOREVER_S))
+            faults.begin(Unreachable(lasts=FOREVER_S))
             until(
                 "nobody vouches",
                 lambda: stream.event("state").data["series"][0]["state"] == "stale",

@@ -17,11 +17,11 @@ from livecache.simulator.trouble.script import (
     Garbage,
     Mute,
     NoFinalUpdate,
-    Refused,
     Reorder,
     ReplayedSnapshot,
-    Silence,
+    SilentFeed,
     StampAhead,
+    Unreachable,
 )
 
 from .faulty import M5, SYMBOLS, Scene, faulty
@@ -134,7 +134,7 @@ def test_a_data_channel_that_is_dead_under_heartbeats_is_told_and_connected_anew
 
 def test_a_connection_on_which_nothing_comes_is_told_and_made_again(clean_valkey: str) -> None:
     with faulty(clean_valkey, settings={"VENUES_COINBASE_SILENCE_TIMEOUT": 2}) as scene, scene.few_requests():
-        scene.faults.begin(Silence(lasts=LONG, cured=True))
+        scene.faults.begin(SilentFeed(lasts=LONG, cured=True))
         scene.told("silent for 2 s")
         # It says so just before readers are told: for one more look they may be in sync with the old one.
         until("it is made again", lambda: connections(scene) >= 2, 60.0)
@@ -150,7 +150,7 @@ def connections(scene: Scene) -> int:
 def test_an_exchange_that_is_gone_for_minutes_is_told_and_followed_again(clean_valkey: str) -> None:
     with faulty(clean_valkey) as scene:
         asked, began = len(scene.venue.requests), scene.now()
-        scene.faults.begin(Refused(lasts=240))
+        scene.faults.begin(Unreachable(lasts=240))
         for symbol in SYMBOLS:
             check_that_readers_are_told(scene, symbol)
         until("it is back", scene.in_sync, 60.0)

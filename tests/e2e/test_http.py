@@ -13,7 +13,15 @@ import pytest
 import redis
 
 from livecache.simulator import ScriptedFaults
-from livecache.simulator.trouble.script import CloseFeed, Drop, Garbage, HttpError, Outage, Refused, Revision
+from livecache.simulator.trouble.script import (
+    CloseFeed,
+    Drop,
+    Garbage,
+    HttpError,
+    Outage,
+    Revision,
+    Unreachable,
+)
 
 from ..http.support import Answer, Samples, ask, metrics
 from .support import Busy, Process, exchange, free_port, livecache, market_of, settings, until
@@ -129,7 +137,7 @@ def test_when_the_venue_is_gone_it_is_not_ready_and_need_not_be_restarted(clean_
         service = stack.enter_context(livecache("run", env=env))
         url = url_of(service)
         comes(url, 200, 200, 200)
-        faults.begin(Refused(lasts=FOREVER_S))
+        faults.begin(Unreachable(lasts=FOREVER_S))
         comes(url, 200, 200, 503)
         gone = ask(url, "/readyz").content
         assert gone["series"] == 10 and "nobody vouches for it now" in gone["reasons"][0]

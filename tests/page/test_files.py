@@ -52,7 +52,7 @@ def get(*paths: str, guard: Guard | None = None, method: str = "GET", **headers:
     async def main() -> list[Got]:
         sockets = bind("127.0.0.1", 0)
         server = Server(
-            page.Page().routes, guard or Guard(None, loopback=True), RequestStats(), SystemClock()
+            page.PageFiles().routes, guard or Guard(None, loopback=True), RequestStats(), SystemClock()
         )
         running = asyncio.create_task(server.run(sockets))
         try:
@@ -142,7 +142,7 @@ def test_the_wheel_has_every_file_of_the_page(tmp_path: Path) -> None:
     files = {f"livecache/http/page/{file.name}" for file in FILES.iterdir()}
     assert len(files) > 8
     assert files <= names
-    assert len(page.Page().routes) == len(files) + 1, "each is served, and the library"
+    assert len(page.PageFiles().routes) == len(files) + 1, "each is served, and the library"
 
 
 def test_each_limit_on_the_page_of_limits_is_the_one_in_the_code() -> None:

@@ -6,7 +6,7 @@ import re
 
 from livecache.model.timeframe import Timeframe
 from livecache.simulator import FaultScript, ScriptedFaults
-from livecache.simulator.trouble.script import HttpError, Refused
+from livecache.simulator.trouble.script import HttpError, Unreachable
 
 from ..e2e.support import livecache, until
 from .chromium import Tab
@@ -78,7 +78,7 @@ def test_it_says_that_the_feed_is_down_or_that_all_is_stale(clean_valkey: str, t
         here.feed.cut()
         banner(tab, "The feed is down")
         tab.until("it is not called live", "document.getElementById('connection').innerText === 'feed down'")
-        faults.begin(Refused(lasts=FOREVER_S))
+        faults.begin(Unreachable(lasts=FOREVER_S))
         banner(tab, "Stale: nobody vouches for these candles now")
         until("all rows say so", lambda: column(tab, 5) == ["all stale"] * 3)
         assert tab.run("document.getElementById('chart').classList.contains('past')")

@@ -14,8 +14,8 @@ from livecache.model.coverage import Coverage
 from livecache.model.rollup import roll_up
 from livecache.model.series import SeriesId, SeriesState
 from livecache.model.timeframe import Timeframe
-from livecache.quality.findings import Kind
-from livecache.quality.inspection import Found
+from livecache.quality.findings import Flaw
+from livecache.quality.inspection import Inspected
 
 __all__ = ["DEFECTS", "ORIGIN", "START", "TIMEFRAMES", "Defect", "Line", "sound_line", "sound_symbols"]
 
@@ -51,13 +51,13 @@ class Line:
     def stored(self) -> list[tuple[bytes, float]]:
         return [(c.member().encode(), float(t)) for t, c in sorted(self.candles.items())]
 
-    def found(self) -> Found:
+    def found(self) -> Inspected:
         flat = encode_state(self.state, origin=ORIGIN, fence=7, revision=1, updated_at=1)
         fields = {str(k): str(v) for k, v in zip(flat[::2], flat[1::2], strict=True)}
         members = self.stored() if self.members is None else self.members
         fields["count"] = str(len(self.candles) if self.size is None else self.size)
         alive = encode_alive(AliveRecord("me", self.now, "up")).encode()
-        plain = Found(
+        plain = Inspected(
             self.series, "zset", "hash", {**fields, **self.extra}, members, len(members), alive, "string"
         )
         return replace(plain, **self.other)
@@ -127,7 +127,7 @@ def sound_symbols(draw: st.DrawFn) -> list[Line]:
     return lines
 
 
-Defect = Callable[[Line, st.DataObject], Kind | None]
+Defect = Callable[[Line, st.DataObject], Flaw | None]
 """Plants one thing that is wrong; None if this series has nothing to plant it in."""
 
 
@@ -135,24 +135,24 @@ def _pick(line: Line, data: st.DataObject) -> int | None:
     return data.draw(st.sampled_from(line.settled)) if line.settled else None
 
 
-def a_member_is_gone(line: Line, data: st.DataObject) -> Kind | None:
+def a_member_is_gone(line: Line, data: st.DataObject) -> Flaw | None:
     if (time := _pick(line, data)) is None:
         return None
     line.members = [one for one in line.stored() if one[1] != time]
-    return Kind.COUNT
+    return Flaw.COUNT
 
 
-def a_member_is_rubbish(line: Line, data: st.DataObject) -> Kind | None:
+def a_member_is_rubbish(line: Line, data: st.DataObject) -> Flaw | None:
     if (time := _pick(line, data)) is None:
         return None
     rubbish = data.draw(
         st.sampled_from([b"", b"[", b"{}", b"\xff", b"[1,2]", b'["a",1,1,1,1,1]', b"[" * 2_000, b"null"])
     )
     line.members = [(rubbish if score == time else member, score) for member, score in line.stored()]
-    return Kind.UNREADABLE
+    return Flaw.UNREADABLE
 
 
-def a_member_lies_at_another_score(line: Line, data: st.DataObject) -> Kind | None:
+def a_member_lies_at_another_score(line: Line, data: st.DataObject) -> Flaw | None:
     if (time := _pick(line, data)) is None:
         return None
     shift = data.draw(st.sampled_from([1, -1, 0.5, line.width, -line.width]))
@@ -160,22 +160,22 @@ def a_member_lies_at_another_score(line: Line, data: st.DataObject) -> Kind | No
         ((member, score + shift if score == time else score) for member, score in line.stored()),
         key=lambda one: one[1],
     )
-    return Kind.MISPLACED
+    return Flaw.MISPLACED
 
 
-def a_candle_is_off_its_bucket(line: Line, data: st.DataObject) -> Kind | None:
+def a_candle_is_off_its_bucket(line: Line, data: st.DataObject) -> Flaw | None:
     if (time := _pick(line, data)) is None:
         return None
     moved = time + data.draw(st.integers(1, line.width - 1))
     line.candles[moved] = replace_time(line.candles.pop(time), moved)
-    return Kind.MISALIGNED
+    return Flaw.MISALIGNED
 
 
 def replace_time(candle: ExactCandle, time: int) -> ExactCandle:
     return ExactCandle(time, *candle.numbers)
 
 
-def a_price_makes_no_sense(line: Line, data: st.DataObject) -> Kind | None:
+def a_price_makes_no_sense(line: Line, data: st.DataObject) -> Flaw | None:
     if (time := _pick(line, data)) is None:
         return None
     prices = data.draw(
@@ -197,67 +197,67 @@ def a_price_makes_no_sense(line: Line, data: st.DataObject) -> Kind | None:
         (f"[{time},{','.join(prices)},1]".encode() if score == time else member, score)
         for member, score in line.stored()
     ]
-    return Kind.UNREADABLE if "NaN" in prices else Kind.OHLCV
+    return Flaw.UNREADABLE if "NaN" in prices else Flaw.OHLCV
 
 
-def a_candle_is_of_the_future(line: Line, data: st.DataObject) -> Kind | None:
+def a_candle_is_of_the_future(line: Line, data: st.DataObject) -> Flaw | None:
     time = line.series.timeframe.floor(line.now) + data.draw(st.integers(1, 1_000)) * line.width
     line.candles[time] = ExactCandle(time, "10", "12", "9", "10", "1")
-    return Kind.FUTURE
+    return Flaw.FUTURE
 
 
-def a_bucket_has_two_members(line: Line, data: st.DataObject) -> Kind | None:
+def a_bucket_has_two_members(line: Line, data: st.DataObject) -> Flaw | None:
     if (time := _pick(line, data)) is None:
         return None
     other = f"[{time},1,1,1,1,1]".encode()
     line.members = sorted([*line.stored(), (other, float(time))], key=lambda one: one[1])
     line.size = len(line.members)
-    return Kind.DUPLICATE
+    return Flaw.DUPLICATE
 
 
-def the_state_is_gone(line: Line, data: st.DataObject) -> Kind | None:
+def the_state_is_gone(line: Line, data: st.DataObject) -> Flaw | None:
     if not line.candles:
         return None
     line.other["fields"] = {}
     line.other["state_type"] = "none"
-    return Kind.STATE
+    return Flaw.STATE
 
 
-def a_field_of_the_state_is_damaged(line: Line, data: st.DataObject) -> Kind | None:
+def a_field_of_the_state_is_damaged(line: Line, data: st.DataObject) -> Flaw | None:
     numbers = ["count", "known_through", "closed_through", "schema", "fence", "coverage", "ready"]
     line.extra[data.draw(st.sampled_from(numbers))] = data.draw(
         st.sampled_from(["", "x", "-1", "1.5", "9" * 40, "[[2,1]]", "[[1]]", "٣"])
     )
-    return Kind.STATE
+    return Flaw.STATE
 
 
-def the_watermarks_are_out_of_order(line: Line, data: st.DataObject) -> Kind | None:
+def the_watermarks_are_out_of_order(line: Line, data: st.DataObject) -> Flaw | None:
     line.state = replace(line.state, settled_through=line.state.known_through + line.width)
-    return Kind.WATERMARKS
+    return Flaw.WATERMARKS
 
 
-def a_watermark_is_between_buckets(line: Line, data: st.DataObject) -> Kind | None:
+def a_watermark_is_between_buckets(line: Line, data: st.DataObject) -> Flaw | None:
     name = data.draw(st.sampled_from(["contiguous_from", "known_through", "closed_through"]))
     off = data.draw(st.integers(1, line.width - 1))
     line.extra[name] = str(getattr(line.state, name) + off)
-    return Kind.WATERMARKS
+    return Flaw.WATERMARKS
 
 
-def settled_claims_what_is_not_covered(line: Line, data: st.DataObject) -> Kind | None:
+def settled_claims_what_is_not_covered(line: Line, data: st.DataObject) -> Flaw | None:
     if line.state.settled_through - line.state.contiguous_from < 2 * line.width:
         return None
     end = line.state.settled_through
     line.state = replace(line.state, coverage=line.state.coverage.remove(end - line.width, end))
-    return Kind.WATERMARKS
+    return Flaw.WATERMARKS
 
 
-def coverage_runs_ahead(line: Line, data: st.DataObject) -> Kind | None:
+def coverage_runs_ahead(line: Line, data: st.DataObject) -> Flaw | None:
     through = line.state.closed_through
     line.state = replace(line.state, coverage=line.state.coverage.add(through, through + line.width))
-    return Kind.COVERAGE
+    return Flaw.COVERAGE
 
 
-def nobody_has_read_a_few_old_buckets(line: Line, data: st.DataObject) -> Kind | None:
+def nobody_has_read_a_few_old_buckets(line: Line, data: st.DataObject) -> Flaw | None:
     last = line.state.settled_through - 2 * Timeframe.H1.ms
     if last <= line.state.contiguous_from:
         return None
@@ -266,32 +266,32 @@ def nobody_has_read_a_few_old_buckets(line: Line, data: st.DataObject) -> Kind |
     line.candles = {t: c for t, c in line.candles.items() if not first <= t < end}
     line.state = replace(line.state, contiguous_from=end, coverage=line.state.coverage.remove(first, end))
     begins = [*line.candles, *(span.start for span in line.state.coverage)]
-    return Kind.GAP if first > min(begins, default=first) else None
+    return Flaw.GAP if first > min(begins, default=first) else None
 
 
-def an_old_bucket_was_never_settled(line: Line, data: st.DataObject) -> Kind | None:
+def an_old_bucket_was_never_settled(line: Line, data: st.DataObject) -> Flaw | None:
     times = [t for t in line.settled if t + line.width < line.now - 700_000]
     if not times:
         return None
     time = data.draw(st.sampled_from(times))
     line.state = replace(line.state, coverage=line.state.coverage.remove(time, time + line.width))
-    return Kind.OVERDUE
+    return Flaw.OVERDUE
 
 
-def a_key_is_of_another_type(line: Line, data: st.DataObject) -> Kind | None:
+def a_key_is_of_another_type(line: Line, data: st.DataObject) -> Flaw | None:
     name = data.draw(st.sampled_from(["set_type", "state_type", "alive_type"]))
     line.other[name] = "list"
-    return Kind.FOREIGN
+    return Flaw.FOREIGN
 
 
-def a_key_expires(line: Line, data: st.DataObject) -> Kind | None:
+def a_key_expires(line: Line, data: st.DataObject) -> Flaw | None:
     line.other["expires_ms"] = data.draw(st.integers(0, 10**9))
-    return Kind.EXPIRES
+    return Flaw.EXPIRES
 
 
-def nothing_is_stored(line: Line, data: st.DataObject) -> Kind | None:
+def nothing_is_stored(line: Line, data: st.DataObject) -> Flaw | None:
     line.other |= {"fields": {}, "members": (), "size": 0}
-    return Kind.ABSENT
+    return Flaw.ABSENT
 
 
 DEFECTS: tuple[Defect, ...] = (

@@ -21,8 +21,8 @@ from livecache.model.coverage import Coverage
 from livecache.model.series import SeriesId
 from livecache.model.timeframe import Timeframe, iso
 from livecache.quality.check import Check, Rules
-from livecache.quality.findings import FINDINGS_A_KIND_MAX, Kind
-from livecache.quality.inspection import Found, Shared
+from livecache.quality.findings import FINDINGS_A_KIND_MAX, Flaw
+from livecache.quality.inspection import Inspected, Shared
 from livecache.quality.report import TABLES, Report, as_csv, as_json, as_text
 
 from .stored import DEFECTS, ORIGIN, START, Defect, Line, sound_line, sound_symbols
@@ -40,7 +40,7 @@ def checked(lines: list[Line], **rules: Any) -> Report:
     return check.report(checked_at="2026-02-20T12:00:00Z")
 
 
-def kinds(report: Report) -> set[Kind]:
+def kinds(report: Report) -> set[Flaw]:
     return {finding.kind for finding in report.findings}
 
 
@@ -76,7 +76,7 @@ def test_whatever_is_planted_is_found_and_what_would_mend_it_is_named(
     finding = next(finding for finding in report.findings if finding.kind is expected)
     assert (finding.symbol, finding.timeframe) == (line.series.symbol, line.series.timeframe.value)
     assert finding.remedy and report.remedies
-    others = {f.timeframe for f in report.findings if f.kind not in (Kind.ROLLUP, expected)}
+    others = {f.timeframe for f in report.findings if f.kind not in (Flaw.ROLLUP, expected)}
     assert others <= {line.series.timeframe.value}, "nothing is said against the others"
 
 
@@ -96,7 +96,7 @@ def test_a_parent_that_is_not_the_sum_of_its_children_is_found(
     changed.candles[times[0]] = msgspec.structs.replace(candle, volume="123456.5")
     report = checked(lines)
     found = [f for f in report.findings if f.timeframe == parent.series.timeframe.value]
-    assert (found[0].kind, found[0].start) == (Kind.ROLLUP, time)
+    assert (found[0].kind, found[0].start) == (Flaw.ROLLUP, time)
     assert found[0].remedy.count("livecache repair BTC-USD") == 2
 
 
@@ -119,7 +119,7 @@ def test_nothing_that_lies_in_redis_makes_it_fail(
     fields: dict[str, str], members: list[tuple[bytes, float]], alive: bytes | None
 ) -> None:
     series = SeriesId("coinbase", "BTC-USD", M5)
-    found = Found(series, "zset", "hash", fields, members, len(members), alive, "string")
+    found = Inspected(series, "zset", "hash", fields, members, len(members), alive, "string")
     check = Check(KEYS)
     check.take_symbol([found, replace(found, series=SeriesId("coinbase", "BTC-USD", Timeframe.H1))])
     report = check.report(checked_at="now")
@@ -188,7 +188,7 @@ def test_a_bucket_that_closed_just_now_is_pending_and_later_it_is_a_gap() -> Non
     assert checked([line]).clean and checked([line]).series[0].pending == 1
     line.now += 600_000
     report = checked([line])
-    assert kinds(report) == {Kind.GAP} and report.series[0].pending == 0
+    assert kinds(report) == {Flaw.GAP} and report.series[0].pending == 0
 
 
 def test_a_proven_empty_bucket_is_no_gap() -> None:
@@ -226,7 +226,7 @@ def test_nobody_vouching_and_another_origin_are_notes_that_leave_it_clean() -> N
     check.take_symbol([line.found()])
     report = check.report(checked_at="now")
     assert report.clean
-    assert [note.kind for note in report.advice] == [Kind.UNVOUCHED, Kind.ORIGIN]
+    assert [note.kind for note in report.advice] == [Flaw.UNVOUCHED, Flaw.ORIGIN]
     assert ORIGIN in report.advice[1].message
 
 
@@ -242,7 +242,7 @@ def test_keys_that_are_nobodys_are_told_apart_from_those_left_over() -> None:
     check = Check(KEYS)
     announced = check.take_shared(shared("BTC-USD:5m", "BTC-USD:1h", "rubbish", ":", "A{B:5m"))
     assert announced == [SeriesId("coinbase", "BTC-USD", t) for t in (M5, Timeframe.H1)]
-    assert [f.kind for f in check.findings] == 3 * [Kind.STATE]
+    assert [f.kind for f in check.findings] == 3 * [Flaw.STATE]
     names = [
         *(KEYS.series, KEYS.feed, KEYS.closes, KEYS.lease),
         *(KEYS.candles("BTC-USD", M5), KEYS.state("BTC-USD", M5), KEYS.alive("BTC-USD")),
@@ -254,9 +254,9 @@ def test_keys_that_are_nobodys_are_told_apart_from_those_left_over() -> None:
     check.findings.clear()
     check.take_names(names, announced)
     assert [(f.kind, f.symbol, f.timeframe) for f in check.findings] == [
-        (Kind.LEFTOVER, "OLD-USD", "5m"),
-        (Kind.UNKNOWN_KEY, "", ""),
-        (Kind.UNKNOWN_KEY, "", ""),
+        (Flaw.LEFTOVER, "OLD-USD", "5m"),
+        (Flaw.UNKNOWN_KEY, "", ""),
+        (Flaw.UNKNOWN_KEY, "", ""),
     ]
     assert "\x1b" not in "".join(f.message for f in check.findings), "a name cannot command a terminal"
     assert check.report(checked_at="now").clean, "others may keep what they like beside ours"
@@ -266,7 +266,7 @@ def test_a_shared_key_of_another_type_is_a_finding() -> None:
     check = Check(KEYS)
     check.take_shared(shared(**{KEYS.closes: "string"}))
     (finding,) = check.findings
-    assert finding.kind is Kind.FOREIGN and KEYS.closes in finding.message
+    assert finding.kind is Flaw.FOREIGN and KEYS.closes in finding.message
 
 
 def test_a_servers_settings_are_advice_with_the_command_that_mends_them() -> None:
@@ -334,4 +334,4 @@ def test_a_moment_that_is_told_is_a_moment_that_a_command_takes(time: int) -> No
 
 def test_the_page_on_checking_explains_every_kind_of_finding() -> None:
     page = (Path(__file__).parents[2] / "docs" / "checking.md").read_text(encoding="utf-8")
-    assert [kind.value for kind in Kind if f"`{kind.value}`" not in page] == []
+    assert [kind.value for kind in Flaw if f"`{kind.value}`" not in page] == []

@@ -23,7 +23,7 @@ from livecache.model.timeframe import Timeframe
 from livecache.proof.evidence import Open, PageFacts
 from livecache.proof.plan import Priority
 from livecache.quality.check import Check, Rules
-from livecache.quality.findings import ADVICE, Finding, Kind, Options
+from livecache.quality.findings import ADVICE, Finding, Flaw, Options
 from livecache.quality.inspection import Shared
 from livecache.quality.report import Report, as_text
 from livecache.quality.venue import Compared, PageWanted, compare_page
@@ -37,13 +37,13 @@ W = M5.ms
 NOW = 1_770_000_000_000 // Timeframe.H1.ms * Timeframe.H1.ms + 21 * 60_000
 
 BY_REPAIR = {
-    *(Kind.STATE, Kind.COUNT, Kind.EXPIRES, Kind.UNREADABLE, Kind.DUPLICATE, Kind.MISPLACED),
-    *(Kind.MISALIGNED, Kind.OHLCV, Kind.FUTURE, Kind.WATERMARKS, Kind.COVERAGE, Kind.GAP, Kind.OVERDUE),
-    *(Kind.ROLLUP, Kind.VENUE),
+    *(Flaw.STATE, Flaw.COUNT, Flaw.EXPIRES, Flaw.UNREADABLE, Flaw.DUPLICATE, Flaw.MISPLACED),
+    *(Flaw.MISALIGNED, Flaw.OHLCV, Flaw.FUTURE, Flaw.WATERMARKS, Flaw.COVERAGE, Flaw.GAP, Flaw.OVERDUE),
+    *(Flaw.ROLLUP, Flaw.VENUE),
 }
-BY_ANOTHER_COMMAND = {Kind.LEFTOVER, Kind.SERVER}  # run for real in tests/e2e/test_check_and_repair.py
-BY_WORDS = {Kind.FOREIGN, Kind.ABSENT, Kind.NOT_COMPARED, Kind.UNVOUCHED, Kind.ORIGIN}
-BY_NOTHING = {Kind.UNKNOWN_KEY, Kind.UNFINISHED, Kind.UNSEARCHED, Kind.UNSERVED}
+BY_ANOTHER_COMMAND = {Flaw.LEFTOVER, Flaw.SERVER}  # run for real in tests/e2e/test_check_and_repair.py
+BY_WORDS = {Flaw.FOREIGN, Flaw.ABSENT, Flaw.NOT_COMPARED, Flaw.UNVOUCHED, Flaw.ORIGIN}
+BY_NOTHING = {Flaw.UNKNOWN_KEY, Flaw.UNFINISHED, Flaw.UNSEARCHED, Flaw.UNSERVED}
 
 
 class House:
@@ -125,8 +125,8 @@ def told(report: Report) -> Iterator[Finding]:
 
 def test_each_kind_of_finding_has_its_kind_of_remedy() -> None:
     groups = [BY_REPAIR, BY_ANOTHER_COMMAND, BY_WORDS, BY_NOTHING]
-    assert set().union(*groups) == set(Kind)
-    assert sum(map(len, groups)) == len(Kind), "each is in one of them"
+    assert set().union(*groups) == set(Flaw)
+    assert sum(map(len, groups)) == len(Flaw), "each is in one of them"
     assert BY_NOTHING <= ADVICE, "what nothing mends is no reproach"
 
 
@@ -159,7 +159,7 @@ def test_a_hole_that_waits_to_be_tried_again_is_filled_by_the_repair_that_is_nam
     track.open = {t: Open(None, NOW, NOW, again=NOW + 300_000) for t in range(hole, hole + 3 * W, W)}
     here.rewrite()
     report = here.report()
-    assert {finding.kind for finding in report.findings} == {Kind.GAP}
+    assert {finding.kind for finding in report.findings} == {Flaw.GAP}
     here.mend(report.remedies)
     assert here.report().findings == []
 
@@ -173,7 +173,7 @@ def test_a_candle_that_never_settled_is_settled_by_the_repair_that_is_named() ->
     track.open = {late: Open(None, NOW, NOW, again=NOW + 300_000)}
     here.rewrite()
     report = here.report()
-    assert {finding.kind for finding in report.findings} == {Kind.OVERDUE}
+    assert {finding.kind for finding in report.findings} == {Flaw.OVERDUE}
     here.mend(report.remedies)
     assert here.report().findings == []
 
@@ -197,7 +197,7 @@ def test_a_bucket_whose_row_cannot_be_believed_has_no_remedy_and_says_why_until_
     report = here.report()
     assert report.remedies == []
     (finding,) = report.findings
-    assert (finding.kind, finding.remedy, finding.start) == (Kind.GAP, "", bad)
+    assert (finding.kind, finding.remedy, finding.start) == (Flaw.GAP, "", bad)
     assert "cannot be believed" in finding.message and "open below low" in finding.message
     here.mend([f"livecache repair {SYMBOL} 1m --all"])
     assert here.report().findings == [], "whoever orders it all the same need not wait for that"
@@ -213,7 +213,7 @@ def test_what_the_venue_says_otherwise_is_taken_by_the_repair_that_is_named() ->
     rows = {bucket: candle(bucket, "7"), bucket + W: candle(bucket + W)}
     compare_page(check.stored[series], page, rows, (), Compared())
     report = check.report(checked_at="now")
-    assert {finding.kind for finding in report.findings} == {Kind.VENUE}
+    assert {finding.kind for finding in report.findings} == {Flaw.VENUE}
     here.mend(report.remedies)
     assert here.lines[series].candles[bucket].volume == "7"
     assert here.report().findings == []
@@ -231,7 +231,7 @@ def test_candles_of_a_quiet_product_from_before_all_that_was_searched_are_no_gap
     report = here.report()
     assert report.clean and report.gaps == []
     (note,) = report.advice
-    assert (note.kind, note.remedy) == (Kind.UNSEARCHED, "")
+    assert (note.kind, note.remedy) == (Flaw.UNSEARCHED, "")
     assert "3 candles from before" in note.message and "search for history ended" in note.message
     assert report.series[0].missing == 0
 
@@ -245,7 +245,7 @@ def test_of_a_series_of_which_nothing_is_settled_yet_no_remedy_is_printed_and_wh
     here.driver, here.lines = driver, {}
     here.flush()
     report = here.report()
-    assert {finding.kind for finding in report.findings} == {Kind.OVERDUE, Kind.GAP}
+    assert {finding.kind for finding in report.findings} == {Flaw.OVERDUE, Flaw.GAP}
     assert report.remedies == [] and {finding.remedy for finding in report.findings} == {""}
     assert all("as soon as the venue answers" in finding.message for finding in report.findings)
     assert all("HTTP 503" in finding.message for finding in report.findings)
@@ -270,7 +270,7 @@ def test_nothing_new_is_missed_of_a_symbol_that_the_venue_does_not_know_or_trade
     assert report.remedies == [] and all(line.pending for line in report.series)
     for line in here.lines.values():
         line.state = replace(line.state, reason="lagging: nothing is known since x", ready=False)
-    assert {finding.kind for finding in here.report().findings} == {Kind.GAP}
+    assert {finding.kind for finding in here.report().findings} == {Flaw.GAP}
 
 
 def test_a_hole_of_a_symbol_that_the_venue_does_not_know_any_more_has_no_remedy_and_says_so() -> None:
@@ -285,7 +285,7 @@ def test_a_hole_of_a_symbol_that_the_venue_does_not_know_any_more_has_no_remedy_
         reason="unknown: 'BTC-USD' at coinbase",
     )
     report = here.report()
-    (finding,) = [one for one in report.findings if one.kind is Kind.GAP]
+    (finding,) = [one for one in report.findings if one.kind is Flaw.GAP]
     assert finding.remedy == "" and "the venue does not answer for it (unknown: 'BTC-USD'" in finding.message
     assert not any("5m" in remedy for remedy in report.remedies)
 

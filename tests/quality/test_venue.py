@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from livecache.model.candle import ExactCandle
 from livecache.model.coverage import Coverage
 from livecache.model.timeframe import Timeframe
-from livecache.quality.findings import Kind
-from livecache.quality.stored import Stored, examine
+from livecache.quality.findings import Flaw
+from livecache.quality.stored import Examined, examine
 from livecache.quality.venue import Compared, PageWanted, compare_page, pages_wanted
 
 from .stored import START, Line, sound_line
@@ -17,11 +17,11 @@ from .stored import START, Line, sound_line
 W = Timeframe.M5.ms
 
 
-def stored(line: Line) -> Stored:
+def stored(line: Line) -> Examined:
     return examine(line.found())
 
 
-def compared(line: Line, rows: dict[int, ExactCandle], *rejected: int) -> tuple[Compared, Stored]:
+def compared(line: Line, rows: dict[int, ExactCandle], *rejected: int) -> tuple[Compared, Examined]:
     """All of the line against these rows, as one page."""
     counts, one = Compared(), stored(line)
     page = PageWanted(line.series, START, line.state.closed_through)
@@ -70,7 +70,7 @@ def test_what_differs_is_found_and_nothing_else(changed: set[int], gone: set[int
         del line.candles[START + n * W]
     counts, one = compared(line, rows)
     different = {START + n * W for n in changed | gone | new}
-    assert {f.start for f in one.findings if f.kind is Kind.VENUE} == different
+    assert {f.start for f in one.findings if f.kind is Flaw.VENUE} == different
     assert (counts.differ, counts.same) == (len(different), 20 - len(different))
 
 

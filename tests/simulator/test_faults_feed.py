@@ -17,7 +17,7 @@ from livecache.errors import ConfigError
 from livecache.model.timeframe import Timeframe
 from livecache.simulator import (
     FaultScript,
-    Frame,
+    FeedFrame,
     MarketClock,
     Product,
     ScriptedFaults,
@@ -35,12 +35,12 @@ from livecache.simulator.trouble.script import (
     Garbage,
     Mute,
     NoFinalUpdate,
-    Refused,
     RefusedSubscription,
     Reorder,
     ReplayedSnapshot,
-    Silence,
+    SilentFeed,
     StampAhead,
+    Unreachable,
 )
 
 from .support import NOW, Client, StillClock, candles_of, connected
@@ -186,7 +186,7 @@ def test_a_mute_that_is_cured_by_subscribing_anew() -> None:
 
 def test_silence_is_of_everything_with_the_socket_open() -> None:
     async def scenario(bench: Bench) -> None:
-        bench.faults.begin(Silence(lasts=30))
+        bench.faults.begin(SilentFeed(lasts=30))
         await bench.receive(lambda _: gaps(bench.client.frames)[-1] >= 29_000)
         before, after = numbers(bench.client.frames[-2:])
         assert after == before + 1, "no jump tells of it"
@@ -348,7 +348,7 @@ def candle_in(text: str) -> dict[str, str]:
 def test_connections_are_cut_and_refused_and_then_it_is_back_on_its_port() -> None:
     async def scenario(bench: Bench) -> None:
         sim = bench.simulator
-        bench.faults.begin(Refused(lasts=60))  # a second
+        bench.faults.begin(Unreachable(lasts=60))  # a second
         assert await bench.client.close_code() == 1006
         with pytest.raises(aiohttp.ClientConnectorError):
             await venue_time(sim)
@@ -368,7 +368,7 @@ def test_connections_are_cut_and_refused_and_then_it_is_back_on_its_port() -> No
 
 def test_a_simulator_can_be_left_while_it_refuses_connections() -> None:
     async def scenario(bench: Bench) -> None:
-        bench.faults.begin(Refused(lasts=LONG))
+        bench.faults.begin(Unreachable(lasts=LONG))
         assert await bench.client.close_code() == 1006
 
     on_a_bench(scenario)
@@ -394,7 +394,8 @@ def test_the_same_seed_makes_the_same_choices_and_another_seed_others() -> None:
         return [list(scripted.frame(frame)) for frame in frames]
 
     frames = [
-        Frame(1, "candles", i, f'{{"channel":"candles","sequence_num":{i},"events":[]}}') for i in range(200)
+        FeedFrame(1, "candles", i, f'{{"channel":"candles","sequence_num":{i},"events":[]}}')
+        for i in range(200)
     ]
     assert played(1) == played(1)
     assert played(1) != played(2)
@@ -409,7 +410,7 @@ def test_faults_of_a_product_that_the_market_has_not_are_refused() -> None:
 
 def test_a_scripted_fault_begins_and_ends_at_its_time() -> None:
     async def scenario() -> None:
-        faults = ScriptedFaults(FaultScript(faults=(Silence(at=20, lasts=30),)))
+        faults = ScriptedFaults(FaultScript(faults=(SilentFeed(at=20, lasts=30),)))
         sim = Simulator(market(), clock=MarketClock(NOW, 60.0), faults=faults)
         async with sim, connected(sim) as client:
             await subscribe(client)

@@ -19,9 +19,9 @@ from livecache.errors import LivecacheError
 from livecache.model.timeframe import Timeframe
 from livecache.simulator import (
     Answer,
-    Close,
     Faults,
-    Frame,
+    FeedFrame,
+    HangUp,
     KeyRing,
     Liquidity,
     MarketClock,
@@ -321,9 +321,9 @@ class Mischief(Faults):
     async def rest(self, request: RequestRecord, proceed: Any) -> Answer | None:
         return None
 
-    def frame(self, frame: Frame) -> Iterable[str] | Close:
+    def frame(self, frame: FeedFrame) -> Iterable[str] | HangUp:
         if frame.sequence == 6:
-            return Close(1011)
+            return HangUp(1011)
         return {3: (), 4: (frame.text, frame.text)}.get(frame.sequence, (frame.text,))
 
 

@@ -14,18 +14,18 @@ from ...read.close_events import BEGINNING, ENTRIES_A_READ, entries_after, newes
 from ...read.orders import Give, Listen, Orders, Subscribe
 from ...read.reading import Core, SeriesView
 from ...read.standing import forming_in
-from ...reader.links import Link
+from ...reader.links import RedisLink
 from ...wire.scripts import text_of
 
 if TYPE_CHECKING:
     import redis
 
-__all__ = ["LOOK_S", "Following", "Happening"]
+__all__ = ["LOOK_S", "BucketNews", "Following"]
 
 LOOK_S = 1.0  # between looks at who vouches: a key that expires tells nobody
 
 
-class Happening(NamedTuple):
+class BucketNews(NamedTuple):
     """What happened to a bucket. No candle: nothing was traded. `replaced`: what readers saw before."""
 
     kind: Kind
@@ -42,14 +42,14 @@ class Following:
         self._series = series
         self._after = ""  # the entry of the stream that was dealt with last
 
-    def happenings(self, client: redis.Redis) -> Generator[Happening | SeriesView, None, None]:
+    def happenings(self, client: redis.Redis) -> Generator[BucketNews | SeriesView, None, None]:
         """Each thing that happens from now on, and how the series stands: at first, and about once a second.
 
         The channel only hints that something happened. What has closed comes from the stream, which has also
         the buckets in which nothing was traded, and the bucket in progress from the set. By the time of the
         first answer it listens: what is read after that misses nothing. Raises RedisUnavailable.
         """
-        link = Link(None, client)
+        link = RedisLink(None, client)
         return link.iterate(self._follow(Core(replace(self._keys, database=link.database), 0)))
 
     def _follow(self, core: Core) -> Orders:
@@ -63,7 +63,7 @@ class Following:
             (view,) = yield from core.views([self._series])
             forming = forming_in(view)
             if forming is not None and forming != shown:
-                yield Give(Happening(Kind.FORMING, forming.time, forming, None))
+                yield Give(BucketNews(Kind.FORMING, forming.time, forming, None))
             shown = forming or shown
             yield Give(view)
 
@@ -80,7 +80,7 @@ class Following:
                     yield from map(Give, self._close_in(fields))
                 self._after = text_of(entry)
 
-    def _close_in(self, fields: Mapping[bytes, bytes]) -> list[Happening]:
+    def _close_in(self, fields: Mapping[bytes, bytes]) -> list[BucketNews]:
         """The happening in an entry; nothing for one that cannot be understood."""
 
         def candle(name: bytes) -> ExactCandle | None:
@@ -88,6 +88,6 @@ class Following:
 
         try:
             kind, time = Kind(fields[b"kind"].decode()), int(fields[b"time"])
-            return [Happening(kind, time, candle(b"candle"), candle(b"replaced"))]
+            return [BucketNews(kind, time, candle(b"candle"), candle(b"replaced"))]
         except (Damaged, KeyError, ValueError):
             return []

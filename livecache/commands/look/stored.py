@@ -20,7 +20,7 @@ from ...model.series import SeriesId, SeriesState
 from ...model.timeframe import Multiple, Timeframe, stored_of
 from ...read.questions import COUNT_MAX
 from ...read.reading import Core, SeriesView, alive_of
-from ...reader.links import Link
+from ...reader.links import RedisLink
 from ...wire.scripts import text_of
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def read_series(client: redis.Redis, keys: Keyspace, series: SeriesId, count: in
     """`read_stored`, or of a multiple what a reader gets. Raises the `ReadError` that it would get."""
     if not isinstance(series.timeframe, Multiple):
         return read_stored(client, keys, series, count)
-    link = Link(None, client)
+    link = RedisLink(None, client)
     core = Core(replace(keys, database=link.database), math.inf)
     request = core.request(series.symbol, series.timeframe, min(count, COUNT_MAX), at_least=1, forming=True)
     try:

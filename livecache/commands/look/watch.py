@@ -15,7 +15,7 @@ from ...read.reading import SeriesView
 from .. import terminal
 from ..reading import connect, find_series, keyspace_of, open_reader
 from .candle_table import Columns
-from .following import LOOK_S, Following, Happening
+from .following import LOOK_S, BucketNews, Following
 from .stored import Bucket, BucketKind, StoredSeries, read_stored
 
 __all__ = ["watch_series"]
@@ -80,7 +80,7 @@ class _Screen:
         told = {"kind": bucket.kind.value, "time": bucket.time, "candle": _array(bucket.candle)}
         self._print(told, self._line(bucket.time, bucket.kind.value, numbers))
 
-    def show(self, news: Happening | SeriesView) -> None:
+    def show(self, news: BucketNews | SeriesView) -> None:
         """Print what has happened, or who vouches now, if that is another than before."""
         if isinstance(news, SeriesView):
             self._standing(news)

@@ -15,7 +15,7 @@ from ..options import ServerOptions
 from ..trouble.faults import Answer, Faults, RequestRecord
 from .auth import KeyRing
 from .exchange import API, Exchange
-from .feed import Feed
+from .feed import FeedServer
 
 __all__ = ["FACES", "CoinbaseFace"]
 
@@ -41,7 +41,7 @@ class CoinbaseFace:
         self._exchange = Exchange(market, clock, options, faults=faults, keys=keys, host_clock=host_clock)
         self.counts: Counts = self._exchange.counts
         self.requests: deque[RequestRecord] = self._exchange.requests
-        self._feed = Feed(
+        self._feed = FeedServer(
             market, clock, options, self.counts, faults=faults, keys=keys, host_clock=host_clock
         )
 

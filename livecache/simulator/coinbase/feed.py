@@ -25,7 +25,7 @@ from .auth import KeyRing
 from .listing import newest_trades, trade_json
 from .session import CoinbaseSession
 
-__all__ = ["Feed"]
+__all__ = ["FeedServer"]
 
 _M5 = Timeframe.M5
 _SNAPSHOT_CANDLES = 100
@@ -45,7 +45,7 @@ class _Message(msgspec.Struct):
     jwt: str = ""
 
 
-class Feed:
+class FeedServer:
     """Every connected client, and the clockwork that feeds them. `run` must run while clients are served."""
 
     def __init__(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..session import Session
-from ..trouble.faults import Frame
+from ..trouble.faults import FeedFrame
 
 __all__ = ["CoinbaseSession"]
 
@@ -28,12 +28,12 @@ class CoinbaseSession(Session):
             f'{{"channel":"{channel}",{client_id}"timestamp":"{timestamp}",'
             f'"sequence_num":{self._next_sequence},"events":{events}}}'
         )
-        self.put(Frame(self.number, channel, self._next_sequence, text))
+        self.put(FeedFrame(self.number, channel, self._next_sequence, text))
         self._next_sequence += 1
 
     def send_error(self, error: str) -> None:
         """Put an error frame in line. It has no sequence number; `error` is JSON."""
-        self.put(Frame(self.number, "", -1, error))
+        self.put(FeedFrame(self.number, "", -1, error))
 
     async def _watch(self) -> None:
         """Close a connection that does not subscribe in time, or that has gone silent."""

@@ -18,7 +18,7 @@ from ...model.candle import ExactCandle
 from ...model.timeframe import Timeframe
 from ..clock import MarketClock
 from ..session import Session
-from ..trouble.faults import Close, Faults, Frame
+from ..trouble.faults import Faults, FeedFrame, HangUp
 from .exchange import TOO_MANY, Exchange, RpcFault, answer_of
 
 __all__ = ["CHANNEL", "PATH", "Feed"]
@@ -57,7 +57,7 @@ class _Client(Session):
 
     def send(self, channel: str, body: str) -> None:
         """Put a frame in line."""
-        self.put(Frame(self.number, channel, -1, body))
+        self.put(FeedFrame(self.number, channel, -1, body))
 
     def end(self, body: str) -> None:
         """Tell it that, and end the connection."""
@@ -122,7 +122,7 @@ class Feed:
         return ws
 
     async def close_all(self, code: int | None) -> int:
-        """Close every connection with that code, or cut it off where it is None. How many there were."""
+        """HangUp every connection with that code, or cut it off where it is None. How many there were."""
         clients = list(self._clients)
         await asyncio.gather(*(client.close(code) for client in clients))
         return len(clients)
@@ -222,8 +222,8 @@ class _Ending(Faults):
     def __init__(self, faults: Faults) -> None:
         self._faults = faults
 
-    def frame(self, frame: Frame) -> Any:
-        return Close(1000) if frame.channel == _END else self._faults.frame(frame)
+    def frame(self, frame: FeedFrame) -> Any:
+        return HangUp(1000) if frame.channel == _END else self._faults.frame(frame)
 
     def mute(self, channel: str, product: str, subscribed_ms: int) -> bool:
         return self._faults.mute(channel, product, subscribed_ms)

@@ -16,7 +16,7 @@ from ..clock import MarketClock
 from ..market.market import Market
 from ..options import ServerOptions
 
-__all__ = ["Answer", "Close", "Faults", "Frame", "RequestRecord", "Stage"]
+__all__ = ["Answer", "Faults", "FeedFrame", "HangUp", "RequestRecord", "Stage"]
 
 
 @dataclass(slots=True)
@@ -51,7 +51,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class FeedFrame:
     """One frame about to be sent. `session` counts the connections since the start, from 1.
 
     An error frame belongs to no channel (an empty string) and has no sequence number (-1).
@@ -64,7 +64,7 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
-class Close:
+class HangUp:
     """End the connection with this websocket close code; None cuts it off without a word."""
 
     code: int | None = None
@@ -99,7 +99,7 @@ class Faults:
         """
         return await proceed()
 
-    def frame(self, frame: Frame) -> Iterable[str | Close] | Close:
+    def frame(self, frame: FeedFrame) -> Iterable[str | HangUp] | HangUp:
         """What to send in place of a frame: its text, none, several; or close, also behind a text.
 
         Sequence numbers are already dealt, so a frame left out is a jump that the client can see.

@@ -12,7 +12,7 @@ from ...quiet import logger
 from ..clock import MarketClock
 from .script import Episode, Strike
 
-__all__ = ["NEVER", "Playing", "Schedule"]
+__all__ = ["NEVER", "Episodes", "Playing"]
 
 NEVER = 1 << 62
 _E = TypeVar("_E", bound=Episode)
@@ -35,7 +35,7 @@ class Playing:
         return str(self.episode.__struct_config__.tag)
 
 
-class Schedule:
+class Episodes:
     """The episodes to come and those that play now, by a market's clock.
 
     `counts`: how many of each kind happened; what holds for a while counts once.

@@ -82,7 +82,7 @@ class _Draws:
     def _mute(self, at: float) -> Fault:
         cured = self._chance.random() < 0.5
         if self._chance.random() < 0.25:
-            return kinds.Silence(at=at, lasts=self._lasts(), cured=cured)
+            return kinds.SilentFeed(at=at, lasts=self._lasts(), cured=cured)
         if self._chance.random() < 0.5:
             return kinds.NoFinalUpdate(at=at, lasts=self._lasts(), products=self._some())
         return kinds.Mute(at=at, lasts=self._lasts(1200), products=self._some(), cured=cured)
@@ -133,4 +133,4 @@ class _Draws:
         if self._chance.random() < 0.3:
             product = self._chance.choice(self._products)
             return kinds.Delisted(at=at, lasts=self._lasts(1800), products=(product,))
-        return kinds.Refused(at=at, lasts=self._lasts(300))
+        return kinds.Unreachable(at=at, lasts=self._lasts(300))

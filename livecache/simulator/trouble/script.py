@@ -56,7 +56,6 @@ __all__ = [
     "OfRequests",
     "Outage",
     "PageForm",
-    "Refused",
     "RefusedSubscription",
     "Reorder",
     "ReplayedSnapshot",
@@ -64,11 +63,12 @@ __all__ = [
     "Revision",
     "RowForm",
     "ShortPage",
-    "Silence",
+    "SilentFeed",
     "SpoiltRow",
     "StampAhead",
     "State",
     "Strike",
+    "Unreachable",
     "moment_ms",
 ]
 
@@ -192,7 +192,7 @@ class Mute(State, frozen=True, kw_only=True, tag="mute"):
     cured: bool = False
 
 
-class Silence(State, frozen=True, kw_only=True, tag="silence"):
+class SilentFeed(State, frozen=True, kw_only=True, tag="silence"):
     """Nothing comes but acknowledgements, heartbeats neither; the socket stays open.
 
     `cured`: a client that subscribes anew meanwhile hears it again.
@@ -302,7 +302,7 @@ class Outage(State, frozen=True, kw_only=True, tag="outage"):
 # --- both
 
 
-class Refused(State, frozen=True, kw_only=True, tag="refused"):
+class Unreachable(State, frozen=True, kw_only=True, tag="refused"):
     """The exchange is gone: connections are cut and new ones refused."""
 
     products: tuple[()] = ()
@@ -358,7 +358,7 @@ Fault = (
     | ReplayedSnapshot
     | Garbage
     | Mute
-    | Silence
+    | SilentFeed
     | NoFinalUpdate
     | StampAhead
     | ClockSkew
@@ -373,7 +373,7 @@ Fault = (
     | EdgeLag
     | NewestAbsent
     | Outage
-    | Refused
+    | Unreachable
     | Delisted
     | Halted
     | RefusedSubscription

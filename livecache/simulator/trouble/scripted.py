@@ -19,8 +19,8 @@ from ..market.market import Market
 from ..market.revised import RevisedMarket
 from ..options import ServerOptions
 from . import script as kinds
-from .faults import Answer, Close, Faults, Frame, RequestRecord, Stage
-from .playing import NEVER, Playing, Schedule
+from .faults import Answer, Faults, FeedFrame, HangUp, RequestRecord, Stage
+from .playing import NEVER, Episodes, Playing
 from .script import ANSWER_FORMS, FORMS, PAGE_FORMS, ROW_FORMS, Episode, FaultScript, moment_ms
 from .spoiled import (
     garbled,
@@ -65,7 +65,7 @@ class ScriptedFaults(Faults):
         self._products = market.products()
         self._aliases = dict(market.aliases())
         self._market = RevisedMarket(market)
-        self._schedule = Schedule(clock, self._script.seed, self.counts)
+        self._schedule = Episodes(clock, self._script.seed, self.counts)
         for episode in self._script.faults:
             self._check(episode)
             self._add(episode, moment_ms(episode.at, clock.start_ms))
@@ -85,7 +85,7 @@ class ScriptedFaults(Faults):
         refused = False
         while True:
             self._changed.clear()
-            now, refuse = self._schedule.refresh(), any(self._schedule.of(kinds.Refused))
+            now, refuse = self._schedule.refresh(), any(self._schedule.of(kinds.Unreachable))
             if refuse != refused:
                 await (stage.pause_listening() if refuse else stage.resume_listening())
                 refused = refuse
@@ -137,10 +137,10 @@ class ScriptedFaults(Faults):
                 answer = shifted_time(answer, skew.seconds)
         return answer
 
-    def frame(self, frame: Frame) -> Iterable[str | Close]:
+    def frame(self, frame: FeedFrame) -> Iterable[str | HangUp]:
         if frame.channel == _CANDLES and '"type":"snapshot"' in frame.text:
             self._snapshots[product_of(frame.text)] = frame.text
-        sent: list[str | Close] = [frame.text]
+        sent: list[str | HangUp] = [frame.text]
         self._schedule.refresh()
         for playing in list(self._schedule.active):
             sent = self._struck(playing, frame, sent)
@@ -153,7 +153,7 @@ class ScriptedFaults(Faults):
                 return True
         return any(
             not (fault.cured and subscribed_ms > playing.begin)
-            for playing, fault in self._schedule.of(kinds.Silence)
+            for playing, fault in self._schedule.of(kinds.SilentFeed)
         )
 
     def lists(self, product: str) -> bool:
@@ -237,16 +237,16 @@ class ScriptedFaults(Faults):
             self._loop.call_soon_threadsafe(act)
             self._loop.call_soon_threadsafe(self._changed.set)
 
-    def _struck(self, playing: Playing, frame: Frame, sent: list[str | Close]) -> list[str | Close]:
+    def _struck(self, playing: Playing, frame: FeedFrame, sent: list[str | HangUp]) -> list[str | HangUp]:
         """What goes out in place of `sent`, by one episode."""
         fault, strikes = playing.episode, partial(self._schedule.strikes, playing)
         of_candles = frame.channel == _CANDLES
         match fault:
             case kinds.StampAhead(seconds=seconds) | kinds.ClockSkew(seconds=seconds):
-                return [text if isinstance(text, Close) else shifted_stamp(text, seconds) for text in sent]
+                return [text if isinstance(text, HangUp) else shifted_stamp(text, seconds) for text in sent]
             case kinds.CloseFeed(code=code, behind=behind):
                 if (of_candles or not behind) and strikes(code):
-                    close = Close(None if code == "abort" else code)
+                    close = HangUp(None if code == "abort" else code)
                     return [*sent, close] if behind else [close]
             case kinds.Reorder():
                 if playing.held is not None and playing.held[0] == frame.session:
@@ -274,7 +274,7 @@ def _names(products: tuple[str, ...], product: str) -> bool:
     return not products or product in products
 
 
-def _about(fault: kinds.Strike, frame: Frame) -> bool:
+def _about(fault: kinds.Strike, frame: FeedFrame) -> bool:
     return not fault.products or product_of(frame.text) in fault.products
 
 
