@@ -37,7 +37,7 @@ from livecache.engine.fleet import Place
 from livecache.http.api.routes import Api
 from livecache.http.guard import Guard
 from livecache.http.listen import bind
-from livecache.http.requests import RequestStats
+from livecache.http.route import Requests
 from livecache.http.routes import routes
 from livecache.http.server import Server
 from livecache.http.shapes import CandlesAnswer
@@ -65,7 +65,7 @@ def serve(redis_url: str, ready: Connection) -> None:
         instance = Instance(Config(), clock)
         store = redis.asyncio.Redis.from_url(redis_url)
         instance.places = {"coinbase": Place(cast(Engine, SimpleNamespace(store=store, keys=Keyspace())))}
-        stats, sockets = RequestStats(), bind("127.0.0.1", 0)
+        stats, sockets = Requests(), bind("127.0.0.1", 0)
         table = routes(instance, stats, clock, Api(instance, clock, UNLIMITED_PER_S))
         ready.send(sockets[0].getsockname()[1])
         await Server(table, Guard(None, loopback=True), stats, clock).run(sockets)

@@ -223,6 +223,8 @@ def _untidy(module: str) -> Iterator[str]:
         return
     if not ast.get_docstring(tree(module)):
         yield "the first line does not say what it is for"
+    if len(tree(module).body) == 1:
+        return
     exported = [
         node
         for node in tree(module).body

@@ -1,3 +1,1 @@
 """File, environment and flags, to frozen structs."""
-
-__all__: list[str] = []

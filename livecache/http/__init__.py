@@ -2,7 +2,3 @@
 
 To serve something more, write a handler beside `watch/health.py` or in `api/`, and name it in `routes.py`.
 """
-
-from __future__ import annotations
-
-__all__: list[str] = []

@@ -78,7 +78,7 @@ class HttpFront:
                 self._listen()
         await self._clock.sleep(LOAD_AFTER_S)
         from .api.routes import Api
-        from .requests import RequestStats
+        from .route import Requests
         from .routes import routes
         from .server import Server
 
@@ -89,13 +89,14 @@ class HttpFront:
                 "and metrics are served.",
                 TOKEN_VARIABLE,
             )
-        stats = RequestStats()
+        requests = Requests()
         api = Api(self._instance, self._clock)
-        table = routes(self._instance, stats, self._clock, api, guard)
+        table = routes(self._instance, requests, self._clock, api, guard)
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(api.run(), name="http streams")
-                tasks.create_task(Server(table, guard, stats, self._clock).run(self._sockets), name="http")
+                server = Server(table, guard, requests, self._clock)
+                tasks.create_task(server.run(self._sockets), name="http")
         except* Exception as failed:
             error = failed.exceptions[0]
             logger.bind(event="http_ended").opt(exception=error).error(

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from aiohttp import web
 
-__all__ = ["Handler", "Route"]
+__all__ = ["Handler", "Requests", "Route"]
+
+Requests = Counter[tuple[str, str]]
+"""By route and status. Paths that are not served count as one, so that nobody can make more."""
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 

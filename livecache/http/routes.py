@@ -8,8 +8,7 @@ from ..clock import Clock
 from .api.routes import Api
 from .guard import Guard
 from .page import PageFiles
-from .requests import RequestStats
-from .route import Handler, Route
+from .route import Handler, Requests, Route
 from .watch.health import Health
 from .watch.instance import Instance
 from .watch.lookout import Lookout
@@ -24,7 +23,7 @@ __all__ = ["Handler", "Route", "routes"]
 
 def routes(
     instance: Instance,
-    stats: RequestStats,
+    requests: Requests,
     clock: Clock,
     api: Api | None = None,
     guard: Guard | None = None,
@@ -32,7 +31,7 @@ def routes(
     """All of them. The streams of an `api` tell nothing unless it runs."""
     # What tells of candles is not `public`: whoever can connect could ask for it.
     health = Health(instance, Lookout(instance, clock), guard)
-    metrics = Metrics(instance, stats)
+    metrics = Metrics(instance, requests)
     repairs = Repairs(instance)
     return (
         Route("GET", "/healthz", health.alive, public=True),

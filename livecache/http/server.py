@@ -21,8 +21,7 @@ from ..repeats import Repeats
 from .answers import of_error, refusal
 from .guard import Guard
 from .listen import BACKLOG
-from .requests import RequestStats
-from .route import Handler, Route
+from .route import Handler, Requests, Route
 
 __all__ = ["Server"]
 
@@ -40,9 +39,9 @@ _HEADERS = {"Server": "livecache", "Cache-Control": "no-store", "X-Content-Type-
 class Server:
     """Answers requests until cancelled."""
 
-    def __init__(self, table: Sequence[Route], guard: Guard, stats: RequestStats, clock: Clock) -> None:
+    def __init__(self, table: Sequence[Route], guard: Guard, requests: Requests, clock: Clock) -> None:
         self._guard = guard
-        self._stats = stats
+        self._requests = requests
         self._repeats = Repeats(clock)
         self._routes = {(route.method, route.path): route for route in table}
         shown = (route.path for route in table if not route.path.startswith("/page/"))
@@ -70,7 +69,7 @@ class Server:
             response = await self._ask(route, request)
         else:
             response = await self._in_time(route, request)
-        self._stats.count(route.path if route else "other", response.status)
+        self._requests[route.path if route else "other", str(response.status)] += 1
         return response
 
     async def _in_time(self, route: Route, request: web.BaseRequest) -> web.StreamResponse:

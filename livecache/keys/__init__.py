@@ -1,3 +1,1 @@
 """What lies in Redis, and how it is written down: docs/keyspace.md."""
-
-__all__: list[str] = []

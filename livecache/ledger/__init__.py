@@ -1,3 +1,1 @@
 """One venue's truth: its symbols, with all their series together. Pure."""
-
-__all__: list[str] = []

@@ -1,3 +1,1 @@
 """Values: timeframes, candles, coverage, time. Pure, like `proof` and `ledger`: they are told the time."""
-
-__all__: list[str] = []

@@ -1,3 +1,1 @@
 """How the process lives: logs, progress, signals, its supervisor, a new configuration."""
-
-__all__: list[str] = []

@@ -1,3 +1,1 @@
 """One series: what is known of each bucket, and what proves it. Pure."""
-
-__all__: list[str] = []

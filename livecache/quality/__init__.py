@@ -1,3 +1,1 @@
 """What is wrong with what is stored: the rules of `livecache check`, as pure functions over what was read."""
-
-__all__: list[str] = []

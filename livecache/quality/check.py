@@ -13,7 +13,7 @@ from ..wire.advice import advice_on
 from .findings import Finding, Flaw, Options, repair_command
 from .inspection import Inspected, Shared
 from .keys import judge_shared, sort_keys
-from .report import Report, line_of
+from .report import Report, largest, line_of
 from .rollups import compare_rollups
 from .spans import Gap, Tally, judge_spans
 from .stored import Examined, examine
@@ -83,23 +83,29 @@ class Check:
     def report(self, *, checked_at: str, venue: Compared | None = None) -> Report:
         """All that was found."""
         spans = self._spans
-        return Report.of(
+        found = [
+            structs.replace(finding, remedy=self.rules.options.put_into(finding.remedy))
+            for finding in [*self._all(), *self._whose()]
+        ]
+        against = [finding for finding in found if not finding.is_advice]
+        gaps = [gap for stored in self.stored.values() for gap in spans[stored.series][1]]
+        return Report(
+            clean=not against,
             checked_at=checked_at,
             prefix=self.keys.prefix,
-            lines=[line_of(stored, *spans[stored.series]) for stored in self.stored.values()],
-            findings=[
-                structs.replace(finding, remedy=self.rules.options.put_into(finding.remedy))
-                for finding in [
-                    *self.findings,
-                    *(finding for stored in self.stored.values() for finding in stored.findings),
-                    *self._whose(),
-                ]
-            ],
-            gaps=[gap for stored in self.stored.values() for gap in spans[stored.series][1]],
+            series=[line_of(stored, *spans[stored.series]) for stored in self.stored.values()],
+            findings=against,
+            advice=[finding for finding in found if finding.is_advice],
+            gaps=largest(gaps),
+            gaps_in_all=len(gaps),
             remedies=self._remedies(),
             rollups_compared=sum(self._rollups.values()),
             venue=venue,
         )
+
+    def _all(self) -> list[Finding]:
+        """About no series, and about each."""
+        return [*self.findings, *(finding for one in self.stored.values() for finding in one.findings)]
 
     def _remedies(self) -> list[str]:
         """The commands that would mend what was found: one repair a series, and what else there is."""
@@ -108,8 +114,7 @@ class Check:
             for series, stored in self.stored.items()
             if stored.doubted is not None
         ]
-        found = [*self.findings, *(finding for stored in self.stored.values() for finding in stored.findings)]
-        others = [f.remedy for f in found if not f.is_advice and "livecache repair" not in f.remedy]
+        others = [f.remedy for f in self._all() if not f.is_advice and "livecache repair" not in f.remedy]
         # Who orders a repair needs somebody who takes it. A lease may lapse for a moment under one who lives.
         lives = self._writes or any(stored.alive is not None for stored in self.stored.values())
         first = ["livecache run"] if repairs and not lives else []

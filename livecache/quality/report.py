@@ -16,7 +16,7 @@ from .spans import GAPS_LISTED_MAX, Gap, Tally
 from .stored import Examined
 from .venue import Compared
 
-__all__ = ["TABLES", "Report", "SeriesLine", "as_csv", "as_json", "as_text", "line_of", "together"]
+__all__ = ["TABLES", "Report", "SeriesLine", "as_csv", "as_json", "as_text", "largest", "line_of", "together"]
 
 _HEADER = "SERIES CANDLES FROM THROUGH SETTLED EMPTY PROVISIONAL PENDING MISSING COVERED FINDINGS"
 
@@ -58,36 +58,6 @@ class Report(msgspec.Struct):
     rollups_compared: int
     venue: Compared | None = None
 
-    @classmethod
-    def of(
-        cls,
-        *,
-        checked_at: str,
-        prefix: str,
-        lines: Sequence[SeriesLine],
-        findings: Iterable[Finding],
-        gaps: Sequence[Gap],
-        remedies: Sequence[str],
-        rollups_compared: int,
-        venue: Compared | None,
-    ) -> Report:
-        """Sort what was found: what speaks against the data, and what is only advice."""
-        found = list(findings)
-        against = [finding for finding in found if not finding.is_advice]
-        return cls(
-            clean=not against,
-            checked_at=checked_at,
-            prefix=prefix,
-            series=list(lines),
-            findings=against,
-            advice=[finding for finding in found if finding.is_advice],
-            gaps=sorted(gaps, key=lambda gap: (-gap.buckets, gap.symbol, gap.start))[:GAPS_LISTED_MAX],
-            gaps_in_all=len(gaps),
-            remedies=list(remedies),
-            rollups_compared=rollups_compared,
-            venue=venue,
-        )
-
 
 def together(reports: Mapping[str, Report]) -> Report:
     """The reports of several venues, by their ids, as one: the symbols are `venue:SYMBOL` then."""
@@ -117,7 +87,7 @@ def together(reports: Mapping[str, Report]) -> Report:
         ],
         findings=findings(lambda report: report.findings),
         advice=list(dict.fromkeys(findings(lambda report: report.advice))),
-        gaps=sorted(gaps, key=lambda gap: (-gap.buckets, gap.symbol, gap.start))[:GAPS_LISTED_MAX],
+        gaps=largest(gaps),
         gaps_in_all=sum(report.gaps_in_all for report in reports.values()),
         remedies=list(dict.fromkeys(_of_venue(one, venue) for venue, r in parts for one in r.remedies)),
         rollups_compared=sum(report.rollups_compared for report in reports.values()),
@@ -128,6 +98,11 @@ def together(reports: Mapping[str, Report]) -> Report:
 def _of_venue(remedy: str, venue: str) -> str:
     """The remedy, where it orders a repair, of that venue's symbol."""
     return re.sub(r"\blivecache repair (?=\S)", f"livecache repair {venue}:", remedy)
+
+
+def largest(gaps: Iterable[Gap]) -> list[Gap]:
+    """Those that are listed."""
+    return sorted(gaps, key=lambda gap: (-gap.buckets, gap.symbol, gap.start))[:GAPS_LISTED_MAX]
 
 
 def line_of(stored: Examined, tally: Tally, gaps: Sequence[Gap]) -> SeriesLine:

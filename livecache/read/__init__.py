@@ -1,3 +1,1 @@
 """What readers decide, without a socket: what to ask for, and what the replies mean."""
-
-__all__: list[str] = []

@@ -1,3 +1,1 @@
 """The readers, sync and asyncio, and how they carry out what `read` decides."""
-
-__all__: list[str] = []

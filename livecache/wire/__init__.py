@@ -1,3 +1,1 @@
 """How a Redis server is reached, asked and understood when it refuses."""
-
-__all__: list[str] = []

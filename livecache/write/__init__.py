@@ -1,3 +1,1 @@
 """What one writer sends, each under its lease: changes, closes, signs of life."""
-
-__all__: list[str] = []

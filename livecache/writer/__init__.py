@@ -1,3 +1,1 @@
 """The one writer: keeps Redis as the ledger says, and finds what somebody else did to it."""
-
-__all__: list[str] = []

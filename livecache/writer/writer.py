@@ -12,10 +12,9 @@ import asyncio
 import contextlib
 import itertools
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TypeVar
 
 from ..clock import Clock
 from ..errors import ForeignKey
@@ -44,8 +43,6 @@ CLOSE_GOODBYE_S = 1.0  # for all that is said to Redis at a clean stop
 AUDIT_EVERY = 2  # renewals of the lease
 REMIND_S = 10.0
 UNSENT_S = 3.0  # after which readers are told that the feed is down: it does not reach them
-
-_T = TypeVar("_T")
 
 
 class Writer:
@@ -91,7 +88,7 @@ class Writer:
         self._audit_every = audit_every
         self._jitter = jitter
         self._lease = Lease(redis, keys, instance, self._states(), clock=clock, sole_owner=sole_owner)
-        self.pulse = self._lease.pulse
+        self.pulse, self.holder = self._lease.pulse, self._lease.holder
         held = WhileHeld(redis, self._lease)
         announced = announced or series
         self._presence = Presence(held, keys, series, instance, announced=announced)
@@ -107,6 +104,7 @@ class Writer:
         self._patience = Patience(
             clock, self.stats, self.pulse, self._server, jitter, remind_s=REMIND_S, used_before=used_before
         )
+        self.patiently = self._patience.until_done
         self._closes = PendingCloses(held, keys)
         self._vouched_at_s = float("-inf")
         self._vouched_feed = 0
@@ -138,10 +136,6 @@ class Writer:
             raise problem
         await self._enter()
         await self._server.look()
-
-    async def holder(self) -> str | None:
-        """The instance that holds the lease, if it is another one and Redis tells."""
-        return await self._lease.holder()
 
     def change(self, series: Sequence[SeriesId]) -> None:
         """Write and announce these series from now on; the source has them already.
@@ -204,10 +198,6 @@ class Writer:
                 type(error).__name__,
                 ALIVE_MS // 1000,
             )
-
-    async def patiently(self, attempt: Callable[[], Awaitable[_T]]) -> _T:
-        """Try until Redis lets it succeed; say meanwhile why it does not."""
-        return await self._patience.until_done(attempt)
 
     # --- tenure
 

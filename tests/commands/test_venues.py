@@ -42,15 +42,17 @@ def test_a_check_of_several_venues_is_one_report_whose_remedies_name_the_venue()
             if clean
             else [Finding(Flaw.COUNT, "gone", "livecache repair BTC-USD 5m --all", "BTC-USD", "5m")]
         )
-        return Report.of(
+        return Report(
+            clean=clean,
             checked_at="now",
             prefix="livecache",
-            lines=[],
+            series=[],
             findings=found,
+            advice=[],
             gaps=[],
+            gaps_in_all=0,
             remedies=[finding.remedy for finding in found],
             rollups_compared=2,
-            venue=None,
         )
 
     both = together({"coinbase": report(True), "other": report(False)})

@@ -23,7 +23,7 @@ from livecache.engine.fleet import Place
 from livecache.http.api.routes import Api
 from livecache.http.guard import Guard
 from livecache.http.listen import bind, url_of
-from livecache.http.requests import RequestStats
+from livecache.http.route import Requests
 from livecache.http.routes import routes
 from livecache.http.server import Server
 from livecache.http.watch.instance import Instance
@@ -77,7 +77,7 @@ class Served:
         sockets = bind("127.0.0.1", 0)
         self.url = url_of(sockets)
         api = Api(self._instance, self._clock, self._per_s)
-        stats = RequestStats()
+        stats = Requests()
         guard = Guard(self._token, loopback=True)
         table = routes(self._instance, stats, self._clock, api, guard)
         server = Server(table, guard, stats, self._clock)

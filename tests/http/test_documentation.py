@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, generate_latest
 
-from livecache.http.requests import RequestStats
+from livecache.http.route import Requests
 from livecache.http.routes import routes
 from livecache.http.watch.catalogue import OF_ENGINE, OF_PROCESS, STATES
 from livecache.http.watch.metrics import Metrics
@@ -43,8 +43,8 @@ def exported() -> str:
     """What a scrape finds of a service that has not begun."""
     engine, instance, _ = engine_without_redis(HandClock())
     assert instance.engine is engine
-    stats = RequestStats()
-    stats.count("/healthz", 200)
+    stats = Requests()
+    stats["/healthz", "200"] += 1
     registry = CollectorRegistry()
     registry.register(Metrics(instance, stats))
     return generate_latest(registry).decode()
@@ -92,7 +92,7 @@ def test_names_are_as_prometheus_wants_them() -> None:
 def test_every_endpoint_is_on_the_page() -> None:
     clock = HandClock()
     _, instance, _ = engine_without_redis(clock)
-    for route in routes(instance, RequestStats(), clock):
+    for route in routes(instance, Requests(), clock):
         shown = "/page/…" if route.path.startswith("/page/") else route.path
         assert f"`{shown}`" in PAGE
 

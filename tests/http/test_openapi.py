@@ -18,7 +18,7 @@ from livecache.clock import SystemClock
 from livecache.config.schema import Config
 from livecache.http import shapes
 from livecache.http.api.openapi import document
-from livecache.http.requests import RequestStats
+from livecache.http.route import Requests
 from livecache.http.routes import routes
 from livecache.http.shapes import (
     AliveAnswer,
@@ -117,7 +117,7 @@ def test_the_document_has_every_path_and_method_that_is_served() -> None:
     clock = SystemClock()
     served_at = {
         (route.method, route.path)
-        for route in routes(Instance(Config(), clock), RequestStats(), clock)
+        for route in routes(Instance(Config(), clock), Requests(), clock)
         if route.path != "/openapi.json" and not route.path.startswith("/page/") and route.path != "/"
     }
     told = {(method.upper(), path) for path, methods in document()["paths"].items() for method in methods}

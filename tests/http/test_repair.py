@@ -17,7 +17,7 @@ from livecache.engine.fleet import Place
 from livecache.errors import RepairNotNow, RepairRefused, UnknownSeries
 from livecache.http.guard import Guard
 from livecache.http.listen import bind
-from livecache.http.requests import RequestStats
+from livecache.http.route import Requests
 from livecache.http.routes import routes
 from livecache.http.server import Server
 from livecache.http.watch.instance import Instance
@@ -59,7 +59,7 @@ def asked(ask: Ask, reading: Reading | None, token: str | None = None) -> tuple[
         if reading is not None:
             instance.places = {"coinbase": Place(cast(Engine, SimpleNamespace(repairs=reading)))}
         (listening,) = bind("127.0.0.1", 0)
-        stats = RequestStats()
+        stats = Requests()
         table = routes(instance, stats, clock)
         server = Server(table, Guard(token, loopback=True), stats, clock)
         serving = asyncio.create_task(server.run([listening]), name="server")

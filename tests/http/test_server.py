@@ -23,7 +23,7 @@ from livecache.http.answers import answer, decode
 from livecache.http.front import HttpFront
 from livecache.http.guard import Guard
 from livecache.http.listen import bind, url_of
-from livecache.http.requests import RequestStats
+from livecache.http.route import Requests
 from livecache.http.routes import Route
 from livecache.http.server import Server
 from livecache.http.watch.instance import Instance
@@ -79,11 +79,13 @@ TABLE = (
 
 
 @asynccontextmanager
-async def serving(guard: Guard | None = None, stats: RequestStats | None = None) -> AsyncIterator[str]:
+async def serving(guard: Guard | None = None, stats: Requests | None = None) -> AsyncIterator[str]:
     """The URL of a running server of that table, on a free port."""
     sockets = bind("127.0.0.1", 0)
     guard = guard or Guard(None, loopback=True)
-    running = asyncio.create_task(Server(TABLE, guard, stats or RequestStats(), SystemClock()).run(sockets))
+    running = asyncio.create_task(
+        Server(TABLE, guard, Requests() if stats is None else stats, SystemClock()).run(sockets)
+    )
     try:
         yield url_of(sockets)
     finally:
@@ -136,7 +138,7 @@ def logged() -> Iterator[list[str]]:
 
 def test_what_is_not_served_is_said_in_json() -> None:
     async def main() -> None:
-        stats = RequestStats()
+        stats = Requests()
         async with serving(stats=stats) as url:
             nowhere = await asked(url, "/no/such/thing")
             assert (nowhere.status, nowhere.content["error"]) == (404, "there is nothing here")
@@ -150,9 +152,9 @@ def test_what_is_not_served_is_said_in_json() -> None:
             assert head.headers["Server"] == "livecache"
             for number in range(100):
                 await asked(url, f"/no/{number}")
-        assert stats.answered["other", "404"] == 101
-        assert stats.answered["/fine", "200"] == 1
-        assert len(stats.answered) == 3, "nobody can make more of them"
+        assert stats["other", "404"] == 101
+        assert stats["/fine", "200"] == 1
+        assert len(stats) == 3, "nobody can make more of them"
 
     asyncio.run(main())
 
@@ -284,11 +286,11 @@ def test_a_client_that_does_not_read_what_it_asked_for_is_cut_off(monkeypatch: p
     monkeypatch.setattr(server, "ANSWER_S", 0.3)
 
     async def main() -> None:
-        stats = RequestStats()
+        stats = Requests()
         async with serving(stats=stats) as url:
             with closing(raw(url, b"GET /long HTTP/1.1\r\nHost: a\r\n\r\n")) as client:
                 async with asyncio.timeout(20):
-                    while not stats.answered:
+                    while not stats:
                         await asyncio.sleep(0.01)
                 try:
                     received = len(await asyncio.to_thread(drained, client))

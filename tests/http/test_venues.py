@@ -14,7 +14,7 @@ from livecache.app import assemble
 from livecache.config.schema import Config
 from livecache.engine.engine import Engine
 from livecache.engine.fleet import Place
-from livecache.http.requests import RequestStats
+from livecache.http.route import Requests
 from livecache.http.source import Source
 from livecache.http.watch.health import STIRS_WITHIN_S, Health
 from livecache.http.watch.instance import Instance
@@ -86,7 +86,7 @@ def test_the_metrics_of_several_venues_have_them_for_a_label() -> None:
     async def main() -> None:
         scene = Scene()
         registry = CollectorRegistry()
-        registry.register(Metrics(scene.instance, RequestStats()))
+        registry.register(Metrics(scene.instance, Requests()))
         told = generate_latest(registry).decode()
         for venue, engine in scene.instance.engines.items():
             assert f'livecache_series{{state="waiting",venue="{venue}"}} {len(engine.series)}.0' in told

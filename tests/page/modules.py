@@ -13,7 +13,7 @@ from livecache.clock import SystemClock
 from livecache.http.guard import Guard
 from livecache.http.listen import bind, url_of
 from livecache.http.page import PageFiles
-from livecache.http.requests import RequestStats
+from livecache.http.route import Requests
 from livecache.http.server import Server
 
 from .chromium import Tab
@@ -25,7 +25,7 @@ __all__ = ["call", "page_alone"]
 def page_alone() -> Iterator[str]:
     """The address of a server that has the files of the page, and nothing else."""
     sockets = bind("127.0.0.1", 0)
-    server = Server(PageFiles().routes, Guard(None, loopback=True), RequestStats(), SystemClock())
+    server = Server(PageFiles().routes, Guard(None, loopback=True), Requests(), SystemClock())
     loop = asyncio.new_event_loop()
     task = loop.create_task(server.run(sockets))
     thread = threading.Thread(target=lambda: loop.run_until_complete(asyncio.wait([task])))

@@ -18,7 +18,7 @@ from livecache.clock import SystemClock
 from livecache.http import page
 from livecache.http.guard import Guard
 from livecache.http.listen import bind, url_of
-from livecache.http.requests import RequestStats
+from livecache.http.route import Requests
 from livecache.http.server import Server
 
 ROOT = Path(__file__).parents[2]
@@ -52,7 +52,7 @@ def get(*paths: str, guard: Guard | None = None, method: str = "GET", **headers:
     async def main() -> list[Got]:
         sockets = bind("127.0.0.1", 0)
         server = Server(
-            page.PageFiles().routes, guard or Guard(None, loopback=True), RequestStats(), SystemClock()
+            page.PageFiles().routes, guard or Guard(None, loopback=True), Requests(), SystemClock()
         )
         running = asyncio.create_task(server.run(sockets))
         try:

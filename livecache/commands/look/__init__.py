@@ -1,3 +1,1 @@
 """The commands that look at what is stored."""
-
-__all__: list[str] = []

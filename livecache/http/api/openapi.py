@@ -1,7 +1,8 @@
-"""`GET /openapi.json`: OpenAPI 3.1 of the candles API, made of the structs that parse and encode."""
+"""`/openapi.json`: OpenAPI 3.1 of the API, of the structs that parse and encode; `/api/v1`: its paths."""
 
 from __future__ import annotations
 
+from functools import cached_property
 from importlib.metadata import version
 from typing import Any
 
@@ -10,11 +11,12 @@ from aiohttp import web
 
 from .. import shapes
 from ..conditional import given
+from ..source import parse
 from ..watch import reload, repair
 
-__all__ = ["PATH", "OpenApi", "document"]
+__all__ = ["INDEX", "PATH", "OpenApi", "document"]
 
-PATH = "/openapi.json"
+INDEX, PATH = "/api/v1", "/openapi.json"
 
 _REF = "#/components/schemas/{name}"
 
@@ -60,16 +62,23 @@ ClosedEvent), `lost` (LostEvent)."""
 
 
 class OpenApi:
-    """The handler."""
-
-    def __init__(self) -> None:
-        self._body = b""
+    """The handlers."""
 
     async def show(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer with the document."""
-        if not self._body:
-            self._body = msgspec.json.encode(document())
-        return given(request, self._body)
+        return given(request, self._bodies[0])
+
+    async def show_index(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer with the paths of the API, as the document has them."""
+        parse(request, shapes.NoQuery)
+        return given(request, self._bodies[1])
+
+    @cached_property
+    def _bodies(self) -> tuple[bytes, bytes]:
+        told = document()
+        paths = {path: next(iter(methods.values()))["summary"] for path, methods in told["paths"].items()}
+        index = shapes.IndexAnswer(version=told["info"]["version"], paths=paths)
+        return msgspec.json.encode(told), msgspec.json.encode(index)
 
 
 def document() -> dict[str, Any]:

@@ -13,12 +13,10 @@ from .candles import CandlesRoute
 from .hub import Hub
 from .identity import PATH as SERVICE
 from .identity import Identity
-from .index import PATH as INDEX
-from .index import Index
 from .markets import PATH as MARKETS
 from .markets import markets
+from .openapi import INDEX, OpenApi
 from .openapi import PATH as OPENAPI
-from .openapi import OpenApi
 from .stream import PATH as STREAM
 from .stream import Streams
 from .table import PATH as SERIES
@@ -34,14 +32,15 @@ class Api:
         source = Source(instance, clock, per_s)
         self._hub = Hub(source, clock)
         candles, series, streams = CandlesRoute(source), table(source, clock), Streams(source, self._hub)
+        openapi = OpenApi()
         self.routes: Sequence[Route] = (
-            Route("GET", INDEX, asked(source, Index().show)),
+            Route("GET", INDEX, asked(source, openapi.show_index)),
             Route("GET", CANDLES, asked(source, candles.show)),
             Route("GET", SERIES, asked(source, series.show)),
             Route("GET", MARKETS, asked(source, markets(source, series, clock).show)),
             Route("GET", SERVICE, asked(source, Identity(instance).show)),
             Route("GET", STREAM, asked(source, streams.show), endless=True),
-            Route("GET", OPENAPI, asked(source, OpenApi().show)),
+            Route("GET", OPENAPI, asked(source, openapi.show)),
         )
 
     async def run(self) -> None:

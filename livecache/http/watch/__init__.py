@@ -1,3 +1,1 @@
 """How the service is: health, metrics, repair, reload."""
-
-__all__: list[str] = []

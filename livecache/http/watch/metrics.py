@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from ...model.histogram import Histogram
-from ..requests import RequestStats
+from ..route import Requests
 from .catalogue import OF_ENGINE, OF_PROCESS, Metric, Value, Values
 from .instance import Instance
 
@@ -24,7 +24,7 @@ _OF_REQUESTS = Metric(
     "counter",
     "http_requests",
     "Requests to this server; paths that it does not serve are other.",
-    lambda stats: stats.answered,
+    lambda requests: requests,
     ("route", "code"),
 )
 
@@ -32,9 +32,9 @@ _OF_REQUESTS = Metric(
 class Metrics:
     """The handler, and the collector behind it."""
 
-    def __init__(self, instance: Instance, stats: RequestStats) -> None:
+    def __init__(self, instance: Instance, requests: Requests) -> None:
         self._instance = instance
-        self._stats = stats
+        self._requests = requests
         self._registry: CollectorRegistry | None = None
 
     async def show(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -56,7 +56,7 @@ class Metrics:
         """All metrics as they are now, for the registry."""
         for metric in OF_PROCESS:
             yield _family(metric, metric.read(self._instance))
-        yield _family(_OF_REQUESTS, _OF_REQUESTS.read(self._stats))
+        yield _family(_OF_REQUESTS, _OF_REQUESTS.read(self._requests))
         engines, several = self._instance.engines, len(self._instance.places) > 1
         for metric in OF_ENGINE if engines else ():
             values = {venue: _labelled(metric.read(engine)) for venue, engine in engines.items()}

@@ -1,3 +1,1 @@
 """How a venue is reached: over HTTP, by a websocket, directly or through a proxy. No venue is named here."""
-
-__all__: list[str] = []
