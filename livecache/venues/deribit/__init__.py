@@ -2,7 +2,3 @@
 
 What is known of it, by whom, and what is not, is in docs/venues.md.
 """
-
-from __future__ import annotations
-
-__all__: list[str] = []
