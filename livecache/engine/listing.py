@@ -10,6 +10,7 @@ import asyncio
 import math
 import random
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 
 from ..errors import UnknownSymbol
 from ..ledger.timeline import Timeline
@@ -109,12 +110,11 @@ class Listing:
 
     async def run(self) -> None:
         """Look at the list now and then, until cancelled."""
-        try:
-            async with asyncio.timeout(FIRST_FILL_MOST_S):
-                await self.filled.wait()
-        except TimeoutError:
-            pass
-        await self._live.clock.sleep(FIRST_LOOK_S)
+        if not self._venue.traits.dated:  # Else the first fill goes by it.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(FIRST_FILL_MOST_S):
+                    await self.filled.wait()
+            await self._live.clock.sleep(FIRST_LOOK_S)
         while True:
             products = await self._ask(list(self._live.timeline.symbols))
             if isinstance(products, FetchFailure):
@@ -142,6 +142,7 @@ class Listing:
                 if symbol not in self._absent:
                     continue  # One list may lack what the next one has.
             why = product.halted if product else "no product any more"
+            timeline.begins(product.listed if product else timeline.listed)
             before = timeline.standing
             standing = standing_by_list(live.timeline, symbol, why, live.now(), venue)
             live.timeline.stand(symbol, standing, live.now())

@@ -35,6 +35,7 @@ class SymbolTimeline:
         "children",
         "hurried",
         "late",
+        "listed",
         "minutes",
         "parents",
         "pending",
@@ -63,6 +64,7 @@ class SymbolTimeline:
         self.channel = Channel()
         self.standing = ""  # "unknown: …" or "halted: …" where the venue does not know or trade the product
         self.stands_since = 0
+        self.listed = 0  # since when there are candles of it, Unix ms; 0: nobody has told
         self.hurried = False  # something is worth a page that was not when its pages were planned
         self.late: set[Timeframe] = set()  # those that came while others were served: these go before them
         self.minutes = MinuteBuilder()
@@ -112,7 +114,7 @@ class SymbolTimeline:
         self.sources = {t: source_of(t, self.children, traits) for t in self.tracks}
         for timeframe, source in self.sources.items():
             track, page = self.tracks[timeframe], traits.page(source)
-            track.traits, track.page = traits, page
+            track.traits, track.page, track.source, track.listed = traits, page, source, self.listed
             if source is not timeframe:
                 track.page = max(2, page // (timeframe.ms // source.ms))
 
@@ -125,6 +127,12 @@ class SymbolTimeline:
         self.standing, self.stands_since = standing, now
         self.stir()
         return True
+
+    def begins(self, listed: int) -> None:
+        """Take when the venue says that the product's history begins; 0: it does not."""
+        if listed != self.listed:
+            self.listed, self.hurried = listed, True
+            self.learn(self.traits)
 
     def traded(self, until: int) -> None:
         """Something was traded no earlier than five minutes before `until`: whatever the venue lists, if that

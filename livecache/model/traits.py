@@ -34,6 +34,8 @@ class Served(NamedTuple):
     """Buckets in the longest page that the venue is known to accept."""
     costs: Costs = NOTHING
     """What such a page costs in the budgets."""
+    reach: int = 0
+    """Closed buckets that are to be had, the newest; 0: all that there ever were."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,9 @@ class Traits:
 
     settle_delay_ms: int = 10_000
     """So long after a bucket's end, in ms of its clock, a page may settle it; unless else is configured."""
+
+    dated: bool = False
+    """Whether its list tells since when a product is listed: nothing older is looked for."""
 
     sums_below: Timeframe | None = None
     """From this timeframe on candles are no sums of smaller ones: days with auctions. None: all are."""
@@ -93,6 +98,17 @@ class Traits:
         """Buckets in the longest page; of what is not served, as of what would be asked for in its stead."""
         served = self.served.get(timeframe)
         return served.page if served else max(each.page for each in self.served.values())
+
+    def oldest(self, timeframe: Timeframe, now: int) -> int:
+        """The oldest bucket that is sure to be had by a page asked for now; 0 where all are.
+
+        While the answer is on its way one more may be gone.
+        """
+        served = self.served.get(timeframe)
+        if served is None or not served.reach:
+            return 0
+        grid = self.grid(timeframe)
+        return grid.far_back(grid.closed(now), served.reach - 1)
 
     def paged(self, most: int) -> Traits:
         """The same with pages of so many buckets."""

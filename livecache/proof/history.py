@@ -11,7 +11,16 @@ from .evidence import ENDS_MS
 from .kin import holds_older
 from .track import Track
 
-__all__ = ["End", "asked_once", "asked_run", "end_of_search", "history_ends", "note_ends", "searched"]
+__all__ = [
+    "End",
+    "asked_once",
+    "asked_run",
+    "end_of_search",
+    "history_ends",
+    "note_ends",
+    "oldest_to_be_had",
+    "searched",
+]
 
 
 class End(Enum):
@@ -20,6 +29,13 @@ class End(Enum):
     OPEN = "what lies further back is not proven"
     SEARCHED = "as far as it goes; there may be more"
     EXHAUSTED = "the venue has nothing older"
+
+
+def oldest_to_be_had(track: Track, now: int) -> int:
+    """The oldest bucket that a page asked for now can bring; 0 where nobody knows of an end."""
+    oldest = track.traits.oldest(track.source, now)
+    listed = track.grid.floor(track.listed) if track.listed else 0
+    return max(track.grid.ceil(oldest), listed) if oldest else listed
 
 
 def asked_run(track: Track, now: int) -> tuple[Span, int] | None:
@@ -49,19 +65,24 @@ def searched(track: Track, now: int) -> bool:
     run = asked_run(track, now)
     if run is None or run[1] >= track.policy.candles:
         return False
+    if run[0].start <= oldest_to_be_had(track, now):
+        return True
     pages = 1 + track.policy.widen_pages + track.policy.candles // track.page
     # Half a page of slack: the edge has moved on while the pages were read.
     return run[0].start <= track.grid.far_back(track.grid.closed(now), pages * track.page - track.page // 2)
 
 
-def end_of_search(track: Track, *, denied: bool) -> End:
+def end_of_search(track: Track, now: int, *, denied: bool) -> End:
     """What the pages before the oldest candle prove. `denied`: a bigger timeframe has something older.
 
     The venue has nothing older if the page of the oldest candle itself shows nothing for a while before it
-    and the page beyond agrees, or if three empty pages over two minutes do.
+    and the page beyond agrees, or if three empty pages over two minutes do. That it keeps no more, or that
+    nobody looks further, proves nothing.
     """
     if not track.coverage:
         return End.OPEN
+    if track.coverage.spans[-1].start <= oldest_to_be_had(track, now):
+        return End.SEARCHED
     bucket = first = track.grid.back(track.coverage.spans[-1].start)
     while (told := track.open.get(bucket)) is not None and not told.empty:
         bucket = track.grid.back(bucket)
@@ -73,7 +94,7 @@ def end_of_search(track: Track, *, denied: bool) -> End:
 
 def history_ends(track: Track, now: int) -> bool:
     """Whether the search for more candles has gone as far back as it may."""
-    return searched(track, now) and end_of_search(track, denied=False) is not End.OPEN
+    return searched(track, now) and end_of_search(track, now, denied=False) is not End.OPEN
 
 
 def note_ends(tracks: Mapping[Timeframe, Track], heard: int) -> None:
@@ -83,7 +104,7 @@ def note_ends(tracks: Mapping[Timeframe, Track], heard: int) -> None:
         if (track.exhausted and older) or _begins_before(track, track.history_from):
             track.resume_search()
         if not track.history_from and searched(track, heard):
-            end = end_of_search(track, denied=older)
+            end = end_of_search(track, heard, denied=older)
             if end is not End.OPEN:
                 track.history_from, track.end_asked = track.coverage.spans[-1].start, heard
                 track.exhausted = end is End.EXHAUSTED

@@ -20,7 +20,7 @@ from ..model.rollup import source_of
 from ..model.timeframe import Timeframe
 from .evidence import APART_MS, LAG_MS
 from .feeding import trusted
-from .history import asked_once, asked_run, searched
+from .history import asked_once, asked_run, oldest_to_be_had, searched
 from .rebuilding import rebuilding
 from .track import Track
 
@@ -92,13 +92,16 @@ def plan(
         if flight is not None:
             expected = expected | _settleable(track, flight, now)
             waiting = waiting or _adds_history(track, flight)
-        elif want := _want(track, expected, now, waiting, _parents(tracks, children, timeframe)):
+        elif want := _to_be_had(
+            _want(track, expected, now, waiting, _parents(tracks, children, timeframe)), track, now
+        ):
             if timeframe in track.traits.served:
                 wants.append(want)
             elif child is not None:
                 source = source_of(child, children, track.traits)
-                if source not in in_flight and all(w.timeframe is not source for w in wants):
-                    wants.append(_through(tracks[source], track, want))
+                through = _to_be_had(_through(tracks[source], track, want), tracks[source], now)
+                if through and source not in in_flight and all(w.timeframe is not source for w in wants):
+                    wants.append(through)
             span = Span(want.start, want.end)
             expected = expected | _settleable(track, span, now)
             waiting = waiting or _adds_history(track, span)
@@ -130,7 +133,9 @@ def _want(
     timeframe, grid, page = track.series.timeframe, track.grid, track.page
     edge = grid.closed(now)
     settled_edge = _settled_edge(track, now)
-    newest_page = Span(grid.far_back(edge, page - 1), edge)  # and, as its last, the bucket in progress
+    reach = oldest_to_be_had(track, now)
+    # And, as its last, the bucket in progress.
+    newest_page = Span(max(grid.far_back(edge, page - 1), reach), edge)
     if track.working:
         return _want_working(track, expected, now, parents)
 
@@ -146,12 +151,12 @@ def _want(
 
     # Holes, the one at the newest end among them: what has closed since.
     oldest = min(track.settled, default=0) if have < track.policy.candles else track.keep_from
-    wanted_from = max(oldest, asked.spans[0].start)
+    wanted_from = max(oldest, asked.spans[0].start, reach)
     if expected != _held(track, now) and _buckets(expected, grid) >= track.policy.candles:
         # What is on its way may be enough; whether older holes still matter shows when it is here.
         wanted_from = max(wanted_from, expected.spans[-1].start)
     missing = asked.missing(wanted_from, settled_edge)
-    suspects = [t for t in track.suspect if t >= wanted_from or t in track.contested]
+    suspects = [t for t in track.suspect if t >= wanted_from or (t in track.contested and t >= reach)]
     if suspects:
         first = min(suspects)
         return Want(Priority.REPAIR, timeframe, first, _until(grid, first, page - 1, edge))
@@ -170,6 +175,13 @@ def _want(
             priority = min(priority, Priority.WARM)
         return Want(priority, timeframe, *newest_page)
     return _older(track, asked, now, waiting) or _confirming(track, now)
+
+
+def _to_be_had(want: Want | None, track: Track, now: int) -> Want | None:
+    """What of the page the venue still has."""
+    if want is None or want.end <= (oldest := oldest_to_be_had(track, now)):
+        return None
+    return want._replace(start=max(want.start, oldest))
 
 
 def _held(track: Track, now: int) -> Coverage:
@@ -206,7 +218,11 @@ def _confirming(track: Track, now: int) -> Want | None:
         first = min(due)
         # A bucket less than there may be: with the one in progress asked for too, the first stays in it.
         return Want(Priority.CONFIRM, timeframe, first, _until(grid, first, page - 1, edge))
-    if not track.exhausted or now < track.end_asked + CONFIRM_MS:
+    if (
+        not track.exhausted
+        or now < track.end_asked + CONFIRM_MS
+        or track.history_from <= oldest_to_be_had(track, now)
+    ):
         return None
     # Half of it lies before where history seems to end: another window than any page that said so.
     start = grid.far_back(track.history_from, page // 2)
@@ -222,7 +238,8 @@ def _to_confirm(track: Track, now: int) -> list[int]:
         first = track.likely.get(bucket) == asked
         return APART_MS if first and asked >= track.grid.end(bucket) + LAG_MS else CONFIRM_MS
 
-    return [t for t, asked in track.presumed.items() if asked + again(t, asked) <= now]
+    reach = oldest_to_be_had(track, now)
+    return [t for t, asked in track.presumed.items() if asked + again(t, asked) <= now and t >= reach]
 
 
 def _reach_back(track: Track, edge: int, page: int) -> int:
@@ -242,7 +259,7 @@ def _want_working(track: Track, expected: Coverage, now: int, parents: Collectio
         forming = parent.grid.closed(now)
         run = parent.newest_settled_run()
         start = min(start, max(parent.grid.back(forming), min(forming, run[0].end) if run else forming))
-    missing = expected.missing(start, settled_edge)
+    missing = expected.missing(max(start, oldest_to_be_had(track, now)), settled_edge)
     if not missing:
         return None
     # A full page where history is missing: bigger parents may be settled by it too.

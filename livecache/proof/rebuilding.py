@@ -31,6 +31,8 @@ def rebuilding(track: Track, now: int) -> tuple[Timeframe, Span] | None:
         if track.traits.adds_up(t, track.series.timeframe)
         and t in track.traits.served
         and 2 * track.width <= track.traits.page(t) * t.ms
+        and due
+        and track.grid.back(due[0]) >= track.traits.oldest(t, now)
     ]
     if not due or not smaller or len(due) > _MOST:
         return None

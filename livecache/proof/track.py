@@ -48,6 +48,7 @@ class Track:
         "history_from",
         "keep_from",
         "likely",
+        "listed",
         "open",
         "page",
         "policy",
@@ -57,6 +58,7 @@ class Track:
         "series",
         "settled",
         "sound",
+        "source",
         "state",
         "state_dirty",
         "strange",
@@ -76,6 +78,8 @@ class Track:
         self.width = series.timeframe.ms  # about how long a bucket is: its end is told by the grid
         self.traits, self.grid = traits, traits.grid(series.timeframe)
         self.page = traits.page(series.timeframe)  # buckets that the venue's longest page brings
+        self.source = series.timeframe  # whose pages bring it
+        self.listed = 0  # since when there are candles, as far as the venue tells
         self.coverage = Coverage()
         self.settled: dict[int, ExactCandle] = {}
         self.provisional: dict[int, Provisional] = {}

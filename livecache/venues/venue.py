@@ -80,6 +80,8 @@ class Product(NamedTuple):
     """The id under which its feed comes: itself, mostly."""
     halted: str = ""
     """Why no candle is to be expected, in a few words ("delisted, view only"); "" while it trades."""
+    listed: int = 0
+    """When its history begins, Unix ms; 0 where the list does not say (`Traits.dated`)."""
 
 
 class FailureKind(StrEnum):

@@ -40,8 +40,9 @@ class Driver:
         empty: Literal["absent", "flat"] = "absent",
         sums_below: Timeframe | None = None,
         order: Literal["volume", "stamp"] = "volume",
+        reach: int = 0,
     ) -> None:
-        served = {t: Served(page_limit) for t in Timeframe if t not in unserved}
+        served = {t: Served(page_limit, reach=reach) for t in Timeframe if t not in unserved}
         traits = replace(
             TRAITS, served=served, carries=carries, empty=empty, sums_below=sums_below, order=order
         )

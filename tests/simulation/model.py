@@ -55,6 +55,7 @@ class ModelVenue:
     fault: Callable[[PageRequest], FetchFailure | None] | None = None
     cut: asyncio.Event = field(default_factory=asyncio.Event)  # set: the feed's connection breaks
     feed_dead: bool = False
+    listed: int = 0  # since when, Unix ms, there are candles, if not for ever
     halted: dict[str, str] = field(default_factory=dict)  # products that the list tells so of
     still: set[str] = field(default_factory=set)  # products in which nothing is traded any more
     delisted: set[str] = field(default_factory=set)
@@ -84,7 +85,7 @@ class ModelVenue:
         self.lists.append((self.clock.monotonic(), tuple(only)))
         hidden = self.delisted | self.unlisted
         names = [p for p in self.market.products() if p not in hidden and (not only or p in only)]
-        return {p: Product(p, self.halted.get(p, "")) for p in names}
+        return {p: Product(p, self.halted.get(p, ""), self.listed) for p in names}
 
     async def fetch(self, request: PageRequest) -> Page | FetchFailure:
         self.requests.append((self.clock.monotonic(), request))
@@ -96,7 +97,8 @@ class ModelVenue:
         now = self.now() - self.edge_lag_ms
         if request.symbol in self.still:
             now = min(now, self.start_ms - self.still_ms)
-        rows = self.market.candles(request.symbol, request.timeframe, request.start, request.end, now)
+        since = max(request.start, self.listed)
+        rows = self.market.candles(request.symbol, request.timeframe, since, request.end, now)
         await self.clock.sleep(self.latency_s / 2)
         return Page(request, tuple(rows))
 

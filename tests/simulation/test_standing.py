@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
+import redis
 
 from livecache.engine.listing import LOOK_EVERY_S
 from livecache.errors import NotListed, NotReady, NotTraded
 from livecache.model.timeframe import Timeframe
 from livecache.read.standing import left_warm, reasons_not_ready, row_of
 from livecache.simulator import Product, SeededMarket
+from livecache.venues.coinbase.traits import TRAITS
 from livecache.venues.venue import FailureKind, FetchFailure, PageRequest
 from tests.simulation.service import Running, service
 from tests.simulation.test_trouble import venue_at
@@ -263,3 +266,27 @@ def test_many_symbols_that_are_unknown_at_once_cost_one_list(clean_valkey: str) 
                 running.reader.candles("WRONG0-USD", "5m", 60)
 
     run_virtually(main())
+
+
+def pages_until_short(url: str, *, dated: bool) -> list[PageRequest]:
+    """What is asked for of a product that is ten hours old, until it is told that there is no more of it."""
+    requests: list[PageRequest] = []
+
+    async def main() -> None:
+        venue = venue_at(traits=replace(TRAITS, dated=dated))
+        venue.listed = H1.floor(venue.now()) - 10 * H1.ms
+        async with service(venue, url, ["BTC-USD"], (H1,)) as running:
+            (track,) = running.live.configured()
+            await running.until(lambda: track.state is not None and track.state.short, within_s=1200)
+            requests.extend(request for _, request in venue.requests)
+
+    run_virtually(main())
+    return requests
+
+
+def test_of_a_product_that_is_listed_since_lately_nothing_older_is_asked_for(clean_valkey: str) -> None:
+    dated = pages_until_short(clean_valkey, dated=True)
+    redis.Redis.from_url(clean_valkey).flushall()
+    assert len(dated) < len(pages_until_short(clean_valkey, dated=False))
+    # The first may be on its way before the list is there.
+    assert len(dated) <= 2

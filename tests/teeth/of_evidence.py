@@ -192,4 +192,26 @@ OF_EVIDENCE = (
         ),
         tests=("tests/core/test_evidence.py",),
     ),
+    Breakage(
+        "that the venue keeps no more proves that there was no more",
+        (
+            Edit(
+                "livecache/proof/history.py",
+                "        return End.SEARCHED\n    bucket =",
+                "        return End.EXHAUSTED\n    bucket =",
+            ),
+        ),
+        ("tests/core/test_reach.py",),
+    ),
+    Breakage(
+        "what the venue keeps no more is asked for",
+        (
+            Edit(
+                "livecache/proof/plan.py",
+                "    return want._replace(start=max(want.start, oldest))",
+                "    return want",
+            ),
+        ),
+        ("tests/core/test_reach.py",),
+    ),
 )

@@ -1,0 +1,102 @@
+"""How far back a venue's history is to be had: what it keeps no more is not asked for, and proves nothing."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from livecache.model.policy import CONFIRM_MS, Policy
+from livecache.model.timeframe import Timeframe
+from livecache.proof.evidence import PageFacts
+from livecache.proof.plan import Priority
+from tests.core.driver import SYMBOL, Driver, candle
+
+M1, M5, H1 = Timeframe.M1, Timeframe.M5, Timeframe.H1
+W = M5.ms
+NOW = 1_770_000_000_000 // H1.ms * H1.ms + 20_000
+EDGE = M5.floor(NOW)
+
+
+def reason(driver: Driver) -> str:
+    driver.timeline.take(driver.now)
+    state = driver.symbol.tracks[M5].state
+    assert state is not None
+    return state.reason
+
+
+@settings(max_examples=15)
+@given(
+    reach=st.sampled_from([2, 15, 100, 400]),
+    page=st.sampled_from([20, 100, 330]),
+    frames=st.sampled_from([(M5,), (M5, H1), (M1, H1)]),
+    unserved=st.sampled_from([(), (H1,)]),
+    quiet=st.integers(1, 30),
+)
+def test_no_page_reaches_beyond_what_the_venue_keeps_and_the_search_ends(
+    reach: int, page: int, frames: tuple[Timeframe, ...], unserved: tuple[Timeframe, ...], quiet: int
+) -> None:
+    driver = Driver(
+        frames, NOW, page_limit=page, reach=reach, unserved=unserved, trades=lambda _, t: not t // W % quiet
+    )
+    for _ in range(3):
+        driver.fill(most=200)
+        for want in driver.asked:
+            assert want.start >= driver.timeline.traits.oldest(want.timeframe, driver.now)
+        driver.asked.clear()
+        driver.now += 2 * CONFIRM_MS
+
+
+def test_that_it_keeps_no_more_is_no_proof_that_there_was_no_more() -> None:
+    driver = Driver((M5,), NOW, reach=40)
+    driver.fill()
+    track = driver.symbol.tracks[M5]
+    assert len(driver.asked) == 1 and driver.settled(M5) == 39
+    assert reason(driver).startswith("venue has only 39 of 60, searched back to")
+    assert track.history_from and not track.exhausted, "it is not asked again and again"
+    driver.now += 21 * W
+    driver.fill()
+    assert driver.settled(M5) == 60 and reason(driver) == "", "what it forgets is kept here"
+
+
+def test_a_hole_that_the_venue_has_forgotten_is_told_and_not_asked_for() -> None:
+    driver = Driver((M5,), NOW, reach=40, policy=Policy(min_candles=10))
+    driver.fill()
+    driver.now += 60 * W
+    driver.fill()
+    hole = driver.symbol.tracks[M5].coverage.missing(EDGE - 39 * W, driver.now // W * W)
+    assert [s.end for s in hole.spans] == [driver.timeline.traits.oldest(M5, driver.now)]
+    assert reason(driver).startswith("further back a hole")
+    driver.timeline.read_again(SYMBOL, M5, EDGE - 39 * W, EDGE + 40 * W)
+    driver.asked.clear()
+    driver.fill()
+    assert [w.start >= hole.spans[0].end for w in driver.asked] == [True]
+
+
+def test_nothing_is_looked_for_from_before_a_product_was_listed() -> None:
+    listed = EDGE - 15 * W - 7_000
+    driver = Driver((M5, H1), NOW, trades=lambda _, t: t >= M5.floor(listed))
+    driver.symbol.begins(listed)
+    driver.fill()
+    for want in driver.asked:
+        assert want.start >= want.timeframe.floor(listed)
+    assert len(driver.asked) <= 2
+    assert reason(driver).startswith("venue has only 16 of 60")
+
+
+def test_without_a_date_the_search_goes_on_before_what_seems_the_first() -> None:
+    driver = Driver((M5,), NOW, trades=lambda _, t: t >= EDGE - 16 * W)
+    driver.fill()
+    assert min(w.start for w in driver.asked) < EDGE - 300 * W
+
+
+def test_when_the_date_comes_the_plan_is_made_anew() -> None:
+    driver = Driver((M5,), NOW)
+    first = driver.wants()[0]
+    rows = {t: candle(t) for t in range(EDGE - 16 * W, NOW, W)}
+    facts = PageFacts(first.start, first.end, rows, NOW)
+    driver.timeline.apply_page(SYMBOL, M5, facts, NOW)
+    assert [w for w in driver.wants() if w.priority is Priority.WIDEN]
+    driver.symbol.hurried = False
+    driver.symbol.begins(EDGE - 16 * W)
+    assert driver.symbol.hurried
+    assert not [w for w in driver.wants() if w.priority is Priority.WIDEN]
