@@ -16,7 +16,7 @@ from livecache.model.candle import ExactCandle
 from livecache.model.timeframe import Timeframe
 from livecache.venues.deribit.answers import decode_page, decode_products, decode_time, refused
 from livecache.venues.deribit.settings import DeribitSettings
-from livecache.venues.deribit.traits import TRAITS
+from livecache.venues.deribit.traits import traits_of
 from livecache.venues.net.http import Answer
 from livecache.venues.venue import FailureKind, FetchFailure, Page, PageRequest, Product
 
@@ -45,7 +45,7 @@ def columns(*rows: str) -> Answer:
 
 
 def page(told: Answer, request: PageRequest = REQUEST, now: int | None = NOW) -> Page:
-    found = decode_page(request, TRAITS.grid(request.timeframe), told, now)
+    found = decode_page(request, traits_of(1_000, 0.5).grid(request.timeframe), told, now)
     assert isinstance(found, Page), found
     return found
 

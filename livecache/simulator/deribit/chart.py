@@ -23,7 +23,7 @@ RESOLUTIONS: dict[str, Timeframe] = {
     "1D": Timeframe.D1,
 }
 _DAYS = EpochGrid(Timeframe.D1.ms, 8 * Timeframe.H1.ms)
-_SUMS = {Timeframe.M3: Timeframe.M1, Timeframe.D1: Timeframe.H1}  # what no market has as the venue has it
+_SUMS = {Timeframe.M3: Timeframe.M1, Timeframe.D1: Timeframe.H2}  # what no market has as the venue has it
 _LOOK_BACK = (Timeframe.M1, Timeframe.M5, Timeframe.H1, Timeframe.D1)
 _LOOK_BACK_MOST_MS = 60 * Timeframe.D1.ms
 

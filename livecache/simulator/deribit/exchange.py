@@ -5,6 +5,7 @@ https://docs.deribit.com/articles/json-rpc-overview
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -96,6 +97,7 @@ class Exchange:
         self._clock = clock
         self._faults = faults
         self._host = host_clock
+        self._turn = asyncio.Lock()  # many pages at once would keep the feed from its turn
         self._methods: dict[str, Callable[[Mapping[str, Any]], Any]] = {
             "public/test": lambda _: {"version": "1.2.26"},
             "public/get_time": lambda _: clock.now(),
@@ -140,7 +142,9 @@ class Exchange:
                     raise TOO_MANY
                 if self.options.latency_s:
                     await self._host.sleep(self.options.latency_s / 2)
-                told: Any = self.call(method, parameters)
+                async with self._turn:
+                    await asyncio.sleep(0)
+                    told: Any = self.call(method, parameters)
             except RpcFault as fault:
                 told = fault
             if self.options.latency_s:

@@ -10,7 +10,7 @@ from ...model.grid import EpochGrid
 from ...model.timeframe import Timeframe
 from ...model.traits import Carriage, Served, Traits
 
-__all__ = ["CARRIED", "COST", "RESOLUTIONS", "TRAITS", "credits_of"]
+__all__ = ["CARRIED", "COST", "DAYS", "RESOLUTIONS", "credits_of", "traits_of"]
 
 RESOLUTIONS: dict[Timeframe, str] = {
     Timeframe.M1: "1",
@@ -33,7 +33,10 @@ COST = 500
 """Credits of one request, whichever it is."""
 
 _ROWS_MOST = 5_000  # Of a longer page the newest come, and nothing tells that others are missing.
-_DAYS = EpochGrid(Timeframe.D1.ms, 8 * Timeframe.H1.ms)
+_DAYS_MOST = 400  # Older ones are asked for where they are wanted.
+
+DAYS = EpochGrid(Timeframe.D1.ms, 8 * Timeframe.H1.ms)
+"""Its days open at 08:00 UTC."""
 
 
 def credits_of(share: float) -> tuple[Budget, ...]:
@@ -41,11 +44,14 @@ def credits_of(share: float) -> tuple[Budget, ...]:
     return (Pool("credits", 50_000, 10_000.0, share),)
 
 
-TRAITS = Traits(
-    served=dict.fromkeys(RESOLUTIONS, Served(_ROWS_MOST, {"credits": COST})),
-    carries=(Carriage(CARRIED),),
-    empty="flat",
-    grids={Timeframe.D1: _DAYS},
-    budgets=credits_of(0.5),
-)
-"""Before it has taught anything else."""
+def traits_of(page_limit: int, credits_share: float) -> Traits:
+    """What it is like, before it has taught anything else, where so much is to be asked of it at once."""
+    pages = dict.fromkeys(RESOLUTIONS, min(page_limit, _ROWS_MOST))
+    pages[Timeframe.D1] = min(page_limit, _DAYS_MOST)
+    return Traits(
+        served={timeframe: Served(page, {"credits": COST}) for timeframe, page in pages.items()},
+        carries=(Carriage(CARRIED),),
+        empty="flat",
+        grids={Timeframe.D1: DAYS},
+        budgets=credits_of(credits_share),
+    )

@@ -18,7 +18,7 @@ from ..stats import RequestStats
 from ..venue import FailureKind, Feed, FetchFailure, Page, PageRequest, Product
 from .answers import decode_page, decode_products, decode_time, refused
 from .settings import DeribitSettings
-from .traits import CARRIED, RESOLUTIONS, TRAITS, credits_of
+from .traits import CARRIED, RESOLUTIONS, credits_of, traits_of
 
 if TYPE_CHECKING:
     from ..feed.feed import SocketFeed
@@ -49,7 +49,7 @@ class DeribitVenue:
         asks_every_s: float | None = None,
     ) -> None:
         self.name = name
-        self.traits: Traits = replace(TRAITS, budgets=credits_of(settings.credits_share))
+        self.traits: Traits = traits_of(settings.page_limit, settings.credits_share)
         """With what is configured, and what the venue teaches."""
         self._settings = settings
         self._now = now
