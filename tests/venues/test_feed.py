@@ -57,6 +57,18 @@ def test_no_more_is_sent_in_a_second_than_the_venue_takes() -> None:
     assert sent[-1][0] == 2.0
 
 
+def test_a_venue_that_ends_connections_for_too_many_requests_is_asked_the_same_ever_later() -> None:
+    session, waits = session_of(), []
+    for n in range(8):
+        line = session.opened(100.0 * n)
+        assert session.to_send(line, 100.0 * n) == ["hello", "+A", "+B"], "none is blamed for it"
+        told(session, line, '{"error": "the venue says: too many requests (10028)"}', 100.0 * n + 0.1)
+        (broken,) = session.ended(line, "closed", 100.0 * n + 0.2)
+        assert isinstance(broken, Broken) and broken.products == ("A", "B")
+        waits.append(session.wait_s())
+    assert waits[:4] == [waits[0] * 2**n for n in range(4)] and waits[-1] > 20
+
+
 def test_a_venue_that_wants_to_hear_of_us_does() -> None:
     session = session_of("A", keep_alive_s=20.0)
     line = session.opened(100.0)

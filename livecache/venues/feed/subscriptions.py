@@ -37,6 +37,7 @@ _WORD = re.compile(r"[A-Z0-9._-]+(?![A-Z0-9._…-])")
 _NOT_OF_A_PRODUCT = re.compile(
     r"auth|jwt|token|signature|rate.?limit|too many requests|throttl", re.IGNORECASE
 )
+_TOO_FAST = "too many requests"  # A venue that ends a connection so is not to be asked at once over the next.
 
 
 class Ask(NamedTuple):
@@ -157,14 +158,19 @@ class Subscriptions:
         """
         group, waits = self._asked, self._open(self._channels)
         learned, refusal = True, None
+        too_fast = _TOO_FAST in self._complaint.lower()
         if too_long and len(group) > 1:
             self._most = max(1, min(self._most, len(group) // 2))
             self._line = deque(part for each in (group, *self._line) for part in _chunks(each, self._most))
-        elif waits and self._complaint and not too_long:
+        elif waits and self._complaint and not too_long and not too_fast:
             refusal = self._narrow(waits, now_s)
         else:
             learned = False
-            mute = waits and not any((c, i) in self._known for c in self._channels for i in group)
+            mute = (
+                waits
+                and not too_fast
+                and not any((c, i) in self._known for c in self._channels for i in group)
+            )
             self._barren = (self._barren + 1 if group == self._last else 1) if mute else 0
             if self._barren >= _BARREN_MOST and not too_long:
                 self._complaint, learned = _HANGS_UP, True
