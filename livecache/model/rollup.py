@@ -5,17 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Context, Decimal
 
+import msgspec
+
 from ..errors import ConfigError
 from .candle import ExactCandle
 from .timeframe import Timeframe
 from .traits import Traits
 
-__all__ = ["children_of", "roll_up", "source_of"]
+__all__ = ["children_of", "roll_up", "same_sum", "source_of"]
 
 _LONGEST_RATIO = 30
 """A parent with more children than this gets a working series between: a day of 5m would be 288."""
 
 _BETWEEN = (Timeframe.D1, Timeframe.H1, Timeframe.M15)
+
+_FLOAT_DIGITS = 15
+"""A number with more significant digits was a float, whose last ones mean nothing; …"""
+
+_SUM_DIGITS = 12
+"""… sums of such are the same if they differ by less than one in this digit."""
 
 # Enough digits for any sum of volumes that `rejection` lets through: sums stay exact.
 _EXACT = Context(prec=80)
@@ -82,6 +90,21 @@ def roll_up(time: int, candles: Sequence[ExactCandle]) -> ExactCandle | None:
         candles[-1].close,
         _as_the_venue_prints(volume),
     )
+
+
+def same_sum(one: ExactCandle, other: ExactCandle) -> bool:
+    """Whether both are the same candle, one of them a roll-up.
+
+    Where a venue adds up floats, the last digits of the volumes may differ.
+    """
+    if one.equals(other):
+        return True
+    ours, theirs = Decimal(one.volume), Decimal(other.volume)
+    if max(len(each.normalize().as_tuple().digits) for each in (ours, theirs)) <= _FLOAT_DIGITS:
+        return False
+    if abs(ours - theirs) > max(ours, theirs).scaleb(-_SUM_DIGITS):
+        return False
+    return msgspec.structs.replace(one, volume="0").equals(msgspec.structs.replace(other, volume="0"))
 
 
 def _as_the_venue_prints(number: Decimal) -> str:

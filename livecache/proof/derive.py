@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ..model.candle import ExactCandle
-from ..model.rollup import roll_up
+from ..model.rollup import roll_up, same_sum
 from .track import Track
 
 __all__ = ["Derived", "derive"]
@@ -93,7 +93,8 @@ def _compare(parent: Track, time: int, rolled: ExactCandle | None, outcome: Deri
         parent.revise(time, rolled, derived=True)
         outcome.revised.append(time)
         outcome.touched.append(time)
-    else:  # The fetched candle stays; that they differ is counted.
+    elif before is None or rolled is None or not same_sum(before, rolled):
+        # The fetched candle stays; that they differ is counted.
         outcome.mismatched.append(time)
         if before is not None and (rolled is None or before.richer_than(rolled)):
             outcome.doubtful.append(time)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..model.candle import ExactCandle
 from ..model.policy import CONFIRM_MS
+from ..model.rollup import same_sum
 from .evidence import (
     APART_MS,
     DISPUTE_MS,
@@ -300,11 +301,12 @@ class _Reading:
     def again(self, bucket: int) -> None:
         """A settled bucket was read again. A row that has vanished is a short page, not news."""
         track, page = self._track, self._page
-        row = page.rows.get(bucket)
-        held = track.settled.get(bucket)
+        row, held = page.rows.get(bucket), track.settled.get(bucket)
         if bucket in page.rejected:
             track.trust(bucket)
             return
+        if row is not None and held is not None and bucket in track.derived and same_sum(row, held):
+            row = held
         if held is None and row is None:
             self._still_empty(bucket)
         elif held is not None and (row is None or held.richer_than(row)):
@@ -363,10 +365,8 @@ class _Reading:
         else:
             return
         if proven:
-            if bucket in track.derived:
-                self.outcome.mismatched.append(bucket)
-            else:
-                self.outcome.revised.append(bucket)
+            differ = self.outcome.mismatched if bucket in track.derived else self.outcome.revised
+            differ.append(bucket)
             track.revise(bucket, row, derived=False)
             self.outcome.touched.append(bucket)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..model.candle import ExactCandle
-from ..model.rollup import roll_up
+from ..model.rollup import roll_up, same_sum
 from ..model.timeframe import Timeframe, iso
 from .findings import FINDINGS_A_KIND_MAX, Flaw, repair_command
 from .stored import Examined
@@ -44,7 +44,7 @@ def _compare(parent: Examined, child: Examined) -> int:
                 rolled, held = roll_up(time, parts), parent.candles.get(time)
                 if rolled is None and held is None:
                     continue
-                if rolled is not None and held is not None and rolled.equals(held):
+                if rolled is not None and held is not None and same_sum(rolled, held):
                     continue
                 differ += 1
                 if differ <= FINDINGS_A_KIND_MAX:

@@ -83,7 +83,7 @@ class Driver:
         facts = PageFacts(want.start, want.end, rows, self.now if heard is None else heard)
         self.timeline.apply_page(SYMBOL, want.timeframe, facts, self.now)
 
-    def _volume(self, timeframe: Timeframe, time: int) -> int:
+    def _volume(self, timeframe: Timeframe, time: int) -> float:
         if (timeframe, time) in self.revised:
             return self.revised[timeframe, time]
         width = min(timeframe.ms, Timeframe.M5.ms)

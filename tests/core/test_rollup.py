@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from livecache.errors import ConfigError
 from livecache.model.candle import ExactCandle
-from livecache.model.rollup import children_of, roll_up
+from livecache.model.rollup import children_of, roll_up, same_sum
 from livecache.model.timeframe import Timeframe
 from livecache.model.traits import Served
 from livecache.venues.coinbase.traits import TRAITS
@@ -52,6 +52,34 @@ def test_volume_prints_as_the_venue_prints_it() -> None:
     assert volume("0.1", "0.2") == "0.3"
     assert volume("1e3", "0.5") == "1000.5"
     assert volume("100", "0") == "100"
+
+
+@given(st.lists(st.floats(0.001, 1e5), min_size=2, max_size=60))
+def test_a_sum_of_floats_is_that_of_their_digits_but_for_the_last_ones(volumes: list[float]) -> None:
+    children = [ExactCandle(i, "1", "2", "1", "1.5", repr(v)) for i, v in enumerate(volumes)]
+    rolled = roll_up(0, children)
+    assert rolled is not None
+    told = ExactCandle(0, "1.0", "2.0", "1.0", "1.5", repr(sum(volumes)))
+    assert same_sum(rolled, told)
+    more = roll_up(0, [*children, ExactCandle(99, "1", "2", "1", "1.5", "0.001")])
+    assert more is not None and not same_sum(more, told)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "same"),
+    [
+        ("3.668084797", "3.6680847969999992", True),
+        ("3.668084797", "3.6680847979999992", False),
+        ("3.668084797", "3.668084796", False),
+        ("0.30000000000000004", "0.3", True),
+        ("0.1", "0.10", True),
+        ("100000000.00000001", "100000000.00000002", True),
+        ("5", "6", False),
+    ],
+)
+def test_digits_that_no_float_can_hold_are_no_difference(ours: str, theirs: str, same: bool) -> None:
+    one, other = (ExactCandle(0, "1", "2", "1", "1.5", volume) for volume in (ours, theirs))
+    assert same_sum(one, other) is same_sum(other, one) is same
 
 
 def test_no_children_that_traded_make_no_candle() -> None:
@@ -110,4 +138,18 @@ def test_hours_that_hold_less_than_their_day_put_none_of_them_in_doubt() -> None
     for track in driver.symbol.tracks.values():
         assert not track.open
         assert not track.suspect
+    assert driver.settled(Timeframe.D1) == 100
+
+
+class Floats(Driver):
+    def _volume(self, timeframe: Timeframe, time: int) -> float:
+        hours = timeframe.ms // Timeframe.H1.ms
+        return sum([3.6680847969999992] * hours)
+
+
+def test_days_whose_volume_is_the_sum_of_floats_differ_from_no_roll_up() -> None:
+    driver = Floats((Timeframe.H1, Timeframe.D1), 1_770_000_000_000, carries=())
+    driver.fill()
+    counters = driver.timeline.counters
+    assert counters.rollup_mismatches == counters.revisions == 0
     assert driver.settled(Timeframe.D1) == 100
