@@ -93,6 +93,7 @@ class FaceKind(NamedTuple):
 KINDS: dict[str, str] = {
     "coinbase": "livecache.simulator.coinbase.face",
     "deribit": "livecache.simulator.deribit.face",
+    **dict.fromkeys(("binance", "binance-usdm", "binance-us"), "livecache.simulator.binance.face"),
 }
 """The faces by name, and the module of each: its `FACES` has them by name, as `FaceKind`."""
 

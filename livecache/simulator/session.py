@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
-from aiohttp import WSMsgType, web
+from aiohttp import WSMessage, WSMsgType, web
 
 from ..clock import Clock
 from ..quiet import logger
@@ -52,10 +52,10 @@ class Session:
         self._wake = asyncio.Event()
         self._over = False
 
-    def wants(self, channel: str, product: str) -> bool:
-        """Whether the client subscribed to that product's channel, and no fault has silenced it."""
-        subscribed_ms = self.subscriptions.get(channel, {}).get(product)
-        return subscribed_ms is not None and not self._faults.mute(channel, product, subscribed_ms)
+    def wants(self, channel: str, name: str, product: str = "") -> bool:
+        """Whether the client subscribed to that on a channel, and no fault has silenced the product."""
+        subscribed_ms = self.subscriptions.get(channel, {}).get(name)
+        return subscribed_ms is not None and not self._faults.mute(channel, product or name, subscribed_ms)
 
     def put(self, frame: FeedFrame) -> None:
         """Put a frame in line."""
@@ -85,6 +85,8 @@ class Session:
                     break  # what a client had sent before it was cut off is nobody's business
                 if message.type is WSMsgType.TEXT:
                     receive(message.data)
+                if (code := self._heard(message)) is not None:
+                    await self.close(code)
             for helper in helpers:
                 helper.cancel()
 
@@ -97,6 +99,10 @@ class Session:
                     await self._ws.close(code=code)
                     return
         self._cut()
+
+    def _heard(self, message: WSMessage) -> int | None:
+        """A client's frame has come: the code with which it is closed for that, if it is."""
+        return None
 
     def _cut(self) -> None:
         self._over = True

@@ -24,6 +24,7 @@ __all__ = ["DEFAULT", "KINDS", "build", "build_witness", "settings_of"]
 KINDS: dict[str, str] = {
     "coinbase": "livecache.venues.coinbase",
     "deribit": "livecache.venues.deribit",
+    "binance": "livecache.venues.binance",
 }
 """The kinds by name, as `kind` gives them, and the package of each."""
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from ..repeats import Repeats
-from .venue import FailureKind, FetchFailure, Venue
+from collections.abc import Sequence
 
-__all__ = ["feed_remedy", "rest_remedy", "tell_unreachable"]
+from ..quiet import logger
+from ..repeats import Repeats
+from .venue import FailureKind, FetchFailure, PageRequest, Rejected, Venue
+
+__all__ = ["feed_remedy", "rest_remedy", "tell_rejected", "tell_unreachable"]
+
+_REJECTIONS_LOGGED = 3  # of one page
 
 _NETWORK = frozenset({FailureKind.NETWORK, FailureKind.TIMEOUT})
 
@@ -35,3 +40,16 @@ def tell_unreachable(repeats: Repeats, venue: Venue, failure: FetchFailure) -> N
         remedy=f"{rest_remedy(venue.name, failure.kind)}; without a network, `livecache demo` shows it all",
         url=venue.origin,
     )
+
+
+def tell_rejected(request: PageRequest, rejected: Sequence[Rejected]) -> None:
+    """Log which rows of a page cannot be believed, if there are any."""
+    if not rejected:
+        return
+    told = "; ".join(f"{one.reason}: {one.payload}" for one in rejected[:_REJECTIONS_LOGGED])
+    logger.bind(
+        event="candles_rejected",
+        symbol=request.symbol,
+        timeframe=request.timeframe.value,
+        count=len(rejected),
+    ).warning("{} candles of a page cannot be believed: {}", len(rejected), told)

@@ -54,7 +54,7 @@ def complaint(body: bytes) -> str:
     if isinstance(errors, list) and errors and isinstance(errors[0], dict):
         shape = errors[0]
     parts: list[str] = []
-    for field in ("error", "id", "error_details", "message"):
+    for field in ("error", "id", "error_details", "message", "msg"):
         part = shape.get(field)
         if isinstance(part, str) and part.strip() not in ("", *parts):
             parts.append(part.strip())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import pytest
 
@@ -10,6 +11,7 @@ from livecache.clock import Clock
 from livecache.venues._template.settings import TemplateSettings
 from livecache.venues._template.venue import TemplateVenue
 
+from .binance import BinanceFace
 from .coinbase import CoinbaseFace
 from .deribit import DeribitFace
 from .face import Face
@@ -31,6 +33,9 @@ class TemplateFace(ToyFace):
 FACES: dict[str, Callable[[int, float], Face]] = {
     "coinbase": CoinbaseFace,
     "deribit": DeribitFace,
+    "binance": BinanceFace,
+    "binance-usdm": partial(BinanceFace, api="usdm"),
+    "binance-us": partial(BinanceFace, api="us"),
     "toy": ToyFace,
     "template": TemplateFace,
 }

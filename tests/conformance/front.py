@@ -74,7 +74,10 @@ class Front:
             await there.close()
 
         try:
-            async with session.ws_connect(self._ws_url) as there, asyncio.TaskGroup() as tasks:
+            async with (
+                session.ws_connect(self._ws_url + request.path_qs.rstrip("/")) as there,
+                asyncio.TaskGroup() as tasks,
+            ):
                 upward = tasks.create_task(up(there), name="up")
                 with suppress(ConnectionError):
                     async for message in there:

@@ -29,7 +29,7 @@ class _Said(msgspec.Struct, frozen=True):
 class TemplateDialect:
     """`feed.dialect.Dialect`. `now` is the venue's clock in Unix ms, None while unknown."""
 
-    # OPTIONAL: `frames_per_s`, `keep_alive_s`, `life_s`, for what the venue asks of a connection.
+    # OPTIONAL: `frames_per_s`, `keep_alive_s`, `life_s`, `first_within_s`: what it asks of a connection.
     terms = Terms(frame_bytes=10_000, id_bytes=100)
     heartbeats = "beat"
 

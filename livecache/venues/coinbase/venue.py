@@ -17,9 +17,10 @@ from ...model.timeframe import Timeframe
 from ...quiet import logger
 from ..net.http import Answer, HttpSource
 from ..net.network import passed_over
+from ..remedies import tell_rejected
 from ..settings import VenueSettings
 from ..stats import RequestStats
-from ..venue import FailureKind, Feed, FetchFailure, Page, PageRequest, Product, Rejected
+from ..venue import FailureKind, Feed, FetchFailure, Page, PageRequest, Product
 from .auth import ApiKey, Signing, load_key
 from .pace import paced
 from .pages import GRANULARITIES, decode_page, decode_products, decode_time, refusal
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 __all__ = ["CoinbaseVenue", "build"]
 
 _API = "/api/v3/brokerage"
-_REJECTIONS_LOGGED = 3  # of one page
 
 # Older texts of the venue, and most libraries, know no longer page than this one.
 _CERTAIN_PAGE_LIMIT = 300
@@ -128,8 +128,7 @@ class CoinbaseVenue:
             decoded = decode_page(request, answer.body, self._now())
             if isinstance(decoded, FetchFailure):
                 return decoded
-            if decoded.rejected:
-                _log_rejected(request, decoded.rejected)
+            tell_rejected(request, decoded.rejected)
             return decoded.page
 
         return await self._http.get(
@@ -262,13 +261,3 @@ def build(
     assert isinstance(settings, CoinbaseSettings)
     key = load_key(settings.key_file, environ, venue)
     return CoinbaseVenue(settings, key=key, now=now, clock=clock, jitter=jitter, name=venue)
-
-
-def _log_rejected(request: PageRequest, rejected: tuple[Rejected, ...]) -> None:
-    told = "; ".join(f"{one.reason}: {one.payload}" for one in rejected[:_REJECTIONS_LOGGED])
-    logger.bind(
-        event="candles_rejected",
-        symbol=request.symbol,
-        timeframe=request.timeframe.value,
-        count=len(rejected),
-    ).warning("{} candles of a page cannot be believed: {}", len(rejected), told)

@@ -34,6 +34,7 @@ class Terms(NamedTuple):
     frames_per_s: int | None = None  # that we may send
     keep_alive_s: float | None = None  # between two `Dialect.keep_alive`; None: none are wanted
     life_s: float | None = None  # after which the venue ends it whatever happens
+    first_within_s: float | None = None  # in which a candle comes on any connection; None: it need not
 
 
 class Dialect(Protocol):

@@ -36,6 +36,8 @@ _FRAME_BYTES_MOST = 64 * 1024 * 1024
 # something and hangs up is not to be stormed.
 _PROVEN_S = 5.0
 
+_FIRST_MOST_S = 3600.0  # in which anything has to be told: each time twice as long
+
 _LOOK_EVERY_S = 1.0  # at what was asked for, while nothing is waited for
 
 # A connection is left so long before its life is over, and by up to as much more that not all leave at once;
@@ -55,6 +57,7 @@ class Line:
         self.stamp = 0  # the newest that came on it
         self.frame: Frame | None = None  # the last one
         self.proven = False
+        self.told = False  # a candle or a trade came that is no old news
         self.look_s = 0.0
         self.outbox: deque[str] = deque()
         self.sent_s: deque[float] = deque()  # when the last ones were sent
@@ -83,6 +86,7 @@ class Session:
         self._subscriptions = Subscriptions((), {})
         self._ends: list[Ask] = []  # subscriptions of this connection that are to be ended
         self._waits = delays(jitter)
+        self._first_within_s = dialect.terms.first_within_s or inf
         self._line: Line | None = None  # the newest connection, if there is one
         self._former: Line | None = None  # the one beside it that is not done with
         self._bytes_given = message_bytes is not None
@@ -196,6 +200,8 @@ class Session:
             line.over = line.over or self._dead_channel(suspects)
             if line.over is None:
                 told += self._mute_products(suspects, now_s)
+        if not line.told and line.over is None and now_s >= line.opened_s + self._first_within_s:
+            line.over = self._told_nothing(line, now_s)
         if line.over is None and (anew := self._renewed()):
             products = tuple(product for id_ in anew for product in self._symbols[id_])
             told.append(Broken(products, "subscribing anew", lost_connection=False, mute=True))
@@ -265,10 +271,12 @@ class Session:
         if isinstance(event, Candles):
             self._watchdog.heard(event.stamp)
             if not event.snapshot:
+                line.told = True
                 self._watchdog.updated(channel, [product for product, _, _, _ in event.candles])
         elif isinstance(event, Trades):
             self._watchdog.heard(event.stamp)
             if not event.snapshot:
+                line.told = True
                 self._watchdog.updated(channel, {trade.product for trade in event.trades})
         elif isinstance(event, Heard | Subscribed):
             self._watchdog.heard(event.stamp)
@@ -327,6 +335,12 @@ class Session:
             return None
         since = min(suspect.since for suspect in whole)
         return Broken(self.products, _quiet(whole[0]), lost_connection=True, since=since, mute=True)
+
+    def _told_nothing(self, line: Line, now_s: float) -> Broken:
+        """The end of a connection that told of nothing all the while: the next one has longer."""
+        reason = f"nothing was told for {now_s - line.opened_s:.0f} s after it was subscribed to: "
+        self._first_within_s = min(2 * self._first_within_s, _FIRST_MOST_S)
+        return Broken(self.products, f"{reason}is ws_url the right one?", lost_connection=True, mute=True)
 
     def _mute_products(self, suspects: Sequence[Suspect], now_s: float) -> list[Broken]:
         """Single products that are suspect: they are subscribed to anew, if that is not too soon again."""

@@ -1,0 +1,193 @@
+"""Bodies of Binance's REST answers: klines, the list of symbols, the time, refusals. Pure.
+
+https://developers.binance.com/docs/binance-spot-api-docs/rest-api
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Annotated, NamedTuple
+
+import msgspec
+
+from ...model.candle import ExactCandle, rejection
+from ...model.grid import Grid
+from ..net.http import Answer
+from ..rows import UNDECODABLE, Wire, number_text, sort_rows
+from ..text import complaint, one_line
+from ..venue import FailureKind, FetchFailure, Page, PageRequest, Product, Rejected
+
+__all__ = ["Listed", "decode_list", "decode_page", "decode_time", "refusal"]
+
+# Bounded, because arithmetic and printing of boundless integers is neither cheap nor always possible.
+_Milliseconds = Annotated[int, msgspec.Meta(ge=0, lt=1 << 50)]
+
+_ROWS_MOST = 2_000  # of a page with something odd in it, which takes more than one look
+_COUNTRY_S = 3600.0  # so long nothing is asked for where the venue serves nobody
+
+
+class _Row(msgspec.Struct, array_like=True, gc=False):
+    """What is wanted of twelve fields."""
+
+    time: _Milliseconds
+    open: str
+    high: str
+    low: str
+    close: str
+    volume: str
+
+
+class _Time(msgspec.Struct):
+    serverTime: _Milliseconds
+
+
+class _Limit(msgspec.Struct):
+    rateLimitType: str = ""
+    interval: str = ""
+    intervalNum: int = 0
+    limit: int = 0
+
+
+class _Symbol(msgspec.Struct):
+    symbol: Annotated[str, msgspec.Meta(min_length=1)]
+    status: str
+
+
+class _List(msgspec.Struct):
+    symbols: list[msgspec.Raw]
+    rateLimits: list[_Limit] = []
+
+
+class _Refusal(msgspec.Struct):
+    code: int = 0
+    msg: str = ""
+
+
+class Listed(NamedTuple):
+    """What is listed, by symbol, and what weight the venue allows in a minute, None where it does not say."""
+
+    products: dict[str, Product]
+    weight_a_minute: int | None
+
+
+_ROWS = msgspec.json.Decoder(list[_Row])
+_RAWS = msgspec.json.Decoder(list[msgspec.Raw])
+_ROW = msgspec.json.Decoder(_Row)
+_TIME = msgspec.json.Decoder(_Time)
+_LIST = msgspec.json.Decoder(_List)
+_SYMBOL = msgspec.json.Decoder(_Symbol)
+_REFUSAL = msgspec.json.Decoder(_Refusal)
+
+_BANNED_UNTIL = re.compile(r"banned until (\d{13})\b")
+
+
+def decode_page(
+    request: PageRequest, grid: Grid, body: bytes, now: int | None
+) -> tuple[Page, Sequence[Rejected]] | FetchFailure:
+    """The klines in `body`, which come oldest first, as a page, and those that cannot be believed.
+
+    What cannot be believed costs its own bucket: after an outage of the venue rows may lie off the grid for
+    days. `now`: the venue's clock, Unix ms.
+    """
+    try:
+        rows = [ExactCandle(*msgspec.structs.astuple(row)) for row in _ROWS.decode(body)]
+    except UNDECODABLE:
+        try:
+            raws = _RAWS.decode(body)
+        except UNDECODABLE as error:
+            return _malformed(error, body)
+        wires = [_wire(bytes(raw)) for raw in raws[:_ROWS_MOST]]
+    else:
+        if _clean(request, grid, rows, now):  # nearly always
+            return Page(request, tuple(row for row in rows if request.start <= row.time < request.end)), ()
+        wires = [Wire(row.time, row, "", row.member().encode()) for row in rows[:_ROWS_MOST]]
+        raws = []
+    if max(len(raws), len(wires)) >= _ROWS_MOST:
+        return FetchFailure(FailureKind.MALFORMED, f"an answer of {_ROWS_MOST} candles or more", 200)
+    found = sort_rows(request, grid, wires, now)
+    good = tuple(found.rows[time] for time in sorted(found.rows))
+    doubtful = found.doubtful
+    return Page(request, good, frozenset(doubtful), doubtful, len(found.rejected)), found.rejected
+
+
+def _clean(request: PageRequest, grid: Grid, rows: Sequence[ExactCandle], now: int | None) -> bool:
+    """Whether they are what they should be: oldest first, each believed, none there twice."""
+    previous = -1
+    for row in rows:
+        if row.time <= previous or rejection(row, request.timeframe, now, grid):
+            return False
+        previous = row.time
+    return True
+
+
+def _wire(raw: bytes) -> Wire:
+    """A row in any form: what of it can be read, is."""
+    try:
+        fields = _RAWS.decode(raw)[:6]
+        time = msgspec.json.decode(fields[0], type=_Milliseconds)
+    except (*UNDECODABLE, IndexError) as error:
+        return Wire(None, None, one_line(f"an unreadable candle: {error}"), raw)
+    numbers = [number_text(field) for field in fields[1:]]
+    if len(numbers) < 5 or None in numbers:
+        return Wire(time, None, "a price or the volume is missing, or cannot be read", raw)
+    return Wire(time, ExactCandle(time, *(number or "" for number in numbers)), "", raw)
+
+
+def decode_list(body: bytes) -> Listed | FetchFailure:
+    """What is listed. A symbol that is not traded now is halted: no candle of it is to be expected."""
+    try:
+        told = _LIST.decode(body)
+    except UNDECODABLE as error:
+        return _malformed(error, body)
+    products: dict[str, Product] = {}
+    for raw in told.symbols:
+        try:
+            one = _SYMBOL.decode(raw)
+        except UNDECODABLE:
+            continue  # One that cannot be read cannot be asked for; the others can.
+        halted = "" if one.status == "TRADING" else one_line(one.status.lower().replace("_", " "))
+        products[one.symbol] = Product(one.symbol, halted)
+    weights = [
+        each.limit
+        for each in told.rateLimits
+        if (each.rateLimitType, each.interval, each.intervalNum) == ("REQUEST_WEIGHT", "MINUTE", 1)
+    ]
+    return Listed(products, weights[0] if weights and weights[0] >= 1 else None)
+
+
+def decode_time(body: bytes) -> int | FetchFailure:
+    """The venue's clock, Unix ms."""
+    try:
+        return _TIME.decode(body).serverTime
+    except UNDECODABLE as error:
+        return _malformed(error, body)
+
+
+def refusal(answer: Answer, now: int | None) -> FetchFailure:
+    """What an answer other than 200 means. `now`: the venue's clock, Unix ms."""
+    status, wait_s, said = answer.status, answer.retry_after_s, complaint(answer.body)
+    try:
+        code = _REFUSAL.decode(answer.body).code
+    except UNDECODABLE:
+        code = 0
+    kind = FailureKind.of_status(status)
+    if status == 418 and wait_s is None and now and (until := _BANNED_UNTIL.search(said)):
+        wait_s = max(0.0, (int(until[1]) - now) / 1000)
+    elif status == 451:  # The country of this address: whatever is asked for, and for good.
+        kind, wait_s = FailureKind.BANNED, _COUNTRY_S
+    elif status == 403:  # The firewall before it, for asking too much or oddly.
+        kind = FailureKind.REFUSED
+    elif status == 408:
+        kind = FailureKind.SERVER
+    elif status == 400 and (code == -1121 or (code == -1100 and "'symbol" in said)):
+        kind = FailureKind.UNKNOWN_SYMBOL
+    elif status == 400 and code == -1120:
+        kind = FailureKind.UNSUPPORTED_TIMEFRAME
+    return FetchFailure(kind, f"HTTP {status}: {said}" if said else f"HTTP {status}", status, wait_s)
+
+
+def _malformed(error: Exception, body: bytes) -> FetchFailure:
+    return FetchFailure(
+        FailureKind.MALFORMED, one_line(f"not the expected answer ({error}): {complaint(body)}"), 200
+    )
