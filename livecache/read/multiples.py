@@ -55,7 +55,8 @@ class Parts(NamedTuple):
         """The arguments of read.lua, for what `request` asks for of the multiple."""
         if request.span:
             return ("range", *self._span(request.span))
-        # And those of the bucket in progress, and those of the oldest one, which may not all be there.
+        # And of the bucket in progress, and of the oldest one, of which only some may be among them: that is
+        # one more than are taken.
         most = (request.count + 2) * self._most
         return ("newest", "settled" if request.settled else "known", most, int(request.forming))
 
@@ -83,9 +84,6 @@ class Parts(NamedTuple):
             rest = [_at(grid.floor(part.time), part) for part in before]
         else:
             whole = [part for part in parts if part.time < (settled if request.settled else known)]
-            if len(parts) >= (request.count + 2) * self._most:
-                oldest = grid.floor(parts[0].time)
-                whole = [part for part in whole if grid.floor(part.time) != oldest]
             current = [part for part in parts if part.time >= forming]
             rest = _summed([*current, *self._parts(others, state.grid, key)], grid) if forming else []
         # What lies before a hole is told of, but of no bucket that reaches into it.

@@ -6,6 +6,8 @@ from .edits import Breakage, Edit
 
 __all__ = ["OF_READERS"]
 
+_MULTIPLES = "tests/cache/test_multiples.py"
+
 OF_READERS = (
     Breakage(
         "a hole looks like a quiet market to who asks as ccxt does",
@@ -38,7 +40,7 @@ OF_READERS = (
                 "    contiguous = min(grid.floor(first), through)\n",
             ),
         ),
-        tests=("tests/cache/test_multiples.py",),
+        tests=(f"{_MULTIPLES}::test_a_hole_in_a_part_is_told_with_what_is_known_of_the_parts",),
     ),
     Breakage(
         "a multiple is settled before all its parts are",
@@ -49,18 +51,18 @@ OF_READERS = (
                 "    settled = min(max(grid.ceil(settled), contiguous), through)\n",
             ),
         ),
-        tests=("tests/cache/test_multiples.py",),
+        tests=(f"{_MULTIPLES}::test_it_is_settled_once_all_its_parts_are",),
     ),
     Breakage(
         "the oldest bucket of a multiple lacks the parts that were not asked for",
         (
             Edit(
                 "livecache/read/multiples.py",
-                "                oldest = grid.floor(parts[0].time)\n",
-                "                oldest = 0\n",
+                "        most = (request.count + 2) * self._most\n",
+                "        most = request.count * self._most\n",
             ),
         ),
-        tests=("tests/cache/test_multiples.py",),
+        tests=(f"{_MULTIPLES}::test_no_part_is_left_out_however_few_are_asked_for",),
     ),
     Breakage(
         "a bucket in progress of a multiple leaves out parts that nobody knows",
@@ -71,7 +73,7 @@ OF_READERS = (
                 ":\n",
             ),
         ),
-        tests=("tests/cache/test_multiples.py",),
+        tests=(f"{_MULTIPLES}::test_it_forms_only_of_parts_that_are_all_known",),
     ),
     Breakage(
         "days with auctions are added up of hours",
@@ -82,7 +84,7 @@ OF_READERS = (
                 "",
             ),
         ),
-        tests=("tests/cache/test_multiples.py",),
+        tests=(f"{_MULTIPLES}::test_days_with_auctions_are_not_made_of_hours",),
     ),
     Breakage(
         "candles of one venue are given for those of another",
