@@ -149,7 +149,7 @@ class Multiple(str):
 
 
 _MULTIPLE = re.compile(r"[1-9]\d{0,5}[mhdwM]", re.ASCII)
-_MULTIPLE_MS_MAX = 3_660 * 86_400_000  # ten years
+_MULTIPLE_DAYS_MAX = 3_660  # ten years
 _KIND = {"m": "m", "h": "m", "d": "d", "w": "w", "M": "M"}
 
 
@@ -169,7 +169,7 @@ def readable(name: str) -> Timeframe:
 
 def _multiple(name: str) -> Multiple | None:
     several = Multiple(name) if _MULTIPLE.fullmatch(name) else None
-    return several if several and several.ms <= _MULTIPLE_MS_MAX else None
+    return several if several and several.ms <= _MULTIPLE_DAYS_MAX * Timeframe.D1.ms else None
 
 
 def stored_of(timeframe: Timeframe) -> Timeframe:

@@ -113,11 +113,9 @@ def kept(draw: st.DrawFn) -> tuple[Kept, str, int]:
     for n in range(known + forming):
         if drawn.random() < 0.75:
             low, a, b, high = sorted(drawn.randint(1, 10**10) for _ in range(4))
-            prices = [
-                f"{Decimal(each).scaleb(-5):f}"
-                for each in drawn.choice([(a, high, low, b), (b, high, low, a)])
-            ]
-            candles[at[n]] = ExactCandle(at[n], *prices, drawn.choice(VOLUMES))
+            a, b = drawn.choice([(a, b), (b, a)])
+            opened, top, bottom, closed = (f"{Decimal(each).scaleb(-5):f}" for each in (a, high, low, b))
+            candles[at[n]] = ExactCandle(at[n], opened, top, bottom, closed, drawn.choice(VOLUMES))
     one = Kept(timeframe, candles, at[first], at[settled], at[known], at[known] if forming else 0)
     return one, name, count * timeframe.ms
 
