@@ -79,18 +79,24 @@ def recognise(track: Track, page: PageFacts) -> bool:
 def _fit(track: Track, page: PageFacts) -> _Fit:
     fit, edge = _Fit(), track.grid.closed(page.heard)
     doubted = track.contested.keys() | track.suspect | track.presumed.keys() | track.likely.keys()
+    richer = False
     for bucket, row in page.rows.items():
         held = track.candle(bucket)
         if bucket >= edge or bucket in doubted or (held is None and bucket not in track.coverage):
             continue
-        if held is not None and row.reaches(held):
+        if held is not None and row.equals(held):
             fit.fits.append(bucket)
+        elif held is not None and row.reaches(held):
+            richer = richer or bucket in track.settled
         else:
             shown = track.provisional.get(bucket)
             fit.strange.append(bucket)
             fit.against_feed += shown is not None and shown.vouched
-    # Those of a bigger timeframe reach as far as any, and lie far apart.
+    # Rows of a bigger timeframe reach as far as any, and pass over what is known.
+    start, end = min(page.rows, default=0), max(page.rows, default=0)
+    if page.rows and (richer or not fit.fits):
+        start, end = page.start, min(page.end, edge)
+    known = [*track.settled, *(t for t, shown in track.provisional.items() if shown.vouched)]
     told = page.rejected | page.rows.keys() | doubted
-    oldest, newest = min(page.rows, default=0), max(page.rows, default=0)
-    fit.strange += [t for t in track.settled if oldest < t < newest and t not in told]
+    fit.strange += [t for t in known if start <= t < end and t not in told]
     return fit

@@ -69,8 +69,13 @@ def test_rows_of_a_bigger_timeframe_reach_as_far_as_any_and_are_not_taken() -> N
     before = dict(on.settled)
     bigger = [ExactCandle(each.time, each.open, "9999", "1", each.close, "99") for each in true[::3]]
     assert not told(bigger, T + 60_000) and on.settled == before
+    assert not told(bigger[1:2], T + 60_000) and on.settled == before, "all that is beside it is not there"
     assert told([each for n, each in enumerate(true) if n % 3], T + 90_000), (
         "a page that lacks a few is short"
+    )
+    assert on.settled == before
+    assert told(true[6:], T + 91_000) and told(true[:6], T + 92_000), (
+        "so is one that ends early, or begins late"
     )
     assert on.settled == before
 

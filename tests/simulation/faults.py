@@ -9,6 +9,7 @@ from random import Random
 from typing import NamedTuple
 
 from livecache.model.timeframe import Timeframe
+from livecache.simulator.trouble.script import PAGE_FORMS
 from livecache.venues.venue import FailureKind
 
 __all__ = ["FLAGS", "Fault", "Kind", "Scenario", "draw"]
@@ -31,6 +32,7 @@ class Kind(StrEnum):
     SLOW = "REST is slow and answers out of order"  # amount: seconds
     EDGE_BEHIND = "REST lags behind"  # amount: seconds
     EMPTY_PAGES = "pages hold no row at all"  # amount: the share of them
+    ODD_PAGES = "pages come in a form that each row of them hides"  # what: the form, of the simulator's
     NEWEST_ABSENT = "REST omits the newest buckets"
     ROWS_REJECTED = "rows of pages cannot be believed"
     REVISED = "the venue changes a settled bucket"
@@ -170,8 +172,16 @@ FLAGS = 2_000_000
 """Seeds from here on are the runs of those from 0 on, at a venue whose feed flags the last candles."""
 
 
+ODD = 3_000_000
+"""Seeds from here on draw pages of odd forms, each for minutes, among the lies and what else goes wrong."""
+
+_BESIDE_ODD = (Kind.FEED_CUT, Kind.STOPPED, Kind.KILLED, Kind.REST_FAILS, Kind.REPLAYED, *_LIES)
+
+
 def draw(seed: int) -> Scenario:
     """The run that follows from a seed."""
+    if seed >= ODD:
+        return _odd(seed)
     if seed >= FLAGS:
         return replace(draw(seed - FLAGS), seed=seed, flags=True)
     if seed >= LIES:
@@ -225,6 +235,23 @@ def _lies(seed: int) -> Scenario:
         lasts_s=lasts_s, tick_s=4.0, latency_s=0.3, edge_s=0.0, omits_newest=False, last_update_lost=False,
         links=1, embedded=True, foreign_first=False, skew_s=0.0, faults=_in_order(faults),
     )  # fmt: skip
+
+
+def _odd(seed: int) -> Scenario:
+    """Odd pages once something is known, none for longer than three of them would need to be right."""
+    scenario, random = _lies(seed), Random(f"odd {seed}")
+    faults: list[Fault] = []
+    at_s = 240.0
+    while at_s < scenario.lasts_s:
+        lasts_s = random.choice((30.0, 90.0, 240.0))
+        symbol, frame = random.choice((*scenario.symbols, "")), random.choice((None, *scenario.timeframes))
+        faults.append(Fault(at_s, Kind.ODD_PAGES, lasts_s, symbol, frame, random.choice(PAGE_FORMS)))
+        if random.random() < 0.4:
+            kind = random.choice(_BESIDE_ODD)
+            beside_s = at_s + random.uniform(0.0, lasts_s)
+            faults.append(_lie(random, kind, beside_s, scenario.symbols, scenario.timeframes))
+        at_s += lasts_s + random.uniform(120.0, 600.0)
+    return replace(scenario, faults=_in_order(faults))
 
 
 def _lie(

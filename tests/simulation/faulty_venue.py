@@ -11,9 +11,16 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
+from typing import cast
+
+import msgspec
 
 from livecache.model.coverage import Coverage
 from livecache.model.timeframe import Timeframe
+from livecache.simulator.trouble.faults import Answer
+from livecache.simulator.trouble.script import PageForm
+from livecache.simulator.trouble.spoiled import odd_page, wired
+from livecache.venues.coinbase.pages import decode_page
 from livecache.venues.venue import (
     Broken,
     Candles,
@@ -170,11 +177,29 @@ class FaultyVenue:
         if self._is_empty(symbol, timeframe):
             return Page(request, ())
         page = Page(request, tuple(self.truth.candles(symbol, timeframe, start, end, now)))
+        odd = next((f for f in self.active if f.kind is Kind.ODD_PAGES), None)
+        if odd and odd.symbol in ("", symbol) and odd.timeframe in (None, timeframe):
+            return self._oddly(page, odd, now)
         bad = next((f for f in self.active if f.kind is Kind.ROWS_REJECTED), None)
         if bad is None or bad.symbol not in ("", symbol):
             return page
         rejected = frozenset(r.time for r in page.rows if (r.time // timeframe.ms) % 13 == int(bad.at_s) % 13)
         return replace(page, rows=tuple(r for r in page.rows if r.time not in rejected), rejected=rejected)
+
+    def _oddly(self, page: Page, fault: Fault, now: int) -> Page:
+        """The page as the wire would bring it in that form, read as from there."""
+        symbol, timeframe, start, end, _ = page.request
+        others = [p for p in self.truth.products() if p != symbol]
+        other = others[0] if fault.what == "other_product" else symbol
+        wide = Timeframe.H1 if timeframe is not Timeframe.H1 else Timeframe.M15
+        of = wide if fault.what == "other_timeframe" else timeframe
+        strange = list(self.truth.candles(other, of, start, end, now))[-1000:]
+        form = cast(PageForm, fault.what)
+        answer = Answer(200, msgspec.json.encode({"candles": [wired(row) for row in reversed(page.rows)]}))
+        sent = odd_page(answer, form, timeframe.ms // 1000, strange, self.random)
+        decoded = decode_page(page.request, sent.body, self.now())
+        assert not isinstance(decoded, FetchFailure)
+        return decoded.page
 
     # --- the feed
 

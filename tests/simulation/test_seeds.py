@@ -28,6 +28,11 @@ LYING = {
     1_000_010: "an edge minutes behind after a restart",
 }
 
+# Pages of odd forms among those lies.
+ODD = {
+    3_000_000: "rows of a bigger timeframe, two or one in a page, stood for those that were settled",
+}
+
 # Runs of before, at a venue whose feed flags the last candles; some flags are lost, late or told again.
 FLAGGED = (2_000_000, 2_000_001)
 
@@ -46,6 +51,11 @@ def test_whatever_fails_the_cache_is_right_or_says_that_it_is_not(clean_valkey: 
 
 @pytest.mark.parametrize("seed", LYING, ids=lambda seed: f"{seed}: {LYING[seed]}")
 def test_whatever_rest_says_nothing_false_is_settled_or_empty(clean_valkey: str, seed: int) -> None:
+    check(seed, clean_valkey)
+
+
+@pytest.mark.parametrize("seed", ODD, ids=lambda seed: f"{seed}: {ODD[seed]}")
+def test_whatever_form_pages_come_in_nothing_false_is_settled_or_empty(clean_valkey: str, seed: int) -> None:
     check(seed, clean_valkey)
 
 

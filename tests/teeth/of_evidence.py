@@ -9,7 +9,7 @@ __all__ = ["OF_EVIDENCE"]
 OF_EVIDENCE = (
     Breakage(
         "rows that pass over what is settled fit",
-        (Edit("livecache/proof/recognition.py", "if oldest < t < newest and", "if False and"),),
+        (Edit("livecache/proof/recognition.py", "if start <= t < end and", "if False and"),),
         tests=("tests/core/test_recognition.py",),
     ),
     Breakage(

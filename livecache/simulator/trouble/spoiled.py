@@ -25,6 +25,7 @@ __all__ = [
     "shifted_stamp",
     "shifted_time",
     "shortened",
+    "wired",
     "with_snapshot",
     "with_spoilt_rows",
     "without_rows",
@@ -165,13 +166,17 @@ def odd_page(
     elif form == "each_twice":
         rows = [row for row in rows for _ in range(2)]
     elif form in ("other_timeframe", "other_product"):
-        names = ("start", "open", "high", "low", "close", "volume")
-        told = [(str(row.time // 1000), *row.numbers) for row in reversed(other)]
-        rows = [dict(zip(names, row, strict=True)) for row in told]
+        rows = [wired(row) for row in reversed(other)]
     else:
         times, late = {"milliseconds": (1_000, 0), "microseconds": (1_000_000, 0)}.get(form, (1, width_s))
         rows = [{**row, "start": str(int(row["start"]) * times + late)} for row in rows]
     return replace(answer, body=msgspec.json.encode({"candles": rows}))
+
+
+def wired(row: ExactCandle) -> dict[str, str]:
+    """A row as the venue writes it."""
+    names = ("start", "open", "high", "low", "close", "volume")
+    return dict(zip(names, (str(row.time // 1000), *row.numbers), strict=True))
 
 
 def with_spoilt_rows(answer: Answer, form: RowForm, width_s: int, every: int) -> Answer:
