@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from ..model.candle import ExactCandle
 from ..model.policy import Policy
 from ..model.rollup import source_of
-from ..model.series import SeriesId
+from ..model.series import Change, Kind, SeriesId, Update
 from ..model.timeframe import Timeframe
 from ..model.traits import Traits
 from ..proof.derive import Derived, derive
@@ -17,6 +17,7 @@ from ..proof.joining import pass_on, review
 from ..proof.kin import Kindred
 from ..proof.track import Track
 from .trades import MinuteBuilder
+from .watermarks import compute_state
 
 __all__ = ["SymbolTimeline"]
 
@@ -362,3 +363,34 @@ class SymbolTimeline:
                     grid = self.tracks[parent].grid
                     hold_from = min(hold_from, grid.back(grid.floor(now)))
             track.trim(hold_from)
+
+    # --- what Redis needs now ---------------------------------------------------------------------
+
+    def take_change(self, track: Track, now: int, *, whole: bool) -> Change:
+        """Take what has gathered in a track; with `whole`, all that it holds."""
+        if whole:
+            members: dict[int, ExactCandle | None] = {c.time: c for c in track.members()}
+        else:
+            members = {t: track.candle(t) for t in track.dirty if t >= track.keep_from}
+        forming = self.forming(track, now)
+        if forming and forming in track.dirty:
+            shown = track.provisional.get(forming)
+            if shown is not None and shown.vouched:
+                track.updates.append(Update(Kind.FORMING, shown.candle))
+        before = state = track.state
+        if state is None or track.state_dirty or whole or state.forming != forming:
+            state = compute_state(
+                track,
+                now,
+                self.channel.through,
+                forming,
+                awaits_proof=self.awaits_proof(track, now),
+                standing=self.standing,
+            )
+            if track.sound:
+                self.late.discard(track.series.timeframe)
+        told = None if state == before and not whole else state
+        updates = tuple(track.updates)
+        track.dirty, track.updates, track.closes = set(), [], []
+        track.whole = track.state_dirty = False
+        return Change(track.series, whole, members, track.keep_from, told, updates)

@@ -23,7 +23,6 @@ from ..proof.rebuilding import rebuild
 from ..proof.settling import settle_page
 from ..proof.track import Track
 from .adopting import adopt
-from .changing import take_change
 from .counters import Counters, Note, fields_of, note_of, notes_of
 from .symbol import SymbolTimeline
 
@@ -315,7 +314,7 @@ class Timeline:
                     continue
                 closes += track.closes
                 before = track.state
-                change = take_change(timeline, track, now, whole=track.whole)
+                change = timeline.take_change(track, now, whole=track.whole)
                 if change.whole or change.members or change.updates or track.state != before:
                     changes.append(change)
         return Changes(tuple(changes), tuple(closes))
@@ -325,7 +324,7 @@ class Timeline:
         changes = []
         for each in series:
             timeline = self.symbols[each.symbol]
-            changes.append(take_change(timeline, timeline.tracks[each.timeframe], now, whole=True))
+            changes.append(timeline.take_change(timeline.tracks[each.timeframe], now, whole=True))
         return Changes(tuple(changes))
 
     def notes(self) -> list[Note]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ..clock import Clock
@@ -17,9 +18,8 @@ from ..keys.keyspace import Damaged, Keyspace, LeaseRecord, decode_lease, encode
 from ..quiet import logger
 from ..wire.scripts import COMMON, RedisLike, Script, batches, send
 from ..wire.trouble import TROUBLE
-from .pulse import Pulse
 
-__all__ = ["LEASE_MS", "RENEW_S", "Fenced", "Lease", "Overtaken", "WhileHeld"]
+__all__ = ["LEASE_MS", "RENEW_S", "Fenced", "Lease", "Overtaken", "Pulse", "WhileHeld"]
 
 LEASE_MS = 6_000
 """The lease expires this long after its last renewal, in the server's milliseconds."""
@@ -111,6 +111,16 @@ end
 return 1
 """
 )
+
+
+@dataclass(slots=True)
+class Pulse:
+    """When the writer last did what it does every second or so. It stirs even while Redis is away."""
+
+    stirred_at_s: float  # monotonic: it tried something with Redis; from the start on
+    answered_at_s: float = 0.0  # Unix, the host's clock: Redis answered; 0: not yet
+    vouched_at_s: float = 0.0  # … and readers were told that this instance vouches
+    waits_for: str = ""  # the instance whose lease it waits for
 
 
 class Lease:

@@ -9,7 +9,7 @@ from ..clock import Clock
 from ..wire.advice import ServerWatch
 from ..wire.refusals import passes, unavailable
 from ..wire.trouble import TROUBLE, Task, Trouble, waits_s
-from ..write.pulse import Pulse
+from ..write.lease import Pulse
 from ..write.stats import WriterStats
 
 __all__ = ["Patience"]

@@ -30,8 +30,7 @@ from ..write.presence import ALIVE_MS, Presence
 from ..write.source import ChangeSource
 from ..write.stats import WriterStats
 from ..write.upserts import Held, Upserts, batch_changes, rest_s
-from .audit import Audit
-from .damage import DamageTeller
+from .audit import Audit, DamageTeller
 from .foreign import ForeignKeys, Unwritten, find_foreign
 from .patience import Patience
 

@@ -68,7 +68,7 @@ BREAKAGES = (
         "changes are coalesced by symbol instead of by bucket",
         (
             Edit(
-                "livecache/ledger/changing.py",
+                "livecache/ledger/symbol.py",
                 "members = {t: track.candle(t) for t in track.dirty if t >= track.keep_from}",
                 "members = {t: track.candle(t) for t in [max(track.dirty, default=0)] if t}",
             ),
