@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from ..errors import UnknownTimeframe
-from .grid import WEEKS, EpochGrid, Grid, MonthGrid
+from .grid import WEEKS, EpochGrid, Grid, MonthGrid, SessionGrid
 
 __all__ = [
     "TIMEFRAME_PRIORITY",
@@ -137,7 +137,7 @@ class Multiple(str):
         its: Grid | None
         if (name := self.value) in grids:
             its = grids[Timeframe(name)]
-        elif grid != of.grid and _KIND[of[-1]] == _KIND[self[-1]]:
+        elif of is unit or (isinstance(grid, SessionGrid) and self.ms < Timeframe.D1.ms):
             its = None if self.ms % of.ms else grid.times(self.ms // of.ms)
         else:
             its = grids.get(unit, unit.grid).times(count)
@@ -150,7 +150,6 @@ class Multiple(str):
 
 _MULTIPLE = re.compile(r"[1-9]\d{0,5}[mhdwM]", re.ASCII)
 _MULTIPLE_DAYS_MAX = 3_660  # ten years
-_KIND = {"m": "m", "h": "m", "d": "d", "w": "w", "M": "M"}
 
 
 def readable(name: str) -> Timeframe:

@@ -76,6 +76,8 @@ def test_a_venues_own_days_weeks_and_sessions_stay_its_own() -> None:
     assert made is not None and made.grid == EpochGrid(14 * DAY_MS, 3 * DAY_MS)
     made = Multiple("1d").added_up(Timeframe.H1, Timeframe.H1.grid, {Timeframe.D1: eight})
     assert made is not None and made.grid == eight
+    halves = EpochGrid(12 * 3_600_000, 8 * 3_600_000)
+    assert Multiple("24h").added_up(Timeframe.H12, halves, {}) is None, "whatever is kept, 24h begin at 00:00"
     minutes = SessionGrid((DAY_MS, 2 * DAY_MS), (DAY_MS + 3_600_000, 2 * DAY_MS + 3_600_000), 300_000)
     made = Multiple("45m").added_up(Timeframe.M5, minutes, {})
     assert made is not None and [*made.grid.opens(DAY_MS, 2 * DAY_MS)] == [DAY_MS, DAY_MS + 2_700_000]
