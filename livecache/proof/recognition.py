@@ -96,7 +96,9 @@ def _fit(track: Track, page: PageFacts) -> _Fit:
     start, end = min(page.rows, default=0), max(page.rows, default=0)
     if page.rows and (richer or not fit.fits):
         start, end = page.start, min(page.end, edge)
-    known = [*track.settled, *(t for t, shown in track.provisional.items() if shown.vouched)]
+    vouched = {t for t, each in track.provisional.items() if each.vouched}
     told = page.rejected | page.rows.keys() | doubted
-    fit.strange += [t for t in known if start <= t < end and t not in told]
+    passed_over = [t for t in (*track.settled, *vouched) if start <= t < end and t not in told]
+    fit.strange += passed_over
+    fit.against_feed += len(vouched.intersection(passed_over))
     return fit

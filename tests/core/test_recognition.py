@@ -184,6 +184,21 @@ def test_what_the_feed_vouches_for_is_given_up_after_an_hour_only() -> None:
     assert not read(on, page(50, 10), T + W + 30_000 + 60 * MINUTE).strange
 
 
+def test_nor_is_it_by_pages_that_pass_over_it() -> None:
+    on = filled()
+    for n in (1, 2, 3):
+        on.lay(row(T + n * W, 1000 + 10 * n), vouched=True)
+    bigger = [
+        ExactCandle(T - 3 * W, "970", "9999", "1", "1", "99"),
+        ExactCandle(T, "1000", "9999", "1", "1", "99"),
+    ]
+    for minutes in range(60):
+        facts = PageFacts(
+            T - 4 * W, T + 4 * W, {each.time: each for each in bigger}, T + 4 * W + minutes * MINUTE
+        )
+        assert settle_page(on, facts, Channel(), feed=True).strange
+
+
 def test_one_row_that_does_not_fit_costs_no_page() -> None:
     """The newest is partial where the venue lags; one may be spoilt."""
     on = filled()

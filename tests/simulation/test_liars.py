@@ -9,6 +9,7 @@ from random import Random
 
 import pytest
 
+from livecache.model.policy import Policy
 from livecache.model.timeframe import Timeframe
 from livecache.simulator import Product, SeededMarket
 from livecache.simulator.market.market import MarketOverlay
@@ -105,6 +106,30 @@ def test_an_empty_page_is_asked_for_again_and_costs_nothing_in_the_end(clean_val
                 seen = state(running, SYMBOL, timeframe)
                 assert seen.ready and not seen.history_from
             assert len(venue.requests) <= len(sound.requests) + more
+
+    run_virtually(main())
+
+
+@pytest.mark.parametrize("lie_s", [0, 50], ids=["once", "for a while"])
+def test_an_empty_page_in_the_middle_of_the_search_ends_it_nowhere(clean_valkey: str, lie_s: int) -> None:
+    newest = M5.floor(START) - 330 * M5.ms
+    asked: list[float] = []
+
+    def lie(page: Page, at_s: float) -> Page:
+        if not newest - 400 * M5.ms < page.request.end <= newest + 10 * M5.ms:
+            return page
+        asked.append(at_s)
+        return empty(page) if len(asked) == 1 or at_s < lie_s else page
+
+    async def main() -> None:
+        venue = lying(venue_at(), lie)
+        policy = Policy(candles=1_200, min_candles=60)
+        async with service(venue, clean_valkey, [SYMBOL], [M5], policy=policy) as running:
+            await watched(running, clean_valkey, 700)
+            seen = state(running, SYMBOL, M5)
+            assert asked and seen.ready and not seen.history_from
+            assert len(running.reader.candles(SYMBOL, M5, 1_200)) == 1_200
+            assert len(venue.requests) <= 30
 
     run_virtually(main())
 
