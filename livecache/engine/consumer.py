@@ -16,9 +16,9 @@ from ..repeats import Repeats
 from ..venues.remedies import feed_remedy
 from ..venues.venue import (
     Broken,
-    Candles,
     Event,
     Feed,
+    FeedCandles,
     FeedFailure,
     Heard,
     Refused,
@@ -70,7 +70,7 @@ class Consumer:
         """Put one event into the timeline."""
         live = self._live
         match event:
-            case Candles() | Trades() | Subscribed() | Heard():
+            case FeedCandles() | Trades() | Subscribed() | Heard():
                 self._hear(event)
             case Broken():
                 self._break(event)
@@ -86,7 +86,7 @@ class Consumer:
                 self._repeats.log("feed_failure", message, f"the feed: {message}", remedy=remedy)
         live.changed.set()
 
-    def _hear(self, event: Candles | Trades | Subscribed | Heard) -> None:
+    def _hear(self, event: FeedCandles | Trades | Subscribed | Heard) -> None:
         live, timeline, link = self._live, self._live.timeline, self._link
         live.feed.frames += 1
         if not self._connected:
@@ -101,7 +101,7 @@ class Consumer:
             live.feed.last_message = max(live.feed.last_message, event.stamp)
         stamp = event.stamp if believed else self._through
         match event:
-            case Candles(candles=candles, through=through):
+            case FeedCandles(candles=candles, through=through):
                 timeline.feed_candles(link, stamp, candles, live.now(), through=min(through, stamp))
             case Trades(trades=trades, through=through):
                 timeline.feed_trades(link, min(through or stamp, stamp), trades, live.now())

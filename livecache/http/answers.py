@@ -25,10 +25,10 @@ from ..errors import (
 from ..plainly import plainly
 from .shapes import ErrorAnswer, ErrorKind
 
-__all__ = ["Refused", "answer", "decode", "of_error", "refusal"]
+__all__ = ["NotServed", "answer", "decode", "of_error", "refusal"]
 
 
-class Refused(LivecacheError):
+class NotServed(LivecacheError):
     """Not now: the API is asked too much, or there is nobody to ask."""
 
     def __init__(self, kind: ErrorKind, status: int, message: str, hint: str) -> None:
@@ -86,7 +86,7 @@ def refusal(
 
 def of_error(error: LivecacheError) -> web.Response:
     """The answer for an error: 400, 404 or 503 by its type, or as it says itself."""
-    if isinstance(error, Refused):
+    if isinstance(error, NotServed):
         return refusal(error.status, error.message, error.hint, {"Retry-After": "1"}, kind=error.kind)
     status, kind = next((status, kind) for of, status, kind in _OF_ERRORS if isinstance(error, of))
     return refusal(status, error.message, error.hint, kind=kind)

@@ -24,7 +24,7 @@ from ..plainly import plainly
 from ..read.reading import Core
 from ..reader.async_links import AsyncLink
 from ..reader.reader import MAX_LAG_S
-from .answers import Refused
+from .answers import NotServed
 from .route import Handler
 from .watch.instance import Instance
 
@@ -97,15 +97,15 @@ class Source:
         self._known: tuple[Way, float, frozenset[SeriesId]] | None = None
 
     def admit(self) -> None:
-        """Raise `Refused` if the API has been asked too often of late."""
+        """Raise `NotServed` if the API has been asked too often of late."""
         if not self._allowance.take(self._clock.monotonic()):
-            raise Refused("too_many", 429, "the API is asked too often", "ask again in a second")
+            raise NotServed("too_many", 429, "the API is asked too often", "ask again in a second")
 
     def way(self) -> Way:
-        """The way to what the engines write. Raises `Refused` while none runs."""
+        """The way to what the engines write. Raises `NotServed` while none runs."""
         engine = next(iter(self._instance.engines.values()), None)
         if engine is None:
-            raise Refused("starting", 503, "the service is starting, or ending", "ask again in a moment")
+            raise NotServed("starting", 503, "the service is starting, or ending", "ask again in a moment")
         if self._way is None or self._way.store is not engine.store:
             venues = tuple(self._instance.places)
             core = Core(replace(engine.keys, venue=venues[0]), MAX_LAG_S)

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Broken",
-    "Candles",
     "Event",
     "FailureKind",
     "Feed",
+    "FeedCandles",
     "FeedFailure",
     "FetchFailure",
     "Heard",
@@ -137,8 +137,8 @@ class Subscribed:
 
 
 # A struct, for one is made of every frame: 0.2 µs instead of 0.8.
-class Candles(msgspec.Struct, frozen=True, gc=False):
-    """Candles, cumulative, in progress or closed, in any order. Also proof of subscription for each.
+class FeedCandles(msgspec.Struct, frozen=True, gc=False):
+    """FeedCandles, cumulative, in progress or closed, in any order. Also proof of subscription for each.
 
     A `snapshot` is old news with holes: its candles are true, but it says nothing of what it omits.
     What the feed carries is complete until the stamp, or only until `through`, where that is not 0.
@@ -162,7 +162,7 @@ class Trade(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Trades:
-    """Trades in ascending id. `through` is as of `Candles`."""
+    """Trades in ascending id. `through` is as of `FeedCandles`."""
 
     stamp: int
     snapshot: bool
@@ -222,14 +222,14 @@ class Refused:
     reason: str
 
 
-Event = Subscribed | Candles | Trades | Heard | Broken | Rejected | FeedFailure | Refused
+Event = Subscribed | FeedCandles | Trades | Heard | Broken | Rejected | FeedFailure | Refused
 
 
 def vouching_until(event: Event, through: int) -> Event:
     """The same, where what the feed carries is complete only until then."""
     match event:
-        case Candles(stamp, snapshot, candles):
-            return Candles(stamp, snapshot, candles, min(stamp, through))
+        case FeedCandles(stamp, snapshot, candles):
+            return FeedCandles(stamp, snapshot, candles, min(stamp, through))
         case Trades(stamp, snapshot, trades):
             return Trades(stamp, snapshot, trades, min(stamp, through))
         case Subscribed(products, stamp):

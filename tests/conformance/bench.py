@@ -11,7 +11,7 @@ from typing import cast
 from livecache.clock import SystemClock
 from livecache.model.candle import FeedCandle
 from livecache.model.timeframe import Timeframe
-from livecache.venues.venue import Candles, Event, Feed, FetchFailure, Page, PageRequest, Venue
+from livecache.venues.venue import Event, Feed, FeedCandles, FetchFailure, Page, PageRequest, Venue
 
 from .face import Face
 from .front import Front, passing
@@ -90,7 +90,9 @@ class Following:
 
 def news(told: Iterable[Event]) -> list[FeedCandle]:
     """The candles that are no old news."""
-    return [c for event in told if isinstance(event, Candles) and not event.snapshot for c in event.candles]
+    return [
+        c for event in told if isinstance(event, FeedCandles) and not event.snapshot for c in event.candles
+    ]
 
 
 @asynccontextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from livecache.venues.venue import Broken, Candles, Event, Rejected, Subscribed
+from livecache.venues.venue import Broken, Event, FeedCandles, Rejected, Subscribed
 
 from .bench import OPEN, Bench, Make, following, news, on
 
@@ -20,7 +20,7 @@ def test_what_is_subscribed_to_is_told_of_and_is_what_was_traded(make: Make) -> 
             told = await feed.data(*both)
             told += await feed.until(lambda told: len(news(told)) > 10)
             heard = {name for e in told if isinstance(e, Subscribed) for name in e.products}
-            assert heard | {c[0] for e in told if isinstance(e, Candles) for c in e.candles} == {*both}
+            assert heard | {c[0] for e in told if isinstance(e, FeedCandles) for c in e.candles} == {*both}
             assert breaks(told) == []
             for name, timeframe, candle, _ in news(told):
                 assert timeframe in bench.venue.traits.carried
@@ -209,7 +209,7 @@ def test_a_frame_that_comes_again_later_bears_the_stamp_that_it_had(make: Make) 
         bench.front.frame = frame
         async with following(bench, face.symbol) as feed:
             told = await feed.until(lambda told: len(news(told)) > 10)
-        shown = [(e.stamp, e.candles) for e in told if isinstance(e, Candles) and not e.snapshot]
+        shown = [(e.stamp, e.candles) for e in told if isinstance(e, FeedCandles) and not e.snapshot]
         stamps = [stamp for stamp, candles in shown if candles != shown[0][1]]
         assert stamps == sorted(stamps)
         again = [stamp for stamp, candles in shown[1:] if candles == shown[0][1]]

@@ -120,7 +120,7 @@ class ToyDialect:
             event = v.Rejected(why, excerpt(data), "candle", "candle")
         elif said.row:
             one = ExactCandle(*said.row)
-            event = v.Candles(said.at, False, tuple((name, M5, one, said.last) for name in names))
+            event = v.FeedCandles(said.at, False, tuple((name, M5, one, said.last) for name in names))
         acknowledged = (("row", said.ids),) if said.said == "ack" else ()
         return Frame(said.said, None, (event,), acknowledged, leaving=said.said == "leaving")
 

@@ -33,7 +33,7 @@ from livecache.venues.coinbase.messages import FrameDecoder
 from livecache.venues.coinbase.pages import decode_page, decode_products, decode_time, refusal
 from livecache.venues.text import excerpt, one_line
 from livecache.venues.venue import (
-    Candles,
+    FeedCandles,
     FeedFailure,
     FetchFailure,
     Heard,
@@ -93,7 +93,7 @@ def check_frame(data: bytes) -> None:
                 _is_fit_for_a_log(reason, payload)
             case FeedFailure(message=message):
                 _is_fit_for_a_log(message)
-            case Candles(stamp=stamp, candles=candles):
+            case FeedCandles(stamp=stamp, candles=candles):
                 told += len(candles)
                 for product, timeframe, candle, last in candles:
                     assert product in ("BTC-USD", "BTC-USDC", "ETH-USD")

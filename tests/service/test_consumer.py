@@ -22,7 +22,7 @@ from livecache.proof.evidence import PageFacts
 from livecache.proof.feeding import Link
 from livecache.simulator import SeededMarket
 from livecache.venues.coinbase.traits import TRAITS
-from livecache.venues.venue import Broken, Candles, Event, Feed, Heard, Product, Subscribed
+from livecache.venues.venue import Broken, Event, Feed, FeedCandles, Heard, Product, Subscribed
 from tests.simulation.model import ModelVenue
 
 from .hand_clock import HandClock
@@ -91,8 +91,8 @@ def candle(time: int = OPEN, volume: str = "5") -> ExactCandle:
     return ExactCandle(time, "10", "12", "9", "11", volume)
 
 
-def update(stamp: int, *symbols: str) -> Candles:
-    return Candles(stamp, False, tuple((symbol, M5, candle(), False) for symbol in symbols))
+def update(stamp: int, *symbols: str) -> FeedCandles:
+    return FeedCandles(stamp, False, tuple((symbol, M5, candle(), False) for symbol in symbols))
 
 
 def test_a_frame_of_the_year_2100_moves_no_clock_and_vouches_for_nothing() -> None:
@@ -129,7 +129,7 @@ def test_the_first_frames_after_a_long_sleep_do_not_vouch_for_the_time_slept(fra
     scene.take(Subscribed((BTC,), OPEN), update(NOW, BTC))
     scene.take(Broken((BTC, ETH), "the connection was cut", lost_connection=True))
     awake = NOW + 3_600_000
-    snapshot = Candles(awake, True, ((BTC, M5, candle(M5.floor(NOW - 600_000)), False),))
+    snapshot = FeedCandles(awake, True, ((BTC, M5, candle(M5.floor(NOW - 600_000)), False),))
     firsts: dict[str, Event] = {
         "ack": Subscribed((BTC,), awake),
         "snapshot": snapshot,
@@ -195,7 +195,7 @@ def test_a_dead_channel_is_vouched_for_again_by_a_candle_of_each_product_and_by_
         Subscribed((BTC, ETH), NOW + 2_000),
         Broken((BTC, ETH), "sequence jump: 1 messages lost", lost_connection=False),
         update(NOW + 3_000, ETH),
-        Candles(NOW + 4_000, True, ((BTC, M5, older, False),)),
+        FeedCandles(NOW + 4_000, True, ((BTC, M5, older, False),)),
         Heard(NOW + 5_000),
     ):
         scene.take(event)
@@ -212,10 +212,10 @@ def test_a_snapshot_in_mid_stream_replaces_nothing_richer_and_vouches_again() ->
     scene.take(Subscribed((BTC,), OPEN), update(NOW, BTC))
     scene.take(Broken((BTC,), "subscribing anew", lost_connection=False))
     poorer = candle(volume="1")
-    scene.take(Candles(NOW + 1_000, True, ((BTC, M5, poorer, False),)))
+    scene.take(FeedCandles(NOW + 1_000, True, ((BTC, M5, poorer, False),)))
     assert scene.timeline.symbols[BTC].tracks[M5].candle(OPEN) == candle()
     assert scene.forming() == 0, "an old snapshot proves nothing of what came since"
-    scene.take(Candles(NOW + 2_000, True, ((BTC, M5, candle(), False),)))
+    scene.take(FeedCandles(NOW + 2_000, True, ((BTC, M5, candle(), False),)))
     assert scene.forming() == OPEN
 
 

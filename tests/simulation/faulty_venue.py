@@ -23,10 +23,10 @@ from livecache.simulator.trouble.spoiled import odd_page, wired
 from livecache.venues.coinbase.pages import decode_page
 from livecache.venues.venue import (
     Broken,
-    Candles,
     Event,
     FailureKind,
     Feed,
+    FeedCandles,
     FeedFailure,
     FetchFailure,
     Heard,
@@ -217,7 +217,7 @@ class FaultyFeed:
         self._venue = venue
         self._trades = trades
         self._shown: dict[str, tuple[int, str]] = {}
-        self._old: deque[Candles] = deque(maxlen=80)
+        self._old: deque[FeedCandles] = deque(maxlen=80)
         self._renewed: set[str] = set()
 
     def carry(self, products: Sequence[str], aliases: object, *, trades: bool) -> None:
@@ -299,7 +299,7 @@ class FaultyFeed:
         if venue.is_on(Kind.REPLAYED) and self._old:
             events += self._again(now)
         events.append(Heard(now))
-        self._old.extend(e for e in data if isinstance(e, Candles))
+        self._old.extend(e for e in data if isinstance(e, FeedCandles))
         return events
 
     def _candles(self, carried: Sequence[str], last: int, now: int) -> list[Event]:
@@ -314,7 +314,7 @@ class FaultyFeed:
                 if candle is not None and (last_one or self._shown.get(product) != (time, candle.volume)):
                     self._shown[product] = (time, candle.volume)
                     rows.append((product, M5, candle, last_one))
-        return [Candles(now, False, tuple(rows))] if rows else []
+        return [FeedCandles(now, False, tuple(rows))] if rows else []
 
     def _flags(self, product: str, time: int, now: int) -> bool:
         """Whether a candle says that it is the last of its bucket: some never do, and some do it again."""
@@ -338,4 +338,4 @@ class FaultyFeed:
             return [*some, self._old[-1], self._old[-1]]
         carried = {p for p in self.products if not self._venue.mute(p)}
         rows = {(p, c.time): (p, t, c, last) for e in some for p, t, c, last in e.candles if p in carried}
-        return [Candles(now, True, tuple(rows.values()))] if rows else []
+        return [FeedCandles(now, True, tuple(rows.values()))] if rows else []

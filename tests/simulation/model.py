@@ -14,10 +14,10 @@ from livecache.venues.coinbase.traits import TRAITS
 from livecache.venues.stats import RequestStats
 from livecache.venues.venue import (
     Broken,
-    Candles,
     Event,
     FailureKind,
     Feed,
+    FeedCandles,
     FetchFailure,
     Heard,
     Page,
@@ -182,7 +182,7 @@ class ModelFeed:
                         shown[product] = (candle.time, candle.volume, over)
                         candles.append((product, carried, candle, over))
             if candles:
-                yield Candles(now, False, tuple(candles))
+                yield FeedCandles(now, False, tuple(candles))
             if self.trades:
                 found = [
                     Trade(t.product, t.trade_id, t.price, t.size, t.time_us // 1000)

@@ -19,7 +19,7 @@ from livecache.venues.binance.dialect import BinanceDialect
 from livecache.venues.binance.markets import MARKETS
 from livecache.venues.feed.feed import SocketFeed
 from livecache.venues.feed.session import Session
-from livecache.venues.venue import Broken, Candles, Event, FeedFailure, Heard, Rejected
+from livecache.venues.venue import Broken, Event, FeedCandles, FeedFailure, Heard, Rejected
 
 from .test_binance_pages import DOCUMENTED
 
@@ -50,7 +50,7 @@ def event_of(dialect: BinanceDialect, message: object) -> Event:
 def test_a_documented_frame_is_a_candle_of_its_minute_and_its_flag_says_when_it_is_the_last() -> None:
     told, dialect = frames(), spoken()
     first, last = event_of(dialect, told["update"]), event_of(dialect, told["closed"])
-    assert isinstance(first, Candles) and isinstance(last, Candles)
+    assert isinstance(first, FeedCandles) and isinstance(last, FeedCandles)
     assert [c[3] for c in first.candles + last.candles] == [False, True]
     symbol, timeframe, candle, _ = last.candles[0]
     assert (symbol, timeframe, last.stamp, last.snapshot) == ("BTCUSDT", M1, 1_767_225_660_011, False)
@@ -61,7 +61,7 @@ def test_a_documented_frame_is_a_candle_of_its_minute_and_its_flag_says_when_it_
 
 def test_an_empty_minute_is_told_as_a_flat_candle() -> None:
     flat = event_of(spoken(), frames()["closed, empty minute (no trade ids)"])
-    assert isinstance(flat, Candles) and flat.candles[0][2].flat and flat.candles[0][3]
+    assert isinstance(flat, FeedCandles) and flat.candles[0][2].flat and flat.candles[0][3]
 
 
 @pytest.mark.parametrize("form", ["shutdown, raw", "shutdown, combined"])
@@ -164,7 +164,7 @@ def connected(
 
 
 def candles(told: list[Event]) -> list[Any]:
-    return [candle for event in told if isinstance(event, Candles) for candle in event.candles]
+    return [candle for event in told if isinstance(event, FeedCandles) for candle in event.candles]
 
 
 @pytest.mark.parametrize("market", ["spot", "usdm", "us"])
@@ -222,7 +222,7 @@ def test_silence_behind_an_acknowledgement_is_a_dead_channel() -> None:
         assert "is ws_url the right one?" in line.over.reason
         assert patience_s <= second <= patience_s + 10, "each time it waits twice as long"
         session.ended(line, "", began + second)
-    assert not any(isinstance(event, Candles) for event in told)
+    assert not any(isinstance(event, FeedCandles) for event in told)
 
 
 def test_the_former_path_acknowledges_and_says_nothing() -> None:

@@ -15,7 +15,7 @@ from livecache.venues.coinbase.venue import CoinbaseVenue
 from livecache.venues.feed.feed import SocketFeed
 from livecache.venues.feed.subscriptions import Ask, Subscriptions
 from livecache.venues.feed.watchdog import DataWatchdog
-from livecache.venues.venue import Broken, Candles, Event, Rejected
+from livecache.venues.venue import Broken, Event, FeedCandles, Rejected
 
 from .loopback import InstantClock, ServerConnection, feed_server
 from .scripted_feed import candle_frame, feed_of, heartbeat_frame, subscriptions
@@ -71,7 +71,7 @@ def test_a_living_connection_is_told_what_came_and_what_went_and_nobody_else_not
             async with asyncio.timeout(30), aclosing(feed.events()) as stream:
                 async for event in stream:
                     events.append(event)
-                    told = [e.candles[0][0] for e in events if isinstance(e, Candles)]
+                    told = [e.candles[0][0] for e in events if isinstance(e, FeedCandles)]
                     if told == [A, B] and not carried.is_set():
                         feed.carry([A, C], {}, trades=True)
                         carried.set()
@@ -83,7 +83,7 @@ def test_a_living_connection_is_told_what_came_and_what_went_and_nobody_else_not
     assert connections == 1
     assert [e for e in events if isinstance(e, Broken)] == [], "nothing is interrupted"
     assert [e for e in events if isinstance(e, Rejected)] == [], "what still comes of B is no fault"
-    told = [e.candles[0][0] for e in events if isinstance(e, Candles)]
+    told = [e.candles[0][0] for e in events if isinstance(e, FeedCandles)]
     assert told == [A, B, A, C]
     assert messages == [
         {"type": "unsubscribe", "channel": "candles", "product_ids": [B]},

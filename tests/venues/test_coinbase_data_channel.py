@@ -9,7 +9,7 @@ from contextlib import aclosing
 import msgspec
 
 from livecache.simulator import MarketClock, SeededMarket, Simulator
-from livecache.venues.venue import Broken, Candles, Event, Heard, Subscribed
+from livecache.venues.venue import Broken, Event, FeedCandles, Heard, Subscribed
 
 from .loopback import InstantClock, ServerConnection, feed_server
 from .scripted_feed import (
@@ -54,7 +54,7 @@ def told_until(
 
 
 def is_snapshot(event: Event) -> bool:
-    return isinstance(event, Candles) and event.snapshot
+    return isinstance(event, FeedCandles) and event.snapshot
 
 
 def only_break(events: list[Event]) -> Broken:
@@ -208,7 +208,7 @@ def test_a_simulated_exchange_answers_a_renewal_with_a_snapshot_of_that_product_
                         broken = event
                         break
                 async for event in stream:
-                    if isinstance(event, Candles) and event.snapshot:
+                    if isinstance(event, FeedCandles) and event.snapshot:
                         shown = {product for product, _, _, _ in event.candles}
                         break
                 async for event in stream:
@@ -237,6 +237,6 @@ def test_duplicated_and_reordered_frames_are_dropped_and_what_was_lost_is_told()
             return await take(feed, 5), feed.repeated_frames
 
     events, repeated = asyncio.run(scenario())
-    stamps = [event.stamp - OPEN if isinstance(event, Candles) else type(event) for event in events]
+    stamps = [event.stamp - OPEN if isinstance(event, FeedCandles) else type(event) for event in events]
     assert stamps == [0, 1000, Broken, 3000, 4000]
     assert repeated == 3

@@ -14,7 +14,7 @@ from livecache.model.candle import ExactCandle, rejection
 from livecache.model.timeframe import Timeframe
 from livecache.venues.coinbase.messages import FrameDecoder, subscription, unsubscription
 from livecache.venues.feed.dialect import Frame
-from livecache.venues.venue import Candles, FeedFailure, Heard, Rejected, Subscribed, Trade, Trades
+from livecache.venues.venue import FeedCandles, FeedFailure, Heard, Rejected, Subscribed, Trade, Trades
 
 from .loopback import CAPTURES, PAYLOADS, payload
 
@@ -37,14 +37,14 @@ def altered(name: str, change: Callable[[Any], None]) -> bytes:
 @pytest.mark.parametrize("name", ["candles_update", "candles_update_client_id"])
 def test_an_update_is_read_with_and_without_a_client_id(name: str) -> None:
     frame = decoder().decode(payload(name))
-    assert frame == Frame("candles", 7, (Candles(1784086872584, False, (("BTC-USD", M5, BTC, False),)),))
+    assert frame == Frame("candles", 7, (FeedCandles(1784086872584, False, (("BTC-USD", M5, BTC, False),)),))
 
 
 def test_candles_of_several_products_and_kinds_come_in_one_frame() -> None:
     frame = decoder().decode(payload("candles_mixed"))
     snapshot, update = frame.events
-    assert isinstance(snapshot, Candles)
-    assert isinstance(update, Candles)
+    assert isinstance(snapshot, FeedCandles)
+    assert isinstance(update, FeedCandles)
     assert snapshot.snapshot
     assert [(product, candle.time) for product, _, candle, _ in snapshot.candles] == [
         ("ETH-USD", 1784086500000),
@@ -58,7 +58,7 @@ def test_candles_of_several_products_and_kinds_come_in_one_frame() -> None:
 def test_a_usd_candle_is_told_for_every_alias_that_was_asked_for() -> None:
     frame = decoder(BTC_USD=("BTC-USD", "BTC-USDC")).decode(payload("candles_update"))
     assert frame.events == (
-        Candles(1784086872584, False, (("BTC-USD", M5, BTC, False), ("BTC-USDC", M5, BTC, False))),
+        FeedCandles(1784086872584, False, (("BTC-USD", M5, BTC, False), ("BTC-USDC", M5, BTC, False))),
     )
 
 
@@ -69,8 +69,8 @@ def test_a_candle_that_cannot_be_believed_does_not_take_the_others_with_it() -> 
         candles[2]["product_id"] = "DOGE-USD"  # never asked for
 
     first, second, *rejected = decoder().decode(altered("candles_mixed", spoil)).events
-    assert isinstance(first, Candles)
-    assert isinstance(second, Candles)
+    assert isinstance(first, FeedCandles)
+    assert isinstance(second, FeedCandles)
     assert [candle.time for _, _, candle, _ in first.candles] == [1784086800000]
     assert [type(event) for event in rejected] == [Rejected, Rejected]
 
@@ -81,7 +81,7 @@ def test_a_candle_of_the_wrong_shape_does_not_take_the_others_with_it(start: obj
         frame["events"][0]["candles"][0]["start"] = start
 
     events = decoder().decode(altered("candles_mixed", spoil)).events
-    assert [len(event.candles) for event in events if isinstance(event, Candles)] == [2, 1]
+    assert [len(event.candles) for event in events if isinstance(event, FeedCandles)] == [2, 1]
     (rejected,) = (event for event in events if isinstance(event, Rejected))
     assert "unreadable candle" in rejected.reason
     assert len(rejected.payload) <= 200
@@ -92,7 +92,7 @@ def test_a_candle_in_the_future_is_rejected_but_the_frames_own_stamp_counts_as_n
         frame["timestamp"] = "2026-07-15T03:40:10Z"
 
     late_clock = decoder(lambda: 1784086790000).decode(altered("candles_update", just_opened))
-    assert isinstance(late_clock.events[0], Candles)
+    assert isinstance(late_clock.events[0], FeedCandles)
 
     def postpone(frame: Any) -> None:
         frame["events"][0]["candles"][0]["start"] = "1784087100"
@@ -126,7 +126,7 @@ def test_what_a_frame_claimed_before_the_time_was_known_lets_no_later_candle_pas
 
     times: list[int | None] = [None]
     feed = decoder(lambda: times[0])
-    assert isinstance(feed.decode(altered("candles_update", in_2100)).events[0], Candles)
+    assert isinstance(feed.decode(altered("candles_update", in_2100)).events[0], FeedCandles)
     times[0] = 1784086872584
     _, rejected = feed.decode(altered("candles_update", in_2099)).events
     assert isinstance(rejected, Rejected)
@@ -257,7 +257,7 @@ def test_any_bytes_give_events_and_only_candles_to_be_believed(data: bytes) -> N
         if isinstance(event, Rejected):
             assert len(event.payload) <= 200
             assert len(event.reason) <= 200
-        if isinstance(event, Candles):
+        if isinstance(event, FeedCandles):
             for product, timeframe, candle, last in event.candles:
                 assert timeframe is M5
                 assert not last
@@ -270,12 +270,12 @@ def test_any_bytes_give_events_and_only_candles_to_be_believed(data: bytes) -> N
 )
 def test_an_odd_event_takes_none_of_its_neighbours_along(odd: object) -> None:
     frame = decoder().decode(altered("candles_update", lambda f: f["events"].insert(0, odd)))
-    assert Candles(1784086872584, False, (("BTC-USD", M5, BTC, False),)) in frame.events
+    assert FeedCandles(1784086872584, False, (("BTC-USD", M5, BTC, False),)) in frame.events
 
 
 def test_an_event_without_a_type_has_its_candles_read() -> None:
     frame = decoder().decode(altered("candles_update", lambda f: f["events"][0].update(type=None)))
-    assert frame.events == (Candles(1784086872584, False, (("BTC-USD", M5, BTC, False),)),)
+    assert frame.events == (FeedCandles(1784086872584, False, (("BTC-USD", M5, BTC, False),)),)
 
 
 @pytest.mark.parametrize(
@@ -327,7 +327,7 @@ def test_captured_frames_are_understood() -> None:
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
-        ("ws_candles", Candles),
+        ("ws_candles", FeedCandles),
         ("ws_heartbeats", Heard),
         ("ws_subscriptions", Heard),
         ("ws_market_trades", Trades),

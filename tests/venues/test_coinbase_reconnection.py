@@ -13,8 +13,8 @@ import pytest
 
 from livecache.venues.venue import (
     Broken,
-    Candles,
     Event,
+    FeedCandles,
     Heard,
     Rejected,
 )
@@ -39,8 +39,8 @@ def test_whatever_ends_a_connection_is_one_break_and_a_new_subscription(how: int
             connection.cut()
 
     candles, broken, again = told(script, 3)
-    assert isinstance(candles, Candles)
-    assert isinstance(again, Candles)
+    assert isinstance(candles, FeedCandles)
+    assert isinstance(again, FeedCandles)
     assert messages[0] == messages[1]
     reason = "the connection was cut" if how == "cut" else f"closed by the venue ({how} because)"
     assert broken == Broken(("BTC-USD", "ETH-USD"), reason, lost_connection=True)

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from livecache.venues.venue import Broken, Candles, Event, Refused, Subscribed
+from livecache.venues.venue import Broken, Event, FeedCandles, Refused, Subscribed
 
 from .loopback import InstantClock, ServerConnection, feed_server
 from .scripted_feed import candle_frame, feed_of, heartbeat_frame
@@ -117,7 +117,7 @@ def fed_by(
                 async for event in stream:
                     events.append(event)
                     clock.time += 1.0
-                    if isinstance(event, Candles):
+                    if isinstance(event, FeedCandles):
                         fed |= {product for product, _, _, _ in event.candles}
                     if enough(fed, events):
                         return fed, events

@@ -15,8 +15,8 @@ import pytest
 from livecache.venues.coinbase.auth import ApiKey
 from livecache.venues.venue import (
     Broken,
-    Candles,
     Event,
+    FeedCandles,
     FeedFailure,
     Heard,
     Rejected,
@@ -44,7 +44,16 @@ def test_heartbeats_are_subscribed_first_and_data_needs_no_ack() -> None:
         await connection.wait_closed()
 
     events = told(script, 8, trades=True)
-    assert kinds(events) == [Candles, Candles, Heard, Trades, FeedFailure, Heard, Subscribed, Candles]
+    assert kinds(events) == [
+        FeedCandles,
+        FeedCandles,
+        Heard,
+        Trades,
+        FeedFailure,
+        Heard,
+        Subscribed,
+        FeedCandles,
+    ]
     products = ["BTC-USD", "ETH-USD"]
     assert messages == [
         {"type": "subscribe", "channel": "heartbeats"},
@@ -71,7 +80,7 @@ def test_a_usdc_product_is_subscribed_as_usd_and_told_as_both_if_both_were_asked
     assert messages[1]["product_ids"] == ["BTC-USD"]
     assert isinstance(subscribed, Subscribed)
     assert subscribed.products == ("BTC-USDC", "BTC-USD")
-    assert isinstance(candles, Candles)
+    assert isinstance(candles, FeedCandles)
     assert [product for product, *_ in candles.candles] == ["BTC-USDC", "BTC-USD"]
 
 
@@ -86,7 +95,7 @@ def test_a_sequence_jump_is_a_break_without_losing_the_connection() -> None:
         await connection.wait_closed()
 
     events = told(script, 5)
-    assert kinds(events) == [Candles, Heard, Broken, Candles, Heard]
+    assert kinds(events) == [FeedCandles, Heard, Broken, FeedCandles, Heard]
     assert events[2] == Broken(
         ("BTC-USD", "ETH-USD"), "sequence jump: 2 messages lost", lost_connection=False
     )
@@ -223,7 +232,7 @@ def test_a_message_is_taken_in_any_frames_up_to_its_bound(form: str, compressed:
             return await take(feed_of(url, "BTC-USD", frame_bytes=BOUND), 3)
 
     first, at_the_bound, above = asyncio.run(scenario())
-    assert isinstance(first, Candles) and isinstance(at_the_bound, Candles)
+    assert isinstance(first, FeedCandles) and isinstance(at_the_bound, FeedCandles)
     assert isinstance(above, Broken) and "1009" in above.reason and above.lost_connection
 
 
@@ -248,4 +257,4 @@ def test_a_message_that_is_none_costs_itself_and_not_the_connection(odd: str | b
         async with sending([padded(0), odd, padded(1)]) as url:
             return await take(feed_of(url, "BTC-USD", frame_bytes=BOUND), 3)
 
-    assert kinds(asyncio.run(scenario())) == [Candles, Rejected, Candles]
+    assert kinds(asyncio.run(scenario())) == [FeedCandles, Rejected, FeedCandles]

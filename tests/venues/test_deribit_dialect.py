@@ -14,7 +14,7 @@ from livecache.model.candle import ExactCandle
 from livecache.model.timeframe import Timeframe
 from livecache.venues.deribit.dialect import CHANNEL, HEARTBEATS, DeribitDialect
 from livecache.venues.feed.dialect import Frame
-from livecache.venues.venue import Candles, FeedFailure, Heard, Rejected, Subscribed
+from livecache.venues.venue import FeedCandles, FeedFailure, Heard, Rejected, Subscribed
 
 M1 = Timeframe.M1
 TICK = 1_767_225_600_000
@@ -69,21 +69,21 @@ def test_a_candle_comes_in_its_own_digits_and_says_nothing_of_being_the_last() -
     heard(spoken)
     frame = spoken.decode(candle("87490.0 87500.0 87465.0 87474.0 3.6680847969999992"))
     row = ExactCandle(TICK, "87490.0", "87500.0", "87465.0", "87474.0", "3.6680847969999992")
-    assert frame == Frame(CHANNEL, None, (Candles(NOW, False, ((BTC, M1, row, False),)),))
+    assert frame == Frame(CHANNEL, None, (FeedCandles(NOW, False, ((BTC, M1, row, False),)),))
 
 
 def test_a_frame_is_stamped_no_later_than_the_venue_has_said() -> None:
     """It bears no stamp. What it tells may have been on its way for long: our own clock proves nothing."""
     spoken = dialect(now=NOW + 600_000)
     (event,) = spoken.decode(candle()).events
-    assert isinstance(event, Candles) and event.stamp == TICK, "it opened by then"
+    assert isinstance(event, FeedCandles) and event.stamp == TICK, "it opened by then"
     heard(spoken, TICK + 20_000)
     (event,) = spoken.decode(candle()).events
-    assert isinstance(event, Candles) and event.stamp == TICK + 20_000
+    assert isinstance(event, FeedCandles) and event.stamp == TICK + 20_000
     (event,) = spoken.decode(candle(tick=TICK + M1.ms)).events
-    assert isinstance(event, Candles) and event.stamp == TICK + M1.ms
+    assert isinstance(event, FeedCandles) and event.stamp == TICK + M1.ms
     (event,) = spoken.decode(candle(tick=TICK)).events
-    assert isinstance(event, Candles) and event.stamp == TICK + 20_000, "a tick that comes after the next"
+    assert isinstance(event, FeedCandles) and event.stamp == TICK + 20_000, "a tick that comes after the next"
 
 
 def test_an_answer_tells_the_time_and_an_absurd_one_marks_nothing_else() -> None:
@@ -92,7 +92,7 @@ def test_an_answer_tells_the_time_and_an_absurd_one_marks_nothing_else() -> None
     assert heard(spoken, NOW - 5_000).events == (Heard(NOW),), "it never goes back"
     assert heard(spoken, NOW + 3_600_000).events == (Heard(NOW + 3_600_000),), "for whoever judges it"
     (event,) = spoken.decode(candle()).events
-    assert isinstance(event, Candles) and event.stamp == NOW
+    assert isinstance(event, FeedCandles) and event.stamp == NOW
 
 
 def test_whoever_asks_whether_we_are_there_is_answered_at_once() -> None:
@@ -173,9 +173,9 @@ def test_the_documented_frames_are_understood() -> None:
                 told[name] = spoken.decode(json.dumps(frame).encode())
     assert not any(isinstance(e, Rejected) for frame in told.values() for e in frame.events)
     (candles,) = told["candle"].events
-    assert isinstance(candles, Candles) and candles.candles[0][2].volume == "0.95978896"
+    assert isinstance(candles, FeedCandles) and candles.candles[0][2].volume == "0.95978896"
     (flat,) = told["candle without trades (filling sample)"].events
-    assert isinstance(flat, Candles) and flat.candles[0][2].flat
+    assert isinstance(flat, FeedCandles) and flat.candles[0][2].flat
     (failure,) = told["no credits: error, then the connection is closed"].events
     assert failure == FeedFailure("the venue says: too many requests (10028)")
 

@@ -13,7 +13,7 @@ from livecache.clock import SystemClock
 from livecache.venues.feed.feed import SocketFeed
 from livecache.venues.feed.session import Line, Session
 from livecache.venues.feed.watchdog import Silence
-from livecache.venues.venue import Broken, Candles, Event, FeedFailure, Heard
+from livecache.venues.venue import Broken, Event, FeedCandles, FeedFailure, Heard
 
 from .loopback import ServerConnection, feed_server
 from .toy import T0, ToyDialect, beat, candle, leave
@@ -40,7 +40,7 @@ def test_a_connection_begins_with_the_opening_and_asks_for_all() -> None:
     assert session.to_send(line, 0.0) == ["hello", "+A", "+B"]
     assert session.to_send(line, 0.0) == ()
     (candles,) = told(session, line, candle("B", 1), 1.0)
-    assert isinstance(candles, Candles) and [symbol for symbol, *_ in candles.candles] == ["B", "C"]
+    assert isinstance(candles, FeedCandles) and [symbol for symbol, *_ in candles.candles] == ["B", "C"]
 
 
 def test_no_more_is_sent_in_a_second_than_the_venue_takes() -> None:
@@ -173,7 +173,7 @@ def test_the_second_vouches_for_nothing_that_the_first_has_not_told_until_it_tel
     second = session.opened(3.0)
     assert told(session, second, beat(40), 4.0) == [Heard(T0 + 1_000)]
     (shown,) = told(session, second, candle("A", 41), 4.0)
-    assert isinstance(shown, Candles) and (shown.stamp, shown.through) == (T0 + 41_000, T0 + 1_000)
+    assert isinstance(shown, FeedCandles) and (shown.stamp, shown.through) == (T0 + 41_000, T0 + 1_000)
     told(session, first, beat(42), 4.0)
     assert told(session, second, beat(43), 4.0) == [Heard(T0 + 42_000)]
     (broken,) = session.ended(first, "silent", 5.0)
@@ -201,7 +201,7 @@ async def followed(feed: SocketFeed, last: int) -> list[Event]:
     async with asyncio.timeout(30), aclosing(feed.events()) as stream:
         async for event in stream:
             events.append(event)
-            if isinstance(event, Candles) and event.stamp % 300_000 == last * 1000:
+            if isinstance(event, FeedCandles) and event.stamp % 300_000 == last * 1000:
                 break
     return events
 
@@ -260,8 +260,10 @@ def test_the_next_connection_is_opened_before_the_old_one_ends_and_nothing_is_mi
             return await followed(feed_at(url), 103)
 
     events = asyncio.run(scenario())
-    assert not [event for event in events if not isinstance(event, Candles | Heard)]
-    assert 100_000 in [e.stamp % 300_000 for e in events if isinstance(e, Candles)], "both are listened to"
+    assert not [event for event in events if not isinstance(event, FeedCandles | Heard)]
+    assert 100_000 in [e.stamp % 300_000 for e in events if isinstance(e, FeedCandles)], (
+        "both are listened to"
+    )
     assert order == ["1 opened", "2 opened", "1 closed"]
 
 
@@ -307,4 +309,4 @@ def test_where_no_next_connection_can_be_had_the_old_one_is_listened_to_until_it
             return await followed(feed_at(url, "A"), 103)
 
     events = asyncio.run(scenario())
-    assert [e for e in events if isinstance(e, Candles) and e.stamp % 300_000 == 103_000]
+    assert [e for e in events if isinstance(e, FeedCandles) and e.stamp % 300_000 == 103_000]

@@ -10,7 +10,7 @@ import msgspec
 from livecache.model.candle import ExactCandle
 from livecache.model.timeframe import Timeframe
 from livecache.venues.feed.dialect import Frame, Terms
-from livecache.venues.venue import Candles, FeedFailure, Heard, Rejected
+from livecache.venues.venue import FeedCandles, FeedFailure, Heard, Rejected
 
 __all__ = ["T0", "ToyDialect", "beat", "candle", "leave"]
 
@@ -67,7 +67,7 @@ class ToyDialect:
             case {"id": str(id_), "at": int(at), "kind": kind}:
                 one = ExactCandle(T0, "1", "1", "1", "1", str(at + 1))
                 of = tuple((symbol, Timeframe.M5, one, False) for symbol in self.symbols.get(id_, ()))
-                return Frame("candles", None, (Candles(T0 + at * 1000, kind == "snapshot", of),))
+                return Frame("candles", None, (FeedCandles(T0 + at * 1000, kind == "snapshot", of),))
             case {"beat": int(at)}:
                 return Frame("beats", None, (Heard(T0 + at * 1000),))
             case {"ask": str(what)}:

@@ -21,9 +21,9 @@ from ...venues.registry import build
 from ...venues.remedies import feed_remedy, rest_remedy
 from ...venues.settings import VenueSettings
 from ...venues.venue import (
-    Candles,
     Event,
     FailureKind,
+    FeedCandles,
     FeedFailure,
     FetchFailure,
     PageRequest,
@@ -204,7 +204,7 @@ class _Examination:
         try:
             async with asyncio.timeout(_FEED_S), contextlib.aclosing(told) as events:
                 async for event in events:
-                    if isinstance(event, Subscribed | Candles):
+                    if isinstance(event, Subscribed | FeedCandles):
                         took_s = self._clock.monotonic() - began_s
                         return [right("feed", f"{host} sends candles of {symbol} after {took_s:.1f} s")]
                     if isinstance(event, FeedFailure):

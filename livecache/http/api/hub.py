@@ -28,7 +28,7 @@ from ...read.reading import SeriesView, trips
 from ...repeats import Repeats
 from ...wire.refusals import ERRORS
 from ...wire.scripts import cancellable
-from ..answers import Refused
+from ..answers import NotServed
 from ..shapes import LostEvent, StateEvent
 from ..source import Source, Way
 from ..watch.lookout import LOOK_AGAIN_S, LOOK_SHARE
@@ -118,9 +118,9 @@ class Hub:
     # --- who listens
 
     def add(self, listener: Listener) -> None:
-        """Take one more. Raises `Refused` where there are too many; whoever adds takes it out again."""
+        """Take one more. Raises `NotServed` where there are too many; whoever adds takes it out again."""
         if len(self._listeners) >= STREAMS_MOST:
-            raise Refused("too_many_streams", 503, f"{STREAMS_MOST} streams are open", "ask again later")
+            raise NotServed("too_many_streams", 503, f"{STREAMS_MOST} streams are open", "ask again later")
         self._listeners.add(listener)
         self._anybody.set()
 
@@ -153,7 +153,7 @@ class Hub:
             self._over.clear()
             try:
                 way = self._source.way()
-            except Refused as error:
+            except NotServed as error:
                 self._tell_state(error.message, {})
                 await self._clock.sleep(AGAIN_S)
                 continue

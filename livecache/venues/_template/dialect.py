@@ -10,7 +10,7 @@ from ...model.candle import ExactCandle
 from ...model.traits import Traits
 from ..feed.dialect import Frame, Terms
 from ..text import excerpt
-from ..venue import Candles, Event, Heard, Rejected, Subscribed
+from ..venue import Event, FeedCandles, Heard, Rejected, Subscribed
 from .pages import UNREADABLE, Row, doubt
 
 __all__ = ["TemplateDialect"]
@@ -78,7 +78,7 @@ class TemplateDialect:
             event = Rejected(why, excerpt(data), "candle", "candle")
         elif said.row and symbols:
             one = ExactCandle(*said.row)
-            event = Candles(said.at, False, tuple((s, self._timeframe, one, said.last) for s in symbols))
+            event = FeedCandles(said.at, False, tuple((s, self._timeframe, one, said.last) for s in symbols))
         return Frame(said.said, None, (event,), leaving=said.said == "leaving")
 
     def fatal(self, complaint: str) -> str:

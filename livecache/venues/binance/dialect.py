@@ -14,7 +14,7 @@ from ...model.candle import ExactCandle, rejection
 from ..feed.dialect import Frame, Terms
 from ..rows import UNDECODABLE
 from ..text import excerpt, one_line
-from ..venue import Candles, Event, FeedFailure, Heard, Rejected
+from ..venue import Event, FeedCandles, FeedFailure, Heard, Rejected
 from .markets import Market
 from .traits import CARRIED
 
@@ -175,7 +175,7 @@ class BinanceDialect:
         if why := rejection(candle, CARRIED, max(told.E, self._now() or 0)):
             event = Rejected(why, excerpt(data), "candle", "candle")
         elif symbols:
-            event = Candles(told.E, False, tuple((symbol, CARRIED, candle, k.x) for symbol in symbols))
+            event = FeedCandles(told.E, False, tuple((symbol, CARRIED, candle, k.x) for symbol in symbols))
         return Frame(_KLINES, None, (event,))
 
 

@@ -19,7 +19,7 @@ from ...model.candle import NUMBER, ExactCandle, FeedCandle, rejection, within_b
 from ...model.clock import IMPLAUSIBLE_MS
 from ..feed.dialect import Frame
 from ..text import excerpt, one_line, without_numbers
-from ..venue import Candles, Event, FeedFailure, Heard, Rejected, Subscribed, Trade, Trades
+from ..venue import Event, FeedCandles, FeedFailure, Heard, Rejected, Subscribed, Trade, Trades
 from .traits import CARRIED
 
 __all__ = ["CANDLES", "HEARTBEATS", "TRADES", "FrameDecoder", "subscription", "unsubscription"]
@@ -200,7 +200,7 @@ class FrameDecoder:
                     for symbol in symbols:
                         candles.append((symbol, CARRIED, candle, False))
             if candles:
-                told.append(Candles(stamp, event.type == "snapshot", tuple(candles)))
+                told.append(FeedCandles(stamp, event.type == "snapshot", tuple(candles)))
         if told and not rejected:  # nearly always
             return tuple(told)
         return (*(told or (Heard(stamp),)), *rejected)

@@ -18,7 +18,7 @@ from ...model.clock import IMPLAUSIBLE_MS
 from ..feed.dialect import Frame, Terms
 from ..rows import UNDECODABLE, number_text
 from ..text import excerpt, one_line, without_numbers
-from ..venue import Candles, Event, FeedFailure, Heard, Rejected, Subscribed
+from ..venue import Event, FeedCandles, FeedFailure, Heard, Rejected, Subscribed
 from .answers import RpcError
 from .traits import CARRIED, RESOLUTIONS
 
@@ -168,7 +168,7 @@ class DeribitDialect:
         # It opened before it was told of, and the venue is no earlier than it has said.
         stamp = max(self._stamp, wire.tick)
         carried = tuple((symbol, CARRIED, candle, False) for symbol in symbols or ())
-        return Frame(CHANNEL, None, (Candles(stamp, False, carried),) if carried else self._alive())
+        return Frame(CHANNEL, None, (FeedCandles(stamp, False, carried),) if carried else self._alive())
 
     def _latest(self, tick: int) -> int | None:
         """The venue's time, for whatever may not be later."""

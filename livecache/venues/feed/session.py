@@ -14,8 +14,8 @@ from ...pacing.backoff import delays
 from ...quiet import logger
 from ..venue import (
     Broken,
-    Candles,
     Event,
+    FeedCandles,
     FeedFailure,
     Heard,
     Refused,
@@ -266,9 +266,9 @@ class Session:
 
     def _attend(self, channel: str, event: Event, line: Line) -> None:
         """Tell the watchdog what an event says of its channel, and hear whether the connection is to end."""
-        if isinstance(event, Candles | Trades | Heard | Subscribed):
+        if isinstance(event, FeedCandles | Trades | Heard | Subscribed):
             line.stamp = max(line.stamp, event.stamp)
-        if isinstance(event, Candles):
+        if isinstance(event, FeedCandles):
             self._watchdog.heard(event.stamp)
             if not event.snapshot:
                 line.told = True
@@ -288,7 +288,7 @@ class Session:
         subscriptions = self._subscriptions
         refusals: list[Refusal | None] = []
         for event in frame.events:
-            if isinstance(event, Candles):
+            if isinstance(event, FeedCandles):
                 subscriptions.heard(frame.channel, {product for product, _, _, _ in event.candles})
             elif isinstance(event, Trades):
                 subscriptions.heard(frame.channel, {trade.product for trade in event.trades})
