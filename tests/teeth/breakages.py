@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .edits import Breakage, Edit
 from .of_changes import OF_CHANGES
+from .of_deribit import OF_DERIBIT
 from .of_evidence import OF_EVIDENCE
 from .of_limits import OF_LIMITS
 from .of_products import OF_PRODUCTS
@@ -371,4 +372,5 @@ BREAKAGES = (
     *OF_EVIDENCE,
     *OF_CHANGES,
     *OF_VENUES,
+    *OF_DERIBIT,
 )

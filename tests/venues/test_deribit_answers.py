@@ -83,7 +83,7 @@ def test_the_documented_answers_mean_what_they_are_called() -> None:
     told = page(answer(cases["daily: ticks at 08:00 UTC"]["body"]), days, days.end)
     assert [row.time % D1.ms for row in told.rows] == [8 * Timeframe.H1.ms] * 2
     assert decode_products(answer(cases["instruments"]["body"])) == {
-        "BTC-PERPETUAL": Product("BTC-PERPETUAL")
+        "BTC-PERPETUAL": Product("BTC-PERPETUAL", listed=1_534_167_754_000)
     }
     assert decode_time(answer(cases["time"]["body"])) == 1_767_225_660_000
     kinds = {
@@ -165,7 +165,7 @@ def test_an_instrument_that_is_not_active_is_halted_and_what_cannot_be_read_is_l
     listed = [
         {"instrument_name": "BTC-PERPETUAL", "is_active": True},
         {"instrument_name": "OLD-PERPETUAL", "is_active": False},
-        {"instrument_name": "ODD-PERPETUAL", "is_active": "?"},
+        {"instrument_name": "ODD-PERPETUAL", "is_active": "?", "creation_timestamp": "?"},
         {"instrument_name": ""},
         {"name": 5},
         7,

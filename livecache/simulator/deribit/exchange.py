@@ -22,7 +22,7 @@ from ..options import ServerOptions
 from ..trouble.faults import Answer, Faults, RequestRecord
 from .chart import RESOLUTIONS, Chart, instruments_of
 
-__all__ = ["API", "TOO_MANY", "Credits", "DeribitOptions", "Exchange", "RpcFault", "answer_of"]
+__all__ = ["API", "LOCKED", "TOO_MANY", "Credits", "DeribitOptions", "Exchange", "RpcFault", "answer_of"]
 
 API = "/api/v2/"
 _CANDLES = "public/get_tradingview_chart_data"
@@ -53,6 +53,7 @@ class RpcFault(Exception):
 
 
 TOO_MANY = RpcFault(10028, "too_many_requests", 429, {"wait": 1})
+LOCKED = RpcFault(11051, "system_maintenance", 503)
 
 
 class Credits:
@@ -112,7 +113,7 @@ class Exchange:
     def call(self, method: str, parameters: Mapping[str, Any]) -> Any:
         """The result of a method that is for both. Raises RpcFault."""
         if self.options.locked:
-            raise RpcFault(11051, "system_maintenance", 503)
+            raise LOCKED
         if method not in self._methods:
             raise RpcFault(-32601, "Method not found")
         return self._methods[method](parameters)

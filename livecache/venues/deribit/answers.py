@@ -63,6 +63,7 @@ class _Instrument(msgspec.Struct, gc=False):
     instrument_name: Annotated[str, msgspec.Meta(min_length=1)]
     # Of any type: what cannot be read of it must not hide that the instrument is there.
     is_active: Any = True
+    creation_timestamp: Any = 0  # Unix ms
 
 
 class _Rpc(msgspec.Struct):
@@ -158,7 +159,9 @@ def decode_products(answer: Answer) -> dict[str, Product] | FetchFailure:
         except UNDECODABLE:
             continue  # What cannot be read cannot be asked for; the others can.
         name = instrument.instrument_name
-        products[name] = Product(name, "not active" if instrument.is_active is False else "")
+        created = instrument.creation_timestamp
+        listed = created if isinstance(created, int) and 0 < created < 1 << 50 else 0
+        products[name] = Product(name, "not active" if instrument.is_active is False else "", listed)
     return products
 
 

@@ -52,6 +52,7 @@ def traits_of(page_limit: int, credits_share: float) -> Traits:
         served={timeframe: Served(page, {"credits": COST}) for timeframe, page in pages.items()},
         carries=(Carriage(CARRIED),),
         empty="flat",
+        dated=True,
         grids={Timeframe.D1: DAYS},
         budgets=credits_of(credits_share),
     )
