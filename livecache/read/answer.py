@@ -57,6 +57,7 @@ class Request:
     span: tuple[int, int] | None = None
     newest_within: int | None = None  # ms of the venue's clock since the newest candle ended; None: any
     parts: tuple[int, int] | None = None  # of what is added up: from where to where its parts are known
+    guessed: bool = False  # nobody has said at which venue: where nobody fills it, it may be at another
 
 
 def arguments(request: Request) -> tuple[Any, ...]:

@@ -15,7 +15,7 @@ from ..model.candle import Candle
 from ..model.series import SeriesId
 from ..model.timeframe import moment
 from ..wire.scripts import text_of
-from .orders import Give, Orders, Patience, Pause, where_known
+from .orders import Give, Orders, Patience, Pause, in_turn
 from .reading import Core, Steps, checked
 
 __all__ = [
@@ -102,8 +102,7 @@ def closes(
     decode = decode or decode_event
     if only is not None:
         decode = _narrowed(decode, only)
-    block_ms = BLOCK_MS if not patience_s else max(1, min(BLOCK_MS, int(patience_s * 500)))
-    return _closes(keys, None if after is None else entry_id(after), patience, decode, block_ms)
+    return _closes(keys, None if after is None else entry_id(after), patience, decode, patience_s)
 
 
 def closes_of(
@@ -116,12 +115,25 @@ def closes_of(
     """`closes` of the only venue that there is, as `Reader.closes` explains them."""
     chosen = series if series is None or isinstance(series, str) else list(series)
 
-    def make() -> Orders:
-        return closes(core.only(), after, patience, only=core.names(chosen), patience_s=patience_s)
+    def make(begin: str | None) -> Orders:
+        return closes(core.only(), begin, patience, only=core.names(chosen), patience_s=patience_s)
 
-    known = core.venues is not None  # before: another thread may learn it meanwhile
-    orders = make()  # It refuses at once what makes no sense.
-    return orders if known else where_known(core, patience, make)
+    def once_filled() -> Orders:
+        begin = after
+        while True:
+            try:
+                yield from in_turn(core.learn_anew())
+                orders = make(begin)
+                if (yield from in_turn(core.is_filled())):
+                    break
+                begin = begin or BEGINNING  # All of it comes from now on.
+                yield _waiting(core.keys, BEGINNING, patience_s)
+            except RedisUnavailable as error:
+                yield Pause(patience.wait_s(error))
+        yield from orders
+
+    orders = make(after)  # It refuses at once what makes no sense.
+    return orders if core.asked_venue is not None else once_filled()
 
 
 def newest_entry(keys: Keyspace) -> Steps[str]:
@@ -153,7 +165,15 @@ def _narrowed(decode: Decode, only: Collection[str]) -> Decode:
     return narrowed
 
 
-def _closes(keys: Keyspace, last: str | None, patience: Patience, decode: Decode, block_ms: int) -> Orders:
+def _waiting(keys: Keyspace, last: str, patience_s: float | None) -> list[tuple[Any, ...]]:
+    """The command that waits a moment for an entry after that one."""
+    block_ms = BLOCK_MS if not patience_s else max(1, min(BLOCK_MS, int(patience_s * 500)))
+    return [("XREAD", "BLOCK", block_ms, "STREAMS", keys.closes, last)]
+
+
+def _closes(
+    keys: Keyspace, last: str | None, patience: Patience, decode: Decode, patience_s: float | None
+) -> Orders:
     while True:
         try:
             if last is None:
@@ -166,7 +186,7 @@ def _closes(keys: Keyspace, last: str | None, patience: Patience, decode: Decode
                 if event is not None:
                     yield Give(event)
             if not entries:
-                yield [("XREAD", "BLOCK", block_ms, "STREAMS", keys.closes, last)]
+                yield _waiting(keys, last, patience_s)
         except RedisUnavailable as error:
             yield Pause(patience.wait_s(error))
 

@@ -10,9 +10,9 @@ import math
 import random
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from ..errors import LivecacheError, NotListed, NotReady, ReadError, RedisUnavailable
 from ..keys.keyspace import FORMING_HINT
@@ -38,9 +38,11 @@ __all__ = [
     "Subscribe",
     "follow",
     "follow_many",
+    "in_turn",
     "wait_ready",
-    "where_known",
 ]
+
+_T = TypeVar("_T")
 
 REREAD_S = 5.0
 """A follower reads again after so long without a hint: a hint may have been lost, or nobody be alive."""
@@ -183,43 +185,49 @@ def _where_meant(
     """What `make` makes of the requests, once it is known of which venues they are."""
 
     def meant() -> Orders:
-        return make([replace(one, series=core.meant(one.series)) for one in requests])
+        return make([core.meant(one) for one in requests])
 
     orders = make(requests)  # It refuses at once what makes no sense.
     placed = all(one.series.venue for one in requests)
-    return orders if placed else where_known(core, patience, meant)
+    return orders if placed else _where_known(core, patience, meant)
 
 
-def where_known(core: Core, patience: Patience, make: Callable[[], Orders]) -> Orders:
+def _where_known(core: Core, patience: Patience, make: Callable[[], Orders]) -> Orders:
     """What `make` makes, once it is known which venues there are."""
     while core.venues is None:
         try:
-            yield from _in_turn(core.learn())
+            yield from in_turn(core.learn())
         except RedisUnavailable as error:
             yield Pause(patience.wait_s(error))
     yield from make()
 
 
-def _in_turn(steps: Steps[None]) -> Orders:
+def in_turn(steps: Steps[_T]) -> Generator[Order, Any, _T]:
+    """The steps, over the connection that all who follow share."""
     try:
         commands = next(steps)
         while True:
             commands = steps.send((yield InTurn(commands)))
-    except StopIteration:
-        return
+    except StopIteration as done:
+        result: _T = done.value
+        return result
 
 
 class _Followed:
     """One of the series that are followed: what was told of it, and when it is to be read again."""
 
     def __init__(self, core: Core, request: Request, patience: Patience) -> None:
+        self.patience = patience
+        self.place(core, request)
+        self.due_s = 0.0
+        self._told: object = None
+
+    def place(self, core: Core, request: Request) -> None:
+        """It is this from here on."""
         venue, symbol, self._of = request.series
         self._updates = partial(core.keyspace(venue).updates, symbol)
         self.request = request
         self.channel = self._updates(self._of)
-        self.patience = patience
-        self.due_s = 0.0
-        self._told: object = None
 
     def is_news(self, outcome: Candles | ReadError) -> bool:
         """Whether that is to be told: candles that have changed, an error that has lasted too long."""
@@ -264,7 +272,13 @@ def _follow(
                 # Before the read: whatever changes after it is heard.
                 yield Subscribe(tuple(dict.fromkeys(one.channel for one in followed)), ignored)
                 subscribed, due = True, followed
-            outcomes = yield from core.read_many([one.request for one in due])
+            requests = [one.request for one in due]
+            outcomes = yield from core.read_many(requests)
+            if moved := (yield from core.moved(requests, outcomes)):
+                for one, request in zip(due, moved, strict=True):
+                    one.place(core, request)
+                subscribed = False
+                continue
             if all(one.patience is not patience for one in followed):
                 patience.renew()
             for one, outcome in zip(due, outcomes, strict=True):
@@ -313,6 +327,10 @@ def _wait_ready(core: Core, requests: Sequence[Request], patience: Patience) -> 
             # Only those that are missing, and once none is, all of them.
             asked = waiting or requests
             outcomes = yield from core.read_many(asked)
+            if moved := (yield from core.moved(asked, outcomes)):
+                now = dict(zip(asked, moved, strict=True))
+                requests = waiting = [now.get(one, one) for one in requests]
+                continue
             missing = {r: o for r, o in zip(asked, outcomes, strict=True) if isinstance(o, ReadError)}
             if not missing and not waiting:
                 yield Give(_by_series(requests, outcomes))

@@ -15,7 +15,7 @@ from ..model.timeframe import Timeframe, readable
 from .answer import Empty, Request
 from .asking import Asked, Seconds, Time, counted, each, pair_of, seconds_of, time_of, whole_number
 
-__all__ = ["COUNT_MAX", "Keys", "Questions", "ReadOptions"]
+__all__ = ["COUNT_MAX", "Keys", "Questions", "ReadOptions", "in_order"]
 
 Keys = tuple[str, str, str]
 """The keys of a series: the set of candles, the state hash, the alive key."""
@@ -110,6 +110,7 @@ class Questions:
             empty=empty,
             max_lag=int(min(lag_s, 1e9) * 1000),
             newest_within=None if within_s is None else int(min(within_s, 1e9) * 1000),
+            guessed=self.asked_venue is None and split_venue(symbol, self.venues or ())[0] is None,
         )
 
     def range_request(
@@ -170,6 +171,13 @@ class Questions:
         self.venues = tuple(venues)  # The last: another thread may be reading.
         self._checked = lru_cache(maxsize=_REMEMBERED_MAX, typed=True)(self._check)
 
+    def meant(self, request: Request) -> Request:
+        """The same, of the venue that is meant by what is known now. Raises `UnknownSeries` as `request`."""
+        if not request.guessed:
+            return request
+        named = split_venue(request.series.symbol, self.venues or ())[0] is not None
+        return replace(request, series=self.read_id(*request.series[1:]), guessed=not named)
+
     def _place(self, symbol: str) -> tuple[str, str]:
         """The venue and the symbol that are meant. Raises `UnknownSeries` where several have it."""
         venues = self.venues
@@ -214,3 +222,23 @@ class Questions:
         venue, symbol, timeframe = series
         keys = self.keyspace(venue)
         return keys.candles(symbol, timeframe), keys.state(symbol, timeframe), keys.alive(symbol)
+
+
+def in_order(series: Iterable[SeriesId], symbols: Sequence[str], timeframes: Sequence[str]) -> list[SeriesId]:
+    """By symbol and then by timeframe, in these orders; what is not in them comes last.
+
+    That is by name, and from the shortest timeframe to the longest.
+    """
+    symbol_rank = {symbol: rank for rank, symbol in enumerate(symbols)}
+    timeframe_rank = {timeframe: rank for rank, timeframe in enumerate(timeframes)}
+
+    def rank(one: SeriesId) -> tuple[int, str, int, int]:
+        _, symbol, timeframe = one
+        return (
+            symbol_rank.get(symbol, len(symbols)),
+            symbol,
+            timeframe_rank.get(timeframe.value, len(timeframes)),
+            timeframe.ms,
+        )
+
+    return sorted(series, key=rank)

@@ -7,13 +7,13 @@ readers only carry them back and forth. So both decide alike.
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
 
 from redis.exceptions import InvalidResponse, NoScriptError
 
-from ..errors import ConfigError, ForeignKey, NotReady, ReadError
+from ..errors import ConfigError, ForeignKey, NotReady, ReadError, UnknownSeries
 from ..keys.keyspace import AliveRecord, Damaged, Keyspace, StateRecord, decode_alive, decode_state
 from ..model.series import FIRST_VENUE, SeriesId
 from ..wire.refusals import is_denied, is_unknown_script_command, unavailable
@@ -22,9 +22,9 @@ from .answer import HINT_RUN, Request, Verbatim, arguments, decide, verbatim
 from .asking import Seconds
 from .candles import Candles
 from .elsewhere import Elsewhere
-from .questions import Keys, Questions
+from .questions import Keys, Questions, in_order
 
-__all__ = ["Core", "SeriesView", "Steps", "alive_of", "checked", "in_order", "trips"]
+__all__ = ["Core", "SeriesView", "Steps", "alive_of", "checked", "trips"]
 
 _T = TypeVar("_T")
 Steps = Generator[Sequence[tuple[Any, ...]], list[Any], _T]
@@ -73,8 +73,13 @@ class Core(Questions):
     # --- the venues
 
     def learn(self) -> Steps[None]:
-        """Which venues there are, if nobody has named one."""
-        if self.venues is not None:
+        """Which venues there are, if nobody has named one, and it was not learnt before."""
+        if self.venues is None:
+            yield from self.learn_anew()
+
+    def learn_anew(self) -> Steps[None]:
+        """The same, as it is now: others may have come."""
+        if self.asked_venue is not None:
             return
         (members,) = yield [("SMEMBERS", self.keys.venues)]
         told = [] if _unreadable(members) else [text_of(member) for member in members]
@@ -89,7 +94,8 @@ class Core(Questions):
                 symbols[one.venue] = {each.symbol for each in series if each}
             # What nobody fills is none of ours: the key's name was anybody's before 0.2.
             found = [venue for venue in found if symbols[venue]] or found[:1]
-        self.learnt(found, symbols)
+        if (tuple(found), symbols) != (self.venues, self._symbols):
+            self.learnt(found, symbols)
 
     def _has_first(self) -> Steps[bool]:
         """Whether the first venue is there as well: a service of 0.2 does not say so."""
@@ -98,8 +104,13 @@ class Core(Questions):
 
     def one_venue(self) -> Steps[Keyspace]:
         """The keys of the only venue. Raises ConfigError where there are several, and none is named."""
-        yield from self.learn()
+        yield from self.learn_anew()
         return self.only()
+
+    def is_filled(self) -> Steps[bool]:
+        """Whether anybody fills the venue that is read, or ever has."""
+        kinds = yield [("TYPE", self.keys.series), ("TYPE", self.keys.closes)]
+        return any(not _unreadable(kind) and text_of(kind) != "none" for kind in kinds)
 
     def only(self) -> Keyspace:
         """The same, of those that are known."""
@@ -113,11 +124,19 @@ class Core(Questions):
         if all(one.series.venue for one in requests):
             return list(requests)
         yield from self.learn()
-        return [replace(one, series=self.meant(one.series)) for one in requests]
+        return [one if one.series.venue else self.meant(one) for one in requests]
 
-    def meant(self, series: SeriesId) -> SeriesId:
-        """The series, of the venue that is meant where it was named before any was known."""
-        return series if series.venue else self.read_id(*series[1:])
+    def moved(self, requests: Sequence[Request], outcomes: Sequence[Any]) -> Steps[list[Request] | None]:
+        """The requests, where there are other venues by now for what nobody was found to fill; else None."""
+        lost = [
+            one.guessed and isinstance(outcome, UnknownSeries)
+            for one, outcome in zip(requests, outcomes, strict=True)
+        ]
+        if not any(lost):
+            return None
+        yield from self.learn_anew()
+        now = [self.meant(one) if gone else one for one, gone in zip(requests, lost, strict=True)]
+        return now if now != list(requests) else None
 
     # --- the steps
 
@@ -125,7 +144,12 @@ class Core(Questions):
         """One series. Raises the `ReadError` that says why it cannot be had."""
         if not request.series.venue:
             (request,) = yield from self.placed([request])
-        return decide(*(yield from self._answer(request)))
+        try:
+            return decide(*(yield from self._answer(request)))
+        except UnknownSeries as error:
+            if not (moved := (yield from self.moved([request], [error]))):
+                raise
+        return (yield from self.read(moved[0]))
 
     def read_with_reply(self, request: Request) -> Steps[tuple[Candles, Any]]:
         """`read`, and the reply that it decided by."""
@@ -154,11 +178,28 @@ class Core(Questions):
             outcomes += map(_outcome, answers)
         return outcomes
 
+    def answers(self, requests: Sequence[Request]) -> Steps[dict[SeriesId, Candles | ReadError]]:
+        """The outcomes by series, each of the venue that is meant."""
+        requests = yield from self.placed(requests)
+        outcomes = yield from self.read_many(requests)
+        if moved := (yield from self.moved(requests, outcomes)):
+            return (yield from self.answers(moved))
+        return {request.series: outcome for request, outcome in zip(requests, outcomes, strict=True)}
+
+    def views_of(self, wanted: Sequence[Any]) -> Steps[list[SeriesView]]:
+        """How these stand: series, or pairs of symbol and timeframe."""
+        views = yield from self.views([*map(self.one, wanted)])
+        if any(view.record is None for view in views):
+            yield from self.learn_anew()
+            if (now := [*map(self.one, wanted)]) != [view.series for view in views]:
+                views = yield from self.views(now)
+        return views
+
     def views(self, series: Sequence[SeriesId]) -> Steps[list[SeriesView]]:
         """How these series stand."""
         if not all(one.venue for one in series):
             yield from self.learn()
-            series = [self.meant(one) for one in series]
+            series = [one if one.venue else self.read_id(*one[1:]) for one in series]
         views: list[SeriesView] = []
         for trip in trips(series):
             replies = yield from self._evaluate([(self.keys_of(one), ("state",)) for one in trip])
@@ -173,7 +214,7 @@ class Core(Questions):
 
     def all_series(self) -> Steps[list[SeriesId]]:
         """The configured series in the configured order: all of the first symbol, and so on; by venue."""
-        yield from self.learn()
+        yield from self.learn_anew()
         found: list[SeriesId] = []
         for venue in self.venues or ():
             found += yield from self.series_at(venue)
@@ -321,26 +362,6 @@ def _view(series: SeriesId, reply: Sequence[Any]) -> SeriesView:
     except Damaged as error:
         damage = str(error)
     return SeriesView(series, record, alive, size, damage, newest[0] if newest else None)
-
-
-def in_order(series: Iterable[SeriesId], symbols: Sequence[str], timeframes: Sequence[str]) -> list[SeriesId]:
-    """By symbol and then by timeframe, in these orders; what is not in them comes last.
-
-    That is by name, and from the shortest timeframe to the longest.
-    """
-    symbol_rank = {symbol: rank for rank, symbol in enumerate(symbols)}
-    timeframe_rank = {timeframe: rank for rank, timeframe in enumerate(timeframes)}
-
-    def rank(one: SeriesId) -> tuple[int, str, int, int]:
-        _, symbol, timeframe = one
-        return (
-            symbol_rank.get(symbol, len(symbols)),
-            symbol,
-            timeframe_rank.get(timeframe.value, len(timeframes)),
-            timeframe.ms,
-        )
-
-    return sorted(series, key=rank)
 
 
 def trips(items: Sequence[_T]) -> Iterator[Sequence[_T]]:

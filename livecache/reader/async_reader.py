@@ -122,10 +122,7 @@ class AsyncReader:
     ) -> Answers[Candles | ReadError]:
         """See `Reader.many`."""
         requests = self._core.requests(wanted, timeframe, count, limit, options)
-        if not all(request.series.venue for request in requests):
-            requests = await self._link.drive(self._core.placed(requests))
-        outcomes = await self._link.drive(self._core.read_many(requests))
-        return Answers({r.series: outcome for r, outcome in zip(requests, outcomes, strict=True)})
+        return Answers(await self._link.drive(self._core.answers(requests)))
 
     async def fetch_ohlcv(
         self,
@@ -206,14 +203,16 @@ class AsyncReader:
 
     async def state(self, symbol: str, timeframe: str | Timeframe) -> SeriesView:
         """See `Reader.state`."""
-        return (await self._link.drive(self._core.views([self._core.series_id(symbol, timeframe)])))[0]
+        return (await self._link.drive(self._core.views_of([(symbol, timeframe)])))[0]
 
     async def states(
         self, series: Iterable[SeriesId | tuple[str, str | Timeframe]] | None = None
     ) -> list[SeriesView]:
         """See `Reader.states`."""
-        chosen = await self.series() if series is None else [*map(self._core.one, series)]
-        return await self._link.drive(self._core.views(chosen))
+        views = self._core.views
+        return await self._link.drive(
+            views(await self.series()) if series is None else self._core.views_of([*series])
+        )
 
     async def series(self) -> list[SeriesId]:
         """See `Reader.series`."""

@@ -198,10 +198,7 @@ class Reader:
         <Candles: 30 of BTC-USD 1h, feed up, age 315000 ms>
         """
         requests = self._core.requests(wanted, timeframe, count, limit, options)
-        if not all(request.series.venue for request in requests):
-            requests = self._link.drive(self._core.placed(requests))
-        outcomes = self._link.drive(self._core.read_many(requests))
-        return Answers({r.series: outcome for r, outcome in zip(requests, outcomes, strict=True)})
+        return Answers(self._link.drive(self._core.answers(requests)))
 
     def fetch_ohlcv(
         self,
@@ -359,14 +356,14 @@ class Reader:
         >>> view.record.state.ready, view.members, view.alive.feed
         (True, 101, 'up')
         """
-        return self._link.drive(self._core.views([self._core.series_id(symbol, timeframe)]))[0]
+        return self._link.drive(self._core.views_of([(symbol, timeframe)]))[0]
 
     def states(
         self, series: Iterable[SeriesId | tuple[str, str | Timeframe]] | None = None
     ) -> list[SeriesView]:
         """How these series stand; without an argument, all that are configured."""
         return self._link.drive(
-            self._core.views(self.series() if series is None else [*map(self._core.one, series)])
+            self._core.views(self.series()) if series is None else self._core.views_of([*series])
         )
 
     def series(self) -> list[SeriesId]:

@@ -14,7 +14,7 @@ from livecache import Reader
 from livecache.clock import SystemClock
 from livecache.model.series import SeriesId
 from livecache.model.timeframe import Timeframe
-from livecache.read.reading import in_order
+from livecache.read.questions import in_order
 from livecache.write.lease import Lease
 from livecache.write.presence import Presence
 

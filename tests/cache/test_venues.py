@@ -17,6 +17,7 @@ from livecache.read.reading import Core
 
 from .either import either
 from .support import BTC, ETH, Source, state, until
+from .test_close_events import announce
 from .test_reader import put
 from .writing import on_valkey, running, writer_of
 
@@ -167,3 +168,86 @@ def test_what_somebody_else_keeps_under_that_name_is_no_venue(
     with either(kind, clean_valkey) as reader:
         assert reader.candles("BTC-USD", "5m", 3).series == BTC
         assert reader.status().writer is None
+
+
+# --- a venue that comes later
+
+
+def test_a_reader_that_was_there_first_learns_of_a_venue_when_it_comes(
+    kind: str, store: Any, clean_valkey: str
+) -> None:
+    with either(kind, clean_valkey) as reader:
+        with pytest.raises(UnknownSeries):
+            reader.candles("BTC/USDT:USDT", "5m", 3)
+        assert reader.series() == [] and reader.status().writer is None
+        put_at(store, OTHER)
+        store.sadd(KEYS.venues, "binance-eu")
+        assert reader.candles("BTC/USDT:USDT", "5m", 3).series == OTHER
+        put_at(store, BTC)
+        put_at(store, ETH)
+        store.sadd(KEYS.venues, "coinbase")
+        assert reader.many(["ETH-USD", "BTC/USDT:USDT"], "5m", 3).ok.keys() == {ETH, OTHER}
+        assert reader.state("coinbase:BTC-USD", "5m").series == BTC
+        put_at(store, TWIN)
+        assert set(reader.series()) == {BTC, ETH, OTHER, TWIN}
+
+
+def test_a_venue_that_was_named_is_not_left_for_another(kind: str, store: Any, clean_valkey: str) -> None:
+    put_at(store, BTC)
+    with either(kind, clean_valkey) as reader:
+        assert reader.candles("BTC-USD", "5m", 3).series == BTC
+        put_at(store, SeriesId("binance-eu", "DOGE-USD", Timeframe.M5))
+        store.sadd(KEYS.venues, "binance-eu", "coinbase")
+        with pytest.raises(UnknownSeries, match="coinbase:DOGE-USD"):
+            reader.candles("coinbase:DOGE-USD", "5m", 3)
+        assert reader.candles("DOGE-USD", "5m", 3).series.venue == "binance-eu"
+
+
+def test_what_waits_goes_on_at_a_venue_that_comes(store: Any, clean_valkey: str) -> None:
+    put_at(store, BTC)
+
+    async def main() -> None:
+        async with AsyncReader(clean_valkey) as reader, asyncio.timeout(60):
+            pairs = [("BTC-USD", "5m", 3), ("BTC/USDT:USDT", "5m", 3)]
+            waiting = asyncio.create_task(reader.wait_ready(pairs, timeout=60))
+            async with aclosing(reader.follow_many(pairs)) as answers:
+                assert (await anext(answers))[0] == BTC
+                put_at(store, OTHER)
+                store.sadd(KEYS.venues, "coinbase", "binance-eu")
+                assert (await anext(answers))[0] == OTHER
+            assert list(await waiting) == [BTC, OTHER]
+
+    asyncio.run(main())
+
+
+def test_closes_wait_for_the_venue_that_comes(store: Any, clean_valkey: str) -> None:
+    async def main() -> None:
+        async with AsyncReader(clean_valkey) as reader, asyncio.timeout(60):
+            with pytest.raises(UnknownSeries):
+                await reader.candles("BTC/USDT:USDT", "5m", 3)
+            async with aclosing(reader.closes()) as events:
+                store.config_resetstat()
+                first = asyncio.ensure_future(anext(events))
+                await until(lambda: "cmdstat_type" in store.info("commandstats"))
+                announce(store, 3, series=OTHER)
+                put_at(store, OTHER)
+                store.sadd(KEYS.venues, "binance-eu")
+                assert (await first).series == OTHER
+
+    asyncio.run(main())
+
+
+def test_a_warm_read_asks_nothing_of_the_venues(store: Any, clean_valkey: str) -> None:
+    put_at(store, BTC)
+    with Reader(clean_valkey) as reader:
+        reader.candles("BTC-USD", "5m", 3)
+        before = store.info("commandstats")
+        for _ in range(5):
+            reader.candles("BTC-USD", "5m", 3)
+        after = store.info("commandstats")
+
+    def count(told: Any, name: str) -> int:
+        return int(told.get(f"cmdstat_{name}", {}).get("calls", 0))
+
+    assert count(after, "smembers") == count(before, "smembers")
+    assert count(after, "evalsha_ro") == count(before, "evalsha_ro") + 5

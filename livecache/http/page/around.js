@@ -1,5 +1,6 @@
 // What changes slowly, and is not needed for anything else: the courses of the markets, and who answers here.
 
+import { nameOf, named } from "./markets.js";
 import { get } from "./service.js";
 
 const COURSES_MS = 30_000;
@@ -12,7 +13,7 @@ export class Around {
   #whoAt = -Infinity;
 
   constructor(onNews) {
-    this.courses = new Map(); // the rows of /api/v1/markets by symbol
+    this.courses = new Map(); // the rows of /api/v1/markets by name
     this.who = null; // the answer of /api/v1/service
     this.#onNews = onNews;
   }
@@ -25,11 +26,11 @@ export class Around {
   /** Ask for what is due, given the series. Whether the service answers at all is told by who asks for these. */
   look(series) {
     const now = performance.now();
-    const wanting = series.some(({ symbol, last }) => last !== null && !this.courses.get(symbol)?.closes.length);
+    const wanting = series.some((row) => row.last !== null && !this.courses.get(nameOf(row))?.closes.length);
     if (now - this.#coursesAt > (wanting ? COURSES_SOON_MS : COURSES_MS)) {
       this.#coursesAt = now;
-      this.#take("api/v1/markets", ({ markets }) => {
-        this.courses = new Map(markets.map((market) => [market.symbol, market]));
+      this.#take("api/v1/markets", ({ markets, venues }) => {
+        this.courses = new Map(named(markets, venues).map((market) => [nameOf(market), market]));
       });
     }
     if (now - this.#whoAt > WHO_MS) {

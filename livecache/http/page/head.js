@@ -1,6 +1,6 @@
 // Above and below it all: how many series are in which state, how far it has warmed up, and who answers here.
 
-import { countsOf } from "./markets.js";
+import { countsOf, nameOf } from "./markets.js";
 import { duration } from "./words.js";
 
 const DONE = new Set(["ready", "short", "unknown", "halted"]); // there is nothing to wait for
@@ -28,9 +28,10 @@ export class Head {
 
   show(rows) {
     const counts = countsOf(rows);
-    const markets = new Set(rows.map(({ symbol }) => symbol)).size;
+    const markets = new Set(rows.map(nameOf)).size;
+    const venues = new Set(rows.map(({ venue }) => venue)).size;
     const [count] = this.#summary.children;
-    set(count, `${some(markets, "market")}, ${rows.length} series:`);
+    set(count, `${venues > 1 ? `${some(venues, "venue")}, ` : ""}${some(markets, "market")}, ${rows.length} series:`);
     const there = [...this.#summary.querySelectorAll("button")];
     if (there.map(({ dataset }) => dataset.state).join() !== counts.map(([state]) => state).join()) {
       const focused = document.activeElement?.dataset?.state;

@@ -4,7 +4,7 @@ import { Around } from "./around.js";
 import { Chart } from "./chart.js";
 import { Head } from "./head.js";
 import { keep, recall } from "./keep.js";
-import { keyOf } from "./markets.js";
+import { keyOf, nameOf, named, rowOf } from "./markets.js";
 import { Newest } from "./newest.js";
 import { One } from "./one.js";
 import { Overlays } from "./overlays.js";
@@ -29,7 +29,7 @@ let drawn = null; // the one that the chart shows
 let pointed = null; // the open time that is read out; null: the newest
 let keyed = false; // that one was chosen by key: the pointer, which may be anywhere, has no say then
 let drawing = false;
-const digitsOf = new Map(); // by symbol
+const digitsOf = new Map(); // by name
 const look = new Pause();
 const zone = new Zone(recall("zone") === "local");
 const table = new Table($("markets"), $("filter"), $("hidden-rows"), zone);
@@ -68,6 +68,7 @@ async function watchAll() {
   for (;;) {
     try {
       told = await get("api/v1/series");
+      told.series = named(told.series, told.venues);
       toldAt = performance.now();
       if (goneSince || refused) one?.wake();
       goneSince = refused = null;
@@ -85,21 +86,23 @@ async function watchAll() {
   }
 }
 
-/** Follow the series that the address names: `#BTC-USD/5m`; else the last one that was looked at; else the first. */
+/** Follow the series that the address names, `#BTC-USD/5m` or `#coinbase:BTC-USD/5m`; else the last one that was looked at; else the first. */
 function choose() {
   if (!told) return;
-  let [symbol, timeframe] = location.hash.slice(1).split("/");
-  if (!(timeframe in TIMEFRAMES)) {
+  const key = location.hash.slice(1);
+  const slash = key.lastIndexOf("/"); // a symbol may hold some
+  let row = rowOf(told.series, key);
+  if (row) {
+    keep("series", keyOf(row));
+  } else if (!(key.slice(slash + 1) in TIMEFRAMES)) {
     if (!told.series.length) return;
-    const last = recall("series");
-    ({ symbol, timeframe } = told.series.find((row) => keyOf(row) === last) ?? told.series[0]);
-    history.replaceState(null, "", `#${keyOf({ symbol, timeframe })}`);
-  } else if (told.series.some((row) => row.symbol === symbol && row.timeframe === timeframe)) {
-    keep("series", keyOf({ symbol, timeframe }));
+    row = rowOf(told.series, recall("series")) ?? told.series[0];
+    history.replaceState(null, "", `#${keyOf(row)}`);
   }
-  if (one && one.symbol === symbol && one.timeframe === timeframe) return;
+  const [name, timeframe] = row ? [nameOf(row), row.timeframe] : [key.slice(0, slash), key.slice(slash + 1)];
+  if (one && one.name === name && one.timeframe === timeframe) return;
   one?.stop();
-  one = new One(symbol, timeframe, soon, () => {
+  one = new One(name, timeframe, soon, () => {
     look.wake(); // Is the service there at all?
     soon();
   });
@@ -180,16 +183,16 @@ function drawAll() {
   head.tell(around.who, around.age);
   if (told === listedOf) return;
   listedOf = told;
-  for (const row of told.series) if (row.last !== null) learn(row.symbol, decimals(row.last));
+  for (const row of told.series) if (row.last !== null) learn(nameOf(row), decimals(row.last));
   const rows = told.series.map((row) => (one && keyOf(row) === keyOf(one) ? rowOfOne(row) : row));
-  table.show(rows, around.courses, digits);
+  table.show(rows, told.venues ?? [], around.courses, digits);
   head.show(rows);
   drawHeard();
 }
 
 /** What the chosen symbol trades at may have been heard since all of them were looked at. */
 function drawHeard() {
-  if (one?.heard && one.heard.at > toldAt) table.trade(one.symbol, one.heard.price);
+  if (one?.heard && one.heard.at > toldAt) table.trade(one.name, one.heard.price);
 }
 
 /** The chosen series' row: from the stream or from the table, whichever is newer; its price from the stream. */
@@ -204,29 +207,29 @@ function chosenRow() {
 }
 
 function drawOne() {
-  const { buckets, symbol, timeframe } = one;
+  const { buckets, name, timeframe } = one;
   const row = chosenRow();
-  learn(symbol, buckets.digits);
-  set($("chosen"), `${symbol} ${timeframe}`);
+  learn(name, buckets.digits);
+  set($("chosen"), `${name} ${timeframe}`);
   set($("state"), row?.state ?? "");
   $("state").dataset.state = row?.state ?? "";
   const reason = (row && reasonOf(row, zone)) || (one.failed?.message ?? "");
   $("reason").hidden = !reason;
   set($("reason"), reason);
-  const last = row?.last === null || row === null ? "" : price(row.last, digits(symbol));
+  const last = row?.last === null || row === null ? "" : price(row.last, digits(name));
   set($("last"), last);
   drawAge();
   const [standsAs, words] = standing();
-  const title = `${last} ${symbol} ${timeframe} · livecache`.trim();
+  const title = `${last} ${name} ${timeframe} · livecache`.trim();
   set(document.querySelector("title"), standsAs === "live" ? title : `(${words}) ${title}`);
   drawTimeframes();
 
   const anew = drawn !== one && buckets.loaded;
   const list = buckets.list();
-  chart?.show(list, { digits: digits(symbol), step: buckets.step, anew });
+  chart?.show(list, { digits: digits(name), step: buckets.step, anew });
   if (anew) {
     drawn = one;
-    tell(`${symbol} ${timeframe}: ${row?.state ?? ""}, last price ${last}`);
+    tell(`${name} ${timeframe}: ${row?.state ?? ""}, last price ${last}`);
   }
   const failed = row?.state === "warming" ? null : one.failed; // else there is nothing amiss yet
   const past = goneSince || refused || failed || row?.state === "stale" || row?.state === "unknown";
@@ -235,11 +238,11 @@ function drawOne() {
   if (chart) {
     drawNote(list, past, failed || one.refused || row?.state === "unknown");
     const span = list.length ? `${list.length} buckets, ${zone.time(list[0].time)} to ${zone.text(list.at(-1).time)}` : "empty";
-    $("chart").ariaLabel = `${symbol} ${timeframe}, candlestick chart: ${span}`;
+    $("chart").ariaLabel = `${name} ${timeframe}, candlestick chart: ${span}`;
   }
   overlays.show(list, buckets.loaded);
   drawReadout(list);
-  newest.show(list, digits(symbol), zone);
+  newest.show(list, digits(name), zone);
 }
 
 /** How old the last price is: since it was heard; else no more is known than its bucket. */
@@ -263,7 +266,7 @@ function drawNote(list, past, refusal) {
 }
 
 function drawTimeframes() {
-  const there = told.series.filter((row) => row.symbol === one.symbol);
+  const there = told.series.filter((row) => nameOf(row) === one.name);
   const nav = $("timeframes");
   if ([...nav.children].map((link) => link.hash).join() !== there.map((row) => `#${keyOf(row)}`).join()) {
     nav.replaceChildren(
@@ -283,7 +286,7 @@ function drawTimeframes() {
 
 function drawReadout(list) {
   const bucket = list.find(({ time }) => time === pointed) ?? list.at(-1);
-  set($("readout"), bucket ? sentence(bucket, digits(one.symbol), zone) + overlays.words(list, bucket, digits(one.symbol)) : "");
+  set($("readout"), bucket ? sentence(bucket, digits(one.name), zone) + overlays.words(list, bucket, digits(one.name)) : "");
 }
 
 function point(time) {
@@ -297,12 +300,12 @@ function tell(text) {
 }
 
 /** Each price of a symbol is shown with as many digits as the longest one needed. */
-function learn(symbol, count) {
-  digitsOf.set(symbol, Math.max(count, digits(symbol)));
+function learn(name, count) {
+  digitsOf.set(name, Math.max(count, digits(name)));
 }
 
-function digits(symbol) {
-  return digitsOf.get(symbol) ?? 0;
+function digits(name) {
+  return digitsOf.get(name) ?? 0;
 }
 
 /** On a phone the chart is above the table. */

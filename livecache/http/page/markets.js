@@ -5,21 +5,40 @@ export const STATES = ["failing", "damaged", "stale", "hole", "unknown", "halted
 const TROUBLE = new Set(["failing", "damaged", "stale", "hole", "unknown", "halted", "lagging"]);
 const WORDLESS = new Set(["ready", "warming"]); // what these have to say is said elsewhere
 
-export const keyOf = ({ symbol, timeframe }) => `${symbol}/${timeframe}`;
+/** How a row's symbol is asked for: with its venue where there are several. */
+export const nameOf = ({ name, symbol }) => name ?? symbol;
+
+export const keyOf = (row) => `${nameOf(row)}/${row.timeframe}`;
+
+/** The rows, each with its `name` if there are several `venues`. */
+export function named(rows, venues) {
+  return venues ? rows.map((row) => ({ ...row, name: `${row.venue}:${row.symbol}` })) : rows;
+}
+
+/** The row of a key, which may lack the venue; undefined if there is none. */
+export function rowOf(rows, key) {
+  return rows.find((row) => keyOf(row) === key) ?? rows.find(({ symbol, timeframe }) => `${symbol}/${timeframe}` === key);
+}
 
 /**
- * One market for each symbol, in the order of the rows: `{symbol, rank, rows, last, lastTime, course, change, worst}`.
+ * One market for each symbol of a venue, in the order of the rows:
+ * `{name, venue, symbol, rank, rows, last, lastTime, course, change, worst}`.
  *
- * `courses` is a Map of the rows of /api/v1/markets by symbol. `change` is null where it is not known; `worst` is the
- * place of its worst state in STATES, and the same for all that are fine.
+ * `courses` is a Map of the rows of /api/v1/markets by name. `rank` is its place among those of its venue; `change` is null
+ * where it is not known; `worst` is the place of its worst state in STATES, and the same for all that are fine.
  */
 export function marketsOf(rows, courses) {
   const found = new Map();
+  const ranks = new Map(); // by venue, how many there are so far
   for (const row of rows) {
-    let market = found.get(row.symbol);
+    const { venue, symbol } = row;
+    const name = nameOf(row);
+    let market = found.get(name);
     if (!market) {
-      market = { symbol: row.symbol, rank: found.size, rows: [], last: null, lastTime: 0, course: null, change: null, worst: STATES.length };
-      found.set(row.symbol, market);
+      const rank = ranks.get(venue) ?? 0;
+      ranks.set(venue, rank + 1);
+      market = { name, venue, symbol, rank, rows: [], last: null, lastTime: 0, course: null, change: null, worst: STATES.length };
+      found.set(name, market);
     }
     market.rows.push(row);
     if (row.last !== null && (market.last === null || row.last_time > market.lastTime)) {
@@ -29,7 +48,7 @@ export function marketsOf(rows, courses) {
     if (TROUBLE.has(row.state)) market.worst = Math.min(market.worst, STATES.indexOf(row.state));
   }
   for (const market of found.values()) {
-    market.course = courses.get(market.symbol) ?? null;
+    market.course = courses.get(market.name) ?? null;
     market.change = changeOf(market.last, market.course);
   }
   return [...found.values()];
@@ -43,7 +62,7 @@ export function changeOf(last, course) {
 /** The series of a market that hold all these words in symbol, timeframe or state. */
 export function matching(market, words) {
   return market.rows.filter((row) => {
-    const text = `${row.symbol} ${row.timeframe} ${row.state}`.toLowerCase();
+    const text = `${nameOf(row)} ${row.timeframe} ${row.state}`.toLowerCase();
     return words.every((word) => text.includes(word));
   });
 }

@@ -15,8 +15,8 @@ export class One {
   #behind = false;
 
   /** `onNews`: there is something to draw. `onBreak`: the stream has ended. */
-  constructor(symbol, timeframe, onNews, onBreak) {
-    this.symbol = symbol;
+  constructor(name, timeframe, onNews, onBreak) {
+    this.name = name; // its symbol, as `nameOf` has it
     this.timeframe = timeframe;
     this.buckets = new Buckets(timeframe);
     this.row = null; // as in /api/v1/series
@@ -32,7 +32,7 @@ export class One {
   /** Follow it until `stop`. */
   async follow() {
     const { signal } = this.#stop;
-    const path = `api/v1/stream?series=${encodeURIComponent(`${this.symbol}:${this.timeframe}`)}`;
+    const path = `api/v1/stream?series=${encodeURIComponent(`${this.name}:${this.timeframe}`)}`;
     for (;;) {
       // A browser has six connections to a service, for all its tabs: one that nobody sees needs none.
       await seen();
@@ -85,7 +85,7 @@ export class One {
   }
 
   #mark({ series }) {
-    this.row = series[0] ?? this.row;
+    if (series.length) this.row = { ...series[0], name: this.name };
     this.toldAt = performance.now();
     if (!series.length || !this.buckets.loaded) return;
     // What the service says of a bucket may come before what happened in it. Not for long: then it was missed.
@@ -114,7 +114,7 @@ export class One {
   }
 
   async #candles() {
-    const query = new URLSearchParams({ symbol: this.symbol, timeframe: this.timeframe, limit: CANDLES_MOST, at_least: 1 });
+    const query = new URLSearchParams({ symbol: this.name, timeframe: this.timeframe, limit: CANDLES_MOST, at_least: 1 });
     const path = `api/v1/candles?${query}`;
     const begun = this.row?.last_time >= this.row?.closed_through;
     if (this.row?.feed !== "up" || !begun) return get(path, this.#stop.signal);

@@ -13,7 +13,9 @@ export class Table {
   #filter;
   #more;
   #markets = [];
-  #lines = new Map(); // by symbol: the elements of a line
+  #venues = []; // the rows of /api/v1/series about each, where there are several
+  #lines = new Map(); // by name: the elements of a line
+  #groups = new Map(); // by venue: the line above its markets
   #digits = () => 0;
   #zone;
   #column = "";
@@ -39,17 +41,18 @@ export class Table {
     this.#draw();
   }
 
-  /** Show these rows of /api/v1/series, with the courses by symbol; `digits` tells how many a symbol's price has. */
-  show(rows, courses, digits) {
+  /** Show these rows of /api/v1/series, with the courses by name; `digits` tells how many a name's price has. */
+  show(rows, venues, courses, digits) {
+    this.#venues = venues;
     this.#markets = marketsOf(rows, courses);
     this.#digits = digits;
     this.#draw();
   }
 
   /** A symbol has traded. */
-  trade(symbol, last) {
-    const line = this.#lines.get(symbol);
-    if (line) this.#fillPrice(line, symbol, last, changeOf(last, line.course));
+  trade(name, last) {
+    const line = this.#lines.get(name);
+    if (line) this.#fillPrice(line, name, last, changeOf(last, line.course));
   }
 
   choose(series) {
@@ -84,20 +87,32 @@ export class Table {
     const named = this.#markets.map((market) => [market, matching(market, words)]).filter(([, rows]) => rows.length);
     const by = order(this.#column, this.#direction);
     const shown = named.sort(([a], [b]) => by(a, b)).slice(0, ROWS_MOST);
-    this.#drawLabels(shown[0]?.[0].rows ?? []);
-    const symbols = new Set(shown.map(([market]) => market.symbol));
-    for (const [symbol, line] of this.#lines) {
-      if (symbols.has(symbol)) continue;
+    const many = shown.some(([{ rows }]) => rows.length > MANY);
+    this.#body.parentElement.classList.toggle("many", many);
+    const labels = (market) => (many || !market ? [] : market.rows.map(({ timeframe }) => timeframe));
+    const grouped = this.#venues.length > 0;
+    drawLabels(this.#head.querySelector(".labels"), grouped ? [] : labels(shown[0]?.[0]));
+    const names = new Set(shown.map(([market]) => market.name));
+    for (const [name, line] of this.#lines) {
+      if (names.has(name)) continue;
       line.row.remove();
       line.why.remove();
-      this.#lines.delete(symbol);
+      this.#lines.delete(name);
     }
+    // What fits was chosen among all; then each venue's stand together, in the configured order.
+    const rank = new Map(this.#venues.map(({ venue }, index) => [venue, index]));
+    if (grouped) shown.sort(([a], [b]) => rank.get(a.venue) - rank.get(b.venue));
+    for (const [venue, group] of this.#groups) if (!shown.some(([market]) => grouped && market.venue === venue)) group.remove();
     const focused = document.activeElement;
     let place = this.#body.firstElementChild;
+    let venue = null;
     for (const [market, rows] of shown) {
-      const line = this.#lineOf(market.symbol);
+      const line = this.#lineOf(market);
       this.#fill(line, market, words.length ? rows : market.rows);
-      for (const element of line.why.hidden ? [line.row] : [line.row, line.why]) {
+      const elements = line.why.hidden ? [line.row] : [line.row, line.why];
+      if (grouped && market.venue !== venue) elements.unshift(this.#groupOf(market.venue, labels(market)));
+      ({ venue } = market);
+      for (const element of elements) {
         if (element === place) place = place.nextElementSibling;
         else this.#body.insertBefore(element, place);
       }
@@ -113,19 +128,28 @@ export class Table {
     set(this.#more, hidden ? `and ${hidden} more: use the filter` : none);
   }
 
-  /** Above the dots, which timeframes they are of. */
-  #drawLabels(rows) {
-    const labels = this.#head.querySelector(".labels");
-    const names = rows.length > MANY ? [] : rows.map(({ timeframe }) => timeframe);
-    this.#body.parentElement.classList.toggle("many", rows.length > MANY);
-    if (labels.textContent !== names.join("")) labels.replaceChildren(...names.map((name) => made("span", "", name)));
+  /** The line above the markets of one venue of several, which may have other timeframes than the others. */
+  #groupOf(venue, labels) {
+    let group = this.#groups.get(venue);
+    if (!group) {
+      group = made("tr", "venue");
+      const [name, states] = [made("th", "", venue), made("td", "dots")];
+      name.scope = "rowgroup";
+      name.colSpan = 4;
+      states.append(made("span", "labels row"));
+      states.ariaHidden = "true";
+      group.append(name, states);
+      this.#groups.set(venue, group);
+    }
+    drawLabels(group.querySelector(".labels"), labels);
+    return group;
   }
 
-  #lineOf(symbol) {
-    const known = this.#lines.get(symbol);
+  #lineOf({ name: key, symbol }) {
+    const known = this.#lines.get(key);
     if (known) return known;
     const [row, why] = [made("tr", "market"), made("tr", "why")];
-    row.dataset.symbol = why.dataset.symbol = symbol;
+    row.dataset.symbol = why.dataset.symbol = key;
     const [name, link] = [made("th"), made("a", "", symbol)];
     name.scope = "row";
     name.append(link);
@@ -140,14 +164,13 @@ export class Table {
     reasons.colSpan = 5;
     why.append(reasons);
     const line = { row, why, link, last, change, path, dots, told, reasons, course: null };
-    this.#lines.set(symbol, line);
+    this.#lines.set(key, line);
     return line;
   }
 
   /** `rows`: those of the market that were asked for, of which a click chooses the first. */
   #fill(line, market, rows) {
-    const { symbol } = market;
-    const chosen = this.#chosen?.symbol === symbol;
+    const chosen = this.#chosen?.name === market.name;
     const same = market.rows.find(({ timeframe }) => timeframe === this.#chosen?.timeframe);
     const goal = `#${keyOf(same && rows.includes(same) ? same : rows[0])}`;
     if (line.link.hash !== goal) line.link.href = goal;
@@ -155,7 +178,7 @@ export class Table {
     line.why.classList.toggle("chosen", chosen);
     if (chosen) line.link.setAttribute("aria-current", "true");
     else line.link.removeAttribute("aria-current");
-    this.#fillPrice(line, symbol, market.last, market.change);
+    this.#fillPrice(line, market.name, market.last, market.change);
     if (line.course !== market.course) {
       line.course = market.course;
       line.path.setAttribute("points", pointsOf(market.course?.closes ?? []));
@@ -187,12 +210,17 @@ export class Table {
     );
   }
 
-  #fillPrice(line, symbol, last, change) {
-    set(line.last, last === null ? "–" : price(last, this.#digits(symbol)));
+  #fillPrice(line, name, last, change) {
+    set(line.last, last === null ? "–" : price(last, this.#digits(name)));
     set(line.change, change === null ? "–" : percent(change));
     const way = change === null ? "" : change < 0 ? "down" : "up";
     if (line.row.dataset.way !== way) line.row.dataset.way = way;
   }
+}
+
+/** Above the dots, which timeframes they are of. */
+function drawLabels(labels, names) {
+  if (labels.textContent !== names.join("")) labels.replaceChildren(...names.map((name) => made("span", "", name)));
 }
 
 /** `all ready`; or `5m hole, others ready`. */

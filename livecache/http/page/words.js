@@ -1,5 +1,7 @@
 // Numbers, times and sentences for people.
 
+import { nameOf } from "./markets.js";
+
 export const TIMEFRAMES = {
   "1m": 60_000,
   "3m": 180_000,
@@ -102,25 +104,29 @@ export function troubles({ goneSince, refused, unstreamed, told, zone }) {
   if (refused) return [{ kind: "bad", text: inWords(refused) + (told ? ". What is shown is from before." : "") }];
   const found = [];
   if (told) {
-    const stale = told.series.filter((row) => row.state === "stale").length;
-    if (stale) {
-      const which = stale === told.series.length ? "these candles" : `${stale} of ${told.series.length} series`;
+    for (const { venue, trouble } of told.venues ?? []) if (trouble) found.push({ kind: "bad", text: `${venue}: ${trouble}` });
+    const stale = told.series.filter((row) => row.state === "stale");
+    if (stale.length) {
+      const names = wholeVenues(stale, told.series);
+      const whole = names.every((name) => told.venues?.some(({ venue }) => venue === name));
+      const some = whole ? `the candles of ${names.join(" and ")}` : `${stale.length} of ${told.series.length} series`;
+      const which = stale.length === told.series.length ? "these candles" : some;
       found.push({
         kind: "bad",
         text: `Stale: nobody vouches for ${which} now. Either no livecache writes them, or it does not hear the exchange.`,
       });
     }
     for (const [state, kind] of [["unknown", "bad"], ["halted", "warn"]]) {
-      const reasons = new Map(told.series.filter((row) => row.state === state).map((row) => [row.symbol, reasonOf(row, zone)]));
+      const reasons = new Map(told.series.filter((row) => row.state === state).map((row) => [nameOf(row), reasonOf(row, zone)]));
       const shown = [...reasons.values()].slice(0, 3).map((reason) => `${reason}.`).join(" ");
       const more = reasons.size > 3 ? ` And ${reasons.size - 3} more are ${state}.` : "";
       if (shown) found.push({ kind, text: shown + more });
     }
     const untold = new Set(["warming", "unknown", "halted"]); // these say themselves what is the matter
-    const symbols = new Set(told.series.filter((row) => row.feed === "down" && !untold.has(row.state)).map((row) => row.symbol));
-    if (symbols.size) {
-      const all = new Set(told.series.map((row) => row.symbol)).size;
-      const which = symbols.size === all ? "" : ` for ${few([...symbols])}`;
+    const down = told.series.filter((row) => row.feed === "down" && !untold.has(row.state));
+    if (down.length) {
+      const all = new Set(told.series.map(nameOf)).size;
+      const which = new Set(down.map(nameOf)).size === all ? "" : ` for ${few(wholeVenues(down, told.series))}`;
       found.push({
         kind: "warn",
         text: `The feed is down${which}. Closed candles still come, from the REST API and a little later; those in progress do not.`,
@@ -129,6 +135,14 @@ export function troubles({ goneSince, refused, unstreamed, told, zone }) {
   }
   if (unstreamed) found.push({ kind: "warn", text: `The chart is not live: ${inWords(unstreamed)}` });
   return found;
+}
+
+/** The names that some of the rows have; one of several venues in place of all that it has. */
+function wholeVenues(some, rows) {
+  const several = new Set(rows.map(({ venue }) => venue)).size > 1;
+  const there = new Set(some.map(nameOf));
+  const partly = new Set(rows.filter((row) => !there.has(nameOf(row))).map(({ venue }) => venue));
+  return [...new Set(some.map((row) => (several && !partly.has(row.venue) ? row.venue : nameOf(row))))];
 }
 
 function few(names) {
