@@ -457,6 +457,7 @@ def test_only_what_is_named_is_filled_and_a_variable_names_as_well_as_a_section(
     ("text", "message", "hint"),
     [
         ("[venues.a]\nkind = 'coinbse'", "venues.a.kind: 'coinbse' is no kind of venue", "mean coinbase?"),
+        ("[venues.coinbase]\nkind = 'coinbse'", "coinbase.kind: 'coinbse' is no kind", "mean coinbase?"),
         ("[venues.a]\nkind = 5", "venues.a.kind: 5 is no kind of venue", "one of coinbase"),
         ("[venues.zzz]\nsymbols = ['A-B']", "unknown section 'venues.zzz'", "set its kind, one of coinbase"),
         ("[venues.my_own]\nkind = 'coinbase'", "venues.my_own is no id of a venue", "dashes"),
@@ -484,6 +485,16 @@ def test_a_variable_of_no_venue_is_told() -> None:
             load(None, {name: "x"})
     with pytest.raises(ConfigError, match="LIVECACHE_VENUES_A_KIND: 'coinbse' is no kind of venue"):
         load(None, {"LIVECACHE_VENUES_A_KIND": "coinbse"})
+
+
+def test_of_a_venue_whose_kind_is_wrong_nothing_else_is_told(tmp_path: Path) -> None:
+    variables = {f"LIVECACHE_VENUES_A_{name}": "x" for name in ("SYMBOLS", "REST_URL")}
+    _, wrong = check(tmp_path / "none", {"LIVECACHE_VENUES_A_KIND": "coinbse", **variables})
+    assert [one.message for one in wrong[1:]] == ["LIVECACHE_VENUES_A_KIND: 'coinbse' is no kind of venue"]
+    path = tmp_path / "livecache.toml"
+    path.write_text("[venues.a]\nkind = 'coinbse'\n[venues.b]\nkind = 'coinbase'\nsymbls = ['A-B']\n")
+    _, wrong = check(path, {**variables, "LIVECACHE_A_KEY_NAME": "x", "LIVECACHE_VENUES_B_NOTHING": "x"})
+    assert len(wrong) == 3 and "symbls" in wrong[1].message and "B_NOTHING" in wrong[2].message
 
 
 def test_several_venues_are_shown_as_toml_that_loads_alike(tmp_path: Path) -> None:

@@ -39,7 +39,8 @@ def check_config(path: Path | None, flags: Mapping[str, object], *, as_json: boo
         config = loaded.config
         symbols = sum(len(own.symbols) for own in config.venues.values())
         timeframes = len({t for venue in config.venues for t in config.cache_of(venue).timeframes})
-        print(f"{loaded.source}: nothing is wrong (symbols: {symbols}, timeframes: {timeframes})")
+        venues = f"venues: {len(config.venues)}, " if len(config.venues) > 1 else ""
+        print(f"{loaded.source}: nothing is wrong ({venues}symbols: {symbols}, timeframes: {timeframes})")
     else:
         for error in wrong:
             print(redact(error.message), *([f"  hint: {redact(error.hint)}"] if error.hint else []), sep="\n")

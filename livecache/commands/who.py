@@ -6,7 +6,8 @@ import json
 import os
 import re
 import time
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +18,11 @@ from ..redis_url import address_of
 from .reading import connect, duration, keyspace_of, redis_url_of, utc
 
 if TYPE_CHECKING:
-    from ..keys.keyspace import LeaseRecord
+    import redis
 
-__all__ = ["Who", "line", "told_by_service", "who"]
+    from ..keys.keyspace import Keyspace
+
+__all__ = ["Who", "Writes", "line", "told_by_service", "who"]
 
 _ASK_S = 0.5  # for the service's own word, which a table does not wait for
 _ANSWER_BYTES = 16_384
@@ -27,45 +30,67 @@ _CREDIBLE_MS = 1_500_000_000_000  # a lease's token is the time of its start, un
 
 
 @dataclass(frozen=True, slots=True)
-class Who:
-    """Texts are empty, and times 0, where nobody tells."""
+class Writes:
+    """Who writes one venue. Texts are empty, and times 0, where nobody tells."""
 
-    version: str  # of the service if it answers at http.listen, else of this command
     instance: str  # that holds the lease; "" if nobody does
     since: int  # when it began to write, Unix ms of Redis's clock
+    banned_until: int = 0  # by the venue, Unix ms of the service's host; 0 while it is not
+
+    @property
+    def told(self) -> str:
+        """All of it, in words."""
+        words = f"{self.instance} writes" if self.instance else "nobody writes"
+        if self.since:
+            words += f" since {utc(self.since)} ({duration(int(time.time() * 1000) - self.since)})"
+        return words + (f", venue banned until {utc(self.banned_until)}" if self.banned_until else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Who:
+    """To whom one is talking."""
+
+    version: str  # of the service if it answers at http.listen, else of this command
+    writes: Mapping[str, Writes]  # by the ids of the venues
     redis: str  # without user and password
     prefix: str
     config: str  # of the service if it answers, else of this command
-    banned_until: int = 0  # by the venue, Unix ms of the service's host; 0 while it is not
+
+    def as_object(self) -> dict[str, Any]:
+        """As `--json` gives it: of a single venue flat, of several by their ids."""
+        by_venue = {venue: asdict(one) for venue, one in self.writes.items()}
+        writes = by_venue.popitem()[1] if len(by_venue) == 1 else {"venues": by_venue}
+        where = {"redis": self.redis, "prefix": self.prefix, "config": self.config}
+        return {"version": self.version, **writes, **where}
 
 
-def who(loaded: Loaded) -> Who:
-    """Ask Redis, and the service if it listens on this machine. Raises RedisUnavailable."""
+def who(loaded: Loaded, there: Iterable[str] = ()) -> Who:
+    """Ask Redis, and the service if it listens on this machine. Raises RedisUnavailable.
+
+    The venues are those that are `there`, and those that are named in the configuration.
+    """
     config = loaded.config
-    lease, banned_until = _shared(loaded)
-    told = told_by_service(loaded) if lease else {}
-    ours = lease is not None and told.get("instance") == lease.instance
+    named = {key.split(".")[1]: None for key in loaded.origins if key.startswith("venues.")}
+    with connect(config) as client:
+        venues = dict.fromkeys([*there, *named]) or config.venues
+        writes = {venue: _writes(client, keyspace_of(config, venue)) for venue in venues}
+    told = told_by_service(loaded) if any(one.instance for one in writes.values()) else {}
+    its = {told.get("instance"), *(one.get("instance") for one in told.get("venues", {}).values())}
+    ours = any(one.instance in its for one in writes.values() if one.instance)
     return Who(
         version=str(told["version"]) if ours else version("livecache"),
-        instance=lease.instance if lease else "",
-        since=lease.token if lease and lease.token > _CREDIBLE_MS else 0,
+        writes=writes,
         redis=address_of(redis_url_of(config)),
         prefix=config.redis.prefix,
         config=str(told["config"]) if ours and told.get("config") else source_of(loaded),
-        banned_until=banned_until,
     )
 
 
 def line(told: Who, width: int | None = None) -> str:
     """All of it in one line; of so many columns at most if what matters less may be left out for it."""
-    writes = "nobody writes"
-    if told.instance:
-        writes = f"{told.instance} writes"
-        if told.since:
-            ago = duration(int(time.time() * 1000) - told.since)
-            writes += f" since {utc(told.since)} ({ago})"
-    if told.banned_until:
-        writes += f", venue banned until {utc(told.banned_until)}"
+    writes = ", ".join(
+        one.told if len(told.writes) == 1 else f"{venue}: {one.told}" for venue, one in told.writes.items()
+    )
     head, where = f"livecache {told.version}: {writes}", f"{told.redis}, prefix {told.prefix}"
     brief = re.sub(r", under .*", ", under others", told.config)
     forms = [f"{head}; {where}; {told.config}", f"{head}; {where}; {brief}", f"{head}; {where}", head]
@@ -74,15 +99,15 @@ def line(told: Who, width: int | None = None) -> str:
     return next((form for form in forms if len(form) <= width), head)
 
 
-def _shared(loaded: Loaded) -> tuple[LeaseRecord | None, int]:
-    keys = keyspace_of(loaded.config)
-    with connect(loaded.config) as client:
-        raw: Any = client.get(keys.lease)
-        ban: Any = client.get(keys.ban)
+def _writes(client: redis.Redis, keys: Keyspace) -> Writes:
+    raw: Any = client.get(keys.lease)
+    ban: Any = client.get(keys.ban)
     try:
-        return decode_lease(raw) if isinstance(raw, bytes | str) else None, decode_ban(ban)
+        lease = decode_lease(raw) if isinstance(raw, bytes | str) else None
     except Damaged:
-        return None, decode_ban(ban)
+        lease = None
+    since = lease.token if lease and lease.token > _CREDIBLE_MS else 0
+    return Writes(lease.instance if lease else "", since, decode_ban(ban))
 
 
 def told_by_service(loaded: Loaded) -> dict[str, Any]:

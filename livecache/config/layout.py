@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Container, Mapping
+from collections.abc import Collection, Container, Mapping
 from functools import cached_property
 
 from ..errors import ConfigError
@@ -42,7 +42,7 @@ class Layout:
         self,
         kinds: Mapping[str, type[VenueSettings]],
         there: Container[str] = (),
-        refused: Container[str] = (),
+        refused: Collection[str] = (),
     ) -> None:
         self._kinds = kinds
         self._there = there
@@ -70,6 +70,12 @@ class Layout:
             variable_of(f"{venue}.{name}") for venue, kind in self._kinds.items() for name in kind.SECRETS
         )
         return frozenset((*_OTHER_VARIABLES, *venues))
+
+    @cached_property
+    def variables_refused(self) -> tuple[str, ...]:
+        """What the variables of refused sections begin with, their secrets' too."""
+        venues = [section.removeprefix("venues.") for section in self.refused]
+        return tuple(variable_of(f"{head}{venue}.") for venue in venues for head in ("venues.", ""))
 
     def named(self, given: Mapping[str, object]) -> dict[str, type[VenueSettings]]:
         """The venues that are configured, by a section or by any of these keys."""

@@ -169,7 +169,9 @@ def _flatten(
             yield key, value
         elif key in layout.refused:
             continue
-        elif not any(section == key or section.startswith(f"{key}.") for section in layout.sections):
+        elif key != "venues" and not any(
+            section == key or section.startswith(f"{key}.") for section in layout.sections
+        ):
             kind, known = ("section", layout.sections) if isinstance(value, dict) else ("key", layout.keys)
             wrong.append(ConfigError(f"{path}: unknown {kind} {key!r}", _suggest(key, known)))
         elif isinstance(value, dict):
@@ -186,7 +188,7 @@ def _from_environment(env: Mapping[str, str], layout: Layout, wrong: list[Config
             continue
         key = layout.variables.get(name)
         if key is None:
-            if _SERVICE_LINK.fullmatch(name):
+            if _SERVICE_LINK.fullmatch(name) or name.startswith(layout.variables_refused):
                 continue
             hint = _suggest(name, [*layout.variables, *sorted(layout.secrets)])
             wrong.append(ConfigError(f"unknown environment variable {name}", hint))

@@ -67,14 +67,18 @@ def reasons_not_ready(table: Sequence[Row], prefix: str, require: Require = "kno
     """Why not everything is ready, a line for each series that is not; [] if all is.
 
     A series of which the venue has too little does not hold the others back; nor, unless "all" are required,
-    one of a symbol that the venue does not know or trade, as long as it knows any.
+    one of a symbol that the venue does not know or trade, as long as it knows any. Of several venues each is
+    named.
     """
     if not table:
         return [f"no series under the prefix {prefix!r} yet"]
+    venues = {row.series.venue for row in table}
+    knowing = {row.series.venue for row in table if row.state != "unknown"}
     return [
-        f"{row.series.symbol} {row.series.timeframe}: {row.reason or row.state}"
+        f"{row.series.venue + ':' if len(venues) > 1 else ''}{row.series.symbol} {row.series.timeframe}: "
+        f"{row.reason or row.state}"
         for row in table
-        if not _enough(row.state, row.reason, require) or all(one.state == "unknown" for one in table)
+        if not _enough(row.state, row.reason, require) or row.series.venue not in knowing
     ]
 
 

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 
 import redis
@@ -32,6 +33,7 @@ def fill(
     vouched: bool = True,
     without: Collection[int] = (),
     updated_at: int = NOW,
+    venue: str = "coinbase",
 ) -> None:
     """Write a series as the service would: `count` settled buckets of 5m and the one in progress.
 
@@ -41,7 +43,8 @@ def fill(
     end = NOW // BUCKET * BUCKET
     start = end - count * BUCKET
     timeframe = Timeframe.M5
-    key = KEYS.candles(symbol, timeframe)
+    keys = replace(KEYS, venue=venue)
+    key = keys.candles(symbol, timeframe)
     for i, time_ in enumerate(range(start, end + BUCKET, BUCKET)):
         low = 100 + i % 7
         if i not in without:
@@ -58,10 +61,12 @@ def fill(
         forming=end,
     )
     fields = encode_state(state, origin="http://127.0.0.1", fence=1, revision=1, updated_at=updated_at)
-    store.hset(KEYS.state(symbol, timeframe), items=[*fields, "count", store.zcard(key)])
+    store.hset(keys.state(symbol, timeframe), items=[*fields, "count", store.zcard(key)])
     if vouched:
-        store.set(KEYS.alive(symbol), encode_alive(AliveRecord("someone", NOW, "up")))
-    store.sadd(KEYS.series, KEYS.series_member(SeriesId("coinbase", symbol, timeframe)))
+        store.set(keys.alive(symbol), encode_alive(AliveRecord("someone", NOW, "up")))
+    store.sadd(keys.series, keys.series_member(SeriesId(venue, symbol, timeframe)))
+    if venue != "coinbase":
+        store.sadd(keys.venues, "coinbase", venue)
 
 
 def livecache(

@@ -378,7 +378,7 @@ def test_series_are_listed(store: redis.Redis, capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().out == "BTC-USD 5m\nETH-USD 5m\n"
     assert main(["series", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert told["series"][0] == {"symbol": "BTC-USD", "timeframe": "5m"}
+    assert told["series"][0] == {"venue": "coinbase", "symbol": "BTC-USD", "timeframe": "5m"}
 
 
 def test_an_ascii_output_gets_ascii(store: redis.Redis) -> None:

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from livecache.commands.look.status import STATES, Row, in_trouble, layout, matrix, rich_table
 from livecache.commands.look.watch_status import changes
-from livecache.commands.who import Who, line
+from livecache.commands.who import Who, Writes, line
 from livecache.model.series import SeriesId
 from livecache.model.timeframe import Timeframe
 
@@ -131,7 +131,8 @@ def test_only_what_changes_is_told() -> None:
 
 def test_who_writes_fits_the_terminal_and_what_matters_less_is_left_out_first() -> None:
     under = ", under LIVECACHE_A, LIVECACHE_B, LIVECACHE_C, 4 more"
-    told = Who("0.2.0", "host-123-abc", 0, "127.0.0.1:6379/0", "livecache", f"config.toml{under}")
+    writes = {"coinbase": Writes("host-123-abc", 0)}
+    told = Who("0.2.0", writes, "127.0.0.1:6379/0", "livecache", f"config.toml{under}")
     whole = f"livecache 0.2.0: host-123-abc writes; 127.0.0.1:6379/0, prefix livecache; config.toml{under}"
     assert line(told) == line(told, len(whole)) == whole
     assert line(told, len(whole) - 1) == whole.replace(under, ", under others")
@@ -141,7 +142,16 @@ def test_who_writes_fits_the_terminal_and_what_matters_less_is_left_out_first() 
 
 def test_a_ban_is_told_however_narrow_the_terminal() -> None:
     until = 1_771_000_000_000
-    told = Who("0.2.0", "host-123-abc", 0, "127.0.0.1:6379/0", "livecache", "config.toml", until)
+    writes = {"coinbase": Writes("host-123-abc", 0, until)}
+    told = Who("0.2.0", writes, "127.0.0.1:6379/0", "livecache", "config.toml")
     for width in (None, 50):
         assert "writes, venue banned until 2026-02-13 16:26" in line(told, width)
-    assert "banned" not in line(replace(told, banned_until=0))
+
+
+def test_of_several_venues_it_is_told_who_writes_each() -> None:
+    writes = {"coinbase": Writes("host-123-abc", 0), "toy": Writes("", 0)}
+    told = Who("0.2.0", writes, "127.0.0.1:6379/0", "livecache", "config.toml")
+    assert line(told, 70) == "livecache 0.2.0: coinbase: host-123-abc writes, toy: nobody writes"
+    assert told.as_object()["venues"]["toy"] == {"instance": "", "since": 0, "banned_until": 0}
+    one = replace(told, writes={"coinbase": writes["coinbase"]}).as_object()
+    assert one["instance"] == "host-123-abc" and "venues" not in one

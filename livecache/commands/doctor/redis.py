@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from msgspec import structs
 from redis.exceptions import NoPermissionError, RedisError
 
 from ...config.render import Loaded
@@ -89,9 +90,18 @@ def _examine(client: Any, place: str, config: Config) -> Iterator[Diagnosis]:
     if info.get("role") == "slave":
         yield failed("redis", "it is a replica, and only reads", "name its master, or the Sentinels")
     yield from _clock(client)
-    yield from _allowed(client, keyspace_of(config))
+    yield from _of_each(_allowed, client, config)
     yield from _settings(client, keyspace_of(config))
-    yield from _keys(client, keyspace_of(config))
+    yield from _of_each(_keys, client, config)
+
+
+def _of_each(
+    look: Callable[[Any, Keyspace], Iterator[Diagnosis]], client: Any, config: Config
+) -> Iterator[Diagnosis]:
+    """What it finds of each venue, which is named where there are several."""
+    for venue in config.venues:
+        for one in look(client, keyspace_of(config, venue)):
+            yield structs.replace(one, message=f"{venue}: {one.message}") if len(config.venues) > 1 else one
 
 
 def _clock(client: Any) -> Iterator[Diagnosis]:

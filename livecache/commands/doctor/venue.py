@@ -196,7 +196,10 @@ class _Examination:
             return [skipped("feed", "none of the symbols is known and trades")]
         symbol = known[0]
         aliases = {symbol: listed[symbol].carried} if listed else {}
-        (feed,) = self.venue.feeds([symbol], aliases, trades=False)
+        feeds = self.venue.feeds([symbol], aliases, trades=False)
+        if not feeds:
+            return [right("feed", "there is none: candles come by requests alone")]
+        feed = feeds[0]
         told = cast("AsyncGenerator[Event, None]", feed.events())
         began_s = self._clock.monotonic()
         heard = ""

@@ -18,13 +18,14 @@ from ...errors import ConfigError, LivecacheError, ReadError, Stale, UnknownSeri
 from ...model.series import SeriesId
 from ...model.timeframe import Multiple, Timeframe
 from ...reader.reader import Reader
-from ..reading import choose_series, connect, keyspace_of, open_reader, utc
+from ..reading import choose_series, connect, keyspace_of, open_reader, shown, utc
 from .stored import Bucket, BucketKind, StoredSeries, read_series
 
 __all__ = ["COLUMNS", "Wish", "export", "replacing"]
 
 COLUMNS = ("symbol", "timeframe", "time", "utc", "open", "high", "low", "close", "volume", "kind", "origin")
-"""The head of the CSV. `time` is the bucket's open in Unix ms, `utc` the same in ISO 8601."""
+"""The head of the CSV, behind `venue` where there are several. `time` is the bucket's open in Unix ms, `utc`
+the same in ISO 8601."""
 
 _EVERYTHING = 1_000_000  # buckets: more than any series spans
 
@@ -49,18 +50,20 @@ def export(config: Config, wish: Wish, *, output: Path | None, as_json: bool) ->
     file that cannot be written, RedisUnavailable.
     """
     with open_reader(config) as reader:
-        chosen = choose_series(reader.series(), wish.symbols, wish.timeframes, multiples=True)
+        there = reader.series()
+        chosen = choose_series(there, wish.symbols, wish.timeframes, multiples=True)
         if not chosen:
             raise UnknownSeries("nobody fills anything yet", "start `livecache run`")
         refused = _refused(reader, chosen, wish)
     exported = [series for series in chosen if series not in refused]
     for series, why in refused.items():
-        print(f"not exported: {series.symbol} {series.timeframe}: {why}", file=sys.stderr)
+        print(f"not exported: {shown(series, there)} {series.timeframe}: {why}", file=sys.stderr)
     if exported:
         rows = 0
         with replacing(output) if output else nullcontext(sys.stdout) as out:
-            write = _write_json if as_json else _write_csv
-            rows = write(_read(config, exported), wish, out)
+            stored = _read(config, exported)
+            several = len({series.venue for series in there}) > 1
+            rows = _write_json(stored, wish, out) if as_json else _write_csv(stored, wish, out, several)
         where = f" to {output}" if output else ""
         print(f"exported {rows} candles of {len(exported)} series{where}", file=sys.stderr)
     return 1 if refused else 0
@@ -101,17 +104,18 @@ def _rows(stored: StoredSeries, wish: Wish) -> list[Bucket]:
     return rows[-wish.count :] if wish.count else rows
 
 
-def _write_csv(stored: Iterator[StoredSeries], wish: Wish, out: TextIO) -> int:
+def _write_csv(stored: Iterator[StoredSeries], wish: Wish, out: TextIO, several: bool) -> int:
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    writer.writerow((*(["venue"] if several else []), *COLUMNS))
     candles = 0
     for one in stored:
-        (_, symbol, timeframe), record = one.view.series, one.view.record
+        (venue, symbol, timeframe), record = one.view.series, one.view.record
+        first = [venue] if several else []
         for time, kind, candle in _rows(one, wish):
             numbers = candle.numbers if candle else ("",) * 5
             moment = f"{utc(time).replace(' ', 'T')}Z"
             origin = record.origin if record else ""
-            writer.writerow((symbol, timeframe.value, time, moment, *numbers, kind.value, origin))
+            writer.writerow((*first, symbol, timeframe.value, time, moment, *numbers, kind.value, origin))
             candles += candle is not None
     return candles
 

@@ -49,12 +49,17 @@ def check_ready(config: Config, names: Sequence[str] = (), *, health: bool, as_j
         views = reader.states(chosen)
     table = [row_of(view) for view in views]
     reasons = reasons_not_ready(table, config.redis.prefix, require)
+    there = {row.series.venue for row in table}
+    if there and not names and len(config.venues) > 1:
+        reasons += [f"{venue}: no series yet" for venue in config.venues if venue not in there]
     if health:
-        writer = _writer(config)
-        if writer is None:
+        written = _written(config)
+        beside = [view for view in views if view.series.venue in written]
+        if not written:
             reasons = ["no service holds the lease: it has ended, or not begun", *reasons]
+        # A restart for one venue's sake would take the others away as well.
         elif _was_ready("\n".join([config.redis.prefix, *names]), now=not reasons) or left_warm(
-            views, require
+            beside, require
         ):
             reasons = []
     counts = Counter(row.state for row in table)
@@ -103,11 +108,13 @@ def meant_by(names: Sequence[str], there: Sequence[SeriesId]) -> list[SeriesId]:
     return list(dict.fromkeys(chosen))
 
 
-def _writer(config: Config) -> str | None:
-    """The instance that holds the lease: unlike the alive keys, it lives on while the venue is silent."""
+def _written(config: Config) -> set[str]:
+    """The venues whose lease is held: unlike the alive keys, it lives on while a venue is silent."""
     with connect(config) as client:
-        raw: Any = client.get(keyspace_of(config).lease)
-    return holder_of(raw)
+        leases: dict[str, Any] = {
+            venue: client.get(keyspace_of(config, venue).lease) for venue in config.venues
+        }
+    return {venue for venue, raw in leases.items() if holder_of(raw) is not None}
 
 
 def _was_ready(what: str, *, now: bool) -> bool:

@@ -18,7 +18,10 @@ def list_series(config: Config, *, as_json: bool) -> None:
     with open_reader(config) as reader:
         there = reader.series()
     if as_json:
-        told = [{"symbol": shown(one, there), "timeframe": one.timeframe.value} for one in there]
+        told = [
+            {"venue": one.venue, "symbol": shown(one, there), "timeframe": one.timeframe.value}
+            for one in there
+        ]
         print(json.dumps({"series": told}))
     else:
         for series in there:

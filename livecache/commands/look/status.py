@@ -82,7 +82,7 @@ def show_status(loaded: Loaded, wanted: Wanted) -> None:
     if wanted.short:
         print("".join(f"{_name(row)} {row.state}\n" for row in table), end="")
         return
-    told = who(loaded)
+    told = who(loaded, dict.fromkeys(row.series.venue for row in table))
     if wanted.as_json:
         print(json.dumps(as_object(table, told), indent=2))
     elif table or wanted.chosen:
@@ -139,14 +139,15 @@ def summary(table: Sequence[Row]) -> str:
 
 def as_object(table: Sequence[Row], told: Who | None = None) -> dict[str, Any]:
     """The table as `--json` gives it. Times are Unix ms."""
-    service = {"service": asdict(told)} if told else {}
+    service = {"service": told.as_object()} if told else {}
     return {"summary": summary(table), **service, "series": [_json(row) for row in table]}
 
 
 def _json(row: Row) -> dict[str, Any]:
     rest = asdict(row)
     del rest["series"]
-    return {"symbol": row.series.symbol, "timeframe": row.series.timeframe.value, **rest}
+    venue, symbol, timeframe = row.series
+    return {"venue": venue, "symbol": symbol, "timeframe": timeframe.value, **rest}
 
 
 def _name(row: Row) -> str:
