@@ -110,7 +110,7 @@ class Core(Questions):
     def is_filled(self) -> Steps[bool]:
         """Whether anybody fills the venue that is read, or ever has."""
         kinds = yield [("TYPE", self.keys.series), ("TYPE", self.keys.closes)]
-        return any(not _unreadable(kind) and text_of(kind) != "none" for kind in kinds)
+        return any(_unreadable(kind) or text_of(kind) != "none" for kind in kinds)  # else its closes say it
 
     def only(self) -> Keyspace:
         """The same, of those that are known."""
