@@ -14,7 +14,7 @@ from ..face import Ask, Counts, FaceKind
 from ..market.market import Market
 from ..trouble.faults import Answer, Faults, RequestRecord
 from .exchange import Exchange
-from .feed import Feed
+from .feed import FeedServer
 from .options import MARKETS, Api, BinanceOptions
 
 __all__ = ["FACES", "BinanceFace"]
@@ -38,7 +38,7 @@ class BinanceFace:
         self.symbols: Mapping[str, str] = self.exchange.symbols
         self.counts: Counts = self.exchange.counts
         self.requests: deque[RequestRecord] = self.exchange.requests
-        self._feed = Feed(self.exchange, clock, faults, host_clock)
+        self._feed = FeedServer(self.exchange, clock, faults, host_clock)
         of = MARKETS[options.api]
         self.greeting = (
             f"A simulated exchange. REST is under {of.api}, the websocket at {' and '.join(of.streams)}.\n"

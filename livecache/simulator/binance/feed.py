@@ -22,7 +22,7 @@ from ..trouble.faults import Faults, FeedFrame
 from .exchange import Exchange
 from .options import MARKETS
 
-__all__ = ["Feed"]
+__all__ = ["FeedServer"]
 
 _M1 = Timeframe.M1
 _CANDLES = "candles"
@@ -90,7 +90,7 @@ class BinanceSession(Session):
         return await self.close(1000)
 
 
-class Feed:
+class FeedServer:
     """Every connected client, and the clockwork that feeds them. `run` must run while clients are served."""
 
     def __init__(self, exchange: Exchange, clock: MarketClock, faults: Faults, host_clock: Clock) -> None:

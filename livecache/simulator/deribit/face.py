@@ -13,7 +13,7 @@ from ..face import Ask, Counts, FaceKind
 from ..market.market import Market
 from ..trouble.faults import Answer, Faults, RequestRecord
 from .exchange import API, DeribitOptions, Exchange
-from .feed import PATH, Feed
+from .feed import PATH, FeedServer
 
 __all__ = ["FACES", "DeribitFace"]
 
@@ -38,7 +38,7 @@ class DeribitFace:
         self.symbols: Mapping[str, str] = self.exchange.symbols
         self.counts: Counts = self.exchange.counts
         self.requests: deque[RequestRecord] = self.exchange.requests
-        self._feed = Feed(self.exchange, clock, faults, host_clock)
+        self._feed = FeedServer(self.exchange, clock, faults, host_clock)
 
     async def handle(self, ask: Ask) -> Answer | None:
         return await self.exchange.handle(ask)

@@ -21,7 +21,7 @@ from ..session import Session
 from ..trouble.faults import Faults, FeedFrame, HangUp
 from .exchange import TOO_MANY, Exchange, RpcFault, answer_of
 
-__all__ = ["CHANNEL", "PATH", "Feed"]
+__all__ = ["CHANNEL", "PATH", "FeedServer"]
 
 PATH = "/ws/api/v2"
 CHANNEL = "chart.trades"
@@ -74,7 +74,7 @@ class _Client(Session):
         await self.close(1000)
 
 
-class Feed:
+class FeedServer:
     """Every connected client, and the clockwork that feeds them. `run` must run while clients are served."""
 
     def __init__(self, exchange: Exchange, clock: MarketClock, faults: Faults, host_clock: Clock) -> None:
