@@ -64,12 +64,18 @@ class Coverage:
         """These spans and `[start, end)`."""
         if start >= end:
             return self
-        # The common case by far: the newest span grows.
-        if self.spans and self.spans[-1].start <= start <= self.spans[-1].end <= end:
-            grown = Coverage()
-            grown.spans = (*self.spans[:-1], Span(self.spans[-1].start, end))
-            return grown
-        return Coverage((*self.spans, (start, end)))
+        before: list[Span] = []
+        after: list[Span] = []
+        for span in self.spans:
+            if span.end < start:
+                before.append(span)
+            elif end < span.start:
+                after.append(span)
+            else:
+                start, end = min(start, span.start), max(end, span.end)
+        grown = object.__new__(Coverage)  # in order already: it is done for every bucket of a page
+        grown.spans = (*before, Span(start, end), *after)
+        return grown
 
     def remove(self, start: int, end: int) -> Coverage:
         """These spans without `[start, end)`."""

@@ -105,7 +105,7 @@ class Open:
         return bool(self.unusable) and self.tries >= UNUSABLE_TRIES and self.last >= self.since + UNUSABLE_MS
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # Not frozen, for speed: it is made for many buckets of a page.
 class Witnesses:
     """What each witness says of one closed bucket, the page that has just come first."""
 

@@ -78,6 +78,8 @@ def recognise(track: Track, page: PageFacts) -> bool:
 
 def _fit(track: Track, page: PageFacts) -> _Fit:
     fit, edge = _Fit(), track.grid.closed(page.heard)
+    if not track.coverage and not track.provisional:
+        return fit
     doubted = track.contested.keys() | track.suspect | track.presumed.keys() | track.likely.keys()
     richer = False
     for bucket, row in page.rows.items():

@@ -107,10 +107,8 @@ class _Reading:
         self._historical = bool(spans) and page.end <= min(
             (t for t in track.settled if t >= spans[-1].start), default=0
         )
-        self._whole = not any(
-            t in track.settled and t not in rows and t not in page.rejected and t not in track.contested
-            for t in track.grid.opens(page.start, min(page.end, closed_edge))
-        )
+        lacking = track.settled.keys() - rows.keys() - page.rejected - track.contested.keys()
+        self._whole = not any(page.start <= t < min(page.end, closed_edge) for t in lacking)
         self._in_progress = track.grid.floor(page.heard)
         self._notice_lag()
         self._first_fill = not track.coverage
@@ -177,13 +175,13 @@ class _Reading:
     def _has_grown(self) -> bool:
         """Whether it has rows that an earlier page, of after their end, lacked or showed poorer."""
         return any(
-            told is not None
+            row is not None
             and not told.unusable
             and told.first >= self._track.grid.end(t)
             and (told.row is None or row.richer_than(told.row))
-            for t, row in self._page.rows.items()
+            for t, told in self._track.open.items()
             if t not in self._track.coverage
-            for told in (self._track.open.get(t),)
+            for row in (self._page.rows.get(t),)
         )
 
     # --- a bucket that is not settled -------------------------------------------------------------
@@ -199,18 +197,20 @@ class _Reading:
         poorer = shown is not None and (row is None or shown.outdoes(row))
         unbroken = self._feed and self._channel.unbroken_over(bucket, track.grid.end(bucket))
         newer = self._newer_than > bucket or self._historical
-        if row is not None and newer and not poorer and bucket not in track.open:
-            found = Verdict.SETTLED  # Nearly all rows of a page: nobody else needs to be asked.
-        else:
+        likely = presumed = False
+        # Nearly all rows of a page: nobody else needs to be asked.
+        if row is None or not newer or poorer or bucket in track.open:
             found = self._judge(bucket, row, poorer=poorer, newer=newer, silent=unbroken and shown is None)
-        if found is Verdict.OPEN:
-            return
-        if found is Verdict.OVERRULED:
-            self.outcome.overruled.append(bucket)
+            if found is Verdict.OPEN:
+                return
+            if found is Verdict.OVERRULED:
+                self.outcome.overruled.append(bucket)
+            likely = found is Verdict.LIKELY
+            presumed = likely or found is Verdict.PRESUMED
         if row is not None and shown is None and unbroken:
             self.outcome.channel_dead = self.outcome.channel_dead or bucket
-        track.settle(bucket, row, derived=False, likely=page.heard if found is Verdict.LIKELY else 0)
-        if found in (Verdict.PRESUMED, Verdict.LIKELY):
+        track.settle(bucket, row, derived=False, likely=page.heard if likely else 0)
+        if presumed:
             track.presume(bucket, page.heard)
         self.outcome.touched.append(bucket)
 

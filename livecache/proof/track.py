@@ -119,7 +119,7 @@ class Track:
         `likely`: when (heard) the only witness said so; readers are not told before another one agrees.
         """
         shown = self.provisional.pop(bucket, None)
-        self.coverage = self.coverage.add(*self.owned(bucket))
+        self.coverage = self.coverage.add(self.grid.end_before(bucket), self.grid.end(bucket))
         self.open.pop(bucket, None)
         self.flagged.pop(bucket, None)
         self._put(bucket, candle, derived=derived)
@@ -127,9 +127,9 @@ class Track:
             self.dirty.discard(bucket)  # Nothing was there and nothing is: only the coverage grows.
         if likely:
             self.likely[bucket] = likely
-            return
-        replaced = None if shown is None or (candle and candle.equals(shown.candle)) else shown.candle
-        self._announce(Kind.SETTLED, bucket, candle, replaced)
+        elif self.announce_from:
+            replaced = None if shown is None or (candle and candle.equals(shown.candle)) else shown.candle
+            self._announce(Kind.SETTLED, bucket, candle, replaced)
 
     def revise(self, bucket: int, candle: ExactCandle | None, *, derived: bool) -> None:
         """A settled bucket turned out to be different."""
@@ -199,8 +199,7 @@ class Track:
     def trust(self, bucket: int) -> None:
         """The settled bucket was read again: it is not asked for any more."""
         self.suspect.discard(bucket)
-        if self.contested:
-            self.contested.pop(bucket, None)
+        self.contested.pop(bucket, None)
 
     def lay(self, candle: ExactCandle, *, vouched: bool, replace: bool = False, stamp: int = 0) -> bool:
         """Lay a provisional candle over the end; the later one wins. Whether anything changed."""
