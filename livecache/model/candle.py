@@ -85,7 +85,9 @@ class ExactCandle(msgspec.Struct, frozen=True, order=True, gc=False):
         """Whether both are the same candle numerically: `1.50` equals `1.5`."""
         if self == other:
             return True
-        return self.time == other.time and all(
+        if self.time != other.time or Decimal(self.volume) != Decimal(other.volume):
+            return False  # what differs is mostly the volume
+        return all(
             a == b or Decimal(a) == Decimal(b) for a, b in zip(self.numbers, other.numbers, strict=True)
         )
 

@@ -58,7 +58,8 @@ def derive(
             parent.doubt(time)
             outcome.touched.append(time)  # Also where nothing was shown: a grandparent may have relied on it.
             continue
-        candles = [c for t in child.grid.opens(time, end) if (c := child.candle(t)) is not None]
+        parts = child.grid.opens(time, end)
+        candles = [c for t in parts if (c := child.settled.get(t) or child.candle(t)) is not None]
         rolled = roll_up(time, candles)
         # Known to be empty so far is news as well: a grandparent may wait for it.
         if rolled is None or parent.lay(rolled, vouched=True, replace=True):
