@@ -65,7 +65,8 @@ def compare_with_venue(
             timeframe = page.series.timeframe
             if timeframe in unserved:
                 continue
-            answer = asking.ask(page, compared)
+            grid = stored[page.series].grid
+            answer = asking.ask(page, grid.end(grid.ceil(page.end)), compared)
             if isinstance(answer, FetchFailure) and answer.kind is FailureKind.UNSUPPORTED_TIMEFRAME:
                 unserved.add(timeframe)
             elif isinstance(answer, FetchFailure):
@@ -108,14 +109,14 @@ class _Asking:
         self._interval_s = 1 / rate_per_s
         self._next_s = time.monotonic()
 
-    def ask(self, page: PageWanted, compared: Compared) -> WitnessPage | FetchFailure:
-        """One page, and the bucket after it, whose row proves how fresh the answer is."""
+    def ask(self, page: PageWanted, until: int, compared: Compared) -> WitnessPage | FetchFailure:
+        """One page, and the bucket after it, `until` its end: that row proves how fresh the answer is."""
         _, symbol, timeframe = page.series
         wait_s = _REFUSED_S
         for attempt in range(1, _ATTEMPTS + 1):
             self._keep_pace()
             compared.requests += 1
-            answer = self.witness.fetch(symbol, timeframe, page.start, page.end + timeframe.ms)
+            answer = self.witness.fetch(symbol, timeframe, page.start, until)
             refused = isinstance(answer, FetchFailure) and answer.kind.too_fast
             if not refused or attempt == _ATTEMPTS:
                 break

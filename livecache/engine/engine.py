@@ -235,7 +235,14 @@ class Engine:
     async def _adopt(self) -> None:
         live, now, token = self.live, self.live.now(), self.writer.token
         adopted = await self.writer.patiently(
-            lambda: adoption.load(self.store, self.keys, self.series, origin=self.venue.origin, now=now)
+            lambda: adoption.load(
+                self.store,
+                self.keys,
+                self.series,
+                origin=self.venue.origin,
+                now=now,
+                grid=live.timeline.traits.grid,
+            )
         )
         # What readers were told to be over is over here as well before anything is written.
         told = max((one.known.end for one in adopted.stored if one.known), default=0)

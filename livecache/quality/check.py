@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from msgspec import structs
 
+from ..errors import OutsideCalendar
 from ..keys.keyspace import Keyspace
 from ..model.series import SeriesId
 from ..wire.advice import advice_on
@@ -72,13 +73,19 @@ class Check:
         """Judge all series of one symbol, read at one moment. Whether their roll-ups agree."""
         symbol = [examine(one) for one in found]
         for stored in symbol:
-            self._spans[stored.series] = judge_spans(
-                stored, patience_ms=self.rules.patience_ms, gap_buckets=self.rules.gap_buckets
-            )
+            self._spans[stored.series] = self._judged(stored)
         if symbol:
             self._rollups[symbol[0].series.symbol] = compare_rollups(symbol)
         self.stored.update({stored.series: stored for stored in symbol})
         return not any(finding.kind is Flaw.ROLLUP for stored in symbol for finding in stored.findings)
+
+    def _judged(self, stored: Examined) -> tuple[Tally, list[Gap]]:
+        rules = self.rules
+        try:
+            return judge_spans(stored, patience_ms=rules.patience_ms, gap_buckets=rules.gap_buckets)
+        except OutsideCalendar as error:
+            stored.outside(error)
+            return Tally(), []
 
     def report(self, *, checked_at: str, venue: Compared | None = None) -> Report:
         """All that was found."""

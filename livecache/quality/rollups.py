@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..errors import OutsideCalendar
 from ..model.candle import ExactCandle
 from ..model.rollup import roll_up, same_sum
 from ..model.timeframe import Timeframe, iso
@@ -21,9 +22,14 @@ def compare_rollups(symbol: Sequence[Examined]) -> int:
     sound = {stored.series.timeframe: stored for stored in symbol if stored.record is not None}
     compared = 0
     for timeframe, parent in sound.items():
-        smaller = [t for t in sound if t.ms < timeframe.ms and sound[t].grid.divides(parent.grid)]
+        believed = [t for t in sound if t.ms < timeframe.ms and sound[t].record is not None]
+        smaller = [t for t in believed if sound[t].grid.divides(parent.grid)]
         if smaller:
-            compared += _compare(parent, sound[max(smaller, key=_length)])
+            child = sound[max(smaller, key=_length)]
+            try:
+                compared += _compare(parent, child)
+            except OutsideCalendar as error:
+                child.outside(error)
     return compared
 
 

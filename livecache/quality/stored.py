@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from ..errors import OutsideCalendar
 from ..keys.keyspace import AliveRecord, Damaged, StateRecord, decode_alive, decode_state, parse_member
 from ..model.candle import ExactCandle, rejection
 from ..model.coverage import Span
@@ -61,6 +62,11 @@ class Examined:
         symbol, timeframe = self.series.symbol, self.series.timeframe.value
         self.findings.append(Finding(kind, message, remedy, symbol, timeframe, start, end))
 
+    def outside(self, error: OutsideCalendar) -> None:
+        """Times of it are none of its grid's: nothing of the state can be judged."""
+        self.record = None
+        self.report(Flaw.STATE, f"not all of its times lie on its grid: {error.message}")
+
     def doubt(self, start: int, end: int) -> None:
         """Have a repair read these buckets again, beside others; without a start, all."""
         before = self.doubted
@@ -82,11 +88,14 @@ def examine(found: Inspected) -> Examined:
             Flaw.ABSENT, "nothing is stored yet", remedy="see the log of `livecache run`, which fills it"
         )
         return stored
-    _examine_state(found, stored)
+    try:
+        _examine_state(found, stored)
+        _examine_members(found, stored)
+    except OutsideCalendar as error:
+        stored.outside(error)
     if found.expires_ms is not None:
         seconds = found.expires_ms / 1000
         stored.report(Flaw.EXPIRES, f"somebody set a time limit: it is gone in {seconds:.0f} s")
-    _examine_members(found, stored)
     return stored
 
 

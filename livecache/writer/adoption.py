@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from operator import attrgetter
 
+from ..errors import OutsideCalendar
 from ..keys.keyspace import Damaged, Keyspace, decode_member, decode_state, standing_of
 from ..model.candle import ExactCandle
 from ..model.coverage import Span
+from ..model.grid import Grid
 from ..model.series import SeriesId, Stored
+from ..model.timeframe import Timeframe
 from ..quiet import logger
 from ..wire.scripts import COMMON, RedisLike, Script, batches, text_of
 
@@ -63,8 +68,20 @@ class Adopted:
     rejected: int  # members that could not be believed, over all series
 
 
-def judge(series: SeriesId, found: LoadedSeries, *, origin: str, now: int) -> Stored | str:
-    """What was found, decoded, or the reason why it cannot be believed. `now` is the venue's, Unix ms."""
+def judge(
+    series: SeriesId, found: LoadedSeries, *, origin: str, now: int, grid: Grid | None = None
+) -> Stored | str:
+    """What was found, decoded, or the reason why it cannot be believed. `now` is the venue's, Unix ms.
+
+    `grid` is where the venue's buckets lie, if not where the timeframe says.
+    """
+    try:
+        return _judge(series, found, origin, now, grid or series.timeframe.grid)
+    except OutsideCalendar as error:
+        return f"not all of its times lie on its grid: {error.message}"
+
+
+def _judge(series: SeriesId, found: LoadedSeries, origin: str, now: int, venues: Grid) -> Stored | str:
     try:
         record = decode_state(found.fields, series.timeframe)
     except Damaged as damage:
@@ -90,6 +107,8 @@ def judge(series: SeriesId, found: LoadedSeries, *, origin: str, now: int) -> St
             return f"two members for the bucket of {candle.time}"
         candles.append(candle)
     state = record.state
+    if not all(c.time in venues for c in candles) or not all(map(venues.bounds, chain(*coverage))):
+        return "its buckets do not lie where the venue's do"
     closed = grid.closed(now + _APART_MS)
     known = Span(state.contiguous_from, min(state.known_through, closed))
     standing = state.reason if standing_of(state.reason) else ""
@@ -116,10 +135,12 @@ async def load(
     *,
     origin: str,
     now: int,
+    grid: Callable[[Timeframe], Grid] = attrgetter("grid"),
 ) -> Adopted:
     """Read what an earlier run left of `series`. Call it while holding the lease, or it may change meanwhile.
 
-    `origin` is the venue's scheme and host, `now` its clock in Unix ms. Redis's errors pass through.
+    `grid` tells where the venue's buckets lie; `origin` is its scheme and host, `now` its clock in Unix ms.
+    Redis's errors pass through.
     """
     stored: list[Stored] = []
     refused: dict[SeriesId, str] = {}
@@ -134,7 +155,7 @@ async def load(
             found = _found(*reply)
             if not found.fields and not found.members:
                 continue
-            verdict = judge(one, found, origin=origin, now=now)
+            verdict = judge(one, found, origin=origin, now=now, grid=grid(one.timeframe))
             if isinstance(verdict, Stored):
                 stored.append(verdict)
             else:

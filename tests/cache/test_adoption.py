@@ -9,6 +9,7 @@ import fakeredis
 import pytest
 
 from livecache.keys.keyspace import Keyspace, encode_state
+from livecache.model.grid import EpochGrid, SessionGrid
 from livecache.model.series import Stored
 from livecache.writer.adoption import Adopted, LoadedSeries, judge, load
 
@@ -119,3 +120,18 @@ def test_a_set_without_its_state_and_a_key_of_another_type_are_refused() -> None
         fake.set(KEYS.candles(*ETH[1:]), "precious")
         adopted = loaded(fake)
         assert "schema" in adopted.refused[BTC] and "string" in adopted.refused[ETH]
+
+
+def test_times_that_lie_outside_of_their_sessions_are_a_reason_and_no_end() -> None:
+    sessions = SessionGrid((T0 + STEP,), (T0 + 8 * STEP,), STEP)
+    damaged = found(grid=sessions.text(T0 + STEP, T0 + 8 * STEP))
+    for verdict in (
+        judge(BTC, damaged, origin=ORIGIN, now=NOW),
+        judge(BTC, found(), origin=ORIGIN, now=NOW, grid=sessions),
+    ):
+        assert isinstance(verdict, str) and "not all of its times lie on its grid" in verdict
+
+
+def test_what_lies_on_another_grid_than_the_venues_is_not_taken_over() -> None:
+    verdict = judge(BTC, found(), origin=ORIGIN, now=NOW, grid=EpochGrid(STEP, STEP // 2))
+    assert verdict == "its buckets do not lie where the venue's do"

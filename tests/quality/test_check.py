@@ -18,6 +18,7 @@ from livecache.commands.reading import moment_of
 from livecache.keys.keyspace import Keyspace, encode_state
 from livecache.model.candle import ExactCandle
 from livecache.model.coverage import Coverage
+from livecache.model.grid import SessionGrid
 from livecache.model.series import SeriesId
 from livecache.model.timeframe import Timeframe, iso
 from livecache.quality.check import Check, Rules
@@ -58,6 +59,19 @@ def test_a_sound_cache_has_no_finding_and_every_bucket_is_something(lines: list[
         assert told.settled + told.empty == settled_buckets
         assert told.provisional == (state.known_through - state.settled_through) // line.width
         assert told.pending == (state.closed_through - state.known_through) // line.width
+
+
+@pytest.mark.parametrize("kept", range(0, 60, 7))
+def test_a_grid_that_does_not_hold_the_times_is_a_finding_and_ends_no_check(kept: int) -> None:
+    """Of the sessions some were lost, or the calendar was another one."""
+    line, other = sound_line(60), sound_line(60, Timeframe.M15)
+    opens = range(line.state.contiguous_from, line.state.closed_through, W)[kept : kept + 20]
+    grid = SessionGrid((opens[0],), (opens[-1] + W,), W)
+    line.state = replace(line.state, grid=grid.text(opens[0], opens[-1] + W))
+    report = checked([line, other])
+    (found,) = [f for f in report.findings if "not all of its times lie on its grid" in f.message]
+    assert (found.kind, found.timeframe) == (Flaw.STATE, "5m") and "livecache repair" in found.remedy
+    assert {f.timeframe for f in report.findings} == {"5m"}
 
 
 @pytest.mark.parametrize("defect", DEFECTS, ids=lambda defect: defect.__name__)
