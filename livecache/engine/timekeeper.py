@@ -93,6 +93,11 @@ class Timekeeper:
             )
 
     async def _ask(self) -> bool:
+        if not self._live.timeline.traits.clock:
+            told = f"{self._venue.name} does not tell its time: where no stamp does, this host's clock does"
+            self._reminders.log("host_clock_used", "", told)
+            self._live.time.confirm(int(self._live.clock.wall() * 1000))
+            return True
         ticket = await self._limiter.acquire(Urgency.LIVE)
         sleeps = self._live.time.sleeps()
         answer = await self._venue.time()

@@ -64,6 +64,9 @@ class Traits:
     settle_delay_ms: int = 10_000
     """So long after a bucket's end, in ms of its clock, a page may settle it; unless else is configured."""
 
+    clock: bool = True
+    """Whether it tells its time when asked. Else stamps do, and before and between them the host's clock."""
+
     dated: bool = False
     """Whether its list tells since when a product is listed: nothing older is looked for."""
 

@@ -284,7 +284,7 @@ class Venue(Protocol):
         ...
 
     async def time(self) -> int | FetchFailure:
-        """The venue's clock, Unix ms."""
+        """The venue's clock, Unix ms. It is not asked where its traits say that there is none."""
         ...
 
     async def products(self, only: Sequence[str] = ()) -> Mapping[str, Product] | FetchFailure:

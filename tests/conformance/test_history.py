@@ -166,6 +166,7 @@ def test_the_list_names_every_symbol_and_under_which_id_its_feed_comes(make: Mak
         for name, symbol in {face.symbol: face.symbol, face.other: face.other, **face.aliases}.items():
             assert listed[name].carried == listed[symbol].carried
             assert listed[name].halted == ""
+            assert bool(listed[name].listed) is bench.venue.traits.dated
         few = await bench.venue.products([face.other, "NO-SUCH"])
         assert not isinstance(few, FetchFailure) and set(few) == {face.other}
 

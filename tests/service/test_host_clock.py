@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -102,3 +103,32 @@ def test_a_clock_that_was_mended_and_goes_wrong_again_is_told_again() -> None:
 @pytest.mark.parametrize(("off_s", "speed"), [(0, 1), (5, 1), (-5, 1), (20 * 86_400, 1), (0, 60), (100, 60)])
 def test_a_clock_that_is_right_is_not_told_of_nor_is_a_simulated_market(off_s: float, speed: float) -> None:
     assert told(off_s, speed=speed) == []
+
+
+def test_a_venue_without_a_clock_is_not_asked_for_it_and_that_is_told() -> None:
+    clock = HandClock(wall_s=NOW / 1000)
+    traits = replace(TRAITS, clock=False)
+    live = Live(
+        Timeline("coinbase", ["BTC-USD"], [Timeframe.M5], Policy(), traits),
+        VenueTime(clock),
+        "i",
+        "http://venue",
+    )
+
+    def never() -> int:
+        raise AssertionError("it was asked")
+
+    keeper = Timekeeper(live, cast(Any, Venue(never)), Limiter((), live.time, lambda: 0.5), lambda: 0.5)
+    lines: list[str] = []
+    handler = logger.add(lambda message: lines.append(message.record["message"]), level="WARNING")
+    try:
+        asyncio.run(keeper.learn())
+        assert live.now() == NOW
+        live.time.hear(NOW + 3_000)  # A stamp goes before what the host says.
+        asyncio.run(keeper.learn())
+    finally:
+        logger.remove(handler)
+    assert live.now() == NOW + 3_000
+    assert [line for line in lines if "clock" in line] == [
+        "coinbase does not tell its time: where no stamp does, this host's clock does"
+    ]
