@@ -86,4 +86,20 @@ OF_VENUES = (
         ),
         ("tests/service/test_host_clock.py",),
     ),
+    Breakage(
+        "a reader leaves the venue that was named for another that has the symbol",
+        (
+            Edit(
+                "livecache/read/questions.py",
+                "guessed=self.asked_venue is None and split_venue(symbol, self.venues or ())[0] is None,",
+                "guessed=True,",
+            ),
+        ),
+        ("tests/cache/test_venues.py",),
+    ),
+    Breakage(
+        "of several venues a stream goes on in all where it was in one",
+        (Edit("livecache/http/api/events.py", "if len(venues) == 1:", "if entries:"),),
+        ("tests/http/test_side_by_side.py",),
+    ),
 )
