@@ -177,3 +177,10 @@ def test_each_market_has_its_own_hosts_unless_others_are_given() -> None:
         "us": "https://api.binance.us",
     }
     assert BinanceSettings(market="usdm", rest_url="http://here:1").rest_url == "http://here:1"
+
+
+def test_a_week_opens_on_monday() -> None:
+    """As in the venue's own example: 3 July 2017."""
+    week, opened = Timeframe.W1, 1_499_040_000_000
+    (only,) = page(json.dumps([row(opened)]).encode(), week, opened, opened + week.ms).rows
+    assert only.time == opened

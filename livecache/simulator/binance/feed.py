@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -191,19 +191,22 @@ class FeedServer:
 
     # --- what is sent by the clock
 
+    def frames(self, symbols: Iterable[str], now: int) -> list[tuple[str, str]]:
+        """What is to be told of these since the last time, by symbol. `now`: market time, Unix ms."""
+        return [
+            (symbol, _kline(symbol, candle, now, last=last))
+            for symbol in symbols
+            if self._exchange.lists(symbol)
+            for candle, last in self._updates(symbol, now)
+        ]
+
     def _tick(self) -> None:
-        now = self._clock.now()
         heard = {s for session in self._sessions for s in session.subscriptions.get(_CANDLES, ())}
         self._shown = {symbol: shown for symbol, shown in self._shown.items() if symbol in heard}
-        for symbol in sorted(heard):
-            if not self._exchange.lists(symbol):
-                continue
-            product = self._exchange.symbols[symbol]
-            for candle, last in self._updates(symbol, now):
-                text = _kline(symbol, candle, now, last=last)
-                for session in self._sessions:
-                    if session.wants(_CANDLES, symbol, product):
-                        session.say(text, _CANDLES)
+        for symbol, text in self.frames(sorted(heard), self._clock.now()):
+            for session in self._sessions:
+                if session.wants(_CANDLES, symbol, self._exchange.symbols[symbol]):
+                    session.say(text, _CANDLES)
 
     def _updates(self, symbol: str, now: int) -> list[tuple[ExactCandle, bool]]:
         """The candles that changed or closed since the last tick, oldest first, and whether it is their last.

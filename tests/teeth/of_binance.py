@@ -1,0 +1,113 @@
+"""Breakages of what is peculiar to Binance."""
+
+from __future__ import annotations
+
+from .edits import Breakage, Edit
+
+__all__ = ["OF_BINANCE"]
+
+_PAGES, _MARKETS = "livecache/venues/binance/pages.py", "livecache/venues/binance/markets.py"
+_FEED_TESTS = "tests/venues/test_binance_feed.py"
+_REST_TESTS = ("tests/venues/test_binance_rest.py",)
+
+OF_BINANCE = (
+    Breakage(
+        "a closing flag alone settles",
+        (
+            Edit(
+                "livecache/proof/feeding.py",
+                "        track.state_dirty = True\n    return False\n",
+                "        track.state_dirty = True\n"
+                "        track.coverage = track.coverage.add(bucket, track.grid.end(bucket))\n"
+                "    return False\n",
+            ),
+        ),
+        ("tests/core/test_word.py",),
+    ),
+    Breakage(
+        "weeks open on Thursday",
+        (Edit("livecache/model/timeframe.py", "    Timeframe.W1: WEEKS,\n", ""),),
+        ("tests/venues/test_binance_pages.py::test_a_week_opens_on_monday",),
+    ),
+    Breakage(
+        "a page is believed to be as long as was asked for",
+        (
+            Edit(
+                _MARKETS,
+                "page=1000,\n        weight=2,\n        weight_a_minute=6000,",
+                "page=1500,\n        weight=2,\n        weight_a_minute=6000,",
+            ),
+        ),
+        _REST_TESTS,
+    ),
+    Breakage(
+        "USD-M's feed is looked for where it was",
+        (Edit(_MARKETS, '"/market/stream"', '"/stream"'),),
+        (f"{_FEED_TESTS}::test_pings_are_answered_so_that_the_connection_goes_on",),
+    ),
+    Breakage(
+        "an acknowledgement is life enough",
+        (
+            Edit(
+                "livecache/venues/feed/session.py",
+                "        if not line.told and line.over is None and",
+                "        if False and not line.told and line.over is None and",
+            ),
+        ),
+        (f"{_FEED_TESTS}::test_silence_behind_an_acknowledgement_is_a_dead_channel",),
+    ),
+    Breakage(
+        "the weight that the venue counts is not heeded",
+        (
+            Edit(
+                "livecache/venues/binance/venue.py",
+                "return replace(page, usage=usage_of(traits.budgets, answer.headers))",
+                "return page",
+            ),
+        ),
+        _REST_TESTS,
+    ),
+    Breakage(
+        "flat rows are candles",
+        (Edit("livecache/venues/binance/traits.py", '        empty="flat",\n', ""),),
+        _REST_TESTS,
+    ),
+    Breakage(
+        "a ban is a passing fault",
+        (
+            Edit(
+                _PAGES,
+                "    kind = FailureKind.of_status(status)\n",
+                "    kind = FailureKind.SERVER if status == 418 else FailureKind.of_status(status)\n",
+            ),
+        ),
+        ("tests/simulation/test_binance.py::test_a_ban_is_kept_to_the_second_and_over_a_restart",),
+    ),
+    Breakage(
+        "pings are not answered",
+        (
+            Edit(
+                "livecache/venues/net/websocket.py",
+                "        for data in self._protocol.data_to_send():\n",
+                "        for data in (d for d in self._protocol.data_to_send() if d[:1] != b'\\x8a'):\n",
+            ),
+        ),
+        (f"{_FEED_TESTS}::test_pings_are_answered_so_that_the_connection_goes_on",),
+    ),
+    Breakage(
+        "an acknowledgement vouches for what was asked for",
+        (
+            Edit(
+                "livecache/venues/binance/dialect.py",
+                "        events = (Heard(now),) if now else ()\n",
+                "        events = (Heard(now), Subscribed(ids, now)) if now and ids else ()\n",
+            ),
+            Edit(
+                "livecache/venues/binance/dialect.py",
+                "FeedCandles, FeedFailure, Heard, Rejected",
+                "FeedCandles, FeedFailure, Heard, Rejected, Subscribed",
+            ),
+        ),
+        (f"{_FEED_TESTS}::test_an_acknowledgement_is_of_what_was_asked_for_and_vouches_for_nothing",),
+    ),
+)

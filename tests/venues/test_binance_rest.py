@@ -1,0 +1,103 @@
+"""Requests to Binance over loopback: what is asked, what it costs, and what is learned of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from livecache.clock import SystemClock
+from livecache.model.budget import Window
+from livecache.model.timeframe import Timeframe
+from livecache.simulator import MarketClock, Product, SeededMarket, Simulator
+from livecache.venues.binance.settings import BinanceSettings
+from livecache.venues.binance.venue import BinanceVenue
+from livecache.venues.venue import FailureKind, FetchFailure, Page, PageRequest
+
+M1 = Timeframe.M1
+START = 1_784_109_900_000
+
+
+def asked(
+    check: Callable[[BinanceVenue, Simulator], Awaitable[None]], market: str = "spot", **options: Any
+) -> None:
+    async def main() -> None:
+        clock = MarketClock(START)
+        products = [Product.parse(text) for text in ("BTC-USD", "GRT-USD:very-thin")]
+        venue = {"spot": "binance"}.get(market, f"binance-{market}")
+        async with Simulator(SeededMarket(3, products), clock=clock, venue=venue, **options) as simulator:
+            _, own = simulator.settings()
+            binance = BinanceVenue(
+                BinanceSettings(**own),  # type: ignore[arg-type]
+                now=clock.now,
+                clock=SystemClock(),
+                jitter=lambda: 0.5,
+            )
+            try:
+                await check(binance, simulator)
+            finally:
+                await binance.aclose()
+
+    asyncio.run(main())
+
+
+def request(symbol: str, timeframe: Timeframe, buckets: int) -> PageRequest:
+    end = timeframe.floor(START)
+    return PageRequest(symbol, timeframe, timeframe.grid.back(end, buckets), end)
+
+
+@pytest.mark.parametrize(("market", "costs"), [("spot", 2), ("usdm", 2), ("us", 2)])
+def test_the_longest_page_costs_what_the_traits_say_and_bears_the_venues_count(
+    market: str, costs: int
+) -> None:
+    async def check(venue: BinanceVenue, simulator: Simulator) -> None:
+        most = venue.traits.page(M1)
+        for used in (costs, 2 * costs):
+            page = await venue.fetch(request("BTCUSDT", M1, most))
+            assert isinstance(page, Page) and len(page.rows) == most
+            assert page.usage == {"weight": used}
+        assert venue.traits.served[M1].costs == {"weight": costs}
+        longer = await venue.fetch(request("BTCUSDT", M1, most + 1))
+        assert isinstance(longer, FetchFailure) and longer.kind is FailureKind.PAGE_TOO_LONG
+        assert simulator.exchange.counts.candle_requests == 2, "one that would be cut short is not asked for"
+
+    asked(check, market)
+
+
+def test_an_empty_bucket_has_a_flat_row_and_the_traits_say_so() -> None:
+    async def check(venue: BinanceVenue, simulator: Simulator) -> None:
+        page = await venue.fetch(request("GRTUSDT", M1, 100))
+        assert isinstance(page, Page) and len(page.rows) == 100
+        assert sum(row.flat for row in page.rows) > 90 and venue.traits.empty == "flat"
+
+    asked(check)
+
+
+def test_what_a_minute_may_cost_is_learned_from_the_list_and_shared_as_configured() -> None:
+    async def check(venue: BinanceVenue, simulator: Simulator) -> None:
+        (before,) = venue.traits.budgets
+        listed = await venue.products(["BTCUSDT", "NOPE"])
+        assert not isinstance(listed, FetchFailure) and list(listed) == ["BTCUSDT"]
+        (after,) = venue.traits.budgets
+        assert isinstance(before, Window) and isinstance(after, Window)
+        assert (before.size, after.size, after.share) == (6000, 3000, 0.8)
+        venue.reconfigure(BinanceSettings(share=0.5))
+        (shared,) = venue.traits.budgets
+        assert isinstance(shared, Window) and (shared.size, shared.share) == (3000, 0.5)
+
+    asked(check, weight_a_minute=3000)
+
+
+def test_a_timeframe_that_it_refuses_is_rolled_up_from_now_on_but_never_the_minute() -> None:
+    async def check(venue: BinanceVenue, simulator: Simulator) -> None:
+        for timeframe, kind in (
+            (Timeframe.H8, FailureKind.UNSUPPORTED_TIMEFRAME),
+            (M1, FailureKind.BAD_REQUEST),
+        ):
+            failure = await venue.fetch(request("BTCUSDT", timeframe, 3))
+            assert isinstance(failure, FetchFailure) and failure.kind is kind
+            assert (timeframe in venue.traits.served) is (timeframe is M1)
+
+    asked(check, rejected_granularities=frozenset({"8h", "1m"}))
