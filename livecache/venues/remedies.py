@@ -22,7 +22,7 @@ def rest_remedy(venue: str, kind: FailureKind) -> str:
     if kind is FailureKind.SERVER:
         return "see the exchange's status page, and try again later"
     if kind.too_fast:
-        return f"somebody else asks from this address too: lower venues.{venue}.requests_per_second"
+        return f"somebody else asks from this address too: lower the rate or the share in [venues.{venue}]"
     return f"is that an exchange? see venues.{venue}.rest_url"
 
 

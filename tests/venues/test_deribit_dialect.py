@@ -86,6 +86,13 @@ def test_a_frame_is_stamped_no_later_than_the_venue_has_said() -> None:
     assert isinstance(event, FeedCandles) and event.stamp == TICK + 20_000, "a tick that comes after the next"
 
 
+def test_a_bucket_that_has_begun_by_the_venues_word_is_none_of_the_future() -> None:
+    """What we believe of its clock lags by the way that its words take."""
+    spoken = dialect(now=TICK + M1.ms - 80)
+    (event,) = spoken.decode(candle(tick=TICK + M1.ms)).events
+    assert isinstance(event, FeedCandles) and event.stamp == TICK + M1.ms
+
+
 def test_an_answer_tells_the_time_and_an_absurd_one_marks_nothing_else() -> None:
     spoken = dialect()
     assert heard(spoken).events == (Heard(NOW),)
@@ -145,7 +152,7 @@ def test_a_candle_that_cannot_be_believed_is_rejected_and_the_connection_lives(n
     assert alive == Heard(NOW) and isinstance(rejected, Rejected) and rejected.kind == "candle"
 
 
-@pytest.mark.parametrize("tick", [TICK + 1, TICK + M1.ms, 0])
+@pytest.mark.parametrize("tick", [TICK + 1, TICK + 2 * M1.ms, 0])
 def test_so_is_one_off_the_grid_or_of_the_future(tick: int) -> None:
     spoken = dialect()
     heard(spoken)

@@ -171,12 +171,13 @@ class DeribitDialect:
         return Frame(CHANNEL, None, (FeedCandles(stamp, False, carried),) if carried else self._alive())
 
     def _latest(self, tick: int) -> int | None:
-        """The venue's time, for whatever may not be later."""
+        """The venue's time, for whatever may not be later. A tick is its word as well, if none absurd."""
         if tick <= self._past:
             return self._past
-        now = self._now()
-        self._past = max(now or 0, self._stamp)
-        return self._past if now is not None else None
+        if (now := self._now()) is None:
+            return None
+        self._past = max(now, self._stamp)
+        return max(self._past, tick if tick <= self._past + IMPLAUSIBLE_MS else 0)
 
     def _alive(self) -> tuple[Event, ...]:
         return (Heard(self._stamp),) if self._stamp else ()
