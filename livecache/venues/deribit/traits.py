@@ -33,7 +33,7 @@ COST = 500
 """Credits of one request, whichever it is."""
 
 _ROWS_MOST = 5_000  # Of a longer page the newest come, and nothing tells that others are missing.
-_DAYS_MOST = 400  # Older ones are asked for where they are wanted.
+_DAYS_MOST = 150  # of days, which are few: older ones are asked for where they are wanted
 
 DAYS = EpochGrid(Timeframe.D1.ms, 8 * Timeframe.H1.ms)
 """Its days open at 08:00 UTC."""
