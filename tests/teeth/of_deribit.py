@@ -61,7 +61,18 @@ OF_DERIBIT = (
     ),
     Breakage(
         "a frame without a stamp is as new as our own clock",
-        (Edit(_DIALECT, "stamp = max(self._stamp, wire.tick)", "stamp = self._now() or wire.tick"),),
+        (
+            Edit(
+                _DIALECT,
+                "stamp, through = max(self._stamp, wire.tick),",
+                "stamp, through = self._now() or 0,",
+            ),
+        ),
+        ("tests/venues/test_deribit_dialect.py",),
+    ),
+    Breakage(
+        "what one instrument tells vouches for all of them",
+        (Edit(_DIALECT, "max(1, self._stamp - BEHIND_MS)", "0"),),
         ("tests/venues/test_deribit_dialect.py",),
     ),
     Breakage(

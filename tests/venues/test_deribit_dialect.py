@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 
 from livecache.model.candle import ExactCandle
 from livecache.model.timeframe import Timeframe
-from livecache.venues.deribit.dialect import CHANNEL, HEARTBEATS, DeribitDialect
+from livecache.venues.deribit.dialect import BEHIND_MS, CHANNEL, HEARTBEATS, DeribitDialect
 from livecache.venues.feed.dialect import Frame
 from livecache.venues.venue import FeedCandles, FeedFailure, Heard, Rejected, Subscribed
 
 M1 = Timeframe.M1
 TICK = 1_767_225_600_000
 NOW = TICK + 30_000
+ALIVE = Heard(NOW - BEHIND_MS)
 BTC, ETH = "BTC-PERPETUAL", "ETH-PERPETUAL"
 DOCUMENTED = Path(__file__).parents[3] / "shared" / "data" / "venues" / "deribit.json"
 
@@ -69,7 +70,9 @@ def test_a_candle_comes_in_its_own_digits_and_says_nothing_of_being_the_last() -
     heard(spoken)
     frame = spoken.decode(candle("87490.0 87500.0 87465.0 87474.0 3.6680847969999992"))
     row = ExactCandle(TICK, "87490.0", "87500.0", "87465.0", "87474.0", "3.6680847969999992")
-    assert frame == Frame(CHANNEL, None, (FeedCandles(NOW, False, ((BTC, M1, row, False),)),))
+    assert frame == Frame(
+        CHANNEL, None, (FeedCandles(NOW, False, ((BTC, M1, row, False),), NOW - BEHIND_MS),)
+    )
 
 
 def test_a_frame_is_stamped_no_later_than_the_venue_has_said() -> None:
@@ -93,11 +96,21 @@ def test_a_bucket_that_has_begun_by_the_venues_word_is_none_of_the_future() -> N
     assert isinstance(event, FeedCandles) and event.stamp == TICK + M1.ms
 
 
+def test_what_one_instrument_tells_vouches_for_no_other_until_an_answer_is_long_enough_ago() -> None:
+    """Frames of one minute come one after the other, and an answer overtakes them."""
+    spoken = dialect()
+    assert heard(spoken).events == (ALIVE,)
+    (event,) = spoken.decode(candle(tick=TICK + M1.ms)).events
+    assert isinstance(event, FeedCandles) and (event.stamp, event.through) == (TICK + M1.ms, NOW - BEHIND_MS)
+
+
 def test_an_answer_tells_the_time_and_an_absurd_one_marks_nothing_else() -> None:
     spoken = dialect()
-    assert heard(spoken).events == (Heard(NOW),)
-    assert heard(spoken, NOW - 5_000).events == (Heard(NOW),), "it never goes back"
-    assert heard(spoken, NOW + 3_600_000).events == (Heard(NOW + 3_600_000),), "for whoever judges it"
+    assert heard(spoken).events == (ALIVE,)
+    assert heard(spoken, NOW - 5_000).events == (ALIVE,), "it never goes back"
+    assert heard(spoken, NOW + 3_600_000).events == (Heard(NOW + 3_600_000 - BEHIND_MS),), (
+        "for whoever judges it"
+    )
     (event,) = spoken.decode(candle()).events
     assert isinstance(event, FeedCandles) and event.stamp == NOW
 
@@ -132,7 +145,7 @@ def test_an_answer_to_something_else_acknowledges_nothing() -> None:
     spoken.subscribe(CHANNEL, (BTC,))
     ended = sent(spoken.unsubscribe(CHANNEL, (BTC,)))
     frame = spoken.decode(answer(ended, [f"chart.trades.{BTC}.1"]))
-    assert frame.acknowledged == () and frame.events == (Heard(NOW),)
+    assert frame.acknowledged == () and frame.events == (ALIVE,)
 
 
 def test_a_refusal_is_told_in_words_that_name_no_instrument() -> None:
@@ -149,7 +162,7 @@ def test_a_candle_that_cannot_be_believed_is_rejected_and_the_connection_lives(n
     heard(spoken)
     frame = spoken.decode(candle(f"10.0 12.0 9.0 {number} 1.5"))
     alive, rejected = frame.events
-    assert alive == Heard(NOW) and isinstance(rejected, Rejected) and rejected.kind == "candle"
+    assert alive == ALIVE and isinstance(rejected, Rejected) and rejected.kind == "candle"
 
 
 @pytest.mark.parametrize("tick", [TICK + 1, TICK + 2 * M1.ms, 0])
@@ -163,7 +176,7 @@ def test_what_is_still_told_of_an_instrument_that_is_gone_is_no_fault() -> None:
     spoken = dialect()
     heard(spoken)
     spoken.carry({ETH: (ETH,)})
-    assert spoken.decode(candle()).events == (Heard(NOW),)
+    assert spoken.decode(candle()).events == (ALIVE,)
     (_, rejected) = spoken.decode(candle(channel="SOL-PERPETUAL")).events
     assert isinstance(rejected, Rejected)
 

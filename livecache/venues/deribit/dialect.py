@@ -2,7 +2,7 @@
 
 https://docs.deribit.com/api-reference/subscription-channels/charttradesinstrument_nameresolution
 
-What is sent by itself bears no stamp, only answers do. So something is asked every few seconds, which also
+What is sent by itself bears no stamp, only answers do. So something is asked every second, which also
 tells that the connection lives; the other frames come after the last stamp and after what their candle opens.
 """
 
@@ -22,14 +22,17 @@ from ..venue import Event, FeedCandles, FeedFailure, Heard, Rejected, Subscribed
 from .answers import RpcError
 from .traits import CARRIED, RESOLUTIONS
 
-__all__ = ["ASKS_EVERY_S", "CHANNEL", "HEARTBEATS", "PATH", "DeribitDialect"]
+__all__ = ["ASKS_EVERY_S", "BEHIND_MS", "CHANNEL", "HEARTBEATS", "PATH", "DeribitDialect"]
 
 PATH = "/ws/api/v2"
 CHANNEL = "chart.trades"
 HEARTBEATS = "heartbeat"
 
-ASKS_EVERY_S = 2.0
-"""Half a percent of what the venue takes, and often enough for the watchdog to trust the time between."""
+ASKS_EVERY_S = 1.0
+"""A twentieth of what the venue takes, and often enough for buckets to close soon."""
+
+BEHIND_MS = 2_000
+"""What comes by itself may be sent so much later than an answer of the same moment."""
 
 _FRAMES_PER_S = 3  # The venue takes 3.3 subscriptions a second.
 _HEARTBEAT_S = 30  # after which the venue asks whether we are there
@@ -165,10 +168,13 @@ class DeribitDialect:
             reason = "a candle of an instrument that was not asked for"
         if reason:
             return Frame(CHANNEL, None, (*self._alive(), _rejected(reason, params)))
-        # It opened before it was told of, and the venue is no earlier than it has said.
-        stamp = max(self._stamp, wire.tick)
+        # It opened before it was told of, and the venue is no earlier than it has said. What others traded by
+        # then may still be on its way.
+        stamp, through = max(self._stamp, wire.tick), max(1, self._stamp - BEHIND_MS)
         carried = tuple((symbol, CARRIED, candle, False) for symbol in symbols or ())
-        return Frame(CHANNEL, None, (FeedCandles(stamp, False, carried),) if carried else self._alive())
+        return Frame(
+            CHANNEL, None, (FeedCandles(stamp, False, carried, through),) if carried else self._alive()
+        )
 
     def _latest(self, tick: int) -> int | None:
         """The venue's time, for whatever may not be later. A tick is its word as well, if none absurd."""
@@ -180,7 +186,7 @@ class DeribitDialect:
         return max(self._past, tick if tick <= self._past + IMPLAUSIBLE_MS else 0)
 
     def _alive(self) -> tuple[Event, ...]:
-        return (Heard(self._stamp),) if self._stamp else ()
+        return (Heard(self._stamp - BEHIND_MS),) if self._stamp else ()
 
     # --- answers
 
@@ -189,7 +195,7 @@ class DeribitDialect:
         now = self._now()
         if now is None or stamp <= now + IMPLAUSIBLE_MS:
             stamp = self._stamp = max(self._stamp, stamp)
-        heard: tuple[Event, ...] = (Heard(stamp),) if stamp else ()
+        heard: tuple[Event, ...] = (Heard(stamp - BEHIND_MS),) if stamp else ()
         asked = self._asked.pop(message.id, ()) if message.id is not None else ()
         if message.error is not None:
             return Frame("", None, (FeedFailure(f"the venue says: {message.error.text}"),))
