@@ -108,6 +108,7 @@ def test_a_symbol_in_a_break_is_halted_and_the_list_tells_what_a_minute_may_cost
     assert listed.weight_a_minute == 6000
     futures = decode_list(documented("usdm", "exchangeInfo").body)
     assert not isinstance(futures, FetchFailure) and futures.weight_a_minute == 2400
+    assert futures.products == {"BTCUSDT": Product("BTCUSDT", listed=1_569_398_400_000)}
 
 
 def test_one_symbol_that_cannot_be_read_hides_no_other() -> None:

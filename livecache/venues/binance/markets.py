@@ -23,6 +23,7 @@ class Market(NamedTuple):
     streams: int  # on one connection
     frames_per_s: int  # that a client may send, pongs included
     lists_few: bool = False  # whether its list can be asked for some symbols only
+    dated: bool = False  # whether its list tells since when each is listed
 
 
 MARKETS: dict[str, Market] = {
@@ -51,6 +52,7 @@ MARKETS: dict[str, Market] = {
         weight_a_minute=2400,
         streams=200,
         frames_per_s=10,
+        dated=True,
     ),
     "us": Market(
         rest_url="https://api.binance.us",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
@@ -52,6 +52,7 @@ class _Limit(msgspec.Struct):
 class _Symbol(msgspec.Struct):
     symbol: Annotated[str, msgspec.Meta(min_length=1)]
     status: str
+    onboardDate: Any = 0  # of futures only; whatever it is, the symbol is there
 
 
 class _List(msgspec.Struct):
@@ -147,7 +148,9 @@ def decode_list(body: bytes) -> Listed | FetchFailure:
         except UNDECODABLE:
             continue  # One that cannot be read cannot be asked for; the others can.
         halted = "" if one.status == "TRADING" else one_line(one.status.lower().replace("_", " "))
-        products[one.symbol] = Product(one.symbol, halted)
+        began = one.onboardDate
+        listed = began if isinstance(began, int) and 0 < began < 1 << 50 else 0
+        products[one.symbol] = Product(one.symbol, halted, listed)
     weights = [
         each.limit
         for each in told.rateLimits
