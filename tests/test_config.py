@@ -181,6 +181,19 @@ def test_integers_serve_where_seconds_are_wanted(tmp_path: Path) -> None:
             'such as ["5m", "15m"',
         ),
         ("[cache]\ntimeframes = []", "cache.timeframes: is empty", "name at least one"),
+        (
+            "[cache]\nindicators = ['rsi(14)', 'mcad']",
+            "cache.indicators: unknown indicator 'mcad'",
+            "did you mean macd(12,26,9)?",
+        ),
+        ("[cache]\nindicators = ['rsi', 'RSI(14)']", "cache.indicators: names 'rsi(14)' twice", "once"),
+        ("[cache]\nindicators = [14]", "cache.indicators: '14' is no indicator", "write it as"),
+        ("[cache]\nindicators = 'rsi'", "cache.indicators: 'rsi' cannot be used", 'such as ["macd(12,26,9)"'),
+        (
+            "[cache]\nindicators = ['ema(5000)']",
+            "cache.indicators: ema(5000) needs 22,270 candles, and at most 10,000 are kept",
+            "a bigger timeframe",
+        ),
         ("[cache]\ntimeframes = ['5m', '5m']", "cache.timeframes: names '5m' twice", "once"),
         ("[venues.coinbase]\nsymbols = 'BTC-USD'", "it has to be a list", 'such as ["BTC-USD", "ETH-USD"]'),
         ("[venues.coinbase]\nsymbols = []", "venues.coinbase.symbols: is empty", ""),
@@ -443,6 +456,20 @@ def test_venues_stand_side_by_side_each_with_its_own(tmp_path: Path) -> None:
     assert small.max_lag == config.cache.max_lag
 
 
+def test_indicators_raise_the_counts_and_a_venue_may_have_its_own(tmp_path: Path) -> None:
+    text = SEVERAL.replace("[cache]", "[cache]\nindicators = ['macd(12,26,9)', 'SMA(200)']")
+    config = from_file(tmp_path, text)
+    assert config.cache.indicators == ("macd(12,26,9)", "sma(200)")
+    counts = [(own.candles, own.min_candles) for own in map(config.cache_of, config.venues)]
+    assert counts == [(200, 200), (300, 200)]
+    own = {"LIVECACHE_VENUES_COINBASE_SMALL_INDICATORS": "rsi(14), macd(12,26,9)"}
+    assert from_file(tmp_path, text, own).cache_of("coinbase-small").min_candles == 155
+    none = from_file(tmp_path, text + "indicators = []\n").cache_of("coinbase-small")
+    assert (none.candles, none.min_candles, none.indicators) == (300, 60, ())
+    fewer = from_file(tmp_path, "[cache]\ncandles = 50\nindicators = ['sma(100)', 'sma(20)']")
+    assert fewer.cache_of("coinbase").candles == 100, "a count that is too low alone is raised"
+
+
 def test_only_what_is_named_is_filled_and_a_variable_names_as_well_as_a_section(tmp_path: Path) -> None:
     other = '[venues.other]\nkind = "coinbase"\nsymbols = ["A-B"]\n'
     assert list(from_file(tmp_path, other).venues) == ["other"]
@@ -465,6 +492,12 @@ def test_only_what_is_named_is_filled_and_a_variable_names_as_well_as_a_section(
         ("[venues.coinbase]\ncandles = 59", "venues.coinbase.candles: 59 candles are kept, and 60", ""),
         ("[venues.coinbase]\nmin_candles = 101", "venues.coinbase.min_candles: 100 candles are kept", ""),
         ("[venues.coinbase]\ntimeframes = []", "venues.coinbase.timeframes: is empty", "at least one"),
+        (
+            "[venues.coinbase]\nindicators = ['rsi(0)']",
+            "coinbase.indicators: 'rsi(0)': n has to be",
+            "rsi(14)",
+        ),
+        ("[venues.coinbase]\nindicators = ['ema(9999)']", "coinbase.indicators: ema(9999) needs", ""),
         ("[venues.coinbase]\ntimeframes = ['5min']", "coinbase.timeframes: unknown timeframe", "5m"),
         ("[venues.a]\nkind = 'coinbase'\nrest_url = 'https://u:s3@h'", "venues.a.rest_url: holds a user", ""),
     ],

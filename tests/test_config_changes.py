@@ -50,6 +50,13 @@ def test_what_can_be_taken_over_is_and_the_rest_is_named_and_stays(tmp_path: Pat
     assert (again.live, again.restart) == ((), done.restart), "it is named for as long as it waits"
 
 
+def test_indicators_come_and_go_while_it_runs(tmp_path: Path) -> None:
+    done = changed(tmp_path, '[cache]\nindicators = ["macd(12,26,9)", "rsi"]\n')
+    assert (done.live, done.restart) == (("cache.indicators",), ())
+    assert str(done) == "indicators +macd(12,26,9) +rsi(14)"
+    assert done.config.cache_of("coinbase").candles == 155
+
+
 def test_another_order_is_a_change_and_adds_nothing(tmp_path: Path) -> None:
     done = changed(tmp_path, '[venues.coinbase]\nsymbols = ["ETH-USD", "BTC-USD"]\n')
     assert done.live == ("venues.coinbase.symbols",)

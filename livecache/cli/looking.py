@@ -181,6 +181,19 @@ def export(
     return export(loaded.config, Wish(symbols_of(symbols), chosen, **wish), output=output, as_json=as_json)
 
 
+@click.command()
+@click.argument("indicators", nargs=-1, required=True, metavar="INDICATOR...")
+@options.as_json
+def warmup(indicators: tuple[str, ...], as_json: bool) -> int:
+    """Tell how many candles indicators need, and why.
+
+    Such as "macd(12,26,9)" "rsi(14)" "sma(200)". cache.indicators has them kept, and waited for.
+    """
+    from ..commands.look.warmup import show_warmup
+
+    return show_warmup(indicators, as_json=as_json)
+
+
 # What follows the Redis command is Redis's, however much `-1` looks like an option.
 @click.command(context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True})
 @click.argument("command", nargs=-1, required=True, metavar="CMD...")
@@ -197,4 +210,4 @@ def redis(command: tuple[str, ...], raw: bool, given: Given) -> int:
     return send(redis_url_of(given.load().config), list(command), raw=raw)
 
 
-COMMANDS = (status, show, watch, series, ready, export, redis)
+COMMANDS = (status, show, watch, series, ready, export, warmup, redis)

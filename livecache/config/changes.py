@@ -14,14 +14,14 @@ __all__ = ["Changes", "Difference", "compare", "live_keys"]
 
 _LIVE = frozenset(
     {
-        *("cache.timeframes", "cache.candles", "cache.min_candles", "cache.widen_pages", "cache.max_lag"),
-        "cache.require",
+        *("cache.timeframes", "cache.candles", "cache.min_candles", "cache.indicators"),
+        *("cache.widen_pages", "cache.max_lag", "cache.require"),
         *("backfill.batch_size", "backfill.batch_delay_ms"),
         *("log.level", "log.format"),
     }
 )
 
-_LISTS = ("symbols", "timeframes")
+_LISTS = ("symbols", "timeframes", "indicators")
 
 
 def live_keys(config: Config) -> frozenset[str]:

@@ -20,6 +20,7 @@ from ..errors import ConfigError
 from ..files import read_regular, why_not
 from ..model.timeframe import TIMEFRAME_PRIORITY, Timeframe, readable
 from ..plainly import plainly
+from . import indicators
 from .layout import Layout, layout_of
 from .render import Loaded, redact
 from .schema import Config, default_venues, problems
@@ -237,11 +238,13 @@ def _convert(given: Mapping[str, _Given], layout: Layout) -> tuple[Config, dict[
 
 def _value(key: str, given: _Given, kind: Any, default: object) -> object:
     value, name = given.value, key.rpartition(".")[2]
-    if name in ("timeframes", "symbols"):
+    if name in ("timeframes", "symbols", "indicators"):
         if given.text and isinstance(value, str):
-            value = [item.strip() for item in value.split(",") if item.strip()]
-        if name == "timeframes" and isinstance(value, list):
+            value = indicators.split(value)
+        if name != "symbols" and isinstance(value, list):
             try:
+                if name == "indicators":
+                    return tuple(indicators.warmup_of(str(item)).indicator for item in value)
                 return tuple(Timeframe.parse(str(item)) for item in value)
             except ConfigError as error:
                 raise ConfigError(f"{given.source}: {error.message}", error.hint) from None
@@ -258,7 +261,11 @@ def _value(key: str, given: _Given, kind: Any, default: object) -> object:
         raise ConfigError(f"{given.source}: {shown!r} cannot be used: {problem}", hint) from None
 
 
-_CHOICES = {"log.level": "TRACE, DEBUG, INFO, WARNING or ERROR", "log.format": "text or json"}
+_CHOICES = {
+    "log.level": "TRACE, DEBUG, INFO, WARNING or ERROR",
+    "log.format": "text or json",
+    "cache.indicators": 'such as ["macd(12,26,9)", "rsi(14)"]',
+}
 
 
 def _example(key: str, given: _Given, default: object) -> str:

@@ -13,11 +13,12 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from ..model.policy import word_problem
+from ..model.policy import CANDLES_MAX, word_problem
 from ..model.timeframe import TIMEFRAME_PRIORITY, Timeframe
 from ..redis_url import url_problem
 from ..venues.registry import DEFAULT, settings_of
-from ..venues.settings import Problem, VenueSettings, list_problems
+from ..venues.settings import Count, Problem, VenueSettings, list_problems
+from .indicators import need_of, warmup_of
 
 __all__ = [
     "BackfillConfig",
@@ -39,8 +40,9 @@ class RedisConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class CacheConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     timeframes: tuple[Timeframe, ...] = TIMEFRAME_PRIORITY  # in priority order
-    candles: Annotated[int, Meta(ge=1, le=10_000)] = 100  # kept and wanted, a series
-    min_candles: Annotated[int, Meta(ge=1, le=10_000)] = 60  # ready from here on
+    candles: Count = 100  # kept and wanted, a series
+    min_candles: Count = 60  # ready from here on
+    indicators: tuple[str, ...] = ()  # raise both counts to what these need: `rsi(14)`
     widen_pages: Annotated[int, Meta(ge=0, le=100)] = (
         4  # pages a thin symbol is searched back beyond the first
     )
@@ -80,13 +82,19 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     log: LogConfig = LogConfig()
 
     def cache_of(self, venue: str) -> CacheConfig:
-        """What holds for the venue of that id: its own counts and timeframes, else those of all."""
+        """What holds for the venue of that id: its own counts and timeframes, else those of all.
+
+        The counts are at least what the indicators need.
+        """
         settings, cache = self.venues[venue], self.cache
+        indicators = cache.indicators if settings.indicators is None else settings.indicators
+        need = need_of(indicators)
         return msgspec.structs.replace(
             cache,
             timeframes=settings.timeframes or cache.timeframes,
-            candles=settings.candles or cache.candles,
-            min_candles=settings.min_candles or cache.min_candles,
+            candles=max(settings.candles or cache.candles, need),
+            min_candles=max(settings.min_candles or cache.min_candles, need),
+            indicators=indicators,
         )
 
 
@@ -112,7 +120,8 @@ def problems(config: Config) -> Iterator[Problem]:
 def _cache_problems(cache: CacheConfig) -> Iterator[Problem]:
     for problem in list_problems(cache.timeframes):
         yield "timeframes", *problem
-    if cache.candles < cache.min_candles:
+    yield from _indicator_problems(cache.indicators)
+    if max(cache.candles, need_of(cache.indicators)) < cache.min_candles:
         yield (
             "candles",
             f"{cache.candles} is less than cache.min_candles ({cache.min_candles})",
@@ -126,6 +135,7 @@ def _own_cache_problems(config: Config, venue: str) -> Iterator[Problem]:
     if settings.timeframes is not None:
         for problem in list_problems(settings.timeframes):
             yield "timeframes", *problem
+    yield from _indicator_problems(settings.indicators or ())
     if (settings.candles or settings.min_candles) and cache.candles < cache.min_candles:
         name = "candles" if settings.candles else "min_candles"
         what = f"{cache.candles} candles are kept, and {cache.min_candles} wanted (min_candles)"
@@ -133,6 +143,15 @@ def _own_cache_problems(config: Config, venue: str) -> Iterator[Problem]:
     word = word_problem(int((settings.confirm_after or 0) * 1000), cache.max_lag * 1000)
     if word:
         yield "confirm_after", *word
+
+
+def _indicator_problems(indicators: tuple[str, ...]) -> Iterator[Problem]:
+    for problem in list_problems(indicators) if indicators else ():
+        yield "indicators", *problem
+    for one in map(warmup_of, indicators):
+        if one.candles > CANDLES_MAX:
+            what = f"{one.indicator} needs {one.candles:,} candles, and at most {CANDLES_MAX:,} are kept"
+            yield "indicators", what, "a smaller number, or a bigger timeframe"
 
 
 def listen_address(text: str) -> tuple[str, int] | None:

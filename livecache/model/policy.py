@@ -9,7 +9,7 @@ from ..errors import ConfigError
 from .candle import ExactCandle
 from .traits import Traits
 
-__all__ = ["CONFIRM_MS", "CROWD", "Policy", "Provisional", "longest_word", "word_problem"]
+__all__ = ["CANDLES_MAX", "CONFIRM_MS", "CROWD", "Policy", "Provisional", "longest_word", "word_problem"]
 
 
 _MARGIN_MS = 60_000
@@ -49,6 +49,9 @@ def word_problem(confirm_after_ms: int, max_lag_ms: int) -> tuple[str, str] | No
     what = f"{confirm_after_ms / 1000:g} s leave less than a minute of cache.max_lag"
     return f"{what} ({max_lag_ms / 1000:g} s)", "lower confirm_after, or allow more lag"
 
+
+CANDLES_MAX = 10_000
+"""What can be kept of a series."""
 
 CROWD = 24
 """Provisional candles kept beside `candles` settled ones: small enough for a compact set in Redis."""

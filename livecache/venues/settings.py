@@ -10,13 +10,15 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
+from ..model.policy import CANDLES_MAX
 from ..model.timeframe import Timeframe
 
-__all__ = ["SYMBOL", "Problem", "Rate", "Seconds", "VenueSettings", "list_problems"]
+__all__ = ["SYMBOL", "Count", "Problem", "Rate", "Seconds", "VenueSettings", "list_problems"]
 
 # Upper bounds are there so that a slip of the keyboard (`nan`, `inf`, a year in seconds) is told at once.
 Seconds = Annotated[float, Meta(gt=0, le=3600)]
 Rate = Annotated[float, Meta(gt=0, le=1000)]
+Count = Annotated[int, Meta(ge=1, le=CANDLES_MAX)]
 
 Problem = tuple[str, str, str]
 """The name of a setting, what is wrong with its value, and a hint."""
@@ -30,7 +32,7 @@ class VenueSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     LIVE: ClassVar[frozenset[str]] = frozenset(
         {
-            *("symbols", "timeframes", "candles", "min_candles"),
+            *("symbols", "timeframes", "candles", "min_candles", "indicators"),
             *("settle_delay", "confirm_after", "request_timeout"),
         }
     )
@@ -46,8 +48,9 @@ class VenueSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     symbols: tuple[str, ...] = ()  # in priority order, as the venue writes them
     # Its own, where it is to differ from [cache].
     timeframes: tuple[Timeframe, ...] | None = None
-    candles: Annotated[int, Meta(ge=1, le=10_000)] | None = None
-    min_candles: Annotated[int, Meta(ge=1, le=10_000)] | None = None
+    candles: Count | None = None
+    min_candles: Count | None = None
+    indicators: tuple[str, ...] | None = None
     rest_url: str = ""  # where history comes from
     ws_url: str = ""  # where the feed comes from; "" where there is none
     # Seconds of the venue's clock. None: as the venue needs, and as `cache.max_lag` allows.

@@ -71,9 +71,9 @@ class Configured:
         )
 
 
-def can_read(reader: Reader, *series: tuple[str, str]) -> bool:
-    """Whether 60 candles of each can be read."""
-    answers = reader.many([(symbol, timeframe, 60) for symbol, timeframe in series])
+def can_read(reader: Reader, *series: tuple[str, str], count: int = 60) -> bool:
+    """Whether so many candles of each can be read."""
+    answers = reader.many([(symbol, timeframe, count) for symbol, timeframe in series])
     return all(isinstance(answer, Candles) for answer in answers.values())
 
 
@@ -277,3 +277,19 @@ def test_a_reload_before_the_venue_has_said_a_word_counts_once_it_does(
             assert [(s.symbol, s.timeframe.value) for s in reader.series()] == [("SOL-USD", "15m")]
             service.stop()
             assert service.errors == []
+
+
+def test_indicators_that_come_are_warmed_up_for_and_waited_for(clean_valkey: str, tmp_path: Path) -> None:
+    with exchange(market_of("BTC-USD")) as venue, Reader(clean_valkey) as reader:
+        it = Configured(tmp_path, venue, clean_valkey)
+        frames = [("BTC-USD", "5m"), ("BTC-USD", "1h")]
+        it.write("BTC-USD", cache_indicators=["sma(110)"])
+        with livecache("run", cwd=tmp_path, env=it.env) as service:
+            service.event("warm")
+            assert can_read(reader, *frames, count=110), "ready means so many, more than by default"
+            service.event("http_listening")
+            it.write("BTC-USD", cache_indicators=["sma(110)", "macd(12,26,9)"])
+            done = it.reload()
+            assert done.stdout.splitlines()[1:] == ["  cache.indicators: +macd(12,26,9)"]
+            until("as many as MACD needs", lambda: can_read(reader, *frames, count=155))
+            service.stop()
