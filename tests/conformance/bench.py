@@ -33,8 +33,8 @@ class Bench:
 
     @property
     def carried(self) -> Timeframe:
-        """The timeframe of the feed's candles."""
-        return self.venue.traits.carried[0]
+        """The timeframe of the feed's candles; without a feed the smallest that is served."""
+        return next(iter((*self.venue.traits.carried, *self.venue.traits.served)))
 
     def request(self, timeframe: Timeframe, buckets: int, *, ago: int = 10, symbol: str = "") -> PageRequest:
         """A page of so many buckets, of which the newest opened `ago` buckets before the one in progress."""

@@ -15,6 +15,7 @@ from .binance import BinanceFace
 from .coinbase import CoinbaseFace
 from .deribit import DeribitFace
 from .face import Face
+from .kraken import KrakenFace
 from .toy import TRAITS, ToyFace
 
 
@@ -38,11 +39,14 @@ FACES: dict[str, Callable[[int, float], Face]] = {
     "binance-us": partial(BinanceFace, api="us"),
     "toy": ToyFace,
     "template": TemplateFace,
+    **(POLLED := {"kraken": KrakenFace}),
 }
 """What makes the face of each venue, of when its market begins (Unix ms) and how fast it goes."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Every check that takes a `make` is made of each venue."""
+    """Every check that takes a `make` is made of each venue; those of feeds where there is one."""
     if "make" in metafunc.fixturenames:
-        metafunc.parametrize("make", FACES.values(), ids=FACES)
+        without = POLLED if metafunc.module.__name__.endswith("test_feed") else {}
+        faces = {name: face for name, face in FACES.items() if name not in without}
+        metafunc.parametrize("make", faces.values(), ids=faces)

@@ -84,6 +84,8 @@ def _settling_lag(engine: Engine) -> Values:
 
 def _feed_symbols(engine: Engine) -> Values:
     timeline = engine.live.timeline
+    if not timeline.traits.fed:  # There is none that could be down.
+        return {(state,): 0 for state in ("up", "down", "refused", "unknown")}
     up = sum(timeline.feed_up(symbol) for symbol in timeline.symbols)
     unknown = {s for s, one in timeline.symbols.items() if one.standing.startswith("unknown")}
     refused = sum(not timeline.feed_up(s) for s in engine.live.feed.refused - unknown)

@@ -1,0 +1,37 @@
+"""Breakages of what is peculiar to exchanges that are asked by ccxt."""
+
+from __future__ import annotations
+
+from .edits import Breakage, Edit
+
+__all__ = ["OF_CCXT"]
+
+_ROOM, _TESTS = "livecache/venues/by_ccxt", "tests/venues/test_by_ccxt.py"
+
+OF_CCXT = (
+    Breakage(
+        "an absent row of ccxt's proves that nothing was traded",
+        (Edit(f"{_ROOM}/facts.py", 'empty="flat"', 'empty="absent"'),),
+        (f"{_TESTS}::test_an_absent_row_proves_nothing_and_a_flat_one_that_nothing_was_traded",),
+    ),
+    Breakage(
+        "digits pass through ccxt's floats",
+        (Edit(f"{_ROOM}/exchange.py", "for number in (str, float):", "for number in (float,):"),),
+        (f"{_TESTS}::test_rows_off_the_grid_cost_their_own_bucket",),
+    ),
+    Breakage(
+        "ccxt's floats are printed with exponents",
+        (Edit(f"{_ROOM}/answers.py", 'format(Decimal(repr(value)), "f")', "repr(value)"),),
+        (_TESTS,),
+    ),
+    Breakage(
+        "an error of ccxt's in an answer 200 is an empty page",
+        (Edit(f"{_ROOM}/exchange.py", "                self.ccxt.handle_errors(", "                str("),),
+        (_TESTS,),
+    ),
+    Breakage(
+        "more is asked for than the exchange keeps",
+        (Edit(f"{_ROOM}/facts.py", "_KEEPS.get(exchange, 0)", "0"),),
+        (_TESTS,),
+    ),
+)
