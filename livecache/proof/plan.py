@@ -259,7 +259,9 @@ def _want_working(track: Track, expected: Coverage, now: int, parents: Collectio
         forming = parent.grid.closed(now)
         run = parent.newest_settled_run()
         start = min(start, max(parent.grid.back(forming), min(forming, run[0].end) if run else forming))
-    missing = expected.missing(max(start, oldest_to_be_had(track, now)), settled_edge)
+    # What was asked for and stayed open is asked for again when that is worth a page.
+    known = expected | track.waiting(now)
+    missing = known.missing(max(start, oldest_to_be_had(track, now)), settled_edge)
     if not missing:
         return None
     # A full page where history is missing: bigger parents may be settled by it too.
