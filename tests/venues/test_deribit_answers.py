@@ -46,8 +46,10 @@ def columns(*rows: str) -> Answer:
 
 def page(told: Answer, request: PageRequest = REQUEST, now: int | None = NOW) -> Page:
     found = decode_page(request, traits_of(1_000, 0.5).grid(request.timeframe), told, now)
-    assert isinstance(found, Page), found
-    return found
+    assert not isinstance(found, FetchFailure), found
+    told_page, rejected = found
+    assert told_page.spoiled == len(rejected)
+    return told_page
 
 
 def documented() -> Any:

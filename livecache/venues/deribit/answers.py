@@ -16,7 +16,7 @@ from ...model.grid import Grid
 from ..net.http import Answer, refusal
 from ..rows import UNDECODABLE, Wire, number_text, sort_rows
 from ..text import complaint, one_line
-from ..venue import FailureKind, FetchFailure, Page, PageRequest, Product
+from ..venue import FailureKind, FetchFailure, Page, PageRequest, Product, Rejected
 
 __all__ = ["RpcError", "decode_page", "decode_products", "decode_time", "failure_of", "refused"]
 
@@ -120,8 +120,10 @@ def failure_of(error: RpcError, status: int, retry_after_s: float | None = None)
     return FetchFailure(kind or FailureKind.of_status(status), error.text, status, retry_after_s)
 
 
-def decode_page(request: PageRequest, grid: Grid, answer: Answer, now: int | None) -> Page | FetchFailure:
-    """The candles in an answer 200. What cannot be believed costs its own bucket.
+def decode_page(
+    request: PageRequest, grid: Grid, answer: Answer, now: int | None
+) -> tuple[Page, Sequence[Rejected]] | FetchFailure:
+    """The candles in an answer 200, and what of it cannot be believed, which costs its own bucket.
 
     `grid` is where buckets lie; `now`: the venue's clock, Unix ms.
     """
@@ -129,7 +131,7 @@ def decode_page(request: PageRequest, grid: Grid, answer: Answer, now: int | Non
     if isinstance(columns, FetchFailure):
         return columns
     if rows := _clean(request, grid, columns, now):  # nearly always
-        return Page(request, rows)
+        return Page(request, rows), ()
     try:
         ticks, *numbers = (_LIST.decode(column) for column in (columns.ticks, *columns.numbers))
     except UNDECODABLE as error:
@@ -144,7 +146,8 @@ def decode_page(request: PageRequest, grid: Grid, answer: Answer, now: int | Non
         return FetchFailure(FailureKind.MALFORMED, f"{astray} rows are out of order", answer.status)
     found = sort_rows(request, grid, wires, now)
     ordered = tuple(found.rows[time] for time in sorted(found.rows))
-    return Page(request, ordered, frozenset(found.doubtful), found.doubtful, len(found.rejected))
+    page = Page(request, ordered, frozenset(found.doubtful), found.doubtful, len(found.rejected))
+    return page, found.rejected
 
 
 def decode_products(answer: Answer) -> dict[str, Product] | FetchFailure:

@@ -13,6 +13,7 @@ from ...clock import Clock
 from ...model.traits import Traits
 from ...quiet import logger
 from ..net.http import HttpSource
+from ..remedies import tell_rejected
 from ..settings import VenueSettings
 from ..stats import RequestStats
 from ..venue import FailureKind, Feed, FetchFailure, Page, PageRequest, Product
@@ -100,14 +101,18 @@ class DeribitVenue:
             "end_timestamp": str(end - 1),
             "resolution": RESOLUTIONS[timeframe],
         }
-        page = await self._http.get(
+        outcome = await self._http.get(
             "candles",
             f"{_API}/get_tradingview_chart_data",
             asked,
             decode=lambda answer: decode_page(request, grid, answer, self._now()),
             refused=refused,
         )
-        return self._learned(page, request) if isinstance(page, FetchFailure) else _logged(page)
+        if isinstance(outcome, FetchFailure):
+            return self._learned(outcome, request)
+        page, rejected = outcome
+        tell_rejected(request, rejected)
+        return page
 
     def feeds(
         self,
@@ -185,16 +190,3 @@ def build(
     """The venue of that id: see `venues.registry.build`."""
     assert isinstance(settings, DeribitSettings)
     return DeribitVenue(settings, name=venue, now=now, clock=clock, jitter=jitter)
-
-
-def _logged(page: Page) -> Page:
-    """Say what could not be believed of it."""
-    if page.spoiled:
-        told = "; ".join(dict.fromkeys(page.reasons.values()))
-        logger.bind(
-            event="candles_rejected",
-            symbol=page.request.symbol,
-            timeframe=page.request.timeframe.value,
-            count=page.spoiled,
-        ).warning("{} candles of a page cannot be believed: {}", page.spoiled, told)
-    return page
