@@ -15,7 +15,7 @@ from .binance import BinanceFace
 from .coinbase import CoinbaseFace
 from .deribit import DeribitFace
 from .face import Face
-from .kraken import KrakenFace
+from .polled import BybitFace, KrakenFace, OkxFace
 from .toy import TRAITS, ToyFace
 
 
@@ -39,7 +39,7 @@ FACES: dict[str, Callable[[int, float], Face]] = {
     "binance-us": partial(BinanceFace, api="us"),
     "toy": ToyFace,
     "template": TemplateFace,
-    **(POLLED := {"kraken": KrakenFace}),
+    **(POLLED := {"kraken": KrakenFace, "bybit": BybitFace, "okx": OkxFace}),
 }
 """What makes the face of each venue, of when its market begins (Unix ms) and how fast it goes."""
 

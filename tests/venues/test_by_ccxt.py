@@ -33,7 +33,7 @@ from livecache.venues.by_ccxt.venue import CcxtVenue
 from livecache.venues.registry import build
 from livecache.venues.venue import FailureKind, FetchFailure, Page, PageRequest
 from tests.conformance.bench import OPEN
-from tests.conformance.kraken import KrakenFace, settings_for
+from tests.conformance.polled import KrakenFace, settings_for
 from tests.core.driver import SYMBOL, Driver, candle
 from tests.venues.loopback import rest_server
 

@@ -5,7 +5,7 @@ ccxt makes the URLs and reads the answers. Its own session is never opened.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
 from importlib import import_module
 from typing import Any, TypeVar
@@ -35,9 +35,13 @@ class _Failed(Exception):
 
 
 class Exchange:
-    """`ccxt` is the instance. With `rest_url` everything goes there, whichever host ccxt names."""
+    """`ccxt` is the instance. With `rest_url` everything goes there, whichever host ccxt names. `now` is the
+    venue's clock in Unix ms, None while unknown.
+    """
 
-    def __init__(self, name: str, *, rest_url: str, clock: Clock, timeout_s: float) -> None:
+    def __init__(
+        self, name: str, *, rest_url: str, now: Callable[[], int | None], clock: Clock, timeout_s: float
+    ) -> None:
         """Raises ConfigError where ccxt is not installed, or knows no exchange of that name."""
         try:
             library = import_module("ccxt.async_support")
@@ -52,6 +56,9 @@ class Exchange:
             raise ConfigError(f"{name} tells nobody its time", "without it no candle is known to be over")
         # Not needed, costs a request, and wants a key at some.
         self.ccxt.has["fetchCurrencies"] = False
+        self._listed = self.ccxt.options.get("fetchMarkets")
+        # By which some choose where to ask.
+        self.ccxt.milliseconds = lambda: now() or int(clock.wall() * 1000)
         self.ccxt.fetch = self._fetch
         self.ccxt.parse_ohlcvs = self._rows
         self.stats = RequestStats()
@@ -77,6 +84,15 @@ class Exchange:
             return failure_of(error)
         finally:
             _KIND.reset(token)
+
+    def narrow(self, symbols: Sequence[str]) -> None:
+        """Have the list hold spot markets alone where no other is wanted: each kind costs a request."""
+        told = self._listed
+        kinds = told.get("types") if isinstance(told, Mapping) else told
+        if isinstance(kinds, list) and "spot" in kinds and not any(":" in symbol for symbol in symbols):
+            told = {**told, "types": ["spot"]} if isinstance(told, Mapping) else ["spot"]
+        if told is not None:
+            self.ccxt.options["fetchMarkets"] = told
 
     def patience(self, timeout_s: float) -> None:
         """Bound each request by so many seconds from now on."""

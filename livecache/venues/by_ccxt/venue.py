@@ -32,9 +32,11 @@ class CcxtVenue:
         self._exchange = Exchange(
             settings.exchange or name,
             rest_url=settings.rest_url,
+            now=now,
             clock=clock,
             timeout_s=settings.request_timeout,
         )
+        self._exchange.narrow(settings.symbols)
         self.traits: Traits = self._traits(settings)
 
     @property
@@ -108,6 +110,7 @@ class CcxtVenue:
         """Take over what can change while it runs."""
         assert isinstance(settings, CcxtSettings)
         self._exchange.patience(settings.request_timeout)
+        self._exchange.narrow(settings.symbols)
 
     async def aclose(self) -> None:
         """Close the connections."""
