@@ -90,8 +90,10 @@ class Core(Questions):
         if len(found) > 1:
             keys = [self.keyspace(venue) for venue in found]
             for one, reply in zip(keys, (yield [("SMEMBERS", one.series) for one in keys]), strict=True):
-                series = [one.parse_series(text_of(member)) for member in checked(reply, one.series)]
-                symbols[one.venue] = {each.symbol for each in series if each}
+                # What cannot be read may hold anything: whoever reads there is told, and nobody else.
+                unread = _unreadable(reply)
+                series = [one.parse_series(text_of(member)) for member in (() if unread else reply)]
+                symbols[one.venue] = {""} if unread else {each.symbol for each in series if each}
             # What nobody fills is none of ours: the key's name was anybody's before 0.2.
             found = [venue for venue in found if symbols[venue]] or found[:1]
         if (tuple(found), symbols) != (self.venues, self._symbols):

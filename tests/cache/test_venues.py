@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from redis.exceptions import ResponseError
 
-from livecache import AsyncReader, ConfigError, Reader, RedisUnavailable, UnknownSeries
+from livecache import AsyncReader, ConfigError, Reader, ReadError, RedisUnavailable, UnknownSeries
 from livecache.keys.keyspace import Keyspace
 from livecache.model.series import SeriesId
 from livecache.model.timeframe import Timeframe
@@ -168,6 +168,18 @@ def test_what_somebody_else_keeps_under_that_name_is_no_venue(
     with either(kind, clean_valkey) as reader:
         assert reader.candles("BTC-USD", "5m", 3).series == BTC
         assert reader.status().writer is None
+
+
+def test_a_venue_whose_key_cannot_be_read_takes_no_other_away(
+    kind: str, store: Any, clean_valkey: str
+) -> None:
+    put_at(store, BTC)
+    store.sadd(KEYS.venues, "coinbase", "kraken")
+    store.set(Keyspace("livecache", "kraken").series, "somebody else's")
+    with either(kind, clean_valkey) as reader:
+        assert reader.candles("BTC-USD", "5m", 3).series == BTC
+        with pytest.raises(ReadError, match="kraken}:series holds"):
+            reader.candles("kraken:XBT", "5m", 3)
 
 
 # --- a venue that comes later

@@ -82,6 +82,17 @@ def test_a_venue_in_trouble_is_told_and_is_no_reason_for_a_restart() -> None:
     asyncio.run(main())
 
 
+def test_where_every_venue_is_in_trouble_nothing_has_started() -> None:
+    async def main() -> None:
+        scene = Scene()
+        for venue in scene.places:
+            await scene.end(venue).close(for_good=False)
+        status, told = await said(scene.health.started(ASKED))
+        assert (status, len(told["reasons"])) == (503, 2)
+
+    asyncio.run(main())
+
+
 def test_the_metrics_of_several_venues_have_them_for_a_label() -> None:
     async def main() -> None:
         scene = Scene()

@@ -58,7 +58,7 @@ async def started(instance: Instance, lookout: Lookout) -> Look | None:
         return None
     look = await lookout.look()
     # What an earlier run left may be warm though the venue is away, and nobody vouches for it.
-    instance.was_ready |= look.left_warm and all(place.role != "starting" for place in sound)
+    instance.was_ready |= bool(sound) and look.left_warm and all(place.role != "starting" for place in sound)
     return look
 
 
