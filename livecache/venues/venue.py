@@ -228,10 +228,10 @@ Event = Subscribed | FeedCandles | Trades | Heard | Broken | Rejected | FeedFail
 def vouching_until(event: Event, through: int) -> Event:
     """The same, where what the feed carries is complete only until then."""
     match event:
-        case FeedCandles(stamp, snapshot, candles):
-            return FeedCandles(stamp, snapshot, candles, min(stamp, through))
-        case Trades(stamp, snapshot, trades):
-            return Trades(stamp, snapshot, trades, min(stamp, through))
+        case FeedCandles(stamp, snapshot, candles, own):
+            return FeedCandles(stamp, snapshot, candles, min(own or stamp, through))
+        case Trades(stamp, snapshot, trades, own):
+            return Trades(stamp, snapshot, trades, min(own or stamp, through))
         case Subscribed(products, stamp):
             return Subscribed(products, min(stamp, through))
         case Heard(stamp):

@@ -99,8 +99,8 @@ OF_BINANCE = (
         (
             Edit(
                 "livecache/venues/binance/dialect.py",
-                "        events = (Heard(now),) if now else ()\n",
-                "        events = (Heard(now), Subscribed(ids, now)) if now and ids else ()\n",
+                "        events = (_heard(said),) if said else ()\n",
+                "        events = (_heard(said), Subscribed(ids, said)) if said and ids else ()\n",
             ),
             Edit(
                 "livecache/venues/binance/dialect.py",

@@ -15,7 +15,7 @@ from livecache.model.candle import ExactCandle
 from livecache.model.timeframe import Timeframe
 from livecache.simulator import Faults, MarketClock, SeededMarket, Simulator
 from livecache.simulator.binance.options import MARKETS as SIMULATED
-from livecache.venues.binance.dialect import BinanceDialect
+from livecache.venues.binance.dialect import BEHIND_MS, BinanceDialect
 from livecache.venues.binance.markets import MARKETS
 from livecache.venues.feed.feed import SocketFeed
 from livecache.venues.feed.session import Session
@@ -76,9 +76,27 @@ def test_an_acknowledgement_is_of_what_was_asked_for_and_vouches_for_nothing() -
     assert asked["params"] == ["btcusdt@kline_1m", "ethusdt@kline_1m"]
     frame = dialect.decode(json.dumps({"result": None, "id": asked["id"]}).encode())
     assert frame.acknowledged == (("kline", ("BTCUSDT", "ETHUSDT")),)
-    assert frame.events == (Heard(AT + 90_000),)
+    assert frame.events == (Heard(AT + 90_000 - BEHIND_MS),)
     again = dialect.decode(json.dumps({"result": None, "id": asked["id"]}).encode())
-    assert again.acknowledged == ()
+    assert again.acknowledged == () and again.events == ()
+
+
+def test_an_answer_vouches_only_until_before_it_was_asked_for() -> None:
+    """It bears no stamp, and what was sent before it may have been long on its way."""
+    now = [AT]
+    dialect = BinanceDialect("wss://venue.example", MARKETS["spot"], lambda: now[0])
+    (asked,) = map(json.loads, dialect.keep_alive())
+    now[0] += 60_000
+    assert event_of(dialect, {"result": [], "id": asked["id"]}) == Heard(AT - BEHIND_MS)
+
+
+@pytest.mark.parametrize("symbol", ["BTCUSDT", "DOGEUSDT"])
+def test_the_last_frame_of_one_symbol_does_not_vouch_for_the_minute_of_another(symbol: str) -> None:
+    last = {"e": "kline", "E": AT + M1.ms + 11, "s": symbol}
+    last["k"] = {"t": AT, "i": "1m", "o": "1", "h": "1", "l": "1", "c": "1", "v": "5", "x": True}
+    event = event_of(spoken(), {"stream": f"{symbol.lower()}@kline_1m", "data": last})
+    vouched = event.through if isinstance(event, FeedCandles) else getattr(event, "stamp", 0)
+    assert 0 < vouched <= AT + M1.ms - 2_000
 
 
 def test_a_long_list_is_asked_for_in_several_messages_each_of_which_is_answered() -> None:

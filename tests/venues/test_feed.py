@@ -13,7 +13,7 @@ from livecache.clock import SystemClock
 from livecache.venues.feed.feed import SocketFeed
 from livecache.venues.feed.session import Line, Session
 from livecache.venues.feed.watchdog import Silence
-from livecache.venues.venue import Broken, Event, FeedCandles, FeedFailure, Heard
+from livecache.venues.venue import Broken, Event, FeedCandles, FeedFailure, Heard, Trades, vouching_until
 
 from .loopback import ServerConnection, feed_server
 from .toy import T0, ToyDialect, beat, candle, leave
@@ -190,6 +190,17 @@ def test_once_the_first_is_done_with_the_second_vouches_as_any_other() -> None:
     told(session, second, candle("A", 4, kind="snapshot"), 4.0)
     assert session.done(first, 4.0)
     assert told(session, second, beat(5), 5.0) == [Heard(T0 + 5_000)]
+
+
+def test_beside_a_former_connection_an_event_vouches_for_no_more_than_it_does_by_itself() -> None:
+    for event in (FeedCandles(9, False, (), 4), Trades(9, False, (), 4)):
+        assert vouching_until(event, 7) == replace_through(event, 4)
+        assert vouching_until(event, 3) == replace_through(event, 3)
+    assert vouching_until(FeedCandles(9, False, ()), 7) == FeedCandles(9, False, (), 7)
+
+
+def replace_through(event: FeedCandles | Trades, through: int) -> Event:
+    return type(event)(event.stamp, event.snapshot, (), through)
 
 
 # --- over loopback

@@ -18,7 +18,7 @@ from ..venue import Event, FeedCandles, FeedFailure, Heard, Rejected
 from .markets import Market
 from .traits import CARRIED
 
-__all__ = ["ASKS_EVERY_S", "BinanceDialect"]
+__all__ = ["ASKS_EVERY_S", "BEHIND_MS", "BinanceDialect"]
 
 _KLINES = "kline"
 _ALIVE = "alive"
@@ -28,6 +28,10 @@ _PENDING_MOST = 1_000  # messages whose answer is waited for
 
 ASKS_EVERY_S = 3.0
 """Far less than it takes, and often enough for the watchdog to trust the time between."""
+
+BEHIND_MS = 3_000
+"""A symbol's frames come every two seconds: what one tells vouches for the others until so long before."""
+
 _LIFE_S = 86_400.0  # It ends each connection after a day.
 _FIRST_WITHIN_S = 90.0  # Every symbol has a closing frame each minute, whatever it trades.
 
@@ -96,7 +100,8 @@ class BinanceDialect:
         self._now = now
         self._symbols: dict[str, Sequence[str]] = {}
         self._numbers = itertools.count(1)
-        self._pending: dict[int, tuple[str, ...]] = {}  # ids that a message subscribes to, by its number
+        # Messages without an answer by their number: the ids that each subscribes to, and when it was said.
+        self._pending: dict[int, tuple[tuple[str, ...], int]] = {}
 
     def channels(self, *, trades: bool) -> tuple[str, ...]:
         """The one of klines."""
@@ -120,7 +125,7 @@ class BinanceDialect:
 
     def keep_alive(self) -> Sequence[str]:
         """Ask for what is subscribed to: the answer comes whatever is traded."""
-        return [_json({"method": "LIST_SUBSCRIPTIONS", "id": next(self._numbers)})]
+        return [_json({"method": "LIST_SUBSCRIPTIONS", "id": self._number()})]
 
     def decode(self, data: bytes) -> Frame:
         """The message in `data`. Never raises: what cannot be believed becomes `Rejected`."""
@@ -132,15 +137,15 @@ class BinanceDialect:
         if told.k is not None:
             return self._candle(told, told.k, data)
         if told.e == "serverShutdown":
-            return Frame(_ALIVE, None, (Heard(told.E),), leaving=True)
+            return Frame(_ALIVE, None, (_heard(told.E),), leaving=True)
         if message.error:
-            ids = self._pending.pop(message.id or 0, ())
+            ids, _ = self._pending.pop(message.id or 0, ((), 0))
             about = f": {ids[0]}" if len(ids) == 1 else ""
             return Frame("", None, (FeedFailure(one_line(f"{message.error.msg}{about}")),))
         if message.id is not None:
             return self._answer(message.id)
         if told.e:
-            return Frame(_ALIVE, None, (Heard(told.E),))
+            return Frame(_ALIVE, None, (_heard(told.E),))
         return _undecodable(data)
 
     def fatal(self, complaint: str) -> str:
@@ -150,33 +155,46 @@ class BinanceDialect:
     def _say(self, method: str, ids: Sequence[str]) -> list[str]:
         told = []
         for first in range(0, len(ids), _AT_ONCE):
-            part, number = tuple(ids[first : first + _AT_ONCE]), next(self._numbers)
-            if method == "SUBSCRIBE":
-                self._pending[number] = part
-                while len(self._pending) > _PENDING_MOST:
-                    del self._pending[next(iter(self._pending))]
+            part = tuple(ids[first : first + _AT_ONCE])
+            number = self._number(part if method == "SUBSCRIBE" else ())
             streams = [id_.lower() + _STREAM for id_ in part]
             told.append(_json({"method": method, "params": streams, "id": number}))
         return told
 
+    def _number(self, ids: tuple[str, ...] = ()) -> int:
+        """That of the next message, which subscribes to these."""
+        number = next(self._numbers)
+        self._pending[number] = ids, self._now() or 0
+        while len(self._pending) > _PENDING_MOST:
+            del self._pending[next(iter(self._pending))]
+        return number
+
     def _answer(self, number: int) -> Frame:
-        """An acknowledgement, which says nothing of whether a stream tells anything: any name is taken."""
-        ids = self._pending.pop(number, ())
-        now = self._now()
-        events = (Heard(now),) if now else ()
+        """An acknowledgement, which says nothing of whether a stream tells anything: any name is taken.
+
+        It bears no stamp, but is no older than what it answers.
+        """
+        ids, said = self._pending.pop(number, ((), 0))
+        events = (_heard(said),) if said else ()
         return Frame(_ALIVE, None, events, ((_KLINES, ids),) if ids else ())
 
     def _candle(self, told: _Data, k: _Kline, data: bytes) -> Frame:
         symbols = self._symbols.get(told.s)
-        event: Event = Heard(told.E)
+        event: Event = _heard(told.E)
         if symbols is None or k.i != CARRIED.value:
             return Frame(_KLINES, None, (event,))
         candle = ExactCandle(k.t, k.o, k.h, k.l, k.c, k.v)
         if why := rejection(candle, CARRIED, max(told.E, self._now() or 0)):
             event = Rejected(why, excerpt(data), "candle", "candle")
         elif symbols:
-            event = FeedCandles(told.E, False, tuple((symbol, CARRIED, candle, k.x) for symbol in symbols))
+            carried = tuple((symbol, CARRIED, candle, k.x) for symbol in symbols)
+            # Of a minute that closed, the last frames of some come later than those of others.
+            event = FeedCandles(told.E, False, carried, max(1, told.E - BEHIND_MS))
         return Frame(_KLINES, None, (event,))
+
+
+def _heard(stamp: int) -> Heard:
+    return Heard(max(1, stamp - BEHIND_MS))
 
 
 def _undecodable(data: bytes) -> Frame:
