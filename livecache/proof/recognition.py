@@ -94,9 +94,12 @@ def _fit(track: Track, page: PageFacts) -> _Fit:
             shown = track.provisional.get(bucket)
             fit.strange.append(bucket)
             fit.against_feed += shown is not None and shown.vouched
+    empty = (t for t in page.flat if t in track.coverage and t not in track.settled)
+    fit.fits += [t for t in empty if t < edge and t not in doubted]
     # Rows of a bigger timeframe reach as far as any, and pass over what is known.
-    start, end = min(page.rows, default=0), max(page.rows, default=0)
-    if page.rows and (richer or not fit.fits):
+    rows = page.rows.keys() | page.flat
+    start, end = min(rows, default=0), min(max(rows, default=0) + 1, edge)
+    if rows and (richer or not fit.fits):
         start, end = page.start, min(page.end, edge)
     vouched = {t for t, each in track.provisional.items() if each.vouched}
     told = page.rejected | page.rows.keys() | doubted

@@ -67,6 +67,20 @@ def test_a_market_that_sleeps_is_known_by_flat_rows_alone() -> None:
     assert told.symbol.tracks[M1].settled == {}
 
 
+def test_flat_rows_over_what_was_traded_are_of_another_product_and_prove_nothing() -> None:
+    told = driver()
+    page(told)
+    track = told.symbol.tracks[M1]
+    before = dict(track.settled)
+    told.now += 5 * W
+    for start, fits in ((EDGE - 60 * W, False), (EDGE - 9 * W, True)):
+        rows = {time: flat(time) for time in range(start, EDGE + 6 * W, W)}
+        told.timeline.apply_page(SYMBOL, M1, PageFacts(start, EDGE + 6 * W, rows, told.now), told.now)
+        assert track.coverage.covers(EDGE, EDGE + 4 * W) is fits, "most are where nothing was traded"
+        assert bool(track.strange) is not fits
+        assert track.settled == before
+
+
 def test_an_absent_row_is_no_proof_by_itself_and_is_asked_for_again() -> None:
     told = driver()
     page(told, absent=frozenset(QUIET))

@@ -13,6 +13,17 @@ OF_EVIDENCE = (
         tests=("tests/core/test_recognition.py",),
     ),
     Breakage(
+        "flat rows are of whatever product was asked for",
+        (
+            Edit(
+                "livecache/proof/recognition.py",
+                "rows = page.rows.keys() | page.flat",
+                "rows = page.rows.keys()",
+            ),
+        ),
+        tests=("tests/core/test_flat.py",),
+    ),
+    Breakage(
         "pages that do not fit count together though they say different things",
         (
             Edit(
