@@ -25,7 +25,7 @@ from .engine.engine import Engine, Settings
 from .engine.fleet import Fleet
 from .engine.venue_time import VenueTime
 from .http.front import HttpFront
-from .http.watch.instance import Instance
+from .http.watch.instance import Change, Instance
 from .keys.keyspace import Keyspace
 from .model.budget import Rolling
 from .model.policy import Policy, longest_word
@@ -115,7 +115,7 @@ async def open_engine(config: Config, **options: Any) -> AsyncIterator[Engine]:
 
 def assemble(
     config: Config, store: Any, clock: Clock, *, venue: str = "", **options: Any
-) -> tuple[Engine, Callable[[Config], None]]:
+) -> tuple[Engine, Change]:
     """The engine of the venue with that id, and what has both take over another configuration.
 
     Without an id it is the first that is configured. `options` are the engine's.
@@ -135,9 +135,14 @@ def assemble(
     settings = _settings(config, id_, built.traits)
     engine = Engine(built, store, keys, settings, time=time, name=name, jitter=random.random, **options)
 
-    def change(config: Config) -> None:
-        built.reconfigure(config.venues[id_])
-        engine.change(_settings(config, id_, built.traits))
+    def change(config: Config) -> Callable[[], None]:
+        engine.check(_settings(config, id_, built.traits))
+
+        def take() -> None:
+            built.reconfigure(config.venues[id_])
+            engine.change(_settings(config, id_, built.traits))
+
+        return take
 
     return engine, change
 

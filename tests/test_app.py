@@ -11,7 +11,14 @@ import redis.asyncio
 from livecache.app import assemble
 from livecache.clock import SystemClock
 from livecache.config.load import check
+from livecache.config.render import Loaded
+from livecache.engine.fleet import Place
+from livecache.errors import ConfigError
+from livecache.http.watch.instance import Instance
 from livecache.model.policy import Policy
+from livecache.model.timeframe import Timeframe
+from livecache.model.traits import Served
+from livecache.process.reloading import Reloading
 from livecache.venues.coinbase import venue
 from livecache.venues.coinbase.traits import TRAITS
 
@@ -49,3 +56,39 @@ def test_the_feeds_word_stands_for_eight_minutes_or_as_long_as_readers_wait_less
     tmp_path: Path, text: str, confirm_after_ms: int
 ) -> None:
     assert policy(tmp_path, text).confirm_after_ms == confirm_after_ms
+
+
+def test_what_one_venue_does_not_serve_refuses_a_reload_before_anything_has_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        venue, "TRAITS", replace(TRAITS, served={Timeframe.H1: Served(300)}, carries=(), trades=False)
+    )
+    path = tmp_path / "config.toml"
+
+    def load(timeframes: str) -> Loaded:
+        """The second venue has them; the first has other symbols each time."""
+        first = f'[venues.coinbase]\nsymbols = ["BTC-USD", "{len(timeframes)}-USD"]\ntimeframes = ["1h"]\n'
+        path.write_text(f'{first}[venues.second]\nkind = "coinbase"\nsymbols = ["BTC-USD"]\n{timeframes}')
+        loaded, wrong = check(path, {})
+        assert wrong == []
+        return loaded
+
+    running, other, unserved = map(
+        load, ('timeframes = ["1h"]', 'timeframes = ["4h"]', 'timeframes = ["1m"]')
+    )
+    instance = Instance(running.config, SystemClock())
+    instance.places = {name: Place() for name in running.config.venues}
+    engines = {}
+    for name in instance.places:
+        engines[name], instance.changes[name] = assemble(
+            running.config, redis.asyncio.Redis(), SystemClock(), venue=name
+        )
+    before = {name: engine.settings for name, engine in engines.items()}
+    with pytest.raises(ConfigError, match=r"^second: 1m candles are not to be had"):
+        Reloading(instance, lambda: unserved).reload()
+    assert instance.config is running.config
+    assert {name: engine.settings for name, engine in engines.items()} == before
+    Reloading(instance, lambda: other).reload()
+    assert engines["second"].settings.timeframes == (Timeframe.H4,)
+    assert engines["coinbase"].settings.symbols == other.config.venues["coinbase"].symbols

@@ -17,6 +17,7 @@ from ..keys.keyspace import Keyspace
 from ..ledger.timeline import Timeline
 from ..model.budget import Budget
 from ..model.policy import Policy
+from ..model.rollup import children_of
 from ..model.series import SeriesId
 from ..model.timeframe import Timeframe, iso
 from ..quiet import logger
@@ -122,6 +123,12 @@ class Engine:
             audit_every=audit_every,
             jitter=jitter,
         )
+
+    def check(self, settings: Settings) -> None:
+        """Refuse settings that cannot be had of the venue. Raises ConfigError."""
+        traits = self.live.timeline.traits
+        settings.policy.check(traits)
+        children_of(settings.timeframes, traits)
 
     def change(self, settings: Settings) -> None:
         """Take over other settings, and what the venue allows by other ones of its own.

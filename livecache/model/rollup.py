@@ -51,7 +51,7 @@ def children_of(configured: Iterable[Timeframe], traits: Traits) -> Mapping[Time
                 raise ConfigError(
                     f"{parent.value} candles are not to be had: the venue serves {', '.join(served)} only, "
                     f"and none of them adds up to it",
-                    "correct cache.timeframes",
+                    "correct cache.timeframes, or those of the venue",
                 )
             working.add(child)
         between = next((t for t in _BETWEEN if t.ms < parent.ms), parent)

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 from ..config.changes import Changes, compare
 from ..config.render import Loaded, source_of
-from ..errors import LivecacheError
+from ..config.schema import Config
+from ..errors import ConfigError, LivecacheError
 from ..http.watch.instance import Instance
 from ..quiet import logger
 from .logs import setup
@@ -40,17 +41,18 @@ class Reloading:
     def _reload(self, instance: Instance) -> Changes:
         try:
             loaded = self._load()
+            changes = compare(instance.config, loaded.config)
+            wanted = [self._change(venue, changes.config) for venue in instance.changes if changes.live]
         except LivecacheError as error:
             logger.bind(event="reload_refused", hint=error.hint).error(
                 "{}: nothing is changed, the old configuration goes on", error.message
             )
             raise
-        changes = compare(instance.config, loaded.config)
         instance.config, instance.source = changes.config, source_of(loaded)
         if "log.level" in changes.live or "log.format" in changes.live:
             setup(changes.config.log.level, changes.config.log.format)
-        for change in instance.changes.values() if changes.live else ():
-            change(changes.config)
+        for take_over in wanted:
+            take_over()
         logger.bind(event="reloaded", changed=list(changes.live), restart=list(changes.restart)).info(
             "Configuration read again from {}: {}", instance.source, changes
         )
@@ -59,6 +61,12 @@ class Reloading:
                 "These take effect with the next start only: {}", ", ".join(changes.restart)
             )
         return changes
+
+    def _change(self, venue: str, config: Config) -> Callable[[], None]:
+        try:
+            return self._instance.changes[venue](config)
+        except ConfigError as error:
+            raise ConfigError(self._instance.name(venue, error.message), error.hint) from None
 
     def on_hangup(self) -> None:
         """By SIGHUP: whatever is wrong is in the log."""

@@ -113,6 +113,8 @@ class Verbatim:
     """End of the last bucket that has closed by the venue's clock, Unix ms."""
     reason: str
     """Why the series is not ready, as its writer says; "" if it is."""
+    grid: Grid
+    """Where its buckets lie."""
 
 
 def verbatim(request: Request, reply: Sequence[Any], key: str) -> Verbatim:
@@ -129,6 +131,7 @@ def verbatim(request: Request, reply: Sequence[Any], key: str) -> Verbatim:
         forming,
         closed_through=int(fields[6]),
         reason=(fields[2] or b"").decode(errors="replace"),
+        grid=State.of(fields, request.series, key).grid,
     )
 
 

@@ -124,15 +124,17 @@ class Questions:
         empty: Empty = "skip",
         max_lag: Seconds | None = None,
     ) -> Request:
-        """A read of the buckets that open within [start, end)."""
+        """A read of the buckets that open within [start, end); a venue may have one more, or less."""
         series = self.read_id(symbol, timeframe)
         first, last = time_of("start", start), time_of("end", end)
         buckets = series.timeframe.grid.count(first, last)
-        if not 1 <= buckets <= COUNT_MAX:
+        if last <= first or buckets > COUNT_MAX:
             raise ValueError(
                 f"start {first} to end {last} must hold the opens of 1 to {COUNT_MAX} buckets of {timeframe}"
             )
-        plain = self.request(symbol, timeframe, buckets, settled=settled, empty=empty, max_lag=max_lag)
+        plain = self.request(
+            symbol, timeframe, max(1, buckets), settled=settled, empty=empty, max_lag=max_lag
+        )
         return replace(plain, span=(first, last))
 
     def requests(

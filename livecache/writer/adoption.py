@@ -117,13 +117,13 @@ def _judge(series: SeriesId, found: LoadedSeries, origin: str, now: int, venues:
     return Stored(series, tuple(candles), coverage, state.history_from, known, state.ready, standing)
 
 
-def _damaged(series: SeriesId, found: LoadedSeries) -> int:
+def _damaged(series: SeriesId, found: LoadedSeries, grid: Grid) -> int:
     """How many of the members cannot be believed."""
     count = 0
     for member, _ in found.members:
         try:
-            decode_member(member, series.timeframe)
-        except Damaged:
+            decode_member(member, series.timeframe, grid)
+        except (Damaged, OutsideCalendar):
             count += 1
     return count
 
@@ -160,7 +160,7 @@ async def load(
                 stored.append(verdict)
             else:
                 refused[one] = verdict
-                rejected += _damaged(one, found)
+                rejected += _damaged(one, found, grid(one.timeframe))
     for one, reason in refused.items():
         logger.bind(event="adoption_refused", series=str(one), reason=reason).warning(
             "{} starts empty: what is stored cannot be used, {}.", one, reason

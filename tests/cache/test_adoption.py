@@ -113,6 +113,14 @@ def test_damaged_members_are_counted_and_the_series_starts_empty() -> None:
         assert "damaged" in adopted.refused[BTC]
 
 
+def test_members_are_counted_as_damaged_by_the_grid_of_the_venue() -> None:
+    half = EpochGrid(STEP, STEP // 2)
+    with fakeredis.FakeRedis() as fake:
+        put(fake, found(count="12"))
+        reading = load(SyncAdapter(fake), KEYS, [BTC], origin=ORIGIN, now=NOW, grid=lambda _: half)
+        assert asyncio.run(reading).rejected == 10, "none of them opens there"
+
+
 def test_a_set_without_its_state_and_a_key_of_another_type_are_refused() -> None:
     with fakeredis.FakeRedis() as fake:
         put(fake, found())

@@ -356,6 +356,9 @@ def test_days_of_a_venue_from_eight_stay_days_from_eight(reader: Any, store: Any
     )
     with pytest.raises(NotReady, match="added up from 1h"):
         reader.candles("BTC-USD", "1w", 1)  # 99 hours are no week, and such days are no part of one
+    hour, newest = DAY_MS // 24, reader.candles("BTC-USD", "1d", 1)[0].time
+    assert reader.range("BTC-USD", "1d", newest - hour, newest + hour).time.tolist() == [newest]
+    assert len(reader.range("BTC-USD", "1d", newest - hour, newest)) == 0
     store.srem(KEYS.series, "BTC-USD:1d")
     store.delete(KEYS.state("BTC-USD", Timeframe.D1))
     store.hset(KEYS.feed, "grids", '{"1d":"86400000 from 28800000"}')

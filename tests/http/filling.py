@@ -9,13 +9,16 @@ from typing import Any
 from livecache.keys.keyspace import AliveRecord, encode_alive, encode_state
 from livecache.model.candle import ExactCandle
 from livecache.model.coverage import Coverage
+from livecache.model.grid import EpochGrid
 from livecache.model.series import SeriesId, SeriesState
 from livecache.model.timeframe import Timeframe
 
 from ..cache.support import ORIGIN
 from ..cache.test_reader import KEYS
 
-__all__ = ["NOW", "announce", "fill"]
+__all__ = ["FROM_EIGHT", "NOW", "announce", "fill"]
+
+FROM_EIGHT = EpochGrid(86_400_000, 8 * 3_600_000)  # days as Deribit has them
 
 NOW = 1_771_588_815_000  # 2026-02-20T12:00:15Z
 
@@ -33,6 +36,7 @@ def fill(
     feed: str | None = "up",
     now: int = NOW,
     venue: str = "coinbase",
+    grid: EpochGrid | None = None,
 ) -> None:
     """A series whose newest closed bucket is the last of `closes`, each of which opens at the one before.
 
@@ -40,7 +44,7 @@ def fill(
     """
     series, keys = SeriesId(venue, symbol, Timeframe(timeframe)), replace(KEYS, venue=venue)
     step = series.timeframe.ms
-    through = series.timeframe.floor(now)
+    through = (grid or series.timeframe.grid).floor(now)
     first = through - len(closes) * step
     members: dict[str, int] = {}
     price = next((close for close in closes if close is not None), 1.0)
@@ -64,6 +68,7 @@ def fill(
         coverage=Coverage([(first, settled)] if closes else []),
         history_from=0,
         forming=through if forming is not None else 0,
+        grid=grid.text(0, 0) if grid else "",
     )
     key = keys.candles(symbol, series.timeframe)
     store.delete(key)

@@ -26,6 +26,7 @@ from livecache.model.timeframe import Timeframe
 from ..cache.support import BTC, STEP, T0, candle, state
 from ..cache.test_reader import ALIVE, KEYS, SET, put
 from .api import Served, served
+from .filling import FROM_EIGHT, fill
 from .support import Answer, ask
 
 HOURLY = SeriesId("coinbase", "BTC-USD", Timeframe.H1)
@@ -189,6 +190,25 @@ def test_an_argument_that_makes_no_sense_is_named(
     answer = ask(server.url, f"/api/v1/candles?{query}")
     assert (answer.status, answer.content["kind"]) == (400, "bad_request"), answer
     assert error in answer.content["error"] and hint in answer.content["hint"], answer.content
+
+
+def test_days_from_eight_are_asked_for_by_their_own_opens(store: Any, server: Served) -> None:
+    """The store has those that open at 08:00 of the 15th to the 19th of February."""
+    fill(store, "BTC-USD", "1d", [5.0, 6.0, 7.0, 8.0, 9.0], grid=FROM_EIGHT)
+
+    def closes(query: str) -> list[float]:
+        answer = ask(server.url, f"/api/v1/candles?symbol=BTC-USD&timeframe=1d&{query}")
+        assert answer.status == 200, answer
+        return [row[4] for row in answer.content["candles"]]
+
+    assert closes("from=2026-02-15") == [5.0, 6.0, 7.0, 8.0, 9.0]
+    assert closes("from=2026-02-18T01:00") == [8.0, 9.0], "the 18th opens after that"
+    assert closes("from=2026-02-18T09:00") == [9.0]
+    assert closes("from=2026-02-16T01:00&to=2026-02-16T09:00") == [6.0]
+    assert closes("from=2026-02-16T00:00&to=2026-02-17T01:00&limit=1") == [6.0]
+    assert closes("from=2026-02-16T00:00&to=2026-02-16T08:00") == []
+    both = "/api/v1/candles?symbol=BTC-USD&timeframe=1d&from=2026-02-16T01:00&to=2026-02-17T09:00&limit=1"
+    assert "holds the opens of 2 buckets" in ask(server.url, both).content["error"]
 
 
 def test_a_series_that_nobody_fills_names_what_there_is(store: Any, server: Served) -> None:

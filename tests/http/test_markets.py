@@ -12,7 +12,7 @@ from livecache.http.api.markets import DAY_MS, MARKETS_AGAIN_S, POINTS, chosen, 
 from livecache.http.shapes import SeriesRow
 
 from .api import Served
-from .filling import NOW, announce, fill
+from .filling import FROM_EIGHT, NOW, announce, fill
 from .support import ask
 
 HOUR, QUARTER = 3_600_000, 900_000
@@ -112,6 +112,17 @@ def test_a_thin_market_carries_its_last_price_over_what_was_not_traded(store: An
     fill(store, "THIN-USD", "1h", [7.0, *[None] * 60, 9.0, *[None] * 5])
     (thin,) = markets(server).values()
     assert (thin["day_ago"], thin["closes"][0], thin["closes"][-1]) == (7.0, 7.0, 9.0)
+
+
+def test_the_course_of_days_changes_when_a_day_of_that_venue_ends(store: Any, server: Served) -> None:
+    announce(store, ["BTC-USD", "ETH-USD"], ["1d"])
+    fill(store, "BTC-USD", "1d", [5.0, 6.0, 7.0], grid=FROM_EIGHT)  # the last ended 4 hours ago
+    fill(store, "ETH-USD", "1d", [5.0, 6.0, 7.0])  # and here 12 hours ago
+    seen = markets(server)
+    assert {symbol: row["closes"].index(7.0) for symbol, row in seen.items()} == {
+        "BTC-USD": 27,
+        "ETH-USD": 16,
+    }
 
 
 def test_of_what_nobody_vouches_for_there_is_no_course(store: Any, server: Served) -> None:

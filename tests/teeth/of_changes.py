@@ -51,4 +51,9 @@ OF_CHANGES = (
         ),
         tests=("tests/core/test_arranging.py",),
     ),
+    Breakage(
+        "a reload is half done before it is refused",
+        (Edit("livecache/app.py", "        engine.check(_settings(config, id_, built.traits))\n", ""),),
+        tests=("tests/test_app.py",),
+    ),
 )

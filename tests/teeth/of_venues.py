@@ -76,6 +76,17 @@ OF_VENUES = (
         ("tests/cache/test_adoption.py",),
     ),
     Breakage(
+        "days that open at eight are looked for where days of UTC open",
+        (
+            Edit(
+                "livecache/http/api/candles.py",
+                "    start = read.grid.ceil(since)",
+                "    start = candles.series.timeframe.ceil(since)",
+            ),
+        ),
+        ("tests/http/test_candles.py",),
+    ),
+    Breakage(
         "a venue that tells no time is asked for it",
         (
             Edit(

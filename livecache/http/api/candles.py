@@ -49,6 +49,9 @@ class CandlesRoute:
             read = await way.link.drive(way.core.read_verbatim(wanted))
         except UnknownSeries:
             raise await self._source.unknown(wanted.series) from None
+        most = query.limit or ROWS_MOST
+        if wanted.span and (buckets := read.grid.count(*wanted.span)) > most:
+            raise _miscounted(wanted.span, buckets, most)
         skipped = 0 if since is None else _before(since, read, wanted)
         return given(request, body_of(read, skipped))
 
@@ -118,19 +121,21 @@ def _wanted(core: Core, query: CandlesQuery) -> tuple[Request, int | None]:
 def _span(
     core: Core, names: tuple[str, Timeframe], start: int, end: int, most: int, *, settled: bool
 ) -> Request:
-    timeframe = names[1]
-    buckets = timeframe.grid.count(timeframe.ceil(start), timeframe.ceil(end))
-    if not 1 <= buckets <= most:
-        raise ConfigError(
-            f"[{start}, {end}) holds the opens of {max(0, buckets)} buckets", f"ask for 1 to {most} of them"
-        )
+    buckets = names[1].grid.count(start, end)
+    if end <= start or buckets > most + 1:  # A venue's lie elsewhere perhaps: only the reply tells.
+        raise _miscounted((start, end), buckets, most)
     return core.range_request(*names, start, end, settled=settled)
+
+
+def _miscounted(span: tuple[int, int], buckets: int, most: int) -> ConfigError:
+    told = f"[{span[0]}, {span[1]}) holds the opens of {buckets} buckets"
+    return ConfigError(told, f"ask for 1 to {most} of them")
 
 
 def _before(since: int, read: Verbatim, wanted: Request) -> int:
     """How many of the newest candles open before `since`. Raises if there are others since then."""
     candles = read.candles
-    start = candles.series.timeframe.ceil(since)  # of a multiple only now known for sure
+    start = read.grid.ceil(since)  # where its buckets lie is only now known for sure
     if start < candles.contiguous_from:
         raise NotReady(
             f"{wanted.series}: from {start} on was asked for, and it is known without a gap "

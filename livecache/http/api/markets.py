@@ -6,9 +6,11 @@ charts. What happens in between is told by `/api/v1/series` and by the stream.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ...clock import Clock
+from ...model.grid import Grid
+from ...model.series import SeriesId
 from ...model.timeframe import Timeframe
 from ...read.candles import Candles
 from ..shapes import MarketRow, MarketsAnswer, SeriesAnswer, SeriesRow
@@ -102,7 +104,7 @@ def _reaches(row: SeriesRow, now: int) -> bool:
 
 
 async def _read(way: Way, markets: Sequence[Sequence[SeriesRow]], now: int) -> list[MarketRow]:
-    """These symbols, by one round trip."""
+    """These symbols, by one round trip; by two where the course of any is one of more than hours."""
     asked = [row for rows in markets if (row := chosen(rows, now)) is not None]
     requests = [
         way.core.request(f"{row.venue}:{row.symbol}", row.timeframe, _count(row), at_least=1) for row in asked
@@ -113,16 +115,24 @@ async def _read(way: Way, markets: Sequence[Sequence[SeriesRow]], now: int) -> l
         for row, candles in zip(asked, outcomes, strict=True)
         if isinstance(candles, Candles)
     }
-    return [_row(rows, found.get(rows[0].symbol), now) for rows in markets]
+    longer = [candles.series for row, candles in found.values() if _step(row) > HOUR_MS]
+    views = await way.link.drive(way.core.views(longer))
+    grids = {one.series: one.record.state.grid_of(one.series.timeframe) for one in views if one.record}
+    return [_row(rows, found.get(rows[0].symbol), grids, now) for rows in markets]
 
 
-def _row(rows: Sequence[SeriesRow], read: tuple[SeriesRow, Candles] | None, now: int) -> MarketRow:
+def _row(
+    rows: Sequence[SeriesRow],
+    read: tuple[SeriesRow, Candles] | None,
+    grids: Mapping[SeriesId, Grid],
+    now: int,
+) -> MarketRow:
     traded = [row for row in rows if row.last is not None]
     newest = max(traded, key=lambda row: row.last_time or 0, default=None)
     since, day_ago, closes = 0, None, list[float]()
     if read is not None:
         row, candles = read
-        grid = Timeframe(row.timeframe).grid
+        grid = grids.get(candles.series, Timeframe(row.timeframe).grid)
         ends = [(grid.end(candle.time), float(candle.close)) for candle in candles]
         since = max(now - DAY_MS, ends[0][0])
         closes = course(ends, since, now, POINTS)

@@ -10,7 +10,10 @@ from ...config.schema import Config
 from ...engine.engine import Engine
 from ...engine.fleet import Place, Role
 
-__all__ = ["Instance", "Role"]
+__all__ = ["Change", "Instance", "Role"]
+
+Change = Callable[[Config], Callable[[], None]]
+"""Gives what has an engine take over another configuration; or ConfigError, and nothing has changed."""
 
 
 class Instance:
@@ -22,7 +25,7 @@ class Instance:
         self.source = source  # where the configuration came from
         self.reload: Callable[[], Changes] | None = None  # reads it again; None: there is none to read
         self.places: Mapping[str, Place] = {}
-        self.changes: dict[str, Callable[[Config], None]] = {}  # how each engine takes over another config
+        self.changes: dict[str, Change] = {}  # of each venue whose engine runs
         self.redis = ""  # its address, for people
         self.started_at_s = clock.wall()
         self.was_ready = False  # all was ready once, as readers saw it; stays so

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 
 from ...clock import Clock
 from ...engine.fleet import Place
@@ -68,7 +69,13 @@ class Lookout:
         looks = dict(zip(places, found, strict=True))
         return Look(
             sum(look.series for look in looks.values()),
-            [self._instance.name(venue, reason) for venue, look in looks.items() for reason in look.reasons],
+            [
+                self._instance.name(venue, reason)
+                # The first of each first: who shows only some has some of all.
+                for reasons in zip_longest(*(look.reasons for look in found))
+                for venue, reason in zip(places, reasons, strict=True)
+                if reason is not None
+            ],
             all(look.left_warm for venue, look in looks.items() if not places[venue].trouble),
             {venue: not look.reasons for venue, look in looks.items()},
         )
