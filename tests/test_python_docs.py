@@ -24,7 +24,7 @@ PRINTED = {
         "60 candles, the last close 76324.18, feed up\n",
         "coinbase:BTC-USD:5m 1771588800000 76324.18\n",
     ],
-    "docs/simulator.md": ["1771588500000 4 requests\n"],
+    "docs/simulator.md": ["1771588500000 60 candles\n"],
 }
 """What the scripts of a page print."""
 BESIDE_A_DEMO = {"README.md"}

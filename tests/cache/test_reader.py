@@ -57,7 +57,7 @@ def put(
     client.hset(f"{key}:state", mapping=dict(zip(flat[::2], flat[1::2], strict=True)))
     client.hset(f"{key}:state", mapping={"count": len(members), **fields})
     time = vouched.closed_through + 1000 if now is None else now
-    client.set(keys.alive(symbol), encode_alive(AliveRecord("one", time, feed)), px=10_000)
+    client.set(keys.alive(symbol), encode_alive(AliveRecord("one", time, feed)), px=600_000)
     client.sadd(keys.series, keys.series_member(series))
 
 
