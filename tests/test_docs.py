@@ -13,11 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis.asyncio
 
 from livecache import errors
+from livecache.app import assemble
 from livecache.cli import app, checking, keeping, looking
+from livecache.clock import SystemClock
 from livecache.commands.check import FINDINGS_EXIT_CODE
 from livecache.commands.look.stored import BucketKind
+from livecache.config.load import check
 from livecache.config.render import settings
 from livecache.config.schema import Config
 
@@ -101,6 +105,16 @@ def _constant(name: str) -> float:
 
 
 # --- the pages
+
+
+def test_the_example_of_several_venues_has_what_each_of_them_serves() -> None:
+    loaded, wrong = check(ROOT / "docs/examples/venues.toml", {})
+    assert wrong == []
+    series = {}
+    for name in loaded.config.venues:
+        engine, _ = assemble(loaded.config, redis.asyncio.Redis(), SystemClock(), venue=name)
+        series[name] = len(engine.series)
+    assert series == {"coinbase": 10, "binance": 8, "binance-usdm": 5, "deribit": 10}
 
 
 def test_every_page_is_in_the_index() -> None:
