@@ -99,7 +99,10 @@ def demo(seconds: float | None, symbols: int, venue: str, given: Given) -> int:
     "--speed", type=click.FloatRange(min=0.001, max=10_000), default=1.0, help="Market seconds a real second."
 )
 @click.option("--seed", type=int, default=1, help="The same seed makes the same market.")
-@click.option("--symbols", help="What to simulate, by comma; thin ones as ANY-USD:thin or :very-thin.")
+@click.option(
+    "--symbols",
+    help="By comma, as BTC-USD whatever the venue calls it; thin ones as ANY-USD:thin or :very-thin.",
+)
 @click.option("--csv", multiple=True, help="SYMBOL=PATH: real candles instead; may be given many times.")
 @click.option(
     "--rate",

@@ -61,7 +61,10 @@ class Product(NamedTuple):
             ) from None
         base, _, quote = name.partition("-")
         if not (base.isalnum() and quote.isalnum()):
-            raise ConfigError(f"{name!r} is not a product id", "write it like BTC-USD or ANY-USD:thin")
+            raise ConfigError(
+                f"{name!r} is not a product id",
+                "write it like BTC-USD or ANY-USD:thin, whatever the venue calls it",
+            )
         if known:
             return known._replace(liquidity=liquidity)
         price = 1 + int.from_bytes(hashlib.sha256(name.encode()).digest()[:2], "big") % 200
