@@ -175,7 +175,7 @@ class EpochGrid(Grid):
         return through + (self.origin - through) % self.step + self.step
 
     def count(self, start: int, end: int) -> int:
-        return len(self.opens(start, end))
+        return max(0, (end - 1 - self.origin) // self.step - (start - 1 - self.origin) // self.step)
 
     def opens(self, start: int, end: int) -> range:
         return range(start + (self.origin - start) % self.step, end, self.step)

@@ -240,7 +240,7 @@ def _plausible(count: int, times: Sequence[int], grid: Grid) -> bool:
     """Whether a writer may have written these: in order, each the open of a bucket, none absurdly late."""
     contiguous, settled, known, closed, forming = times
     ordered = 0 <= contiguous <= settled <= known <= closed < _TIME_MAX and 0 <= forming < _TIME_MAX
-    return ordered and count >= 0 and all(not time or grid.bounds(time) for time in times)
+    return ordered and count >= 0 and all(map(grid.bounds, filter(None, {*times})))
 
 
 def _alive(raw: bytes | None, series: SeriesId) -> AliveRecord:

@@ -287,7 +287,7 @@ class Core(Questions):
         """
         keyed = [(len(keys), *keys, *args) for keys, args in calls]
         replies = yield [(self._evaluate_by[0], _READ.sha, *rest) for rest in keyed]
-        if any(type(reply) is not list for reply in replies):
+        if {*map(type, replies)} != {list}:
             replies = yield from self._repeat(keyed, replies)
         return replies
 
