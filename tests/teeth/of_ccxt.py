@@ -22,12 +22,12 @@ OF_CCXT = (
     Breakage(
         "ccxt's floats are printed with exponents",
         (Edit(f"{_ROOM}/answers.py", 'format(Decimal(repr(value)), "f")', "repr(value)"),),
-        (_TESTS,),
+        (f"{_TESTS}::test_digits_stay_as_they_came_and_floats_are_their_shortest_text",),
     ),
     Breakage(
         "an error of ccxt's in an answer 200 is an empty page",
         (Edit(f"{_ROOM}/exchange.py", "                self.ccxt.handle_errors(", "                str("),),
-        (_TESTS,),
+        (f"{_TESTS}::test_an_error_in_an_answer_200_is_a_failure_of_its_kind",),
     ),
     Breakage(
         "ccxt goes by the host's clock",
@@ -37,6 +37,6 @@ OF_CCXT = (
     Breakage(
         "more is asked for than the exchange keeps",
         (Edit(f"{_ROOM}/facts.py", "_KEEPS.get(exchange, 0)", "0"),),
-        (_TESTS,),
+        (f"{_TESTS}::test_what_the_tables_tell_becomes_traits",),
     ),
 )
