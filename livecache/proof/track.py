@@ -149,14 +149,14 @@ class Track:
 
     def take_back(self, bucket: int) -> bool:
         """Something speaks against what was likely: it is open again. Whether it was likely."""
-        if self.likely.pop(bucket, None) is None:
+        if (said := self.likely.pop(bucket, None)) is None:
             return False
         self.derived.discard(bucket)
         self.presumed.pop(bucket, None)
         self.coverage = self.coverage.remove(*self.owned(bucket))
         held = self.settled.pop(bucket, None)
         if held is not None:
-            self.provisional[bucket] = Provisional(held, False)
+            self.provisional[bucket] = Provisional(held, False, said)
         self.dirty.add(bucket)
         self.state_dirty = True
         return True
@@ -219,7 +219,8 @@ class Track:
         if shown is not None and replace and shown.candle.equals(candle) and shown.vouched == vouched:
             return False
         vouched = vouched or (shown is not None and shown.vouched and not replace)
-        self.provisional[bucket] = Provisional(candle, vouched, stamp)
+        # A page's row has no stamp: the feed's next word is later, an old one is not.
+        self.provisional[bucket] = Provisional(candle, vouched, stamp or (shown.stamp if shown else 0))
         self.dirty.add(bucket)
         if shown is None or shown.vouched != vouched:
             self.state_dirty = True

@@ -64,14 +64,16 @@ def test_an_old_frame_after_the_flag_changes_nothing() -> None:
     assert not driver.symbol.hurried
 
 
-def test_a_pages_row_bears_no_stamp_and_stands_until_the_feed_shows_more() -> None:
+def test_a_pages_row_bears_no_stamp_and_stands_until_the_feeds_next_word() -> None:
     driver = live("stamp")
     track = driver.symbol.tracks[M5]
-    show(driver, 1, "3")
+    show(driver, 5, "3")
     track.lay(candle(OPEN, "6"), vouched=False)
-    show(driver, 2, "5")
-    assert held(driver) == candle(OPEN, "6")
-    show(driver, 3, "7")
+    show(driver, 4, "9")
+    assert held(driver) == candle(OPEN, "6"), "an old word is none, however much it tells of"
+    show(driver, 6, "5")
+    assert held(driver) == candle(OPEN, "5"), "it takes back what the page showed"
+    show(driver, 7, "7")
     assert held(driver) == candle(OPEN, "7")
 
 
@@ -89,3 +91,4 @@ def test_what_only_a_page_stood_behind_is_taken_back_by_a_later_frame_alone() ->
         track.settle(OPEN, candle(OPEN, "3"), derived=False, likely=OPEN + M5.ms + 5)
         show(driver, stamp, volume)
         assert (OPEN in track.coverage) is stands, (stamp, volume, order)
+        assert held(driver) == candle(OPEN, "3" if stands else volume)
