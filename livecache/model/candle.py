@@ -78,8 +78,8 @@ class ExactCandle(msgspec.Struct, frozen=True, order=True, gc=False):
     @property
     def flat(self) -> bool:
         """Whether nothing was traded: it has no volume, and all its prices are the same."""
-        prices = {Decimal(each) for each in (self.open, self.high, self.low, self.close)}
-        return float(self.volume) == 0 and len(prices) == 1
+        prices = self.open, self.high, self.low, self.close
+        return float(self.volume) == 0 and len(set(map(Decimal, prices))) == 1
 
     def equals(self, other: ExactCandle) -> bool:
         """Whether both are the same candle numerically: `1.50` equals `1.5`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
@@ -28,6 +29,7 @@ class Kindred:
         adds_up = track.traits.adds_up
         self._smaller = [each for t, each in tracks.items() if adds_up(t, timeframe)]
         self._bigger = [each for t, each in tracks.items() if adds_up(timeframe, t)]
+        self._held: dict[int, list[int]] = {}  # width of a smaller one → the buckets that it holds
         self._said: dict[tuple[int, int], Kin] = {}  # (width, bucket) of a bigger one → what it says
 
     def __call__(self, bucket: int) -> Kin:
@@ -54,9 +56,12 @@ class Kindred:
         return any(volume > Decimal(held.volume) for volume in traded)
 
     def _within(self, smaller: Track, bucket: int) -> Sequence[int]:
-        if not smaller.settled and not smaller.provisional:
-            return range(0)
-        return smaller.grid.opens(bucket, self._track.grid.end(bucket))
+        """What it holds of that bucket: a month has 43,000 minutes, of which few are kept."""
+        held = self._held.get(smaller.width)
+        if held is None:
+            held = self._held[smaller.width] = sorted({*smaller.settled, *smaller.provisional})
+        end = self._track.grid.end(bucket)
+        return held[bisect_left(held, bucket) : bisect_left(held, end)]
 
     def _ask(self, bigger: Track, bucket: int) -> Kin:
         """A bigger bucket that was fetched: does it hold more than what is known within it?"""
