@@ -114,7 +114,13 @@ async def open_engine(config: Config, **options: Any) -> AsyncIterator[Engine]:
 
 
 def assemble(
-    config: Config, store: Any, clock: Clock, *, venue: str = "", **options: Any
+    config: Config,
+    store: Any,
+    clock: Clock,
+    *,
+    venue: str = "",
+    environ: Mapping[str, str] = os.environ,
+    **options: Any,
 ) -> tuple[Engine, Change]:
     """The engine of the venue with that id, and what has both take over another configuration.
 
@@ -125,7 +131,7 @@ def assemble(
     built = build(
         id_,
         config.venues[id_],
-        environ=os.environ,
+        environ=environ,
         now=time.if_known,
         clock=clock,
         jitter=random.random,

@@ -13,7 +13,15 @@ from tests.test_style import EVERYWHERE, MAY_IMPORT, MODULES, imports, room
 __all__ = ["PICTURE", "drawn"]
 
 PICTURE = Path(__file__).parent / "rooms.svg"
-_LEFT_OUT = EVERYWHERE | {"errors", "clock", "files", "plainly", "repeats", "redis_url"}  # the ground floor
+_LEFT_OUT = EVERYWHERE | {
+    "errors",
+    "clock",
+    "files",
+    "plainly",
+    "repeats",
+    "redis_url",
+    "tape",
+}  # the ground floor
 _WIDTH, _HEIGHT, _X, _Y = 108, 34, 130, 74
 
 

@@ -118,6 +118,7 @@ def demo(seconds: float | None, symbols: int, venue: str, given: Given) -> int:
 @click.option(
     "--faults-seed", type=int, help="Faults at random for a day of market time; the same seed, the same."
 )
+@click.option("--replay", type=options.FILE, help="Play what `livecache record` has written, at --speed.")
 @options.simulated
 @options.log
 def simulator(given: Given, **market: Any) -> None:
@@ -126,6 +127,28 @@ def simulator(given: Given, **market: Any) -> None:
     from ..commands.simulator import run_simulator
 
     run_simulator(**market)
+
+
+@click.command()
+@click.option("--venue", help="The id of the venue; else the first that is configured.")
+@click.option(
+    "--seconds", type=click.FloatRange(min=1, max=86_400), help="End after so long; else by Ctrl-C."
+)
+@click.option("--out", type=options.FILE, required=True, help="A file that is not there yet.")
+@options.config
+def record(venue: str | None, seconds: float | None, out: Path, given: Given) -> int:
+    """Write down what a venue says, to play it again.
+
+    Its symbols are warmed and followed in a Redis that ends with it, without a key; pages and frames go into
+    the file, with their times, until it is full. `livecache simulator --replay` plays them.
+    """
+    config = _service(given).config
+    import asyncio
+
+    from ..record import record as run_record
+
+    chosen = venue or next(iter(config.venues))
+    return asyncio.run(run_record(config, venue=chosen, seconds=seconds, out=out))
 
 
 def _service(given: Given) -> Loaded:
@@ -160,4 +183,4 @@ def _set_up_logs(config: Config) -> None:
     setup(config.log.level, config.log.format)
 
 
-COMMANDS = (run, backfill, demo, simulator)
+COMMANDS = (run, backfill, demo, simulator, record)

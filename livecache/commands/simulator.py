@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from ..errors import ConfigError
 from ..simulator import FaultScript, load_script, random_script, serve_forever
+from ..simulator.replay import replay_forever
 from .reading import moment_of
 
 __all__ = ["csv_files", "fault_script", "run_simulator"]
@@ -33,12 +35,20 @@ def run_simulator(
     hold: str | None,
     faults: Path | None,
     faults_seed: int | None,
+    replay: Path | None,
 ) -> None:
     """Serve until a signal. Raises ConfigError for an option that makes no sense."""
     if symbols is not None and csv:
         raise ConfigError("--symbols and --csv exclude each other", "files bring their own symbols")
     if faults is not None and faults_seed is not None:
         raise ConfigError("--faults and --faults-seed exclude each other", "a script may hold a seed")
+    # Whoever starts it from a script waits for these lines.
+    announce = partial(print, flush=True)
+    if replay is not None:
+        if symbols or csv or rate or latency or start or hold or faults or faults_seed is not None:
+            raise ConfigError("--replay brings its own market", "beside it only --speed and --port")
+        _until_signal(replay_forever(replay, speed=speed, port=port, announce=announce))
+        return
     serving = serve_forever(
         port=port,
         speed=speed,
@@ -51,10 +61,12 @@ def run_simulator(
         start_ms=None if start is None else moment_of("--start", start),
         hold_ms=None if hold is None else moment_of("--hold", hold),
         faults=fault_script(faults, faults_seed),
-        # Whoever starts it from a script waits for these lines.
-        announce=partial(print, flush=True),
+        announce=announce,
     )
+    _until_signal(serving)
 
+
+def _until_signal(serving: Coroutine[Any, Any, None]) -> None:
     async def until_signal() -> None:
         task = asyncio.create_task(serving, name="simulator")
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from ...clock import Clock
+from ...tape import TAPE
 from ..stats import RequestStats
 from ..text import complaint, one_line
 from ..venue import FailureKind, FetchFailure
@@ -76,6 +77,7 @@ class HttpSource:
         self._clock = clock
         self._timeout_s = timeout_s
         self._session: aiohttp.ClientSession | None = None
+        self._tape = TAPE.get()
 
     def patience(self, timeout_s: float) -> None:
         """Bound each request by so many seconds from now on."""
@@ -100,6 +102,8 @@ class HttpSource:
             why = next(kind for known, kind in _TRANSPORT_FAILURES if isinstance(error, known))
             outcome = FetchFailure(why, self._reason(error), cause=error)
         else:
+            if self._tape:
+                self._tape.page(path, parameters, *answer)
             if answer.status != 200:
                 outcome = refused(answer)
             elif len(answer.body) > _BODY_BYTES:

@@ -21,6 +21,7 @@ from websockets.frames import CloseCode, Frame
 from websockets.protocol import State
 from websockets.uri import parse_uri
 
+from ...tape import TAPE
 from ..text import one_line
 from .network import proxy_for, secured, unreachable
 from .tunnel import led_to
@@ -82,6 +83,8 @@ class Connection(asyncio.Protocol):
         self._opened: asyncio.Future[None] = loop.create_future()
         self._lost: asyncio.Future[None] = loop.create_future()
         self._waiter: asyncio.Future[None] | None = None
+        self._tape = TAPE.get()
+        self._number = 0  # on the tape
 
     @classmethod
     async def open(cls, url: str, host: str, *, timeout_s: float, message_bytes: int) -> Self:
@@ -107,12 +110,16 @@ class Connection(asyncio.Protocol):
         messages = self._messages
         while not messages:
             if self._protocol.state is not State.OPEN:
+                if self._tape:
+                    self._tape.closed(self._number)
                 raise self._ended()
             await self.ready()
         if len(messages) < self._resume_below:
             # While there is still something to do, so that the venue need not stand still.
             self._resume_below, self._unread = 0, self._unread // 2
             self._go_on_reading()
+        if self._tape:
+            self._tape.frame(self._number, messages[0])
         return messages.popleft()
 
     async def ready(self) -> None:
@@ -210,6 +217,8 @@ class Connection(asyncio.Protocol):
             await self._opened
         if self._failure:
             raise self._failure
+        if self._tape:
+            self._number = self._tape.opened()
 
     def _answer(self, data: bytes) -> None:
         """What comes before the first frame: the answer to the handshake, up to an empty line."""
