@@ -220,7 +220,8 @@ class Engine:
                 self.limiter.ban.clear()
                 self._excuse(f"venue banned until {iso(until)}")
                 now = int(self.clock.wall() * 1000)
-                await self.writer.patiently(partial(tell_ban, self.store, self.keys, until, now))
+                if self.limiter.ban_follows:
+                    await self.writer.patiently(partial(tell_ban, self.store, self.keys, until, now))
                 while self.limiter.banned_until == until and not self.limiter.ban.is_set():
                     with suppress(TimeoutError):
                         async with asyncio.timeout(min(_LOOK_S, until / 1000 - self.clock.wall())):

@@ -78,6 +78,8 @@ class Limiter:
         self._meter = Meter(budgets, venue_ahead_s=self._venue_ahead_s, jitter=jitter)
         self._waiting: list[_Waiting] = []  # in the order in which they came
         self._banned_until = 0  # by the wall clock
+        self.ban_follows = True
+        """Whether the last ban is one of the address, whichever host of the venue is asked."""
         self._ban_ends_s = 0.0  # monotonic: whatever becomes of the wall clock
         self._configured = budgets
         self._allowed: Sequence[Budget] = ()
@@ -163,6 +165,7 @@ class Limiter:
             self._meter.refused(ticket, now, answer.retry_after_s)
         elif answer.kind is FailureKind.BANNED:
             self._meter.banned(ticket, now, answer.retry_after_s)
+            self.ban_follows = answer.status != 451  # A country that one host does not serve, another may.
             self._note_ban(now)
         else:
             self._meter.ended(ticket, now)

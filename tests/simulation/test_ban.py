@@ -68,6 +68,23 @@ def test_in_a_ban_nothing_is_asked_and_who_reads_is_told_until_when(clean_valkey
     run_virtually(main())
 
 
+def test_a_country_that_is_not_served_is_no_ban_of_a_later_run_which_may_ask_elsewhere(
+    clean_valkey: str,
+) -> None:
+    async def main() -> None:
+        venue = venue_at()
+        with redis.Redis.from_url(clean_valkey) as client:
+            async with service(venue, clean_valkey, ["BTC-USD"], (M5,)) as running:
+                await running.warm()
+                failure = FetchFailure(FailureKind.BANNED, "HTTP 451", 451, LASTS_S)
+                venue.fault = lambda request: failure
+                await running.until(lambda: running.engine.limiter.banned_until > 0)
+                await asyncio.sleep(10)
+                assert running.engine.limiter.banned_until and client.get(BAN) is None
+
+    run_virtually(main())
+
+
 def test_a_later_run_asks_nothing_until_the_ban_is_over(clean_valkey: str) -> None:
     async def main() -> None:
         venue = venue_at()

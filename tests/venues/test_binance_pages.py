@@ -77,7 +77,7 @@ def test_an_absent_hour_is_absent() -> None:
     [
         ("spot", "too much weight", FailureKind.REFUSED, 17.0),
         ("spot", "banned", FailureKind.BANNED, 118.0),
-        ("spot", "WAF", FailureKind.REFUSED, None),
+        ("spot", "WAF", FailureKind.REFUSED, 300.0),
         ("spot", "country", FailureKind.BANNED, 3600.0),
         ("spot", "overloaded", FailureKind.SERVER, None),
         ("spot", "back end silent", FailureKind.SERVER, None),
@@ -98,7 +98,6 @@ def test_a_ban_that_tells_its_end_in_words_only_lasts_until_then() -> None:
     body = json.dumps({"code": -1003, "msg": f"IP banned until {NOW + 90_000}."}).encode()
     assert refusal(Answer(418, body, {}), NOW).retry_after_s == 90.0
     assert refusal(Answer(418, body, {}), NOW + 100_000).retry_after_s == 0.0
-    assert refusal(Answer(418, body, {}), None).retry_after_s is None
 
 
 def test_a_symbol_in_a_break_is_halted_and_the_list_tells_what_a_minute_may_cost() -> None:
@@ -108,7 +107,9 @@ def test_a_symbol_in_a_break_is_halted_and_the_list_tells_what_a_minute_may_cost
     assert listed.weight_a_minute == 6000
     futures = decode_list(documented("usdm", "exchangeInfo").body)
     assert not isinstance(futures, FetchFailure) and futures.weight_a_minute == 2400
-    assert futures.products == {"BTCUSDT": Product("BTCUSDT", listed=1_569_398_400_000)}
+    assert futures.products == {"BTCUSDT": Product("BTCUSDT")}, (
+        "its onboardDate is 17 days later than its first candle"
+    )
 
 
 def test_one_symbol_that_cannot_be_read_hides_no_other() -> None:
@@ -163,6 +164,11 @@ def test_another_way_to_write_a_symbol_is_explained(symbol: str) -> None:
     found = BinanceSettings(symbols=(symbol,)).symbol_problem(symbol)
     assert found is not None
     assert f"did you mean {symbol.upper().replace('-', '').replace('/', '')}?" in found[1]
+
+
+def test_a_perpetual_as_ccxt_has_it_is_led_to_the_symbol() -> None:
+    found = BinanceSettings(market="usdm").symbol_problem("BTC/USDT:USDT")
+    assert found is not None and "did you mean BTCUSDT?" in found[1]
 
 
 @pytest.mark.parametrize("symbol", ["BTCUSDT", "1000PEPEUSDT", "BTCUSDT_260327", "币安人生USDT"])

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Literal
 
 import pytest
+from aiohttp import web
 
 from livecache.clock import SystemClock
 from livecache.model.budget import Window
@@ -15,6 +16,8 @@ from livecache.simulator import MarketClock, Product, SeededMarket, Simulator
 from livecache.venues.binance.settings import BinanceSettings
 from livecache.venues.binance.venue import BinanceVenue
 from livecache.venues.venue import FailureKind, FetchFailure, Page, PageRequest
+
+from .loopback import InstantClock, rest_server
 
 M1 = Timeframe.M1
 START = 1_784_109_900_000
@@ -101,3 +104,54 @@ def test_a_timeframe_that_it_refuses_is_rolled_up_from_now_on_but_never_the_minu
             assert (timeframe in venue.traits.served) is (timeframe is M1)
 
     asked(check, rejected_granularities=frozenset({"8h", "1m"}))
+
+
+def answered(
+    answer: Callable[[web.Request], Awaitable[web.Response]],
+    check: Callable[[BinanceVenue, list[web.Request]], Awaitable[None]],
+    market: Literal["spot", "usdm", "us"] = "spot",
+) -> None:
+    """A venue that answers so, before its clock is known."""
+
+    async def main() -> None:
+        async with rest_server(answer) as (url, requests):
+            settings = BinanceSettings(market=market, rest_url=url)
+            venue = BinanceVenue(settings, now=lambda: None, clock=InstantClock(), jitter=lambda: 0.5)
+            try:
+                await check(venue, requests)
+            finally:
+                await venue.aclose()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(("market", "told"), [("spot", "false"), ("usdm", None), ("us", None)])
+def test_the_whole_list_is_taken_and_spots_is_asked_for_without_what_makes_it_long(
+    market: Literal["spot", "usdm", "us"], told: str | None
+) -> None:
+    one = '{"symbol":"BTCUSDT","status":"TRADING","permissionSets":[["' + "SPOT," * 2_000_000 + '"]]}'
+
+    async def answer(request: web.Request) -> web.Response:
+        return web.json_response(text=f'{{"symbols":[{one}]}}')
+
+    async def check(venue: BinanceVenue, requests: list[web.Request]) -> None:
+        listed = await venue.products()
+        assert not isinstance(listed, FetchFailure), listed
+        assert list(listed) == ["BTCUSDT"]
+        assert requests[0].query.get("showPermissionSets") == told
+
+    answered(answer, check, market)
+
+
+def test_a_ban_before_the_venues_clock_is_known_lasts_until_its_end_by_ours() -> None:
+    until = int(InstantClock().wall() * 1000) + 600_000
+
+    async def answer(request: web.Request) -> web.Response:
+        return web.json_response({"code": -1003, "msg": f"IP banned until {until}."}, status=418)
+
+    async def check(venue: BinanceVenue, requests: list[web.Request]) -> None:
+        failure = await venue.time()
+        assert isinstance(failure, FetchFailure) and failure.kind is FailureKind.BANNED
+        assert failure.retry_after_s == pytest.approx(600.0)
+
+    answered(answer, check)

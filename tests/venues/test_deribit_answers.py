@@ -237,3 +237,10 @@ def test_instruments_are_named_as_the_venue_names_them(symbol: str) -> None:
 def test_a_name_as_others_write_it_is_explained(wrong: str, meant: str) -> None:
     problem = DeribitSettings().symbol_problem(wrong)
     assert problem is not None and f"did you mean {meant}?" in problem[1]
+
+
+def test_a_name_without_end_is_no_name_and_is_told_so_at_once() -> None:
+    assert DeribitSettings().symbol_problem("BTC-" + "0d0" * 100_000 + "!") == (
+        "a name of 300005 characters",
+        "they look like BTC-PERPETUAL",
+    )

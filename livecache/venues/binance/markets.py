@@ -23,7 +23,7 @@ class Market(NamedTuple):
     streams: int  # on one connection
     frames_per_s: int  # that a client may send, pongs included
     lists_few: bool = False  # whether its list can be asked for some symbols only
-    dated: bool = False  # whether its list tells since when each is listed
+    list_asks: tuple[tuple[str, str], ...] = ()  # for less in its list
 
 
 MARKETS: dict[str, Market] = {
@@ -39,6 +39,7 @@ MARKETS: dict[str, Market] = {
         streams=1024,
         frames_per_s=5,
         lists_few=True,
+        list_asks=(("showPermissionSets", "false"),),  # most of 17 MB
     ),
     # A page of up to 1500 costs 10: half as many candles for the weight. Its feed moved in 2026: the former
     # path, without /market, still takes subscriptions, acknowledges them, and sends no candle.
@@ -52,7 +53,6 @@ MARKETS: dict[str, Market] = {
         weight_a_minute=2400,
         streams=200,
         frames_per_s=10,
-        dated=True,
     ),
     "us": Market(
         rest_url="https://api.binance.us",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 
@@ -25,6 +25,7 @@ _Milliseconds = Annotated[int, msgspec.Meta(ge=0, lt=1 << 50)]
 
 _ROWS_MOST = 2_000  # of a page with something odd in it, which takes more than one look
 _COUNTRY_S = 3600.0  # so long nothing is asked for where the venue serves nobody
+_FIREWALL_S = 300.0  # so long the firewall shuts out, if it does not say
 
 
 class _Row(msgspec.Struct, array_like=True, gc=False):
@@ -52,7 +53,6 @@ class _Limit(msgspec.Struct):
 class _Symbol(msgspec.Struct):
     symbol: Annotated[str, msgspec.Meta(min_length=1)]
     status: str
-    onboardDate: Any = 0  # of futures only; whatever it is, the symbol is there
 
 
 class _List(msgspec.Struct):
@@ -148,9 +148,8 @@ def decode_list(body: bytes) -> Listed | FetchFailure:
         except UNDECODABLE:
             continue  # One that cannot be read cannot be asked for; the others can.
         halted = "" if one.status == "TRADING" else one_line(one.status.lower().replace("_", " "))
-        began = one.onboardDate
-        listed = began if isinstance(began, int) and 0 < began < 1 << 50 else 0
-        products[one.symbol] = Product(one.symbol, halted, listed)
+        # Since when it is listed is not read: `onboardDate` of USD-M is later than the first candles of some.
+        products[one.symbol] = Product(one.symbol, halted)
     weights = [
         each.limit
         for each in told.rateLimits
@@ -167,20 +166,20 @@ def decode_time(body: bytes) -> int | FetchFailure:
         return _malformed(error, body)
 
 
-def refusal(answer: Answer, now: int | None) -> FetchFailure:
-    """What an answer other than 200 means. `now`: the venue's clock, Unix ms."""
+def refusal(answer: Answer, now: int) -> FetchFailure:
+    """What an answer other than 200 means. `now`: the venue's clock, or the host's, Unix ms."""
     status, wait_s, said = answer.status, answer.retry_after_s, complaint(answer.body)
     try:
         code = _REFUSAL.decode(answer.body).code
     except UNDECODABLE:
         code = 0
     kind = FailureKind.of_status(status)
-    if status == 418 and wait_s is None and now and (until := _BANNED_UNTIL.search(said)):
+    if status == 418 and wait_s is None and (until := _BANNED_UNTIL.search(said)):
         wait_s = max(0.0, (int(until[1]) - now) / 1000)
     elif status == 451:  # The country of this address: whatever is asked for, and for good.
         kind, wait_s = FailureKind.BANNED, _COUNTRY_S
     elif status == 403:  # The firewall before it, for asking too much or oddly.
-        kind = FailureKind.REFUSED
+        kind, wait_s = FailureKind.REFUSED, _FIREWALL_S if wait_s is None else wait_s
     elif status == 408:
         kind = FailureKind.SERVER
     elif status == 400 and (code == -1121 or (code == -1100 and "'symbol" in said)):

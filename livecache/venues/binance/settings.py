@@ -37,7 +37,7 @@ class BinanceSettings(VenueSettings, frozen=True, forbid_unknown_fields=True):
     def symbol_problem(self, symbol: str) -> tuple[str, str] | None:
         if (problem := super().symbol_problem(symbol)) or _SYMBOL.fullmatch(symbol):
             return problem
-        meant = _SEPARATORS.sub("", symbol).upper()
+        meant = _SEPARATORS.sub("", symbol.partition(":")[0]).upper()  # BTC/USDT:USDT, as ccxt has it
         near = f"did you mean {meant}? " if _SYMBOL.fullmatch(meant) else ""
         return f"{symbol!r} is not the name of a symbol", f"{near}they look like BTCUSDT"
 

@@ -29,6 +29,5 @@ def traits_of(market: Market, share: float, weight_a_minute: int | None = None) 
         carries=(Carriage(CARRIED, flag=True),),
         empty="flat",
         order="stamp",
-        dated=market.dated,
         budgets=(Window(_WEIGHT, size, usage=USED_WEIGHT, share=share),),
     )

@@ -33,6 +33,8 @@ __all__ = ["BinanceVenue", "build"]
 # It takes 300 connections in five minutes from one address.
 _BETWEEN_CONNECTIONS_S = 1.0
 
+_LIST_BYTES = 32 * 1024 * 1024
+
 
 class BinanceVenue:
     """One of its markets (`livecache.venues.venue.Venue`).
@@ -173,17 +175,18 @@ class BinanceVenue:
         """Close the REST connections. A feed ends with the iteration of its events."""
         await self._http.aclose()
 
-    async def _list(self, asked: Mapping[str, str]) -> Listed | FetchFailure:
+    async def _list(self, asked: dict[str, str]) -> Listed | FetchFailure:
         return await self._http.get(
             "products",
             f"{self._market.api}/exchangeInfo",
-            asked,
+            dict(self._market.list_asks) | asked,
             decode=lambda answer: decode_list(answer.body),
             refused=self._refused,
+            body_bytes=_LIST_BYTES,
         )
 
     def _refused(self, answer: Answer) -> FetchFailure:
-        return refusal(answer, self._now())
+        return refusal(answer, self._now() or int(self._clock.wall() * 1000))
 
     def _learn_budgets(self) -> None:
         budgets = traits_of(self._market, self._settings.share, self._weight_a_minute).budgets

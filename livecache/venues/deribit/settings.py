@@ -14,6 +14,7 @@ __all__ = ["SETTINGS", "DeribitSettings"]
 
 # BTC-PERPETUAL, BTC_USDC-PERPETUAL, ETH_USDC (spot), BTC-25DEC26, XRP_USDC-25DEC26-0d625-C (0.625).
 _SYMBOL = re.compile(r"[A-Z0-9]+(_[A-Z0-9]+)?(-[A-Z0-9_]*([0-9]d[0-9]+)?[A-Z0-9_]*)*", re.ASCII)
+_SYMBOL_MOST = 100  # characters: looking at a name takes the square of its length
 _CCXT = re.compile(r"([A-Z0-9]+)/([A-Z0-9]+)(?::([A-Z0-9]+))?", re.ASCII)
 
 
@@ -34,6 +35,8 @@ class DeribitSettings(VenueSettings, frozen=True, forbid_unknown_fields=True):
     silence_timeout: Seconds = 15.0  # real seconds without any frame before a reconnection
 
     def symbol_problem(self, symbol: str) -> tuple[str, str] | None:
+        if len(symbol) > _SYMBOL_MOST:
+            return f"a name of {len(symbol)} characters", "they look like BTC-PERPETUAL"
         if _SYMBOL.fullmatch(symbol):
             return None
         near = _near(symbol.strip().upper())

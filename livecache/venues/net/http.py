@@ -23,7 +23,7 @@ from .tunnel import led_to
 
 __all__ = ["Answer", "HttpSource", "refusal"]
 
-_BODY_BYTES = 8 * 1024 * 1024  # A list of products is the longest body: a little over 1 MB of a thousand.
+_BODY_BYTES = 8 * 1024 * 1024
 _COMPLAINT_BYTES = 16 * 1024
 
 # Where no answer came. The first match counts; TimeoutError comes first because aiohttp's are both.
@@ -92,12 +92,16 @@ class HttpSource:
         *,
         decode: Callable[[Answer], _T | FetchFailure],
         refused: Callable[[Answer], FetchFailure] = refusal,
+        body_bytes: int = _BODY_BYTES,
     ) -> _T | FetchFailure:
-        """What `decode` makes of the answer 200 to one GET, or why there is none. Counted as that `kind`."""
+        """What `decode` makes of the answer 200 to one GET, or why there is none. Counted as that `kind`.
+
+        An answer of more than `body_bytes` is none.
+        """
         began_s = self._clock.monotonic()
         outcome: _T | FetchFailure
         try:
-            answer = await self._ask(path, parameters, headers or {})
+            answer = await self._ask(path, parameters, headers or {}, body_bytes)
         except _TRANSPORT_ERRORS as error:
             why = next(kind for known, kind in _TRANSPORT_FAILURES if isinstance(error, known))
             outcome = FetchFailure(why, self._reason(error), cause=error)
@@ -106,8 +110,8 @@ class HttpSource:
                 self._tape.page(path, parameters, *answer)
             if answer.status != 200:
                 outcome = refused(answer)
-            elif len(answer.body) > _BODY_BYTES:
-                message = f"an answer of more than {_BODY_BYTES} bytes"
+            elif len(answer.body) > body_bytes:
+                message = f"an answer of more than {body_bytes} bytes"
                 outcome = FetchFailure(FailureKind.MALFORMED, message, answer.status)
             else:
                 outcome = decode(answer)
@@ -120,7 +124,9 @@ class HttpSource:
             await self._session.close()
             self._session = None
 
-    async def _ask(self, path: str, parameters: _Parameters, headers: Mapping[str, str]) -> Answer:
+    async def _ask(
+        self, path: str, parameters: _Parameters, headers: Mapping[str, str], body_bytes: int
+    ) -> Answer:
         if self._session is None:
             proxy = proxy_for(self._url)
             # No cookies: the edge sets some, and nothing needs them.
@@ -133,7 +139,7 @@ class HttpSource:
         async with self._session.get(
             self._url + path, params=parameters, headers=headers, allow_redirects=False
         ) as response:
-            most = _BODY_BYTES if response.status == 200 else _COMPLAINT_BYTES
+            most = body_bytes if response.status == 200 else _COMPLAINT_BYTES
             return Answer(response.status, await _read(response.content, most), response.headers)
 
     def _reason(self, error: Exception) -> str:
