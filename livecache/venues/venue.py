@@ -212,6 +212,7 @@ class FeedFailure:
 
     message: str
     unconnected: bool = False  # the connection could not be made, and none is there
+    passing: bool = False  # it is of no product, and will pass: maintenance, too much asked for
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ _HTTP = "livecache/venues/net/http.py"
 OF_VENUES = (
     Breakage(
         "a connection that is known to end is left before the next one tells of everything",
-        (Edit(_SESSION, "former.over is not None or not self._subscriptions.busy", "True"),),
+        (Edit(_SESSION, "former.over is not None or not self._subscriptions.unheard", "True"),),
         ("tests/venues/test_feed.py",),
     ),
     Breakage(

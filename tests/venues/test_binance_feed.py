@@ -110,11 +110,14 @@ def test_a_long_list_is_asked_for_in_several_messages_each_of_which_is_answered(
     assert [i for answer in answers for _, part in answer.acknowledged for i in part] == [*ids]
 
 
-def test_a_refusal_of_one_stream_names_it() -> None:
+@pytest.mark.parametrize("nested", [True, False])
+def test_a_refusal_of_one_stream_names_it_in_either_form(nested: bool) -> None:
     dialect = spoken()
     (asked,) = map(json.loads, dialect.subscribe("kline", ("BTCUSDT",)))
-    told = {"error": {"code": 2, "msg": "Invalid request"}, "id": asked["id"]}
-    assert event_of(dialect, told) == FeedFailure("Invalid request: BTCUSDT")
+    error = {"code": 2, "msg": "Invalid request"}
+    told = {"error": error} if nested else error
+    frame = dialect.decode(json.dumps(told | {"id": asked["id"]}).encode())
+    assert frame.events == (FeedFailure("Invalid request: BTCUSDT"),) and frame.acknowledged == ()
 
 
 @pytest.mark.parametrize("change", [{"o": "none"}, {"t": AT + 7}, {"t": AT + 86_400_000}, {"h": "1"}])

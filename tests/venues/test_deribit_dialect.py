@@ -140,6 +140,18 @@ def test_what_the_venue_takes_is_acknowledged_and_what_it_leaves_out_is_named() 
     )
 
 
+@pytest.mark.parametrize(
+    ("code", "passing"),
+    [*dict.fromkeys((11051, 10040, 10041, 10047, 11094, 10028, 10066), True).items(), (11050, False)],
+)
+def test_maintenance_is_no_refusal_of_an_instrument(code: int, passing: bool) -> None:
+    spoken = dialect()
+    asked = sent(spoken.subscribe(CHANNEL, (BTC, ETH)))
+    told = {"id": asked["id"], "error": {"code": code, "message": "told"}}
+    (event,) = spoken.decode(json.dumps(told).encode()).events
+    assert event == FeedFailure(f"the venue says: told ({code})", passing=passing)
+
+
 def test_an_answer_to_something_else_acknowledges_nothing() -> None:
     spoken = dialect()
     spoken.subscribe(CHANNEL, (BTC,))
@@ -153,7 +165,7 @@ def test_a_refusal_is_told_in_words_that_name_no_instrument() -> None:
     asked = sent(spoken.subscribe(CHANNEL, (BTC,)))
     told = {"id": asked["id"], "error": {"code": 10028, "message": "too_many_requests"}}
     (event,) = spoken.decode(json.dumps(told).encode()).events
-    assert event == FeedFailure("the venue says: too many requests (10028)")
+    assert event == FeedFailure("the venue says: too many requests (10028)", passing=True)
 
 
 @pytest.mark.parametrize("number", ["null", '"NaN"', "-1.0", "[]", "1e99", "0"])
@@ -197,7 +209,7 @@ def test_the_documented_frames_are_understood() -> None:
     (flat,) = told["candle without trades (filling sample)"].events
     assert isinstance(flat, FeedCandles) and flat.candles[0][2].flat
     (failure,) = told["no credits: error, then the connection is closed"].events
-    assert failure == FeedFailure("the venue says: too many requests (10028)")
+    assert failure == FeedFailure("the venue says: too many requests (10028)", passing=True)
 
 
 values: st.SearchStrategy[Any] = st.recursive(

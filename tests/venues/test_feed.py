@@ -16,7 +16,7 @@ from livecache.venues.feed.watchdog import Silence
 from livecache.venues.venue import Broken, Event, FeedCandles, FeedFailure, Heard, Trades, vouching_until
 
 from .loopback import ServerConnection, feed_server
-from .toy import T0, ToyDialect, beat, candle, leave
+from .toy import T0, ToyDialect, acknowledge, beat, candle, leave
 
 DAY_S = 86_400.0
 
@@ -50,11 +50,12 @@ def test_no_more_is_sent_in_a_second_than_the_venue_takes() -> None:
     for tenth in range(40):
         sent += [(tenth / 10, text) for text in session.to_send(line, tenth / 10)]
         if tenth == 5:
-            assert session.due_s(line, 0.5) == pytest.approx(0.5), "somebody looks again"
+            assert session.due_s(line, 0.5) == pytest.approx(0.75), "somebody looks again"
     assert [text for _, text in sent] == ["hello", *(f"+{id_}" for id_ in "ABCDEFG")]
     for at_s, _ in sent:
-        assert sum(at_s - 1.0 < other_s <= at_s for other_s, _ in sent) <= 3
-    assert sent[-1][0] == 2.0
+        come = sum(at_s - 1.2 < other_s <= at_s for other_s, _ in sent)
+        assert come <= 3, "not even where what was sent later was less long on its way"
+    assert sent[-1][0] == 2.6
 
 
 def test_a_venue_that_ends_connections_for_too_many_requests_is_asked_the_same_ever_later() -> None:
@@ -115,6 +116,24 @@ def test_silence_is_counted_while_a_message_is_waited_for() -> None:
     assert silence.left_s(517.0) <= 0
 
 
+def test_how_long_a_connection_may_tell_nothing_begins_anew_once_one_has_told_something() -> None:
+    session = session_of("A", first_within_s=90.0)
+
+    def patience_s(began_s: float) -> float:
+        line, second = session.opened(began_s), 0
+        while not line.over:
+            second += 1
+            told(session, line, beat(second), began_s + second)
+        session.ended(line, "", began_s + second)
+        return second
+
+    assert [patience_s(0.0), patience_s(1_000.0)] == [90, 180]
+    line = session.opened(2_000.0)
+    told(session, line, candle("A", 1), 2_001.0)
+    session.ended(line, "cut", 2_002.0)
+    assert patience_s(3_000.0) == 90
+
+
 # --- a connection that is known to end
 
 
@@ -154,6 +173,30 @@ def test_what_the_second_has_not_told_is_missed_if_the_first_ends_too_soon() -> 
     (broken,) = session.ended(first, "cut", 5.0)
     assert broken == Broken(("B", "C"), "cut", lost_connection=False, since=None, mute=True)
     assert session.ended(second, "cut", 6.0) == [Broken(("A", "B", "C"), "cut", lost_connection=True)]
+
+
+def test_that_the_second_is_to_tell_of_something_is_not_enough_to_leave_the_first() -> None:
+    session = session_of("A", "B", "C")
+    first = session.opened(0.0)
+    told(session, first, leave(), 2.0)
+    second = session.opened(3.0)
+    told(session, second, acknowledge("A", "B", "C"), 3.0)
+    assert not session.done(first, 3.0), "any name may be acknowledged"
+    for n, id_ in enumerate("ABC"):
+        assert not session.done(first, 4.0)
+        told(session, second, candle(id_, 4), 4.0 + n / 100)
+    assert session.done(first, 4.0)
+
+
+def test_a_connection_that_ends_first_is_missed_for_all_that_the_next_has_only_acknowledged() -> None:
+    session = session_of("A", "B")
+    first = session.opened(0.0)
+    told(session, first, leave(), 2.0)
+    second = session.opened(3.0)
+    told(session, second, acknowledge("A", "B"), 3.0)
+    told(session, second, candle("A", 4), 3.1)
+    (broken,) = session.ended(first, "cut", 3.2)
+    assert isinstance(broken, Broken) and broken.products == ("B",)
 
 
 def test_the_first_is_not_kept_for_a_product_that_does_not_trade() -> None:

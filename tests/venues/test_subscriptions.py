@@ -208,6 +208,23 @@ def test_an_error_that_is_about_no_product_narrows_nothing() -> None:
     assert one.next(100.0) == Ask((CANDLES,), tuple(names)), "and then all together"
 
 
+def test_an_error_that_will_pass_refuses_none_however_often_it_comes() -> None:
+    names = names_of(50)
+    one = Subscriptions([CANDLES], names)
+    one.begin()
+    for n in range(8):
+        now_s = 100.0 * n
+        assert one.next(now_s) == Ask((CANDLES,), tuple(names))
+        assert one.complained("P7-USD: maintenance (11051)", now_s + 0.1, passing=True) is None
+        assert one.due(now_s + 2.0) is None and one.next(now_s + 3.0) is None
+    one.begin()
+    assert one.next(800.0) == Ask((CANDLES,), tuple(names))
+    one.complained("maintenance (11051)", 800.1, passing=True)
+    assert not one.ended(800.2, too_long=False).anything, "nor does a connection that ends for it"
+    one.begin()
+    assert one.next(801.0) == Ask((CANDLES,), tuple(names))
+
+
 @pytest.mark.parametrize("said", ["unsupported token", "authorization needed", "rate limit of that market"])
 def test_an_error_that_seems_to_be_about_no_product_leaves_none_of_the_others_unfed(said: str) -> None:
     names = names_of(20)

@@ -12,7 +12,7 @@ from livecache.model.timeframe import Timeframe
 from livecache.venues.feed.dialect import Frame, Terms
 from livecache.venues.venue import FeedCandles, FeedFailure, Heard, Rejected
 
-__all__ = ["T0", "ToyDialect", "beat", "candle", "leave"]
+__all__ = ["T0", "ToyDialect", "acknowledge", "beat", "candle", "leave"]
 
 T0 = 1_784_086_800_000
 
@@ -28,6 +28,10 @@ def beat(second: int) -> str:
 
 def leave() -> str:
     return '{"leave": true}'
+
+
+def acknowledge(*ids: str) -> str:
+    return msgspec.json.encode({"acknowledged": " ".join(ids)}).decode()
 
 
 class ToyDialect:
@@ -74,6 +78,8 @@ class ToyDialect:
                 return Frame("beats", None, (), replies=(f"re: {what}",))
             case {"leave": True}:
                 return Frame("beats", None, (), leaving=True)
+            case {"acknowledged": str(ids)}:
+                return Frame("", None, (), acknowledged=(("candles", tuple(ids.split())),))
             case {"error": str(what)}:
                 return Frame("", None, (FeedFailure(what),))
         return Frame("", None, ())

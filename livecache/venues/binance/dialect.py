@@ -55,8 +55,7 @@ class _Data(msgspec.Struct, gc=False):
 
 
 class _Error(msgspec.Struct):
-    msg: str
-    code: int = 0
+    msg: str = "an error"
 
 
 class _Message(msgspec.Struct, gc=False):
@@ -64,6 +63,7 @@ class _Message(msgspec.Struct, gc=False):
     data: _Data | None = None
     id: int | None = None
     error: _Error | None = None
+    msg: str = ""  # of an error in its other form
     # As it is said by those who are not on combined streams:
     e: str = ""
     E: int = 0
@@ -138,10 +138,10 @@ class BinanceDialect:
             return self._candle(told, told.k, data)
         if told.e == "serverShutdown":
             return Frame(_ALIVE, None, (_heard(told.E),), leaving=True)
-        if message.error:
+        if said := message.error.msg if message.error else message.msg:
             ids, _ = self._pending.pop(message.id or 0, ((), 0))
             about = f": {ids[0]}" if len(ids) == 1 else ""
-            return Frame("", None, (FeedFailure(one_line(f"{message.error.msg}{about}")),))
+            return Frame("", None, (FeedFailure(one_line(f"{said}{about}")),))
         if message.id is not None:
             return self._answer(message.id)
         if told.e:

@@ -18,8 +18,8 @@ from ...model.clock import IMPLAUSIBLE_MS
 from ..feed.dialect import Frame, Terms
 from ..rows import UNDECODABLE, number_text
 from ..text import excerpt, one_line, without_numbers
-from ..venue import Event, FeedCandles, FeedFailure, Heard, Rejected, Subscribed
-from .answers import RpcError
+from ..venue import Event, FailureKind, FeedCandles, FeedFailure, Heard, Rejected, Subscribed
+from .answers import RpcError, failure_of
 from .traits import CARRIED, RESOLUTIONS
 
 __all__ = ["ASKS_EVERY_S", "BEHIND_MS", "CHANNEL", "HEARTBEATS", "PATH", "DeribitDialect"]
@@ -198,7 +198,9 @@ class DeribitDialect:
         heard: tuple[Event, ...] = (Heard(stamp - BEHIND_MS),) if stamp else ()
         asked = self._asked.pop(message.id, ()) if message.id is not None else ()
         if message.error is not None:
-            return Frame("", None, (FeedFailure(f"the venue says: {message.error.text}"),))
+            kind = failure_of(message.error, 200).kind
+            passing = kind is FailureKind.SERVER or kind.too_fast
+            return Frame("", None, (FeedFailure(f"the venue says: {message.error.text}", passing=passing),))
         if not asked:
             return Frame(HEARTBEATS, None, heard)
         try:

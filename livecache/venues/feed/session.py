@@ -38,6 +38,8 @@ _PROVEN_S = 5.0
 
 _FIRST_MOST_S = 3600.0  # in which anything has to be told: each time twice as long
 
+_SECOND_S = 1.25  # The venue's: what is sent in two bursts may come closer together.
+
 _LOOK_EVERY_S = 1.0  # at what was asked for, while nothing is waited for
 
 # A connection is left so long before its life is over, and by up to as much more that not all leave at once;
@@ -192,7 +194,7 @@ class Session:
             for channel, ids in ((channel, end.ids) for end in ends for channel in end.channels):
                 line.outbox.extend(self._dialect.unsubscribe(channel, ids))
         looks = frame.channel in self._looks or now_s >= line.look_s
-        if line.over is None and (self._subscriptions.busy or looks):
+        if line.over is None and (self._subscriptions.busy or self._former or looks):
             line.look_s = now_s + _LOOK_EVERY_S
             told += self._answers(frame, now_s)
             self._ask(line, now_s)
@@ -216,7 +218,7 @@ class Session:
     def done(self, former: Line, now_s: float) -> bool:
         """Whether a connection that another one was opened beside is not needed any more."""
         beside_s = now_s - self._line.opened_s if self._line else 0.0
-        done = former.over is not None or not self._subscriptions.busy or beside_s >= _BESIDE_S
+        done = former.over is not None or not self._subscriptions.unheard or beside_s >= _BESIDE_S
         if done:
             self._former = None
         return done
@@ -249,7 +251,7 @@ class Session:
         if terms.frames_per_s is None:
             room = len(line.outbox)
         else:
-            while line.sent_s and line.sent_s[0] <= now_s - 1.0:
+            while line.sent_s and line.sent_s[0] <= now_s - _SECOND_S:
                 line.sent_s.popleft()
             room = terms.frames_per_s - len(line.sent_s)
         texts = [line.outbox.popleft() for _ in range(min(room, len(line.outbox)))]
@@ -258,7 +260,7 @@ class Session:
 
     def due_s(self, line: Line, now_s: float) -> float:
         """In how many seconds `to_send` is to be asked again though nothing comes."""
-        held_back_s = max(0.0, line.sent_s[0] + 1.0 - now_s) if line.outbox and line.sent_s else inf
+        held_back_s = max(0.0, line.sent_s[0] + _SECOND_S - now_s) if line.outbox and line.sent_s else inf
         every_s = self._dialect.terms.keep_alive_s
         return held_back_s if every_s is None else min(held_back_s, line.kept_alive_s + every_s - now_s)
 
@@ -271,17 +273,20 @@ class Session:
         if isinstance(event, FeedCandles):
             self._watchdog.heard(event.stamp)
             if not event.snapshot:
-                line.told = True
+                self._spoke(line)
                 self._watchdog.updated(channel, [product for product, _, _, _ in event.candles])
         elif isinstance(event, Trades):
             self._watchdog.heard(event.stamp)
             if not event.snapshot:
-                line.told = True
+                self._spoke(line)
                 self._watchdog.updated(channel, {trade.product for trade in event.trades})
         elif isinstance(event, Heard | Subscribed):
             self._watchdog.heard(event.stamp)
         elif isinstance(event, FeedFailure) and not line.over and (why := self._dialect.fatal(event.message)):
             line.over = Broken(self.products, why, lost_connection=True)
+
+    def _spoke(self, line: Line) -> None:
+        line.told, self._first_within_s = True, self._dialect.terms.first_within_s or inf
 
     def _answers(self, frame: Frame, now_s: float) -> list[Refused]:
         """Take what a frame says of what was asked for; whom the venue refuses, in words or by silence."""
@@ -293,7 +298,7 @@ class Session:
             elif isinstance(event, Trades):
                 subscriptions.heard(frame.channel, {trade.product for trade in event.trades})
             elif isinstance(event, FeedFailure):
-                refusals.append(subscriptions.complained(event.message, now_s))
+                refusals.append(subscriptions.complained(event.message, now_s, passing=event.passing))
         for channel, ids in frame.acknowledged:
             subscriptions.acknowledged(channel, ids)
         refusals.append(subscriptions.due(now_s))

@@ -93,9 +93,10 @@ class Subscriptions:
         self._waiting: set[tuple[str, str]] = set()  # of those asked for last: channel and id
         self._sent: set[str] = set()  # ids asked for
         self._known: set[tuple[str, str]] = set()  # … acknowledged or heard, on a channel
+        self._unheard = dict.fromkeys(self._ids)  # of which no candle has come
         self._again = False  # those asked for last were held before
         self._complaint = ""
-        self._named = False
+        self._named = self._passing = False
         self._pauses = 0  # in a row, for complaints of no product
         self._deadline_s = self._pause_until_s = 0.0
 
@@ -108,7 +109,7 @@ class Subscriptions:
     def unheard(self) -> tuple[str, ...]:
         """The ids of which this connection has told nothing yet, and is to."""
         apart = self._held.keys() | self._left_out
-        return tuple(i for i in self._ids if (self._channels[0], i) not in self._known and i not in apart)
+        return tuple(i for i in self._unheard if i not in apart)
 
     # --- the connection
 
@@ -124,6 +125,7 @@ class Subscriptions:
         more = not set(channels) <= set(self._channels)
         if self._most == len(self._ids):
             self._most = len(names)
+        self._unheard = {i: None for i in names if i in self._unheard or i not in self._ids}
         self._channels, self._ids = tuple(channels), tuple(names)
         self._id_of = {name: id_ for id_, all_ in names.items() for name in (id_, *all_)}
         self._held = {id_: held for id_, held in self._held.items() if id_ in names}
@@ -143,9 +145,9 @@ class Subscriptions:
 
     def begin(self) -> None:
         """A new connection: nothing is asked for yet."""
-        self._sent, self._known = set(), set()
+        self._sent, self._known, self._unheard = set(), set(), dict.fromkeys(self._ids)
         self._waiting, self._asked = set(), ()
-        self._complaint, self._pause_until_s = "", 0.0
+        self._complaint, self._passing, self._pause_until_s = "", False, 0.0
         apart = {id_ for group in self._suspects for id_ in group}
         good = [i for i in self._ids if i not in apart and i not in self._held and i not in self._left_out]
         self._line = deque([*_chunks(good, self._most), *self._suspects])
@@ -158,7 +160,7 @@ class Subscriptions:
         """
         group, waits = self._asked, self._open(self._channels)
         learned, refusal = True, None
-        too_fast = _TOO_FAST in self._complaint.lower()
+        too_fast = self._passing or _TOO_FAST in self._complaint.lower()
         if too_long and len(group) > 1:
             self._most = max(1, min(self._most, len(group) // 2))
             self._line = deque(part for each in (group, *self._line) for part in _chunks(each, self._most))
@@ -218,15 +220,26 @@ class Subscriptions:
 
     def heard(self, channel: str, names: Iterable[str]) -> None:
         """Something of these has come."""
-        self.acknowledged(channel, {self._id_of[name] for name in names if name in self._id_of})
+        ids = {self._id_of[name] for name in names if name in self._id_of}
+        if channel == self._channels[0]:
+            for id_ in ids:
+                self._unheard.pop(id_, None)
+        self.acknowledged(channel, ids)
 
-    def complained(self, text: str, now_s: float) -> Refusal | None:
+    def complained(self, text: str, now_s: float, *, passing: bool = False) -> Refusal | None:
         """The venue sent an error. Whom it names is refused, if it waits for an answer.
+
+        A `passing` one is of no product, whatever it names: all is asked for again after a pause.
 
         If it was answered for before, it is to be heard once more, or else it is asked for again.
         """
         words = {word.strip("._-") for word in _WORD.findall(text.upper())}
         about = dict.fromkeys(self._id_of[name] for name in self._id_of if name.upper() in words)
+        if passing:
+            if self._waiting:
+                self._complaint, self._passing = text, True
+                self._deadline_s = min(self._deadline_s, now_s + AFTER_ERROR_S)
+            return None
         waits = self._open(self._channels)
         named = tuple(id_ for id_ in about if id_ in waits)
         if not self._waiting:
@@ -269,7 +282,8 @@ class Subscriptions:
             if not channels:
                 continue
             self._sent |= set(group)
-            self._asked, self._waiting, self._complaint, self._named = group, wanted, "", False
+            self._asked, self._waiting = group, wanted
+            self._complaint, self._named, self._passing = "", False, False
             self._deadline_s, self._pause_until_s = now_s + ANSWER_WITHIN_S, now_s + BETWEEN_ASKS_S
             return Ask(channels, group)
         self._pauses = 0
@@ -288,8 +302,9 @@ class Subscriptions:
     def _narrow(self, waits: tuple[str, ...], now_s: float) -> Refusal | None:
         """Ask again for what was not answered, in a way that tells whom it is about."""
         complaint = self._complaint
-        if complaint and self._pauses < _PAUSES_MOST and _NOT_OF_A_PRODUCT.search(complaint):
-            self._pauses += 1
+        doubtful = self._pauses < _PAUSES_MOST and _NOT_OF_A_PRODUCT.search(complaint)
+        if self._passing or doubtful:
+            self._pauses += not self._passing
             self._line.appendleft(waits)
             self._pause_until_s = now_s + _REFUSED_AGAIN_S
         elif complaint and self._named:
