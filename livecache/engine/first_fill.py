@@ -9,7 +9,7 @@ from typing import Protocol
 
 from ..model.series import SeriesId
 from ..model.timeframe import Timeframe
-from ..proof.history import history_ends
+from ..proof.history import begins_later, history_ends
 from ..proof.track import Track
 from ..quiet import logger
 from .live import Live
@@ -169,7 +169,7 @@ class FirstFill:
         """Whether the series holds all that is wanted of it, or all that the venue has."""
         run = track.newest_settled_run()
         if run is None:
-            return False
+            return begins_later(track, self._live.now())
         symbol = track.series.symbol
         settleable = track.grid.closed(self._count.began - track.policy.settle_delay_ms)
         awaits_proof = self._live.timeline.symbols[symbol].awaits_proof(track, self._live.now())

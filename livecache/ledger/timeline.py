@@ -262,7 +262,8 @@ class Timeline:
             for timeline in self.symbols.values():
                 for track in timeline.tracks.values():
                     state = track.state
-                    if state and state.ready and track.grid.due(state.known_through) < now:
+                    may_run_out = state and (state.ready or not state.known_through)
+                    if state and may_run_out and track.grid.due(state.known_through) < now:
                         track.state_dirty = True
                         self._stirred.add(timeline.symbol)
 

@@ -33,6 +33,8 @@ def compute_state(
     run, have, elsewhere = _best_run(track, known, now)
     proven = track.proven()
     settled = proven.span_of(run.start) if run else None
+    # A product that was listed just now has nothing to wait for until its first bucket closes.
+    begins = track.grid.floor(track.listed) if track.listed and not run else 0
     hole = _hole_beside(run, known)
     why, given_up = _why(track, hole) if hole else ("", False)
     reason = reason_not_ready(
@@ -42,12 +44,12 @@ def compute_state(
             need=policy.min_candles,
             known_from=run.start if run else 0,
             known_through=run.end if run else 0,
-            due=track.grid.due(run.end) if run else 0,
+            due=track.grid.due(run.end if run else begins) if run or begins else 0,
             now=now,
             hole=hole,
             why=why,
             given_up=given_up,
-            history_from=track.history_from,
+            history_from=track.history_from or begins,
             failure=track.failure,
             was_ready=track.sound,
         ),

@@ -15,6 +15,7 @@ __all__ = [
     "End",
     "asked_once",
     "asked_run",
+    "begins_later",
     "end_of_search",
     "history_ends",
     "note_ends",
@@ -36,6 +37,11 @@ def oldest_to_be_had(track: Track, now: int) -> int:
     oldest = track.traits.oldest(track.source, now)
     listed = track.grid.floor(track.listed) if track.listed else 0
     return max(track.grid.ceil(oldest), listed) if oldest else listed
+
+
+def begins_later(track: Track, now: int) -> bool:
+    """Whether no bucket has closed since the product was listed: there is nothing to be had yet."""
+    return bool(track.listed) and track.grid.closed(now) <= track.grid.floor(track.listed)
 
 
 def asked_run(track: Track, now: int) -> tuple[Span, int] | None:

@@ -29,7 +29,7 @@ class Facts:
     need: int  # min_candles
     known_from: int
     known_through: int
-    due: int  # when the first bucket ended, or will, that is not known
+    due: int  # when the first bucket ended, or will, that is not known; 0 if nobody can tell
     now: int
     hole: Span | None  # beside the run, between it and something that is known
     why: str  # why the hole is there, "" if nobody can tell
@@ -49,7 +49,7 @@ def reason_not_ready(facts: Facts, *, settling_ms: int, max_lag_ms: int) -> str:
     allowed = max_lag_ms if facts.was_ready else settling_ms
     problem = ""
     only = f"{SHORT} {facts.have} of {facts.need}"
-    if not facts.known_through:
+    if not facts.known_through and (overdue > settling_ms or not facts.history_from):
         problem = "warming up: nothing fetched yet"
     elif facts.have < facts.need and facts.hole and facts.given_up and facts.hole.end == facts.known_from:
         problem = f"{only} after a {_hole(facts.hole, facts.why)}"

@@ -83,6 +83,19 @@ def test_nothing_is_looked_for_from_before_a_product_was_listed() -> None:
     assert reason(driver).startswith("venue has only 16 of 60")
 
 
+def test_a_product_listed_just_now_is_short_until_its_first_bucket_closes() -> None:
+    listed = EDGE + 7_000
+    driver = Driver((M5,), NOW, trades=lambda _, t: t >= EDGE)
+    driver.symbol.begins(listed)
+    for now in (NOW, EDGE + W + 5_000):
+        driver.now = now
+        assert reason(driver).startswith("venue has only 0 of 60, searched back to"), "nothing is waited for"
+    driver.now = EDGE + W + 90_000
+    assert reason(driver).startswith("warming up"), "what has closed is to be had"
+    driver.fill()
+    assert reason(driver).startswith("venue has only 1 of 60")
+
+
 def test_without_a_date_the_search_goes_on_before_what_seems_the_first() -> None:
     driver = Driver((M5,), NOW, trades=lambda _, t: t >= EDGE - 16 * W)
     driver.fill()
