@@ -17,7 +17,7 @@ from itertools import accumulate
 
 from ..errors import OutsideCalendar
 
-__all__ = ["WEEKS", "EpochGrid", "Grid", "MonthGrid", "SessionGrid", "read_grid"]
+__all__ = ["ANYTIME", "WEEKS", "EpochGrid", "Grid", "MonthGrid", "SessionGrid", "read_grid"]
 
 DAY_MS = 86_400_000
 _ORDINAL = date(1970, 1, 1).toordinal()
@@ -180,6 +180,9 @@ class EpochGrid(Grid):
     def opens(self, start: int, end: int) -> range:
         return range(start + (self.origin - start) % self.step, end, self.step)
 
+
+ANYTIME = EpochGrid(1)
+"""For what does not tell where its buckets lie."""
 
 WEEKS = EpochGrid(7 * DAY_MS, 4 * DAY_MS)
 """Weeks from Monday: the epoch was a Thursday."""

@@ -14,6 +14,7 @@ from ..model.candle import Candle
 from ..model.naming import split_venue
 from ..model.timeframe import Timeframe, iso
 from ..wire.scripts import text_of
+from .answer import State
 from .asking import Time, time_of, whole_number
 from .candles import Candles
 from .questions import COUNT_MAX
@@ -89,14 +90,15 @@ def _refuse_a_hole(candles: Candles, reply: Any, known: int, begin: int) -> None
     """`NotReady` if older candles are kept, and of the hole between some of it is asked for."""
     fields, _, _, members, _ = reply
     reason = text_of(fields[2] or b"")
-    series, timeframe = candles.series, candles.series.timeframe
+    series = candles.series
+    grid = State.of(fields, series, str(series)).grid
     # Where the search back has ended, what lies before is nothing that anybody fills.
     if len(members) <= known or state_of(ready=not reason, reason=reason) == "short":
         return
-    if timeframe.ceil(begin) < candles.contiguous_from:
+    if grid.ceil(begin) < candles.contiguous_from:
         newest = msgspec.json.decode(members[known], type=Candle).time
         # A bucket of what is added up may hold the whole hole.
-        end = end if (end := timeframe.grid.end(newest)) < candles.contiguous_from else newest
+        end = end if (end := grid.end(newest)) < candles.contiguous_from else newest
         raise NotReady(
             f"{series}: a hole: not all is known between {iso(end)} and {iso(candles.contiguous_from)}",
             "it is being filled; fewer, or a later since, can be had now",

@@ -24,6 +24,7 @@ from ..cache.test_reader import KEYS, put
 from ..e2e.gate import gate
 from ..e2e.support import until
 from .api import Served, StreamClient, listening, served
+from .filling import FROM_EIGHT, NOW, fill
 from .support import ask
 
 ROUNDS, EVENTS_A_ROUND = 100, 200  # of 700 bytes: the system keeps a few megabytes for a connection
@@ -89,6 +90,19 @@ def test_it_tells_what_becomes_of_each_bucket(store: Any, server: Served) -> Non
         assert closed == ("closed", {**names, "time": shown[0], "candle": shown, "replaced": None}, ids[0])
         assert (settled.name, settled.data["candle"]) == ("settled", None), "proven empty"
         assert revised.data["candle"][4] == 99 and revised.data["replaced"][4] == 101.5
+
+
+def test_days_from_eight_are_told_too(store: Any, server: Served) -> None:
+    days = SeriesId("coinbase", "BTC-USD", Timeframe.D1)
+    fill(store, "BTC-USD", "1d", [5.0, 6.0], grid=FROM_EIGHT)
+    with listening(server.url, "BTC-USD:1d") as stream:
+        row = stream.event("state").data["series"][0]
+        opened = FROM_EIGHT.back(FROM_EIGHT.floor(NOW))
+        assert (row["last"], row["last_time"]) == (6.0, opened)
+        told = Close(Kind.CLOSED, days, opened, ExactCandle(opened, "5", "6", "5", "6", "2"), None)
+        flat = encode_close(told, KEYS)
+        store.xadd(KEYS.closes, dict(zip(flat[::2], flat[1::2], strict=True)))
+        assert stream.event("closed").data["candle"] == [opened, 5, 6, 5, 6, 2]
 
 
 def test_it_tells_the_bucket_in_progress_as_it_trades(store: Any, server: Served) -> None:

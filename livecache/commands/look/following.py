@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ...errors import ClosesLost
 from ...keys.keyspace import Damaged, Keyspace, decode_member
 from ...model.candle import ExactCandle
+from ...model.grid import ANYTIME
 from ...model.series import Kind, SeriesId
 from ...read.close_events import BEGINNING, ENTRIES_A_READ, entries_after, newest_entry
 from ...read.orders import Give, Listen, Orders, Subscribe
@@ -84,7 +85,8 @@ class Following:
         """The happening in an entry; nothing for one that cannot be understood."""
 
         def candle(name: bytes) -> ExactCandle | None:
-            return None if fields[name] == b"null" else decode_member(fields[name], self._series.timeframe)
+            text = fields[name]  # which does not say where its buckets lie
+            return None if text == b"null" else decode_member(text, self._series.timeframe, ANYTIME)
 
         try:
             kind, time = Kind(fields[b"kind"].decode()), int(fields[b"time"])

@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ...keys.keyspace import Damaged, Keyspace, decode_member
+from ...model.grid import ANYTIME
 from ...model.series import Kind, SeriesId
+from ...model.timeframe import Timeframe
 from ...read.close_events import BEGINNING, entry_id
 from ...read.reading import SeriesView
 from ...read.standing import forming_in
@@ -79,8 +81,8 @@ def closed_event(entry: str, fields: Mapping[Any, Any], keys: Keyspace) -> Happe
         data = b'%b,"time":%d,"candle":%b,"replaced":%b}' % (
             _names(series),
             time,
-            _candle(told["candle"], series),
-            _candle(told["replaced"], series),
+            _candle(told["candle"], series.timeframe),
+            _candle(told["replaced"], series.timeframe),
         )
     except (Damaged, KeyError, ValueError):
         return None
@@ -102,6 +104,6 @@ def _names(series: SeriesId) -> bytes:
     return b'{"venue":%b,"symbol":%b,"timeframe":"%b"' % names
 
 
-def _candle(text: str, series: SeriesId) -> bytes:
-    """A stored candle with its own digits, or null."""
-    return b"null" if text == "null" else decode_member(text, series.timeframe).member().encode()
+def _candle(text: str, timeframe: Timeframe) -> bytes:
+    """A candle in an entry with its own digits, or null. Where its buckets lie, an entry does not say."""
+    return b"null" if text == "null" else decode_member(text, timeframe, ANYTIME).member().encode()

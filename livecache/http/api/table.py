@@ -63,7 +63,8 @@ def row(view: SeriesView) -> SeriesRow:
     seen, stored = row_of(view), view.record.state if view.record else None
     last = None
     with contextlib.suppress(Damaged):  # It shows no price; readers tell of the damage.
-        last = decode_member(view.newest, view.series.timeframe) if view.newest else None
+        grid = stored.grid_of(view.series.timeframe) if stored else None
+        last = decode_member(view.newest, view.series.timeframe, grid) if view.newest else None
     return SeriesRow(
         venue=view.series.venue,
         symbol=view.series.symbol,
