@@ -110,4 +110,15 @@ OF_BINANCE = (
         ),
         (f"{_FEED_TESTS}::test_an_acknowledgement_is_of_what_was_asked_for_and_vouches_for_nothing",),
     ),
+    Breakage(
+        "the last frame of one symbol closes the minute of another",
+        (
+            Edit(
+                "livecache/venues/binance/dialect.py",
+                "FeedCandles(told.E, False, carried, max(1, told.E - BEHIND_MS))",
+                "FeedCandles(told.E, False, carried)",
+            ),
+        ),
+        (f"{_FEED_TESTS}::test_the_last_frame_of_one_symbol_does_not_vouch_for_the_minute_of_another",),
+    ),
 )

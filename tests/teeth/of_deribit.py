@@ -48,7 +48,7 @@ OF_DERIBIT = (
         (
             Edit(
                 "livecache/venues/feed/subscriptions.py",
-                "too_fast = _TOO_FAST in self._complaint.lower()",
+                "too_fast = self._passing or _TOO_FAST in self._complaint.lower()",
                 "too_fast = False",
             ),
         ),

@@ -16,6 +16,17 @@ OF_VENUES = (
         ("tests/venues/test_feed.py",),
     ),
     Breakage(
+        "an acknowledgement is enough to leave the former connection",
+        (
+            Edit(
+                _SESSION,
+                "or not self._subscriptions.unheard or",
+                "or not self._subscriptions.busy or",
+            ),
+        ),
+        ("tests/venues/test_feed.py",),
+    ),
+    Breakage(
         "what the next connection has not told is not missed",
         (Edit(_SESSION, "return [broken] if missing else []", "return []"),),
         ("tests/venues/test_feed.py",),
