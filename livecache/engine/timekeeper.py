@@ -96,7 +96,7 @@ class Timekeeper:
         if not self._live.timeline.traits.clock:
             told = f"{self._venue.name} does not tell its time: where no stamp does, this host's clock does"
             self._reminders.log("host_clock_used", "", told)
-            self._live.time.confirm(int(self._live.clock.wall() * 1000))
+            self._live.time.ask_host()
             return True
         ticket = await self._limiter.acquire(Urgency.LIVE)
         sleeps = self._live.time.sleeps()

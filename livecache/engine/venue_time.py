@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from ..clock import Clock
-from ..model.clock import VenueClock
+from ..model.clock import IMPLAUSIBLE_MS, VenueClock
 
 __all__ = ["VenueTime"]
 
@@ -70,6 +70,19 @@ class VenueTime:
         self._answered_s = monotonic
         self.venue_clock.confirm(stamp, monotonic, int(self.clock.wall() * 1000))
         self._wake_if_due()
+
+    def ask_host(self) -> None:
+        """As `confirm`, where the venue does not tell its time: once a stamp came, time passes from there on.
+
+        The host's wall clock may be off, or be set: it counts before any stamp, or where it is far ahead.
+        """
+        clock, now, before = self.venue_clock, self.now(), self.heard
+        wall = int(self.clock.wall() * 1000)
+        if not clock.known or clock.by_host or wall > now + IMPLAUSIBLE_MS:
+            self.confirm(wall)
+            clock.by_host |= clock.heard != before
+        else:
+            self.confirm(now)
 
     def answered(self) -> None:
         """The venue has answered a request."""

@@ -18,10 +18,11 @@ class VenueClock:
     may be settled. `now` adds the host's monotonic time since, and decides closing and schedules.
     """
 
-    __slots__ = ("_agreed", "_claimed", "_doubted", "_framed", "_heard_at_s", "heard")
+    __slots__ = ("_agreed", "_claimed", "_doubted", "_framed", "_heard_at_s", "by_host", "heard")
 
     def __init__(self) -> None:
         self.heard = 0
+        self.by_host = False  # `heard` is but what the host's clock says: the first stamp goes before it
         self._heard_at_s = 0.0
         self._doubted = False
         self._claimed = 0  # the first implausible stamp, which waits for others to agree
@@ -51,6 +52,8 @@ class VenueClock:
         if ahead or not self.heard:
             self._claim(stamp, framed=stamp >= self._claimed)
             return False
+        if self.by_host:
+            self.heard, self.by_host = 0, False
         if stamp > self.heard and self._claimed:  # Frames go on from where they were.
             self._forget_claim()
         self._advance(stamp, monotonic_s)

@@ -65,7 +65,7 @@ class Traits:
     """So long after a bucket's end, in ms of its clock, a page may settle it; unless else is configured."""
 
     clock: bool = True
-    """Whether it tells its time when asked. Else stamps do, and before and between them the host's clock."""
+    """Whether it tells its time when asked. Else stamps do, and before the first the host's clock."""
 
     dated: bool = False
     """Whether its list tells since when a product is listed: nothing older is looked for."""

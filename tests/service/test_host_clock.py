@@ -132,3 +132,56 @@ def test_a_venue_without_a_clock_is_not_asked_for_it_and_that_is_told() -> None:
     assert [line for line in lines if "clock" in line] == [
         "coinbase does not tell its time: where no stamp does, this host's clock does"
     ]
+
+
+@pytest.mark.parametrize(
+    ("jump_s", "every_s", "off_s"),
+    [
+        (40, 1, 0),
+        (40, 2, 0),
+        (3_600, 1, 0),
+        (3_600, 2, 0),
+        (3_600, 5, 0),
+        (0, 1, 45),
+        (0, 5, 7_200),
+    ],
+)
+def test_without_a_clock_of_the_venue_no_clock_of_a_host_runs_ahead_of_its_stamps(
+    jump_s: int, every_s: int, off_s: int
+) -> None:
+    clock = HandClock(wall_s=NOW / 1000 + off_s)
+    began_s = clock.time
+    live = Live(
+        Timeline("coinbase", ["BTC-USD"], [Timeframe.M5], Policy(), replace(TRAITS, clock=False)),
+        VenueTime(clock),
+        "i",
+        "http://venue",
+    )
+    keeper = Timekeeper(live, cast(Any, Venue(lambda: 0)), Limiter((), live.time, lambda: 0.5), lambda: 0.5)
+
+    async def run() -> None:
+        await keeper.learn()
+        assert live.now() == NOW + off_s * 1000, "nothing else tells"
+        task = asyncio.create_task(keeper.run())
+        for second in range(120):
+            if second == 30:
+                clock.set_wall(jump_s)
+            true = NOW + int((clock.time - began_s) * 1000)
+            if second % every_s == 0:
+                live.time.hear(true)
+                if second > 60:
+                    assert true - 2_000 <= live.time.heard <= true + 2_000
+            while clock.time < began_s + second + 1:
+                await asyncio.sleep(0)
+        task.cancel()
+
+    asyncio.run(run())
+
+
+def test_without_a_clock_of_the_venue_and_without_stamps_the_hosts_clock_goes_on() -> None:
+    clock = HandClock(wall_s=NOW / 1000)
+    time = VenueTime(clock)
+    for second in range(0, 600, 5):
+        clock.time = 100.0 + second
+        time.ask_host()
+        assert time.heard == NOW + second * 1000
