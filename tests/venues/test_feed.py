@@ -208,6 +208,26 @@ def test_the_first_is_not_kept_for_a_product_that_does_not_trade() -> None:
     assert not session.done(first, 62.0) and session.done(first, 63.0)
 
 
+@pytest.mark.parametrize("done", [True, False])
+def test_what_the_second_is_never_answered_for_is_missed_once_the_first_is_left(done: bool) -> None:
+    session = session_of("A", "B")
+    first = session.opened(0.0)
+    for id_ in "AB":
+        told(session, first, candle(id_, 1), 1.0)
+    told(session, first, leave(), 2.0)
+    second = session.opened(3.0)
+    session.to_send(second, 3.0)
+    told(session, second, candle("A", 4), 4.0)
+    second_s = 4
+    while not session.done(first, second_s) if done else second_s < 30:
+        second_s += 1
+        for line in (first, second):
+            told(session, line, beat(second_s), second_s)
+            session.to_send(line, second_s)
+    (broken,) = session.ended(first, "left", second_s)
+    assert broken == Broken(("B",), "left", lost_connection=False, since=T0 + second_s * 1000, mute=True)
+
+
 def test_the_second_vouches_for_nothing_that_the_first_has_not_told_until_it_tells_of_everything() -> None:
     session = session_of("A", "B")
     first = session.opened(0.0)

@@ -121,8 +121,9 @@ class SocketFeed:
                         yield event
                     if not (self._wire or self._upcoming):
                         await self._clock.sleep(session.wait_s())
-                elif (session.leaving or self._former) and (failed := await self._change()):
-                    yield failed
+                elif session.leaving or self._former:
+                    for event in await self._change():
+                        yield event
         finally:
             await self._close()
 
@@ -159,13 +160,14 @@ class SocketFeed:
         reason, too_long = wire.silent or str(end), end is not None and end.too_long
         return self._session.ended(wire.line, reason, self._clock.monotonic(), too_long=too_long)
 
-    async def _change(self) -> FeedFailure | None:
-        """Open the next connection while this one goes on, then leave this one. Or why there is none."""
+    async def _change(self) -> Sequence[Event]:
+        """Open the next connection while this one goes on, then leave this one. What that breaks."""
         now_s = self._clock.monotonic()
         if self._former:
             if self._session.done(self._former.line, now_s):
-                await self._former.close()
-                self._former = None
+                former, self._former = self._former, None
+                await former.close()
+                return self._session.ended(former.line, "it did not go on over the next connection", now_s)
         elif self._upcoming is None:
             if now_s >= self._again_s:
                 self._upcoming = asyncio.create_task(self._open(), name="the next connection of a feed")
@@ -175,8 +177,8 @@ class SocketFeed:
                 self._former, self._wire = self._wire, self._begin(opening.result())
             except NoConnection as failure:
                 self._again_s = now_s + self._session.wait_s()
-                return FeedFailure(str(failure))
-        return None
+                return [FeedFailure(str(failure))]
+        return []
 
     async def _close(self) -> None:
         for wire in (self._wire, self._former):

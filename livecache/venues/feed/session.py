@@ -224,10 +224,14 @@ class Session:
         return done
 
     def ended(self, line: Line, reason: str, now_s: float, *, too_long: bool = False) -> Sequence[Event]:
-        """A connection is over: `reason` in plain words; `too_long`: a message was. What that breaks."""
-        self._former = None
+        """A connection is over: `reason` in plain words; `too_long`: a message was. What that breaks.
+
+        One that is done with breaks what the next one was never answered for.
+        """
+        done, self._former = self._former is None, None
         if line is not self._line:
-            missing = [symbol for id_ in self._subscriptions.unheard for symbol in self._symbols[id_]]
+            missed = self._subscriptions.missed(answered=done)
+            missing = [symbol for id_ in missed for symbol in self._symbols[id_]]
             since = line.stamp or None
             broken = Broken(tuple(missing), reason, lost_connection=False, since=since, mute=True)
             return [broken] if missing else []

@@ -111,6 +111,11 @@ class Subscriptions:
         apart = self._held.keys() | self._left_out
         return tuple(i for i in self._unheard if i not in apart)
 
+    def missed(self, *, answered: bool) -> tuple[str, ...]:
+        """The ids of which no candle has come, held ones too; `answered`: but for those acknowledged."""
+        first, known = self._channels[0], self._known if answered else ()
+        return tuple(i for i in self._unheard if i not in self._left_out and (first, i) not in known)
+
     # --- the connection
 
     def carry(
