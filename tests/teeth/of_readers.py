@@ -25,7 +25,7 @@ OF_READERS = (
         (
             Edit(
                 "livecache/read/ohlcv.py",
-                "    if timeframe.ceil(begin) < candles.contiguous_from:\n",
+                "    if grid.ceil(begin) < candles.contiguous_from:\n",
                 "    if msgspec.json.decode(members[known], type=Candle).time >= begin:\n",
             ),
         ),
