@@ -248,8 +248,8 @@ def test_something_foreign_in_a_shared_keys_place_is_told_and_left_alone(clean_v
         with said() as events:
             async with running(writer):
                 await until(lambda: writer.stats.upserts == 2)
-                await client.delete(key)
-                await client.zadd(key, {"precious": 1})
+                async with client.pipeline(transaction=True) as at_once:  # whoever looks sees it there or not
+                    await at_once.delete(key).zadd(key, {"precious": 1}).execute()
                 writer._vouched_at_s = float("-inf")  # what would be three seconds
                 for n in range(10, 13):
                     source.closes.append(Close(Kind.CLOSED, BTC, T0 + n * STEP, candle(n), None))

@@ -77,6 +77,7 @@ def test_it_shows_all_series_and_draws_one_of_them_live(here: Running, tab: Tab)
 def test_one_chooses_by_mouse_by_key_and_by_address(here: Running, tab: Tab) -> None:
     tab.open(f"{here.page}#ETH-USD/1h")
     shows(tab, "ETH-USD 1h")
+    live(tab)  # until it has come nothing stays in its place
     tab.click("#timeframes a:nth-child(2)")
     shows(tab, "ETH-USD 15m")
     assert tab.text("#timeframes [aria-current]") == "15m"
