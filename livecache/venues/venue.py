@@ -138,7 +138,7 @@ class Subscribed:
 
 # A struct, for one is made of every frame: 0.2 µs instead of 0.8.
 class FeedCandles(msgspec.Struct, frozen=True, gc=False):
-    """FeedCandles, cumulative, in progress or closed, in any order. Also proof of subscription for each.
+    """A feed's candles, cumulative, in progress or closed, in any order. Also proof of subscription for each.
 
     A `snapshot` is old news with holes: its candles are true, but it says nothing of what it omits.
     What the feed carries is complete until the stamp, or only until `through`, where that is not 0.
