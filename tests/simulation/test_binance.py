@@ -45,7 +45,9 @@ class Wire(HttpSource):
         super().__init__("http://binance.example", clock=clock, timeout_s=10.0)
         self._exchange = exchange
 
-    async def _ask(self, path: str, parameters: Any, headers: Mapping[str, str], body_bytes: int) -> Answer:
+    async def _ask(
+        self, path: str, parameters: Any, headers: Mapping[str, str], posted: str | None, body_bytes: int
+    ) -> Answer:
         query = {name: [value] for name, value in dict(parameters).items()}
         await asyncio.sleep(0.04)
         told = await self._exchange.handle(Ask("GET", path, query, path))

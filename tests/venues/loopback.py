@@ -78,7 +78,7 @@ class InstantClock:
 async def rest_server(
     answer: Callable[[web.Request], Awaitable[web.StreamResponse]], *, port: int = 0, cancelling: bool = True
 ) -> AsyncIterator[tuple[str, list[web.Request]]]:
-    """An HTTP server that answers every GET by `answer`. Yields its URL, and the requests it gets.
+    """An HTTP server that answers every request by `answer`. Yields its URL, and the requests it gets.
 
     `cancelling`: `answer` is cancelled when the client goes.
     """
@@ -89,7 +89,7 @@ async def rest_server(
         return await answer(request)
 
     app = web.Application()
-    app.router.add_get("/{path:.*}", handle)
+    app.router.add_route("*", "/{path:.*}", handle)
     runner = web.AppRunner(app, handler_cancellation=cancelling, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", port)

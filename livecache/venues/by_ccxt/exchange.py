@@ -15,8 +15,8 @@ from ...clock import Clock
 from ...errors import ConfigError
 from ..net.http import Answer, HttpSource
 from ..stats import RequestStats
-from ..venue import FailureKind, FetchFailure
-from .answers import failure_of, refused
+from ..venue import FetchFailure
+from .answers import failure_of, refused, too_early
 
 __all__ = ["Exchange"]
 
@@ -24,6 +24,10 @@ _T = TypeVar("_T")
 
 _KIND: ContextVar[str] = ContextVar("kind")
 """As what the request under way is counted: ccxt lies between who asks and the transport."""
+
+_OVER: ContextVar[int] = ContextVar("over", default=0)
+"""When all was over that is asked for, Unix ms: where nothing else tells the time, an earlier answer is none.
+"""
 
 
 class _Failed(Exception):
@@ -52,8 +56,9 @@ class Exchange:
             hint = f"did you mean {near[0]}?" if near else "set exchange, as ccxt names it"
             raise ConfigError(f"ccxt knows no exchange {name!r}", hint)
         self.ccxt: Any = getattr(library, name)({"enableRateLimit": False})
-        if not self.ccxt.has.get("fetchTime"):
-            raise ConfigError(f"{name} tells nobody its time", "without it no candle is known to be over")
+        if not self.ccxt.has.get("fetchOHLCV"):
+            raise ConfigError(f"ccxt gets no candles of {name}", "take another exchange: docs/venues.md")
+        self.tells_time = bool(self.ccxt.has.get("fetchTime"))
         # Not needed, costs a request, and wants a key at some.
         self.ccxt.has["fetchCurrencies"] = False
         self._listed = self.ccxt.options.get("fetchMarkets")
@@ -73,9 +78,12 @@ class Exchange:
         parts = urlsplit(self._rest_url or next(_urls(self.ccxt.urls["api"]), ""))
         return f"{parts.scheme}://{self.ccxt.implode_hostname(parts.netloc)}"
 
-    async def ask(self, kind: str, call: Callable[[], Awaitable[_T]]) -> _T | FetchFailure:
-        """What ccxt makes of the answers, which count as of that kind. Never raises for the venue's sake."""
-        token = _KIND.set(kind)
+    async def ask(self, kind: str, call: Callable[[], Awaitable[_T]], *, over: int = 0) -> _T | FetchFailure:
+        """What ccxt makes of the answers, which count as of that kind. Never raises for the venue's sake.
+
+        Where the exchange tells no time, its answers' `Date` may not be before `over` (Unix ms).
+        """
+        token, over_token = _KIND.set(kind), _OVER.set(0 if self.tells_time else over)
         try:
             return await call()
         except _Failed as error:
@@ -84,6 +92,7 @@ class Exchange:
             return failure_of(error)
         finally:
             _KIND.reset(token)
+            _OVER.reset(over_token)
 
     def narrow(self, symbols: Sequence[str]) -> None:
         """Have the list hold spot markets alone where no other is wanted: each kind costs a request."""
@@ -109,8 +118,6 @@ class Exchange:
         self, url: str, method: str = "GET", headers: Mapping[str, str] | None = None, body: Any = None
     ) -> Any:
         """In the place of ccxt's own: one request, and its body read as JSON."""
-        if method != "GET" or body:
-            raise _Failed(FetchFailure(FailureKind.BAD_REQUEST, f"{self.ccxt.id} is not asked by GET"))
 
         def error_in(answer: Answer) -> tuple[Any, Exception | None]:
             try:
@@ -128,7 +135,7 @@ class Exchange:
                 return failure_of(error, answer)
             if not isinstance(said, dict | list):
                 return failure_of(ValueError(), answer)
-            return said
+            return too_early(answer, _OVER.get()) or said
 
         parts = urlsplit(url)
         source = self._source(self._rest_url or f"{parts.scheme}://{parts.netloc}")
@@ -136,6 +143,7 @@ class Exchange:
             _KIND.get(),
             parts._replace(scheme="", netloc="").geturl(),
             headers=headers,
+            posted=(body or "") if method == "POST" else None,
             decode=decode,
             refused=lambda answer: refused(answer, error_in(answer)[1]),
         )

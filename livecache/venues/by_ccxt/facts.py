@@ -33,8 +33,10 @@ def traits_of(
     features: Mapping[str, Any] | None,
     api: Mapping[str, Any],
     every_ms: float | None,
+    clock: bool = True,
 ) -> Traits:
-    """What an exchange with these tables is like: `every_ms` is its `rateLimit`, for a request that costs 1.
+    """What an exchange with these tables is like: `every_ms` is its `rateLimit`, for a request that costs 1;
+    `clock` says whether it tells its time.
 
     An absent row proves nothing: nobody tells whether it means that nothing was traded. A flat one does.
     """
@@ -48,7 +50,8 @@ def traits_of(
     }
     dearest = max((cost for path, cost in _costs(api) if _CANDLES.search(path)), default=1.0)
     per_s = settings.requests_per_second or 1_000 / ((every_ms or _EVERY_MS) * max(1.0, dearest))
-    return Traits(served, empty="flat", budgets=(Spacing("requests", per_s, yields=True),))
+    budgets = (Spacing("requests", per_s, yields=True),)
+    return Traits(served, empty="flat", clock=clock, budgets=budgets)
 
 
 def _limits(features: Mapping[str, Any]) -> Iterator[int]:

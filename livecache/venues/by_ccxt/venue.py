@@ -81,7 +81,7 @@ class CcxtVenue:
         ):
             return failed
         rows = await self._exchange.ask(
-            "candles", lambda: ccxt.fetch_ohlcv(symbol, timeframe.value, start, buckets)
+            "candles", lambda: ccxt.fetch_ohlcv(symbol, timeframe.value, start, buckets), over=end
         )
         if isinstance(rows, FetchFailure):
             return rows
@@ -125,6 +125,7 @@ class CcxtVenue:
             features=ccxt.features,
             api=ccxt.api,
             every_ms=ccxt.rateLimit,
+            clock=self._exchange.tells_time,
         )
 
 

@@ -62,7 +62,7 @@ def refusal(answer: Answer) -> FetchFailure:
 
 
 class HttpSource:
-    """GETs below one URL, one attempt each. Never raises for the venue's or the network's trouble.
+    """Requests below one URL, one attempt each. Never raises for the venue's or the network's trouble.
 
     `timeout_s` bounds a request all told. Nothing is redirected: a signature is for one host.
     """
@@ -90,24 +90,25 @@ class HttpSource:
         parameters: _Parameters = (),
         headers: Mapping[str, str] | None = None,
         *,
+        posted: str | None = None,
         decode: Callable[[Answer], _T | FetchFailure],
         refused: Callable[[Answer], FetchFailure] = refusal,
         body_bytes: int = _BODY_BYTES,
     ) -> _T | FetchFailure:
         """What `decode` makes of the answer 200 to one GET, or why there is none. Counted as that `kind`.
 
-        An answer of more than `body_bytes` is none.
+        With `posted`, a body, it is a POST. An answer of more than `body_bytes` is none.
         """
         began_s = self._clock.monotonic()
         outcome: _T | FetchFailure
         try:
-            answer = await self._ask(path, parameters, headers or {}, body_bytes)
+            answer = await self._ask(path, parameters, headers or {}, posted, body_bytes)
         except _TRANSPORT_ERRORS as error:
             why = next(kind for known, kind in _TRANSPORT_FAILURES if isinstance(error, known))
             outcome = FetchFailure(why, self._reason(error), cause=error)
         else:
             if self._tape:
-                self._tape.page(path, parameters, *answer)
+                self._tape.page(path, {"body": posted} if posted else parameters, *answer)
             if answer.status != 200:
                 outcome = refused(answer)
             elif len(answer.body) > body_bytes:
@@ -125,7 +126,12 @@ class HttpSource:
             self._session = None
 
     async def _ask(
-        self, path: str, parameters: _Parameters, headers: Mapping[str, str], body_bytes: int
+        self,
+        path: str,
+        parameters: _Parameters,
+        headers: Mapping[str, str],
+        posted: str | None,
+        body_bytes: int,
     ) -> Answer:
         if self._session is None:
             proxy = proxy_for(self._url)
@@ -136,8 +142,9 @@ class HttpSource:
                 timeout=aiohttp.ClientTimeout(total=self._timeout_s),
                 headers={"User-Agent": "livecache", "Accept": "application/json"},
             )
-        async with self._session.get(
-            self._url + path, params=parameters, headers=headers, allow_redirects=False
+        asked = self._session.get if posted is None else self._session.post
+        async with asked(
+            self._url + path, params=parameters, data=posted, headers=headers, allow_redirects=False
         ) as response:
             most = body_bytes if response.status == 200 else _COMPLAINT_BYTES
             return Answer(response.status, await _read(response.content, most), response.headers)
