@@ -45,6 +45,22 @@ def test_union_and_difference_are_set_operations(a: list[tuple[int, int]], b: li
 
 
 @settings(deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 300), st.integers(1, 9)), max_size=60),
+    st.lists(st.tuples(st.integers(0, 300), st.integers(1, 9)), max_size=60),
+)
+def test_the_difference_of_many_spans_is_what_removing_each_of_them_leaves(
+    a: list[tuple[int, int]], b: list[tuple[int, int]]
+) -> None:
+    held, less = (Coverage((start, start + length) for start, length in each) for each in (a, b))
+    one_by_one = held
+    for start, end in less:
+        one_by_one = one_by_one.remove(start, end)
+    assert held.without(less) == one_by_one
+    assert less.missing(20, 280) == Coverage([(20, 280)]).without(less)
+
+
+@settings(deadline=None)
 @given(spans, edge, edge)
 def test_what_is_missing_and_what_is_covered_complete_each_other(
     raw: list[tuple[int, int]], start: int, end: int
