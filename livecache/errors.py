@@ -12,6 +12,11 @@ LivecacheError
 ├── RepairRefused          the service will not read that span again    exit code 1
 │   └── RepairNotNow       … or not yet
 ├── ReloadRefused          no service reads its configuration again     exit code 1
+├── HistoryError           what a store of history says
+│   ├── StoreUnusable      it cannot be opened, or written to           exit code 8
+│   │   └── NewerSchema    … for a newer livecache has made it
+│   ├── LeaseLost          another worker has taken that job over
+│   └── HistoryChanged     what was passed was revised while one read on
 ├── OutsideCalendar        a time before or after what is known of an exchange's sessions
 └── ReadError              what a Reader raises instead of a wrong answer
     ├── UnknownSeries      nobody fills such a series
@@ -20,7 +25,8 @@ LivecacheError
     ├── Stale              nobody vouches, or the newest bucket lags
     │   └── NotTraded      … or nothing was traded within `newest_within`
     ├── OutOfSync          the bucket in progress is not vouched for
-    └── ClosesLost         entries of the stream of closes are gone
+    ├── ClosesLost         entries of the stream of closes are gone
+    └── DamagedBlock       stored history is not what was written
 """
 
 from __future__ import annotations
@@ -32,10 +38,15 @@ __all__ = [
     "AccessDenied",
     "ClosesLost",
     "ConfigError",
+    "DamagedBlock",
     "EmbeddedError",
     "ForeignKey",
+    "HistoryChanged",
+    "HistoryError",
     "LeaseHeld",
+    "LeaseLost",
     "LivecacheError",
+    "NewerSchema",
     "NotListed",
     "NotReady",
     "NotTraded",
@@ -47,6 +58,7 @@ __all__ = [
     "RepairNotNow",
     "RepairRefused",
     "Stale",
+    "StoreUnusable",
     "UnknownSeries",
     "UnknownSymbol",
     "UnknownTimeframe",
@@ -155,6 +167,28 @@ class ReloadRefused(LivecacheError):
     """No service was found that reads its configuration again, or it has none to read."""
 
 
+class HistoryError(LivecacheError):
+    """The base of what a store of history says."""
+
+
+class StoreUnusable(HistoryError):
+    """The store cannot be opened, read or written: no room, no permission, no database, another's journal."""
+
+    exit_code = 8
+
+
+class NewerSchema(StoreUnusable):
+    """The store was made by a newer livecache."""
+
+
+class LeaseLost(HistoryError):
+    """Another worker has taken the job over, or it was cancelled: what this one had is not stored."""
+
+
+class HistoryChanged(HistoryError):
+    """What was passed was revised while one read on."""
+
+
 class OutsideCalendar(LivecacheError):
     """A time before the first or after the last session that the calendar of an exchange knows."""
 
@@ -204,6 +238,10 @@ class ClosesLost(ReadError):
             "read the candles anew, and go on with after='0', or with None for those to come",
         )
         self.after = after
+
+
+class DamagedBlock(ReadError):
+    """Stored history is not what was written. What it holds is unknown until it is fetched again."""
 
 
 def _restored(

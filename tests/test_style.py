@@ -44,6 +44,7 @@ MAY_IMPORT = {
     "write": {"errors", "clock", "model", "keys", "wire"},
     "writer": {"errors", "clock", "model", "keys", "wire", "write"},
     "quality": {"errors", "model", "proof", "keys", "wire", "read"},
+    "history": {"errors", "clock", "model"},
     "simulator": {"errors", "clock", "plainly", "tape", "model"},
     "engine": {
         *("errors", "clock", "repeats", "model", "proof", "ledger", "pacing", "venues", "keys", "wire"),
@@ -60,7 +61,10 @@ MAY_IMPORT = {
     },
 }
 
-PURE = ("livecache/model/", "livecache/proof/", "livecache/ledger/", "livecache/pacing/")
+PURE = (
+    *("livecache/model/", "livecache/proof/", "livecache/ledger/", "livecache/pacing/"),
+    *("livecache/history/columns.py", "livecache/history/block.py"),
+)
 
 # What every room but these may import.
 EVERYWHERE = {"quiet"}

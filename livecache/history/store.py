@@ -1,0 +1,371 @@
+"""What a store of history promises: candles, what is known of them, and the jobs that fill it.
+
+A store is one database. All times are Unix ms, UTC, and every stretch of time is half-open. A store blocks
+while it works, so it belongs in a thread of its own, and to that thread alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from ..model.coverage import Coverage, Span
+from ..model.grid import Grid, read_grid
+from ..model.series import SeriesId
+
+if TYPE_CHECKING:
+    from .columns import Columns  # which needs numpy
+
+__all__ = [
+    "ACTIVE",
+    "NONE",
+    "PRIORITY",
+    "Answer",
+    "Commit",
+    "Damage",
+    "HistoryStore",
+    "Job",
+    "JobState",
+    "JobStore",
+    "Lease",
+    "LogEntry",
+    "LogStore",
+    "Order",
+    "Outcome",
+    "Revision",
+    "SeriesInfo",
+    "Stats",
+    "Want",
+]
+
+NONE = Coverage()
+"""No span."""
+
+PRIORITY = 100
+"""Of a job that nobody waits for. The lower goes first."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesInfo:
+    """One series of a store. `id` is the store's own number for it."""
+
+    id: int
+    key: SeriesId
+    grid_text: str = ""
+    """Where its buckets lie, as `Grid.text` has it, if not where its timeframe says."""
+    listed: int | None = None
+    """When its first candle opens, where that is known: before it there is nothing."""
+    rev: int = 0
+    """Grows by one with each commit that changes rows or coverage."""
+    rows: int = 0
+
+    @property
+    def grid(self) -> Grid:
+        """Where its buckets lie."""
+        timeframe = self.key.timeframe
+        return read_grid(self.grid_text, timeframe.ms) if self.grid_text else timeframe.grid
+
+
+class Commit(NamedTuple):
+    """What a page changed, in rows. `revised` counts rows that differ from what was stored, or went."""
+
+    rev: int
+    inserted: int = 0
+    revised: int = 0
+    same: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A snapshot of `[start, end)` of one series. A covered bucket without a row is known to be empty."""
+
+    rows: Columns
+    coverage: Coverage
+    """What is known, within the stretch that was asked for."""
+    rev: int
+    """The series' revision."""
+    block_rev: int
+    """The largest revision of what was read: while it stays, these rows do."""
+
+
+class Revision(NamedTuple):
+    """A row that was stored until `at`, and then was revised or taken out."""
+
+    rev: int
+    time: int
+    at: int
+    source: str
+    """Where the row came from that took its place: `page`, `feed`, `roll-up` or a file's name."""
+    old: tuple[str, str, str, str, str] | None
+    """Open, high, low, close and volume; None: the bucket was known to be empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """How much there is of one series; nothing is decoded for it."""
+
+    series: SeriesInfo
+    rows: int
+    first: int | None
+    """Open of the oldest candle."""
+    last: int | None
+    coverage: Coverage
+    bytes: int
+    """Of its blocks."""
+    revisions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """A block that cannot be believed, and the stretch of time that it stood for."""
+
+    series: SeriesInfo
+    block: int
+    span: Span
+    reason: str
+
+
+class HistoryStore(Protocol):
+    """Candles of many series, each with what is known of it."""
+
+    def series(self, key: SeriesId, *, create: bool = False, grid_text: str = "") -> SeriesInfo | None:
+        """The series of that name; None where there is none, unless it is to be made."""
+
+    def all_series(self) -> Sequence[SeriesInfo]:
+        """Every series, by venue, symbol and timeframe."""
+
+    def list_since(self, series: int, listed: int) -> None:
+        """Its first candle opens at `listed`."""
+
+    def commit(
+        self,
+        series: int,
+        rows: Columns,
+        covered: Coverage,
+        *,
+        replace: Coverage = NONE,
+        lease: Lease | None = None,
+        rejected: int = 0,
+        source: str = "page",
+    ) -> Commit:
+        """Store a page and what it proves, with its job's progress, in one transaction.
+
+        Every row lies within `covered`. Stored rows within `replace` that the page lacks are taken out. With
+        a lease the job's counters grow, its lease is renewed and its failures are forgotten; `rejected`
+        counts rows that could not be believed. Raises `LeaseLost` if the job is another's by now, and
+        `DamagedBlock`; nothing is changed then.
+        """
+
+    def read(self, series: int, start: int, end: int) -> Answer:
+        """What is stored of `[start, end)`. Raises `DamagedBlock`."""
+
+    def batches(self, series: int, start: int, end: int, rows: int = 500_000) -> Iterator[Answer]:
+        """The same, oldest first, in answers of about so many rows.
+
+        Raises `HistoryChanged` if what was passed is revised meanwhile.
+        """
+
+    def coverage(self, series: int) -> Coverage:
+        """All that is known of a series."""
+
+    def stats(self, series: int | None = None) -> Sequence[Stats]:
+        """How much there is, of one series or of all."""
+
+    def changes(self, series: int, after: int) -> tuple[int, Coverage]:
+        """The series' revision, and the stretches whose rows may have changed since the revision `after`."""
+
+    def revisions(self, series: int, start: int, end: int) -> Sequence[Revision]:
+        """What rows of `[start, end)` were before, the newest first; kept for ninety days."""
+
+    def uncover(self, series: int, spans: Coverage) -> None:
+        """These are known no more, so they are missing; nobody reads their rows until a page brings them."""
+
+    def drop(self, series: int, before: int) -> int:
+        """Rows and coverage before that time go. Returns how many rows."""
+
+    def verify(self) -> Iterator[Damage]:
+        """Read every block; what cannot be believed."""
+
+    def set_aside(self, damage: Damage) -> None:
+        """Keep a damaged block elsewhere, and know its stretch no more: it is missing, and fetched again."""
+
+    def backup(self, path: Path) -> None:
+        """Write a copy, whole and consistent, while others write. Raises `StoreUnusable`."""
+
+    def vacuum(self) -> None:
+        """Give unused room back to the file system."""
+
+    def tidy(self) -> None:
+        """Forget revisions and log entries that are older than they are kept."""
+
+    def close(self) -> None:
+        """Let go of the database."""
+
+
+class JobState(StrEnum):
+    """Where a job stands."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    WAITING = "waiting"
+    """Until its next attempt."""
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+ACTIVE = frozenset((JobState.PENDING, JobState.RUNNING, JobState.WAITING))
+"""The states of jobs that are not over."""
+
+
+class Lease(NamedTuple):
+    """The right to work on a job. The token grows each time the job is claimed: an older one is void."""
+
+    job: int
+    token: int
+
+
+class Want(NamedTuple):
+    """A wish: that `[start, end)` of a series be known. `force`: even what is known is asked for again."""
+
+    series: int
+    start: int
+    end: int
+    force: bool = False
+    priority: int = PRIORITY
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One want that is being fulfilled."""
+
+    id: int
+    order: int
+    want: Want
+    state: JobState
+    attempts: int
+    """Failures in a row, without a page in between."""
+    not_before: int
+    """When its next attempt may begin, by the host's clock."""
+    token: int
+    worker: str
+    """Who works on it; "" if nobody does."""
+    lease_until: int
+    done: Coverage
+    """What it has had committed; with `force` it alone counts as known."""
+    error: str
+    """Why its last attempt failed, or it did."""
+    inserted: int
+    revised: int
+    same: int
+    rejected: int
+    pages: int
+    created: int
+    finished: int | None
+
+    @property
+    def lease(self) -> Lease:
+        """What its worker holds."""
+        return Lease(self.id, self.token)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What one command or request asked for: the jobs for what is missing of it, the first first."""
+
+    id: int
+    key: str
+    jobs: tuple[int, ...]
+    """Jobs for the same that were under way already are among them."""
+    created: int
+
+
+class Outcome(StrEnum):
+    """How a worker leaves a job."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    """For good: the venue does not know the symbol, or lets nobody in."""
+    RETRY = "retry"
+    """An attempt failed: the next one begins later. After five in a row without a page the job fails."""
+    RELEASED = "released"
+    """Nothing failed, the worker stops: another may go on at once."""
+
+
+class JobStore(Protocol):
+    """The jobs of a store, in the same database as its rows. Times are those of the host's clock."""
+
+    def submit(self, wants: Sequence[Want], *, key: str = "") -> Order:
+        """Make a job of each want of which something is missing, and is not under way already.
+
+        With a `key` that was given before the order is the one of then.
+        """
+
+    def claim(self, worker: str) -> Job | None:
+        """The most urgent job that may begin, now this worker's for thirty seconds; None if there is none."""
+
+    def renew(self, lease: Lease) -> None:
+        """Thirty seconds more. Raises `LeaseLost`, as does whatever takes a lease."""
+
+    def settle(
+        self,
+        lease: Lease,
+        outcome: Outcome,
+        error: str = "",
+        *,
+        wait_s: float | None = None,
+        counts: bool = True,
+    ) -> JobState:
+        """Leave a job. Returns its state: one that `SUCCEEDED` though something is missing is pending again.
+
+        `wait_s` is how long the venue wants to be left alone, else it is 5, 10, 20, 40 and 80 s. An attempt
+        that does not count is not among the five.
+        """
+
+    def missing(self, job: int) -> Coverage:
+        """What the job has still to ask for: its plan, where it resumes, and its progress."""
+
+    def job(self, job: int) -> Job | None:
+        """One job."""
+
+    def jobs(
+        self, *, order: int | None = None, states: Sequence[JobState] = (), limit: int = 1_000
+    ) -> Sequence[Job]:
+        """Jobs, the newest first: of one order, in one of these states."""
+
+    def cancel(self, job: int) -> bool:
+        """Whether it was active, and is no more. Its worker's next commit finds its lease lost."""
+
+    def reopen(self, job: int) -> bool:
+        """Whether it had failed or was cancelled, and is pending again. False where the same is under way."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """A record of the store's own log."""
+
+    at: int
+    level: str
+    event: str
+    message: str
+    job: int | None = None
+    series: int | None = None
+    detail: str = ""
+    """JSON, or a stack trace."""
+    id: int = 0
+    """Given by the store."""
+
+
+class LogStore(Protocol):
+    """The log of a store: thirty days of it, and a hundred thousand records at most."""
+
+    def log(self, entries: Sequence[LogEntry]) -> None:
+        """Append."""
+
+    def logged(
+        self, *, after: int = 0, job: int | None = None, series: int | None = None, limit: int = 1_000
+    ) -> Sequence[LogEntry]:
+        """The newest entries with an id beyond `after`, oldest first."""
