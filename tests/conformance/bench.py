@@ -8,17 +8,18 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import asynccontextmanager
 from typing import cast
 
-from livecache.clock import SystemClock
+from livecache.clock import Clock
 from livecache.model.candle import FeedCandle
 from livecache.model.timeframe import Timeframe
 from livecache.venues.venue import Event, Feed, FeedCandles, FetchFailure, Page, PageRequest, Venue
+from tests.simulation.virtual import VirtualClock, run_virtually
 
 from .face import Face
 from .front import Front, passing
 
 __all__ = ["OPEN", "START", "Bench", "Make", "following", "news", "on"]
 
-Make = Callable[[int, float], Face]
+Make = Callable[[int, float, Clock], Face]
 
 START = 1_784_131_140_000  # 2026-07-15 15:59 UTC, a Wednesday: a minute before much ends
 OPEN = 1784109900000
@@ -110,15 +111,16 @@ async def following(bench: Bench, *names: str) -> AsyncIterator[Following]:
 def on(
     make: Make, check: Callable[[Bench], Awaitable[None]], start: int = START, speed: float = 60.0
 ) -> None:
-    """Have a venue checked, whose market goes so many times as fast as ours."""
+    """Have a venue checked, whose market goes so many times as fast as we do, in virtual time."""
 
     async def main() -> None:
-        face = make(start, speed)
+        host = VirtualClock(start / 1000)
+        face = make(start, speed, host)
         async with asyncio.timeout(60), face.listening() as urls, passing(*urls) as front:
-            venue = face.venue(face.name, (front.url, front.ws_url), face.now, SystemClock())
+            venue = face.venue(face.name, (front.url, front.ws_url), face.now, host)
             try:
                 await check(Bench(face, front, venue))
             finally:
                 await venue.aclose()
 
-    asyncio.run(main())
+    run_virtually(main())

@@ -26,8 +26,8 @@ class BinanceFace:
     flag: tuple[str, str] | None = ('"x":true', '"x":false')
     bad_row = (rb'\[(\d{13}),"[^"]+"', rb'[\1,"none"')
 
-    def __init__(self, start: int, speed: float, api: Api = "spot") -> None:
-        self.clock = MarketClock(start, speed)
+    def __init__(self, start: int, speed: float, host: Clock, api: Api = "spot") -> None:
+        self.clock = MarketClock(start, speed, host.monotonic)
         self.now = self.clock.now
         self.api = api
         self.muted = False
@@ -38,6 +38,7 @@ class BinanceFace:
             venue={"spot": "binance"}.get(api, f"binance-{api}"),
             options=options,
             faults=_Mute(self),
+            host_clock=host,
         )
 
     @property

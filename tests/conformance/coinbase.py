@@ -24,8 +24,9 @@ class CoinbaseFace:
     flag: tuple[str, str] | None = None
     bad_row = (rb'"open":"[^"]+"', rb'"open":"none"')
 
-    def __init__(self, start: int, speed: float) -> None:
-        self.clock = MarketClock(start, speed)
+    def __init__(self, start: int, speed: float, host: Clock) -> None:
+        self.clock = MarketClock(start, speed, host.monotonic)
+        self._host = host
         self.now = self.clock.now
         self.market = SeededMarket(3)
         self.muted = False
@@ -36,7 +37,9 @@ class CoinbaseFace:
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[tuple[str, str]]:
         options = ServerOptions(requests_per_second=1000, edge_cache_s=0.0)
-        async with Simulator(self.market, clock=self.clock, options=options, faults=_Mute(self)) as simulator:
+        async with Simulator(
+            self.market, clock=self.clock, options=options, faults=_Mute(self), host_clock=self._host
+        ) as simulator:
             yield simulator.rest_url, simulator.ws_url
 
     def venue(

@@ -11,10 +11,10 @@ from livecache.clock import Clock
 from livecache.venues._template.settings import TemplateSettings
 from livecache.venues._template.venue import TemplateVenue
 
+from .bench import Make
 from .binance import BinanceFace
 from .coinbase import CoinbaseFace
 from .deribit import DeribitFace
-from .face import Face
 from .polled import BybitFace, KrakenFace, OkxFace
 from .toy import TRAITS, ToyFace
 
@@ -31,7 +31,7 @@ class TemplateFace(ToyFace):
         return TemplateVenue(settings, name=name, now=now, clock=clock, jitter=lambda: 0.5, traits=TRAITS)
 
 
-FACES: dict[str, Callable[[int, float], Face]] = {
+FACES: dict[str, Make] = {
     "coinbase": CoinbaseFace,
     "deribit": DeribitFace,
     "binance": BinanceFace,
@@ -41,7 +41,7 @@ FACES: dict[str, Callable[[int, float], Face]] = {
     "template": TemplateFace,
     **(POLLED := {"kraken": KrakenFace, "bybit": BybitFace, "okx": OkxFace}),
 }
-"""What makes the face of each venue, of when its market begins (Unix ms) and how fast it goes."""
+"""What makes the face of each venue, of when its market begins (Unix ms), how fast it goes, and our clock."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -28,8 +28,9 @@ class DeribitFace:
     flag: tuple[str, str] | None = None
     bad_row = (rb'"open":\[[^,]+,', rb'"open":["none",')
 
-    def __init__(self, start: int, speed: float) -> None:
-        self.clock = MarketClock(start, speed)
+    def __init__(self, start: int, speed: float, host: Clock) -> None:
+        self.clock = MarketClock(start, speed, host.monotonic)
+        self._host = host
         self.now = self.clock.now
         self.market = SeededMarket(3)
         self.muted = False
@@ -42,8 +43,9 @@ class DeribitFace:
     async def listening(self) -> AsyncIterator[tuple[str, str]]:
         options = DeribitOptions(requests_per_second=1000, burst=1000)
         async with Simulator(
-            self.market, clock=self.clock, venue="deribit", options=options, faults=_Mute(self)
-        ) as simulator:
+            self.market, clock=self.clock, venue="deribit", options=options, faults=_Mute(self),
+            host_clock=self._host,
+        ) as simulator:  # fmt: skip
             yield simulator.rest_url, simulator.ws_url
 
     def venue(

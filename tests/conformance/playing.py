@@ -10,6 +10,7 @@ from typing import Any
 
 from aiohttp import web
 
+from livecache.clock import Clock
 from livecache.model.candle import ExactCandle
 from livecache.model.grid import Grid
 from livecache.model.timeframe import Timeframe
@@ -34,8 +35,8 @@ class PlayedFace(ABC):
     first, last = 0, 24
     muted = False
 
-    def __init__(self, start: int, speed: float) -> None:
-        self.clock = MarketClock(start, speed)
+    def __init__(self, start: int, speed: float, host: Clock) -> None:
+        self.clock = MarketClock(start, speed, host.monotonic)
         self.now = self.clock.now
 
     @abstractmethod

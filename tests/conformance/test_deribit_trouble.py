@@ -7,22 +7,22 @@ from contextlib import suppress
 from random import Random
 
 import pytest
-import redis.asyncio
+import redis
 
-from livecache.clock import SystemClock
 from livecache.engine.engine import Engine, Settings
 from livecache.engine.venue_time import VenueTime
 from livecache.errors import ReadError
 from livecache.keys.keyspace import Keyspace
 from livecache.model.policy import Policy
 from livecache.model.timeframe import Timeframe
-from livecache.reader.async_reader import AsyncReader
+from livecache.reader.reader import Reader
 from livecache.simulator import MarketClock, Product, SeededMarket, Simulator
 from livecache.simulator.deribit.chart import Chart, instruments_of
 from livecache.simulator.deribit.exchange import DeribitOptions
 from livecache.simulator.deribit.faults import DeribitFaults
 from livecache.venues.deribit.settings import DeribitSettings
 from livecache.venues.deribit.venue import DeribitVenue
+from tests.simulation.virtual import BlockingRedis, VirtualClock, run_virtually
 
 from .bench import OPEN
 
@@ -34,19 +34,17 @@ KINDS = {
 }
 
 
-@pytest.mark.takes(45)
 def test_what_is_final_is_what_was_traded_whatever_went_wrong(clean_valkey: str) -> None:
     market = SeededMarket(3, [Product.parse("BTC-USD"), Product.parse("GRT-USD")])
     instruments = instruments_of(market)
     chart = Chart(market, instruments, DeribitOptions().created_ms)
-    clock, faults = MarketClock(OPEN, SPEED), DeribitFaults(7, OPEN + TROUBLE_MS, share=0.2)
+    faults = DeribitFaults(7, OPEN + TROUBLE_MS, share=0.2)
 
     async def main() -> None:
-        async with (
-            asyncio.timeout(240),
-            Simulator(market, clock=clock, venue="deribit", faults=faults) as simulator,
-        ):
-            host = SystemClock()
+        host = VirtualClock(OPEN / 1000)
+        clock = MarketClock(OPEN, SPEED, host.monotonic)
+        simulator = Simulator(market, clock=clock, venue="deribit", faults=faults, host_clock=host)
+        async with asyncio.timeout(240), simulator:
             time = VenueTime(host)
             settings = DeribitSettings(
                 rest_url=simulator.rest_url, ws_url=simulator.ws_url, silence_timeout=2.0, page_limit=60
@@ -54,21 +52,21 @@ def test_what_is_final_is_what_was_traded_whatever_went_wrong(clean_valkey: str)
             venue = DeribitVenue(
                 settings, name="deribit", now=time.if_known, clock=host, jitter=lambda: 0.5, asks_every_s=0.1
             )
-            store = redis.asyncio.Redis.from_url(clean_valkey)
+            store = redis.Redis.from_url(clean_valkey)
             engine = Engine(
-                venue, store, Keyspace("trouble", "deribit"),
+                venue, BlockingRedis(store), Keyspace("trouble", "deribit"),
                 Settings(tuple(instruments), TIMEFRAMES, Policy(candles=40, min_candles=20), ()),
                 time=time, name="one", jitter=Random(2).random,
             )  # fmt: skip
-            reader = AsyncReader(clean_valkey, prefix="trouble", venue="deribit")
+            reader = Reader(clean_valkey, prefix="trouble", venue="deribit")
 
-            async def read() -> list[str]:
+            def read() -> list[str]:
                 """All that is said to be settled is compared; what could not be read."""
                 wrong = []
                 for instrument in instruments:
                     for timeframe in TIMEFRAMES:
                         try:
-                            told = await reader.candles(instrument, timeframe, 20, settled=True)
+                            told = reader.candles(instrument, timeframe, 20, settled=True)
                         except ReadError as error:
                             wrong.append(str(error))
                             continue
@@ -82,9 +80,9 @@ def test_what_is_final_is_what_was_traded_whatever_went_wrong(clean_valkey: str)
 
             running = asyncio.create_task(engine.run(), name="engine")
             try:
-                while clock.now() < OPEN + TROUBLE_MS or await read():
-                    await read()
-                    await host.sleep(0.2)
+                while clock.now() < OPEN + TROUBLE_MS or read():
+                    read()
+                    await host.sleep(0.5)
                     if running.done():
                         await running
             finally:
@@ -92,9 +90,9 @@ def test_what_is_final_is_what_was_traded_whatever_went_wrong(clean_valkey: str)
                 with suppress(asyncio.CancelledError):
                     await running
                 await engine.close(for_good=False)
-                await reader.aclose()
+                reader.close()
                 await venue.aclose()
-                await store.aclose()
+                store.close()
 
-    asyncio.run(main())
+    run_virtually(main())
     assert set(faults.counts) >= KINDS, faults.counts

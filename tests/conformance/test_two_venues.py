@@ -8,10 +8,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from random import Random
 
 import pytest
-import redis.asyncio
+import redis
 from aiohttp import web
 
-from livecache.clock import SystemClock
 from livecache.engine.engine import Engine, Settings
 from livecache.engine.fleet import Fleet
 from livecache.engine.venue_time import VenueTime
@@ -20,8 +19,9 @@ from livecache.keys.keyspace import Keyspace
 from livecache.model.budget import Spacing
 from livecache.model.policy import Policy
 from livecache.model.timeframe import Timeframe
-from livecache.reader.async_reader import AsyncReader
+from livecache.reader.reader import Reader
 from livecache.venues.venue import Page, PageRequest
+from tests.simulation.virtual import BlockingRedis, VirtualClock, run_virtually
 
 from .bench import OPEN
 from .coinbase import CoinbaseFace
@@ -40,17 +40,18 @@ class Process:
     """A fleet of both, each behind its front, and a reader of each."""
 
     def __init__(self, url: str) -> None:
-        self.clock = SystemClock()
+        self.clock = VirtualClock(OPEN / 1000)
         self.faces: dict[str, Face] = {
-            "coinbase": CoinbaseFace(OPEN, SPEED),
-            "toy": ToyFace(OPEN, SPEED),
+            "coinbase": CoinbaseFace(OPEN, SPEED, self.clock),
+            "toy": ToyFace(OPEN, SPEED, self.clock),
         }
         self.fronts: dict[str, Front] = {}
         self.venues: dict[str, object] = {}
-        self.readers = {name: AsyncReader(url, prefix="two", venue=name) for name in self.faces}
+        self.readers = {name: Reader(url, prefix="two", venue=name) for name in self.faces}
         self.fleet = Fleet(self.faces, self.clock, Random(1).random)
         self.begun: list[str] = []
-        self._store = redis.asyncio.Redis.from_url(url)
+        self._client = redis.Redis.from_url(url)
+        self._store = BlockingRedis(self._client)
 
     @asynccontextmanager
     async def begin(self, name: str, has_written: bool) -> AsyncIterator[Engine]:
@@ -77,7 +78,7 @@ class Process:
         for _ in range(rounds):
             for timeframe in WANTED[name]:
                 try:
-                    await self.readers[name].candles(self.faces[name].symbol, timeframe, 8)
+                    self.readers[name].candles(self.faces[name].symbol, timeframe, 8)
                 except ReadError as error:
                     wrong.append(f"{timeframe}: {error}")
             await self.clock.sleep(0.05)
@@ -89,10 +90,10 @@ class Process:
             while await self.read(name):
                 pass
 
-    async def close(self) -> None:
+    def close(self) -> None:
         for reader in self.readers.values():
-            await reader.aclose()
-        await self._store.aclose()
+            reader.close()
+        self._client.close()
 
 
 def together(url: str, happens: Callable[[Process], Awaitable[None]]) -> None:
@@ -101,7 +102,7 @@ def together(url: str, happens: Callable[[Process], Awaitable[None]]) -> None:
     async def main() -> None:
         process = Process(url)
         async with AsyncExitStack() as stack, asyncio.timeout(120):
-            stack.push_async_callback(process.close)
+            stack.callback(process.close)
             for name, face in process.faces.items():
                 urls = await stack.enter_async_context(face.listening())
                 process.fronts[name] = await stack.enter_async_context(passing(*urls))
@@ -112,25 +113,24 @@ def together(url: str, happens: Callable[[Process], Awaitable[None]]) -> None:
                 await happens(process)
                 running.cancel()
 
-    asyncio.run(main())
+    run_virtually(main())
 
 
-@pytest.mark.takes(10)
 def test_each_serves_its_readers_what_its_market_traded(clean_valkey: str) -> None:
     async def happens(process: Process) -> None:
         for name, face in process.faces.items():
             for timeframe in WANTED[name]:
-                candles = await process.readers[name].candles(face.symbol, timeframe, 8)
+                candles = process.readers[name].candles(face.symbol, timeframe, 8)
                 rows = face.rows(face.symbol, timeframe, candles[0].time, candles[-1].time + 1)
                 truth = [[r.time, *map(float, r.numbers)] for r in rows if not r.flat]
                 assert [list(candle) for candle in candles] == truth, (name, timeframe)
-        days = await process.readers["toy"].candles("AAA", "1d", 8)
+        days = process.readers["toy"].candles("AAA", "1d", 8)
         assert {candle.time % Timeframe.D1.ms for candle in days} == {8 * Timeframe.H1.ms}
         # What is not kept is added up within each day, and days of an exchange are not joined.
-        hours = await process.readers["toy"].candles("AAA", "3h", 3)
+        hours = process.readers["toy"].candles("AAA", "3h", 3)
         assert {c.time % Timeframe.D1.ms // Timeframe.H1.ms for c in hours} <= {8, 11, 14}
         with pytest.raises(UnknownSeries, match="do not add up to it"):
-            await process.readers["toy"].candles("AAA", "2d", 1)
+            process.readers["toy"].candles("AAA", "2d", 1)
 
     together(clean_valkey, happens)
 
@@ -160,7 +160,6 @@ def slow(process: Process) -> None:
     process.fronts["toy"].frame = lambda text: ()
 
 
-@pytest.mark.takes(15)
 @pytest.mark.parametrize("trouble", [killed, banned, slow])
 def test_the_readers_of_one_notice_nothing_of_the_others_trouble(
     clean_valkey: str, trouble: Callable[[Process], None]

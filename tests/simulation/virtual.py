@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-from collections.abc import Coroutine
+import socket
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 import redis
@@ -24,9 +25,10 @@ class _JumpingSelector(selectors.DefaultSelector):
         self._asked = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        # There are no sockets but the loop's own, by which signals wake it: asking now and then will do.
+        # Most have no sockets but the loop's own, by which signals wake it: asking now and then will do.
         self._asked += 1
-        ready = super().select(0) if timeout is None or self._asked % _ASK_EVERY == 0 else []
+        jumps = timeout is None or (timeout > 0 and len(self.get_map()) > 1)
+        ready = super().select(0) if jumps or self._asked % _ASK_EVERY == 0 else []
         if ready:
             return ready
         if timeout is None:
@@ -36,12 +38,46 @@ class _JumpingSelector(selectors.DefaultSelector):
 
 
 class _VirtualLoop(asyncio.SelectorEventLoop):
+    """Whoever serves at a port is connected to within the loop, by pairs of sockets.
+
+    What is sent through these has come at once, so that no time passes meanwhile.
+    """
+
     def __init__(self) -> None:
         self._jumping = _JumpingSelector()
+        self._served: dict[int, tuple[asyncio.Server, Callable[[], asyncio.BaseProtocol]]] = {}
+        self._meant: dict[int, int] = {}  # to which port a socket is to lead
         super().__init__(self._jumping)
 
     def time(self) -> float:
         return self._jumping.now_s
+
+    async def create_server(self, factory: Any, *args: Any, **options: Any) -> asyncio.Server:  # type: ignore[override]
+        server = await super().create_server(factory, *args, **{**options, "start_serving": False})
+        self._served[server.sockets[0].getsockname()[1]] = server, factory
+        return server
+
+    async def sock_connect(self, sock: socket.socket, address: Any) -> None:
+        self._at(address[1])
+        self._meant[sock.fileno()] = address[1]
+
+    async def create_connection(  # type: ignore[override]
+        self, factory: Any, host: Any = None, port: Any = None, **options: Any
+    ) -> Any:
+        if sock := options.get("sock"):
+            port = self._meant.pop(sock.fileno())
+            sock.close()
+        here, there = socket.socketpair()
+        for end in (here, there):
+            end.setblocking(False)
+        await self.connect_accepted_socket(self._at(port), there)
+        return await super().create_connection(factory, sock=here)
+
+    def _at(self, port: int) -> Callable[[], asyncio.BaseProtocol]:
+        server, factory = self._served.get(port, (None, None))
+        if server is None or factory is None or not server.sockets:
+            raise ConnectionRefusedError(f"nobody serves at {port}")
+        return factory
 
 
 class VirtualClock:

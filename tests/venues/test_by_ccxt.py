@@ -15,7 +15,7 @@ from typing import Any, cast
 
 import ccxt.async_support as ccxt
 import pytest
-import redis.asyncio
+import redis
 from aiohttp import web
 
 from livecache.clock import SystemClock
@@ -30,7 +30,7 @@ from livecache.model.candle import ExactCandle
 from livecache.model.policy import Policy
 from livecache.model.timeframe import Timeframe
 from livecache.proof.evidence import PageFacts
-from livecache.reader.async_reader import AsyncReader
+from livecache.reader.reader import Reader
 from livecache.venues.by_ccxt.answers import wire_of
 from livecache.venues.by_ccxt.facts import traits_of
 from livecache.venues.by_ccxt.settings import CcxtSettings
@@ -40,6 +40,7 @@ from livecache.venues.venue import FailureKind, FetchFailure, Page, PageRequest
 from tests.conformance.bench import OPEN
 from tests.conformance.polled import KrakenFace, settings_for
 from tests.core.driver import SYMBOL, Driver, candle
+from tests.simulation.virtual import BlockingRedis, VirtualClock, run_virtually
 from tests.venues.loopback import rest_server
 
 ROOT = Path(__file__).parents[2]
@@ -74,7 +75,7 @@ def asked(
     return asyncio.run(main())
 
 
-PAIRS = KrakenFace(OPEN, 1.0).answer("/0/public/AssetPairs", {})
+PAIRS = KrakenFace(OPEN, 1.0, SystemClock()).answer("/0/public/AssetPairs", {})
 MINUTES = PageRequest("BTC/USDT", Timeframe.M1, OPEN, OPEN + 5 * 60_000)
 
 
@@ -293,9 +294,10 @@ class Running:
     timeframes = (Timeframe.M1, Timeframe.M5, Timeframe.H1)
 
     def __init__(self, url: str, face: KrakenFace) -> None:
-        self.face, self.clock, self.time = face, SystemClock(), VenueTime(SystemClock())
-        self.reader = AsyncReader(url, prefix="polled", venue="kraken")
-        self._store = redis.asyncio.Redis.from_url(url)
+        self.face, self.clock = face, VirtualClock(OPEN / 1000)
+        self.time = VenueTime(self.clock)
+        self.reader = Reader(url, prefix="polled", venue="kraken")
+        self._client = redis.Redis.from_url(url)
 
     def engine(self, url: str) -> Engine:
         settings = settings_for((url,))
@@ -304,7 +306,9 @@ class Running:
                       jitter=Random(1).random)  # fmt: skip
         wanted = Settings((self.face.symbol,), self.timeframes, Policy(candles=30, min_candles=20), ())
         keys = Keyspace("polled", "kraken")
-        return Engine(venue, self._store, keys, wanted, time=time, name="k", jitter=Random(2).random)
+        return Engine(
+            venue, BlockingRedis(self._client), keys, wanted, time=time, name="k", jitter=Random(2).random
+        )
 
     async def current(self, after: int = 0) -> None:
         """Until a reader gets all of it, the newest minute later than that."""
@@ -312,7 +316,7 @@ class Running:
             while True:
                 try:
                     newest = [
-                        (await self.reader.candles(self.face.symbol, t, 20, settled=True))[-1].time
+                        self.reader.candles(self.face.symbol, t, 20, settled=True)[-1].time
                         for t in self.timeframes
                     ]
                     if newest[0] > after:
@@ -321,9 +325,9 @@ class Running:
                     pass
                 await self.clock.sleep(0.05)
 
-    async def aclose(self) -> None:
-        await self.reader.aclose()
-        await self._store.aclose()
+    def close(self) -> None:
+        self.reader.close()
+        self._client.close()
 
 
 def settings_kind(settings: CcxtSettings) -> CcxtSettings:
@@ -336,10 +340,9 @@ def settings_kind(settings: CcxtSettings) -> CcxtSettings:
     )
 
 
-@pytest.mark.takes(10)
 def test_krakens_candles_are_warm_current_and_what_was_traded(clean_valkey: str) -> None:
     async def main() -> None:
-        face = KrakenFace(OPEN, 60.0)
+        face = KrakenFace(OPEN, 60.0, VirtualClock(OPEN / 1000))
         running = Running(clean_valkey, face)
         async with face.listening() as (url, _), asyncio.TaskGroup() as tasks:
             engine = running.engine(url)
@@ -348,25 +351,25 @@ def test_krakens_candles_are_warm_current_and_what_was_traded(clean_valkey: str)
             warm_by = face.now()
             await running.current(after=warm_by + 180_000)
             for timeframe in running.timeframes:
-                candles = await running.reader.candles(face.symbol, timeframe, 20)
+                candles = running.reader.candles(face.symbol, timeframe, 20)
                 rows = face.rows(face.symbol, timeframe, candles[0].time, candles[-1].time + 1)
                 truth = [[r.time, *map(float, r.numbers)] for r in rows if not r.flat]
                 assert [list(candle) for candle in candles] == truth, timeframe
             # In its steady state no reader meets a `Stale`: it is polled soon after each end.
             # The row in progress, which each page brings as well, is never given for a closed one.
             for _ in range(40):
-                candles = await running.reader.candles(face.symbol, "1m", 20, max_lag=300)
+                candles = running.reader.candles(face.symbol, "1m", 20, max_lag=300)
                 newest = candles[-1]
                 assert newest.time + 60_000 <= face.now() and candles.feed == "down"
                 (row,) = face.rows(face.symbol, Timeframe.M1, newest.time, newest.time + 1)
                 assert list(newest) == [row.time, *map(float, row.numbers)]
                 await running.clock.sleep(0.05)
             with pytest.raises(OutOfSync, match="does not vouch"):
-                await running.reader.candles(face.symbol, "1m", 20, forming=True)
+                running.reader.candles(face.symbol, "1m", 20, forming=True)
             (fed,) = (metric for metric in OF_ENGINE if metric.name == "feed_symbols")
             assert set(cast("dict[str, int]", fed.read(engine)).values()) == {0}, "none that could be down"
             task.cancel()
             await engine.close(for_good=True)
-        await running.aclose()
+        running.close()
 
-    asyncio.run(main())
+    run_virtually(main())
