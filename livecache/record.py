@@ -12,10 +12,10 @@ from .app import open_engine
 from .clock import SystemClock
 from .config.schema import Config, RedisConfig
 from .embedded.server import EmbeddedServer
-from .errors import ConfigError, LivecacheError
+from .errors import LivecacheError
 from .process.stopping import until_stopped
 from .tape import Tape
-from .venues.registry import KINDS, settings_of
+from .venues.registry import settings_named
 
 __all__ = ["record"]
 
@@ -26,11 +26,7 @@ async def record(config: Config, *, venue: str, seconds: float | None, out: Path
     It asks without a key, and touches no Redis but one that ends with it. Raises ConfigError for a venue that
     is not configured, LivecacheError for a file that is there or cannot be made.
     """
-    settings = config.venues.get(venue) or (settings_of(venue)() if venue in KINDS else None)
-    if settings is None:
-        known = ", ".join(dict.fromkeys([*config.venues, *KINDS]))
-        raise ConfigError(f"--venue {venue!r} is not configured", f"one of {known}")
-    own = {venue: settings.without_key()}
+    own = {venue: settings_named(venue, config.venues).without_key()}
     clock, over = SystemClock(), asyncio.Event()
     try:
         file = out.open("x", encoding="ascii")

@@ -12,9 +12,10 @@ __all__ = ["COMMANDS"]
 
 
 @click.command()
+@click.option("--venue", help="This one alone, and whether it is as docs/venues.md goes by.")
 @options.cache
 @options.as_json
-def doctor(given: Given, as_json: bool) -> int:
+def doctor(venue: str | None, given: Given, as_json: bool) -> int:
     """Try all that a service needs, and say what would mend it.
 
     Configuration, port, data directory, Redis (version, clock, what its user may do, settings), the exchange
@@ -22,7 +23,7 @@ def doctor(given: Given, as_json: bool) -> int:
     """
     from ..commands.doctor.report import run_doctor
 
-    return run_doctor(given.config, given.flags(), given.again(), as_json=as_json)
+    return run_doctor(given.config, given.flags(), given.again(), venue=venue, as_json=as_json)
 
 
 @click.command()

@@ -1,7 +1,7 @@
 """Which kinds of venue there are. What one needs is loaded only where it is asked for.
 
 A kind is a package with a module `settings`, whose `SETTINGS` is its struct, and a module `venue`, whose
-`build` makes a venue of such settings; it may have a `witness`, with a `build` as well.
+`build` makes a venue of such settings; it may have a `witness`, with a `build` as well, and `asserted`.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from .settings import VenueSettings
 
 if TYPE_CHECKING:
     from ..clock import Clock
+    from .asserted import Assertion
     from .configured import ConfiguredVenue, Witness
 
-__all__ = ["DEFAULT", "KINDS", "build", "build_witness", "settings_of"]
+__all__ = ["DEFAULT", "KINDS", "asserted_of", "build", "build_witness", "settings_named", "settings_of"]
 
 KINDS: dict[str, str] = {
     "coinbase": "livecache.venues.coinbase",
@@ -36,6 +37,23 @@ DEFAULT = FIRST_VENUE
 def settings_of(kind: str) -> type[VenueSettings]:
     """The struct of such a venue's settings. KeyError for a kind that there is not."""
     return cast("type[VenueSettings]", import_module(f"{KINDS[kind]}.settings").SETTINGS)
+
+
+def settings_named(venue: str, configured: Mapping[str, VenueSettings]) -> VenueSettings:
+    """Those of that id, or those that a kind of that name has by default. Raises ConfigError."""
+    if venue in configured:
+        return configured[venue]
+    if venue in KINDS:
+        return settings_of(venue)()
+    known = ", ".join(dict.fromkeys([*configured, *KINDS]))
+    raise ConfigError(f"--venue {venue!r} is not configured", f"one of {known}")
+
+
+def asserted_of(kind: str) -> tuple[Assertion, ...]:
+    """What is gone by of such a venue and only itself can bear out; nothing where it has no such list."""
+    if find_spec(f"{KINDS[kind]}.asserted") is None:
+        return ()
+    return cast("tuple[Assertion, ...]", import_module(f"{KINDS[kind]}.asserted").ASSERTED)
 
 
 def build(

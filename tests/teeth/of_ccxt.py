@@ -39,4 +39,9 @@ OF_CCXT = (
         (Edit(f"{_ROOM}/facts.py", "_KEEPS.get(exchange, 0)", "0"),),
         (f"{_TESTS}::test_what_the_tables_tell_becomes_traits",),
     ),
+    Breakage(
+        "by a host's clock that is ahead ccxt's candles are over too early",
+        (Edit(f"{_ROOM}/exchange.py", "return too_early(answer, _OVER.get()) or said", "return said"),),
+        (f"{_TESTS}::test_where_no_time_is_told_an_answer_counts_that_was_given_after_the_end",),
+    ),
 )

@@ -1,7 +1,8 @@
 """`livecache doctor`: tries all that a service needs, each by itself, and says what mends what is wrong.
 
-Nothing is written to Redis, and the venue is asked for its time, a bucket and its products. Each part has a
-few seconds; what fails or hangs hides nothing of the others.
+Nothing is written to Redis, and the venue is asked for its time, a bucket and its products; one that is named
+is asked for more, and nothing else is tried. Each part has its time; what fails or hangs hides nothing of the
+others.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from ...config.load import check
 from ...config.render import Loaded, source_of
 from ...errors import ConfigError
 from ...quality.findings import Options
+from ...venues.registry import settings_named
 from .. import terminal
 from .diagnosis import Diagnosis, Outcome, failed, lines, right, without_secrets
 
@@ -31,13 +33,21 @@ PART_S = 25.0
 Probe = Callable[[Loaded], Awaitable[list[Diagnosis]]]
 
 
-def run_doctor(path: Path | None, flags: Mapping[str, object], options: Options, *, as_json: bool) -> int:
-    """Try everything and print what came of it; 0 if nothing is wrong, else 1.
+def run_doctor(
+    path: Path | None, flags: Mapping[str, object], options: Options, *, venue: str | None, as_json: bool
+) -> int:
+    """Try everything, or that venue, and print what came of it; 0 if nothing is wrong, else 1.
 
-    `options` are for the commands that are named as remedies.
+    `options` are for the commands that are named as remedies. Raises ConfigError for a venue that is none.
     """
     loaded, wrong = check(path, os.environ, flags)
-    found, hangs = asyncio.run(_examined(loaded, wrong, options, as_json=as_json))
+    if venue is None:
+        examined = _examined(loaded, wrong, options, as_json=as_json)
+    else:
+        own = {venue: settings_named(venue, loaded.config.venues)}
+        loaded = loaded._replace(config=structs.replace(loaded.config, venues=own))
+        examined = _venue_examined(loaded, wrong, options, as_json=as_json)
+    found, hangs = asyncio.run(examined)
     bad = sum(diagnosis.outcome is Outcome.WRONG for diagnosis in found)
     if as_json:
         print(json.dumps({"ok": not bad, "checks": msgspec.to_builtins(found)}, indent=2))
@@ -66,6 +76,24 @@ async def _examined(
         "venue": venues,
     }
     return await examine(loaded, wrong, probes, options=options, tell=not as_json)
+
+
+async def _venue_examined(
+    loaded: Loaded, wrong: Sequence[ConfigError], options: Options, *, as_json: bool
+) -> tuple[list[Diagnosis], bool]:
+    from .assertions import ASSERTION_S, assertions
+    from .venue import venues
+
+    ((venue, settings),) = loaded.config.venues.items()
+    async with assertions(venue, settings) as probes:
+        return await examine(
+            loaded,
+            wrong,
+            {"venue": venues, **probes},
+            options=options,
+            tell=not as_json,
+            within_s=ASSERTION_S,
+        )
 
 
 async def examine(

@@ -7,6 +7,7 @@ import contextlib
 import os
 import random
 from collections.abc import AsyncGenerator, Iterable, Mapping
+from types import MappingProxyType
 from typing import cast
 
 import msgspec
@@ -32,7 +33,9 @@ from ...venues.venue import (
 )
 from .diagnosis import Diagnosis, failed, noted, right, skipped
 
-__all__ = ["venues"]
+__all__ = ["Examination", "venues"]
+
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 _REQUEST_S = 6.0
 _FEED_S = 12.0
@@ -65,38 +68,56 @@ async def _examine(venue: str, settings: VenueSettings) -> list[Diagnosis]:
         unusable.append(failed("key", error.message, error.hint))
         environ = {}
         settings = settings.without_key()
-    here = _Examination(venue, settings, key, environ)
+    try:
+        here = Examination(venue, settings, key, environ)
+    except ConfigError as error:
+        return [*unusable, failed("venue", error.message, error.hint)]
     try:
         return await here.everything(unusable)
     finally:
         await here.venue.aclose()
 
 
-class _Examination:
-    """One look at the exchange, with the service's own client of it."""
+class Examination:
+    """One look at the exchange, with the service's own client of it. Raises ConfigError as `build`."""
 
-    def __init__(self, venue: str, settings: VenueSettings, key: str, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, venue: str, settings: VenueSettings, key: str = "", environ: Mapping[str, str] = _NOTHING
+    ) -> None:
         timeout_s = min(_REQUEST_S, settings.request_timeout)
         self._id = venue
         self._config = settings
         self._key = key
         self._clock = SystemClock()
-        self._time: int | None = None
+        self._told: tuple[int, float] | None = None  # the exchange's time, and when it told it (monotonic)
         self.venue = build(
             venue,
             msgspec.structs.replace(settings, request_timeout=timeout_s),
             environ=environ,
-            now=lambda: self._time,
+            now=self.now,
             clock=self._clock,
             jitter=random.random,
         )
+
+    def now(self) -> int | None:
+        """The exchange's time, Unix ms; None while unknown."""
+        if self._told is None:
+            return None
+        return self._told[0] + int((self._clock.monotonic() - self._told[1]) * 1000)
+
+    async def ask_time(self) -> int | FetchFailure:
+        """The same, asked for anew; where none is told, this machine's."""
+        told = await self.venue.time() if self.venue.traits.clock else int(self._clock.wall() * 1000)
+        if not isinstance(told, FetchFailure):
+            self._told = told, self._clock.monotonic()
+        return told
 
     async def everything(self, unusable: list[Diagnosis]) -> list[Diagnosis]:
         """REST first, since it knows which symbols the feed can be asked for. `unusable`: of the key."""
         found = [noted("proxy", told, _PROXY_REMEDY) for told in self._passed_over() if told]
         found += await self._rest() + unusable
         listed: Mapping[str, Product] | None = None
-        if self._time is None:
+        if self._told is None:
             why = "the exchange's REST API does not answer"
             found += [skipped("key", why)] if self._key else []
             found.append(skipped("symbols", why))
@@ -118,14 +139,12 @@ class _Examination:
     async def _rest(self) -> list[Diagnosis]:
         began_s = self._clock.monotonic()
         before_ms = self._clock.wall() * 1000
+        answer = await self.ask_time()
         if not self.venue.traits.clock:
-            self._time = int(before_ms)
             return [right("clock", "the exchange tells no time: this machine's has to be right")]
-        answer = await self.venue.time()
         took_s = self._clock.monotonic() - began_s
         if isinstance(answer, FetchFailure):
             return [failed("rest", answer.message, rest_remedy(self.venue.name, answer.kind))]
-        self._time = answer
         off_ms = answer - (before_ms + took_s * 500)
         found = [right("rest", f"{self.venue.origin} answers in {took_s * 1000:.0f} ms")]
         host = (
@@ -146,8 +165,7 @@ class _Examination:
         if not self._key:
             none = right("key", "none: the public endpoints serve, a second or so later")
             return [none] if self._config.KEY_REMEDY else []
-        assert self._time is not None
-        end = Timeframe.M5.floor(self._time)
+        end = Timeframe.M5.floor(self.now() or 0)
         symbol = self._config.symbols[0]
         answer = await self.venue.fetch(PageRequest(symbol, Timeframe.M5, end - Timeframe.M5.ms, end))
         if isinstance(answer, FetchFailure) and answer.kind is not FailureKind.UNKNOWN_SYMBOL:
