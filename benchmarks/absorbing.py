@@ -153,7 +153,12 @@ async def livecache(job: Job, begin: Callable[[Count], None]) -> None:
         silence_timeout=600.0,
     )
     venue = CoinbaseVenue(
-        coinbase, key=None, now=venue_time.if_known, clock=venue_time.clock, jitter=lambda: 0.5
+        coinbase,
+        key=None,
+        name="coinbase",
+        now=venue_time.if_known,
+        clock=venue_time.clock,
+        jitter=lambda: 0.5,
     )
     async with redis.asyncio.Redis.from_url(job.url, socket_timeout=5.0) as store:
         engine = Engine(

@@ -93,14 +93,15 @@ def test_each_limit_is_the_one_in_the_code() -> None:
 
 
 def _constant(name: str) -> float:
-    """The value of `module.NAME`, or the default of `module.Class.field`, under `livecache`."""
+    """The value of `module.NAME` or `module.Class.NAME`, or the default of `module.Class.field`."""
     module, _, constant = name.rpartition(".")
     owner: Any
     try:
         owner = importlib.import_module(f"livecache.{module}")
     except ModuleNotFoundError:
         module, _, kind = module.rpartition(".")
-        owner = getattr(importlib.import_module(f"livecache.{module}"), kind)()
+        owner = getattr(importlib.import_module(f"livecache.{module}"), kind)
+        owner = owner if isinstance(getattr(owner, constant), int | float) else owner()
     return float(getattr(owner, constant))
 
 

@@ -1,7 +1,8 @@
 """Which kinds of venue there are. What one needs is loaded only where it is asked for.
 
 A kind is a package with a module `settings`, whose `SETTINGS` is its struct, and a module `venue`, whose
-`build` makes a venue of such settings; it may have a `witness`, with a `build` as well, and `asserted`.
+`VENUE` is its class, a `base.HttpVenue`; it may have a `witness`, with a
+function `build`, and `asserted`.
 """
 
 from __future__ import annotations
@@ -69,8 +70,8 @@ def build(
 
     `now` is the venue's clock in Unix ms, None while unknown; `jitter` is uniform in [0, 1).
     """
-    module = import_module(f"{KINDS[settings.kind or venue]}.venue")
-    made = module.build(venue, settings, environ=environ, now=now, clock=clock, jitter=jitter)
+    kind = import_module(f"{KINDS[settings.kind or venue]}.venue").VENUE
+    made = kind.build(settings, environ, name=venue, now=now, clock=clock, jitter=jitter)
     return cast("ConfiguredVenue", made)
 
 

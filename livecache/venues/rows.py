@@ -15,10 +15,10 @@ import msgspec
 
 from ..model.candle import ExactCandle, plain_number, rejection
 from ..model.grid import Grid
-from .text import excerpt, one_line
-from .venue import PageRequest, Rejected
+from .text import complaint, excerpt, one_line
+from .venue import FailureKind, FetchFailure, Page, PageRequest, Rejected
 
-__all__ = ["UNDECODABLE", "Sorted", "Wire", "number_text", "sort_rows"]
+__all__ = ["UNDECODABLE", "DecodedPage", "Wire", "malformed", "number_text", "page_of"]
 
 UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """Text that is not UTF-8 raises UnicodeDecodeError, absurd nesting RecursionError."""
@@ -35,16 +35,15 @@ class Wire(NamedTuple):
     raw: bytes
 
 
-class Sorted(NamedTuple):
-    """What the rows are worth. `doubtful` maps the buckets that they leave in doubt to the reason."""
+class DecodedPage(NamedTuple):
+    """A page, and the rows of it that cannot be believed, for the log."""
 
-    rows: dict[int, ExactCandle]
-    doubtful: dict[int, str]
-    rejected: tuple[Rejected, ...]
+    page: Page
+    rejected: Sequence[Rejected] = ()
 
 
-def sort_rows(request: PageRequest, grid: Grid, wires: Sequence[Wire], now: int | None) -> Sorted:
-    """Which rows can be believed. `grid` is where their buckets lie; `now`: the venue's clock, Unix ms.
+def page_of(request: PageRequest, grid: Grid, wires: Sequence[Wire], now: int | None) -> DecodedPage:
+    """The page that these rows make. `grid` is where buckets lie; `now`: the venue's clock, Unix ms.
 
     Rows outside the request are dropped; of two different ones for one bucket neither is believed.
     """
@@ -82,7 +81,14 @@ def sort_rows(request: PageRequest, grid: Grid, wires: Sequence[Wire], now: int 
     for bucket in doubtful:
         rows.pop(bucket, None)
     inside = {t: why for t, why in doubtful.items() if request.start <= t < request.end}
-    return Sorted(rows, inside, tuple(rejected))
+    good = tuple(rows[time] for time in sorted(rows))
+    return DecodedPage(Page(request, good, frozenset(inside), inside, len(rejected)), tuple(rejected))
+
+
+def malformed(error: Exception, body: bytes) -> FetchFailure:
+    """An answer 200 that cannot be read."""
+    told = one_line(f"not the expected answer ({error}): {complaint(body)}")
+    return FetchFailure(FailureKind.MALFORMED, told, 200)
 
 
 def _newest_first(wires: Sequence[Wire]) -> Sequence[Wire]:

@@ -13,7 +13,7 @@ from msgspec import Meta
 from ..model.policy import CANDLES_MAX
 from ..model.timeframe import Timeframe
 
-__all__ = ["SYMBOL", "Count", "Problem", "Rate", "Seconds", "VenueSettings", "list_problems"]
+__all__ = ["SYMBOL", "Count", "FedSettings", "Problem", "Rate", "Seconds", "VenueSettings", "list_problems"]
 
 # Upper bounds are there so that a slip of the keyboard (`nan`, `inf`, a year in seconds) is told at once.
 Seconds = Annotated[float, Meta(gt=0, le=3600)]
@@ -91,6 +91,19 @@ class VenueSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def key_of(self, venue: str, environ: Mapping[str, str]) -> str:
         """The name of the key that the venue of that id has, "" without one. Raises ConfigError."""
         return ""
+
+
+class FedSettings(VenueSettings, frozen=True, forbid_unknown_fields=True):
+    """Those of a venue with a feed."""
+
+    LIVE: ClassVar[frozenset[str]] = VenueSettings.LIVE | {"silence_timeout"}
+
+    silence_timeout: Seconds = 15.0  # real seconds without any frame before a reconnection
+
+    def problems(self) -> Iterator[Problem]:
+        yield from super().problems()
+        if not self.ws_url:
+            yield "ws_url", "is empty", "it looks like wss://host or ws://host:port"
 
 
 def list_problems(items: tuple[str, ...]) -> Iterator[tuple[str, str]]:

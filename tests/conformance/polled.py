@@ -49,7 +49,13 @@ class PolledFace(PlayedFace):
         raise AssertionError("there is no feed")
 
     def venue(self, name: str, urls: Sequence[str], now: Callable[[], int | None], clock: Clock) -> CcxtVenue:
-        return CcxtVenue(settings_for(urls, page_limit=self.page_limit), name=name, now=now, clock=clock)
+        return CcxtVenue(
+            settings_for(urls, page_limit=self.page_limit),
+            name=name,
+            now=now,
+            clock=clock,
+            jitter=lambda: 0.5,
+        )
 
     @abstractmethod
     def answer(self, path: str, asked: Mapping[str, str]) -> Any: ...

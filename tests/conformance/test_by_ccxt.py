@@ -15,7 +15,11 @@ from .polled import OkxFace, settings_for
 def test_ccxts_binance_and_ours_tell_the_same_rows_of_the_same_market() -> None:
     async def check(bench: Bench) -> None:
         other = CcxtVenue(
-            settings_for((bench.front.url,)), name="binance", now=bench.face.now, clock=SystemClock()
+            settings_for((bench.front.url,)),
+            name="binance",
+            now=bench.face.now,
+            clock=SystemClock(),
+            jitter=lambda: 0.5,
         )
         try:
             both = [t for t in other.traits.served if t in bench.venue.traits.served]

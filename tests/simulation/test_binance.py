@@ -111,7 +111,13 @@ class Played(BinanceVenue):
             host_clock=clock,
         )
         self.simulated = FeedServer(self.exchange, market, self.trouble, clock)
-        super().__init__(BinanceSettings(market=api), now=market.now, clock=clock, jitter=Random(seed).random)
+        super().__init__(
+            BinanceSettings(market=api),
+            name="binance",
+            now=market.now,
+            clock=clock,
+            jitter=Random(seed).random,
+        )
         self._http = Wire(self.exchange, clock)
 
     def feeds(self, products: Sequence[str], aliases: Any, *, trades: bool, among: Any = ()) -> Any:

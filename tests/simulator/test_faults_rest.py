@@ -39,8 +39,9 @@ from livecache.simulator.trouble.script import (
     ShortPage,
     SpoiltRow,
 )
-from livecache.venues.coinbase.pages import DecodedPage, decode_page
+from livecache.venues.coinbase.pages import decode_page
 from livecache.venues.net.http import HttpSource
+from livecache.venues.rows import DecodedPage
 from livecache.venues.venue import FetchFailure, PageRequest
 
 from .support import NOW, connected

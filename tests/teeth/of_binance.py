@@ -61,8 +61,8 @@ OF_BINANCE = (
         (
             Edit(
                 "livecache/venues/binance/venue.py",
-                "return replace(page, usage=usage_of(traits.budgets, answer.headers))",
-                "return page",
+                "replace(page, usage=usage_of(self.traits.budgets, answer.headers))",
+                "page",
             ),
         ),
         _REST_TESTS,

@@ -14,7 +14,7 @@ _PAGE = "tests/conformance/test_history.py::test_a_page_is_what_was_traded_in_it
 OF_DERIBIT = (
     Breakage(
         "the start of a page is taken for inclusive",
-        (Edit(f"{_ROOM}/venue.py", "str(start - 1)", "str(start)"),),
+        (Edit(f"{_ROOM}/venue.py", "str(request.start - 1)", "str(request.start)"),),
         (_PAGE,),
     ),
     Breakage(

@@ -34,6 +34,7 @@ def asked(
             _, own = simulator.settings()
             binance = BinanceVenue(
                 BinanceSettings(**own),  # type: ignore[arg-type]
+                name="binance",
                 now=clock.now,
                 clock=SystemClock(),
                 jitter=lambda: 0.5,
@@ -116,7 +117,9 @@ def answered(
     async def main() -> None:
         async with rest_server(answer) as (url, requests):
             settings = BinanceSettings(market=market, rest_url=url)
-            venue = BinanceVenue(settings, now=lambda: None, clock=InstantClock(), jitter=lambda: 0.5)
+            venue = BinanceVenue(
+                settings, name="binance", now=lambda: None, clock=InstantClock(), jitter=lambda: 0.5
+            )
             try:
                 await check(venue, requests)
             finally:

@@ -48,7 +48,7 @@ REAL = ROOT.parent / "shared/data/venues/http_ohlc_XBTUSDT_1m.json"
 
 
 def venue_of(settings: CcxtSettings, name: str = "kraken", now: int | None = None) -> CcxtVenue:
-    return CcxtVenue(settings, name=name, now=lambda: now, clock=SystemClock())
+    return CcxtVenue(settings, name=name, now=lambda: now, clock=SystemClock(), jitter=lambda: 0.5)
 
 
 def asked(

@@ -165,7 +165,9 @@ def test_the_watchdog_remembers_what_is_usual_of_those_that_stay() -> None:
 
 def test_feeds_that_run_take_what_they_have_room_for_and_those_without_a_product_go() -> None:
     config = CoinbaseSettings(products_per_connection=2)
-    venue = CoinbaseVenue(config, key=None, now=lambda: T0, clock=SystemClock(), jitter=lambda: 0.0)
+    venue = CoinbaseVenue(
+        config, key=None, name="coinbase", now=lambda: T0, clock=SystemClock(), jitter=lambda: 0.0
+    )
     before = venue.feeds([A, B, C], {}, trades=False)
     assert [feed.products for feed in before] == [(A, B), (C,)]
     after = venue.feeds([C, D, A], {}, trades=False, among=before)
@@ -180,7 +182,7 @@ def test_feeds_that_run_take_what_they_have_room_for_and_those_without_a_product
 
 def test_limits_that_change_hold_for_feeds_that_run_too() -> None:
     venue = CoinbaseVenue(
-        CoinbaseSettings(), key=None, now=lambda: T0, clock=SystemClock(), jitter=lambda: 0.0
+        CoinbaseSettings(), key=None, name="coinbase", now=lambda: T0, clock=SystemClock(), jitter=lambda: 0.0
     )
     (feed,) = venue.feeds([A], {}, trades=False)
     venue.reconfigure(CoinbaseSettings(silence_timeout=3.0, products_per_connection=1))

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from livecache.model.candle import rejection
 from livecache.model.timeframe import Timeframe
-from livecache.venues.coinbase.pages import DecodedPage, decode_page, decode_products, decode_time, refusal
+from livecache.venues.coinbase.pages import decode_page, decode_products, decode_time, refusal
+from livecache.venues.rows import DecodedPage
 from livecache.venues.venue import FailureKind, FetchFailure, PageRequest, Product
 
 from .loopback import CAPTURES, PAYLOADS, payload

@@ -55,7 +55,9 @@ def client(
     url: str, *, timeout_s: float = 5.0, page_limit: int = 330, key: ApiKey | None = None
 ) -> CoinbaseVenue:
     config = CoinbaseSettings(rest_url=url, request_timeout=timeout_s, page_limit=page_limit)
-    return CoinbaseVenue(config, key=key, now=lambda: None, clock=Started(), jitter=lambda: 0.0)
+    return CoinbaseVenue(
+        config, key=key, name="coinbase", now=lambda: None, clock=Started(), jitter=lambda: 0.0
+    )
 
 
 def reply(body: bytes, status: int = 200, **headers: str) -> Callable[[web.Request], Awaitable[web.Response]]:

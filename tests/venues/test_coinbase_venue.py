@@ -15,7 +15,9 @@ from .loopback import InstantClock, payload, rest_server
 
 
 def venue(config: CoinbaseSettings) -> Venue:
-    return CoinbaseVenue(config, key=None, now=lambda: None, clock=InstantClock(), jitter=lambda: 0.0)
+    return CoinbaseVenue(
+        config, key=None, name="coinbase", now=lambda: None, clock=InstantClock(), jitter=lambda: 0.0
+    )
 
 
 def test_its_origin_is_where_history_comes_from() -> None:

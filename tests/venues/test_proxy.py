@@ -140,7 +140,7 @@ def test_a_proxy_that_cannot_be_used_is_told_once_and_its_password_is_not(
     config = CoinbaseSettings(rest_url="https://venue.test", ws_url="wss://venue.test")
     try:
         clock = InstantClock()
-        CoinbaseVenue(config, key=None, now=lambda: None, clock=clock, jitter=lambda: 0.0)
+        CoinbaseVenue(config, key=None, name="coinbase", now=lambda: None, clock=clock, jitter=lambda: 0.0)
     finally:
         logger.remove(handler)
     assert len(lines) == bool(told) and all(told in line and "s3cret" not in line for line in lines)

@@ -8,10 +8,11 @@ import msgspec
 
 from ...model.candle import ExactCandle
 from ...model.traits import Traits
-from ..feed.dialect import Frame, Terms
+from ..feed.dialect import Dialect, Frame, Terms
+from ..rows import UNDECODABLE
 from ..text import excerpt
 from ..venue import Event, FeedCandles, Heard, Rejected, Subscribed
-from .pages import UNREADABLE, Row, doubt
+from .pages import Row, doubt
 
 __all__ = ["TemplateDialect"]
 
@@ -26,8 +27,11 @@ class _Said(msgspec.Struct, frozen=True):
     last: bool = False
 
 
-class TemplateDialect:
-    """`feed.dialect.Dialect`. `now` is the venue's clock in Unix ms, None while unknown."""
+class TemplateDialect(Dialect):
+    """`now` is the venue's clock in Unix ms, None while unknown.
+
+    OPTIONAL: `opening`, `keep_alive`, `fatal`.
+    """
 
     # OPTIONAL: `frames_per_s`, `keep_alive_s`, `life_s`, `first_within_s`: what it asks of a connection.
     terms = Terms(frame_bytes=10_000, id_bytes=100)
@@ -48,10 +52,6 @@ class TemplateDialect:
         """What still comes of those that are gone is no fault."""
         self._symbols = dict.fromkeys(self._symbols, ()) | dict(symbols)
 
-    def opening(self) -> Sequence[str]:
-        """OPTIONAL: what is sent first."""
-        return ()
-
     def subscribe(self, channel: str, ids: Sequence[str]) -> Sequence[str]:
         """One message for all of them."""
         return ["+" + " ".join(ids)]
@@ -60,15 +60,11 @@ class TemplateDialect:
         """One message for all of them."""
         return ["-" + " ".join(ids)]
 
-    def keep_alive(self) -> Sequence[str]:
-        """OPTIONAL: what is sent every `Terms.keep_alive_s`."""
-        return ()
-
     def decode(self, data: bytes) -> Frame:
         """The message in `data`. Never raises: what cannot be believed becomes `Rejected`."""
         try:
             said = msgspec.json.decode(data, type=_Said)
-        except UNREADABLE:
+        except UNDECODABLE:
             return Frame("", None, (Rejected("no frame", excerpt(data), "frame", "undecodable"),))
         symbols = tuple(symbol for id_ in said.ids for symbol in self._symbols.get(id_, ()))
         if said.said == "ack":
@@ -80,7 +76,3 @@ class TemplateDialect:
             one = ExactCandle(*said.row)
             event = FeedCandles(said.at, False, tuple((s, self._timeframe, one, said.last) for s in symbols))
         return Frame(said.said, None, (event,), leaving=said.said == "leaving")
-
-    def fatal(self, complaint: str) -> str:
-        """OPTIONAL: why a connection on which the venue complains so is to be ended."""
-        return ""

@@ -10,15 +10,14 @@ from ...model.candle import ExactCandle, rejection
 from ...model.grid import Grid
 from ...model.timeframe import Timeframe
 from ..net.http import Answer, refusal
+from ..rows import UNDECODABLE, DecodedPage
 from ..text import complaint
-from ..venue import FailureKind, FetchFailure, Page, PageRequest
+from ..venue import FailureKind, FetchFailure, Page, PageRequest, Rejected
 
-__all__ = ["UNREADABLE", "Row", "decoded", "doubt", "page_of", "refused"]
+__all__ = ["Row", "decoded", "doubt", "page_of", "refused"]
 
 Row = tuple[int, str, str, str, str, str]
 """Its open in Unix ms, then open, high, low, close and volume, in the venue's own digits: never as floats."""
-
-UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 _T = TypeVar("_T")
 
@@ -27,7 +26,7 @@ def decoded(answer: Answer, shape: type[_T]) -> _T | FetchFailure:
     """The body of an answer 200. What is not of that shape is a failure, and never an exception."""
     try:
         return msgspec.json.decode(answer.body, type=shape)
-    except UNREADABLE:
+    except UNDECODABLE:
         return FetchFailure(FailureKind.MALFORMED, complaint(answer.body), 200)
 
 
@@ -36,12 +35,13 @@ def doubt(row: Row, timeframe: Timeframe, grid: Grid, now: int | None) -> str:
     return rejection(ExactCandle(*row), timeframe, now, grid) or ""
 
 
-def page_of(request: PageRequest, rows: list[Row], grid: Grid, now: int | None) -> Page:
+def page_of(request: PageRequest, rows: list[Row], grid: Grid, now: int | None) -> DecodedPage:
     """The page in its rows: within the request, oldest first, and a bad one costs its own bucket."""
     inside = sorted(row for row in rows if request.start <= row[0] < request.end)
     wrong = {grid.floor(row[0]): why for row in inside if (why := doubt(row, request.timeframe, grid, now))}
     good = tuple(ExactCandle(*row) for row in inside if row[0] not in wrong)
-    return Page(request, good, frozenset(wrong), wrong, len(wrong))
+    rejected = tuple(Rejected(why, f"the row of {time}") for time, why in wrong.items())
+    return DecodedPage(Page(request, good, frozenset(wrong), wrong, len(wrong)), rejected)
 
 
 def refused(answer: Answer) -> FetchFailure:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from ..settings import Seconds, VenueSettings
+from ..settings import FedSettings
 
 __all__ = ["SETTINGS", "TemplateSettings"]
 
 
-class TemplateSettings(VenueSettings, frozen=True, forbid_unknown_fields=True):
+class TemplateSettings(FedSettings, frozen=True, forbid_unknown_fields=True):
     """See docs/configuration.md: each setting is to be told there.
 
     OPTIONAL: `symbol_problem`, where not any text can be a symbol; `SECRETS` and `KEY_REMEDY`, where it takes
-    a key; `LIVE`, where a setting of its own may change while it runs.
+    a key; `LIVE`, where a setting of its own may change while it runs; `VenueSettings` to
+    derive from, where it has no feed.
     """
 
     rest_url: str = "https://api.venue.example"
     ws_url: str = "wss://feed.venue.example"
-    silence_timeout: Seconds = 15.0  # real seconds without any frame before a reconnection
 
 
 SETTINGS = TemplateSettings

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from ...model.candle import ExactCandle, rejection
-from ..feed.dialect import Frame, Terms
+from ..feed.dialect import Dialect, Frame, Terms
 from ..rows import UNDECODABLE
 from ..text import excerpt, one_line
 from ..venue import Event, FeedCandles, FeedFailure, Heard, Rejected
@@ -72,7 +72,7 @@ class _Message(msgspec.Struct, gc=False):
 _MESSAGE = msgspec.json.Decoder(_Message)
 
 
-class BinanceDialect:
+class BinanceDialect(Dialect):
     """`feed.dialect.Dialect` of one of its markets. `now` is the venue's clock in Unix ms, None while
     unknown."""
 
@@ -111,10 +111,6 @@ class BinanceDialect:
         """What still comes of those that are gone is no fault."""
         self._symbols = dict.fromkeys(self._symbols, ()) | dict(symbols)
 
-    def opening(self) -> Sequence[str]:
-        """Nothing: what is subscribed to is said by messages, for a URL has an end."""
-        return ()
-
     def subscribe(self, channel: str, ids: Sequence[str]) -> Sequence[str]:
         """As many messages as it takes."""
         return self._say("SUBSCRIBE", ids)
@@ -147,10 +143,6 @@ class BinanceDialect:
         if told.e:
             return Frame(_ALIVE, None, (_heard(told.E),))
         return _undecodable(data)
-
-    def fatal(self, complaint: str) -> str:
-        """None is."""
-        return ""
 
     def _say(self, method: str, ids: Sequence[str]) -> list[str]:
         told = []

@@ -14,9 +14,9 @@ import msgspec
 from ...model.candle import ExactCandle, rejection
 from ...model.grid import Grid
 from ..net.http import Answer
-from ..rows import UNDECODABLE, Wire, number_text, sort_rows
+from ..rows import UNDECODABLE, DecodedPage, Wire, malformed, number_text, page_of
 from ..text import complaint, one_line
-from ..venue import FailureKind, FetchFailure, Page, PageRequest, Product, Rejected
+from ..venue import FailureKind, FetchFailure, Page, PageRequest, Product
 
 __all__ = ["Listed", "decode_list", "decode_page", "decode_time", "refusal"]
 
@@ -83,9 +83,7 @@ _REFUSAL = msgspec.json.Decoder(_Refusal)
 _BANNED_UNTIL = re.compile(r"banned until (\d{13})\b")
 
 
-def decode_page(
-    request: PageRequest, grid: Grid, body: bytes, now: int | None
-) -> tuple[Page, Sequence[Rejected]] | FetchFailure:
+def decode_page(request: PageRequest, grid: Grid, body: bytes, now: int | None) -> DecodedPage | FetchFailure:
     """The klines in `body`, which come oldest first, as a page, and those that cannot be believed.
 
     What cannot be believed costs its own bucket: after an outage of the venue rows may lie off the grid for
@@ -97,19 +95,17 @@ def decode_page(
         try:
             raws = _RAWS.decode(body)
         except UNDECODABLE as error:
-            return _malformed(error, body)
+            return malformed(error, body)
         wires = [_wire(bytes(raw)) for raw in raws[:_ROWS_MOST]]
     else:
         if _clean(request, grid, rows, now):  # nearly always
-            return Page(request, tuple(row for row in rows if request.start <= row.time < request.end)), ()
+            inside = tuple(row for row in rows if request.start <= row.time < request.end)
+            return DecodedPage(Page(request, inside))
         wires = [Wire(row.time, row, "", row.member().encode()) for row in rows[:_ROWS_MOST]]
         raws = []
     if max(len(raws), len(wires)) >= _ROWS_MOST:
         return FetchFailure(FailureKind.MALFORMED, f"an answer of {_ROWS_MOST} candles or more", 200)
-    found = sort_rows(request, grid, wires, now)
-    good = tuple(found.rows[time] for time in sorted(found.rows))
-    doubtful = found.doubtful
-    return Page(request, good, frozenset(doubtful), doubtful, len(found.rejected)), found.rejected
+    return page_of(request, grid, wires, now)
 
 
 def _clean(request: PageRequest, grid: Grid, rows: Sequence[ExactCandle], now: int | None) -> bool:
@@ -140,7 +136,7 @@ def decode_list(body: bytes) -> Listed | FetchFailure:
     try:
         told = _LIST.decode(body)
     except UNDECODABLE as error:
-        return _malformed(error, body)
+        return malformed(error, body)
     products: dict[str, Product] = {}
     for raw in told.symbols:
         try:
@@ -163,7 +159,7 @@ def decode_time(body: bytes) -> int | FetchFailure:
     try:
         return _TIME.decode(body).serverTime
     except UNDECODABLE as error:
-        return _malformed(error, body)
+        return malformed(error, body)
 
 
 def refusal(answer: Answer, now: int) -> FetchFailure:
@@ -187,9 +183,3 @@ def refusal(answer: Answer, now: int) -> FetchFailure:
     elif status == 400 and code == -1120:
         kind = FailureKind.UNSUPPORTED_TIMEFRAME
     return FetchFailure(kind, f"HTTP {status}: {said}" if said else f"HTTP {status}", status, wait_s)
-
-
-def _malformed(error: Exception, body: bytes) -> FetchFailure:
-    return FetchFailure(
-        FailureKind.MALFORMED, one_line(f"not the expected answer ({error}): {complaint(body)}"), 200
-    )

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta, structs
 
-from ..settings import Seconds, VenueSettings
+from ..settings import FedSettings, Seconds
 from .markets import MARKETS
 
 __all__ = ["SETTINGS", "BinanceSettings"]
@@ -17,10 +17,10 @@ _SYMBOL = re.compile(r"(?:[A-Z0-9_.]|[^\x00-\x7f])+")
 _SEPARATORS = re.compile(r"[-/: ]")
 
 
-class BinanceSettings(VenueSettings, frozen=True, forbid_unknown_fields=True):
+class BinanceSettings(FedSettings, frozen=True, forbid_unknown_fields=True):
     """See docs/configuration.md."""
 
-    LIVE: ClassVar[frozenset[str]] = VenueSettings.LIVE | {"share", "silence_timeout"}
+    LIVE: ClassVar[frozenset[str]] = FedSettings.LIVE | {"share"}
 
     symbols: tuple[str, ...] = ("BTCUSDT", "ETHUSDT")
     market: Literal["spot", "usdm", "us"] = "spot"

@@ -2,52 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Unpack
 
-from ...clock import Clock
-from ...model.traits import Traits
-from ..remedies import tell_rejected
-from ..rows import sort_rows
-from ..settings import VenueSettings
-from ..stats import RequestStats
-from ..venue import FailureKind, Feed, FetchFailure, Page, PageRequest, Product
+from ...model.grid import Grid
+from ..base import Ground, HttpVenue
+from ..rows import DecodedPage, page_of
+from ..venue import FailureKind, FetchFailure, PageRequest, Product
 from .answers import wire_of
 from .exchange import Exchange
 from .facts import traits_of
 from .settings import CcxtSettings
 
-__all__ = ["CcxtVenue", "build"]
+__all__ = ["VENUE", "CcxtVenue"]
 
 
-class CcxtVenue:
-    """`livecache.venues.venue.Venue`. `name` is its id; `now` is the venue's clock in Unix ms, None while
-    unknown. Raises ConfigError as `Exchange`.
-    """
+class CcxtVenue(HttpVenue[CcxtSettings]):
+    """One without a feed. Raises ConfigError as `Exchange`."""
 
-    def __init__(
-        self, settings: CcxtSettings, *, name: str, now: Callable[[], int | None], clock: Clock
-    ) -> None:
-        self.name = name
-        self._now = now
-        self._exchange = Exchange(
-            settings.exchange or name,
+    def __init__(self, settings: CcxtSettings, **ground: Unpack[Ground]) -> None:
+        self._exchange = exchange = Exchange(
+            settings.exchange or ground["name"],
             rest_url=settings.rest_url,
-            now=now,
-            clock=clock,
+            now=ground["now"],
+            clock=ground["clock"],
             timeout_s=settings.request_timeout,
         )
-        self._exchange.narrow(settings.symbols)
-        self.traits: Traits = self._traits(settings)
-
-    @property
-    def origin(self) -> str:
-        """Scheme and host of where its candles come from."""
-        return self._exchange.origin
-
-    @property
-    def stats(self) -> RequestStats:
-        """What came of the requests, and how long they took."""
-        return self._exchange.stats
+        exchange.narrow(settings.symbols)
+        traits = traits_of(
+            (ccxt := exchange.ccxt).id,
+            settings,
+            timeframes=ccxt.timeframes or {},
+            features=ccxt.features,
+            api=ccxt.api,
+            every_ms=ccxt.rateLimit,
+            clock=exchange.tells_time,
+        )
+        super().__init__(settings, traits, exchange, **ground)
 
     async def time(self) -> int | FetchFailure:
         """The venue's clock, Unix ms."""
@@ -67,14 +58,9 @@ class CcxtVenue:
             if not only or symbol in only
         }
 
-    async def fetch(self, request: PageRequest) -> Page | FetchFailure:
-        """The candles of one page. The first one loads the list of markets as well."""
+    async def _page(self, request: PageRequest, grid: Grid, buckets: int) -> DecodedPage | FetchFailure:
+        """The first one loads the list of markets as well."""
         symbol, timeframe, start, end, _ = request
-        grid = self.traits.grid(timeframe)
-        if timeframe not in self.traits.served:
-            return FetchFailure(FailureKind.UNSUPPORTED_TIMEFRAME, f"no {timeframe} at {self.name}")
-        if (buckets := grid.count(start, end)) > (most := self.traits.page(timeframe)):
-            return FetchFailure(FailureKind.PAGE_TOO_LONG, f"{buckets} buckets; at most {most}")
         ccxt = self._exchange.ccxt
         if not ccxt.markets and isinstance(
             failed := await self._exchange.ask("products", ccxt.load_markets), FetchFailure
@@ -85,59 +71,12 @@ class CcxtVenue:
         )
         if isinstance(rows, FetchFailure):
             return rows
-        found = sort_rows(request, grid, [wire_of(row) for row in rows], self._now())
-        tell_rejected(request, found.rejected)
-        return Page(
-            request,
-            tuple(found.rows[time] for time in sorted(found.rows)),
-            frozenset(found.doubtful),
-            found.doubtful,
-            len(found.rejected),
-        )
+        return page_of(request, grid, [wire_of(row) for row in rows], self._now())
 
-    def feeds(
-        self,
-        products: Sequence[str],
-        aliases: Mapping[str, str],
-        *,
-        trades: bool,
-        among: Sequence[Feed] = (),
-    ) -> tuple[Feed, ...]:
-        """None: each bucket is asked for soon after its end."""
-        return ()
-
-    def reconfigure(self, settings: VenueSettings) -> None:
+    def reconfigure(self, settings: CcxtSettings) -> None:
         """Take over what can change while it runs."""
-        assert isinstance(settings, CcxtSettings)
-        self._exchange.patience(settings.request_timeout)
+        super().reconfigure(settings)
         self._exchange.narrow(settings.symbols)
 
-    async def aclose(self) -> None:
-        """Close the connections."""
-        await self._exchange.aclose()
 
-    def _traits(self, settings: CcxtSettings) -> Traits:
-        ccxt = self._exchange.ccxt
-        return traits_of(
-            ccxt.id,
-            settings,
-            timeframes=ccxt.timeframes or {},
-            features=ccxt.features,
-            api=ccxt.api,
-            every_ms=ccxt.rateLimit,
-            clock=self._exchange.tells_time,
-        )
-
-
-def build(
-    venue: str,
-    settings: VenueSettings,
-    *,
-    environ: Mapping[str, str],
-    now: Callable[[], int | None],
-    clock: Clock,
-    jitter: Callable[[], float],
-) -> CcxtVenue:
-    """The venue of that id: see `venues.registry.build`."""
-    assert isinstance(settings, CcxtSettings)
-    return CcxtVenue(settings, name=venue, now=now, clock=clock)
+VENUE = CcxtVenue

@@ -18,6 +18,7 @@ import msgspec
 from ...model.candle import NUMBER, ExactCandle, FeedCandle, rejection, within_bounds
 from ...model.clock import IMPLAUSIBLE_MS
 from ..feed.dialect import Frame
+from ..rows import UNDECODABLE
 from ..text import excerpt, one_line, without_numbers
 from ..venue import Event, FeedCandles, FeedFailure, Heard, Rejected, Subscribed, Trade, Trades
 from .traits import CARRIED
@@ -132,9 +133,6 @@ _ONE_EVENT = msgspec.json.Decoder(_LooseEvent)
 _ONE_CANDLE = msgspec.json.Decoder(_Candle, strict=False)
 _ONE_TRADE = msgspec.json.Decoder(_Trade, strict=False)
 
-# Text that is not UTF-8 raises UnicodeDecodeError, absurd nesting RecursionError.
-_UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-
 _Item = TypeVar("_Item")
 
 _NUMBER = re.compile(NUMBER, re.ASCII)
@@ -166,7 +164,7 @@ class FrameDecoder:
         """The message in `data`. Never raises: what cannot be believed becomes `Rejected`."""
         try:
             frame = _FRAME.decode(data)
-        except _UNDECODABLE:
+        except UNDECODABLE:
             return self._salvage(data)
         stamp = _milliseconds(frame.timestamp)
         if isinstance(frame, _CandlesFrame):
@@ -235,7 +233,7 @@ class FrameDecoder:
         """The slow way, for error frames, unknown channels, and frames with something odd in them."""
         try:
             envelope = _ENVELOPE.decode(data)
-        except _UNDECODABLE as error:
+        except UNDECODABLE as error:
             return Frame("", None, (_unreadable("undecodable frame", error, data, "frame"),))
         if envelope.type == "error":
             complaint = one_line(_complaint(envelope)) or "no reason given"
@@ -245,7 +243,7 @@ class FrameDecoder:
             return Frame("", envelope.sequence_num, (rejected,))
         try:
             stamp = _milliseconds(_STAMP.decode(envelope.timestamp))
-        except _UNDECODABLE as error:
+        except UNDECODABLE as error:
             rejected = _unreadable("a frame without a time", error, data, "frame")
             return Frame(envelope.channel, envelope.sequence_num, (rejected,))
         return Frame(envelope.channel, envelope.sequence_num, self._salvaged(envelope, stamp))
@@ -255,7 +253,7 @@ class FrameDecoder:
             return (Heard(stamp),)
         try:
             raws = _EVENTS.decode(envelope.events)
-        except _UNDECODABLE as error:
+        except UNDECODABLE as error:
             events = bytes(envelope.events)
             return (Heard(stamp), _unreadable("events of no known shape", error, events, "frame"))
         unreadable: list[Event] = []
@@ -331,7 +329,7 @@ def _complaint(envelope: _Envelope) -> str:
 def _as_text(field: bytes) -> str:
     try:
         return _TEXT.decode(field) or ""
-    except _UNDECODABLE:
+    except UNDECODABLE:
         return field.decode("utf-8", "replace")
 
 
@@ -348,7 +346,7 @@ def _readable(
     for raw in raws:
         try:
             items.append(decoder.decode(raw))
-        except _UNDECODABLE as error:
+        except UNDECODABLE as error:
             unreadable.append(_unreadable(f"an unreadable {what}", error, bytes(raw), kind or what))
     return items
 

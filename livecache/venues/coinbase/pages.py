@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import msgspec
 
 from ...model.candle import ExactCandle, rejection
 from ...model.timeframe import Timeframe
-from ..rows import sort_rows
+from ..rows import UNDECODABLE, DecodedPage, malformed, page_of
 from ..text import complaint, one_line
-from ..venue import FailureKind, FetchFailure, Page, PageRequest, Product, Rejected
+from ..venue import FailureKind, FetchFailure, Page, PageRequest, Product
 from .rows import loose_row
 
-__all__ = ["GRANULARITIES", "DecodedPage", "decode_page", "decode_products", "decode_time", "refusal"]
+__all__ = ["GRANULARITIES", "decode_page", "decode_products", "decode_time", "refusal"]
 
 GRANULARITIES: dict[Timeframe, str] = {
     Timeframe.M1: "ONE_MINUTE",
@@ -32,13 +32,6 @@ GRANULARITIES: dict[Timeframe, str] = {
     Timeframe.D1: "ONE_DAY",
 }
 """How the venue names the timeframes."""
-
-
-class DecodedPage(NamedTuple):
-    """A page, and the rows of it that could not be believed, for the log."""
-
-    page: Page
-    rejected: tuple[Rejected, ...]
 
 
 # Bounded, because arithmetic and printing of boundless integers is neither cheap nor always possible.
@@ -109,9 +102,6 @@ _ROWS_MOST = 1_000  # of a page with something odd in it, which takes more than 
 _NO_NUMBER = re.compile(rb"(?<=[:,\[])(\s*)-?(?:NaN|Infinity|inf|nan)(?=\s*[,}\]])")
 """What careless writers of JSON make of such a number. It costs its row, as any other that is none."""
 
-# Text that is not UTF-8 raises UnicodeDecodeError, absurd nesting RecursionError.
-_UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-
 
 def decode_page(request: PageRequest, body: bytes, now: int | None) -> DecodedPage | FetchFailure:
     """The candles in `body`, which arrive newest first as text, as a page.
@@ -121,27 +111,22 @@ def decode_page(request: PageRequest, body: bytes, now: int | None) -> DecodedPa
     """
     try:
         rows = _CANDLES_BODY.decode(body).candles
-    except _UNDECODABLE:
+    except UNDECODABLE:
         try:
             raws = _LOOSE_CANDLES_BODY.decode(_NO_NUMBER.sub(rb"null", body)).candles
-        except _UNDECODABLE as error:
-            return _malformed(error, body)
+        except UNDECODABLE as error:
+            return malformed(error, body)
         if len(raws) > _ROWS_MOST:
             return FetchFailure(FailureKind.MALFORMED, f"an answer of {len(raws)} candles", 200)
         wires = [loose_row(bytes(raw)) for raw in raws]
     else:
         page = _clean_page(request, rows, now)
         if page is not None:  # nearly always
-            return DecodedPage(page, ())
+            return DecodedPage(page)
         if len(rows) > _ROWS_MOST:
             return FetchFailure(FailureKind.MALFORMED, f"an answer of {len(rows)} candles", 200)
         wires = [loose_row(msgspec.json.encode(row)) for row in rows]
-    found = sort_rows(request, request.timeframe.grid, wires, now)
-    ordered = tuple(found.rows[time] for time in sorted(found.rows))
-    page = Page(
-        request, ordered, frozenset(found.doubtful), reasons=found.doubtful, spoiled=len(found.rejected)
-    )
-    return DecodedPage(page, found.rejected)
+    return page_of(request, request.timeframe.grid, wires, now)
 
 
 def _clean_page(request: PageRequest, wires: Sequence[_Row], now: int | None) -> Page | None:
@@ -167,13 +152,13 @@ def decode_products(body: bytes) -> dict[str, Product] | FetchFailure:
     """What is listed, by id."""
     try:
         raws = _PRODUCTS_BODY.decode(body).products
-    except _UNDECODABLE as error:
-        return _malformed(error, body)
+    except UNDECODABLE as error:
+        return malformed(error, body)
     products: dict[str, Product] = {}
     for raw in raws:
         try:
             product = _PRODUCT.decode(raw)
-        except _UNDECODABLE:
+        except UNDECODABLE:
             continue  # A product that cannot be read cannot be asked for; the others can.
         products[product.product_id] = Product(product.alias or product.product_id, _halted(product))
     return products
@@ -191,8 +176,8 @@ def decode_time(body: bytes) -> int | FetchFailure:
     """The venue's clock, Unix ms."""
     try:
         return _TIME_BODY.decode(body).epochMillis
-    except _UNDECODABLE as error:
-        return _malformed(error, body)
+    except UNDECODABLE as error:
+        return malformed(error, body)
 
 
 def refusal(status: int, body: bytes, *, signed: bool, retry_after_s: float | None = None) -> FetchFailure:
@@ -216,9 +201,3 @@ def _kind(status: int, said: str, signed: bool) -> FailureKind:
     if status == 400 and "granularity" in said.lower():
         return FailureKind.UNSUPPORTED_TIMEFRAME
     return FailureKind.of_status(status)
-
-
-def _malformed(error: Exception, body: bytes) -> FetchFailure:
-    return FetchFailure(
-        FailureKind.MALFORMED, one_line(f"not the expected answer ({error}): {complaint(body)}"), 200
-    )

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
 from msgspec import Meta, structs
 
-from ..settings import Problem, Rate, Seconds, VenueSettings
+from ..settings import FedSettings, Rate
 
 __all__ = ["SETTINGS", "CoinbaseSettings"]
 
@@ -16,12 +16,10 @@ __all__ = ["SETTINGS", "CoinbaseSettings"]
 _SYMBOL = re.compile(r"[A-Z0-9._]+(-[A-Z0-9._]+)+", re.ASCII)
 
 
-class CoinbaseSettings(VenueSettings, frozen=True, forbid_unknown_fields=True):
+class CoinbaseSettings(FedSettings, frozen=True, forbid_unknown_fields=True):
     """See docs/configuration.md."""
 
-    LIVE: ClassVar[frozenset[str]] = VenueSettings.LIVE | {
-        *("requests_per_second", "products_per_connection", "silence_timeout")
-    }
+    LIVE: ClassVar[frozenset[str]] = FedSettings.LIVE | {"requests_per_second", "products_per_connection"}
     SECRETS: ClassVar[tuple[str, ...]] = ("KEY_NAME", "KEY_SECRET")
     KEY_REMEDY: ClassVar[str] = (
         "create another at https://portal.cdp.coinbase.com/access/api, for reading only"
@@ -33,7 +31,6 @@ class CoinbaseSettings(VenueSettings, frozen=True, forbid_unknown_fields=True):
     requests_per_second: Rate = 9.0  # real seconds; a refusal lowers it for a while
     page_limit: Annotated[int, Meta(ge=1, le=350)] = 330  # buckets a page; 349 or 350 is the venue's edge
     products_per_connection: Annotated[int, Meta(ge=1, le=1000)] = 100
-    silence_timeout: Seconds = 15.0  # real seconds without any frame before a reconnection
     key_file: str = ""  # a CDP key's JSON file; or the secrets in the environment
 
     def symbol_problem(self, symbol: str) -> tuple[str, str] | None:
@@ -42,11 +39,6 @@ class CoinbaseSettings(VenueSettings, frozen=True, forbid_unknown_fields=True):
         upper = symbol.strip().upper()
         near = f"did you mean {upper}? " if _SYMBOL.fullmatch(upper) else ""
         return f"{symbol!r} is not the name of a product", f"{near}they look like BTC-USD"
-
-    def problems(self) -> Iterator[Problem]:
-        yield from super().problems()
-        if not self.ws_url:
-            yield "ws_url", "is empty", "it looks like wss://host or ws://host:port"
 
     def without_key(self) -> CoinbaseSettings:
         return structs.replace(self, key_file="")

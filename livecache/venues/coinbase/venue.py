@@ -6,21 +6,17 @@ https://docs.cdp.coinbase.com/coinbase-app/advanced-trade-apis/rest-api
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Self, Unpack
 from urllib.parse import quote
 
-from ...clock import Clock
 from ...model.budget import Budget, Spacing
-from ...model.timeframe import Timeframe
+from ...model.grid import Grid
 from ...quiet import logger
-from ..net.http import Answer, HttpSource
-from ..net.network import passed_over
-from ..remedies import tell_rejected
-from ..settings import VenueSettings
-from ..stats import RequestStats
-from ..venue import FailureKind, Feed, FetchFailure, Page, PageRequest, Product
+from ..base import FedVenue, Ground
+from ..net.http import Answer
+from ..rows import DecodedPage
+from ..venue import FailureKind, FetchFailure, PageRequest, Product
 from .auth import ApiKey, Signing, load_key
 from .pace import paced
 from .pages import GRANULARITIES, decode_page, decode_products, decode_time, refusal
@@ -28,9 +24,9 @@ from .settings import CoinbaseSettings
 from .traits import TRAITS
 
 if TYPE_CHECKING:
-    from ..feed.feed import SocketFeed
+    from .dialect import CoinbaseDialect
 
-__all__ = ["CoinbaseVenue", "build"]
+__all__ = ["VENUE", "CoinbaseVenue"]
 
 _API = "/api/v3/brokerage"
 
@@ -41,55 +37,24 @@ _CERTAIN_PAGE_LIMIT = 300
 _DENIALS_BELIEVED = 20
 _DENIALS_MOST = 30  # After so many it goes on without the key, as at once with one that was never accepted.
 
-# What cannot be rolled up from something smaller is never given up as unsupported.
-_INDISPENSABLE = frozenset({Timeframe.M1, Timeframe.M5})
 
-# Each feed sends two or three messages on connecting, and the venue takes 8 a second from one address.
-_BETWEEN_CONNECTIONS_S = 0.5
+class CoinbaseVenue(FedVenue[CoinbaseSettings]):
+    """Coinbase Advanced Trade."""
 
+    # Each feed sends two or three messages on connecting, and the venue takes 8 a second from one address.
+    _BETWEEN_CONNECTIONS_S = 0.5
 
-class CoinbaseVenue:
-    """Coinbase Advanced Trade (`livecache.venues.venue.Venue`).
-
-    `name` is its id; `now` is the venue's clock in Unix ms, None while unknown; `jitter` is uniform in
-    [0, 1).
-    """
-
-    def __init__(
-        self,
-        config: CoinbaseSettings,
-        *,
-        key: ApiKey | None,
-        now: Callable[[], int | None],
-        clock: Clock,
-        jitter: Callable[[], float],
-        name: str = "coinbase",
-    ) -> None:
-        self.name = name
-        self._config = config
+    def __init__(self, settings: CoinbaseSettings, *, key: ApiKey | None, **ground: Unpack[Ground]) -> None:
         self._key = key
-        self._now = now
-        self._clock = clock
-        self._jitter = jitter
-        for complaint in dict.fromkeys(passed_over(url) for url in (config.rest_url, config.ws_url)):
-            if complaint:
-                logger.bind(event="proxy_passed_over").warning(complaint)
-        self._http = HttpSource(config.rest_url, clock=clock, timeout_s=config.request_timeout)
-        self.traits = replace(TRAITS.paged(config.page_limit), budgets=self._budgets())
-        """With what is configured, and what the venue teaches."""
-        self._nonces = itertools.count(int(clock.wall() * 1000))  # other ones in each run
-        self._signing = Signing(key, now)
+        super().__init__(settings, TRAITS.paged(settings.page_limit), **ground)
+        self._learn_budgets()
+        self._nonces = itertools.count(int(self._clock.wall() * 1000))  # other ones in each run
+        self._signing = Signing(key, self._now)
         self._denials: int | None = None  # answers 401 to a key in a row; None until it was accepted once
 
-    @property
-    def origin(self) -> str:
-        """Scheme and host of `rest_url`."""
-        return self._http.origin
-
-    @property
-    def stats(self) -> RequestStats:
-        """What came of the requests, and how long they took."""
-        return self._http.stats
+    @classmethod
+    def build(cls, settings: CoinbaseSettings, environ: Mapping[str, str], **ground: Unpack[Ground]) -> Self:
+        return cls(settings, key=load_key(settings.key_file, environ, ground["name"]), **ground)
 
     async def time(self) -> int | FetchFailure:
         """The venue's clock, Unix ms; the edge may serve it a second late."""
@@ -111,25 +76,14 @@ class CoinbaseVenue:
             refused=self._refused,
         )
 
-    async def fetch(self, request: PageRequest) -> Page | FetchFailure:
-        """The candles of one page."""
-        buckets = (request.end - request.start) // request.timeframe.ms
-        if buckets > (most := self.traits.page(request.timeframe)):
-            # Planned before the limit fell.
-            return FetchFailure(FailureKind.PAGE_TOO_LONG, f"{buckets} buckets; at most {most}")
-        if request.timeframe not in self.traits.served:
-            return FetchFailure(FailureKind.UNSUPPORTED_TIMEFRAME, f"no {request.timeframe} at Coinbase")
+    async def _page(self, request: PageRequest, grid: Grid, buckets: int) -> DecodedPage | FetchFailure:
         signed = self._signing.on
         path, parameters = self._candles_path(request.symbol, signed), self._parameters(request, signed)
 
-        def decode(answer: Answer) -> Page | FetchFailure:
+        def decode(answer: Answer) -> DecodedPage | FetchFailure:
             if signed:
                 self._denials = 0
-            decoded = decode_page(request, answer.body, self._now())
-            if isinstance(decoded, FetchFailure):
-                return decoded
-            tell_rejected(request, decoded.rejected)
-            return decoded.page
+            return decode_page(request, answer.body, self._now())
 
         return await self._http.get(
             "candles",
@@ -137,61 +91,21 @@ class CoinbaseVenue:
             parameters,
             {"Authorization": self._signing.bearer("GET", path)} if signed else None,
             decode=decode,
-            refused=lambda answer: self._learned(self._refused(answer, signed=signed), request, buckets),
+            refused=lambda answer: self._refused(answer, signed=signed),
         )
 
-    def feeds(
-        self,
-        products: Sequence[str],
-        aliases: Mapping[str, str],
-        *,
-        trades: bool,
-        among: Sequence[Feed] = (),
-    ) -> tuple[SocketFeed, ...]:
-        """One feed for each `products_per_connection` ids that the wire carries; aliases share one."""
-        # Loaded only now: the first page is asked for 30 ms sooner for it.
-        from ..feed.feed import SocketFeed, shared_out
+    @property
+    def _ids_most(self) -> int:
+        return self._settings.products_per_connection
+
+    def _dialect(self) -> CoinbaseDialect:
         from .dialect import CoinbaseDialect
 
-        config = self._config
-
-        def new(carried: Sequence[str], index: int) -> SocketFeed:
-            return SocketFeed(
-                CoinbaseDialect(config.ws_url, self._now, self._key),
-                carried,
-                aliases,
-                trades=trades,
-                clock=self._clock,
-                jitter=self._jitter,
-                silence_timeout_s=config.silence_timeout,
-                first_delay_s=index * _BETWEEN_CONNECTIONS_S,
-            )
-
-        return shared_out(
-            products,
-            aliases,
-            trades=trades,
-            among=among,
-            most=config.products_per_connection,
-            silence_timeout_s=config.silence_timeout,
-            new=new,
-        )
-
-    def reconfigure(self, settings: VenueSettings) -> None:
-        """Take other limits: a request's at once, the feed's for connections that are opened from now on."""
-        assert isinstance(settings, CoinbaseSettings)
-        self._config = settings
-        self._http.patience(settings.request_timeout)
-        if (budgets := self._budgets()) != self.traits.budgets:
-            self.traits = replace(self.traits, budgets=budgets)
+        return CoinbaseDialect(self._settings.ws_url, self._now, self._key)
 
     def _budgets(self) -> tuple[Budget, ...]:
-        per_s = paced(self._config.requests_per_second, keyed=self._key is not None)
+        per_s = paced(self._settings.requests_per_second, keyed=self._key is not None)
         return (Spacing("requests", per_s, yields=True),)
-
-    async def aclose(self) -> None:
-        """Close the REST connections. A feed ends with the iteration of its events."""
-        await self._http.aclose()
 
     def _candles_path(self, symbol: str, signed: bool) -> str:
         public = "" if signed else "/market"
@@ -218,16 +132,7 @@ class CoinbaseVenue:
                 logger.bind(event="page_limit_lowered", page_limit=limit, refused=buckets).warning(
                     "Coinbase refused a page of {} buckets; pages have at most {} from now on", buckets, limit
                 )
-        elif failure.kind is FailureKind.UNSUPPORTED_TIMEFRAME:
-            timeframe = request.timeframe
-            if timeframe in _INDISPENSABLE:
-                return FetchFailure(FailureKind.BAD_REQUEST, failure.message, failure.status)
-            if timeframe in self.traits.served:
-                self.traits = self.traits.without(timeframe)
-                logger.bind(event="timeframe_unsupported", timeframe=timeframe.value).warning(
-                    "Coinbase does not serve {}; it will be rolled up from smaller candles", timeframe.value
-                )
-        return failure
+        return super()._learned(failure, request, buckets)
 
     def _refused(self, answer: Answer, *, signed: bool = False) -> FetchFailure:
         """What an answer other than 200 means. `signed`: the request bore a signature."""
@@ -248,16 +153,4 @@ class CoinbaseVenue:
         return self._denials <= _DENIALS_BELIEVED
 
 
-def build(
-    venue: str,
-    settings: VenueSettings,
-    *,
-    environ: Mapping[str, str],
-    now: Callable[[], int | None],
-    clock: Clock,
-    jitter: Callable[[], float],
-) -> CoinbaseVenue:
-    """The venue of that id: see `venues.registry.build`."""
-    assert isinstance(settings, CoinbaseSettings)
-    key = load_key(settings.key_file, environ, venue)
-    return CoinbaseVenue(settings, key=key, now=now, clock=clock, jitter=jitter, name=venue)
+VENUE = CoinbaseVenue

@@ -14,9 +14,9 @@ import msgspec
 from ...model.candle import ExactCandle, rejection
 from ...model.grid import Grid
 from ..net.http import Answer, refusal
-from ..rows import UNDECODABLE, Wire, number_text, sort_rows
-from ..text import complaint, one_line
-from ..venue import FailureKind, FetchFailure, Page, PageRequest, Product, Rejected
+from ..rows import UNDECODABLE, DecodedPage, Wire, malformed, number_text, page_of
+from ..text import one_line
+from ..venue import FailureKind, FetchFailure, Page, PageRequest, Product
 
 __all__ = ["RpcError", "decode_page", "decode_products", "decode_time", "failure_of", "refused"]
 
@@ -122,7 +122,7 @@ def failure_of(error: RpcError, status: int, retry_after_s: float | None = None)
 
 def decode_page(
     request: PageRequest, grid: Grid, answer: Answer, now: int | None
-) -> tuple[Page, Sequence[Rejected]] | FetchFailure:
+) -> DecodedPage | FetchFailure:
     """The candles in an answer 200, and what of it cannot be believed, which costs its own bucket.
 
     `grid` is where buckets lie; `now`: the venue's clock, Unix ms.
@@ -131,11 +131,11 @@ def decode_page(
     if isinstance(columns, FetchFailure):
         return columns
     if rows := _clean(request, grid, columns, now):  # nearly always
-        return Page(request, rows), ()
+        return DecodedPage(Page(request, rows))
     try:
         ticks, *numbers = (_LIST.decode(column) for column in (columns.ticks, *columns.numbers))
     except UNDECODABLE as error:
-        return _malformed(error, answer)
+        return malformed(error, answer.body)
     if any(len(column) != len(ticks) for column in numbers):
         # Which row lacks a number nobody can tell, so none is believed.
         lengths = ", ".join(str(len(column)) for column in (ticks, *numbers))
@@ -144,10 +144,7 @@ def decode_page(
     times = [wire.time or 0 for wire in wires]
     if (astray := sum(one >= other for one, other in pairwise(times))) > _ASTRAY_MOST:
         return FetchFailure(FailureKind.MALFORMED, f"{astray} rows are out of order", answer.status)
-    found = sort_rows(request, grid, wires, now)
-    ordered = tuple(found.rows[time] for time in sorted(found.rows))
-    page = Page(request, ordered, frozenset(found.doubtful), found.doubtful, len(found.rejected))
-    return page, found.rejected
+    return page_of(request, grid, wires, now)
 
 
 def decode_products(answer: Answer) -> dict[str, Product] | FetchFailure:
@@ -180,12 +177,7 @@ def _result(answer: Answer, decoder: msgspec.json.Decoder[_T]) -> _T | FetchFail
             return failure_of(rpc.error, answer.status, answer.retry_after_s)
         return decoder.decode(rpc.result)
     except UNDECODABLE as error:
-        return _malformed(error, answer)
-
-
-def _malformed(error: Exception, answer: Answer) -> FetchFailure:
-    told = one_line(f"not the expected answer ({error}): {complaint(answer.body)}")
-    return FetchFailure(FailureKind.MALFORMED, told, answer.status)
+        return malformed(error, answer.body)
 
 
 def _wire(tick: msgspec.Raw, row: Sequence[msgspec.Raw]) -> Wire:

@@ -15,7 +15,7 @@ import msgspec
 
 from ...model.candle import ExactCandle, rejection
 from ...model.clock import IMPLAUSIBLE_MS
-from ..feed.dialect import Frame, Terms
+from ..feed.dialect import Dialect, Frame, Terms
 from ..rows import UNDECODABLE, number_text
 from ..text import excerpt, one_line, without_numbers
 from ..venue import Event, FailureKind, FeedCandles, FeedFailure, Heard, Rejected, Subscribed
@@ -76,7 +76,7 @@ _CANDLE = msgspec.json.Decoder(_Candle)
 _CHANNELS = msgspec.json.Decoder(list[str])
 
 
-class DeribitDialect:
+class DeribitDialect(Dialect):
     """`feed.dialect.Dialect` of Deribit. `now` is the venue's clock in Unix ms, None while unknown.
 
     Something is asked every `asks_every_s`.
@@ -145,10 +145,6 @@ class DeribitDialect:
         if message.id is None and message.error is None:
             return _no_frame("a frame that is no answer and has no method", data, "no method")
         return self._answered(message)
-
-    def fatal(self, complaint: str) -> str:
-        """The venue itself ends a connection of which it has enough."""
-        return ""
 
     # --- what comes by itself
 

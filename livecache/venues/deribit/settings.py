@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
-from ..settings import Problem, Seconds, VenueSettings
+from ..settings import FedSettings
 
 __all__ = ["SETTINGS", "DeribitSettings"]
 
@@ -18,12 +17,10 @@ _SYMBOL_MOST = 100  # characters: looking at a name takes the square of its leng
 _CCXT = re.compile(r"([A-Z0-9]+)/([A-Z0-9]+)(?::([A-Z0-9]+))?", re.ASCII)
 
 
-class DeribitSettings(VenueSettings, frozen=True, forbid_unknown_fields=True):
+class DeribitSettings(FedSettings, frozen=True, forbid_unknown_fields=True):
     """See docs/configuration.md."""
 
-    LIVE: ClassVar[frozenset[str]] = VenueSettings.LIVE | {
-        *("credits_share", "instruments_per_connection", "silence_timeout")
-    }
+    LIVE: ClassVar[frozenset[str]] = FedSettings.LIVE | {"credits_share", "instruments_per_connection"}
 
     symbols: tuple[str, ...] = ("BTC-PERPETUAL", "ETH-PERPETUAL")
     rest_url: str = "https://www.deribit.com"
@@ -32,7 +29,6 @@ class DeribitSettings(VenueSettings, frozen=True, forbid_unknown_fields=True):
     # Buckets a page, of 5,000 that the venue gives: few need more, and they would have to be read.
     page_limit: Annotated[int, Meta(ge=1, le=5_000)] = 500
     instruments_per_connection: Annotated[int, Meta(ge=1, le=500)] = 250
-    silence_timeout: Seconds = 15.0  # real seconds without any frame before a reconnection
 
     def symbol_problem(self, symbol: str) -> tuple[str, str] | None:
         if len(symbol) > _SYMBOL_MOST:
@@ -42,11 +38,6 @@ class DeribitSettings(VenueSettings, frozen=True, forbid_unknown_fields=True):
         near = _near(symbol.strip().upper())
         meant = f"did you mean {near}? " if near else ""
         return f"{symbol!r} is not the name of an instrument", f"{meant}they look like BTC-PERPETUAL"
-
-    def problems(self) -> Iterator[Problem]:
-        yield from super().problems()
-        if not self.ws_url:
-            yield "ws_url", "is empty", "it looks like wss://host or ws://host:port"
 
 
 def _near(symbol: str) -> str:

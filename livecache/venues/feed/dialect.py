@@ -58,7 +58,7 @@ class Dialect(Protocol):
 
     def opening(self) -> Sequence[str]:
         """What is sent before anything is subscribed to."""
-        ...
+        return ()
 
     def subscribe(self, channel: str, ids: Sequence[str]) -> Sequence[str]:
         """The messages that subscribe to these ids of a channel."""
@@ -70,7 +70,7 @@ class Dialect(Protocol):
 
     def keep_alive(self) -> Sequence[str]:
         """What is sent every `Terms.keep_alive_s`."""
-        ...
+        return ()
 
     def decode(self, data: bytes) -> Frame:
         """The message in `data`. What cannot be believed becomes `Rejected`."""
@@ -78,4 +78,4 @@ class Dialect(Protocol):
 
     def fatal(self, complaint: str) -> str:
         """Why a connection on which the venue complains so is to be ended; "" where it goes on."""
-        ...
+        return ""
