@@ -107,7 +107,8 @@ class Walk:
     """What cannot be had, and why."""
     _flying: list[Span] = field(default_factory=list)
     _doubts: list[_Doubt] = field(default_factory=list)
-    _sparse: bool = False
+    _overlap: int = 0
+    """Buckets that pages share where they are thin: a row of both vouches for what lies beside it."""
 
     @property
     def missing(self) -> Coverage:
@@ -125,7 +126,7 @@ class Walk:
         for doubt in self._doubts:
             fresh = fresh.without(doubt.piece)
         if fresh:
-            asked = self._page(fresh.spans[0 if self.oldest_first else -1], alone=not self._sparse)
+            asked = self._page(fresh.spans[0 if self.oldest_first else -1], alone=not self._overlap)
         else:
             due = [each for each in self._doubts if each.again_s <= now_s and not self._flies(each)]
             if not due:
@@ -150,9 +151,13 @@ class Walk:
         proven = _proven(asked, shown, grid, prepends=self.prepends, filled=self.filled)
         for bucket in rejected:
             proven = proven.remove(grid.end_before(bucket), grid.end(bucket))
-        asked_for = self.missing.clip(*asked)
+        asked_for = self.left.clip(*asked)
         silent = asked_for.without(proven)
-        self._sparse = bool(silent)
+        if silent and shown:
+            edge = max(grid.count(asked.start, shown[0]), grid.count(grid.end(shown[-1]), asked.end))
+            self._overlap = max(self._overlap, min(edge, self.length.most // 4), 1)
+        else:
+            self._overlap = 1 if silent else self._overlap // 2
         for bucket in rejected:
             silent = silent.remove(grid.end_before(bucket), grid.end(bucket))
         # Where it brought something, the rest borders on that and is asked for together with it.
@@ -232,19 +237,13 @@ class Walk:
     def _page(self, piece: Span, *, alone: bool) -> Span:
         """A page of it, or around it if it is short: rows on both sides prove what lies between them."""
         grid, most, whole = self.grid, self.length.now, self.wanted.spans
-        alone = alone or most == 1  # there is no room for a neighbour
-        room = 0 if alone else most - grid.count(*piece)
-        if room > 0:
-            newer = min(room - room // 2, grid.count(piece.end, whole[-1].end))
-            return Span(grid.far_back(piece.start, room - newer), _after(grid, piece.end, newer))
-        start, end = piece
+        (start, end), buckets = piece, grid.count(*piece)
+        shared = 0 if alone else min(max(self._overlap, (most - buckets) // 2), most - 1)
         if self.oldest_first:
-            if not alone and start > whole[0].start:
-                start = grid.far_back(start, 1)  # The row there vouches for what lies behind it.
-            return Span(start, min(end, _after(grid, start, most)))
-        if not alone and end < whole[-1].end:
-            end = _after(grid, end, 1)
-        return Span(max(start, grid.far_back(end, most)), end)
+            start = grid.far_back(start, min(shared, grid.count(whole[0].start, start)))
+            return Span(start, min(_after(grid, end, shared), _after(grid, start, most)))
+        end = _after(grid, end, min(shared, grid.count(end, whole[-1].end)))
+        return Span(max(grid.far_back(piece.start, shared), grid.far_back(end, most)), end)
 
     def _flies(self, doubt: _Doubt) -> bool:
         return any(doubt.piece.clip(*span) for span in self._flying)

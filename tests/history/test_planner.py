@@ -84,7 +84,7 @@ def opens(grid: Grid, stretch: Span) -> list[int]:
     return list(grid.opens(*stretch))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     seed=st.integers(0, 2**32),
     buckets=st.integers(1, 400),
@@ -138,7 +138,7 @@ def test_a_thin_past_costs_hardly_more() -> None:
     walk = Walk(GRID, wanted(0, 30_000), PageLength(300))
     walk_through(walk, past)
     assert not walk.missing
-    assert len(past.asked) <= 115, "100 pages, and what their edges cost"
+    assert len(past.asked) <= 150, "100 pages, and half as many for their edges"
 
 
 def test_a_venue_that_takes_only_short_pages_is_walked_with_few_in_vain() -> None:
