@@ -52,7 +52,7 @@ def walk_through(
     walk: Walk, past: Past, word: Callable[[Coverage], Word] = lambda _: Word.UNKNOWN
 ) -> set[int]:
     """Walk to the end, at most four pages in flight, answered in any order; the rows that came."""
-    now_s, flying, got = 0.0, [], set[int]()
+    now_s, flying, got = 0.0, list[Span](), set[int]()
     for _ in range(50_000):
         while len(flying) < 4 and (asked := walk.next(now_s)) is not None:
             assert all(asked != other for other in flying)
