@@ -120,10 +120,11 @@ class Stats:
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """A block that cannot be believed, and the stretch of time that it stood for."""
+    """A block that cannot be believed, and the stretch of time that it stands for."""
 
     series: SeriesInfo
-    block: int
+    block: int | None
+    """None: rows are gone, and nobody knows which."""
     span: Span
     reason: str
 
@@ -186,11 +187,11 @@ class HistoryStore(Protocol):
     def drop(self, series: int, before: int) -> int:
         """Rows and coverage before that time go. Returns how many rows."""
 
-    def verify(self) -> Iterator[Damage]:
-        """Read every block; what cannot be believed."""
+    def verify(self, series: int | None = None) -> Iterator[Damage]:
+        """Read every block, of one series or of all; what cannot be believed."""
 
-    def set_aside(self, damage: Damage) -> None:
-        """Keep a damaged block elsewhere, and know its stretch no more: it is missing, and fetched again."""
+    def heal(self, series: int | None = None) -> Sequence[Damage]:
+        """Put aside what cannot be believed, and know its stretch no more: so it is fetched again."""
 
     def backup(self, path: Path) -> None:
         """Write a copy, whole and consistent, while others write. Raises `StoreUnusable`."""
@@ -199,7 +200,7 @@ class HistoryStore(Protocol):
         """Give unused room back to the file system."""
 
     def tidy(self) -> None:
-        """Forget revisions and log entries that are older than they are kept."""
+        """Forget what is kept for a time only: revisions, jobs that are over, and the log."""
 
     def close(self) -> None:
         """Let go of the database."""
@@ -243,7 +244,6 @@ class Job:
     """One want that is being fulfilled."""
 
     id: int
-    order: int
     want: Want
     state: JobState
     attempts: int
@@ -290,7 +290,7 @@ class Outcome(StrEnum):
     FAILED = "failed"
     """For good: the venue does not know the symbol, or lets nobody in."""
     RETRY = "retry"
-    """An attempt failed: the next one begins later. After five in a row without a page the job fails."""
+    """An attempt failed, the next one begins later. At the sixth in a row without a page the job fails."""
     RELEASED = "released"
     """Nothing failed, the worker stops: another may go on at once."""
 
@@ -322,7 +322,7 @@ class JobStore(Protocol):
         """Leave a job. Returns its state: one that `SUCCEEDED` though something is missing is pending again.
 
         `wait_s` is how long the venue wants to be left alone, else it is 5, 10, 20, 40 and 80 s. An attempt
-        that does not count is not among the five.
+        that does not count is not one of these.
         """
 
     def missing(self, job: int) -> Coverage:

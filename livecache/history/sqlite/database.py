@@ -1,0 +1,163 @@
+"""The file: how it is opened, what a transaction is, and what SQLite's errors mean for people.
+
+The journal is a rollback journal, never a write-ahead log: that needs a directory that readers may write to,
+and before SQLite 3.51.3 it could be reset under a second writer. In this mode any number of processes may
+write and read, and a connection that finds the journal of one that was killed rolls it back.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ...errors import NewerSchema, StoreUnusable
+from .schema import APPLICATION, SCHEMA, STATEMENTS
+
+__all__ = ["BUSY_S", "Database", "network_file_system"]
+
+BUSY_S = 30.0
+"""So long one waits for another connection's transaction."""
+
+_NETWORK = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "fuse.glusterfs", "afs")
+_MOUNTS = Path("/proc/self/mounts")
+
+
+class Database:
+    """An open store. `now` tells Unix ms by the host's clock."""
+
+    def __init__(self, path: Path, now: Callable[[], int], *, writes: bool) -> None:
+        self.path, self.now, self.writes = path, now, writes
+        if writes:
+            self._refuse_network()
+        elif not path.exists():
+            raise StoreUnusable(f"there is no history at {path}", "livecache history fill makes it")
+        with self._told():
+            # Readers, too: only who may write can roll back what a killed writer left.
+            mode = "rwc" if writes else "rw"
+            uri = f"{path.absolute().as_uri()}?mode={mode}"
+            self.db = sqlite3.connect(
+                uri, uri=True, isolation_level=None, timeout=BUSY_S, check_same_thread=False
+            )
+        try:
+            self._check()
+            self._prepare() if writes else self.db.execute("PRAGMA query_only = ON")
+        except BaseException:
+            self.db.close()
+            raise
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self.db.close()
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """A transaction that alone may write; all of it is stored, or nothing."""
+        with self._told():
+            self.db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self.db
+                self.db.execute("COMMIT")  # which fails where the disk is full
+            except BaseException:
+                if self.db.in_transaction:
+                    self.db.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """A transaction in which all is as it was at its first statement. Commits wait for its end."""
+        with self._told():
+            self.db.execute("BEGIN")
+            try:
+                yield self.db
+            finally:
+                if self.db.in_transaction:
+                    self.db.execute("ROLLBACK")
+
+    def one(self, sql: str, *values: Any) -> Any:
+        """The first row of an answer, or None."""
+        with self._told():
+            return self.db.execute(sql, values).fetchone()
+
+    def _refuse_network(self) -> None:
+        kind = network_file_system(self.path.absolute(), _MOUNTS.read_text() if _MOUNTS.exists() else "")
+        if kind:
+            raise StoreUnusable(
+                f"{self.path} lies on a network file system ({kind}), whose locks SQLite cannot trust",
+                "put history.url on a local disk",
+            )
+
+    def _check(self) -> None:
+        """That it is ours, and that we understand it."""
+        with self.reading() as db:
+            (application,) = db.execute("PRAGMA application_id").fetchone()
+            (schema,) = db.execute("PRAGMA user_version").fetchone()
+            (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if not tables and self.writes:
+            return
+        if application != APPLICATION:
+            raise StoreUnusable(f"{self.path} is no history of livecache's", "give history.url another path")
+        if schema > SCHEMA:
+            raise NewerSchema(
+                f"{self.path} was made by a newer livecache (schema {schema}, this one knows {SCHEMA})",
+                "upgrade livecache here, too",
+            )
+
+    def _prepare(self) -> None:
+        with self._told():
+            (mode,) = self.db.execute("PRAGMA journal_mode = TRUNCATE").fetchone()
+            if mode != "truncate":
+                raise StoreUnusable(
+                    f"{self.path} is kept in journal mode {mode} by another program",
+                    "end that program: livecache sets the mode back by itself",
+                )
+            self.db.execute("PRAGMA synchronous = FULL")
+            self.db.execute("PRAGMA foreign_keys = ON")
+        with self.writing() as db:
+            if db.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,):
+                for statement in STATEMENTS:
+                    db.execute(statement)
+                db.execute(f"PRAGMA application_id = {APPLICATION}")
+                db.execute(f"PRAGMA user_version = {SCHEMA}")
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
+            raise  # a bug of ours
+        except sqlite3.DatabaseError as error:
+            code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+            hint = _HINTS.get(code) or _HINTS.get(code & 0xFF, "")
+            raise StoreUnusable(f"{self.path}: {error}", hint) from error
+
+
+_FULL = "make room: nothing is lost, and it goes on from there"
+_DENIED = "give this user the right to write there, to the file and its directory"
+
+_HINTS = {
+    sqlite3.SQLITE_FULL: _FULL,
+    sqlite3.SQLITE_IOERR_WRITE: _FULL,
+    sqlite3.SQLITE_IOERR_FSYNC: _FULL,
+    sqlite3.SQLITE_READONLY: _DENIED,
+    sqlite3.SQLITE_CANTOPEN: "it takes a directory that is there, and the right to read and write in it",
+    sqlite3.SQLITE_READONLY_ROLLBACK: (
+        "a writer was killed in the middle of a page: start livecache where it may write, it puts that right"
+    ),
+    sqlite3.SQLITE_BUSY: f"another process has held it for {BUSY_S:.0f} s: end that one",
+    sqlite3.SQLITE_NOTADB: "it is no SQLite file: give history.url another path",
+    sqlite3.SQLITE_CORRUPT: "the file is damaged: move it away, and copy a backup there or fill it anew",
+}
+
+
+def network_file_system(path: Path, mounts: str) -> str:
+    """Over which network file system a path is reached, by the system's table of mounts; "" if over none."""
+    best, kind = "", ""
+    for line in mounts.splitlines():
+        _, mounted, found, *_ = line.split(" ")
+        mounted = mounted.replace("\\040", " ")
+        if len(mounted) >= len(best) and path.is_relative_to(mounted):
+            best, kind = mounted, found
+    return kind if kind in _NETWORK else ""

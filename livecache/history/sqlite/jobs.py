@@ -1,0 +1,185 @@
+"""Jobs: a state machine in a table, beside the rows that they are for."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+
+from ...model.coverage import Coverage
+from ..store import ACTIVE, Job, JobState, Lease, Order, Outcome, Want
+from .database import Database
+from .leases import LEASE_MS, hold
+from .reading import known
+
+__all__ = ["PAUSES_S", "Jobs"]
+
+PAUSES_S = (5, 10, 20, 40, 80)
+"""How long a job waits after each failure in a row; after one more it has failed."""
+
+_JOB = (
+    'id, series, start, "end", force, priority, state, attempts, not_before, token, worker, lease_until,'
+    " done, error, inserted, revised, same, rejected, pages, created, finished"
+)
+_ACTIVE = "('pending', 'running', 'waiting')"
+
+# A clock that was set back leaves leases that seem to last for ever.
+_CLAIM = f"""UPDATE jobs SET state = 'running', worker = :worker, token = token + 1,
+        lease_until = :now + :lease
+    WHERE id = (SELECT id FROM jobs
+        WHERE state IN ('pending', 'waiting') AND not_before <= :now
+           OR state = 'running' AND (lease_until <= :now OR lease_until > :now + 10 * :lease)
+        ORDER BY priority, id LIMIT 1)
+    RETURNING {_JOB}"""
+
+
+class Jobs(Database):
+    """Jobs."""
+
+    def submit(self, wants: Sequence[Want], *, key: str = "") -> Order:
+        """Make a job of each want of which something is missing, and is not under way already."""
+        with self.writing() as db:
+            given = db.execute("SELECT id, jobs, created FROM orders WHERE key = ?", (key,)).fetchone()
+            if given:
+                return Order(given[0], key, tuple(json.loads(given[1])), given[2])
+            now = self.now()
+            made_of = (job for want in wants if (job := _submit(db, want, now)) is not None)
+            jobs = list(dict.fromkeys(made_of))
+            made = db.execute(
+                "INSERT INTO orders (key, jobs, created) VALUES (?, ?, ?)",
+                (key or None, json.dumps(jobs), now),
+            )
+        return Order(made.lastrowid or 0, key, tuple(jobs), now)
+
+    def claim(self, worker: str) -> Job | None:
+        """The most urgent job that may begin, now this worker's for thirty seconds; None if there is none."""
+        with self.writing() as db:
+            values = {"worker": worker, "now": self.now(), "lease": LEASE_MS}
+            found = db.execute(_CLAIM, values).fetchall()
+        return _job(found[0]) if found else None
+
+    def renew(self, lease: Lease) -> None:
+        """Thirty seconds more. Raises `LeaseLost`."""
+        with self.writing() as db:
+            hold(db, lease, self.now())
+
+    def settle(
+        self,
+        lease: Lease,
+        outcome: Outcome,
+        error: str = "",
+        *,
+        wait_s: float | None = None,
+        counts: bool = True,
+    ) -> JobState:
+        """Leave a job. Returns its state."""
+        with self.writing() as db:
+            now = self.now()
+            hold(db, lease, now)
+            job = _one(db, lease.job)
+            attempts = job.attempts + (outcome is Outcome.RETRY and counts)
+            state, pause_s = JobState.PENDING, 0.0
+            match outcome:
+                case Outcome.SUCCEEDED if not _missing(db, job):
+                    state = JobState.SUCCEEDED
+                case Outcome.FAILED:
+                    state = JobState.FAILED
+                case Outcome.RETRY:
+                    state = JobState.WAITING if attempts <= len(PAUSES_S) else JobState.FAILED
+                    pause_s = PAUSES_S[max(0, min(attempts, len(PAUSES_S)) - 1)] if wait_s is None else wait_s
+            db.execute(
+                "UPDATE jobs SET state = ?, attempts = ?, not_before = ?, error = ?, worker = '',"
+                " lease_until = 0, finished = ? WHERE id = ?",
+                (
+                    *(state, attempts, now + int(pause_s * 1000), error),
+                    *(None if state in ACTIVE else now, lease.job),
+                ),
+            )
+        return state
+
+    def missing(self, job: int) -> Coverage:
+        """What the job has still to ask for: its plan, where it resumes, and its progress."""
+        with self.reading() as db:
+            return _missing(db, _one(db, job))
+
+    def job(self, job: int) -> Job | None:
+        """One job."""
+        found = self.one(f"SELECT {_JOB} FROM jobs WHERE id = ?", job)
+        return _job(found) if found else None
+
+    def jobs(
+        self, *, order: int | None = None, states: Sequence[JobState] = (), limit: int = 1_000
+    ) -> Sequence[Job]:
+        """Jobs, the newest first: of one order, in one of these states."""
+        where, values = ["1"], list[object]()
+        if order is not None:
+            where.append("id IN (SELECT value FROM orders, json_each(orders.jobs) WHERE orders.id = ?)")
+            values.append(order)
+        if states:
+            where.append(f"state IN ({', '.join('?' * len(states))})")
+            values += states
+        with self.reading() as db:
+            found = db.execute(
+                f"SELECT {_JOB} FROM jobs WHERE {' AND '.join(where)} ORDER BY id DESC LIMIT ?",
+                (*values, limit),
+            ).fetchall()
+        return [_job(row) for row in found]
+
+    def cancel(self, job: int) -> bool:
+        """Whether it was active, and is no more."""
+        with self.writing() as db:
+            done = db.execute(
+                "UPDATE jobs SET state = 'cancelled', worker = '', finished = ?"
+                f" WHERE id = ? AND state IN {_ACTIVE}",
+                (self.now(), job),
+            )
+        return bool(done.rowcount)
+
+    def reopen(self, job: int) -> bool:
+        """Whether it had failed or was cancelled, and is pending again."""
+        with self.writing() as db:
+            done = db.execute(
+                "UPDATE OR IGNORE jobs SET state = 'pending', attempts = 0, not_before = 0, error = '',"
+                " finished = NULL WHERE id = ? AND state IN ('failed', 'cancelled')",
+                (job,),
+            )
+        return bool(done.rowcount)
+
+
+def _submit(db: sqlite3.Connection, want: Want, now: int) -> int | None:
+    if want.start >= want.end:
+        return None
+    if not want.force and known(db, want.series, want.start, want.end).covers(want.start, want.end):
+        return None
+    key = f"{want.series}:{want.start}:{want.end}:{int(want.force)}"
+    db.execute(
+        'INSERT INTO jobs (key, series, start, "end", force, priority, created) VALUES (?, ?, ?, ?, ?, ?, ?)'
+        " ON CONFLICT DO NOTHING",
+        (key, *want, now),
+    )
+    found = db.execute(
+        f"UPDATE jobs SET priority = min(priority, ?) WHERE key = ? AND state IN {_ACTIVE} RETURNING id",
+        (want.priority, key),
+    )
+    return int(found.fetchall()[0][0])
+
+
+def _missing(db: sqlite3.Connection, job: Job) -> Coverage:
+    want = job.want
+    held = job.done if want.force else known(db, want.series, want.start, want.end)
+    return held.missing(want.start, want.end)
+
+
+def _one(db: sqlite3.Connection, job: int) -> Job:
+    found = db.execute(f"SELECT {_JOB} FROM jobs WHERE id = ?", (job,)).fetchone()
+    if found is None:
+        raise LookupError(f"no job {job}")
+    return _job(found)
+
+
+def _job(row: Iterable[object]) -> Job:
+    number, series, start, end, force, priority, state, *facts = row
+    attempts, not_before, token, worker, lease_until, done, *rest = facts
+    want = Want(series, start, end, bool(force), priority)  # type: ignore[arg-type]
+    held = (attempts, not_before, token, worker, lease_until, Coverage(json.loads(done)))  # type: ignore[arg-type]
+    return Job(number, want, JobState(state), *held, *rest)  # type: ignore[arg-type]

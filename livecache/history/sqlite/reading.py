@@ -1,0 +1,176 @@
+"""What is in the file: rows, what is known of them, and how much there is."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+
+from ...errors import DamagedBlock, HistoryChanged
+from ...model.coverage import Coverage
+from ...model.series import SeriesId
+from ...model.timeframe import Timeframe, iso
+from ..block import block_of, decode, span_of
+from ..columns import Columns, concat, within
+from ..store import Answer, Revision, SeriesInfo, Stats
+from .database import Database
+
+__all__ = ["Reading", "info_of", "known", "rows_of"]
+
+_SERIES = "SELECT id, venue, symbol, timeframe, grid, listed, rev, rows FROM series"
+_REVISED = "SELECT ifnull(max(rev), 0) FROM revisions WHERE series = ? AND time >= ? AND time < ?"
+_FAR = 1 << 62
+
+
+class Reading(Database):
+    """Reads."""
+
+    def all_series(self) -> Sequence[SeriesInfo]:
+        """Every series, by venue, symbol and timeframe."""
+        with self.reading() as db:
+            return _all_series(db)
+
+    def read(self, series: int, start: int, end: int) -> Answer:
+        """What is stored of `[start, end)`. Raises `DamagedBlock`."""
+        with self.reading() as db:
+            info, step = info_of(db, series)
+            found = db.execute(
+                "SELECT block, rev, data FROM blocks"
+                " WHERE series = ? AND block BETWEEN ? AND ? ORDER BY block",
+                (series, block_of(start, step), block_of(end - 1, step)),
+            ).fetchall()
+            coverage = known(db, series, start, end)
+            (revised,) = db.execute(_REVISED, (series, start, end)).fetchone()
+        # Decoded when the transaction is over: commits wait for that.
+        parts = [rows_of(info, step, block, data) for block, _, data in found]
+        rows = concat(part.clip(start, end) for part in parts)
+        coverage = coverage.clip(start, end)
+        if not coverage.covers(start, end):
+            rows = rows.take(within(rows.time, coverage))
+        block_rev = max(revised, *(rev for _, rev, _ in found), 0)
+        return Answer(rows, coverage, info.rev, block_rev)
+
+    def batches(self, series: int, start: int, end: int, rows: int = 500_000) -> Iterator[Answer]:
+        """The same, oldest first, in answers of about so many rows.
+
+        Raises `HistoryChanged` if what was passed is revised meanwhile.
+        """
+        at, first_rev = start, None
+        while at < end:
+            upto, rev, changed = self._next_batch(series, (start, at, end), rows)
+            first_rev = rev if first_rev is None else first_rev
+            if at > start and changed > first_rev:
+                raise HistoryChanged(
+                    f"what was read before {iso(at)} has been revised meanwhile", "read it once more"
+                )
+            yield self.read(series, at, upto)
+            at = upto
+
+    def _next_batch(self, series: int, bounds: tuple[int, int, int], rows: int) -> tuple[int, int, int]:
+        """Where the batch ends, the series' revision, and the last one that touched what was passed."""
+        start, at, end = bounds
+        with self.reading() as db:
+            info, step = info_of(db, series)
+            held, upto = 0, end
+            sizes = db.execute(
+                "SELECT block, rows FROM blocks WHERE series = ? AND block BETWEEN ? AND ? ORDER BY block",
+                (series, block_of(at, step), block_of(end - 1, step)),
+            )
+            for block, size in sizes:
+                held += size
+                if held >= rows:
+                    upto = min(end, span_of(block, step)[1])
+                    break
+            (written,) = db.execute(
+                "SELECT ifnull(max(rev), 0) FROM blocks WHERE series = ? AND block BETWEEN ? AND ?",
+                (series, block_of(start, step), block_of(at - 1, step)),
+            ).fetchone()
+            (revised,) = db.execute(_REVISED, (series, start, at)).fetchone()
+        return upto, info.rev, max(written, revised)
+
+    def coverage(self, series: int) -> Coverage:
+        """All that is known of a series."""
+        with self.reading() as db:
+            return known(db, series)
+
+    def stats(self, series: int | None = None) -> Sequence[Stats]:
+        """How much there is, of one series or of all."""
+        with self.reading() as db:
+            infos = _all_series(db) if series is None else [info_of(db, series)[0]]
+            return [_stats(db, info) for info in infos]
+
+    def changes(self, series: int, after: int) -> tuple[int, Coverage]:
+        """The series' revision, and the stretches whose rows may have changed since the revision `after`."""
+        with self.reading() as db:
+            info, step = info_of(db, series)
+            changed = db.execute("SELECT block FROM blocks WHERE series = ? AND rev > ?", (series, after))
+            spans = [span_of(block, step) for (block,) in changed]
+            gone = db.execute("SELECT time FROM revisions WHERE series = ? AND rev > ?", (series, after))
+            spans += [(time, time + step) for (time,) in gone]
+        return info.rev, Coverage(spans)
+
+    def revisions(self, series: int, start: int, end: int) -> Sequence[Revision]:
+        """What rows of `[start, end)` were before, the newest first; kept for ninety days."""
+        with self.reading() as db:
+            found = db.execute(
+                "SELECT rev, time, at, source, old FROM revisions"
+                " WHERE series = ? AND time >= ? AND time < ? ORDER BY rev DESC, time DESC",
+                (series, start, end),
+            ).fetchall()
+        return [
+            Revision(rev, time, at, source, tuple(json.loads(old)) if old else None)
+            for rev, time, at, source, old in found
+        ]
+
+
+def info_of(db: sqlite3.Connection, series: int) -> tuple[SeriesInfo, int]:
+    """A series and the length of its buckets in ms. Raises LookupError where there is none of that number."""
+    found = db.execute(f"{_SERIES} WHERE id = ?", (series,)).fetchone()
+    if found is None:
+        raise LookupError(f"no series {series}")
+    info = _info(found)
+    return info, info.key.timeframe.ms
+
+
+def known(db: sqlite3.Connection, series: int, start: int = -_FAR, end: int = _FAR) -> Coverage:
+    """The spans that reach into `[start, end]` or touch it, whole."""
+    return Coverage(
+        db.execute(
+            """SELECT start, "end" FROM coverage WHERE series = :series AND "end" >= :start AND start <= :end
+               AND start >= ifnull(
+                   (SELECT max(start) FROM coverage WHERE series = :series AND start <= :start), :start)
+               ORDER BY start""",
+            {"series": series, "start": start, "end": end},
+        )
+    )
+
+
+def rows_of(info: SeriesInfo, step: int, block: int, data: bytes) -> Columns:
+    """A block's rows. Raises `DamagedBlock`."""
+    try:
+        return decode(data, info.id, block, step)
+    except ValueError as error:
+        start, end = span_of(block, step)
+        raise DamagedBlock(
+            f"the history of {info.key} from {iso(start)} to {iso(end)} is damaged: {error}",
+            "livecache fetches it again while it runs; or run livecache history verify",
+        ) from None
+
+
+def _all_series(db: sqlite3.Connection) -> list[SeriesInfo]:
+    return [_info(row) for row in db.execute(f"{_SERIES} ORDER BY venue, symbol, step").fetchall()]
+
+
+def _info(row: tuple[int, str, str, str, str, int | None, int, int]) -> SeriesInfo:
+    number, venue, symbol, timeframe, grid, listed, rev, rows = row
+    return SeriesInfo(number, SeriesId(venue, symbol, Timeframe(timeframe)), grid, listed, rev, rows)
+
+
+def _stats(db: sqlite3.Connection, info: SeriesInfo) -> Stats:
+    rows, first, last, size = db.execute(
+        "SELECT ifnull(sum(rows), 0), min(first), max(last), ifnull(sum(length(data)), 0)"
+        " FROM blocks WHERE series = ?",
+        (info.id,),
+    ).fetchone()
+    (revisions,) = db.execute("SELECT count(*) FROM revisions WHERE series = ?", (info.id,)).fetchone()
+    return Stats(info, rows, first, last, known(db, info.id), size, revisions)

@@ -1,0 +1,31 @@
+"""The embedded store: candles, coverage, jobs and log in one SQLite file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from ...clock import SystemClock
+from .jobs import Jobs
+from .keeping import Keeping
+from .log import Log
+
+__all__ = ["SqliteHistory"]
+
+
+class SqliteHistory(Keeping, Jobs, Log):
+    """A `HistoryStore`, `JobStore` and `LogStore` in one file."""
+
+    @classmethod
+    def open(
+        cls, path: Path, now: Callable[[], int] | None = None, *, read_only: bool = False
+    ) -> SqliteHistory:
+        """Open the file, or make it; `now` tells Unix ms. Raises `StoreUnusable`.
+
+        `read_only` is for readers: the file has to be there, and nothing in it can be changed.
+        """
+        return cls(path, now or _wall_ms, writes=not read_only)
+
+
+def _wall_ms() -> int:
+    return int(SystemClock().wall() * 1000)

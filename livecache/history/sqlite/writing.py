@@ -1,0 +1,203 @@
+"""What changes rows and coverage, each in one transaction."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from ...model.coverage import Coverage
+from ...model.series import SeriesId
+from ..block import block_of, encode, span_of
+from ..columns import Array, Columns, concat, merge, within
+from ..store import NONE, Commit, Lease, SeriesInfo
+from .leases import advance, hold
+from .reading import Reading, info_of, known, rows_of
+
+__all__ = ["Writing"]
+
+_FAR = 1 << 62
+
+
+class _Change(NamedTuple):
+    """What a page makes of one block."""
+
+    rows: Columns
+    inserted: Array
+    """The times that are new."""
+    replaced: Columns
+    """Rows as they were that differ now."""
+    removed: Columns
+
+
+class Writing(Reading):
+    """Writes."""
+
+    def series(self, key: SeriesId, *, create: bool = False, grid_text: str = "") -> SeriesInfo | None:
+        """The series of that name; None where there is none, unless it is to be made."""
+        named = (key.venue, key.symbol, key.timeframe.value)
+        if create and not self._number(named):
+            with self.writing() as db:
+                db.execute(
+                    "INSERT INTO series (venue, symbol, timeframe, grid, step) VALUES (?, ?, ?, ?, ?)"
+                    " ON CONFLICT DO NOTHING",
+                    (*named, grid_text, key.timeframe.ms),
+                )
+        found = self._number(named)
+        if not found:
+            return None
+        with self.reading() as db:
+            return info_of(db, found[0])[0]
+
+    def _number(self, named: tuple[str, str, str]) -> tuple[int] | None:
+        found: tuple[int] | None = self.one(
+            "SELECT id FROM series WHERE venue = ? AND symbol = ? AND timeframe = ?", *named
+        )
+        return found
+
+    def list_since(self, series: int, listed: int) -> None:
+        """Its first candle opens at `listed`."""
+        with self.writing() as db:
+            db.execute("UPDATE series SET listed = ? WHERE id = ?", (listed, series))
+
+    def commit(
+        self,
+        series: int,
+        rows: Columns,
+        covered: Coverage,
+        *,
+        replace: Coverage = NONE,
+        lease: Lease | None = None,
+        rejected: int = 0,
+        source: str = "page",
+    ) -> Commit:
+        """Store a page and what it proves, with its job's progress, in one transaction."""
+        if not within(rows.time, covered).all():
+            raise ValueError("a page has rows beyond what it covers")
+        with self.writing() as db:
+            now = self.now()
+            if lease:
+                hold(db, lease, now)
+            info, step = info_of(db, series)
+            near = known(db, series, covered.spans[0].start, covered.spans[-1].end) if covered else NONE
+            fresh = covered.without(near)
+            rev, inserted, revised, removed = info.rev + 1, 0, 0, 0
+            # What nobody knew is as the page says: also where rows lie that are known no more.
+            for block, page in _pages(db, series, rows, fresh | replace, step):
+                change = _change(db, info, block, page, fresh | replace)
+                if not (len(change.inserted) or len(change.replaced) or len(change.removed)):
+                    continue
+                inserted += len(change.inserted)
+                revised += len(change.replaced)
+                removed += len(change.removed)
+                empty = change.inserted[within(change.inserted, near)]
+                _keep_old(db, (series, rev, now, source), concat([change.replaced, change.removed]), empty)
+                _store(db, series, block, change.rows, rev, step)
+            if fresh:
+                _cover(db, series, near, near | covered)
+            if fresh or inserted or revised or removed:
+                db.execute(
+                    "UPDATE series SET rev = ?, rows = rows + ? WHERE id = ?",
+                    (rev, inserted - removed, series),
+                )
+            else:
+                rev -= 1
+            done = Commit(rev, inserted, revised + removed, len(rows) - inserted - revised)
+            if lease:
+                advance(db, lease, done, covered, rejected)
+        return done
+
+    def uncover(self, series: int, spans: Coverage) -> None:
+        """These are known no more, so they are missing; nobody reads their rows until a page brings them."""
+        with self.writing() as db:
+            had = known(db, series)
+            if had != (kept := had.without(spans)):
+                _cover(db, series, had, kept)
+                db.execute("UPDATE series SET rev = rev + 1 WHERE id = ?", (series,))
+
+    def drop(self, series: int, before: int) -> int:
+        """Rows and coverage before that time go. Returns how many rows."""
+        with self.writing() as db:
+            info, step = info_of(db, series)
+            edge, rev = block_of(before, step), info.rev + 1
+            (gone,) = db.execute(
+                "SELECT ifnull(sum(rows), 0) FROM blocks WHERE series = ? AND block < ?", (series, edge)
+            ).fetchone()
+            db.execute("DELETE FROM blocks WHERE series = ? AND block < ?", (series, edge))
+            if (old := _block(db, info, edge)) is not None and old.time[0] < before:
+                kept = old.clip(before, _FAR)
+                gone += len(old) - len(kept)
+                _store(db, series, edge, kept, rev, step)
+            had = known(db, series)
+            _cover(db, series, had, had.clip(before, _FAR))
+            db.execute("UPDATE series SET rev = ?, rows = rows - ? WHERE id = ?", (rev, gone, series))
+        return int(gone)
+
+
+def _pages(
+    db: sqlite3.Connection, series: int, rows: Columns, decided: Coverage, step: int
+) -> Iterator[tuple[int, Columns]]:
+    """The blocks that a page may change, and its rows in each."""
+    numbers = rows.time // (step * 1_440)
+    blocks = set(np.unique(numbers).tolist())
+    for start, end in decided:
+        found = db.execute(
+            "SELECT block FROM blocks WHERE series = ? AND block BETWEEN ? AND ? AND last >= ? AND first < ?",
+            (series, block_of(start, step), block_of(end - 1, step), start, end),
+        )
+        blocks.update(block for (block,) in found.fetchall())
+    for block in sorted(blocks):
+        yield block, rows.clip(*span_of(block, step))
+
+
+def _change(
+    db: sqlite3.Connection, info: SeriesInfo, block: int, page: Columns, decided: Coverage
+) -> _Change:
+    old = _block(db, info, block)
+    if old is None:
+        return _Change(page, page.time, concat([]), concat([]))
+    merged = merge(old, page)
+    gone = within(old.time, decided) & ~np.isin(old.time, page.time)
+    rows = merged.rows.take(~np.isin(merged.rows.time, old.time[gone])) if gone.any() else merged.rows
+    return _Change(rows, merged.inserted, old.take(merged.changed), old.take(gone))
+
+
+def _block(db: sqlite3.Connection, info: SeriesInfo, block: int) -> Columns | None:
+    found = db.execute("SELECT data FROM blocks WHERE series = ? AND block = ?", (info.id, block)).fetchone()
+    return rows_of(info, info.key.timeframe.ms, block, found[0]) if found else None
+
+
+def _store(db: sqlite3.Connection, series: int, block: int, rows: Columns, rev: int, step: int) -> None:
+    if not len(rows):
+        db.execute("DELETE FROM blocks WHERE series = ? AND block = ?", (series, block))
+        return
+    first, last = int(rows.time[0]), int(rows.time[-1])
+    data = encode(rows, series, block, step)
+    db.execute(
+        "INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET rows = excluded.rows,"
+        " first = excluded.first, last = excluded.last, rev = excluded.rev, data = excluded.data",
+        (series, block, len(rows), first, last, rev, data),
+    )
+
+
+def _keep_old(db: sqlite3.Connection, what: tuple[int, int, int, str], old: Columns, empty: Array) -> None:
+    """Rows as they were; `empty` are times of buckets that were known to be empty."""
+    series, rev, now, source = what
+    was: dict[int, str | None] = {row.time: json.dumps(row.numbers) for row in old.candles()}
+    was |= dict.fromkeys(empty.tolist())
+    db.executemany(
+        "INSERT INTO revisions (series, time, rev, at, source, old) VALUES (?, ?, ?, ?, ?, ?)",
+        [(series, time, rev, now, source, text) for time, text in was.items()],
+    )
+
+
+def _cover(db: sqlite3.Connection, series: int, had: Coverage, has: Coverage) -> None:
+    """Write down the difference."""
+    before, after = set(had.spans), set(has.spans)
+    db.executemany(
+        "DELETE FROM coverage WHERE series = ? AND start = ?", [(series, s) for s, _ in before - after]
+    )
+    db.executemany("INSERT INTO coverage VALUES (?, ?, ?)", [(series, *span) for span in after - before])
