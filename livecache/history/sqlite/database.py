@@ -28,7 +28,7 @@ _MOUNTS = Path("/proc/self/mounts")
 class Database:
     """An open store. `now` tells Unix ms by the host's clock."""
 
-    def __init__(self, path: Path, now: Callable[[], int], *, writes: bool) -> None:
+    def __init__(self, path: Path, now: Callable[[], int], *, writes: bool, busy_s: float) -> None:
         self.path, self.now, self.writes = path, now, writes
         if writes:
             self._refuse_network()
@@ -39,7 +39,7 @@ class Database:
             mode = "rwc" if writes else "rw"
             uri = f"{path.absolute().as_uri()}?mode={mode}"
             self.db = sqlite3.connect(
-                uri, uri=True, isolation_level=None, timeout=BUSY_S, check_same_thread=False
+                uri, uri=True, isolation_level=None, timeout=busy_s, check_same_thread=False
             )
         try:
             self._check()
@@ -120,7 +120,8 @@ class Database:
                 for statement in STATEMENTS:
                     db.execute(statement)
                 db.execute(f"PRAGMA application_id = {APPLICATION}")
-                db.execute(f"PRAGMA user_version = {SCHEMA}")
+            # Each time: where nothing can be written, SQLite would open it for reading, and say nothing.
+            db.execute(f"PRAGMA user_version = {SCHEMA}")
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -131,22 +132,23 @@ class Database:
         except sqlite3.DatabaseError as error:
             code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
             hint = _HINTS.get(code) or _HINTS.get(code & 0xFF, "")
-            raise StoreUnusable(f"{self.path}: {error}", hint) from error
+            raise StoreUnusable(f"{self.path}: {error}", hint.format(path=self.path.name)) from error
 
 
 _FULL = "make room: nothing is lost, and it goes on from there"
+_UNWRITTEN = f"{_FULL}; if there is room, {{path}}-journal belongs to another user"
 _DENIED = "give this user the right to write there, to the file and its directory"
 
 _HINTS = {
     sqlite3.SQLITE_FULL: _FULL,
-    sqlite3.SQLITE_IOERR_WRITE: _FULL,
+    sqlite3.SQLITE_IOERR_WRITE: _UNWRITTEN,
     sqlite3.SQLITE_IOERR_FSYNC: _FULL,
     sqlite3.SQLITE_READONLY: _DENIED,
     sqlite3.SQLITE_CANTOPEN: "it takes a directory that is there, and the right to read and write in it",
     sqlite3.SQLITE_READONLY_ROLLBACK: (
         "a writer was killed in the middle of a page: start livecache where it may write, it puts that right"
     ),
-    sqlite3.SQLITE_BUSY: f"another process has held it for {BUSY_S:.0f} s: end that one",
+    sqlite3.SQLITE_BUSY: "another process holds it for long: end that one, or wait",
     sqlite3.SQLITE_NOTADB: "it is no SQLite file: give history.url another path",
     sqlite3.SQLITE_CORRUPT: "the file is damaged: move it away, and copy a backup there or fill it anew",
 }

@@ -18,7 +18,8 @@ STATEMENTS = (
         UNIQUE (venue, symbol, timeframe))""",
     """CREATE TABLE blocks (
         series INTEGER NOT NULL REFERENCES series, block INTEGER NOT NULL, rows INTEGER NOT NULL,
-        first INTEGER NOT NULL, last INTEGER NOT NULL, rev INTEGER NOT NULL, data BLOB NOT NULL,
+        first INTEGER NOT NULL, last INTEGER NOT NULL, rev INTEGER NOT NULL,
+        data BLOB NOT NULL CHECK (typeof(data) = 'blob'),
         PRIMARY KEY (series, block))""",
     # Disjoint, and none begins where another ends.
     """CREATE TABLE coverage (
