@@ -1,8 +1,7 @@
 """Which kinds of venue there are. What one needs is loaded only where it is asked for.
 
 A kind is a package with a module `settings`, whose `SETTINGS` is its struct, and a module `venue`, whose
-`VENUE` is its class, a `base.HttpVenue`; it may have a `witness`, with a
-function `build`, and `asserted`.
+`VENUE` is its class, a `base.HttpVenue`; it may have a `witness`, with a function `build`, and `asserted`.
 """
 
 from __future__ import annotations

@@ -7,12 +7,12 @@ from .edits import Breakage, Edit
 __all__ = ["OF_VENUES"]
 
 _SESSION, _WEBSOCKET = "livecache/venues/feed/session.py", "livecache/venues/net/websocket.py"
-_HTTP = "livecache/venues/net/http.py"
+_HTTP, _SUBSCRIPTIONS = "livecache/venues/net/http.py", "livecache/venues/feed/subscriptions.py"
 
 OF_VENUES = (
     Breakage(
         "a connection that is known to end is left before the next one tells of everything",
-        (Edit(_SESSION, "former.over is not None or not self._subscriptions.unheard", "True"),),
+        (Edit(_SESSION, "former.over is not None or followed", "True"),),
         ("tests/venues/test_feed.py",),
     ),
     Breakage(
@@ -20,10 +20,26 @@ OF_VENUES = (
         (
             Edit(
                 _SESSION,
-                "or not self._subscriptions.unheard or",
+                "or followed or",
                 "or not self._subscriptions.busy or",
             ),
         ),
+        ("tests/venues/test_feed.py",),
+    ),
+    Breakage(
+        "the former connection is left before what was told when the next one began has come on it",
+        (
+            Edit(
+                _SESSION,
+                "former.through >= self._subscriptions.complete",
+                "self._subscriptions.complete < inf",
+            ),
+        ),
+        ("tests/venues/test_feed.py",),
+    ),
+    Breakage(
+        "what the next connection began to tell of too late is not missed",
+        (Edit(_SUBSCRIPTIONS, "self._first[i] > stamp if", "False if"),),
         ("tests/venues/test_feed.py",),
     ),
     Breakage(

@@ -159,9 +159,23 @@ def test_the_first_is_done_with_once_the_second_tells_of_everything() -> None:
     assert told(session, first, candle("A", 3), 3.0), "it goes on telling"
     told(session, second, candle("A", 4, kind="snapshot"), 4.0)
     assert not session.done(first, 4.0)
-    told(session, second, candle("B", 4, kind="snapshot"), 4.0)
-    assert session.done(first, 4.0)
+    told(session, second, candle("B", 5, kind="snapshot"), 4.0)
+    assert not session.done(first, 4.0), "what was told before that may still be on its way"
+    told(session, first, beat(5), 4.1)
+    assert session.done(first, 4.1)
     assert session.ended(first, "closed by the venue", 5.0) == [], "nobody misses it"
+
+
+def test_what_the_second_tells_of_only_after_the_last_word_of_the_first_is_missed() -> None:
+    session = session_of("A", "B")
+    first = session.opened(0.0)
+    told(session, first, leave(), 2.0)
+    second = session.opened(3.0)
+    told(session, second, candle("A", 4), 4.0)
+    told(session, first, candle("A", 5), 4.0)
+    told(session, second, candle("B", 6), 4.1)
+    (broken,) = session.ended(first, "cut", 5.0)
+    assert broken == Broken(("B",), "cut", lost_connection=False, since=T0 + 5_000, mute=True)
 
 
 def test_what_the_second_has_not_told_is_missed_if_the_first_ends_too_soon() -> None:
@@ -170,8 +184,9 @@ def test_what_the_second_has_not_told_is_missed_if_the_first_ends_too_soon() -> 
     told(session, first, leave(), 2.0)
     second = session.opened(3.0)
     told(session, second, candle("A", 4), 4.0)
+    told(session, first, beat(4), 4.0)
     (broken,) = session.ended(first, "cut", 5.0)
-    assert broken == Broken(("B", "C"), "cut", lost_connection=False, since=None, mute=True)
+    assert broken == Broken(("B", "C"), "cut", lost_connection=False, since=T0 + 4_000, mute=True)
     assert session.ended(second, "cut", 6.0) == [Broken(("A", "B", "C"), "cut", lost_connection=True)]
 
 
@@ -185,6 +200,7 @@ def test_that_the_second_is_to_tell_of_something_is_not_enough_to_leave_the_firs
     for n, id_ in enumerate("ABC"):
         assert not session.done(first, 4.0)
         told(session, second, candle(id_, 4), 4.0 + n / 100)
+        told(session, first, beat(4), 4.0 + n / 100)
     assert session.done(first, 4.0)
 
 
@@ -195,6 +211,7 @@ def test_a_connection_that_ends_first_is_missed_for_all_that_the_next_has_only_a
     second = session.opened(3.0)
     told(session, second, acknowledge("A", "B"), 3.0)
     told(session, second, candle("A", 4), 3.1)
+    told(session, first, beat(4), 3.1)
     (broken,) = session.ended(first, "cut", 3.2)
     assert isinstance(broken, Broken) and broken.products == ("B",)
 
@@ -251,6 +268,7 @@ def test_once_the_first_is_done_with_the_second_vouches_as_any_other() -> None:
     told(session, first, leave(), 2.0)
     second = session.opened(3.0)
     told(session, second, candle("A", 4, kind="snapshot"), 4.0)
+    told(session, first, beat(4), 4.0)
     assert session.done(first, 4.0)
     assert told(session, second, beat(5), 5.0) == [Heard(T0 + 5_000)]
 
@@ -315,6 +333,7 @@ def test_the_next_connection_is_opened_before_the_old_one_ends_and_nothing_is_mi
                     second += 1
                     await asyncio.wait([asyncio.ensure_future(opened.wait())], timeout=0.02)
                 await connection.send(candle("A", 100))
+                await connection.send(beat(101))
                 told_all.set()
                 await connection.wait_closed()
                 order.append("1 closed")

@@ -108,7 +108,10 @@ def run(
             refusals.append(one.complained(about, venue.now_s))
         elif kind in ("ack", "heard"):
             channel, ids = about  # type: ignore[misc]
-            (one.heard if kind == "heard" else one.acknowledged)(channel, ids)
+            if kind == "heard":
+                one.heard(channel, ids, 1)
+            else:
+                one.acknowledged(channel, ids)
             carried |= set(ids) if channel == CANDLES else set()
         refusals.append(one.due(venue.now_s))
         now_refused = [id_ for refusal in refusals if refusal for id_ in refusal.ids]
@@ -263,10 +266,10 @@ def test_an_error_that_names_a_product_that_is_heard_on_refuses_nobody() -> None
     one = Subscriptions([CANDLES], names_of(2))
     one.begin()
     one.next(0.0)
-    one.heard(CANDLES, ["P0-USD", "P1-USD"])
+    one.heard(CANDLES, ["P0-USD", "P1-USD"], 1)
     assert one.complained("P0-USD: something", 1.0) is None
     assert one.busy
-    one.heard(CANDLES, ["P0-USD"])
+    one.heard(CANDLES, ["P0-USD"], 2)
     assert one.due(20.0) is None and one.next(20.0) is None
 
 

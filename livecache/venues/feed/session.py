@@ -56,7 +56,7 @@ class Line:
         self.leaves_s = leaves_s
         self.over: Broken | None = None
         self.numbers = MessageNumbers()
-        self.stamp = 0  # the newest that came on it
+        self.through = 0  # until then it has told of everything, Unix ms
         self.frame: Frame | None = None  # the last one
         self.proven = False
         self.told = False  # a candle or a trade came that is no old news
@@ -173,7 +173,7 @@ class Session:
             self._attend(frame.channel, event, line)
         events = frame.events
         if self._former and line is self._line:  # What that one has not told yet, this one knows nothing of.
-            events = tuple(vouching_until(event, max(1, self._former.stamp)) for event in events)
+            events = tuple(vouching_until(event, max(1, self._former.through)) for event in events)
         if not lost:
             return events
         jump = Broken(self.products, f"sequence jump: {lost} messages lost", lost_connection=False)
@@ -216,9 +216,13 @@ class Session:
         return told
 
     def done(self, former: Line, now_s: float) -> bool:
-        """Whether a connection that another one was opened beside is not needed any more."""
+        """Whether a connection that another one was opened beside is not needed any more.
+
+        What the next one was told of is to have come on it too: else it may have missed the end of a bucket.
+        """
         beside_s = now_s - self._line.opened_s if self._line else 0.0
-        done = former.over is not None or not self._subscriptions.unheard or beside_s >= _BESIDE_S
+        followed = former.through >= self._subscriptions.complete
+        done = former.over is not None or followed or beside_s >= _BESIDE_S
         if done:
             self._former = None
         return done
@@ -226,13 +230,14 @@ class Session:
     def ended(self, line: Line, reason: str, now_s: float, *, too_long: bool = False) -> Sequence[Event]:
         """A connection is over: `reason` in plain words; `too_long`: a message was. What that breaks.
 
-        One that is done with breaks what the next one was never answered for.
+        One that another one was opened beside breaks what that one began to tell of only later, or was never
+        answered for.
         """
         done, self._former = self._former is None, None
         if line is not self._line:
-            missed = self._subscriptions.missed(answered=done)
+            missed = self._subscriptions.missed(line.through, answered=done)
             missing = [symbol for id_ in missed for symbol in self._symbols[id_]]
-            since = line.stamp or None
+            since = line.through or None
             broken = Broken(tuple(missing), reason, lost_connection=False, since=since, mute=True)
             return [broken] if missing else []
         self._line, self.leaving = None, False
@@ -272,8 +277,10 @@ class Session:
 
     def _attend(self, channel: str, event: Event, line: Line) -> None:
         """Tell the watchdog what an event says of its channel, and hear whether the connection is to end."""
-        if isinstance(event, FeedCandles | Trades | Heard | Subscribed):
-            line.stamp = max(line.stamp, event.stamp)
+        if isinstance(event, FeedCandles | Trades):
+            line.through = max(line.through, event.through or event.stamp)
+        elif isinstance(event, Heard | Subscribed):
+            line.through = max(line.through, event.stamp)
         if isinstance(event, FeedCandles):
             self._watchdog.heard(event.stamp)
             if not event.snapshot:
@@ -298,9 +305,10 @@ class Session:
         refusals: list[Refusal | None] = []
         for event in frame.events:
             if isinstance(event, FeedCandles):
-                subscriptions.heard(frame.channel, {product for product, _, _, _ in event.candles})
+                products = {product for product, _, _, _ in event.candles}
+                subscriptions.heard(frame.channel, products, event.stamp)
             elif isinstance(event, Trades):
-                subscriptions.heard(frame.channel, {trade.product for trade in event.trades})
+                subscriptions.heard(frame.channel, {trade.product for trade in event.trades}, event.stamp)
             elif isinstance(event, FeedFailure):
                 refusals.append(subscriptions.complained(event.message, now_s, passing=event.passing))
         for channel, ids in frame.acknowledged:

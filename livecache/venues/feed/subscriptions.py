@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Container, Iterable, Mapping, Sequence
+from math import inf
 from typing import NamedTuple
 
 __all__ = ["Ask", "Learned", "Refusal", "Subscriptions"]
@@ -93,7 +94,7 @@ class Subscriptions:
         self._waiting: set[tuple[str, str]] = set()  # of those asked for last: channel and id
         self._sent: set[str] = set()  # ids asked for
         self._known: set[tuple[str, str]] = set()  # … acknowledged or heard, on a channel
-        self._unheard = dict.fromkeys(self._ids)  # of which no candle has come
+        self._first: dict[str, int] = {}  # the stamp of the first candle of each id, Unix ms
         self._again = False  # those asked for last were held before
         self._complaint = ""
         self._named = self._passing = False
@@ -106,15 +107,21 @@ class Subscriptions:
         return bool(self._waiting or self._line)
 
     @property
-    def unheard(self) -> tuple[str, ...]:
-        """The ids of which this connection has told nothing yet, and is to."""
+    def complete(self) -> float:
+        """The stamp from which this connection tells of all that it is to, Unix ms; infinity before."""
         apart = self._held.keys() | self._left_out
-        return tuple(i for i in self._unheard if i not in apart)
+        return max((self._first.get(i, inf) for i in self._ids if i not in apart), default=0)
 
-    def missed(self, *, answered: bool) -> tuple[str, ...]:
-        """The ids of which no candle has come, held ones too; `answered`: but for those acknowledged."""
-        first, known = self._channels[0], self._known if answered else ()
-        return tuple(i for i in self._unheard if i not in self._left_out and (first, i) not in known)
+    def missed(self, stamp: int, *, answered: bool) -> tuple[str, ...]:
+        """The ids of which nothing until that stamp has come or may yet, held ones too.
+
+        `answered`: what is acknowledged may come yet.
+        """
+        channel, known = self._channels[0], self._known if answered else ()
+        wanted = [i for i in self._ids if i not in self._left_out]
+        return tuple(
+            i for i in wanted if (self._first[i] > stamp if i in self._first else (channel, i) not in known)
+        )
 
     # --- the connection
 
@@ -130,7 +137,7 @@ class Subscriptions:
         more = not set(channels) <= set(self._channels)
         if self._most == len(self._ids):
             self._most = len(names)
-        self._unheard = {i: None for i in names if i in self._unheard or i not in self._ids}
+        self._first = {i: stamp for i, stamp in self._first.items() if i in names}
         self._channels, self._ids = tuple(channels), tuple(names)
         self._id_of = {name: id_ for id_, all_ in names.items() for name in (id_, *all_)}
         self._held = {id_: held for id_, held in self._held.items() if id_ in names}
@@ -150,7 +157,7 @@ class Subscriptions:
 
     def begin(self) -> None:
         """A new connection: nothing is asked for yet."""
-        self._sent, self._known, self._unheard = set(), set(), dict.fromkeys(self._ids)
+        self._sent, self._known, self._first = set(), set(), {}
         self._waiting, self._asked = set(), ()
         self._complaint, self._passing, self._pause_until_s = "", False, 0.0
         apart = {id_ for group in self._suspects for id_ in group}
@@ -223,12 +230,12 @@ class Subscriptions:
             self._held.pop(id_, None)
         self._answered()
 
-    def heard(self, channel: str, names: Iterable[str]) -> None:
-        """Something of these has come."""
+    def heard(self, channel: str, names: Iterable[str], stamp: int) -> None:
+        """Something of these has come, of that stamp, Unix ms."""
         ids = {self._id_of[name] for name in names if name in self._id_of}
         if channel == self._channels[0]:
             for id_ in ids:
-                self._unheard.pop(id_, None)
+                self._first.setdefault(id_, stamp)
         self.acknowledged(channel, ids)
 
     def complained(self, text: str, now_s: float, *, passing: bool = False) -> Refusal | None:
