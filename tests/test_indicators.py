@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -206,6 +208,12 @@ def test_the_command_tells_the_number_and_why(capsys: pytest.CaptureFixture[str]
     told = json.loads(capsys.readouterr().out)
     assert told["candles"] == told["indicators"][0]["candles"] == 109
     assert told["indicators"][0]["stages"][1] == {"what": "rma(14)", "begins": 14, "forgets": 94}
+
+
+def test_the_example_of_a_macd_asks_for_as_many_candles_as_that_takes() -> None:
+    example = (Path(__file__).parent.parent / "docs/examples/macd.py").read_text()
+    (count,) = re.findall(r"^COUNT = (\d+)", example, re.MULTILINE)
+    assert int(count) == warmup_of("macd(12,26,9)").candles
 
 
 def test_the_command_says_what_is_more_than_can_be_kept(capsys: pytest.CaptureFixture[str]) -> None:

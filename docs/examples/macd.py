@@ -3,7 +3,8 @@
     python docs/examples/macd.py BTC-USD ETH-USD --timeframes 5m,1h
 
 prints a line of JSON for each: soon after a bucket has closed, again once it is settled, and again if the
-exchange revises it. Where there is no answer to compute from, a line says why. It needs livecache only.
+exchange revises it. Where there is no answer to compute from, a line says why. It needs livecache only, and
+a service that keeps enough: `cache.indicators = ["macd(12,26,9)"]` in its configuration.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from livecache import AsyncReader, Candles, LivecacheError
 
-COUNT = 60  # candles, as many as a series has once it is ready
+COUNT = 155  # candles: `livecache warmup "macd(12,26,9)"` tells why
 FAST, SLOW, SIGNAL = 12, 26, 9  # candles
 
 WARM_UP_S = 120.0

@@ -170,7 +170,8 @@ def test_the_example_computes_a_macd_at_every_close_and_says_when_it_cannot(clea
     with exchange(market_of(*SYMBOLS), speed=60, start_ms=BEFORE_A_CLOSE) as venue:
         macd = Process(example, {"LIVECACHE_REDIS_URL": clean_valkey}, ROOT)
         try:
-            with livecache("run", env=venue.settings(clean_valkey, CACHE_TIMEFRAMES="5m,15m")) as service:
+            own = {"CACHE_TIMEFRAMES": "5m,15m", "CACHE_INDICATORS": "macd(12,26,9)"}
+            with livecache("run", env=venue.settings(clean_valkey, **own)) as service:
 
                 def settled(series: SeriesId) -> list[dict[str, Any]]:
                     lines = [json.loads(line) for line in list(macd.output)]
@@ -186,7 +187,7 @@ def test_the_example_computes_a_macd_at_every_close_and_says_when_it_cannot(clea
             for series in SERIES:
                 step = series.timeframe.ms
                 for line in settled(series):
-                    times = range(line["time"] - 59 * step, line["time"] + step, step)
+                    times = range(line["time"] - 154 * step, line["time"] + step, step)
                     value, signal = expected_macd([float(truth.candle(series, t).close) for t in times])
                     assert line["macd"] == pytest.approx(value, rel=1e-9, abs=1e-9)
                     assert line["signal"] == pytest.approx(signal, rel=1e-9, abs=1e-9)
