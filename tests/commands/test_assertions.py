@@ -15,9 +15,10 @@ import pytest
 from aiohttp import web
 
 from livecache.__main__ import main
+from livecache.clock import SystemClock
 from livecache.venues.registry import KINDS, asserted_of
 
-from ..conformance.bench import START
+from ..conformance.bench import START, Make
 from ..conformance.binance import BinanceFace
 from ..conformance.deribit import DeribitFace
 from ..conformance.front import Front, passing
@@ -26,7 +27,6 @@ from ..conformance.polled import KrakenFace
 ROOT = Path(__file__).parents[2]
 H = 3_600_000
 
-Make = Callable[[int, float], Any]
 Tamper = Callable[[Front], None]
 
 
@@ -47,7 +47,7 @@ def looked_at(make: Make, patch: pytest.MonkeyPatch, tamper: Tamper, *symbols: s
     """The exit code of the doctor, where the venue is tampered with so."""
 
     async def run() -> int:
-        face = make(START, 60.0)
+        face = make(START, 60.0, SystemClock())
         async with face.listening() as urls, passing(*urls) as front:
             tamper(front)
             name = face.name.upper()
