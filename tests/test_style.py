@@ -44,7 +44,7 @@ MAY_IMPORT = {
     "write": {"errors", "clock", "model", "keys", "wire"},
     "writer": {"errors", "clock", "model", "keys", "wire", "write"},
     "quality": {"errors", "model", "proof", "keys", "wire", "read"},
-    "history": {"errors", "clock", "model"},
+    "history": {"errors", "clock", "model", "venues", "engine"},
     "simulator": {"errors", "clock", "plainly", "tape", "model"},
     "engine": {
         *("errors", "clock", "repeats", "model", "proof", "ledger", "pacing", "venues", "keys", "wire"),

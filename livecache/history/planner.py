@@ -26,6 +26,7 @@ _TRIES = 5
 _AGAIN_S = (5.0, 10.0, 20.0, 40.0, 80.0)
 _ROW = 3  # failures that halve a page: one alone says nothing of its length
 _HOLD, _HOLD_MOST = 4, 256
+_NONE = Decimal()
 
 
 class PageLength:
@@ -60,7 +61,7 @@ class Word(Enum):
     """What a bigger timeframe says of a stretch that pages were silent about."""
 
     EMPTY = "nothing was traded there"
-    TRADED = "more was traded than is known"
+    TRADED = "more was traded than is known, there or near"
     UNKNOWN = "it does not tell"
 
 
@@ -122,10 +123,7 @@ class Walk:
 
     def next(self, now_s: float) -> Span | None:
         """What to ask for now: the newest (or oldest) stretch, or one whose second look is due."""
-        fresh = self.left.without(Coverage(self._flying))
-        for doubt in self._doubts:
-            fresh = fresh.without(doubt.piece)
-        if fresh:
+        if fresh := self._fresh():
             asked = self._page(fresh.spans[0 if self.oldest_first else -1], alone=not self._overlap)
         else:
             due = [each for each in self._doubts if each.again_s <= now_s and not self._flies(each)]
@@ -223,16 +221,26 @@ class Walk:
         for doubt in self._doubts:
             doubt.piece = doubt.piece.without(covered)
         self._doubts = [each for each in self._doubts if each.piece]
+        for span in [span for span in self.aside if covered.clip(*span)]:
+            reason = self.aside.pop(span)
+            self.aside |= dict.fromkeys(covered.missing(*span), reason)
 
     def drop(self, asked: Span) -> None:
         """It is not asked for after all, or its answer is not wanted."""
         self._flying.remove(asked)
 
-    def due_doubts(self, now_s: float) -> Coverage:
-        """What is about to be asked for a second time."""
-        return Coverage(s for each in self._doubts if each.again_s <= now_s for s in each.piece)
+    @property
+    def doubted(self) -> Coverage:
+        """What is to be asked for once more, or was set aside, once all else is known; nothing before."""
+        if self._fresh() or self._flying:
+            return Coverage()
+        return Coverage([*self.aside, *(span for each in self._doubts for span in each.piece)])
 
     # --- how
+
+    def _fresh(self) -> Coverage:
+        doubted = Coverage(span for each in self._doubts for span in each.piece)
+        return self.left.without(Coverage(self._flying)).without(doubted)
 
     def _page(self, piece: Span, *, alone: bool) -> Span:
         """A page of it, or around it if it is short: rows on both sides prove what lies between them."""
@@ -296,7 +304,6 @@ def unseen(wanted: Coverage, bigger: Coverage, rows: Iterable[int], grid: Grid) 
 
 def word_of(
     silent: Coverage,
-    known: Coverage,
     grid: Grid,
     parents: Coverage,
     volumes: Mapping[int, Decimal],
@@ -305,20 +312,16 @@ def word_of(
     """What a bigger timeframe, settled over `parents`, says of what was `silent`.
 
     `volumes` are those of its buckets, by their opens, none where nothing was traded; `sums` are what the
-    smaller candles, as far as they are `known`, add up to in each.
+    smaller candles that are known add up to in each.
     """
-    unknown = False
+    word = Word.EMPTY
     for start, end in silent:
         for parent in grid.opens(grid.floor(start), end):
-            span = Span(grid.end_before(parent), grid.end(parent))
-            volume = volumes.get(parent)
-            if not parents.covers(*span):
-                unknown = True
-            elif volume is not None and volume > sums.get(parent, Decimal()):
-                if not known.missing(*span).without(silent):
-                    return Word.TRADED
-                unknown = True
-    return Word.UNKNOWN if unknown else Word.EMPTY
+            if volumes.get(parent, _NONE) > sums.get(parent, _NONE):
+                return Word.TRADED
+            if not parents.covers(grid.end_before(parent), grid.end(parent)):
+                word = Word.UNKNOWN
+    return word
 
 
 def requests_left(missing: Coverage, grid: Grid, page: int) -> int:

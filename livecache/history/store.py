@@ -135,6 +135,9 @@ class HistoryStore(Protocol):
     def series(self, key: SeriesId, *, create: bool = False, grid_text: str = "") -> SeriesInfo | None:
         """The series of that name; None where there is none, unless it is to be made."""
 
+    def info(self, series: int) -> SeriesInfo:
+        """The series of that number. Raises LookupError."""
+
     def all_series(self) -> Sequence[SeriesInfo]:
         """Every series, by venue, symbol and timeframe."""
 
@@ -304,8 +307,11 @@ class JobStore(Protocol):
         With a `key` that was given before the order is the one of then.
         """
 
-    def claim(self, worker: str) -> Job | None:
-        """The most urgent job that may begin, now this worker's for thirty seconds; None if there is none."""
+    def claim(self, worker: str, venue: str = "") -> Job | None:
+        """The most urgent job that may begin, now this worker's for thirty seconds; None if there is none.
+
+        Of that venue only, if one is given.
+        """
 
     def renew(self, lease: Lease) -> None:
         """Thirty seconds more. Raises `LeaseLost`, as does whatever takes a lease."""
@@ -332,9 +338,17 @@ class JobStore(Protocol):
         """One job."""
 
     def jobs(
-        self, *, order: int | None = None, states: Sequence[JobState] = (), limit: int = 1_000
+        self,
+        *,
+        order: int | None = None,
+        states: Sequence[JobState] = (),
+        venue: str = "",
+        limit: int = 1_000,
     ) -> Sequence[Job]:
-        """Jobs, the newest first: of one order, in one of these states."""
+        """Jobs, the newest first: of one order, in one of these states, of one venue."""
+
+    def busy(self, series: int) -> bool:
+        """Whether a job of that series is not over."""
 
     def cancel(self, job: int) -> bool:
         """Whether it was active, and is no more. Its worker's next commit finds its lease lost."""

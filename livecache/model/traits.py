@@ -61,6 +61,9 @@ class Traits:
     cumulative, or the one with the later stamp, which may take volume back. A page's rows bear no stamps.
     """
 
+    prepends: bool = False
+    """Whether a page holds the first rows from its start on: then nothing lies before them."""
+
     settle_delay_ms: int = 10_000
     """So long after a bucket's end, in ms of its clock, a page may settle it; unless else is configured."""
 
@@ -101,6 +104,11 @@ class Traits:
         """Buckets in the longest page; of what is not served, as of what would be asked for in its stead."""
         served = self.served.get(timeframe)
         return served.page if served else max(each.page for each in self.served.values())
+
+    def costs(self, timeframe: Timeframe) -> Costs:
+        """What its longest page costs in the budgets."""
+        served = self.served.get(timeframe)
+        return served.costs if served else NOTHING
 
     def oldest(self, timeframe: Timeframe, now: int) -> int:
         """The oldest bucket that is sure to be had by a page asked for now; 0 where all are.

@@ -203,20 +203,16 @@ def test_pages_that_are_empty_against_a_bigger_timeframe_are_never_believed() ->
 def test_the_word_of_a_bigger_timeframe() -> None:
     hour = EpochGrid(60 * MINUTE)
     start = hour.ceil(BEGIN)
-    one, whole = Coverage([(start, start + 60 * MINUTE)]), Coverage([(start, start + 180 * MINUTE)])
-    part = Coverage([(start, start + 20 * MINUTE)])
-    rest = one.without(part)
+    whole, part = Coverage([(start, start + 180 * MINUTE)]), Coverage([(start, start + 20 * MINUTE)])
 
-    def word(silent: Coverage, known: Coverage, parents: Coverage, volume: str | None, total: str) -> Word:
+    def word(parents: Coverage, volume: str | None, total: str) -> Word:
         volumes = {} if volume is None else {start: Decimal(volume)}
-        return word_of(silent, known, hour, parents, volumes, {start: Decimal(total)})
+        return word_of(part, hour, parents, volumes, {start: Decimal(total)})
 
-    assert word(part, rest, Coverage(), "5", "5") is Word.UNKNOWN, "the hour is not settled"
-    assert word(part, rest, whole, None, "0") is Word.EMPTY, "nothing was traded in the hour"
-    assert word(part, rest, whole, "5", "5") is Word.EMPTY, "all of it is known elsewhere in the hour"
-    assert word(part, Coverage(), whole, "5", "5.00") is Word.EMPTY
-    assert word(part, rest, whole, "5", "4.999") is Word.TRADED, "some of it must be here"
-    assert word(part, Coverage(), whole, "5", "4") is Word.UNKNOWN, "it may be in the rest of the hour"
+    assert word(Coverage(), None, "0") is Word.UNKNOWN, "the hour is not settled"
+    assert word(whole, None, "0") is Word.EMPTY, "nothing was traded in the hour"
+    assert word(whole, "5", "5.00") is Word.EMPTY, "all of it is known elsewhere in the hour"
+    assert word(whole, "5", "4.999") is Word.TRADED, "some of it must be here, or in the rest of the hour"
 
 
 def test_a_row_that_cannot_be_believed_costs_its_own_bucket() -> None:

@@ -26,10 +26,11 @@ _ACTIVE = "('pending', 'running', 'waiting')"
 # A clock that was set back leaves leases that seem to last for ever.
 _CLAIM = f"""UPDATE jobs SET state = 'running', worker = :worker, token = token + 1,
         lease_until = :now + :lease
-    WHERE id = (SELECT id FROM jobs
-        WHERE state IN ('pending', 'waiting') AND not_before <= :now
-           OR state = 'running' AND (lease_until <= :now OR lease_until > :now + 10 * :lease)
-        ORDER BY priority, id LIMIT 1)
+    WHERE id = (SELECT jobs.id FROM jobs JOIN series ON series.id = jobs.series
+        WHERE (venue = :venue OR :venue = '')
+          AND (state IN ('pending', 'waiting') AND not_before <= :now
+               OR state = 'running' AND (lease_until <= :now OR lease_until > :now + 10 * :lease))
+        ORDER BY priority, jobs.id LIMIT 1)
     RETURNING {_JOB}"""
 
 
@@ -51,10 +52,10 @@ class Jobs(Database):
             )
         return Order(made.lastrowid or 0, key, tuple(jobs), now)
 
-    def claim(self, worker: str) -> Job | None:
+    def claim(self, worker: str, venue: str = "") -> Job | None:
         """The most urgent job that may begin, now this worker's for thirty seconds; None if there is none."""
         with self.writing() as db:
-            values = {"worker": worker, "now": self.now(), "lease": LEASE_MS}
+            values = {"worker": worker, "venue": venue, "now": self.now(), "lease": LEASE_MS}
             found = db.execute(_CLAIM, values).fetchall()
         return _job(found[0]) if found else None
 
@@ -108,10 +109,18 @@ class Jobs(Database):
         return _job(found) if found else None
 
     def jobs(
-        self, *, order: int | None = None, states: Sequence[JobState] = (), limit: int = 1_000
+        self,
+        *,
+        order: int | None = None,
+        states: Sequence[JobState] = (),
+        venue: str = "",
+        limit: int = 1_000,
     ) -> Sequence[Job]:
-        """Jobs, the newest first: of one order, in one of these states."""
+        """Jobs, the newest first: of one order, in one of these states, of one venue."""
         where, values = ["1"], list[object]()
+        if venue:
+            where.append("series IN (SELECT id FROM series WHERE venue = ?)")
+            values.append(venue)
         if order is not None:
             where.append("id IN (SELECT value FROM orders, json_each(orders.jobs) WHERE orders.id = ?)")
             values.append(order)
@@ -124,6 +133,11 @@ class Jobs(Database):
                 (*values, limit),
             ).fetchall()
         return [_job(row) for row in found]
+
+    def busy(self, series: int) -> bool:
+        """Whether a job of that series is not over."""
+        found = self.one(f"SELECT 1 FROM jobs WHERE series = ? AND state IN {_ACTIVE} LIMIT 1", series)
+        return found is not None
 
     def cancel(self, job: int) -> bool:
         """Whether it was active, and is no more."""

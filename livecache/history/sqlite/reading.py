@@ -25,6 +25,11 @@ _FAR = 1 << 62
 class Reading(Database):
     """Reads."""
 
+    def info(self, series: int) -> SeriesInfo:
+        """The series of that number. Raises LookupError."""
+        with self.reading() as db:
+            return info_of(db, series)[0]
+
     def all_series(self) -> Sequence[SeriesInfo]:
         """Every series, by venue, symbol and timeframe."""
         with self.reading() as db:

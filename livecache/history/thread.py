@@ -1,0 +1,45 @@
+"""The thread of a store: it blocks, and nobody else may touch it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import Protocol, TypeVar
+
+__all__ = ["Blocking", "StoreThread"]
+
+_T = TypeVar("_T")
+
+
+class Blocking(Protocol):
+    """Where a store's work is done."""
+
+    async def __call__(self, work: Callable[[], _T]) -> _T:
+        """What `work` returns."""
+        ...
+
+
+class StoreThread:
+    """One thread. What is called in it runs in the order of the calls, to its end: a commit is never half."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="history")
+
+    async def __call__(self, work: Callable[[], _T]) -> _T:
+        """What `work` returns. One that is cancelled is waited for first: what it does takes milliseconds."""
+        future = asyncio.get_running_loop().run_in_executor(self._pool, work)
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            await asyncio.wait([future])
+            raise
+
+    async def __aenter__(self) -> StoreThread:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.shutdown()

@@ -1,0 +1,351 @@
+"""The worker: claims jobs of one venue, asks for what they miss, and commits page by page.
+
+A page's rows, what it proves, its job's progress and the job's lease are one commit; so a worker may be
+killed at any instant, and the next one asks for what is missing. What was in flight is all that is asked for
+twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Protocol, cast
+
+from ..clock import Clock
+from ..engine.limiter import Limiter, Urgency
+from ..errors import LeaseLost
+from ..model.candle import ExactCandle
+from ..model.coverage import Coverage, Span
+from ..model.series import SeriesId
+from ..model.timeframe import iso
+from ..quiet import logger
+from ..venues.venue import FailureKind, FetchFailure, Page, PageRequest, Venue
+from .coarse import Coarse, coarse_of
+from .columns import Columns, within
+from .planner import PageLength, Walk, Word
+from .store import ACTIVE, NONE, Commit, HistoryStore, Job, JobState, JobStore, Outcome, SeriesInfo
+from .thread import Blocking
+
+__all__ = ["HistoryDatabase", "Watch", "Worker"]
+
+_RENEW_S = 10.0
+_DAYS_S = 1.0  # the days of the same symbol are looked for again
+_LOOK_S = 0.5  # for a job that is due, where there is none
+_MISSES_MOST = 12  # in a row, and the attempt has failed
+_MISS_S, _MISS_MOST_S = 0.25, 5.0
+_STOP_S = 3.0  # what is in flight when it is to stop may take so long
+
+_HOPELESS = (
+    FailureKind.UNKNOWN_SYMBOL,
+    FailureKind.UNAUTHORIZED,
+    FailureKind.UNSUPPORTED_TIMEFRAME,
+)
+_BY_LENGTH = (FailureKind.SERVER, FailureKind.TIMEOUT, FailureKind.BAD_REQUEST, FailureKind.MALFORMED)
+
+
+class HistoryDatabase(HistoryStore, JobStore, Protocol):
+    """A store that keeps the jobs, too."""
+
+
+class Watch(Protocol):
+    """Whoever looks on. Nothing may raise."""
+
+    def began(self, job: Job, series: SeriesInfo, missing: Coverage, left: Coverage) -> None:
+        """Work on a job begins: so much of it is missing, of which so much is worth asking for."""
+
+    def committed(self, job: Job, series: SeriesInfo, asked: Span, commit: Commit, left: Coverage) -> None:
+        """A page is stored."""
+
+    def ended(self, job: Job, series: SeriesInfo, state: JobState, error: str) -> None:
+        """The job was left in that state."""
+
+
+@dataclass(slots=True)
+class _Work:
+    """One job under way."""
+
+    job: Job
+    series: SeriesInfo
+    walk: Walk
+    coarse: Coarse | None
+    misses: int = 0
+    error: str = ""
+    hopeless: bool = False
+    flying: set[asyncio.Task[None]] = field(default_factory=set)
+    waiting: set[asyncio.Task[None]] = field(default_factory=set)
+    """Those of them that have not asked yet."""
+
+
+class Worker:
+    """Fills one venue's series. `run` it once; it stops when cancelled, with what is in flight committed.
+
+    At most `concurrency` pages are in flight. `urgency` is that of its requests: `HISTORY` beside a live
+    service, of whose budgets it takes a share only.
+    """
+
+    def __init__(
+        self,
+        database: HistoryDatabase,
+        thread: Blocking,
+        venue: Venue,
+        limiter: Limiter,
+        clock: Clock,
+        *,
+        name: str,
+        watch: Watch,
+        concurrency: int = 8,
+        urgency: Urgency = Urgency.HISTORY,
+        oldest_first: bool = False,
+    ) -> None:
+        self.requests = 0
+        self._database = database
+        self._thread = thread
+        self._venue = venue
+        self._limiter = limiter
+        self._clock = clock
+        self._name = name
+        self._watch = watch
+        self._concurrency = concurrency
+        self._slots = asyncio.Semaphore(concurrency)
+        self._urgency = urgency
+        self._oldest_first = oldest_first
+        self._lengths: dict[SeriesId, PageLength] = {}
+
+    async def run(self, *, once: bool = False) -> None:
+        """Work until cancelled; with `once`, until no job of the venue is left that is not over."""
+        working: set[asyncio.Task[None]] = set()
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                job = await self._claim() if len(working) < self._concurrency else None
+                if job is not None:
+                    task = tasks.create_task(self._work(job), name=f"history job {job.id}")
+                    working.add(task)
+                    task.add_done_callback(working.discard)
+                elif once and not working and await self._over():
+                    return
+                elif len(working) == self._concurrency:
+                    await asyncio.wait(working, return_when=asyncio.FIRST_COMPLETED)
+                else:
+                    await self._clock.sleep(_LOOK_S)
+
+    async def _claim(self) -> Job | None:
+        return await self._thread(lambda: self._database.claim(self._name, self._venue.name))
+
+    async def _over(self) -> bool:
+        states = tuple(ACTIVE)
+        jobs = await self._thread(lambda: self._database.jobs(venue=self._venue.name, states=states, limit=1))
+        return not jobs
+
+    # --- one job
+
+    async def _work(self, job: Job) -> None:
+        """Work on it until it is over, or somebody else's."""
+        heart = asyncio.create_task(self._beat(job), name=f"history lease {job.id}")
+        try:
+            if (work := await self._begin(job)) is None:
+                await self._thread(
+                    lambda: self._database.settle(job.lease, Outcome.RETRY, wait_s=_DAYS_S, counts=False)
+                )
+                return
+            try:
+                await self._walk(work)
+            except asyncio.CancelledError:
+                await self._land(work)
+                raise
+            finally:
+                await _cancelled(work.flying)
+            await self._leave(work)
+        except LeaseLost:
+            logger.bind(event="history_lease_lost", job=job.id).info("job {} is another worker's now", job.id)
+        finally:
+            await _cancelled([heart])
+
+    async def _begin(self, job: Job) -> _Work | None:
+        """What there is to do; None while days are under way that will tell where there is anything."""
+        database, traits = self._database, self._venue.traits
+
+        def look() -> tuple[SeriesInfo, Coverage, Coarse | None, Coverage] | None:
+            series = database.info(job.want.series)
+            missing, coarse = database.missing(job.id), None
+            day = coarse_of(series.key.timeframe, traits)
+            if day is not None and (bigger := database.series(series.key._replace(timeframe=day))):
+                coarse = Coarse(database, bigger, traits.grid(day))
+                if database.busy(bigger.id):
+                    return None
+            left = missing if coarse is None else coarse.unseen(missing)
+            if empty := missing.without(left):
+                replace = empty if job.want.force else NONE
+                database.commit(
+                    series.id, Columns.of(()), empty, replace=replace, lease=job.lease, source="roll-up"
+                )
+            return series, missing, coarse, left
+
+        found = await self._thread(look)
+        if found is None:
+            return None
+        series, missing, coarse, left = found
+        page = traits.page(series.key.timeframe)
+        length = self._lengths.setdefault(series.key, PageLength(page))
+        length.limit(page)
+        walk = Walk(
+            series.grid,
+            missing,
+            length,
+            prepends=traits.prepends,
+            filled=traits.empty == "flat",
+            oldest_first=self._oldest_first,
+            covered=missing.without(left),
+        )
+        self._watch.began(job, series, missing, left)
+        return _Work(job, series, walk, coarse)
+
+    async def _walk(self, work: _Work) -> None:
+        """Ask for what is left, several pages at a time, until nothing is or the attempt has failed."""
+        walk = work.walk
+        while not work.hopeless and work.misses < _MISSES_MOST:
+            if work.flying and (work.misses or self._slots.locked()):
+                await self._one_ends(work)
+                continue
+            if work.misses:
+                await self._clock.sleep(min(_MISS_S * 2**work.misses, _MISS_MOST_S))
+            await self._resolve(work)
+            await self._slots.acquire()
+            asked = walk.next(self._clock.monotonic())
+            if asked is not None:
+                name = f"history page of job {work.job.id}"
+                task = asyncio.create_task(self._page(work, asked), name=name)
+                work.flying.add(task)
+                work.waiting.add(task)
+                continue
+            self._slots.release()
+            if work.flying:
+                await self._one_ends(work)
+                continue
+            if (wait_s := walk.wait_s(self._clock.monotonic())) is None:
+                return
+            await self._clock.sleep(wait_s)
+
+    async def _one_ends(self, work: _Work) -> None:
+        done, _ = await asyncio.wait(work.flying, return_when=asyncio.FIRST_COMPLETED)
+        work.flying -= done
+        for task in done:
+            task.result()
+
+    async def _page(self, work: _Work, asked: Span) -> None:
+        """Ask for one page, and commit what it proves."""
+        request = PageRequest(work.series.key.symbol, work.series.key.timeframe, *asked)
+        try:
+            ticket = await self._limiter.acquire(self._urgency, self._venue.traits.costs(request.timeframe))
+            work.waiting.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+            self.requests += 1
+            outcome = await self._venue.fetch(request)
+            self._limiter.heard(ticket, outcome)
+        except asyncio.CancelledError:
+            work.walk.drop(asked)
+            raise
+        finally:
+            self._slots.release()
+        if isinstance(outcome, Page):
+            await self._take(work, asked, outcome)
+        else:
+            self._fail(work, asked, outcome)
+
+    async def _take(self, work: _Work, asked: Span, page: Page) -> None:
+        """What is proven is stored first: what a bigger timeframe says of the rest depends on it."""
+        walk, now_s = work.walk, self._clock.monotonic()
+        flat = {row.time for row in page.rows if float(row.volume) == 0 and row.flat}
+        rows = [row for row in page.rows if row.time not in flat] if flat else page.rows
+        found = walk.answered(asked, [row.time for row in rows], flat, page.rejected)
+        walk.reject(page.rejected, page.reasons, now_s)
+        commit = await self._commit(work, rows, found.proven, rejected=page.spoiled)
+        word = await self._word(work, found.silent)
+        believed = walk.believe(found, word, now_s)
+        if believed:
+            await self._commit(work, (), believed)
+        walk.landed(asked, found.proven | believed)
+        work.misses = 0
+        self._watch.committed(work.job, work.series, asked, commit, walk.left)
+
+    async def _commit(
+        self, work: _Work, rows: Sequence[ExactCandle], covered: Coverage, rejected: int = 0
+    ) -> Commit:
+        job = work.job
+
+        def commit() -> Commit:
+            columns = Columns.of(rows)
+            if rejected:  # rows beside those that cannot be believed prove themselves only
+                columns = columns.take(within(columns.time, covered))
+            replace = covered if job.want.force else NONE
+            return self._database.commit(
+                job.want.series, columns, covered, replace=replace, lease=job.lease, rejected=rejected
+            )
+
+        return await self._thread(commit)
+
+    async def _word(self, work: _Work, silent: Coverage) -> Word:
+        if not silent or (coarse := work.coarse) is None:
+            return Word.UNKNOWN
+        return await self._thread(lambda: coarse.word(silent, work.series.id))
+
+    async def _resolve(self, work: _Work) -> None:
+        """What pages were silent about may be proven by now: all around it is known."""
+        for span in work.walk.doubted:
+            silent = Coverage([span])
+            if await self._word(work, silent) is Word.EMPTY:
+                await self._commit(work, (), silent)
+                work.walk.cover(silent)
+
+    def _fail(self, work: _Work, asked: Span, failure: FetchFailure) -> None:
+        walk = work.walk
+        work.error = failure.message
+        work.hopeless = work.hopeless or failure.kind in _HOPELESS
+        if failure.kind.too_fast or failure.kind is FailureKind.PAGE_TOO_LONG:
+            walk.length.limit(self._venue.traits.page(work.series.key.timeframe))
+            walk.drop(asked)  # The limiter waits as long as it must.
+            return
+        work.misses += 1
+        by_length = failure.kind in _BY_LENGTH
+        walk.failed(asked, failure.message, self._clock.monotonic(), by_length=by_length)
+
+    # --- its end
+
+    async def _land(self, work: _Work) -> None:
+        """It is to stop: what is in flight is let land for a moment, and what is missing is all there is."""
+        sent = [task for task in work.flying if task not in work.waiting]
+        await _cancelled([task for task in work.flying if task in work.waiting])
+        if sent:
+            await asyncio.wait(sent, timeout=_STOP_S)
+        await self._settle(work, Outcome.RELEASED, "")
+
+    async def _leave(self, work: _Work) -> None:
+        if work.hopeless:
+            await self._settle(work, Outcome.FAILED, work.error)
+        elif work.misses:
+            await self._settle(work, Outcome.RETRY, work.error)
+        elif aside := work.walk.aside:
+            span, reason = next(iter(aside.items()))
+            more = f", and {len(aside) - 1} more stretches" if len(aside) > 1 else ""
+            told = f"cannot be had: {iso(span.start)} to {iso(span.end)}: {reason}{more}"
+            await self._settle(work, Outcome.FAILED, told)
+        else:
+            await self._settle(work, Outcome.SUCCEEDED, "")
+
+    async def _settle(self, work: _Work, outcome: Outcome, error: str) -> None:
+        state = await self._thread(lambda: self._database.settle(work.job.lease, outcome, error))
+        self._watch.ended(work.job, work.series, state, error)
+
+    async def _beat(self, job: Job) -> None:
+        """Keep the lease while no page comes: in a ban, or before a second look."""
+        with suppress(LeaseLost):  # The next commit says so.
+            while True:
+                await self._clock.sleep(_RENEW_S)
+                await self._thread(lambda: self._database.renew(job.lease))
+
+
+async def _cancelled(tasks: Iterable[asyncio.Task[None]]) -> None:
+    tasks = list(tasks)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
