@@ -95,7 +95,11 @@ class Consumer:
         if not self._carries and not isinstance(event, Heard):  # A heartbeat says nothing of any product.
             self._carries = True
             logger.bind(event="feed_up", products=len(self._feed.products)).info("the feed is up")
-        believed = live.time.hear(event.stamp) == event.stamp
+        if isinstance(event, Heard) and event.reckoned:
+            live.time.answered()
+            believed = True
+        else:
+            believed = live.time.hear(event.stamp) == event.stamp
         if believed:
             self._through = max(self._through, event.stamp)
             live.feed.last_message = max(live.feed.last_message, event.stamp)

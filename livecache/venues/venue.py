@@ -172,9 +172,13 @@ class Trades:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """The connection lives: any frame without news of its own (heartbeat, ack, unknown channel)."""
+    """The connection lives: any frame without news of its own (heartbeat, ack, unknown channel).
+
+    `reckoned`: the stamp is what we take the venue's time for, so it tells nothing of that time.
+    """
 
     stamp: int
+    reckoned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,8 +239,8 @@ def vouching_until(event: Event, through: int) -> Event:
             return Trades(stamp, snapshot, trades, min(own or stamp, through))
         case Subscribed(products, stamp):
             return Subscribed(products, min(stamp, through))
-        case Heard(stamp):
-            return Heard(min(stamp, through))
+        case Heard(stamp, reckoned):
+            return Heard(min(stamp, through), reckoned)
     return event
 
 

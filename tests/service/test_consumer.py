@@ -115,6 +115,15 @@ def test_a_frame_of_the_year_2100_moves_no_clock_and_vouches_for_nothing() -> No
     assert scene.forming(ETH) == 0
 
 
+def test_a_stamp_that_is_reckoned_from_our_clock_sets_no_clock_back() -> None:
+    scene = Scene()
+    for _ in range(20):
+        scene.clock.time += 4
+        scene.take(Heard(scene.live.now() - 3_000, reckoned=True))
+    assert scene.live.now() == NOW + 80_000
+    assert scene.live.time.answered_s() == scene.clock.monotonic(), "but it tells that the venue lives"
+
+
 def test_what_a_frame_of_the_year_2100_shows_is_laid_but_not_vouched_for() -> None:
     scene = Scene()
     scene.take(Subscribed((BTC,), OPEN), update(YEAR_2100, BTC))

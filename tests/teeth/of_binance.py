@@ -99,7 +99,7 @@ OF_BINANCE = (
         (
             Edit(
                 "livecache/venues/binance/dialect.py",
-                "        events = (_heard(said),) if said else ()\n",
+                "        events = (Heard(max(1, said - BEHIND_MS), reckoned=True),) if said else ()\n",
                 "        events = (_heard(said), Subscribed(ids, said)) if said and ids else ()\n",
             ),
             Edit(

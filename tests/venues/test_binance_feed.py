@@ -76,7 +76,7 @@ def test_an_acknowledgement_is_of_what_was_asked_for_and_vouches_for_nothing() -
     assert asked["params"] == ["btcusdt@kline_1m", "ethusdt@kline_1m"]
     frame = dialect.decode(json.dumps({"result": None, "id": asked["id"]}).encode())
     assert frame.acknowledged == (("kline", ("BTCUSDT", "ETHUSDT")),)
-    assert frame.events == (Heard(AT + 90_000 - BEHIND_MS),)
+    assert frame.events == (Heard(AT + 90_000 - BEHIND_MS, reckoned=True),)
     again = dialect.decode(json.dumps({"result": None, "id": asked["id"]}).encode())
     assert again.acknowledged == () and again.events == ()
 
@@ -87,7 +87,7 @@ def test_an_answer_vouches_only_until_before_it_was_asked_for() -> None:
     dialect = BinanceDialect("wss://venue.example", MARKETS["spot"], lambda: now[0])
     (asked,) = map(json.loads, dialect.keep_alive())
     now[0] += 60_000
-    assert event_of(dialect, {"result": [], "id": asked["id"]}) == Heard(AT - BEHIND_MS)
+    assert event_of(dialect, {"result": [], "id": asked["id"]}) == Heard(AT - BEHIND_MS, reckoned=True)
 
 
 @pytest.mark.parametrize("symbol", ["BTCUSDT", "DOGEUSDT"])

@@ -167,7 +167,7 @@ class BinanceDialect(Dialect):
         It bears no stamp, but is no older than what it answers.
         """
         ids, said = self._pending.pop(number, ((), 0))
-        events = (_heard(said),) if said else ()
+        events = (Heard(max(1, said - BEHIND_MS), reckoned=True),) if said else ()
         return Frame(_ALIVE, None, events, ((_KLINES, ids),) if ids else ())
 
     def _candle(self, told: _Data, k: _Kline, data: bytes) -> Frame:
