@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from random import Random
+from typing import Any
 
 import redis
 
@@ -18,7 +19,6 @@ from livecache.model.series import SeriesId
 from livecache.model.timeframe import Timeframe
 from livecache.reader.reader import Reader
 
-from .model import ModelVenue
 from .virtual import BlockingRedis, VirtualClock
 
 AUDIT_EVERY = 60
@@ -30,7 +30,7 @@ DEFAULT = (Timeframe.M5, Timeframe.M15, Timeframe.H1, Timeframe.H4, Timeframe.D1
 class Running:
     """Handles on a running engine."""
 
-    def __init__(self, engine: Engine, venue: ModelVenue, reader: Reader) -> None:
+    def __init__(self, engine: Engine, venue: Any, reader: Reader) -> None:
         self.engine = engine
         self.venue = venue
         self.reader = reader
@@ -55,25 +55,29 @@ class Running:
 
 @asynccontextmanager
 async def service(
-    venue: ModelVenue,
+    venue: Any,
     url: str,
     symbols: Sequence[str],
     timeframes: Sequence[Timeframe] = DEFAULT,
     *,
     policy: Policy | None = None,
-    rate: float = 9.0,
+    rate: float | None = 9.0,
     prefix: str = "sim",
     seed: int = 1,
+    time: VenueTime | None = None,
 ) -> AsyncIterator[Running]:
-    """Run an engine as `livecache run` does; stop it cleanly at the end."""
-    clock = venue.clock
-    assert isinstance(clock, VirtualClock)
+    """Run an engine as `livecache run` does; stop it cleanly at the end. `rate`: None for the venue's own.
+
+    `venue` is a `ModelVenue`, or another one with its `time`.
+    """
+    time = time or VenueTime(venue.clock)
+    assert isinstance(time.clock, VirtualClock)
     with redis.Redis.from_url(url) as client, Reader(url, prefix=prefix, venue=venue.name) as reader:
-        budgets = (Spacing("requests", rate, yields=True),)
+        budgets = (Spacing("requests", rate, yields=True),) if rate else ()
         engine = Engine(
             venue, BlockingRedis(client), Keyspace(prefix, venue.name),
             Settings(tuple(symbols), tuple(timeframes), policy or Policy(), budgets),
-            time=VenueTime(clock), name="simulated", jitter=Random(seed).random,
+            time=time, name="simulated", jitter=Random(seed).random,
             sole_owner=True, audit_every=AUDIT_EVERY,
         )  # fmt: skip
         try:

@@ -8,7 +8,7 @@ __all__ = ["OF_DERIBIT"]
 
 _ROOM = "livecache/venues/deribit"
 _ANSWERS, _DIALECT, _TRAITS = (f"{_ROOM}/{name}.py" for name in ("answers", "dialect", "traits"))
-_TROUBLE = "tests/conformance/test_deribit_trouble.py"
+_TROUBLE = "tests/simulation/test_deribit.py::test_what_is_final_is_what_was_traded_whatever_went_wrong"
 _PAGE = "tests/conformance/test_history.py::test_a_page_is_what_was_traded_in_its_half_open_span[deribit]"
 
 OF_DERIBIT = (
