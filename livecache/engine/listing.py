@@ -163,7 +163,8 @@ class Listing:
             return self._all
 
     async def _ask(self, symbols: Collection[str]) -> Mapping[str, Product] | FetchFailure:
-        ticket = await self._limiter.acquire(Urgency.LIVE)  # It is asked for seldom.
+        # It is asked for seldom.
+        ticket = await self._limiter.acquire(Urgency.LIVE, self._live.timeline.traits.list_costs)
         answer = await self._venue.products(tuple(symbols) if len(symbols) <= ASKED_FOR_MOST else ())
         self._limiter.heard(ticket, answer)
         return answer

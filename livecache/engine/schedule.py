@@ -93,8 +93,9 @@ class Schedule:
         # The venue's edge keeps an answer for a second: who asks again wants another one.
         fresh = want.priority is Priority.REPAIR or self._asked.get((symbol, want.timeframe)) == span
         request = PageRequest(symbol, want.timeframe, want.start, want.end, fresh)
-        served = self.timeline.traits.served.get(want.timeframe)
-        return Pick(request, want, served.costs if served else NOTHING)
+        traits = self.timeline.traits
+        served, buckets = traits.served.get(want.timeframe), traits.grid(want.timeframe).count(*span)
+        return Pick(request, want, served.costs_of(buckets) if served else NOTHING)
 
     def started(self, pick: Pick) -> None:
         """The request is on its way."""

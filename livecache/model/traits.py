@@ -34,8 +34,14 @@ class Served(NamedTuple):
     """Buckets in the longest page that the venue is known to accept."""
     costs: Costs = NOTHING
     """What such a page costs in the budgets."""
+    cheaper: tuple[tuple[int, Costs], ...] = ()
+    """What pages of up to so many buckets cost, where that is less; the shortest first."""
     reach: int = 0
     """Closed buckets that are to be had, the newest; 0: all that there ever were."""
+
+    def costs_of(self, buckets: int) -> Costs:
+        """What a page of so many buckets costs in the budgets."""
+        return next((costs for most, costs in self.cheaper if buckets <= most), self.costs)
 
 
 @dataclass(frozen=True)
@@ -99,6 +105,9 @@ class Traits:
 
     budgets: tuple[Budget, ...] = ()
     """What it allows; what is configured bounds requests beside these."""
+
+    list_costs: Costs = field(default_factory=dict)
+    """What its list of products costs in the budgets."""
 
     def page(self, timeframe: Timeframe) -> int:
         """Buckets in the longest page; of what is not served, as of what would be asked for in its stead."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -11,10 +12,18 @@ import pytest
 
 from livecache.clock import Clock
 from livecache.engine.limiter import Limiter, Urgency
+from livecache.engine.listing import Listing
+from livecache.engine.live import Live
 from livecache.engine.venue_time import VenueTime
+from livecache.ledger.timeline import Timeline
 from livecache.model.budget import Budget, Costs, Pool, Rolling, Spacing
+from livecache.model.policy import Policy
+from livecache.model.timeframe import Timeframe
 from livecache.pacing.meter import Ticket
+from livecache.simulator import SeededMarket
+from livecache.venues.coinbase.traits import TRAITS
 from livecache.venues.venue import FailureKind, FetchFailure
+from tests.simulation.model import ModelVenue
 from tests.simulation.virtual import VirtualClock as LoopClock
 from tests.simulation.virtual import run_virtually
 
@@ -364,5 +373,22 @@ def test_a_wall_clock_that_is_set_back_by_years_holds_nobody_up_for_longer_than_
         assert limiter.ban.is_set() and limiter.banned_until == pytest.approx(
             (clock.wall() + 120) * 1000, abs=1
         )
+
+    asyncio.run(scenario())
+
+
+def test_the_list_of_products_takes_what_it_costs_of_what_is_left_for_pages() -> None:
+    async def scenario() -> None:
+        clock = VirtualClock()
+        traits = replace(TRAITS, list_costs={"weight": 20})
+        timeline = Timeline("coinbase", ["BTC-USD"], [Timeframe.M5], Policy(), traits)
+        live = Live(timeline, VenueTime(clock), "test", "http://venue")
+        limiter = Limiter((Rolling("weight", 25, 60.0),), live.time, lambda: 0.5)
+        began, venue = clock.time, ModelVenue(SeededMarket(1), clock, 0, clock.time)
+        await Listing(live, venue, limiter).forsake("NONE-USD")
+        ticket = await limiter.acquire(Urgency.WARM, {"weight": 5})
+        assert ticket.started == began
+        ticket = await limiter.acquire(Urgency.WARM, {"weight": 2})
+        assert ticket.started == began + 60
 
     asyncio.run(scenario())

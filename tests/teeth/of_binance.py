@@ -34,8 +34,8 @@ OF_BINANCE = (
         (
             Edit(
                 _MARKETS,
-                "page=1000,\n        weight=2,\n        weight_a_minute=6000,",
-                "page=1500,\n        weight=2,\n        weight_a_minute=6000,",
+                "page=1000,\n        weight=2,\n        list_weight=20,",
+                "page=1500,\n        weight=2,\n        list_weight=20,",
             ),
         ),
         _REST_TESTS,

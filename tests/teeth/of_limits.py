@@ -8,6 +8,13 @@ __all__ = ["OF_LIMITS"]
 
 OF_LIMITS = (
     Breakage(
+        "the list of products is asked for as if it cost what a page does",
+        (Edit("livecache/engine/listing.py", "self._live.timeline.traits.list_costs", "{}"),),
+        tests=(
+            "tests/service/test_limiter.py::test_the_list_of_products_takes_what_it_costs_of_what_is_left_for_pages",
+        ),
+    ),
+    Breakage(
         "a run that follows asks into the ban of the one before",
         (
             Edit(

@@ -52,20 +52,25 @@ def request(symbol: str, timeframe: Timeframe, buckets: int) -> PageRequest:
     return PageRequest(symbol, timeframe, timeframe.grid.back(end, buckets), end)
 
 
-@pytest.mark.parametrize(("market", "costs"), [("spot", 2), ("usdm", 2), ("us", 2)])
-def test_the_longest_page_costs_what_the_traits_say_and_bears_the_venues_count(
-    market: str, costs: int
+@pytest.mark.parametrize(("market", "listed", "short"), [("spot", 20, 2), ("usdm", 1, 1), ("us", 10, 2)])
+def test_pages_and_the_list_cost_what_the_traits_say_by_the_venues_count(
+    market: str, listed: int, short: int
 ) -> None:
     async def check(venue: BinanceVenue, simulator: Simulator) -> None:
         most = venue.traits.page(M1)
-        for used in (costs, 2 * costs):
-            page = await venue.fetch(request("BTCUSDT", M1, most))
-            assert isinstance(page, Page) and len(page.rows) == most
-            assert page.usage == {"weight": used}
-        assert venue.traits.served[M1].costs == {"weight": costs}
+        served, used = venue.traits.served[M1], 0
+        for buckets, costs in ((most, 2), (99, short), (100, 2)):
+            page = await venue.fetch(request("BTCUSDT", M1, buckets))
+            assert isinstance(page, Page) and len(page.rows) == buckets
+            used += costs
+            assert served.costs_of(buckets) == {"weight": costs} and page.usage == {"weight": used}
+        assert await venue.products(["BTCUSDT"])
+        page = await venue.fetch(request("BTCUSDT", M1, most))
+        assert isinstance(page, Page) and page.usage == {"weight": used + listed + 2}
+        assert venue.traits.list_costs == {"weight": listed}
         longer = await venue.fetch(request("BTCUSDT", M1, most + 1))
         assert isinstance(longer, FetchFailure) and longer.kind is FailureKind.PAGE_TOO_LONG
-        assert simulator.exchange.counts.candle_requests == 2, "one that would be cut short is not asked for"
+        assert simulator.exchange.counts.candle_requests == 4, "one that would be cut short is not asked for"
 
     asked(check, market)
 

@@ -19,9 +19,11 @@ class Market(NamedTuple):
     stream: str  # the path of its feed
     page: int  # rows in a page
     weight: int  # what such a page costs
+    list_weight: int  # what its list of symbols costs, however few are asked for
     weight_a_minute: int  # what an address may use; its list of symbols tells it anew
     streams: int  # on one connection
     frames_per_s: int  # that a client may send, pongs included
+    lighter: tuple[tuple[int, int], ...] = ()  # pages of up to so many rows that cost less
     lists_few: bool = False  # whether its list can be asked for some symbols only
     list_asks: tuple[tuple[str, str], ...] = ()  # for less in its list
 
@@ -35,6 +37,7 @@ MARKETS: dict[str, Market] = {
         stream="/stream",
         page=1000,
         weight=2,
+        list_weight=20,
         weight_a_minute=6000,
         streams=1024,
         frames_per_s=5,
@@ -50,6 +53,8 @@ MARKETS: dict[str, Market] = {
         stream="/market/stream",
         page=499,
         weight=2,
+        lighter=((99, 1),),
+        list_weight=1,
         weight_a_minute=2400,
         streams=200,
         frames_per_s=10,
@@ -61,6 +66,7 @@ MARKETS: dict[str, Market] = {
         stream="/stream",
         page=1000,
         weight=2,
+        list_weight=10,
         weight_a_minute=1200,
         streams=1024,
         frames_per_s=5,

@@ -24,10 +24,12 @@ _WEIGHT = "weight"
 def traits_of(market: Market, share: float, weight_a_minute: int | None = None) -> Traits:
     """What that market is like, of whose minute we take a share. It serves all timeframes by their names."""
     size = weight_a_minute or market.weight_a_minute
+    lighter = tuple((most, {_WEIGHT: weight}) for most, weight in market.lighter)
     return Traits(
-        served=dict.fromkeys(Timeframe, Served(market.page, {_WEIGHT: market.weight})),
+        served=dict.fromkeys(Timeframe, Served(market.page, {_WEIGHT: market.weight}, lighter)),
         carries=(Carriage(CARRIED, flag=True),),
         empty="flat",
         order="stamp",
         budgets=(Window(_WEIGHT, size, usage=USED_WEIGHT, share=share),),
+        list_costs={_WEIGHT: market.list_weight},
     )

@@ -41,7 +41,7 @@ DAYS = EpochGrid(Timeframe.D1.ms, 8 * Timeframe.H1.ms)
 
 def credits_of(share: float) -> tuple[Budget, ...]:
     """What the venue allows, of which `share` is ours."""
-    return (Pool("credits", 50_000, 10_000.0, share),)
+    return (Pool("requests", 50_000 // COST, 10_000 / COST, share),)
 
 
 def traits_of(page_limit: int, credits_share: float) -> Traits:
@@ -49,7 +49,7 @@ def traits_of(page_limit: int, credits_share: float) -> Traits:
     pages = dict.fromkeys(RESOLUTIONS, min(page_limit, _ROWS_MOST))
     pages[Timeframe.D1] = min(page_limit, _DAYS_MOST)
     return Traits(
-        served={timeframe: Served(page, {"credits": COST}) for timeframe, page in pages.items()},
+        served={timeframe: Served(page) for timeframe, page in pages.items()},
         carries=(Carriage(CARRIED),),
         empty="flat",
         dated=True,
