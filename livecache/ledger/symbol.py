@@ -16,6 +16,7 @@ from ..proof.feeding import Channel, Link, believe
 from ..proof.joining import pass_on, review
 from ..proof.kin import Kindred
 from ..proof.track import Track
+from .firsts import first_pages
 from .trades import MinuteBuilder
 from .watermarks import compute_state
 
@@ -118,6 +119,8 @@ class SymbolTimeline:
             track.traits, track.page, track.source, track.listed = traits, page, source, self.listed
             if source is not timeframe:
                 track.page = max(2, page // (timeframe.ms // source.ms))
+        for timeframe, first in first_pages(self.tracks, self.children).items():
+            self.tracks[timeframe].first = first
 
     # --- the venue's list -------------------------------------------------------------------------
 

@@ -134,14 +134,15 @@ def _want(
     edge = grid.closed(now)
     settled_edge = _settled_edge(track, now)
     reach = oldest_to_be_had(track, now)
-    # And, as its last, the bucket in progress.
-    newest_page = Span(max(grid.far_back(edge, page - 1), reach), edge)
     if track.working:
         return _want_working(track, expected, now, parents)
 
     asked = expected | track.waiting(now) if track.open else expected
     run = asked_run(track, now)
     have = run[1] if run else 0
+    # No more than is likely to do, before any page of its own; and, as its last, the bucket in progress.
+    newest = page if track.open or have >= track.policy.min_candles else track.first
+    newest_page = Span(max(grid.far_back(edge, newest - 1), reach), edge)
     if not asked or (
         have < track.policy.min_candles
         and _buckets(asked, grid) < track.policy.min_candles
@@ -264,9 +265,10 @@ def _want_working(track: Track, expected: Coverage, now: int, parents: Collectio
     missing = known.missing(max(start, oldest_to_be_had(track, now)), settled_edge)
     if not missing:
         return None
-    # A full page where history is missing: bigger parents may be settled by it too.
+    # A longer page where history is missing: bigger parents may be settled by it too.
     first = missing.spans[0].start
-    reach = REACH_BACK if first >= grid.far_back(edge, REACH_BACK) and track.coverage else track.page
+    newest = track.page if track.coverage or track.open else track.first
+    reach = REACH_BACK if first >= grid.far_back(edge, REACH_BACK) and track.coverage else newest
     priority = Priority.SETTLE if track.coverage else Priority.WARM
     return Want(priority, timeframe, grid.far_back(edge, reach), edge)
 

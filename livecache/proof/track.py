@@ -42,6 +42,7 @@ class Track:
         "end_asked",
         "exhausted",
         "failure",
+        "first",
         "flagged",
         "glimpse",
         "grid",
@@ -78,6 +79,7 @@ class Track:
         self.width = series.timeframe.ms  # about how long a bucket is: its end is told by the grid
         self.traits, self.grid = traits, traits.grid(series.timeframe)
         self.page = traits.page(series.timeframe)  # buckets that the venue's longest page brings
+        self.first = self.page  # buckets of the page that it is warmed up by
         self.source = series.timeframe  # whose pages bring it
         self.listed = 0  # since when there are candles, as far as the venue tells
         self.coverage = Coverage()

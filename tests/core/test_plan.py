@@ -53,7 +53,7 @@ def test_around_every_kind_of_boundary_the_fill_ends_and_is_complete(
         ((M1, M5), 1),
         ((M1, M5, M15), 2),
         ((D1, H4, H1, M15, M5), 3),
-        (SERVED[1:], 5),  # a cleverer plan would do with four
+        (SERVED[1:], 4),
         (SERVED, 4),
     ],
     ids=str,
