@@ -14,6 +14,8 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import product
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
@@ -21,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from loguru import logger
 
 from livecache import Timeframe
+from livecache.model.candle import ExactCandle
 from livecache.simulator import (
     DEFAULT_PRODUCTS,
     KeyRing,
@@ -31,11 +34,13 @@ from livecache.simulator import (
     Simulator,
     throwaway_key,
 )
+from livecache.simulator.market.market import Market, MarketOverlay, MarketTrade
 
 __all__ = ["Address", "Exchange", "Opening", "exchange", "symbols"]
 
-_ANSWER_S_MAX = 30.0
+_ANSWER_S_MAX = 300.0
 _LIQUID = 25  # of the default products, which come first
+_BLOCK = 64  # candles that are remembered together
 
 
 def symbols(count: int) -> list[str]:
@@ -46,7 +51,11 @@ def symbols(count: int) -> list[str]:
 
 @dataclass(frozen=True)
 class Opening:
-    """How an exchange begins: `start_ms` is the market's time in Unix ms, `port` 0 takes a free one."""
+    """How an exchange begins: `start_ms` is the market's time in Unix ms, `port` 0 takes a free one.
+
+    `symbols` are the market's, whatever the venue calls them. Rates are Coinbase's; other venues have their
+    own limits.
+    """
 
     symbols: Sequence[str]
     start_ms: int
@@ -54,6 +63,9 @@ class Opening:
     public_per_s: int = 10
     private_per_s: int = 30
     port: int = 0
+    venue: str = "coinbase"
+    speed: float = 1.0
+    remembers: Sequence[Timeframe] = ()  # of which a thousand candles of each product are made beforehand
 
 
 class Address(NamedTuple):
@@ -96,7 +108,9 @@ def exchange(opening: Opening) -> Iterator[Exchange]:
     """A running exchange."""
     key = throwaway_key("ed25519")
     assert isinstance(key.public, Ed25519PublicKey)
-    side = _Side(replace(opening, port=0), time.monotonic(), key.name, key.public.public_bytes_raw())
+    side = _Side(
+        replace(opening, port=0, remembers=()), time.monotonic(), key.name, key.public.public_bytes_raw()
+    )
     with ExitStack() as stack:
         rest = stack.enter_context(_process(replace(side, opening=opening)))
         feed = stack.enter_context(_process(side))
@@ -141,19 +155,26 @@ def _serve(pipe: Connection, side: _Side) -> None:
 async def _run(pipe: Connection, side: _Side) -> None:
     opening, keys = side.opening, KeyRing()
     keys.register(side.key_name, Ed25519PublicKey.from_public_bytes(side.public_key))
-    market = SeededMarket(products=[Product.parse(symbol) for symbol in opening.symbols])
-    late_ms = int((time.monotonic() - side.opened_s) * 1000)
+    products = [Product.parse(symbol) for symbol in opening.symbols]
+    coinbase = opening.venue == "coinbase"
+    seeded = SeededMarket(products=products if coinbase else products[:_LIQUID])
+    market: Market = seeded if coinbase else _Alike(seeded, opening.symbols)
+    late_ms = int((time.monotonic() - side.opened_s) * 1000 * opening.speed)
+    rates: dict[str, Any] = {"requests_per_second": opening.public_per_s}
+    rates["private_requests_per_second"] = opening.private_per_s
     simulator = Simulator(
         market,
-        clock=MarketClock(opening.start_ms + late_ms),
+        clock=MarketClock(opening.start_ms + late_ms, opening.speed),
         port=opening.port,
+        venue=opening.venue,
         keys=keys,
-        requests_per_second=opening.public_per_s,
-        private_requests_per_second=opening.private_per_s,
         latency_s=opening.latency_s,
+        **(rates if coinbase else {}),
     )
     day = Timeframe.D1.floor(opening.start_ms)
     market.candles(opening.symbols[0], Timeframe.M5, day - Timeframe.D1.ms, day, day)  # The first is slow.
+    for symbol, timeframe in product(opening.symbols[:_LIQUID], opening.remembers):
+        market.candles(symbol, timeframe, day - 1_100 * timeframe.ms, opening.start_ms, opening.start_ms)
     loop, over = asyncio.get_running_loop(), asyncio.Event()
 
     def answer() -> None:
@@ -169,3 +190,38 @@ async def _run(pipe: Connection, side: _Side) -> None:
         pipe.send((simulator.rest_url, simulator.ws_url))
         loop.add_reader(pipe.fileno(), answer)
         await over.wait()
+
+
+class _Alike(MarketOverlay):
+    """Any number of products, each traded as one of a few. What is over is remembered, as a venue's database
+    does: else the exchange would be slower than what is measured against it.
+    """
+
+    def __init__(self, market: Market, products: Sequence[str]) -> None:
+        super().__init__(market)
+        few = market.products()
+        self._like = {product: few[i % len(few)] for i, product in enumerate(products)}
+        self._block = lru_cache(maxsize=50_000)(self._make_block)
+
+    def products(self) -> list[str]:
+        return list(self._like)
+
+    def candles(
+        self, product: str, timeframe: Timeframe, start_ms: int, end_ms: int, now_ms: int
+    ) -> list[ExactCandle]:
+        like, length_ms = self._like[product], _BLOCK * timeframe.ms
+        rows: list[ExactCandle] = []
+        for begin in range(start_ms - start_ms % length_ms, min(end_ms, now_ms), length_ms):
+            if begin + length_ms <= now_ms:
+                block = self._block(like, timeframe, begin)
+                rows += [row for row in block if start_ms <= row.time < end_ms]
+            else:
+                rows += super().candles(like, timeframe, max(start_ms, begin), end_ms, now_ms)
+        return rows
+
+    def trades(self, product: str, from_ms: int, to_ms: int) -> list[MarketTrade]:
+        return super().trades(self._like[product], from_ms, to_ms)
+
+    def _make_block(self, like: str, timeframe: Timeframe, begin: int) -> list[ExactCandle]:
+        end = begin + _BLOCK * timeframe.ms
+        return super().candles(like, timeframe, begin, end, end)

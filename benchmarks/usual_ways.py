@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
@@ -16,11 +17,12 @@ from benchmarks.warming import CANDLES, MIN_CANDLES, Row, Series, Setting
 from livecache import Timeframe
 from livecache.simulator.coinbase.exchange import API, GRANULARITIES
 
-__all__ = ["by_ccxt", "five_a_batch", "usual"]
+__all__ = ["by_ccxt", "ccxt_loop", "five_a_batch", "usual"]
 
 ATTEMPTS_MAX = 5
 
 Way = Callable[[Row, Exchange, redis.asyncio.Redis], Awaitable[None]]
+_Fetch = Callable[[str, Timeframe], Awaitable[None]]
 
 
 def usual(name: str, way: Way, setting: Setting, venue: Exchange, url: str) -> Row:
@@ -29,12 +31,13 @@ def usual(name: str, way: Way, setting: Setting, venue: Exchange, url: str) -> R
     async def measure() -> Row:
         async with redis.asyncio.Redis.from_url(url) as store:
             await store.flushall()
-            row = Row(name, setting)
+            row, cpu_s = Row(name, setting), time.process_time()
             try:
                 async with asyncio.timeout(setting.patience_s()):
                     await way(row, venue, store)
             except Exception as error:
                 row.problem = f"{type(error).__name__}: {error}"
+            row.cpu_s = time.process_time() - cpu_s
         row.requests = venue.requests_since(row.started_s)
         return row
 
@@ -67,33 +70,69 @@ async def five_a_batch(row: Row, venue: Exchange, store: redis.asyncio.Redis) ->
 
 async def by_ccxt(row: Row, venue: Exchange, store: redis.asyncio.Redis) -> None:
     """All series at once, paced by ccxt's throttler as it comes, written by ZADD."""
-    import ccxt.async_support as ccxt
+    async with _asking(row, venue, store) as fetch:
+        await asyncio.gather(*(fetch(*series) for series in row.setting.series))
 
-    client: Any = ccxt.coinbase()
-    client.urls["api"]["rest"] = venue.address.rest_url
-    client.timeframes["4h"] = "FOUR_HOUR"  # which it does not list
-    # Told, for its own loading would ask for products, currencies and fees first.
-    names = [(symbol, symbol.replace("-", "/")) for symbol in row.setting.symbols]
-    markets = [{"id": symbol, "symbol": name, "spot": True} for symbol, name in names]
-    client.set_markets([client.safe_market_structure(market) for market in markets])
+
+async def ccxt_loop(row: Row, venue: Exchange, store: redis.asyncio.Redis) -> None:
+    """One series after another, as it is mostly written."""
+    async with _asking(row, venue, store) as fetch:
+        for series in row.setting.series:
+            await fetch(*series)
+
+
+@asynccontextmanager
+async def _asking(row: Row, venue: Exchange, store: redis.asyncio.Redis) -> AsyncIterator[_Fetch]:
+    """What fetches a series by ccxt and keeps it."""
+    import ccxt
+
+    client, names = _client(row.setting, venue.address.rest_url)
     now = venue.now()
 
     async def fetch(symbol: str, timeframe: Timeframe) -> None:
         since = timeframe.floor(now) - 299 * timeframe.ms
         for attempt in range(1, ATTEMPTS_MAX + 1):
             try:
-                candles = await client.fetch_ohlcv(symbol.replace("-", "/"), timeframe.value, since)
+                candles = await client.fetch_ohlcv(names[symbol], timeframe.value, since)
                 break
-            except ccxt.RateLimitExceeded:  # It does not try again by itself.
-                if attempt == ATTEMPTS_MAX:
+            except (ccxt.RateLimitExceeded, ccxt.DDoSProtection):
+                if attempt == ATTEMPTS_MAX:  # It does not try again by itself.
                     raise
         await _keep(row, store, (symbol, timeframe), candles)
 
     row.started_s = time.monotonic()  # What stands above is not counted.
     try:
-        await asyncio.gather(*(fetch(*series) for series in row.setting.series))
+        yield fetch
     finally:
         await client.close()
+
+
+def _client(setting: Setting, url: str) -> tuple[Any, dict[str, str]]:
+    """ccxt's exchange, which goes to `url`, and what it calls our symbols.
+
+    Its markets are told, for its own loading would ask for products, currencies and fees first.
+    """
+    import ccxt.async_support as ccxt
+
+    client: Any = getattr(ccxt, setting.venue)()
+    told: dict[str, Any] = {"spot": True}
+    match setting.venue:
+        case "binance":
+            client.urls["api"]["public"] = f"{url}/api/v3"
+            names = {symbol: f"{symbol.removesuffix('USDT')}/USDT" for symbol in setting.symbols}
+        case "deribit":
+            client.urls["api"]["rest"] = url
+            client.timeframes["4h"] = "120"  # It has none; as many of 2h cost as much.
+            bases = {symbol: symbol.removesuffix("-PERPETUAL") for symbol in setting.symbols}
+            names = {symbol: f"{base}/USD:{base}" for symbol, base in bases.items()}
+            told = {"swap": True, "contract": True, "inverse": True}
+        case _:
+            client.urls["api"]["rest"] = url
+            client.timeframes["4h"] = "FOUR_HOUR"  # which it does not list
+            names = {symbol: symbol.replace("-", "/") for symbol in setting.symbols}
+    markets = [{"id": symbol, "symbol": name, **told} for symbol, name in names.items()]
+    client.set_markets([client.safe_market_structure(market) for market in markets])
+    return client, names
 
 
 async def _keep(
