@@ -487,6 +487,13 @@ def test_only_what_is_named_is_filled_and_a_variable_names_as_well_as_a_section(
         ("[venues.coinbase]\nkind = 'coinbse'", "coinbase.kind: 'coinbse' is no kind", "mean coinbase?"),
         ("[venues.a]\nkind = 5", "venues.a.kind: 5 is no kind of venue", "one of coinbase"),
         ("[venues.zzz]\nsymbols = ['A-B']", "unknown section 'venues.zzz'", "set its kind, one of coinbase"),
+        (
+            "[venues.binance-usdm]\nmarket = 'usdm'",
+            "unknown section 'venues.binance-usdm'",
+            'kind = "binance"',
+        ),
+        ("[venues.binance]\nmarket = 'futures'", "binance.market: 'futures' cannot be", "spot, usdm or us"),
+        ("[venues.x]\nkind = 'ccxt'\nmarket = 'spot'", "unknown key 'venues.x.market'", "one of kind, sym"),
         ("[venues.my_own]\nkind = 'coinbase'", "venues.my_own is no id of a venue", "dashes"),
         ("[venues.a]\nkind = 'coinbase'\nsymbls = ['A-B']", "key 'venues.a.symbls'", "venues.a.symbols?"),
         ("[venues.coinbase]\ncandles = 59", "venues.coinbase.candles: 59 candles are kept, and 60", ""),

@@ -128,6 +128,8 @@ def _kinds(sections: Mapping[str, object], env: Mapping[str, str]) -> dict[str, 
 
 def _near(name: str, head: str = "", remedy: str = "") -> str:
     """The kind that was probably meant, else those that there are."""
+    if remedy and (kind := name.partition("-")[0]) in KINDS:
+        return f'set its kind = "{kind}"'
     near = difflib.get_close_matches(name, KINDS, n=1)
     if near:
         return f"did you mean {head}{near[0]}?"

@@ -12,7 +12,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 import msgspec
 
@@ -174,7 +174,10 @@ def _flatten(
             section == key or section.startswith(f"{key}.") for section in layout.sections
         ):
             kind, known = ("section", layout.sections) if isinstance(value, dict) else ("key", layout.keys)
-            wrong.append(ConfigError(f"{path}: unknown {kind} {key!r}", _suggest(key, known)))
+            # Another venue's settings are no help.
+            own = [each.removeprefix(head) for each in known if head != "venues." and each.startswith(head)]
+            hint = _suggest(name, own, head) if head.startswith("venues.") and own else _suggest(key, known)
+            wrong.append(ConfigError(f"{path}: unknown {kind} {key!r}", hint))
         elif isinstance(value, dict):
             yield from _flatten(path, f"{key}.", value, layout, wrong)
         else:
@@ -198,7 +201,7 @@ def _from_environment(env: Mapping[str, str], layout: Layout, wrong: list[Config
     return given
 
 
-def _suggest(wrong: str, known: Sequence[str]) -> str:
+def _suggest(wrong: str, known: Sequence[str], head: str = "") -> str:
     # The end says most: `[redis] candles` means cache.candles, LIVECACHE_SYMBOLS means a venue's.
     end = wrong.rpartition(".")[2]
     suffix = wrong.removeprefix("LIVECACHE") if wrong.startswith("LIVECACHE_") else f".{end}"
@@ -207,7 +210,7 @@ def _suggest(wrong: str, known: Sequence[str]) -> str:
     if not near:
         ends = {name.rpartition(".")[2]: name for name in known}
         near = [ends[name] for name in difflib.get_close_matches(end, ends, n=1)]
-    return f"did you mean {near[0]}?" if near else f"one of {', '.join(known)}"
+    return f"did you mean {head}{near[0]}?" if near else f"one of {', '.join(known)}"
 
 
 def _convert(given: Mapping[str, _Given], layout: Layout) -> tuple[Config, dict[str, ConfigError]]:
@@ -257,21 +260,19 @@ def _value(key: str, given: _Given, kind: Any, default: object) -> object:
         text = str(value) if isinstance(value, str | float) else json.dumps(value, default=str)
         shown = redact(text) if key != "redis.url" else "that"
         problem, _ = plainly(str(error))
-        hint = _example(key, given, default)
+        hint = _example(key, given, default, kind)
         raise ConfigError(f"{given.source}: {shown!r} cannot be used: {problem}", hint) from None
 
 
-_CHOICES = {
-    "log.level": "TRACE, DEBUG, INFO, WARNING or ERROR",
-    "log.format": "text or json",
-    "cache.indicators": 'such as ["macd(12,26,9)", "rsi(14)"]',
-}
-
-
-def _example(key: str, given: _Given, default: object) -> str:
+def _example(key: str, given: _Given, default: object, kind: Any) -> str:
     """The choices, or the default in the form in which the value is given."""
-    if key in _CHOICES or default in (None, "", ()):
-        return _CHOICES.get(key, "")
+    if get_origin(kind) is Literal:
+        *others, last = get_args(kind)
+        return f"{', '.join(others)} or {last}"
+    if key == "cache.indicators":
+        return 'such as ["macd(12,26,9)", "rsi(14)"]'
+    if default in (None, "", ()):
+        return ""
     if isinstance(default, tuple):
         names = [str(name) for name in default]
         return f"such as {','.join(names)}" if given.text else f"such as {json.dumps(names)}"
