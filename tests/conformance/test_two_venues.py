@@ -1,15 +1,17 @@
-"""Two venues of different kinds in one process, over loopback, through the real engines."""
+"""Two venues of different kinds in one process, over loopback, through the real engines.
+
+What becomes of one's readers in another's trouble: `tests/simulation/test_three_venues.py`.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from random import Random
 
 import pytest
 import redis
-from aiohttp import web
 
 from livecache.engine.engine import Engine, Settings
 from livecache.engine.fleet import Fleet
@@ -20,14 +22,12 @@ from livecache.model.budget import Spacing
 from livecache.model.policy import Policy
 from livecache.model.timeframe import Timeframe
 from livecache.reader.reader import Reader
-from livecache.venues.venue import Page, PageRequest
 from tests.simulation.virtual import BlockingRedis, VirtualClock, run_virtually
 
 from .bench import OPEN
 from .coinbase import CoinbaseFace
 from .face import Face
-from .front import Front, passing
-from .toy import ToyFace, ToyVenue
+from .toy import ToyFace
 
 SPEED = 60.0
 WANTED = {
@@ -37,7 +37,7 @@ WANTED = {
 
 
 class Process:
-    """A fleet of both, each behind its front, and a reader of each."""
+    """A fleet of both, and a reader of each."""
 
     def __init__(self, url: str) -> None:
         self.clock = VirtualClock(OPEN / 1000)
@@ -45,8 +45,7 @@ class Process:
             "coinbase": CoinbaseFace(OPEN, SPEED, self.clock),
             "toy": ToyFace(OPEN, SPEED, self.clock),
         }
-        self.fronts: dict[str, Front] = {}
-        self.venues: dict[str, object] = {}
+        self.urls: dict[str, tuple[str, str]] = {}
         self.readers = {name: Reader(url, prefix="two", venue=name) for name in self.faces}
         self.fleet = Fleet(self.faces, self.clock, Random(1).random)
         self.begun: list[str] = []
@@ -56,9 +55,8 @@ class Process:
     @asynccontextmanager
     async def begin(self, name: str, has_written: bool) -> AsyncIterator[Engine]:
         self.begun.append(name)
-        face, front, time = self.faces[name], self.fronts[name], VenueTime(self.clock)
-        venue = face.venue(name, (front.url, front.ws_url), time.if_known, self.clock)
-        self.venues[name] = venue
+        face, time = self.faces[name], VenueTime(self.clock)
+        venue = face.venue(name, self.urls[name], time.if_known, self.clock)
         policy = Policy(candles=12, min_candles=8, confirm_after_ms=240_000)
         budgets = (Spacing("requests", 50, yields=True),)
         settings = Settings((face.symbol,), WANTED[name], policy, budgets)
@@ -72,23 +70,16 @@ class Process:
         finally:
             await engine.close(for_good=False)
 
-    async def read(self, name: str, rounds: int = 1) -> list[str]:
-        """Read everything of a venue so many times, 50 ms apart; what went wrong."""
-        wrong: list[str] = []
-        for _ in range(rounds):
-            for timeframe in WANTED[name]:
-                try:
-                    self.readers[name].candles(self.faces[name].symbol, timeframe, 8)
-                except ReadError as error:
-                    wrong.append(f"{timeframe}: {error}")
-            await self.clock.sleep(0.05)
-        return wrong
-
     async def warm(self, name: str) -> None:
         """Until a reader gets all of it."""
         async with asyncio.timeout(60):
-            while await self.read(name):
-                pass
+            while True:
+                try:
+                    for timeframe in WANTED[name]:
+                        self.readers[name].candles(self.faces[name].symbol, timeframe, 8)
+                    return
+                except ReadError:
+                    await self.clock.sleep(0.05)
 
     def close(self) -> None:
         for reader in self.readers.values():
@@ -96,79 +87,34 @@ class Process:
         self._client.close()
 
 
-def together(url: str, happens: Callable[[Process], Awaitable[None]]) -> None:
-    """Have both warm, and something happen."""
-
+def test_each_serves_its_readers_what_its_market_traded(clean_valkey: str) -> None:
     async def main() -> None:
-        process = Process(url)
-        async with AsyncExitStack() as stack, asyncio.timeout(120):
+        process = Process(clean_valkey)
+        async with AsyncExitStack() as stack:
             stack.callback(process.close)
             for name, face in process.faces.items():
-                urls = await stack.enter_async_context(face.listening())
-                process.fronts[name] = await stack.enter_async_context(passing(*urls))
+                process.urls[name] = await stack.enter_async_context(face.listening())
             async with asyncio.TaskGroup() as tasks:
                 running = tasks.create_task(process.fleet.run(process.begin), name="fleet")
                 for name in process.faces:
                     await process.warm(name)
-                await happens(process)
+                look(process)
                 running.cancel()
 
     run_virtually(main())
 
 
-def test_each_serves_its_readers_what_its_market_traded(clean_valkey: str) -> None:
-    async def happens(process: Process) -> None:
-        for name, face in process.faces.items():
-            for timeframe in WANTED[name]:
-                candles = process.readers[name].candles(face.symbol, timeframe, 8)
-                rows = face.rows(face.symbol, timeframe, candles[0].time, candles[-1].time + 1)
-                truth = [[r.time, *map(float, r.numbers)] for r in rows if not r.flat]
-                assert [list(candle) for candle in candles] == truth, (name, timeframe)
-        days = process.readers["toy"].candles("AAA", "1d", 8)
-        assert {candle.time % Timeframe.D1.ms for candle in days} == {8 * Timeframe.H1.ms}
-        # What is not kept is added up within each day, and days of an exchange are not joined.
-        hours = process.readers["toy"].candles("AAA", "3h", 3)
-        assert {c.time % Timeframe.D1.ms // Timeframe.H1.ms for c in hours} <= {8, 11, 14}
-        with pytest.raises(UnknownSeries, match="do not add up to it"):
-            process.readers["toy"].candles("AAA", "2d", 1)
-
-    together(clean_valkey, happens)
-
-
-def killed(process: Process) -> None:
-    venue = process.venues["toy"]
-    assert isinstance(venue, ToyVenue)
-
-    async def fetch(request: PageRequest) -> Page:
-        raise ZeroDivisionError("a bug of that venue's")
-
-    venue.fetch = fetch  # type: ignore[method-assign]
-
-
-def banned(process: Process) -> None:
-    process.fronts["toy"].answer = lambda request, answer: web.Response(
-        status=418, headers={"Retry-After": "3600"}
-    )
-
-
-def slow(process: Process) -> None:
-    async def answer(request: web.Request, answer: web.Response) -> web.StreamResponse:
-        await process.clock.sleep(0.9)
-        return answer
-
-    process.fronts["toy"].answer = answer
-    process.fronts["toy"].frame = lambda text: ()
-
-
-@pytest.mark.parametrize("trouble", [killed, banned, slow])
-def test_the_readers_of_one_notice_nothing_of_the_others_trouble(
-    clean_valkey: str, trouble: Callable[[Process], None]
-) -> None:
-    async def happens(process: Process) -> None:
-        trouble(process)
-        assert await process.read("coinbase", rounds=120) == []
-        assert process.begun.count("coinbase") == 1
-        if trouble is killed:
-            assert process.begun.count("toy") > 1, "it has begun anew"
-
-    together(clean_valkey, happens)
+def look(process: Process) -> None:
+    for name, face in process.faces.items():
+        for timeframe in WANTED[name]:
+            candles = process.readers[name].candles(face.symbol, timeframe, 8)
+            rows = face.rows(face.symbol, timeframe, candles[0].time, candles[-1].time + 1)
+            truth = [[r.time, *map(float, r.numbers)] for r in rows if not r.flat]
+            assert [list(candle) for candle in candles] == truth, (name, timeframe)
+    days = process.readers["toy"].candles("AAA", "1d", 8)
+    assert {candle.time % Timeframe.D1.ms for candle in days} == {8 * Timeframe.H1.ms}
+    # What is not kept is added up within each day, and days of an exchange are not joined.
+    hours = process.readers["toy"].candles("AAA", "3h", 3)
+    assert {c.time % Timeframe.D1.ms // Timeframe.H1.ms for c in hours} <= {8, 11, 14}
+    with pytest.raises(UnknownSeries, match="do not add up to it"):
+        process.readers["toy"].candles("AAA", "2d", 1)
