@@ -100,6 +100,18 @@ def test_a_stream_tells_of_both_and_goes_on_in_each_where_it_was(store: Any, ser
         assert lost.event("lost", "closed").data["after"] == "7-7", "of one only"
 
 
+@pytest.mark.parametrize("left", ["{0}", "coinbase={0}", "coinbase={0},gone=7-7"])
+def test_a_venue_that_an_id_does_not_name_is_told_from_its_beginning(
+    store: Any, server: Served, left: str
+) -> None:
+    told, new = (announce(store, n, shown=candle(n)) for n in (7, 8))
+    others = [announce(store, n, shown=candle(n), series=TWIN) for n in (6, 9)]
+    with listening(server.url, "*", after=left.format(told)) as again:
+        ids = [again.event("closed").id for _ in range(3)]
+        assert ids[0] == f"coinbase={new},toy=0-0"
+        assert ids[1:] == [f"coinbase={new},toy={other}" for other in others], "none is lost"
+
+
 def test_the_trouble_of_one_is_told_as_its_own_and_hides_nothing_of_the_other(
     store: Any, server: Served
 ) -> None:

@@ -10,6 +10,17 @@ _MULTIPLES = "tests/cache/test_multiples.py"
 
 OF_READERS = (
     Breakage(
+        "a venue that the id of a stream does not name is told from now on only",
+        (
+            Edit(
+                "livecache/http/api/events.py",
+                "return {venue: told.get(venue, BEGINNING) for venue in venues}",
+                "return told",
+            ),
+        ),
+        ("tests/http/test_side_by_side.py",),
+    ),
+    Breakage(
         "a hole looks like a quiet market to who asks as ccxt does",
         (
             Edit(

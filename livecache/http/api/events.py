@@ -53,15 +53,15 @@ def position_of(entries: Mapping[str, str], venues: Sequence[str]) -> str:
 
 
 def entries_of(position: str, venues: Sequence[str]) -> dict[str, str]:
-    """The places that such an id stands for. One of a single stream is the first venue's; 0 is everybody's.
+    """The places that such an id stands for. One of a single stream is the first venue's.
 
-    Raises `ValueError` for what is no id.
+    Of a venue that it does not name nothing was told: that one's is the beginning. Raises `ValueError` for
+    what is no id.
     """
-    if "=" not in position:
-        entry = entry_id(position)
-        return dict.fromkeys(venues if entry == BEGINNING else venues[:1], entry)
+    position = position if "=" in position else f"{venues[0]}={position}"
     parts = (part.partition("=") for part in position.split(","))
-    return {venue: entry_id(entry) for venue, _, entry in parts if venue in venues}
+    told = {venue: entry_id(entry) for venue, _, entry in parts if venue in venues}
+    return {venue: told.get(venue, BEGINNING) for venue in venues}
 
 
 def framed(event: str, data: bytes, entry: str = "") -> bytes:
