@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..embedded.state import find_url
 from ..errors import ConfigError, UnknownSeries
-from ..model.naming import Ambiguous, find_symbol, near_names
+from ..model.naming import find_symbol, near_names
 from ..model.series import SeriesId
 from ..model.timeframe import Multiple, Timeframe, readable
 from ..read.asking import time_in
@@ -113,7 +113,7 @@ def find_series(
     """
     of = readable(timeframe) if multiples else Timeframe.parse(timeframe)
     known = _symbols(there)
-    found = _find(symbol, known)
+    found = find_symbol(symbol, known)
     if found is not None:
         wanted = SeriesId(*found, of)
         if wanted in there:
@@ -141,7 +141,7 @@ def choose_series(
     known = _symbols(there)
     meant: set[tuple[str, str]] = set()
     for symbol in symbols or ():
-        found = _find(symbol, known)
+        found = find_symbol(symbol, known)
         if found is None:
             raise UnknownSeries(f"nobody fills {symbol.upper()}", _meant(symbol, known))
         meant.add(found)
@@ -181,13 +181,6 @@ def _symbols(there: Sequence[SeriesId]) -> dict[str, dict[str, None]]:
     for series in there:
         known.setdefault(series.venue, {})[series.symbol] = None
     return known
-
-
-def _find(symbol: str, known: Mapping[str, Collection[str]]) -> tuple[str, str] | None:
-    try:
-        return find_symbol(symbol, known)
-    except Ambiguous as error:
-        raise UnknownSeries(str(error), f"say {' or '.join(error.names)}") from None
 
 
 def _meant(wrong: str, known: Mapping[str, Collection[str]]) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..errors import ConfigError
-from ..model.naming import Ambiguous, find_symbol, split_venue
+from ..errors import ConfigError, UnknownSeries
+from ..model.naming import find_symbol, split_venue
 from .schema import Config
 
 __all__ = ["parse_symbols"]
@@ -25,9 +25,8 @@ def parse_symbols(source: str, text: str, config: Config) -> dict[str, tuple[str
                 (venue,) = known
             elif venue is None and (found := find_symbol(item, known)):
                 venue, symbol = found
-        except Ambiguous as error:
-            hint = f"write {' or '.join(error.names)}"
-            raise ConfigError(f"{source}: {error}", hint) from None
+        except UnknownSeries as error:
+            raise ConfigError(f"{source}: {error.message}", error.hint) from None
         if venue is None:
             names = " or ".join(f"{one}:{symbol}" for one in known)
             raise ConfigError(f"{source}: {item!r} does not say at which venue", f"write {names}")

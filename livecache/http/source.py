@@ -18,7 +18,7 @@ from aiohttp import web
 
 from ..clock import Clock
 from ..errors import ConfigError, LivecacheError, UnknownSeries
-from ..model.naming import near_names, split_venue
+from ..model.naming import ambiguous, near_names, split_venue
 from ..model.series import SeriesId
 from ..plainly import plainly
 from ..read.reading import Core
@@ -28,7 +28,7 @@ from .answers import NotServed
 from .route import Handler
 from .watch.instance import Instance
 
-__all__ = ["Allowance", "Source", "Way", "ambiguous", "asked", "near_ones", "parse"]
+__all__ = ["Allowance", "Source", "Way", "asked", "near_ones", "parse"]
 
 REQUESTS_PER_S = 250.0  # of all clients: at 0.4 ms each a tenth of the core that the feed needs
 REQUESTS_AT_ONCE = 500
@@ -151,12 +151,6 @@ class Source:
 
 
 _LISTED = "see /api/v1/series"
-
-
-def ambiguous(symbol: str, venues: Sequence[str]) -> UnknownSeries:
-    """The error for a symbol that several venues have."""
-    names = " or ".join(f"{venue}:{symbol}" for venue in venues)
-    return UnknownSeries(f"{symbol} is at {' and at '.join(venues)}", f"say {names}")
 
 
 def near_ones(series: SeriesId, known: Sequence[SeriesId]) -> str:

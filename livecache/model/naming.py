@@ -6,18 +6,18 @@ import difflib
 import re
 from collections.abc import Collection, Iterable, Mapping
 
-__all__ = ["Ambiguous", "find_symbol", "near_names", "near_symbols", "split_venue"]
+from ..errors import UnknownSeries
+
+__all__ = ["ambiguous", "find_symbol", "near_names", "near_symbols", "split_venue"]
 
 _MOST = 3
 _SEPARATORS = re.compile(r"[/_:\s]")  # what others write for the dash
 
 
-class Ambiguous(ValueError):
-    """Several venues have it. `names` are what can be said instead."""
-
-    def __init__(self, symbol: str, venues: Collection[str]) -> None:
-        self.names = [f"{venue}:{symbol}" for venue in venues]
-        super().__init__(f"{symbol} is at {' and at '.join(venues)}")
+def ambiguous(symbol: str, venues: Collection[str]) -> UnknownSeries:
+    """The error for a symbol that several venues have."""
+    names = " or ".join(f"{venue}:{symbol}" for venue in venues)
+    return UnknownSeries(f"{symbol} is at {' and at '.join(venues)}", f"say {names}")
 
 
 def split_venue(text: str, venues: Collection[str]) -> tuple[str | None, str]:
@@ -34,14 +34,14 @@ def split_venue(text: str, venues: Collection[str]) -> tuple[str | None, str]:
 def find_symbol(text: str, known: Mapping[str, Collection[str]]) -> tuple[str, str] | None:
     """The venue and the symbol that are meant, of those `known` by venue; None where there is no such.
 
-    As it is written, else in capitals. Raises Ambiguous.
+    As it is written, else in capitals. Raises UnknownSeries where several have it.
     """
     venue, symbol = split_venue(text, known)
     among = known if venue is None else {venue: known[venue]}
     for wanted in dict.fromkeys((symbol, symbol.upper())):
         found = [one for one, symbols in among.items() if wanted in symbols]
         if len(found) > 1:
-            raise Ambiguous(wanted, found)
+            raise ambiguous(wanted, found)
         if found:
             return found[0], wanted
     return None

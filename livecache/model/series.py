@@ -32,14 +32,15 @@ SHORT = "venue has only"
 
 
 class SeriesId(NamedTuple):
-    """One series: a symbol's candles of one timeframe at one venue."""
+    """One series: a symbol's candles of one timeframe at one venue; "" for none, where several have it."""
 
     venue: str
     symbol: str
     timeframe: Timeframe
 
     def __str__(self) -> str:
-        return f"{self.venue}:{self.symbol}:{self.timeframe}"
+        name = f"{self.symbol}:{self.timeframe}"
+        return f"{self.venue}:{name}" if self.venue else name
 
 
 class Kind(StrEnum):

@@ -138,10 +138,10 @@ def pair_of(series: Any, venues: Sequence[str] | None) -> tuple[Any, Any]:
     if len(series) == 2:
         return series[0], series[1]
     venue, symbol, timeframe = series
-    if venues is not None and venue not in venues:
+    if venues is not None and venue and venue not in venues:
         raise ValueError(f"{_brief(series)} is of another venue than {venues[0]!r}, which is read")
     alone = venues is not None and len(venues) == 1
-    return symbol if alone else f"{venue}:{symbol}", timeframe
+    return symbol if alone or not venue else f"{venue}:{symbol}", timeframe
 
 
 def _is_pair(one: object) -> bool:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..errors import UnknownSeries
 from ..keys.keyspace import Keyspace
-from ..model.naming import near_symbols
+from ..model.naming import near_names
 from ..model.series import SeriesId
 from ..model.timeframe import Timeframe
 from ..wire.scripts import text_of
@@ -44,15 +44,18 @@ class Elsewhere:
         self._now = now
         self._found: _Found | None = None
 
-    def unknown(self, series: SeriesId) -> _Steps:
-        """The steps to the error for a series that nobody fills. Only Redis can tell whether nobody does."""
+    def unknown(self, series: SeriesId, known: Mapping[str, Collection[str]]) -> _Steps:
+        """The steps to the error for a series that nobody fills. Only Redis can tell whether nobody does.
+
+        `known` are the symbols of each venue, where there are several.
+        """
         found = self._found
         if found is None or self._now() >= found.looked_at_s + LOOKED_S:
             found = self._found = yield from self._look()
         message = f"{series}: nobody fills this series under the prefix {self._keys.prefix!r}"
         if not found.there:
             message = f"{message}, nor any other of {series.venue}"
-        return UnknownSeries(message, _hint(series, found, self._keys))
+        return UnknownSeries(message, _hint(series, found, self._keys, known))
 
     def _look(self) -> _Steps:
         (members,) = yield [("SMEMBERS", self._keys.series)]
@@ -77,15 +80,18 @@ class Elsewhere:
         return tuple(sorted(found))
 
 
-def _hint(series: SeriesId, found: _Found, keys: Keyspace) -> str:
+def _hint(series: SeriesId, found: _Found, keys: Keyspace, known: Mapping[str, Collection[str]]) -> str:
     of_symbol = [one.timeframe.value for one in found.there if one.symbol == series.symbol]
-    symbols = list(dict.fromkeys(one.symbol for one in found.there))
+    there = dict.fromkeys(one.symbol for one in found.there)
+    symbols = [f"{venue}:{name}" for venue, names in known.items() for name in sorted(names) if name] or list(
+        there
+    )
     if of_symbol:
         told = f"{series.symbol} has {', '.join(of_symbol)}"
         if isinstance(series.timeframe, Timeframe):
             return f"{told}: is it in cache.timeframes?"
         return f"{told}, and {series.timeframe} is no whole multiple of one of them"
-    if near := near_symbols(series.symbol, symbols):
+    if near := near_names(series.symbol, known or {series.venue: there}):
         return f"did you mean {' or '.join(near)}?"
     if symbols:
         return f"there are {_listed(symbols)}: is it in the venue's symbols? see `livecache series`"

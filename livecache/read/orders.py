@@ -158,6 +158,7 @@ def follow(core: Core, request: Request, patience: Patience) -> Orders:
         return Give(outcome)
 
     def make(meant: Sequence[Request]) -> Orders:
+        core.refuse_several(one.series for one in meant)
         return _follow(core, [_Followed(core, one, patience) for one in meant], patience, give)
 
     return _where_meant(core, [request], patience, make)
@@ -317,7 +318,12 @@ def wait_ready(core: Core, requests: Sequence[Request], patience: Patience) -> O
 
     Raises `NotListed` as soon as nothing is missing but symbols that the venue does not know.
     """
-    return _where_meant(core, requests, patience, lambda meant: _wait_ready(core, meant, patience))
+
+    def make(meant: Sequence[Request]) -> Orders:
+        core.refuse_several(one.series for one in meant)
+        return _wait_ready(core, meant, patience)
+
+    return _where_meant(core, requests, patience, make)
 
 
 def _wait_ready(core: Core, requests: Sequence[Request], patience: Patience) -> Orders:

@@ -9,7 +9,7 @@ from typing import Any, SupportsIndex, TypedDict
 
 from ..errors import UnknownSeries
 from ..keys.keyspace import Keyspace
-from ..model.naming import split_venue
+from ..model.naming import ambiguous, split_venue
 from ..model.series import SeriesId
 from ..model.timeframe import Timeframe, readable
 from .answer import Empty, Request
@@ -40,6 +40,7 @@ class Questions:
 
     `keys` are those of the venue that is read; where it is not `named`, of the first of `venues`. These are
     None until they have been learnt; until then a request's series has no venue, and its symbol may hold it.
+    It has none either where several have the symbol: what is read of it is `several`.
     """
 
     def __init__(self, keys: Keyspace, max_lag_s: Seconds, *, named: bool = True) -> None:
@@ -174,25 +175,35 @@ class Questions:
         self._checked = lru_cache(maxsize=_REMEMBERED_MAX, typed=True)(self._check)
 
     def meant(self, request: Request) -> Request:
-        """The same, of the venue that is meant by what is known now. Raises `UnknownSeries` as `request`."""
+        """The same, of the venue that is meant by what is known now."""
         if not request.guessed:
             return request
         named = split_venue(request.series.symbol, self.venues or ())[0] is not None
         return replace(request, series=self.read_id(*request.series[1:]), guessed=not named)
 
     def _place(self, symbol: str) -> tuple[str, str]:
-        """The venue and the symbol that are meant. Raises `UnknownSeries` where several have it."""
+        """The venue and the symbol that are meant; "" where several have it."""
         venues = self.venues
         if venues is None:
             return "", symbol
         venue, name = split_venue(symbol, venues)
         if venue is None and len(venues) > 1:
-            found = [one for one in venues if symbol in self._symbols[one]]
-            if len(found) > 1:
-                names = " or ".join(f"{one}:{symbol}" for one in found)
-                raise UnknownSeries(f"{symbol} is at {' and at '.join(found)}", f"say {names}")
-            venue = found[0] if found else None
+            found = self._having(symbol)
+            return "" if len(found) > 1 else (found or venues)[0], symbol
         return venue or venues[0], name
+
+    def _having(self, symbol: str) -> Sequence[str]:
+        return [one for one in self.venues or () if symbol in self._symbols.get(one, ())]
+
+    def several(self, series: SeriesId) -> UnknownSeries:
+        """The error for a series of which nobody said at which of several venues."""
+        return ambiguous(series.symbol, self._having(series.symbol))
+
+    def refuse_several(self, asked: Iterable[SeriesId]) -> None:
+        """Raise that error for the first of these, once it is known which venues there are."""
+        for series in asked:
+            if self.venues is not None and not series.venue:
+                raise self.several(series)
 
     def names(self, series: Iterable[Any] | None) -> frozenset[str] | None:
         """How entries of the stream of closes name these series, pairs and symbols; None for all."""

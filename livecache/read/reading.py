@@ -177,7 +177,8 @@ class Core(Questions):
                 instead = yield from self._added_up([trip[n] for n in absent], [replies[n] for n in absent])
                 for number, answer in zip(absent, instead, strict=True):
                     answers[number] = answer
-            outcomes += map(_outcome, answers)
+            for request, answer in zip(trip, answers, strict=True):
+                outcomes.append(_outcome(answer) if request.series.venue else self.several(request.series))
         return outcomes
 
     def answers(self, requests: Sequence[Request]) -> Steps[dict[SeriesId, Candles | ReadError]]:
@@ -202,6 +203,7 @@ class Core(Questions):
         if not all(one.venue for one in series):
             yield from self.learn()
             series = [one if one.venue else self.read_id(*one[1:]) for one in series]
+            self.refuse_several(series)
         views: list[SeriesView] = []
         for trip in trips(series):
             replies = yield from self._evaluate([(self.keys_of(one), ("state",)) for one in trip])
@@ -235,6 +237,7 @@ class Core(Questions):
 
     def _answer(self, request: Request) -> Steps[_Answer]:
         """What read.lua answers, if there is a state, or would for what can be added up; else why not."""
+        self.refuse_several([request.series])
         keys = self.keys_of(request.series)
         (reply,) = yield from self._evaluate([(keys, arguments(request))])
         if reply and not isinstance(reply, Exception):
@@ -318,7 +321,7 @@ class Core(Questions):
             raise NotReady(f"{series}: no state yet", HINT_RUN)
         if series.venue not in self._elsewhere:
             self._elsewhere[series.venue] = Elsewhere(keys)
-        raise (yield from self._elsewhere[series.venue].unknown(series))
+        raise (yield from self._elsewhere[series.venue].unknown(series, self._symbols))
 
     def _foreign(self, series: SeriesId) -> Steps[NoReturn]:
         """Raise a `ReadError` that names the key of another type."""

@@ -88,7 +88,7 @@ def test_who_asks_again_and_again_has_it_looked_for_every_few_seconds() -> None:
     elsewhere = Elsewhere(Keyspace(), lambda: now)
 
     def ask(replies: Sequence[Any]) -> UnknownSeries | None:
-        steps = elsewhere.unknown(SeriesId("coinbase", "BTC-USDT", Timeframe.M5))
+        steps = elsewhere.unknown(SeriesId("coinbase", "BTC-USDT", Timeframe.M5), {})
         try:
             next(steps)
         except StopIteration as done:
@@ -109,7 +109,7 @@ def test_who_asks_again_and_again_has_it_looked_for_every_few_seconds() -> None:
 
 def test_a_server_of_a_million_keys_is_not_searched_to_its_end() -> None:
     elsewhere = Elsewhere(replace(Keyspace(), prefix="mine"), lambda: 0.0)
-    steps = elsewhere.unknown(BTC)
+    steps = elsewhere.unknown(BTC, {})
     assert next(steps) == [("SMEMBERS", "mine:{coinbase}:series")]
     error, scans = _carry(steps, [set(), *([[b"7", [b"a:{coinbase}:series"]]] * 100)])
     assert scans == 10 and "there is the prefix a:" in error.hint

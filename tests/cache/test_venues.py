@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from redis.exceptions import ResponseError
 
-from livecache import AsyncReader, ConfigError, Reader, ReadError, RedisUnavailable, UnknownSeries
+from livecache import AsyncReader, Candles, ConfigError, Reader, ReadError, RedisUnavailable, UnknownSeries
 from livecache.keys.keyspace import Keyspace
 from livecache.model.series import SeriesId
 from livecache.model.timeframe import Timeframe
@@ -78,6 +78,48 @@ def test_a_symbol_says_its_venue_where_several_have_it(kind: str, clean_valkey: 
         assert set(reader.series()) == {BTC, ETH, OTHER, TWIN}
         assert set(reader.many(reader.series(), count=5).ok) == {BTC, ETH, OTHER, TWIN}
         assert {view.series for view in reader.states()} == {BTC, ETH, OTHER, TWIN}
+
+
+@pytest.mark.usefixtures("two")
+def test_of_many_a_symbol_that_several_have_is_an_error_of_its_own(kind: str, clean_valkey: str) -> None:
+    with either(kind, clean_valkey) as reader:
+        for _ in range(2):  # before the venues are known, and after
+            answers = reader.many(["ETH-USD", "BTC-USD", "coinbase:BTC-USD"], "5m", 3)
+            assert [str(series) for series in answers] == [str(ETH), "BTC-USD:5m", str(BTC)]
+            assert set(answers.ok) == {ETH, BTC}
+            (several,) = answers.errors
+            error = answers.errors[several]
+            assert isinstance(error, UnknownSeries)
+            assert error.hint == "say coinbase:BTC-USD or binance-eu:BTC-USD"
+        assert reader.many([several], count=3).errors.keys() == {several}, "it is asked for by its name"
+        with pytest.raises(UnknownSeries, match="at coinbase and at binance-eu"):
+            reader.states([several])
+        with pytest.raises(UnknownSeries, match="at coinbase and at binance-eu"):
+            reader.wait_ready(["ETH-USD", "BTC-USD"], "5m", 3, timeout=60)
+
+
+@pytest.mark.usefixtures("two")
+def test_what_is_like_a_symbol_that_nobody_has_is_told_of_all_venues(kind: str, clean_valkey: str) -> None:
+    with either(kind, clean_valkey) as reader:
+        with pytest.raises(UnknownSeries) as caught:
+            reader.candles("BTC-USDT", "5m", 3)
+        assert "coinbase:BTC-USD" in caught.value.hint and "binance-eu:BTC" in caught.value.hint
+        with pytest.raises(UnknownSeries) as caught:
+            reader.candles("btc/usdt:USDT", "5m", 3)
+        assert "binance-eu:BTC/USDT:USDT" in caught.value.hint, "a venue that is not the first"
+        with pytest.raises(UnknownSeries) as caught:
+            reader.candles("ZZZZZZ", "5m", 3)
+        assert "coinbase:ETH-USD" in caught.value.hint and "binance-eu:BTC-USD" in caught.value.hint
+
+
+@pytest.mark.usefixtures("two")
+def test_what_is_followed_beside_a_symbol_that_several_have_goes_on(clean_valkey: str) -> None:
+    with Reader(clean_valkey) as reader:
+        told = reader.follow_many(["BTC-USD", "ETH-USD"], "5m", 3, patience=0)
+        outcomes = {str(series): type(outcome) for series, outcome in (next(told), next(told))}
+        assert outcomes == {"BTC-USD:5m": UnknownSeries, str(ETH): Candles}
+        with pytest.raises(UnknownSeries, match="at coinbase and at binance-eu"):
+            next(reader.follow("BTC-USD", "5m", 3))
 
 
 @pytest.mark.usefixtures("two")

@@ -10,6 +10,28 @@ _MULTIPLES = "tests/cache/test_multiples.py"
 
 OF_READERS = (
     Breakage(
+        "of many, a symbol that several venues have is read of the first",
+        (
+            Edit(
+                "livecache/read/reading.py",
+                "_outcome(answer) if request.series.venue else self.several(request.series)",
+                "_outcome(answer)",
+            ),
+        ),
+        ("tests/cache/test_venues.py",),
+    ),
+    Breakage(
+        "what may have been meant is looked for at the first venue only",
+        (
+            Edit(
+                "livecache/read/elsewhere.py",
+                "near_names(series.symbol, known or {series.venue: there})",
+                "near_names(series.symbol, {series.venue: there})",
+            ),
+        ),
+        ("tests/cache/test_venues.py",),
+    ),
+    Breakage(
         "a venue that the id of a stream does not name is told from now on only",
         (
             Edit(
@@ -102,7 +124,7 @@ OF_READERS = (
         (
             Edit(
                 "livecache/read/asking.py",
-                "    if venues is not None and venue not in venues:\n",
+                "    if venues is not None and venue and venue not in venues:\n",
                 "    if False:\n",
             ),
         ),

@@ -18,11 +18,11 @@ from aiohttp import web
 
 from ...engine.repairs import RepairDesk
 from ...errors import RepairNotNow
-from ...model.naming import split_venue
+from ...model.naming import ambiguous, split_venue
 from ...model.timeframe import Timeframe
 from ..answers import answer, decode, refusal
 from ..shapes import Symbol
-from ..source import ambiguous, parse
+from ..source import parse
 from .instance import Instance
 
 __all__ = ["PATH", "RepairAnswer", "RepairRequest", "Repairs", "RepairsLeft", "RepairsQuery"]
