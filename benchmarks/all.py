@@ -21,8 +21,12 @@ WHOLE: tuple[tuple[str, ...], ...] = (
     ("memory",),
     ("takeover",),
     ("everything",),
+    ("history_store",),
 )
-QUICK: tuple[tuple[str, ...], ...] = (("warmup",), ("live", "--quick"), ("reading",), ("api",), ("memory",))
+QUICK: tuple[tuple[str, ...], ...] = (
+    *(("warmup",), ("live", "--quick"), ("reading",), ("api",), ("memory",)),
+    ("history_store", "--scale", "0.1"),
+)
 
 
 def main() -> int:

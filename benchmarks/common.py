@@ -12,7 +12,7 @@ from pathlib import Path
 
 import redis
 
-__all__ = ["circumstances", "installed", "table"]
+__all__ = ["circumstances", "installed", "machine", "table"]
 
 
 def circumstances(store: redis.Redis, *packages: str) -> Iterator[str]:
@@ -20,12 +20,17 @@ def circumstances(store: redis.Redis, *packages: str) -> Iterator[str]:
     server = store.info("server")
     names = {"Valkey": "valkey_version", "Redis": "redis_version"}
     name = next(name for name, key in names.items() if key in server)
+    yield from machine(*packages, server=f"{name} {server[names[name]]}, ")
+
+
+def machine(*packages: str, server: str = "") -> Iterator[str]:
+    """The same where there is no Redis."""
     versions = ", ".join(f"{package} {installed(package) or 'not installed'}" for package in packages)
     load = ", ".join(f"{average:.1f}" for average in os.getloadavg())
     command = " ".join([Path(sys.argv[0]).stem, *sys.argv[1:]])
     yield f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC: python -m benchmarks.{command}"
     yield f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, load average {load}"
-    yield f"Python {platform.python_version()}, {name} {server[names[name]]}, {versions}"
+    yield f"Python {platform.python_version()}, {server}{versions}"
 
 
 def installed(package: str) -> str:

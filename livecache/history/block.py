@@ -27,6 +27,7 @@ BUCKETS = 1_440
 
 _MAGIC = b"LCB1"
 _ZLIB = 1
+_LEVEL = 4  # half the time of 6, and the same size to half a percent
 _HEADER = struct.Struct("<4sBBBBHBBqqqq")
 _CHECKSUM = struct.Struct("<I")
 _PLACE = struct.Struct("<qq")
@@ -88,7 +89,7 @@ def encode(rows: Columns, series: int, block: int, step: int) -> bytes:
         *(_MAGIC, _ZLIB, kind, wide, volume.wide, len(rows), scale, volume.scale),
         *(int(rows.time[0]), first, tick, lot),
     )
-    body = zlib.compress(b"".join(parts), 6)
+    body = zlib.compress(b"".join(parts), _LEVEL)
     return header + _checksum(header, body, series, block) + body
 
 

@@ -7,6 +7,7 @@ a venue prints is kept, whatever its length, but for its trailing zeros.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Context, Decimal, Inexact
@@ -18,7 +19,7 @@ import numpy.typing as npt
 from ..model.candle import ExactCandle
 from ..model.coverage import Coverage
 
-__all__ = ["BIG", "Array", "Columns", "Decimals", "Merged", "concat", "merge", "within"]
+__all__ = ["BIG", "NO_ROWS", "Array", "Columns", "Decimals", "Merged", "concat", "merge", "within"]
 
 Array = npt.NDArray[Any]
 
@@ -26,8 +27,11 @@ BIG = 1 << 61
 """Integers below it are kept as int64: their differences are int64, too."""
 
 _POWERS = [10.0**power for power in range(23)]  # as doubles, each exact
-_SIGNIFICANT = 15  # so many digits at most, and no two decimals are the same double
+_PLAIN = 18  # digits at most: such integers are below BIG
+_TENS = 10 ** np.arange(_PLAIN + 1, dtype=np.int64)
+_COMMA, _MINUS, _POINT, _SLASH, _NINE = b",-./9"
 _WHOLE = 1 << 53  # below it, so is no integer
+_LONG = re.compile(r"-?\d+(?:\.\d+)?", re.ASCII)
 _EXACT = Context(prec=120, traps=[Inexact])  # the default context would round to 28 digits
 
 
@@ -42,30 +46,39 @@ class Decimals(NamedTuple):
         """What the texts say, exactly. Raises ValueError for what is no finite number."""
         if not texts:
             return cls(np.empty(0, np.int64), 0)
-        if max(map(len, texts)) <= _SIGNIFICANT and (short := cls._short(texts)):
-            return short
-        split = [text.partition(".") for text in texts]
-        try:
-            scale = max(len(digits) for _, _, digits in split)
-            return cls.fit([int(whole + digits.ljust(scale, "0")) for whole, _, digits in split], scale)
-        except ValueError:  # it has an exponent
-            return cls._long(texts)
+        return cls._plain(texts) or cls._long(texts)
 
     @classmethod
-    def _short(cls, texts: Sequence[str]) -> Decimals | None:
-        """By their doubles alone, which tell numbers of so few digits apart."""
-        doubles = np.array(texts, dtype=object).astype(np.float64)
-        if not np.isfinite(doubles).all():
+    def _plain(cls, texts: Sequence[str]) -> Decimals | None:
+        """All at once, of digits and points alone, and not many of them; None for others."""
+        joined = ",".join((*texts, "")).encode()
+        letters = np.frombuffer(joined, np.uint8)
+        if (
+            letters.min() < _COMMA
+            or letters.max() > _NINE
+            or ((letters == _MINUS) | (letters == _SLASH)).any()
+        ):
             return None
-        likely = len(texts[0].partition(".")[2])
-        for scale in (likely, *range(_SIGNIFICANT + 1)):
-            scaled = np.rint(doubles * _POWERS[scale])
-            if np.abs(scaled).max() < 10**_SIGNIFICANT and np.array_equal(scaled / _POWERS[scale], doubles):
-                return cls(scaled.astype(np.int64), scale)
-        return None
+        ends, points = np.flatnonzero(letters == _COMMA), np.flatnonzero(letters == _POINT)
+        of = np.searchsorted(ends, points)  # the number that each point is in
+        digits = np.diff(ends, prepend=-1) - 1
+        places = np.zeros(len(texts), np.int64)
+        if len(ends) != len(texts) or (np.diff(of) == 0).any():
+            return None
+        digits[of] -= 1
+        places[of] = ends[of] - points - 1
+        scale = int(places.max(initial=0))
+        if not ((digits > 0) & (digits + scale - places <= _PLAIN)).all():
+            return None
+        integers = np.fromstring(joined.replace(b".", b"")[:-1], np.int64, sep=",")
+        return cls(integers * _TENS[scale - places], scale)
 
     @classmethod
     def _long(cls, texts: Sequence[str]) -> Decimals:
+        if all(map(_LONG.fullmatch, texts)):
+            split = [text.partition(".") for text in texts]
+            scale = max(len(digits) for _, _, digits in split)
+            return cls.fit([int(whole + digits.ljust(scale, "0")) for whole, _, digits in split], scale)
         numbers = [_EXACT.create_decimal(text) for text in texts]
         if not all(map(Decimal.is_finite, numbers)):
             raise ValueError("not a finite number")
@@ -186,6 +199,9 @@ class Columns:
         return list(map(ExactCandle, self.time.tolist(), *(each.texts() for each in self.numbers)))
 
 
+NO_ROWS = Columns.of(())
+
+
 def within(times: npt.NDArray[np.int64], coverage: Coverage) -> npt.NDArray[np.bool_]:
     """Which of these times lie in the coverage."""
     if not coverage:
@@ -201,7 +217,7 @@ def concat(parts: Iterable[Columns]) -> Columns:
     if len(held) == 1:
         return held[0]
     if not held:
-        return Columns.of(())
+        return NO_ROWS
     together = []
     for numbers in zip(*(part.numbers for part in held), strict=True):
         scale = max(each.scale for each in numbers)

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from livecache.model.candle import ExactCandle
 
-__all__ = ["MINUTE", "WIDTH", "any_number", "candle", "candles", "numbers", "short_number"]
+from .support import MINUTE
 
-MINUTE = 60_000
+__all__ = ["WIDTH", "any_number", "candle", "candles", "numbers", "short_number"]
+
 WIDTH = 1_440 * MINUTE  # of a block of minutes
 
 

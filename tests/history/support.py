@@ -14,11 +14,13 @@ from livecache.model.coverage import Coverage
 from livecache.model.series import SeriesId
 from livecache.model.timeframe import Timeframe
 
-from .drawing import MINUTE
-
-__all__ = ["KEY", "START", "HandClock", "covered", "market", "minute", "number_of", "opened", "put", "same"]
+__all__ = [
+    *("KEY", "MINUTE", "START"),
+    *("HandClock", "covered", "market", "minute", "number_of", "opened", "put", "same"),
+]
 
 KEY = SeriesId("venue", "BTC-USD", Timeframe.M1)
+MINUTE = 60_000
 START = 1_440 * 20_000 * MINUTE  # where a block begins
 
 

@@ -15,7 +15,8 @@ from livecache.history.columns import Columns, Decimals
 from livecache.model.candle import ExactCandle
 from livecache.model.timeframe import Timeframe
 
-from .drawing import MINUTE, candles
+from .drawing import candles
+from .support import MINUTE
 
 SERIES = 7
 

@@ -20,7 +20,8 @@ from livecache.model.coverage import Coverage
 from livecache.model.series import SeriesId
 from livecache.model.timeframe import Timeframe
 
-from .drawing import MINUTE, any_number, candle, short_number
+from .drawing import any_number, candle, short_number
+from .support import MINUTE
 
 BASE = 1_440 * 20_000 - 40  # so that the edge of a block is among the buckets
 BUCKETS = 90

@@ -19,8 +19,7 @@ from livecache.model.coverage import Coverage
 from livecache.model.series import SeriesId
 from livecache.model.timeframe import Timeframe
 
-from .drawing import MINUTE
-from .support import KEY, HandClock, covered, market, minute, number_of, opened, put, same
+from .support import KEY, MINUTE, HandClock, covered, market, minute, number_of, opened, put, same
 
 
 def blocks(store: SqliteHistory) -> list[tuple[int, bytes]]:

@@ -12,7 +12,7 @@ import numpy as np
 from ...model.coverage import Coverage
 from ...model.series import SeriesId
 from ..block import block_of, encode, span_of
-from ..columns import Array, Columns, concat, merge, within
+from ..columns import NO_ROWS, Array, Columns, concat, merge, within
 from ..store import NONE, Commit, Lease, SeriesInfo
 from .leases import advance, hold
 from .reading import Reading, info_of, known, rows_of
@@ -158,9 +158,11 @@ def _change(
 ) -> _Change:
     old = _block(db, info, block)
     if old is None:
-        return _Change(page, page.time, concat([]), concat([]))
+        return _Change(page, page.time, NO_ROWS, NO_ROWS)
     merged = merge(old, page)
-    gone = within(old.time, decided) & ~np.isin(old.time, page.time)
+    gone = within(old.time, decided)
+    if gone.any():
+        gone &= ~np.isin(old.time, page.time)
     rows = merged.rows.take(~np.isin(merged.rows.time, old.time[gone])) if gone.any() else merged.rows
     return _Change(rows, merged.inserted, old.take(merged.changed), old.take(gone))
 
