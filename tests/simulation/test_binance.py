@@ -45,7 +45,7 @@ OUTAGES = (
     Outage(MINUTE + 12 * M1.ms, MINUTE + 18 * M1.ms),
 )
 KIND_OF = ["binance"] * 10 + ["binance-usdm"] * 3 + ["binance-us"] * 3
-LONG = [pytest.param(kind, seed, 90, marks=pytest.mark.long) for seed, kind in enumerate(KIND_OF, 2)]
+LONG = [pytest.param(kind, seed, 60, marks=pytest.mark.long) for seed, kind in enumerate(KIND_OF, 2)]
 
 
 def calm() -> BinanceFaults:

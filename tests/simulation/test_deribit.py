@@ -32,7 +32,7 @@ KINDS = {
     *("tick after the next", "too many, and the end", "tests unanswered"),
 }
 LISTED_MS = START - 100 * D1.ms
-LONG = [pytest.param(seed, 120, marks=pytest.mark.long) for seed in range(2, 12)]
+LONG = [pytest.param(seed, 60, marks=pytest.mark.long) for seed in range(2, 12)]
 
 
 @pytest.mark.takes(20)
