@@ -17,9 +17,7 @@ __all__ = ["main"]
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
-_SERVICE_PACKAGES = frozenset(
-    {"aiohttp", "click", "coinbase", "loguru", "prometheus_client", "rich", "websockets"}
-)
+_SERVICE_PACKAGES = frozenset({"aiohttp", "click", "loguru", "prometheus_client", "rich", "websockets"})
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -72,10 +72,7 @@ EVERYWHERE = {"quiet"}
 # Modules that still name a venue, though they are no venue's room and no simulator's face of one. The list
 # may only get shorter.
 NAME_A_VENUE = {
-    "__main__",
     "model/series",
-    "read/answers",
-    "reader/reader",
     "simulator/__init__",
 }
 

@@ -28,11 +28,11 @@ class Answers(dict[SeriesId, _T]):
     >>> answers = reader.many(["BTC-USD", "SOL-USD"], "5m", 60)
     >>> answers["BTC-USD", "5m"] is answers["BTC-USD"]
     True
-    >>> [str(series) for series in answers.ok]
-    ['coinbase:BTC-USD:5m']
+    >>> [series.symbol for series in answers.ok]
+    ['BTC-USD']
     >>> for series, error in answers.errors.items():
-    ...     print(error.message)
-    coinbase:SOL-USD:5m: nobody fills this series under the prefix 'livecache'
+    ...     print(series.symbol, type(error).__name__)
+    SOL-USD UnknownSeries
     """
 
     def __missing__(self, key: object) -> _T:

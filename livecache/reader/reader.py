@@ -119,8 +119,8 @@ class Reader:
         >>> try:
         ...     reader.candles("BTC-USD", "5m", 500)
         ... except NotReady as error:
-        ...     print(error.message)
-        coinbase:BTC-USD:5m: 100 of 500 candles are there without a gap
+        ...     print(error.have, error.want)
+        100 500
         """
         request = self._core.request(
             symbol,
@@ -191,9 +191,9 @@ class Reader:
             options: those of `candles`, the same for all.
 
         >>> for series, answer in reader.many(["BTC-USD", "SOL-USD"], "5m", 60).items():
-        ...     print(series, type(answer).__name__)
-        coinbase:BTC-USD:5m Candles
-        coinbase:SOL-USD:5m UnknownSeries
+        ...     print(series.symbol, type(answer).__name__)
+        BTC-USD Candles
+        SOL-USD UnknownSeries
         >>> reader.many([("BTC-USD", "5m", 60), ("BTC-USD", "1h", 30)])["BTC-USD", "1h"]
         <Candles: 30 of BTC-USD 1h, feed up, age 315000 ms>
         """
@@ -337,11 +337,11 @@ class Reader:
                 trimmed while nobody looked, or Redis was emptied.
 
         >>> for event in reader.closes(after="0", series=["BTC-USD"]):
-        ...     print(event.id, event.series, event.kind, event.time)
+        ...     print(event.id, event.series.symbol, event.kind, event.time)
         ...     if not event.empty:  # something was traded
         ...         print(event.candle.close, event.replaced)
         ...     break
-        1771589110000-0 coinbase:BTC-USD:5m settled 1771588800000
+        1771589110000-0 BTC-USD settled 1771588800000
         76324.18 None
         """
         orders = closes_of(self._core, after, Patience(patience), series, self._link.patience_s)
@@ -369,8 +369,8 @@ class Reader:
     def series(self) -> list[SeriesId]:
         """The configured series in the configured order: all timeframes of the first symbol, and so on.
 
-        >>> [str(series) for series in reader.series()]
-        ['coinbase:BTC-USD:5m', 'coinbase:BTC-USD:1h']
+        >>> [(series.symbol, str(series.timeframe)) for series in reader.series()]
+        [('BTC-USD', '5m'), ('BTC-USD', '1h')]
         """
         return self._link.drive(self._core.all_series())
 

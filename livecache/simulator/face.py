@@ -15,7 +15,7 @@ from .trouble.faults import Answer, RequestRecord
 if TYPE_CHECKING:
     from aiohttp import web
 
-__all__ = ["KINDS", "Ask", "Counts", "Face", "FaceKind", "kind_of"]
+__all__ = ["KINDS", "Ask", "Counts", "Face", "FaceKind", "TwoSided", "kind_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,36 @@ class Face(Protocol):
     async def close_all(self, code: int | None) -> int:
         """Close every websocket with that code, or cut it off (None). How many there were."""
         ...
+
+
+class TwoSided:
+    """A `Face` of a REST side and a websocket side."""
+
+    greeting = ""
+
+    def __init__(self, options: Any, exchange: Any, feed: Any, symbols: Mapping[str, str]) -> None:
+        self.options = options
+        self.exchange = exchange
+        self.symbols = symbols
+        self.counts: Counts = exchange.counts
+        self.requests: deque[RequestRecord] = exchange.requests
+        self._feed = feed
+
+    async def handle(self, ask: Ask) -> Answer | None:
+        """As `Face`."""
+        return cast("Answer | None", await self.exchange.handle(ask))
+
+    async def serve(self, request: web.Request) -> web.WebSocketResponse:
+        """As `Face`."""
+        return cast("web.WebSocketResponse", await self._feed.serve(request))
+
+    async def run(self) -> None:
+        """As `Face`."""
+        await self._feed.run()
+
+    async def close_all(self, code: int | None) -> int:
+        """As `Face`."""
+        return int(await self._feed.close_all(code))
 
 
 class FaceKind(NamedTuple):

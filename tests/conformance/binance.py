@@ -48,7 +48,8 @@ class BinanceFace:
     def rows(self, symbol: str, timeframe: Timeframe, start: int, end: int) -> Sequence[ExactCandle]:
         face = self.simulator.exchange
         assert isinstance(face, Simulated)
-        return face.exchange.rows(symbol, timeframe, start, end, self.now())
+        rows: Sequence[ExactCandle] = face.exchange.rows(symbol, timeframe, start, end, self.now())
+        return rows
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[tuple[str, str]]:

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Mapping
-
-from aiohttp import web
-
 from ...clock import Clock
 from ..clock import MarketClock
-from ..face import Ask, Counts, FaceKind
+from ..face import FaceKind, TwoSided
 from ..market.market import Market
 from ..options import ServerOptions
-from ..trouble.faults import Answer, Faults, RequestRecord
+from ..trouble.faults import Faults
 from .auth import KeyRing
 from .exchange import API, Exchange
 from .feed import FeedServer
@@ -20,7 +15,7 @@ from .feed import FeedServer
 __all__ = ["FACES", "CoinbaseFace"]
 
 
-class CoinbaseFace:
+class CoinbaseFace(TwoSided):
     """`simulator.face.Face`."""
 
     greeting = f"A simulated exchange. REST is under {API}, the websocket at / and /ws.\n"
@@ -36,26 +31,11 @@ class CoinbaseFace:
         host_clock: Clock,
     ) -> None:
         keys = keys or KeyRing()
-        self.options = options
-        self.symbols: Mapping[str, str] = {product: product for product in market.products()}
-        self._exchange = Exchange(market, clock, options, faults=faults, keys=keys, host_clock=host_clock)
-        self.counts: Counts = self._exchange.counts
-        self.requests: deque[RequestRecord] = self._exchange.requests
-        self._feed = FeedServer(
-            market, clock, options, self.counts, faults=faults, keys=keys, host_clock=host_clock
+        exchange = Exchange(market, clock, options, faults=faults, keys=keys, host_clock=host_clock)
+        feed = FeedServer(
+            market, clock, options, exchange.counts, faults=faults, keys=keys, host_clock=host_clock
         )
-
-    async def handle(self, ask: Ask) -> Answer | None:
-        return await self._exchange.handle(ask)
-
-    async def serve(self, request: web.Request) -> web.WebSocketResponse:
-        return await self._feed.serve(request)
-
-    async def run(self) -> None:
-        await self._feed.run()
-
-    async def close_all(self, code: int | None) -> int:
-        return await self._feed.close_all(code)
+        super().__init__(options, exchange, feed, {product: product for product in market.products()})
 
 
 FACES = {"coinbase": FaceKind(ServerOptions, CoinbaseFace, "coinbase")}
