@@ -24,6 +24,7 @@ __all__ = [
     "NONE",
     "PRIORITY",
     "Answer",
+    "Arrival",
     "Commit",
     "Damage",
     "HistoryStore",
@@ -31,8 +32,6 @@ __all__ = [
     "JobState",
     "JobStore",
     "Lease",
-    "LogEntry",
-    "LogStore",
     "Order",
     "Outcome",
     "Revision",
@@ -103,6 +102,20 @@ class Revision(NamedTuple):
     """Open, high, low, close and volume; None: the bucket was known to be empty."""
 
 
+class Arrival(NamedTuple):
+    """Stretches that became known, from one source, within an hour; kept for ninety days.
+
+    A bucket of them was known at `at`, or `lag` ms after its open, whichever is earlier.
+    """
+
+    rev: int
+    began: int
+    at: int
+    lag: int
+    source: str
+    coverage: Coverage
+
+
 @dataclass(frozen=True, slots=True)
 class Stats:
     """How much there is of one series; nothing is decoded for it."""
@@ -163,8 +176,11 @@ class HistoryStore(Protocol):
         `DamagedBlock`; nothing is changed then.
         """
 
-    def read(self, series: int, start: int, end: int) -> Answer:
-        """What is stored of `[start, end)`. Raises `DamagedBlock`."""
+    def read(self, series: int, start: int, end: int, *, as_of: int | None = None) -> Answer:
+        """What is stored of `[start, end)`, or what was known of it at a time of the last ninety days.
+
+        Raises `DamagedBlock`, and `HistoryError` for an earlier time.
+        """
 
     def batches(self, series: int, start: int, end: int, rows: int = 500_000) -> Iterator[Answer]:
         """The same, oldest first, in answers of about so many rows.
@@ -183,6 +199,9 @@ class HistoryStore(Protocol):
 
     def revisions(self, series: int, start: int, end: int) -> Sequence[Revision]:
         """What rows of `[start, end)` were before, the newest first; kept for ninety days."""
+
+    def arrivals(self, series: int, start: int, end: int) -> Sequence[Arrival]:
+        """When what of `[start, end)` became known, and by what, the oldest first."""
 
     def uncover(self, series: int, spans: Coverage) -> None:
         """These are known no more, so they are missing; nobody reads their rows until a page brings them."""
@@ -355,31 +374,3 @@ class JobStore(Protocol):
 
     def reopen(self, job: int) -> bool:
         """Whether it had failed or was cancelled, and is pending again. False where the same is under way."""
-
-
-@dataclass(frozen=True, slots=True)
-class LogEntry:
-    """A record of the store's own log."""
-
-    at: int
-    level: str
-    event: str
-    message: str
-    job: int | None = None
-    series: int | None = None
-    detail: str = ""
-    """JSON, or a stack trace."""
-    id: int = 0
-    """Given by the store."""
-
-
-class LogStore(Protocol):
-    """The log of a store: thirty days of it, and a hundred thousand records at most."""
-
-    def log(self, entries: Sequence[LogEntry]) -> None:
-        """Append."""
-
-    def logged(
-        self, *, after: int = 0, job: int | None = None, series: int | None = None, limit: int = 1_000
-    ) -> Sequence[LogEntry]:
-        """The newest entries with an id beyond `after`, oldest first."""

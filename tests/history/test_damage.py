@@ -66,7 +66,8 @@ def test_a_damaged_block_is_refused_put_aside_and_fetched_again(
     with pytest.raises(DamagedBlock, match=f"{KEY} from .* is damaged"):
         store.read(series, minute(0), minute(END))
     with pytest.raises(DamagedBlock):
-        put(store, series, 1_500, 1_501, of=2)
+        put(store, series, 1_500, END + 100, of=2)
+    assert store.coverage(series) == covered(0, END), "a page is stored as a whole, or not at all"
     (found,) = store.verify()
     assert (found.block, found.series.key) == (20_001, KEY) and found.reason
     assert len(store.read(series, minute(0), minute(1_440)).rows), "the others can be read"

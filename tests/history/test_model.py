@@ -55,6 +55,8 @@ class Stored(RuleBasedStateMachine):
         self.known: set[int] = set()
         self.was: dict[int, list[tuple[str, ...] | None]] = {}
         self.rev = 0
+        self.doubted: set[int] = set()
+        self.then: list[tuple[int, dict[int, ExactCandle], set[int]]] = []
         self.last: tuple[Columns, Coverage, Coverage] | None = None
 
     def open(self) -> None:
@@ -69,6 +71,7 @@ class Stored(RuleBasedStateMachine):
     @rule(start=bucket, length=st.integers(0, 50), seed=seed, replaces=st.booleans(), gap=st.booleans())
     def commit(self, start: int, length: int, seed: int, replaces: bool, gap: bool) -> None:
         random = Random(seed)
+        self.now += random.choice([1_000, 60_000, 4_000_000])
         covered = set(range(start, min(start + length, BUCKETS)))
         if gap:
             covered -= set(range(start + length // 3, start + length // 2))
@@ -95,6 +98,24 @@ class Stored(RuleBasedStateMachine):
         )
         self.rows = {n: row for n, row in self.rows.items() if n not in gone} | page
         self.known |= covered
+        self.then.append((self.now, dict(self.rows), set(self.known)))
+
+    @rule(pick=st.integers(0, 50))
+    def read_as_of(self, pick: int) -> None:
+        """Never more than was known then, and as it was then; nearly all of it, but for the last hour's."""
+        if not self.then:
+            return
+        now, rows, known = self.then[pick % len(self.then)]
+        answer = self.store.read(self.series, at(0), at(BUCKETS), as_of=now)
+        was = {n for n in range(BUCKETS) if at(n) in answer.coverage} - self.doubted
+        assert was <= known
+        long_known = [known for then, _, known in self.then if then <= now - 3_600_000]
+        assert not long_known or long_known[-1] & self.known - self.doubted <= was
+        got = {row.time: row for row in answer.rows.candles()}
+        for n in was:
+            row, expected = got.get(at(n)), rows.get(n)
+            assert (row is None) == (expected is None)
+            assert row is None or (expected and row.equals(expected))
 
     @rule()
     def commit_the_same_again(self) -> None:
@@ -111,6 +132,7 @@ class Stored(RuleBasedStateMachine):
         self.store.uncover(self.series, spans(doubted))
         self.rev += bool(doubted & self.known)
         self.known -= doubted
+        self.doubted |= doubted
         self.last = None
 
     @rule(before=st.integers(0, BUCKETS // 3))
@@ -119,6 +141,7 @@ class Stored(RuleBasedStateMachine):
         assert self.store.drop(self.series, at(before)) == len(gone)
         self.rows = {n: row for n, row in self.rows.items() if n >= before}
         self.known = {n for n in self.known if n >= before}
+        self.doubted |= set(range(before))
         self.rev += 1
         self.last = None
 

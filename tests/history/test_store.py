@@ -10,10 +10,11 @@ from random import Random
 import numpy as np
 import pytest
 
-from livecache.errors import HistoryChanged, StoreUnusable
+from livecache.errors import HistoryChanged, HistoryError, StoreUnusable
 from livecache.history.columns import Columns
+from livecache.history.log import LogEntry, LogStore
 from livecache.history.sqlite.store import SqliteHistory
-from livecache.history.store import Commit, HistoryStore, JobStore, LogEntry, LogStore
+from livecache.history.store import Commit, HistoryStore, JobStore
 from livecache.model.candle import ExactCandle
 from livecache.model.coverage import Coverage
 from livecache.model.series import SeriesId
@@ -281,3 +282,35 @@ def test_it_is_one_plain_file_that_any_tool_opens(store: SqliteHistory, series: 
 def test_committing_nothing_is_nothing(store: SqliteHistory, series: int) -> None:
     assert store.commit(series, Columns.of(()), Coverage()) == Commit(0)
     assert store.series(KEY) == store.all_series()[0]
+
+
+def test_what_is_copied_as_it_closes_was_known_minutes_later_and_not_before(
+    store: SqliteHistory, series: int, clock: HandClock
+) -> None:
+    """Backtests look back without seeing what came later: to the minute, not to the hour."""
+    for n in range(30):
+        clock.now = minute(n) + 95_000
+        store.commit(series, Columns.of(market(n, n + 1, quiet=0)), covered(n, n + 1), source="feed")
+    for n in range(30):
+        known = store.read(series, 0, 1 << 60, as_of=minute(n) + 95_000).coverage
+        assert known == covered(0, n + 1)
+        assert store.read(series, 0, 1 << 60, as_of=minute(n) + 94_999).coverage == covered(0, n)
+    (arrival,) = store.arrivals(series, minute(3), minute(4))
+    assert (arrival.source, arrival.lag, arrival.coverage) == ("feed", 95_000, covered(0, 30))
+
+
+def test_what_was_fetched_later_was_not_known_before(
+    store: SqliteHistory, series: int, clock: HandClock
+) -> None:
+    clock.now = minute(10_000)
+    put(store, series, 0, 100)
+    clock.now += 7_200_000
+    put(store, series, 0, 200, of=2)
+    was = store.read(series, 0, 1 << 60, as_of=minute(10_000))
+    assert was.coverage == covered(0, 100) and same(was.rows.candles(), market(0, 100))
+    assert store.read(series, 0, 1 << 60, as_of=minute(9_999)).coverage == Coverage()
+    clock.now += 91 * 86_400_000
+    store.tidy()
+    with pytest.raises(HistoryError, match="not kept any more"):
+        store.read(series, 0, 1 << 60, as_of=minute(10_000))
+    assert store.read(series, 0, 1 << 60, as_of=clock.now).coverage == covered(0, 200)

@@ -11,6 +11,7 @@ from .of_evidence import OF_EVIDENCE
 from .of_limits import OF_LIMITS
 from .of_products import OF_PRODUCTS
 from .of_readers import OF_READERS
+from .of_store import OF_STORE
 from .of_venues import OF_VENUES
 from .of_word import OF_WORD
 
@@ -377,4 +378,5 @@ BREAKAGES = (
     *OF_DERIBIT,
     *OF_BINANCE,
     *OF_CCXT,
+    *OF_STORE,
 )

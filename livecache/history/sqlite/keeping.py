@@ -13,13 +13,12 @@ from ...errors import DamagedBlock, StoreUnusable
 from ...model.coverage import Coverage, Span
 from ..block import span_of
 from ..store import Damage, SeriesInfo
-from .reading import info_of, known, rows_of
+from .reading import KEPT_DAYS, info_of, known, rows_of
 from .writing import Writing
 
 __all__ = ["Keeping"]
 
 _DAY_MS = 86_400_000
-_REVISIONS_DAYS = 90
 _LOG_DAYS = 30
 _LOG_ENTRIES = 100_000
 _AT_ONCE = 256  # blocks: commits wait while they are read
@@ -112,9 +111,10 @@ class Keeping(Writing):
     def tidy(self) -> None:
         """Forget what is kept for a time only: revisions, jobs that are over, and the log."""
         now = self.now()
-        old, older = now - _LOG_DAYS * _DAY_MS, now - _REVISIONS_DAYS * _DAY_MS
+        old, older = now - _LOG_DAYS * _DAY_MS, now - KEPT_DAYS * _DAY_MS
         with self.writing() as db:
             db.execute("DELETE FROM revisions WHERE at < ?", (older,))
+            db.execute("DELETE FROM arrivals WHERE at < ?", (older,))
             db.execute("DELETE FROM damaged WHERE at < ?", (older,))
             db.execute("DELETE FROM jobs WHERE finished < ?", (older,))
             db.execute("DELETE FROM orders WHERE created < ?", (older,))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..store import LogEntry
+from ..log import LogEntry
 from .database import Database
 
 __all__ = ["Log"]

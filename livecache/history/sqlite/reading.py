@@ -6,20 +6,27 @@ import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 
-from ...errors import DamagedBlock, HistoryChanged
+import numpy as np
+
+from ...errors import DamagedBlock, HistoryChanged, HistoryError
+from ...model.candle import ExactCandle
 from ...model.coverage import Coverage
 from ...model.series import SeriesId
 from ...model.timeframe import Timeframe, iso
 from ..block import block_of, decode, span_of
-from ..columns import Columns, concat, within
-from ..store import Answer, Revision, SeriesInfo, Stats
+from ..columns import Columns, concat, merge, within
+from ..store import Answer, Arrival, Revision, SeriesInfo, Stats
+from .arrivals import arrivals, unknown_at
 from .database import Database
 
-__all__ = ["Reading", "info_of", "known", "rows_of"]
+__all__ = ["KEPT_DAYS", "Reading", "info_of", "known", "rows_of"]
 
 _SERIES = "SELECT id, venue, symbol, timeframe, grid, listed, rev, rows FROM series"
 _REVISED = "SELECT ifnull(max(rev), 0) FROM revisions WHERE series = ? AND time >= ? AND time < ?"
 _FAR = 1 << 62
+
+KEPT_DAYS = 90
+"""So long it is kept what was known when."""
 
 
 class Reading(Database):
@@ -35,8 +42,13 @@ class Reading(Database):
         with self.reading() as db:
             return _all_series(db)
 
-    def read(self, series: int, start: int, end: int) -> Answer:
-        """What is stored of `[start, end)`. Raises `DamagedBlock`."""
+    def read(self, series: int, start: int, end: int, *, as_of: int | None = None) -> Answer:
+        """What is stored of `[start, end)`, or what was known of it at a time of the last ninety days."""
+        if as_of is not None and as_of < self.now() - KEPT_DAYS * 86_400_000:
+            raise HistoryError(
+                f"what was known at {iso(as_of)} is not kept any more",
+                f"ask as of a time within {KEPT_DAYS} days",
+            )
         with self.reading() as db:
             info, step = info_of(db, series)
             found = db.execute(
@@ -46,10 +58,14 @@ class Reading(Database):
             ).fetchall()
             coverage = known(db, series, start, end)
             (revised,) = db.execute(_REVISED, (series, start, end)).fetchone()
+            since = [] if as_of is None else _revisions(db, series, start, end, as_of)
+            later = [] if as_of is None else arrivals(db, series, start, end)
         # Decoded when the transaction is over: commits wait for that.
         parts = [rows_of(info, step, block, data) for block, _, data in found]
         rows = concat(part.clip(start, end) for part in parts)
         coverage = coverage.clip(start, end)
+        if as_of is not None:
+            rows, coverage = _put_back(rows, since), coverage.without(unknown_at(as_of, later, info.grid))
         if not coverage.covers(start, end):
             rows = rows.take(within(rows.time, coverage))
         block_rev = max(revised, *(rev for _, rev, _ in found), 0)
@@ -117,15 +133,12 @@ class Reading(Database):
     def revisions(self, series: int, start: int, end: int) -> Sequence[Revision]:
         """What rows of `[start, end)` were before, the newest first; kept for ninety days."""
         with self.reading() as db:
-            found = db.execute(
-                "SELECT rev, time, at, source, old FROM revisions"
-                " WHERE series = ? AND time >= ? AND time < ? ORDER BY rev DESC, time DESC",
-                (series, start, end),
-            ).fetchall()
-        return [
-            Revision(rev, time, at, source, tuple(json.loads(old)) if old else None)
-            for rev, time, at, source, old in found
-        ]
+            return _revisions(db, series, start, end)
+
+    def arrivals(self, series: int, start: int, end: int) -> Sequence[Arrival]:
+        """When what of `[start, end)` became known, and by what, the oldest first."""
+        with self.reading() as db:
+            return arrivals(db, series, start, end)
 
 
 def info_of(db: sqlite3.Connection, series: int) -> tuple[SeriesInfo, int]:
@@ -160,6 +173,28 @@ def rows_of(info: SeriesInfo, step: int, block: int, data: bytes) -> Columns:
             f"the history of {info.key} from {iso(start)} to {iso(end)} is damaged: {error}",
             "livecache fetches it again while it runs; or run livecache history verify",
         ) from None
+
+
+def _revisions(
+    db: sqlite3.Connection, series: int, start: int, end: int, after: int = -_FAR
+) -> list[Revision]:
+    """The newest first."""
+    found = db.execute(
+        "SELECT rev, time, at, source, old FROM revisions"
+        " WHERE series = ? AND time >= ? AND time < ? AND at > ? ORDER BY rev DESC, time DESC",
+        (series, start, end, after),
+    )
+    return [
+        Revision(rev, time, at, source, tuple(json.loads(old)) if old else None)
+        for rev, time, at, source, old in found
+    ]
+
+
+def _put_back(rows: Columns, revisions: Sequence[Revision]) -> Columns:
+    """These rows as they were before the revisions, the newest of which comes first."""
+    was = {each.time: each.old for each in revisions}  # of several the oldest stays
+    kept = rows.take(~np.isin(rows.time, list(was)))
+    return merge(kept, Columns.of(ExactCandle(t, *old) for t, old in was.items() if old)).rows
 
 
 def _all_series(db: sqlite3.Connection) -> list[SeriesInfo]:

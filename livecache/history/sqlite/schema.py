@@ -30,6 +30,11 @@ STATEMENTS = (
         series INTEGER NOT NULL REFERENCES series, time INTEGER NOT NULL, rev INTEGER NOT NULL,
         at INTEGER NOT NULL, source TEXT NOT NULL, old TEXT,
         PRIMARY KEY (series, time, rev)) WITHOUT ROWID""",
+    # When which spans became known: bucket b at `at` or at b + lag, whichever is earlier.
+    """CREATE TABLE arrivals (
+        series INTEGER NOT NULL REFERENCES series, rev INTEGER NOT NULL, began INTEGER NOT NULL,
+        at INTEGER NOT NULL, lag INTEGER NOT NULL, source TEXT NOT NULL, start INTEGER NOT NULL,
+        "end" INTEGER NOT NULL, spans TEXT NOT NULL, PRIMARY KEY (series, rev)) WITHOUT ROWID""",
     "CREATE INDEX revisions_by_age ON revisions (at)",
     # Blocks that could not be believed.
     """CREATE TABLE damaged (

@@ -14,6 +14,7 @@ from ...model.series import SeriesId
 from ..block import block_of, encode, span_of
 from ..columns import NO_ROWS, Array, Columns, concat, merge, within
 from ..store import NONE, Commit, Lease, SeriesInfo
+from .arrivals import record
 from .leases import advance, hold
 from .reading import Reading, info_of, known, rows_of
 
@@ -98,6 +99,7 @@ class Writing(Reading):
                 _store(db, series, block, change.rows, rev, step)
             if fresh:
                 _cover(db, series, near, near | covered)
+                record(db, series, rev, now, source, fresh)
             if fresh or inserted or revised or removed:
                 db.execute(
                     "UPDATE series SET rev = ?, rows = rows + ? WHERE id = ?",

@@ -1,0 +1,117 @@
+"""Breakages of the store of deep history: what keeps a number exact, a page whole and a job one worker's."""
+
+from __future__ import annotations
+
+from .edits import Breakage, Edit
+
+__all__ = ["OF_STORE"]
+
+_ROOM = "livecache/history"
+
+OF_STORE = (
+    Breakage(
+        "what a page of history covers is stored before its rows",
+        (
+            Edit(
+                f"{_ROOM}/sqlite/writing.py",
+                "            # What nobody knew is as the page says",
+                "            _cover(db, series, near, near | covered)\n"
+                '            db.execute("COMMIT")\n'
+                '            db.execute("BEGIN IMMEDIATE")\n'
+                "            # What nobody knew is as the page says",
+            ),
+            Edit(
+                f"{_ROOM}/sqlite/writing.py",
+                "                _cover(db, series, near, near | covered)\n                record(",
+                "                record(",
+            ),
+        ),
+        ("tests/history/test_damage.py",),
+    ),
+    Breakage(
+        "a worker that has lost its lease stores a page",
+        (Edit(f"{_ROOM}/sqlite/leases.py", "    if not held.rowcount:\n", "    if False:\n"),),
+        ("tests/history/test_jobs.py",),
+    ),
+    Breakage(
+        "a page that succeeds leaves the failures before it",
+        (Edit(f"{_ROOM}/sqlite/leases.py", "pages = pages + 1, attempts = 0,", "pages = pages + 1,"),),
+        ("tests/history/test_jobs.py",),
+    ),
+    Breakage(
+        "a job succeeds while something is missing",
+        (
+            Edit(
+                f"{_ROOM}/sqlite/jobs.py",
+                "case Outcome.SUCCEEDED if not _missing(db, job):",
+                "case Outcome.SUCCEEDED:",
+            ),
+        ),
+        ("tests/history/test_jobs.py",),
+    ),
+    Breakage(
+        "the checksum of a block is not looked at",
+        (
+            Edit(
+                f"{_ROOM}/block.py",
+                "if magic != _MAGIC or _checksum(header, body, series, block) != checksum:",
+                "if magic != _MAGIC:",
+            ),
+        ),
+        ("tests/history/test_block.py",),
+    ),
+    Breakage(
+        "digits come back as doubles print them",
+        (
+            Edit(
+                f"{_ROOM}/columns.py",
+                "return [_text(each, self.scale) for each in self.scaled.tolist()]",
+                "return [f'{each!r}' for each in self.floats().tolist()]",
+            ),
+        ),
+        ("tests/history/test_columns.py",),
+    ),
+    Breakage(
+        "doubles of long numbers are rounded twice",
+        (Edit(f"{_ROOM}/columns.py", "np.abs(self.scaled) > _WHOLE", "np.abs(self.scaled) > BIG"),),
+        ("tests/history/test_columns.py",),
+    ),
+    Breakage(
+        "a span of history holds its end",
+        (Edit(f"{_ROOM}/columns.py", "(at >= 0) & (times < ends[at])", "(at >= 0) & (times <= ends[at])"),),
+        ("tests/history/test_columns.py",),
+    ),
+    Breakage(
+        "rows that are distrusted are read",
+        (
+            Edit(
+                f"{_ROOM}/sqlite/reading.py",
+                "        if not coverage.covers(start, end):\n",
+                "        if False:\n",
+            ),
+        ),
+        ("tests/history/test_damage.py",),
+    ),
+    Breakage(
+        "a distrusted row stays though the page that proves its stretch lacks it",
+        (
+            Edit(
+                f"{_ROOM}/sqlite/writing.py",
+                "_change(db, info, block, page, fresh | replace)",
+                "_change(db, info, block, page, replace)",
+            ),
+        ),
+        ("tests/history/test_damage.py",),
+    ),
+    Breakage(
+        "as of a time is seen what was fetched after it",
+        (
+            Edit(
+                f"{_ROOM}/sqlite/arrivals.py",
+                "edge = _FAR if each.at <= time else grid.after(time - each.lag)",
+                "edge = _FAR",
+            ),
+        ),
+        ("tests/history/test_store.py",),
+    ),
+)
