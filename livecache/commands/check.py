@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
-from ..config.schema import Config
+from ..config.schema import Config, default_venues
 from ..errors import ConfigError
 from ..model.series import SeriesId
 from ..model.timeframe import Timeframe
@@ -20,8 +20,9 @@ from ..quality.findings import Finding, Flaw, Options
 from ..quality.inspection import Inspector
 from ..quality.report import TABLES, Report, as_csv, as_json, as_text, together
 from ..quality.venue import Compared
+from ..venues.registry import settings_named
 from ..wire.advice import SETTINGS
-from .reading import choose_series, connect, keyspace_of
+from .reading import choose_series, connect, keyspace_of, open_reader
 
 __all__ = ["FINDINGS_EXIT_CODE", "Wanted", "check"]
 
@@ -57,13 +58,17 @@ def check(config: Config, wanted: Wanted) -> int:
         raise ConfigError(f"--csv knows no table {wanted.csv_table!r}", f"one of {', '.join(TABLES)}")
     now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     with connect(config) as client:
-        inspectors = {venue: Inspector(client, keyspace_of(config, venue)) for venue in config.venues}
+        venues: Iterable[str] = config.venues
+        if config.venues == default_venues():  # None is configured: what a demo, or somebody else, fills.
+            with open_reader(config) as reader:
+                venues = sorted({series.venue for series in reader.series()}) or venues
+        inspectors = {venue: Inspector(client, keyspace_of(config, venue)) for venue in venues}
         gathered = _gathered(inspectors, config, wanted)
     reports = {}
     for venue, one in gathered.items():
         compared = _compare(config, venue, one, wanted) if wanted.against_venue else None
         reports[venue] = one.report(checked_at=now, venue=compared)
-    report = together(reports) if len(config.venues) > 1 else reports.popitem()[1]
+    report = together(reports) if len(inspectors) > 1 else reports.popitem()[1]
     if wanted.output is not None:
         _write(report, wanted.output)
     if wanted.as_json:
@@ -95,7 +100,7 @@ def _rules(config: Config, venue: str, wanted: Wanted) -> Rules:
     return Rules(
         patience_ms=int(config.cache.max_lag * 1000),
         gap_buckets=wanted.gap_buckets,
-        origin=config.venues[venue].origin,
+        origin=config.venues[venue].origin if venue in config.venues else "",
         options=wanted.options,
     )
 
@@ -123,7 +128,7 @@ def _compare(config: Config, venue: str, gathered: Check, wanted: Wanted) -> Com
     from .venue_check import compare_with_venue
 
     return compare_with_venue(
-        venue, config.venues[venue], os.environ, gathered, requests_most=wanted.requests_most
+        venue, settings_named(venue, config.venues), os.environ, gathered, requests_most=wanted.requests_most
     )
 
 

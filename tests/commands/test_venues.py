@@ -169,3 +169,16 @@ def test_a_configuration_of_several_venues_is_counted(
 ) -> None:
     assert main(["config", "--check"]) == 0
     assert "(venues: 2, symbols: 3, timeframes: 5)" in capsys.readouterr().out
+
+
+def test_a_check_where_nothing_is_configured_looks_at_whatever_is_filled(
+    store: redis.Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As of the demo of another exchange."""
+    monkeypatch.chdir(tmp_path)
+    fill(store, venue="other")
+    store.sadd(OTHER.venues, "other")
+    main(["check", "--json"])
+    told = capsys.readouterr().out
+    assert [series["symbol"] for series in json.loads(told)["series"]] == ["BTC-USD"]
+    assert '"absent"' not in told
