@@ -39,10 +39,10 @@ from .process.stopping import until_stopped
 from .process.supervisor import of_this_process
 from .quiet import logger
 from .redis_url import address_of
-from .venues.registry import build
+from .venues.registry import build, code_of
 from .wire.connecting import client_for, database_of, resolve_url
 
-__all__ = ["assemble", "backfill", "open_engine", "run"]
+__all__ = ["assemble", "backfill", "load_venues", "open_engine", "run"]
 
 _REDIS_TIMEOUT_S = 2.5  # as readers wait: the candles API reads by the same client
 _LEASE_WAIT_S = 10.0  # a dead instance's lease has lapsed by then
@@ -181,6 +181,12 @@ def _batches(config: Config) -> tuple[Rolling, ...]:
 
 def _data_dir(config: Config) -> Path | None:
     return Path(config.redis.data_dir).expanduser() if config.redis.data_dir else None
+
+
+def load_venues(config: Config) -> None:
+    """Load the code of the configured venues, so that nobody waits for it once they run."""
+    for id_, own in config.venues.items():
+        code_of(own.kind or id_)
 
 
 async def run(config: Config, source: str = "", again: Callable[[], Loaded] | None = None) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -96,6 +98,25 @@ def test_a_command_line_is_understood_without_loading_what_it_may_need() -> None
     """
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert ended.stdout.endswith("loaded: []\n")
+
+
+def test_the_code_of_a_venue_is_loaded_before_anything_runs(tmp_path: Path) -> None:
+    """Else the lease, and with it every reader after a restart, waits for all that is loaded meanwhile."""
+    unreachable = "http://127.0.0.1:1"
+    env = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPROFILEIMPORTTIME": "1",
+        "LIVECACHE_REDIS_URL": "redis://127.0.0.1:1",
+        "LIVECACHE_HTTP_LISTEN": "127.0.0.1:0",
+        "LIVECACHE_VENUES_COINBASE_REST_URL": unreachable,
+    }
+    command = [sys.executable, "-m", "livecache", "run"]
+    with subprocess.Popen(command, env=env, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as service:
+        assert service.stderr is not None
+        before = list(itertools.takewhile(lambda line: "http_listening" not in line, service.stderr))
+        service.kill()
+    loaded = {line.rpartition("|")[2].strip() for line in before if line.startswith("import time:")}
+    assert {"aiohttp", "livecache.venues.coinbase.pages"} <= loaded
 
 
 # --- config

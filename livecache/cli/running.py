@@ -42,6 +42,8 @@ def run(given: Given) -> int:
 
         from .. import app as service
 
+        service.load_venues(loaded.config)
+
     return asyncio.run(service.run(loaded.config, source_of(loaded), again.load))
 
 

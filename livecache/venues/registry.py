@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from ..errors import ConfigError
 from ..model.series import FIRST_VENUE
@@ -20,7 +20,16 @@ if TYPE_CHECKING:
     from .asserted import Assertion
     from .configured import ConfiguredVenue, Witness
 
-__all__ = ["DEFAULT", "KINDS", "asserted_of", "build", "build_witness", "settings_named", "settings_of"]
+__all__ = [
+    "DEFAULT",
+    "KINDS",
+    "asserted_of",
+    "build",
+    "build_witness",
+    "code_of",
+    "settings_named",
+    "settings_of",
+]
 
 KINDS: dict[str, str] = {
     "coinbase": "livecache.venues.coinbase",
@@ -56,6 +65,11 @@ def asserted_of(kind: str) -> tuple[Assertion, ...]:
     return cast("tuple[Assertion, ...]", import_module(f"{KINDS[kind]}.asserted").ASSERTED)
 
 
+def code_of(kind: str) -> Any:
+    """The module `venue` of such a kind, loaded."""
+    return import_module(f"{KINDS[kind]}.venue")
+
+
 def build(
     venue: str,
     settings: VenueSettings,
@@ -69,7 +83,7 @@ def build(
 
     `now` is the venue's clock in Unix ms, None while unknown; `jitter` is uniform in [0, 1).
     """
-    kind = import_module(f"{KINDS[settings.kind or venue]}.venue").VENUE
+    kind = code_of(settings.kind or venue).VENUE
     made = kind.build(settings, environ, name=venue, now=now, clock=clock, jitter=jitter)
     return cast("ConfiguredVenue", made)
 
