@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 from ..ledger.timeline import Timeline
 from ..model.budget import NOTHING, Costs
@@ -33,8 +34,7 @@ _LAST = (2 * len(Priority), 0, 0)
 """Less urgent than anything."""
 
 
-@dataclass(slots=True)
-class Attempts:
+class Attempts(msgspec.Struct):
     """The failures in a row of one series' requests."""
 
     count: int = 0
@@ -43,8 +43,7 @@ class Attempts:
     message: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Pick:
+class Pick(msgspec.Struct, frozen=True):
     """The request to make next, and what it was chosen for."""
 
     request: PageRequest
@@ -58,25 +57,23 @@ class Pick:
         return Urgency.LIVE if live else Urgency.WARM
 
 
-@dataclass(slots=True)
-class _Planned:
+class _Planned(msgspec.Struct):
     # The most urgent first, each with its priority and the place in the order of what waits for it.
     wants: list[tuple[int, int, Want]]
     valid_until: int  # venue time
 
 
-@dataclass(slots=True)
-class Schedule:
+class Schedule(msgspec.Struct):
     """Remembers what is in flight and what failed, and picks the most urgent page."""
 
     timeline: Timeline
     jitter: Callable[[], float]
-    in_flight: dict[str, dict[Timeframe, Span]] = field(default_factory=dict)
-    attempts: dict[tuple[str, Timeframe], Attempts] = field(default_factory=dict)
-    _plans: dict[str, _Planned] = field(default_factory=dict)
-    _asked: dict[tuple[str, Timeframe], Span] = field(default_factory=dict)
+    in_flight: dict[str, dict[Timeframe, Span]] = {}
+    attempts: dict[tuple[str, Timeframe], Attempts] = {}
+    _plans: dict[str, _Planned] = {}
+    _asked: dict[tuple[str, Timeframe], Span] = {}
     # Pages in a row that settled nothing, and when (monotonic) the next may be asked for.
-    _barren: dict[tuple[str, Timeframe], dict[Span, tuple[int, float]]] = field(default_factory=dict)
+    _barren: dict[tuple[str, Timeframe], dict[Span, tuple[int, float]]] = {}
     _since_settling: int = 0
 
     def pick(self, heard: int, monotonic_s: float) -> Pick | None:

@@ -7,8 +7,9 @@ in, and 0 says that it costs nothing there.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
+
+import msgspec
 
 __all__ = ["NOTHING", "Budget", "Costs", "Pool", "Rolling", "Spacing", "Window", "usage_of"]
 
@@ -19,15 +20,13 @@ NOTHING: Costs = MappingProxyType({})
 """Says nothing of any budget."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Sized:
+class _Sized(msgspec.Struct, frozen=True):
     name: str
     size: int
     """What the venue allows, in the unit of the costs."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pool(_Sized):
+class Pool(_Sized, frozen=True):
     """A pool of `size` that refills by `refill_per_s`, evenly. We use `share` of it, and all of that."""
 
     refill_per_s: float
@@ -37,8 +36,7 @@ class Pool(_Sized):
         _check(self.name, self.size, self.refill_per_s, self.share)
 
 
-@dataclass(frozen=True, slots=True)
-class Window(_Sized):
+class Window(_Sized, frozen=True):
     """At most `size` in each full minute (`length_s`) of the venue's clock, others at our address included.
 
     The venue's answers say in the header `usage` how much of it is gone. Where none does, nobody knows of
@@ -53,8 +51,7 @@ class Window(_Sized):
         _check(self.name, self.size, self.length_s, self.share)
 
 
-@dataclass(frozen=True, slots=True)
-class Rolling(_Sized):
+class Rolling(_Sized, frozen=True):
     """At most `size` within any `length_s`, whenever that begins: an hour of 1,800 requests."""
 
     length_s: float
@@ -64,8 +61,7 @@ class Rolling(_Sized):
         _check(self.name, self.size, self.length_s, self.share)
 
 
-@dataclass(frozen=True, slots=True)
-class Spacing:
+class Spacing(msgspec.Struct, frozen=True):
     """Requests start evenly, at most `per_s` a second, each up to `jitter_s` later by chance.
 
     `yields`: after refusals they start further apart, and nearer again as they succeed: where nobody has said

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+import msgspec
+
 from .candle import ExactCandle
 from .coverage import Coverage, Span
 from .grid import Grid, read_grid
@@ -97,8 +99,7 @@ class Close(NamedTuple):
     replaced: ExactCandle | None
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(msgspec.Struct, frozen=True):
     """What one series needs in Redis now.
 
     `members` maps a bucket's open time to its candle, or to None where the bucket holds none any more. If
@@ -114,8 +115,7 @@ class Change:
     updates: tuple[Update, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Changes:
+class Changes(msgspec.Struct, frozen=True):
     """One flush: what changed since the last one. `closes` go out before the candles they announce."""
 
     series: tuple[Change, ...] = ()
@@ -125,8 +125,7 @@ class Changes:
         return bool(self.series or self.closes)
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(msgspec.Struct, frozen=True):
     """One series as an earlier run left it in Redis, decoded and validated, its origin already checked."""
 
     series: SeriesId

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+
+import msgspec
 
 from ..model.candle import ExactCandle
 from ..model.rollup import roll_up, same_sum
@@ -12,14 +13,13 @@ from .track import Track
 __all__ = ["Derived", "derive"]
 
 
-@dataclass(slots=True)
-class Derived:
+class Derived(msgspec.Struct):
     """What a roll-up changed in the parent."""
 
-    touched: list[int] = field(default_factory=list)
-    revised: list[int] = field(default_factory=list)
-    mismatched: list[int] = field(default_factory=list)
-    doubtful: list[int] = field(default_factory=list)  # … and the fetched parent holds more than its children
+    touched: list[int] = []
+    revised: list[int] = []
+    mismatched: list[int] = []
+    doubtful: list[int] = []  # … and the fetched parent holds more than its children
 
 
 def derive(

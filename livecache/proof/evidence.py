@@ -8,8 +8,11 @@ line a row.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from enum import Enum
+
+import msgspec
+from msgspec.structs import replace
 
 from ..model.candle import ExactCandle
 
@@ -65,8 +68,7 @@ class Verdict(Enum):
     OPEN = "it is read again"
 
 
-@dataclass(slots=True)
-class Open:
+class Open(msgspec.Struct):
     """What pages have said so far of a bucket that they did not settle. Times are `heard`, Unix ms."""
 
     row: ExactCandle | None
@@ -164,8 +166,7 @@ def verdict(w: Witnesses) -> Verdict:
     return Verdict.OPEN
 
 
-@dataclass(frozen=True, slots=True)
-class PageFacts:
+class PageFacts(msgspec.Struct, frozen=True):
     """A page of one series over `[start, end)`, Unix ms, with `heard` from before the request was sent."""
 
     start: int
@@ -173,7 +174,7 @@ class PageFacts:
     rows: Mapping[int, ExactCandle]  # oldest first
     heard: int
     rejected: frozenset[int] = frozenset()  # buckets whose row could not be believed, or may be missing
-    reasons: Mapping[int, str] = field(default_factory=dict)  # why those rows could not be believed
+    reasons: Mapping[int, str] = {}  # why those rows could not be believed
     flat: frozenset[int] = frozenset()  # buckets whose row said that nothing was traded
 
     def without_flat(self) -> PageFacts:
@@ -182,8 +183,7 @@ class PageFacts:
         return replace(self, rows={t: row for t, row in self.rows.items() if t not in flat}, flat=flat)
 
 
-@dataclass(frozen=True, slots=True)
-class Strange:
+class Strange(msgspec.Struct, frozen=True):
     """Pages of one place that did not fit what is known, and agreed with each other. Times are `heard`."""
 
     first: int
@@ -192,16 +192,15 @@ class Strange:
     rows: Mapping[int, ExactCandle]  # of the last one
 
 
-@dataclass(slots=True)
-class PageOutcome:
+class PageOutcome(msgspec.Struct):
     """What became of the page's buckets."""
 
-    touched: list[int] = field(default_factory=list)  # buckets of which more is known now
-    revised: list[int] = field(default_factory=list)
-    mismatched: list[int] = field(default_factory=list)  # differ from their own roll-up
-    doubtful: list[int] = field(default_factory=list)  # … and hold more than it
+    touched: list[int] = []  # buckets of which more is known now
+    revised: list[int] = []
+    mismatched: list[int] = []  # differ from their own roll-up
+    doubtful: list[int] = []  # … and hold more than it
     disputed: int = 0
-    overruled: list[int] = field(default_factory=list)  # the pages agree against the feed, or against kin
-    unusable: list[int] = field(default_factory=list)  # given up with this page
+    overruled: list[int] = []  # the pages agree against the feed, or against kin
+    unusable: list[int] = []  # given up with this page
     strange: bool = False  # it is another series' as far as is seen, and nothing of it was taken
     channel_dead: int = 0  # the first bucket with a settled candle where an unbroken feed showed nothing

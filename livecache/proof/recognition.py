@@ -7,7 +7,7 @@ what was proven empty has none, and what is settled is not passed over.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import msgspec
 
 from ..model.coverage import Span
 from ..model.policy import CONFIRM_MS
@@ -23,12 +23,11 @@ _ROWS = 2  # One row that does not fit is the newest, of a venue that lags, or w
 _SPANS = 4  # Counted at once: the newest page and those with holes take turns.
 
 
-@dataclass(slots=True)
-class _Fit:
+class _Fit(msgspec.Struct):
     """The closed rows that fit what is known of their buckets, and those that do not."""
 
-    fits: list[int] = field(default_factory=list)
-    strange: list[int] = field(default_factory=list)
+    fits: list[int] = []
+    strange: list[int] = []
     against_feed: int = 0  # of the strange ones
 
     def refutes(self, span: Span) -> bool:

@@ -10,9 +10,10 @@ import math
 import random
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
+
+import msgspec
 
 from ..errors import LivecacheError, NotListed, NotReady, ReadError, RedisUnavailable
 from ..keys.keyspace import FORMING_HINT
@@ -54,15 +55,13 @@ AGAIN_FIRST_S, AGAIN_MOST_S = 0.1, 1.0
 # --- orders
 
 
-@dataclass(frozen=True, slots=True)
-class Give:
+class Give(msgspec.Struct, frozen=True):
     """Hand this to whoever iterates."""
 
     value: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Subscribe:
+class Subscribe(msgspec.Struct, frozen=True):
     """Subscribe to these channels, in place of any before, and wait until each is confirmed.
 
     From here on a message that begins with `ignored` is passed over.
@@ -72,22 +71,19 @@ class Subscribe:
     ignored: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Listen:
+class Listen(msgspec.Struct, frozen=True):
     """Wait so long for a message, then take all that are there; the channels that had some are sent back."""
 
     within_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class InTurn:
+class InTurn(msgspec.Struct, frozen=True):
     """Send these commands over the connection that all who follow share, and their replies back."""
 
     commands: Sequence[tuple[Any, ...]]
 
 
-@dataclass(frozen=True, slots=True)
-class Pause:
+class Pause(msgspec.Struct, frozen=True):
     """Wait."""
 
     seconds: float

@@ -128,8 +128,7 @@ class FetchFailure:
 # --- what a feed tells. Stamps are Unix ms of the venue's clock; products are the ids that were asked for.
 
 
-@dataclass(frozen=True, slots=True)
-class Subscribed:
+class Subscribed(msgspec.Struct, frozen=True):
     """The venue is known to send `products` on this connection's data channel from `stamp` on."""
 
     products: tuple[str, ...]
@@ -160,8 +159,7 @@ class Trade(NamedTuple):
     time: int
 
 
-@dataclass(frozen=True, slots=True)
-class Trades:
+class Trades(msgspec.Struct, frozen=True):
     """Trades in ascending id. `through` is as of `FeedCandles`."""
 
     stamp: int
@@ -170,8 +168,7 @@ class Trades:
     through: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
+class Heard(msgspec.Struct, frozen=True):
     """The connection lives: any frame without news of its own (heartbeat, ack, unknown channel).
 
     `reckoned`: the stamp is what we take the venue's time for, so it tells nothing of that time.
@@ -181,8 +178,7 @@ class Heard:
     reckoned: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Broken:
+class Broken(msgspec.Struct, frozen=True):
     """The feed of `products` was interrupted: closed, silent, or a message was lost.
 
     Nothing after `since` (Unix ms; None: the last stamp before this event) is vouched for until new data
@@ -197,8 +193,7 @@ class Broken:
     mute: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Rejected:
+class Rejected(msgspec.Struct, frozen=True):
     """What could not be believed, a "frame", "candle" or "trade"; `payload` is bounded.
 
     `code` is the same for all that was rejected for the same: the reason may name a time or a place.
@@ -210,8 +205,7 @@ class Rejected:
     code: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class FeedFailure:
+class FeedFailure(msgspec.Struct, frozen=True):
     """An error frame of the venue, or a connection that could not be made; the feed goes on trying."""
 
     message: str
@@ -219,8 +213,7 @@ class FeedFailure:
     passing: bool = False  # it is of no product, and will pass: maintenance, too much asked for
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(msgspec.Struct, frozen=True):
     """The venue does not take the subscription to `products`; they are asked for again, ever more seldom."""
 
     products: tuple[str, ...]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from operator import attrgetter
+
+import msgspec
 
 from ..errors import OutsideCalendar
 from ..keys.keyspace import Damaged, Keyspace, decode_member, decode_state, standing_of
@@ -51,16 +52,14 @@ return results
 )
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedSeries:
+class LoadedSeries(msgspec.Struct, frozen=True):
     """One series as it lies in Redis: the state's fields, and members with their scores, lowest first."""
 
     fields: Mapping[str, str]
     members: Sequence[tuple[bytes, float]]
 
 
-@dataclass(frozen=True, slots=True)
-class Adopted:
+class Adopted(msgspec.Struct, frozen=True):
     """What may be believed, and why the rest may not. Series of which nothing was stored are in neither."""
 
     stored: tuple[Stored, ...]

@@ -13,8 +13,9 @@ import contextlib
 import itertools
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
+
+from msgspec.structs import replace
 
 from ..clock import Clock
 from ..errors import ForeignKey

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import msgspec
+
 from livecache.model.candle import ExactCandle
 from livecache.model.coverage import Coverage
 from livecache.model.series import Change, Changes, Close, SeriesId, SeriesState, Update
@@ -47,7 +49,7 @@ def state(first: int, settled: int, known: int, *, forming: int | None = None, *
 def whole(series: SeriesId, buckets: Sequence[int], vouched: SeriesState, **other: Any) -> Change:
     """A change that writes these buckets and nothing else."""
     members: dict[int, ExactCandle | None] = {T0 + n * STEP: candle(n) for n in buckets}
-    return replace(Change(series, True, members, 0, vouched), **other)
+    return msgspec.structs.replace(Change(series, True, members, 0, vouched), **other)
 
 
 class SyncAdapter:
@@ -104,7 +106,7 @@ class Source:
             before = changes.get(change.series)
             if before is not None and not change.whole:
                 members, updates = {**before.members, **change.members}, (*before.updates, *change.updates)
-                change = replace(change, whole=before.whole, members=members, updates=updates)
+                change = msgspec.structs.replace(change, whole=before.whole, members=members, updates=updates)
             changes[change.series] = change
         taken = Changes(tuple(changes.values()), tuple(self.closes))
         self.changed, self.closes = [], []

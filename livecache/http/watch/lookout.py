@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import zip_longest
+
+import msgspec
 
 from ...clock import Clock
 from ...engine.fleet import Place
@@ -26,14 +27,13 @@ SERIES_A_STEP = 100  # in between the feed and the writer have their turn
 _NO_SERVICE = "the service is starting, or ending"
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(msgspec.Struct, frozen=True):
     """One look. `reasons` say why not everything is ready; none: it is."""
 
     series: int
     reasons: Sequence[str]
     left_warm: bool = False  # all of it was ready when it was written, whoever vouches for it now
-    ready: Mapping[str, bool] = field(default_factory=dict)  # of each venue
+    ready: Mapping[str, bool] = {}  # of each venue
 
 
 class Lookout:
