@@ -178,7 +178,6 @@ def _decide(request: Request, reply: Sequence[Any], key: str) -> Candles:
             )
         end = state.grid.end(state.forming)
         closed += _decode(others, key, state.grid, state.forming, end)
-    standing = standing_of(state.because[2:])
     if request.newest_within is not None:
         _traded_lately(request, closed, end, max(alive.time, state.closed_through), state)
     chosen, synthetic = _filled(closed, start, end, state.grid, request.empty)
@@ -192,7 +191,7 @@ def _decide(request: Request, reply: Sequence[Any], key: str) -> Candles:
         feed=alive.feed,
         age=max(0, alive.time - state.known_through),
         synthetic=synthetic,
-        standing=standing,
+        standing=standing_of(state.because[2:]) if state.because else "",
     )
 
 
@@ -230,17 +229,19 @@ class State(NamedTuple):
                 f"{series}: written with schema {found}, this reader knows {SCHEMA}", "update livecache"
             )
         whole = found == SCHEMA and len(numbers) == len(times) + 1
-        if not whole or not _plausible(numbers[0], numbers[1:], grid):
+        if not whole or not _plausible(grid, *numbers):
             raise ReadError(f"{series}: its state cannot be understood", f"see HGETALL {key}:state")
         text = (reason or b"").decode(errors="replace")
         return cls(numbers[0], f"; {text}" if text else "", grid, *numbers[1:])
 
 
-def _plausible(count: int, times: Sequence[int], grid: Grid) -> bool:
+def _plausible(
+    grid: Grid, count: int, contiguous: int, settled: int, known: int, closed: int, forming: int
+) -> bool:
     """Whether a writer may have written these: in order, each the open of a bucket, none absurdly late."""
-    contiguous, settled, known, closed, forming = times
     ordered = 0 <= contiguous <= settled <= known <= closed < _TIME_MAX and 0 <= forming < _TIME_MAX
-    return ordered and count >= 0 and all(map(grid.bounds, filter(None, {*times})))
+    times = {contiguous, settled, known, closed, forming} - {0}
+    return ordered and count >= 0 and all(map(grid.bounds, times))
 
 
 def _alive(raw: bytes | None, series: SeriesId) -> AliveRecord:

@@ -261,6 +261,7 @@ def _follow(
     """Read whatever had a hint, or is due; `patience` is for Redis."""
     # Who asks for closed candles need not read at every trade.
     ignored = None if any(one.request.forming for one in followed) else FORMING_HINT
+    apart = all(one.patience is not patience for one in followed)
     subscribed = False
     due = followed
     while True:
@@ -271,12 +272,13 @@ def _follow(
                 subscribed, due = True, followed
             requests = [one.request for one in due]
             outcomes = yield from core.read_many(requests)
-            if moved := (yield from core.moved(requests, outcomes)):
+            unsure = {*map(type, outcomes)} != {Candles}
+            if unsure and (moved := (yield from core.moved(requests, outcomes))):
                 for one, request in zip(due, moved, strict=True):
                     one.place(core, request)
                 subscribed = False
                 continue
-            if all(one.patience is not patience for one in followed):
+            if apart:
                 patience.renew()
             for one, outcome in zip(due, outcomes, strict=True):
                 if one.is_news(outcome):
