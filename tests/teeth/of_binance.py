@@ -121,4 +121,15 @@ OF_BINANCE = (
         ),
         (f"{_FEED_TESTS}::test_the_last_frame_of_one_symbol_does_not_vouch_for_the_minute_of_another",),
     ),
+    Breakage(
+        "an acknowledgement tells the time that we take it for",
+        (
+            Edit(
+                "livecache/engine/consumer.py",
+                "if isinstance(event, Heard) and event.reckoned:",
+                "if isinstance(event, Heard) and event.reckoned and not event.stamp:",
+            ),
+        ),
+        ("tests/service/test_consumer.py::test_a_stamp_that_is_reckoned_from_our_clock_sets_no_clock_back",),
+    ),
 )

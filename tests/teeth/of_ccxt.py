@@ -44,4 +44,24 @@ OF_CCXT = (
         (Edit(f"{_ROOM}/exchange.py", "return too_early(answer, _OVER.get()) or said", "return said"),),
         (f"{_TESTS}::test_where_no_time_is_told_an_answer_counts_that_was_given_after_the_end",),
     ),
+    Breakage(
+        "weeks of ccxt's are asked for, though no table tells where they begin",
+        (Edit(f"{_ROOM}/facts.py", "_BIGGEST = Timeframe.D1", "_BIGGEST = Timeframe.W1"),),
+        (f"{_TESTS}::test_what_the_tables_tell_becomes_traits",),
+    ),
+    Breakage(
+        "what a request of ccxt's costs is not heeded",
+        (Edit(f"{_ROOM}/facts.py", "max(1.0, dearest)", "1.0"),),
+        (f"{_TESTS}::test_what_the_tables_tell_becomes_traits",),
+    ),
+    Breakage(
+        "a refusal of ccxt's in an answer 200 is a passing fault, and asked again as fast",
+        (Edit(f"{_ROOM}/answers.py", '    "DDoSProtection": FailureKind.REFUSED,\n', ""),),
+        (f"{_TESTS}::test_an_error_in_an_answer_200_is_a_failure_of_its_kind",),
+    ),
+    Breakage(
+        "a symbol that an exchange of ccxt's does not know is a bad request",
+        (Edit(f"{_ROOM}/answers.py", '    "BadSymbol": FailureKind.UNKNOWN_SYMBOL,\n', ""),),
+        (f"{_TESTS}::test_an_error_in_an_answer_200_is_a_failure_of_its_kind",),
+    ),
 )
