@@ -5,20 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError
-from ..simulator import FaultScript, load_script, random_script, serve_forever
+from ..simulator import load_script, serve_forever
 from ..simulator.replay import replay_forever
 from .reading import moment_of
 
-__all__ = ["csv_files", "fault_script", "run_simulator"]
-
-RANDOM_HOURS = 24
-"""How long (market time) faults drawn at random go on."""
+__all__ = ["csv_files", "run_simulator"]
 
 
 def run_simulator(
@@ -60,7 +57,7 @@ def run_simulator(
         latency=latency,
         start_ms=None if start is None else moment_of("--start", start),
         hold_ms=None if hold is None else moment_of("--hold", hold),
-        faults=fault_script(faults, faults_seed),
+        faults=faults_seed if faults is None else load_script(faults),
         announce=announce,
     )
     _until_signal(serving)
@@ -88,13 +85,3 @@ def csv_files(given: Sequence[str]) -> dict[str, str]:
             raise ConfigError(f"--csv names {symbol!r} twice", "one file a symbol")
         files[symbol] = path
     return files
-
-
-def fault_script(path: Path | None, seed: int | None) -> Callable[[Sequence[str]], FaultScript] | None:
-    """The script in the file, or what the seed draws for given products, or None. Raises ConfigError."""
-    if path is not None:
-        script = load_script(path)
-        return lambda products: script
-    if seed is not None:
-        return partial(random_script, seed, RANDOM_HOURS)
-    return None

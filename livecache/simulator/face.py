@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 from ..errors import ConfigError
 from .options import ServerOptions
-from .trouble.faults import Answer, RequestRecord
+from .trouble.faults import Answer, Faults, RequestRecord
+from .trouble.spoiled import refusing
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -111,13 +112,16 @@ class TwoSided:
 class FaceKind(NamedTuple):
     """A kind of face: the class of its options, what makes it of them, and what else its venue is told.
 
-    `settings` are of `[venues.<kind>]`, beside symbols and URLs.
+    `settings` are of `[venues.<kind>]`, beside symbols and URLs. `faults` draws some of its own by a seed,
+    until a market time (Unix ms), None where a script's are drawn; `refusing` words an error.
     """
 
     options: Callable[[], ServerOptions]
     build: Callable[..., Face]
     venue: str
     settings: Mapping[str, str] = {}
+    faults: Callable[[int, int], Faults] | None = None
+    refusing: Callable[[int, int | None], Answer] = refusing
 
 
 KINDS: dict[str, str] = {

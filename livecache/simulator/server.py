@@ -25,10 +25,14 @@ from .market.recorded import CsvMarket
 from .market.seeded import SeededMarket
 from .options import ServerOptions
 from .trouble.faults import Answer, Faults
+from .trouble.random_faults import random_script
 from .trouble.script import FaultScript
-from .trouble.scripted import ScriptedFaults
+from .trouble.scripted import ScriptedFaults, check_words
 
 __all__ = ["Simulator", "serve_forever"]
+
+RANDOM_HOURS = 24
+"""How long (market time) faults drawn at random go on."""
 
 
 class Simulator:
@@ -224,6 +228,22 @@ def _report(feeding: asyncio.Task[None]) -> None:
         logger.bind(event="simulator_feed_failed").opt(exception=error).error("the simulated feed has failed")
 
 
+def _faults(
+    given: FaultScript | int | None, venue: str, clock: MarketClock, products: Sequence[str]
+) -> Faults | None:
+    """What is to go wrong, in that venue's words."""
+    kind = kind_of(venue)
+    if given is None:
+        return None
+    if isinstance(given, FaultScript):
+        if kind.faults:
+            check_words(given, venue)
+        return ScriptedFaults(given, refusing=kind.refusing)
+    if kind.faults:
+        return kind.faults(given, clock.start_ms + RANDOM_HOURS * 3_600_000)
+    return ScriptedFaults(random_script(given, RANDOM_HOURS, products))
+
+
 async def serve_forever(
     *,
     port: int = 0,
@@ -236,7 +256,7 @@ async def serve_forever(
     venue: str = FIRST_VENUE,
     start_ms: int | None = None,
     hold_ms: int | None = None,
-    faults: Callable[[Sequence[str]], FaultScript] | None = None,
+    faults: FaultScript | int | None = None,
     announce: Callable[[str], None] = print,
 ) -> None:
     """Serve until cancelled: `livecache simulator`. `announce` is given each line to show, once it listens.
@@ -245,8 +265,8 @@ async def serve_forever(
     `csv` (product to path) those files are the market, and it begins a day before they end unless `start_ms`
     (Unix ms) is given. From `hold_ms` on time creeps. `rate` in requests a real second, `latency` in seconds.
     `venue` is whose words it speaks.
-    `faults` is told the products and says what goes wrong. Raises `ConfigError`, and `LivecacheError` for a
-    port that is taken.
+    `faults` is what goes wrong, or the seed that draws it. Raises `ConfigError`, also for faults that the
+    venue's face cannot play, and `LivecacheError` for a port that is taken.
     """
     if not speed > 0:
         raise ConfigError(f"the speed must be above 0, not {speed}", "1 is real time, 60 a minute a second")
@@ -263,7 +283,6 @@ async def serve_forever(
     else:
         market = SeededMarket(seed, [Product.parse(s) for s in symbols] or DEFAULT_PRODUCTS)
     clock = MarketClock(start_ms, speed, hold_ms=hold_ms)
-    products = market.products()
     changes: dict[str, Any] = {} if rate is None else {"requests_per_second": rate}
     async with Simulator(
         market,
@@ -272,7 +291,7 @@ async def serve_forever(
         port=port,
         latency_s=latency,
         **changes,
-        faults=ScriptedFaults(faults(products)) if faults else None,
+        faults=_faults(faults, venue, clock, market.products()),
     ) as simulator:
         announce(f"REST       {simulator.rest_url}")
         announce(f"websocket  {simulator.ws_url}")

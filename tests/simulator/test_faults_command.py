@@ -11,8 +11,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from livecache.commands.simulator import fault_script
-from livecache.simulator import random_script
+from livecache.simulator.face import KINDS, kind_of
 
 COMMAND = [sys.executable, "-m", "livecache", "simulator", "--port", "0", "--symbols", "BTC-USD"]
 
@@ -55,6 +54,16 @@ def answered(url: str) -> int:
         ('[[faults]]\nkind = "clsoe"', [], "did you mean close? one of close, drop"),
         ('[[faults]]\nkind = "drop"\nproducts = ["BTC-USDT"]', [], "the market has no product 'BTC-USDT'"),
         ("", ["--faults-seed", "3"], "--faults and --faults-seed exclude each other"),
+        (
+            '[[faults]]\nkind = "garbage"',
+            ["--venue", "deribit"],
+            "fault garbage: the simulated deribit does not play it\n  hint: one of close, drop",
+        ),
+        (
+            '[[faults]]\nkind = "drop"\nproducts = ["BTC-USD"]',
+            ["--venue", "binance"],
+            "does not play it for single products",
+        ),
     ],
 )
 def test_a_script_that_cannot_be_played_ends_the_command(
@@ -76,8 +85,19 @@ def test_a_script_that_cannot_be_played_ends_the_command(
     assert told in ended.stderr and "Traceback" not in ended.stderr
 
 
-def test_a_seed_draws_a_day_of_faults_for_the_products_there_are() -> None:
-    drawn = fault_script(None, 7)
-    assert drawn is not None
-    assert drawn(["BTC-USD"]) == random_script(7, 24, ["BTC-USD"])
-    assert fault_script(None, None) is None
+@pytest.mark.parametrize(
+    ("venue", "status", "words"),
+    [
+        ("binance", 429, b'"code":-1003'),
+        ("binance-usdm", 500, b'"code":-1000'),
+        ("deribit", 429, b'"code":10028'),
+        ("deribit", 400, b'"error"'),
+    ],
+)
+def test_an_error_is_in_the_words_of_the_venue(venue: str, status: int, words: bytes) -> None:
+    answer = kind_of(venue).refusing(status, 7)
+    assert answer.status == status and words in answer.body and answer.headers == {"Retry-After": "7"}
+
+
+def test_every_other_venue_draws_faults_of_its_own_by_a_seed() -> None:
+    assert {venue for venue in KINDS if not kind_of(venue).faults} == {"coinbase"}

@@ -10,6 +10,7 @@ from ..face import FaceKind, TwoSided
 from ..market.market import Market
 from ..trouble.faults import Faults
 from .exchange import Exchange
+from .faults import BinanceFaults, refusing
 from .feed import FeedServer
 from .options import MARKETS, Api, BinanceOptions
 
@@ -40,6 +41,8 @@ class BinanceFace(TwoSided):
 
 _APIS: dict[str, Api] = {"binance": "spot", "binance-usdm": "usdm", "binance-us": "us"}
 FACES = {
-    name: FaceKind(partial(BinanceOptions, api=api), BinanceFace, "binance", {"market": api})
+    name: FaceKind(
+        partial(BinanceOptions, api=api), BinanceFace, "binance", {"market": api}, BinanceFaults, refusing
+    )
     for name, api in _APIS.items()
 }

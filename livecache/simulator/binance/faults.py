@@ -13,7 +13,7 @@ from ..market.market import Market
 from ..market.revised import RevisedMarket
 from ..trouble.faults import Answer, Faults, FeedFrame, HangUp, RequestRecord
 
-__all__ = ["BinanceFaults"]
+__all__ = ["BinanceFaults", "refusing"]
 
 _TOO_MUCH = (
     b'{"code":-1003,"msg":"Too much request weight used; current limit is 6000 request weight per 1 MINUTE."}'
@@ -37,6 +37,13 @@ _LATE_MOST_MS = 120_000
 _FRAMES_UNTIL_CUT = 150
 _SILENT_MS = 240_000
 _REVISED_BACK = 3  # buckets of 5m
+
+
+def refusing(status: int, retry_after_s: int | None) -> Answer:
+    """An error of that status in its words."""
+    unknown = b'{"code":-1000,"msg":"An unknown error occurred while processing the request."}'
+    headers = {} if retry_after_s is None else {"Retry-After": str(retry_after_s)}
+    return replace(_ANSWERS.get(str(status), Answer(status, unknown)), headers=headers)
 
 
 class BinanceFaults(Faults):

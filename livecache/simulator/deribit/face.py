@@ -8,6 +8,7 @@ from ..face import FaceKind, TwoSided
 from ..market.market import Market
 from ..trouble.faults import Faults
 from .exchange import API, DeribitOptions, Exchange
+from .faults import DeribitFaults, refusing
 from .feed import PATH, FeedServer
 
 __all__ = ["FACES", "DeribitFace"]
@@ -33,4 +34,4 @@ class DeribitFace(TwoSided):
         super().__init__(options, exchange, feed, exchange.symbols)
 
 
-FACES = {"deribit": FaceKind(DeribitOptions, DeribitFace, "deribit")}
+FACES = {"deribit": FaceKind(DeribitOptions, DeribitFace, "deribit", {}, DeribitFaults, refusing)}

@@ -16,12 +16,19 @@ from ..trouble.faults import Answer, Faults, FeedFrame, HangUp, RequestRecord
 from .exchange import LOCKED, TOO_MANY, RpcFault, answer_of
 from .feed import CHANNEL
 
-__all__ = ["DeribitFaults"]
+__all__ = ["DeribitFaults", "refusing"]
 
 _TICK = re.compile(r'"channel":"([^"]+)","data":\{"tick":(\d+)')
 _OF_REQUESTS = ("too many", "unequal columns", "locked", "cut")  # one after the other
 _FRAMES_UNTIL_CUT = 150
 _COLUMNS = ("ticks", "open", "high", "low", "close", "volume")
+
+
+def refusing(status: int, retry_after_s: int | None) -> Answer:
+    """An error of that status in its words."""
+    fault = {429: TOO_MANY, 503: LOCKED}.get(status) or RpcFault(11094, "internal_server_error", status)
+    headers = {} if retry_after_s is None else {"Retry-After": str(retry_after_s)}
+    return replace(_refusing(fault), headers=headers)
 
 
 class DeribitFaults(Faults):

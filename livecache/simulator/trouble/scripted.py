@@ -36,24 +36,50 @@ from .spoiled import (
     without_rows,
 )
 
-__all__ = ["ScriptedFaults"]
+__all__ = ["ScriptedFaults", "check_words"]
 
 _M5 = Timeframe.M5
 _CANDLES = "candles"
 _NOTHING: Mapping[str, object] = {}
 
+# What changes the words of a frame or a page knows those of the first venue alone; so do frames of products.
+_WORDED = (
+    *(kinds.ReplayedSnapshot, kinds.Garbage, kinds.NoFinalUpdate, kinds.StampAhead, kinds.ClockSkew),
+    *(kinds.ShortPage, kinds.EmptyPage, kinds.SpoiltRow, kinds.OddPage),
+)
+_OF_FRAMES = (kinds.Drop, kinds.Duplicate, kinds.Reorder)
+
+
+def check_words(script: FaultScript, venue: str) -> None:
+    """Raises ConfigError for a fault that the face of another venue than the first one cannot play."""
+    for episode in script.faults:
+        named = f"fault {episode.__struct_config__.tag}: the simulated {venue} does not play it"
+        if isinstance(episode, _WORDED):
+            others = [name for name, kind in kinds.KINDS.items() if not issubclass(kind, _WORDED)]
+            raise ConfigError(named, f"one of {', '.join(others)}")
+        if isinstance(episode, _OF_FRAMES) and episode.products:
+            raise ConfigError(f"{named} for single products", "leave products out")
+
 
 class ScriptedFaults(Faults):
     """The faults of a script, for one `Simulator`; further ones may `begin` while it runs.
 
+    `refusing` words an error of that status, and Retry-After in seconds.
     `counts`: how many of each kind happened, as `"close 1001"`, `"garbage nan"`, `"http_error 502"` or
     `"mute"`; what holds for a while counts once.
     """
 
-    def __init__(self, script: FaultScript | None = None, *, host_clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        script: FaultScript | None = None,
+        *,
+        host_clock: Clock | None = None,
+        refusing: Callable[[int, int | None], Answer] = refusing,
+    ) -> None:
         self.counts: Counter[str] = Counter()
         self._script = script or FaultScript()
         self._host = host_clock or SystemClock()
+        self._refusing = refusing
         self._snapshots: dict[str, str] = {}  # the last one of each product
         self._halted: dict[str, tuple[int, Mapping[str, object]]] = {}  # from when, and what the list says
         self._changed = asyncio.Event()
@@ -107,7 +133,7 @@ class ScriptedFaults(Faults):
                 continue
             match fault:
                 case kinds.HttpError(status=status) if schedule.strikes(playing, status):
-                    return refusing(status, fault.retry_after)
+                    return self._refusing(status, fault.retry_after)
                 case kinds.Hang() if schedule.strikes(playing):
                     await self._host.sleep(fault.seconds)
                     return None
