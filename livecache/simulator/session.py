@@ -6,16 +6,18 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any, Generic, TypeVar
 
 from aiohttp import WSMessage, WSMsgType, web
 
 from ..clock import Clock
 from ..quiet import logger
+from .clock import MarketClock
 from .face import Counts
 from .options import ServerOptions
 from .trouble.faults import Faults, FeedFrame, HangUp
 
-__all__ = ["Session"]
+__all__ = ["Server", "Session"]
 
 _CLOSE_S = 0.5
 
@@ -129,3 +131,31 @@ class Session:
 
     async def _watch(self) -> None:
         """What a venue does with a connection as time goes by: a kind of it knows."""
+
+
+_S = TypeVar("_S", bound=Session)
+
+
+class Server(Generic[_S]):
+    """What the websocket sides of all venues have in common: their clients, and the beat of what is sent."""
+
+    def __init__(self, clock: MarketClock, options: ServerOptions, host: Clock) -> None:
+        self._clock = clock
+        self._options: Any = options
+        self._host = host
+        self._sessions: set[_S] = set()
+
+    async def close_all(self, code: int | None) -> int:
+        """Close every connection with that code, or cut it off where it is None. How many there were."""
+        sessions = list(self._sessions)
+        await asyncio.gather(*(session.close(code) for session in sessions))
+        return len(sessions)
+
+    async def _repeat(self, every_ms: int, tick: Callable[[], None]) -> None:
+        period_s = max(self._options.least_tick_s, self._clock.real_s(every_ms))
+        due_s = self._host.monotonic() + period_s
+        while True:
+            await self._host.sleep(due_s - self._host.monotonic())
+            tick()
+            # Ticks that a busy host has missed are not made up for.
+            due_s = max(due_s + period_s, self._host.monotonic())

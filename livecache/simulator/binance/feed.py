@@ -5,7 +5,6 @@ https://developers.binance.com/docs/binance-spot-api-docs/web-socket-streams
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -17,7 +16,7 @@ from ...clock import Clock
 from ...model.candle import ExactCandle
 from ...model.timeframe import Timeframe
 from ..clock import MarketClock
-from ..session import Session
+from ..session import Server, Session
 from ..trouble.faults import Faults, FeedFrame
 from .exchange import Exchange
 from .options import MARKETS
@@ -90,28 +89,21 @@ class BinanceSession(Session):
         return await self.close(1000)
 
 
-class FeedServer:
+class FeedServer(Server[BinanceSession]):
     """Every connected client, and the clockwork that feeds them. `run` must run while clients are served."""
 
     def __init__(self, exchange: Exchange, clock: MarketClock, faults: Faults, host_clock: Clock) -> None:
+        super().__init__(clock, exchange.options, host_clock)
         self._exchange = exchange
-        self._clock = clock
         self._faults = faults
-        self._host = host_clock
         self._of = MARKETS[exchange.options.api]
         self._streams = {symbol.lower() + _STREAM: symbol for symbol in exchange.symbols}
-        self._sessions: set[BinanceSession] = set()
         # What was shown of each symbol last: the bucket in progress then, and its candle.
         self._shown: dict[str, tuple[int, ExactCandle | None]] = {}
 
     async def run(self) -> None:
         """Send what is due, until cancelled."""
-        period_s = max(self._exchange.options.least_tick_s, self._clock.real_s(self._of.update_ms))
-        due_s = self._host.monotonic() + period_s
-        while True:
-            await self._host.sleep(due_s - self._host.monotonic())
-            self._tick()
-            due_s = max(due_s + period_s, self._host.monotonic())
+        await self._repeat(self._of.update_ms, self._tick)
 
     async def serve(self, request: web.Request) -> web.WebSocketResponse:
         """Serve one client from its handshake to its end."""
@@ -143,12 +135,6 @@ class FeedServer:
         finally:
             self._sessions.discard(session)
         return ws
-
-    async def close_all(self, code: int | None) -> int:
-        """Close every connection with that code, or cut it off where it is None. How many there were."""
-        sessions = list(self._sessions)
-        await asyncio.gather(*(s.close(code) for s in sessions))
-        return len(sessions)
 
     # --- what clients say
 

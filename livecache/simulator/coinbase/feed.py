@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,7 +21,7 @@ from ..clock import MarketClock
 from ..face import Counts
 from ..market.market import Market
 from ..options import ServerOptions
-from ..session import Session
+from ..session import Server, Session
 from ..trouble.faults import Faults, FeedFrame
 from .auth import KeyRing
 from .listing import newest_trades, trade_json
@@ -81,7 +81,7 @@ class CoinbaseSession(Session):
         return await self.close(1000)
 
 
-class FeedServer:
+class FeedServer(Server[CoinbaseSession]):
     """Every connected client, and the clockwork that feeds them. `run` must run while clients are served."""
 
     def __init__(
@@ -95,14 +95,11 @@ class FeedServer:
         keys: KeyRing,
         host_clock: Clock,
     ) -> None:
+        super().__init__(clock, options, host_clock)
         self._market = market
-        self._clock = clock
-        self._options = options
         self._counts = counts
         self._faults = faults
         self._keys = keys
-        self._host = host_clock
-        self._sessions: set[CoinbaseSession] = set()
         self._products = frozenset(market.products())
         self._aliases = dict(market.aliases())
         # What the candles channel showed last: the bucket in progress then, and its candle if it had traded.
@@ -142,12 +139,6 @@ class FeedServer:
         finally:
             self._sessions.discard(session)
         return ws
-
-    async def close_all(self, code: int | None) -> int:
-        """Close every connection with that code, or cut it off where it is None. How many there were."""
-        sessions = list(self._sessions)
-        await asyncio.gather(*(s.close(code) for s in sessions))
-        return len(sessions)
 
     # --- what clients say
 
@@ -218,15 +209,6 @@ class FeedServer:
         return chance.sample(rows, min(_SNAPSHOT_CANDLES, len(rows) * 5 // 8 + 1 if rows else 0))
 
     # --- what is sent by the clock
-
-    async def _repeat(self, every_ms: int, tick: Callable[[], None]) -> None:
-        period_s = max(self._options.least_tick_s, self._clock.real_s(every_ms))
-        due_s = self._host.monotonic() + period_s
-        while True:
-            await self._host.sleep(due_s - self._host.monotonic())
-            tick()
-            # Ticks that a busy host has missed are not made up for.
-            due_s = max(due_s + period_s, self._host.monotonic())
 
     def _tick_candles(self) -> None:
         now, timestamp = self._clock.now(), self._timestamp()

@@ -17,7 +17,7 @@ from ...clock import Clock
 from ...model.candle import ExactCandle
 from ...model.timeframe import Timeframe
 from ..clock import MarketClock
-from ..session import Session
+from ..session import Server, Session
 from ..trouble.faults import Faults, FeedFrame, HangUp
 from .exchange import TOO_MANY, Exchange, RpcFault, answer_of
 
@@ -74,28 +74,19 @@ class _Client(Session):
         await self.close(1000)
 
 
-class FeedServer:
+class FeedServer(Server[_Client]):
     """Every connected client, and the clockwork that feeds them. `run` must run while clients are served."""
 
     def __init__(self, exchange: Exchange, clock: MarketClock, faults: Faults, host_clock: Clock) -> None:
+        super().__init__(clock, exchange.options, host_clock)
         self._exchange = exchange
-        self._options = exchange.options
-        self._clock = clock
         self._faults = faults
-        self._host = host_clock
-        self._clients: set[_Client] = set()
         # What was shown last: the bucket in progress then, and its candle if it had traded.
         self._shown: dict[str, tuple[int, ExactCandle | None]] = {}
 
     async def run(self) -> None:
         """Send what is due, until cancelled."""
-        period_s = max(self._options.least_tick_s, self._clock.real_s(self._options.update_ms))
-        due_s = self._host.monotonic() + period_s
-        while True:
-            await self._host.sleep(due_s - self._host.monotonic())
-            self._tick()
-            # Ticks that a busy host has missed are not made up for.
-            due_s = max(due_s + period_s, self._host.monotonic())
+        await self._repeat(self._options.update_ms, self._tick)
 
     async def serve(self, request: web.Request) -> web.WebSocketResponse:
         """Serve one client from its handshake to its end."""
@@ -114,18 +105,12 @@ class FeedServer:
             host=self._host,
             patience_s=options.test_patience_s,
         )
-        self._clients.add(client)
+        self._sessions.add(client)
         try:
             await client.run(lambda text: self._receive(client, text))
         finally:
-            self._clients.discard(client)
+            self._sessions.discard(client)
         return ws
-
-    async def close_all(self, code: int | None) -> int:
-        """HangUp every connection with that code, or cut it off where it is None. How many there were."""
-        clients = list(self._clients)
-        await asyncio.gather(*(client.close(code) for client in clients))
-        return len(clients)
 
     # --- what clients say
 
@@ -196,12 +181,12 @@ class FeedServer:
 
     def _tick(self) -> None:
         now = self._clock.now()
-        wanted = {i for client in self._clients for i in client.subscriptions.get(CHANNEL, ())}
+        wanted = {i for client in self._sessions for i in client.subscriptions.get(CHANNEL, ())}
         self._shown = {i: shown for i, shown in self._shown.items() if i in wanted}
         for instrument in sorted(i for i in wanted if self._exchange.knows(i)):
             for row in self._updates(instrument, now):
                 body = _notice("subscription", {"channel": f"{CHANNEL}.{instrument}.1", "data": _candle(row)})
-                for client in self._clients:
+                for client in self._sessions:
                     wants = client.subscriptions.get(CHANNEL, {}).get(instrument)
                     product = self._exchange.symbols[instrument]
                     if wants is not None and not self._faults.mute("candles", product, wants):
