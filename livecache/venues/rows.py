@@ -7,7 +7,7 @@ neighbours do: rows come in order of time.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice, pairwise
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ from ..model.grid import Grid
 from .text import complaint, excerpt, one_line
 from .venue import FailureKind, FetchFailure, Page, PageRequest, Rejected
 
-__all__ = ["UNDECODABLE", "DecodedPage", "Wire", "malformed", "number_text", "page_of"]
+__all__ = ["UNDECODABLE", "DecodedPage", "Wire", "clean_page", "malformed", "number_text", "page_of"]
 
 UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """Text that is not UTF-8 raises UnicodeDecodeError, absurd nesting RecursionError."""
@@ -40,6 +40,23 @@ class DecodedPage(NamedTuple):
 
     page: Page
     rejected: Sequence[Rejected] = ()
+
+
+def clean_page(
+    request: PageRequest, grid: Grid, rows: Iterable[ExactCandle], now: int | None
+) -> DecodedPage | None:
+    """The page of rows that are as they should be: oldest first, none twice, each believed. Else None."""
+    inside: list[ExactCandle] = []
+    previous = -1
+    for row in rows:
+        if row.time <= previous:
+            return None
+        previous = row.time
+        if request.start <= row.time < request.end:
+            if rejection(row, request.timeframe, now, grid):
+                return None
+            inside.append(row)
+    return DecodedPage(Page(request, tuple(inside)))
 
 
 def page_of(request: PageRequest, grid: Grid, wires: Sequence[Wire], now: int | None) -> DecodedPage:

@@ -6,17 +6,16 @@ https://developers.binance.com/docs/binance-spot-api-docs/rest-api
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import Annotated, NamedTuple
 
 import msgspec
 
-from ...model.candle import ExactCandle, rejection
+from ...model.candle import ExactCandle
 from ...model.grid import Grid
 from ..net.http import Answer
-from ..rows import UNDECODABLE, DecodedPage, Wire, malformed, number_text, page_of
+from ..rows import UNDECODABLE, DecodedPage, Wire, clean_page, malformed, number_text, page_of
 from ..text import complaint, one_line
-from ..venue import FailureKind, FetchFailure, Page, PageRequest, Product
+from ..venue import FailureKind, FetchFailure, PageRequest, Product
 
 __all__ = ["Listed", "decode_list", "decode_page", "decode_time", "refusal"]
 
@@ -98,24 +97,13 @@ def decode_page(request: PageRequest, grid: Grid, body: bytes, now: int | None) 
             return malformed(error, body)
         wires = [_wire(bytes(raw)) for raw in raws[:_ROWS_MOST]]
     else:
-        if _clean(request, grid, rows, now):  # nearly always
-            inside = tuple(row for row in rows if request.start <= row.time < request.end)
-            return DecodedPage(Page(request, inside))
+        if page := clean_page(request, grid, rows, now):  # nearly always
+            return page
         wires = [Wire(row.time, row, "", row.member().encode()) for row in rows[:_ROWS_MOST]]
         raws = []
     if max(len(raws), len(wires)) >= _ROWS_MOST:
         return FetchFailure(FailureKind.MALFORMED, f"an answer of {_ROWS_MOST} candles or more", 200)
     return page_of(request, grid, wires, now)
-
-
-def _clean(request: PageRequest, grid: Grid, rows: Sequence[ExactCandle], now: int | None) -> bool:
-    """Whether they are what they should be: oldest first, each believed, none there twice."""
-    previous = -1
-    for row in rows:
-        if row.time <= previous or rejection(row, request.timeframe, now, grid):
-            return False
-        previous = row.time
-    return True
 
 
 def _wire(raw: bytes) -> Wire:

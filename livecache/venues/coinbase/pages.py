@@ -6,16 +6,15 @@ https://docs.cdp.coinbase.com/api-reference/advanced-trade-api/rest-api/products
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
 
-from ...model.candle import ExactCandle, rejection
+from ...model.candle import ExactCandle
 from ...model.timeframe import Timeframe
-from ..rows import UNDECODABLE, DecodedPage, malformed, page_of
+from ..rows import UNDECODABLE, DecodedPage, clean_page, malformed, page_of
 from ..text import complaint, one_line
-from ..venue import FailureKind, FetchFailure, Page, PageRequest, Product
+from ..venue import FailureKind, FetchFailure, PageRequest, Product
 from .rows import loose_row
 
 __all__ = ["GRANULARITIES", "decode_page", "decode_products", "decode_time", "refusal"]
@@ -120,32 +119,17 @@ def decode_page(request: PageRequest, body: bytes, now: int | None) -> DecodedPa
             return FetchFailure(FailureKind.MALFORMED, f"an answer of {len(raws)} candles", 200)
         wires = [loose_row(bytes(raw)) for raw in raws]
     else:
-        page = _clean_page(request, rows, now)
-        if page is not None:  # nearly always
-            return DecodedPage(page)
+        oldest_first = map(_row, reversed(rows))
+        if page := clean_page(request, request.timeframe.grid, oldest_first, now):  # nearly always
+            return page
         if len(rows) > _ROWS_MOST:
             return FetchFailure(FailureKind.MALFORMED, f"an answer of {len(rows)} candles", 200)
         wires = [loose_row(msgspec.json.encode(row)) for row in rows]
     return page_of(request, request.timeframe.grid, wires, now)
 
 
-def _clean_page(request: PageRequest, wires: Sequence[_Row], now: int | None) -> Page | None:
-    """The page, if its rows are what they should be: newest first, each believed, none there twice."""
-    candles: list[ExactCandle] = []
-    previous = 1 << 62
-    for wire in wires:
-        time = wire.start * 1000
-        if time >= previous or time % request.timeframe.ms:
-            return None
-        previous = time
-        if not request.start <= time < request.end:
-            continue
-        row = ExactCandle(time, wire.open, wire.high, wire.low, wire.close, wire.volume)
-        if rejection(row, request.timeframe, now):
-            return None
-        candles.append(row)
-    candles.reverse()
-    return Page(request, tuple(candles))
+def _row(wire: _Row) -> ExactCandle:
+    return ExactCandle(wire.start * 1000, wire.open, wire.high, wire.low, wire.close, wire.volume)
 
 
 def decode_products(body: bytes) -> dict[str, Product] | FetchFailure:

@@ -11,12 +11,12 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 
-from ...model.candle import ExactCandle, rejection
+from ...model.candle import ExactCandle
 from ...model.grid import Grid
 from ..net.http import Answer, refusal
-from ..rows import UNDECODABLE, DecodedPage, Wire, malformed, number_text, page_of
+from ..rows import UNDECODABLE, DecodedPage, Wire, clean_page, malformed, number_text, page_of
 from ..text import one_line
-from ..venue import FailureKind, FetchFailure, Page, PageRequest, Product
+from ..venue import FailureKind, FetchFailure, PageRequest, Product
 
 __all__ = ["RpcError", "decode_page", "decode_products", "decode_time", "failure_of", "refused"]
 
@@ -130,8 +130,9 @@ def decode_page(
     columns = _result(answer, _COLUMNS)
     if isinstance(columns, FetchFailure):
         return columns
-    if rows := _clean(request, grid, columns, now):  # nearly always
-        return DecodedPage(Page(request, rows))
+    rows = _rows(columns)
+    if rows is not None and (page := clean_page(request, grid, rows, now)):  # nearly always
+        return page
     try:
         ticks, *numbers = (_LIST.decode(column) for column in (columns.ticks, *columns.numbers))
     except UNDECODABLE as error:
@@ -193,26 +194,16 @@ def _wire(tick: msgspec.Raw, row: Sequence[msgspec.Raw]) -> Wire:
     return Wire(time, ExactCandle(time, *(number or "" for number in numbers)), "", raw)
 
 
-def _clean(request: PageRequest, grid: Grid, columns: _Columns, now: int | None) -> tuple[ExactCandle, ...]:
-    """The rows of a page that is as it should be: oldest first, each believed. () of any other."""
+def _rows(columns: _Columns) -> list[ExactCandle] | None:
+    """The rows of columns that are as they should be; None of any others."""
     try:
         ticks = _TICKS.decode(columns.ticks)
         texts = [_texts(column) for column in columns.numbers]
     except UNDECODABLE:
-        return ()
+        return None
     if any(len(column) != len(ticks) for column in texts):
-        return ()
-    rows: list[ExactCandle] = []
-    previous = 0
-    for row in map(ExactCandle, ticks, *texts):
-        if row.time <= previous:
-            return ()
-        previous = row.time
-        if request.start <= row.time < request.end:
-            if rejection(row, request.timeframe, now, grid):
-                return ()
-            rows.append(row)
-    return tuple(rows)
+        return None
+    return [ExactCandle(*row) for row in zip(ticks, *texts, strict=True)]
 
 
 def _texts(column: msgspec.Raw) -> list[str]:
