@@ -101,7 +101,7 @@ def milliseconds(call: Callable[[], object], times: int = 30) -> float:
 
 def load(store: SqliteHistory, markets: Sequence[Market]) -> Iterator[list[str]]:
     """Page by page, the newest first, under a job's lease, as it is filled."""
-    parsing = committing = again = 0.0
+    parsing = committing = again = cpu = 0.0
     count = repeated = 0
     for market in markets:
         made = store.series(SeriesId("venue", market.symbol, Timeframe.M1), create=True)
@@ -114,11 +114,12 @@ def load(store: SqliteHistory, markets: Sequence[Market]) -> Iterator[list[str]]
             rows = market.rows(first, first + PAGE)
             stop = int(market.time[first + PAGE]) if first + PAGE < len(market.time) else end
             covered = Coverage([(rows[0][0], stop)])
-            began = time.perf_counter()
+            began, worked = time.perf_counter(), time.process_time()
             page = Columns.of(ExactCandle(*row) for row in rows)
             parsed = time.perf_counter()
             store.commit(made.id, page, covered, lease=job.lease)
             done = time.perf_counter()
+            cpu += time.process_time() - worked
             parsing, committing, count = (
                 parsing + parsed - began,
                 committing + done - parsed,
@@ -132,6 +133,7 @@ def load(store: SqliteHistory, markets: Sequence[Market]) -> Iterator[list[str]]
         store.settle(job.lease, Outcome.SUCCEEDED)
     size = store.path.stat().st_size
     yield ["from texts, rows/s", f"{count / (parsing + committing):,.0f}"]
+    yield ["… of CPU time", f"{count / cpu:,.0f}"]
     yield ["commit alone, rows/s", f"{count / committing:,.0f}"]
     yield ["the same pages again, rows/s", f"{repeated / again:,.0f}"]
     yield ["rows", f"{count:,}"]
@@ -239,10 +241,10 @@ def upsert(folder: Path, market: Market) -> Iterator[list[str]]:
     statement = statement.on_conflict_do_update(
         index_elements=["symbol", "timeframe", "time"], set_={n: statement.excluded[n] for n in names}
     )
-    took, count = 0.0, 0
+    took, cpu, count = 0.0, 0.0, 0
     while count < min(PEER_ROWS, len(market.time)):
         rows = market.rows(count, count + PAGE)
-        began = time.perf_counter()
+        began, worked = time.perf_counter(), time.process_time()
         values = [
             {
                 "symbol": market.symbol,
@@ -255,8 +257,10 @@ def upsert(folder: Path, market: Market) -> Iterator[list[str]]:
         with engine.begin() as connection:
             connection.execute(statement, values)
         took, count = took + time.perf_counter() - began, count + len(rows)
+        cpu += time.process_time() - worked
     size = (folder / "peer.db").stat().st_size
     yield ["SQLAlchemy's upsert from texts, rows/s", f"{count / took:,.0f}"]
+    yield ["… of CPU time", f"{count / cpu:,.0f}"]
     yield ["bytes a candle there", f"{size / count:.1f}"]
     engine.dispose()
 
