@@ -62,6 +62,7 @@ __all__ = [
     "UnknownSeries",
     "UnknownSymbol",
     "UnknownTimeframe",
+    "VenueUnreachable",
     "only",
 ]
 
@@ -165,6 +166,10 @@ class RepairNotNow(RepairRefused):
 
 class ReloadRefused(LivecacheError):
     """No service was found that reads its configuration again, or it has none to read."""
+
+
+class VenueUnreachable(LivecacheError):
+    """A venue does not answer, and a command that is to end will not wait for it."""
 
 
 class HistoryError(LivecacheError):

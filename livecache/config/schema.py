@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from ..history_url import place_problem
 from ..model.policy import CANDLES_MAX, word_problem
 from ..model.timeframe import TIMEFRAME_PRIORITY, Timeframe
 from ..redis_url import url_problem
@@ -24,6 +25,7 @@ __all__ = [
     "BackfillConfig",
     "CacheConfig",
     "Config",
+    "HistoryConfig",
     "HttpConfig",
     "LogConfig",
     "RedisConfig",
@@ -58,6 +60,10 @@ class BackfillConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     batch_delay_ms: Annotated[int, Meta(ge=1, le=3_600_000)] | None = None
 
 
+class HistoryConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    url: str = "off"  # "embedded" is a file in the data directory; or sqlite:///path
+
+
 class HttpConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     listen: str = "127.0.0.1:8787"  # address:port; "off" serves nothing
     token_file: str = ""  # asked for by all but health and metrics; or LIVECACHE_HTTP_TOKEN
@@ -78,6 +84,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cache: CacheConfig = CacheConfig()
     venues: Mapping[str, VenueSettings] = msgspec.field(default_factory=default_venues)  # by their ids
     backfill: BackfillConfig = BackfillConfig()
+    history: HistoryConfig = HistoryConfig()
     http: HttpConfig = HttpConfig()
     log: LogConfig = LogConfig()
 
@@ -110,6 +117,8 @@ def problems(config: Config) -> Iterator[Problem]:
     if (size is None) != (delay is None):
         given, other = ("batch_size", "batch_delay_ms") if delay is None else ("batch_delay_ms", "batch_size")
         yield f"backfill.{given}", f"is set without backfill.{other}", "set both, or neither"
+    if misplaced := place_problem(config.history.url):
+        yield "history.url", *misplaced
     try:
         listen_address(config.http.listen)
     except ValueError as error:

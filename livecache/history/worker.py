@@ -58,6 +58,9 @@ class Watch(Protocol):
     def committed(self, job: Job, series: SeriesInfo, asked: Span, commit: Commit, left: Coverage) -> None:
         """A page is stored."""
 
+    def failed(self, job: Job, series: SeriesInfo, asked: Span, error: str) -> None:
+        """A request brought nothing."""
+
     def ended(self, job: Job, series: SeriesInfo, state: JobState, error: str) -> None:
         """The job was left in that state."""
 
@@ -300,6 +303,7 @@ class Worker:
     def _fail(self, work: _Work, asked: Span, failure: FetchFailure) -> None:
         walk = work.walk
         work.error = failure.message
+        self._watch.failed(work.job, work.series, asked, failure.message)
         work.hopeless = work.hopeless or failure.kind in _HOPELESS
         if failure.kind.too_fast or failure.kind is FailureKind.PAGE_TOO_LONG:
             walk.length.limit(self._venue.traits.page(work.series.key.timeframe))

@@ -104,6 +104,9 @@ class Onlooker:
     def committed(self, job: Job, series: SeriesInfo, asked: Span, commit: Commit, left: Coverage) -> None:
         pass
 
+    def failed(self, job: Job, series: SeriesInfo, asked: Span, error: str) -> None:
+        pass
+
     def ended(self, job: Job, series: SeriesInfo, state: JobState, error: str) -> None:
         self.ends.append((series.key.timeframe.value, state, error))
 

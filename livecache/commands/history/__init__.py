@@ -1,0 +1,1 @@
+"""What `livecache history` does."""

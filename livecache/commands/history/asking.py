@@ -1,0 +1,125 @@
+"""What `livecache history fill` is asked for: symbols, timeframes and a stretch of time."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from ...config.load import order_timeframes, parse_timeframes
+from ...config.schema import Config
+from ...config.symbols import parse_symbols
+from ...errors import ConfigError
+from ...files import read_regular, why_not
+from ...read.asking import time_in
+from ...venues.registry import settings_named
+from .fill import Wanted
+
+__all__ = ["symbols_in", "wanted_of"]
+
+_DAY_MS = 86_400_000
+_AGE = re.compile(r"(\d{1,5})\s*(h|d|w|y)", re.ASCII)
+_AGES_MS = {"h": 3_600_000, "d": _DAY_MS, "w": 7 * _DAY_MS}
+_FIRST_MS = 1_230_940_800_000
+"""2009-01-03: nothing that is traded against coins is older, and `listing` looks no further back."""
+_FILE_BYTES = 10_000_000
+
+
+def wanted_of(
+    config: Config,
+    *,
+    venue: str | None,
+    symbols: str | None,
+    symbols_file: Path | None,
+    timeframes: str | None,
+    since: str | None,
+    days: int | None,
+    years: int | None,
+    until: str | None,
+    force: bool,
+    oldest_first: bool,
+    **_: object,
+) -> tuple[Config, Wanted]:
+    """The configuration with the venue that was named, and what is wanted. Raises ConfigError."""
+    if venue is not None and venue not in config.venues:
+        config = msgspec.structs.replace(config, venues={venue: settings_named(venue, config.venues)})
+    elif venue is not None:
+        config = msgspec.structs.replace(config, venues={venue: config.venues[venue]})
+    if symbols is not None and symbols_file is not None:
+        raise ConfigError("--symbols and --symbols-file are both given", "give one of them")
+    if symbols_file is not None:
+        symbols, source = ",".join(symbols_in(symbols_file)), f"--symbols-file {symbols_file}"
+    else:
+        source = "--symbols"
+    chosen: Mapping[str, tuple[str, ...]]
+    if symbols is not None:
+        chosen = parse_symbols(source, symbols, config)
+    else:
+        chosen = {name: own.symbols for name, own in config.venues.items() if own.symbols}
+    if timeframes is not None:
+        parsed = parse_timeframes("--timeframe", timeframes)
+        ordered = order_timeframes(parsed, config.cache.timeframes)
+    else:
+        ordered = config.cache.timeframes
+    return config, Wanted(
+        symbols=chosen,
+        timeframes=ordered,
+        since=_since(since, days, years),
+        until=0 if until is None else _moment("--until", until),
+        force=force,
+        oldest_first=oldest_first,
+    )
+
+
+def symbols_in(path: Path) -> list[str]:
+    """The symbols of a file: JSON with a list, or an object with a list `symbols`; else one a line.
+
+    Raises ConfigError.
+    """
+    try:
+        text = read_regular(path, _FILE_BYTES).decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        why, mends = why_not(path, error)
+        raise ConfigError(f"--symbols-file {path}: {why}", mends) from None
+    if text.lstrip()[:1] not in ("{", "["):
+        lines = (line.partition("#")[0].strip() for line in text.splitlines())
+        return [line for line in lines if line]
+    try:
+        told = json.loads(text)
+    except ValueError as error:
+        raise ConfigError(f"--symbols-file {path}: {error}", "it looks like JSON, but is none") from None
+    listed = told.get("symbols") if isinstance(told, dict) else told
+    if not isinstance(listed, list) or not all(isinstance(each, str) for each in listed):
+        raise ConfigError(f"--symbols-file {path} has no list of symbols", '{"symbols": ["BTC-USD"]}')
+    return listed
+
+
+def _since(since: str | None, days: int | None, years: int | None) -> int:
+    given = [name for name, value in (("--since", since), ("--days", days), ("--years", years)) if value]
+    if len(given) > 1:
+        raise ConfigError(f"{' and '.join(given)} are both given", "give one of them")
+    if days is not None:
+        return -days * _DAY_MS
+    if years is not None:
+        return -_years_ms(years)
+    if since is None:
+        hint = 'give --since (a date, "5y" or "listing"), --days or --years'
+        raise ConfigError("nothing says how far back", hint)
+    return _FIRST_MS if since == "listing" else _moment("--since", since)
+
+
+def _moment(flag: str, text: str) -> int:
+    """Unix ms; an age is as much below 0."""
+    if age := _AGE.fullmatch(text.strip()):
+        count, unit = int(age[1]), age[2]
+        return -_years_ms(count) if unit == "y" else -count * _AGES_MS[unit]
+    if (told := time_in(text)) is None:
+        raise ConfigError(f"{flag} {text!r} is no time", 'a date such as 2021-01-31, or an age such as "5y"')
+    return told
+
+
+def _years_ms(years: int) -> int:
+    return (years * 365 + -(-years // 4)) * _DAY_MS

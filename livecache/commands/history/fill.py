@@ -1,0 +1,187 @@
+"""`livecache history fill`: asks for what is missing of the years that are wanted, until nothing is."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import socket
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...clock import SystemClock
+from ...config.schema import Config
+from ...engine.limiter import Limiter, Urgency
+from ...engine.venue_time import VenueTime
+from ...errors import ConfigError, VenueUnreachable
+from ...history.ordering import wants_of
+from ...history.sqlite.store import SqliteHistory
+from ...history.store import SeriesInfo, Want
+from ...history.tally import Line, Tally
+from ...history.thread import StoreThread
+from ...history.worker import Worker
+from ...model.coverage import Span
+from ...model.timeframe import Timeframe, iso
+from ...pacing.backoff import delays
+from ...process.stopping import until_stopped
+from ...quiet import logger
+from ...venues.configured import ConfiguredVenue
+from ...venues.registry import build
+from ...venues.venue import FetchFailure
+from .report import print_report, write_report
+
+__all__ = ["Wanted", "fill"]
+
+_ASKS = 8
+_CONCURRENCY = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be filled. Times are Unix ms; one of 0 or less is so long before the venue's now.
+
+    `since` is before `until` then.
+    """
+
+    symbols: Mapping[str, Sequence[str]]
+    """By the ids of their venues."""
+    timeframes: Sequence[Timeframe]
+    since: int
+    until: int = 0
+    force: bool = False
+    oldest_first: bool = False
+
+
+def fill(config: Config, path: Path, wanted: Wanted, *, report: Path | None, as_json: bool) -> int:
+    """Fill, and print a report; 0, 1 where symbols failed, 130 where it was stopped. Raises StoreUnusable."""
+    return asyncio.run(_fill(config, path, wanted, report, as_json=as_json))
+
+
+async def _fill(config: Config, path: Path, wanted: Wanted, report: Path | None, *, as_json: bool) -> int:
+    clock = SystemClock()
+    fillings: list[_Filling] = []
+
+    async def main() -> None:
+        async with AsyncExitStack() as stack:
+            thread = await stack.enter_async_context(StoreThread())
+            path.parent.mkdir(parents=True, exist_ok=True)
+            store = await thread(lambda: SqliteHistory.open(path))
+            stack.push_async_callback(thread, store.close)
+            logger.bind(event="history_opened", path=str(path)).info("history in {}", path)
+            fillings.extend(_Filling(config, venue, store, thread, clock) for venue in wanted.symbols)
+            async with asyncio.TaskGroup() as tasks:
+                for filling in fillings:
+                    tasks.create_task(filling.run(wanted), name=f"history {filling.venue.name}")
+
+    stopped = await until_stopped(main)
+    lines = [line for filling in fillings for line in filling.lines]
+    print_report(lines, as_json=as_json)
+    if report is not None:
+        write_report(lines, report)
+    if stopped:
+        return 130
+    return 1 if any(line.error for line in lines) else 0
+
+
+class _Filling:
+    """One venue being filled."""
+
+    def __init__(
+        self, config: Config, venue: str, store: SqliteHistory, thread: StoreThread, clock: SystemClock
+    ) -> None:
+        self._store, self._thread, self._clock = store, thread, clock
+        self._time = VenueTime(clock)
+        self._settings = config.venues[venue]
+        self.venue: ConfiguredVenue = build(
+            venue,
+            self._settings,
+            environ=os.environ,
+            now=self._time.if_known,
+            clock=clock,
+            jitter=random.random,
+        )
+        self._limiter = Limiter((), self._time, random.random)
+        self._limiter.learn(self.venue.traits.budgets)
+        self._tally = Tally(clock.monotonic, self._page)
+
+    @property
+    def lines(self) -> list[Line]:
+        """What became of each series."""
+        return list(self._tally.lines.values())
+
+    async def run(self, wanted: Wanted) -> None:
+        """Submit what is missing, and work until nothing is left."""
+        try:
+            await self._learn_time()
+            await self._submit(wanted)
+            worker = Worker(
+                self._store,
+                self._thread,
+                self.venue,
+                self._limiter,
+                self._clock,
+                name=f"{socket.gethostname()}-{os.getpid()}",
+                watch=self._tally,
+                concurrency=_CONCURRENCY,
+                urgency=Urgency.WARM,  # nobody lives beside it
+                oldest_first=wanted.oldest_first,
+            )
+            await worker.run(once=True)
+        finally:
+            await self.venue.aclose()
+
+    async def _learn_time(self) -> None:
+        """What may be settled goes by the venue's clock."""
+        if not self.venue.traits.clock:
+            self._time.ask_host()
+            return
+        failure: FetchFailure | None = None
+        for _, delay in zip(range(_ASKS), delays(random.random), strict=False):
+            ticket = await self._limiter.acquire(Urgency.LIVE)
+            answer = await self.venue.time()
+            self._limiter.heard(ticket, answer)
+            if isinstance(answer, FetchFailure):
+                failure = answer
+                await self._clock.sleep(delay)
+                continue
+            self._time.confirm(answer)
+            if self._time.venue_clock.known:
+                return
+        why = failure.message if failure else "it contradicts itself"
+        raise VenueUnreachable(
+            f"{self.venue.name} does not tell its time: {why}",
+            f"is {self.venue.origin} to be reached from here? `livecache doctor` tries it",
+        )
+
+    async def _submit(self, wanted: Wanted) -> None:
+        traits, settings = self.venue.traits, self._settings
+        delay_ms = (
+            traits.settle_delay_ms if settings.settle_delay is None else int(settings.settle_delay * 1000)
+        )
+        settled = self._time.now() - delay_ms
+        end = wanted.until if wanted.until > 0 else self._time.now() + wanted.until
+        start = wanted.since if wanted.since > 0 else end + wanted.since
+        span = Span(max(0, start), min(end, settled))
+        if span.start >= span.end:
+            raise ConfigError(
+                f"nothing lies between {iso(span.start)} and {iso(span.end)}", "see --since and --until"
+            )
+        symbols, store = wanted.symbols[self.venue.name], self._store
+
+        def submit() -> list[tuple[Want, SeriesInfo]]:
+            wants = wants_of(
+                store, self.venue.name, traits, symbols, wanted.timeframes, span, force=wanted.force
+            )
+            store.submit(wants)
+            return [(want, store.info(want.series)) for want in wants]
+
+        for want, series in await self._thread(submit):
+            missing = await self._thread(
+                lambda want=want: store.coverage(want.series).missing(want.start, want.end)  # type: ignore[misc]
+            )
+            self._tally.wanted(series, Span(want.start, want.end), missing)
+
+    def _page(self, series: SeriesInfo) -> int:
+        return self.venue.traits.page(series.key.timeframe)

@@ -1,0 +1,80 @@
+"""The report of a fill: a line a series, and a total."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+
+from ...errors import ConfigError
+from ...history.tally import Line
+
+__all__ = ["print_report", "total_of", "write_report"]
+
+_COLUMNS = [field.name for field in fields(Line)]
+
+
+def total_of(lines: Sequence[Line]) -> dict[str, object]:
+    """What all of them come to."""
+    failed = [line for line in lines if line.error]
+    return {
+        "series": len(lines),
+        "successful": len(lines) - len(failed),
+        "failed": len(failed),
+        "inserted": sum(line.inserted for line in lines),
+        "same": sum(line.same for line in lines),
+        "revised": sum(line.revised for line in lines),
+        "rejected": sum(line.rejected for line in lines),
+        "requests": sum(line.requests for line in lines),
+        "failed_symbols": sorted({line.symbol for line in failed}),
+    }
+
+
+def print_report(lines: Sequence[Line], *, as_json: bool) -> None:
+    """To stdout, as a table or as one JSON object."""
+    if as_json:
+        print(json.dumps({"series": [asdict(line) for line in lines], "total": total_of(lines)}))
+        return
+    if not lines:
+        return
+    width = max(len(line.name) for line in lines)
+    print(f"{'':{width}}  {'new':>11} {'same':>11} {'revised':>8} {'there':>8} {'requests':>8} {'time':>8}")
+    for line in lines:
+        print(
+            f"{line.name:{width}}  {line.inserted:>11,} {line.same:>11,} {line.revised:>8,} "
+            f"{_percent(line.completeness):>8} {line.requests:>8,} {line.seconds:>6.1f} s"
+        )
+        if line.error:
+            print(f"{'':{width}}  failed: {line.error}")
+    total = total_of(lines)
+    print(
+        f"{total['successful']} of {total['series']} series filled, {total['inserted']:,} candles new, "
+        f"{total['requests']:,} requests"
+        + (f", {total['rejected']:,} rows rejected" if total["rejected"] else "")
+    )
+
+
+def write_report(lines: Sequence[Line], path: Path) -> None:
+    """Into a file: JSON where it is called so, else CSV. Raises ConfigError where it cannot be written."""
+    if path.suffix == ".json":
+        text = json.dumps({"series": [asdict(line) for line in lines], "total": total_of(lines)}, indent=1)
+    else:
+        table = io.StringIO()
+        writer = csv.DictWriter(table, _COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(asdict(line) for line in lines)
+        text = table.getvalue()
+    try:
+        path.write_text(text)
+    except OSError as error:
+        raise ConfigError(f"--report {path}: {error.strerror}", "name a file that can be written") from None
+    print(f"report in {path}", file=sys.stderr)
+
+
+def _percent(share: float) -> str:
+    """Never "100" for less than all."""
+    return "100 %" if share >= 100 else f"{min(share, 99.99):.2f} %"

@@ -1,0 +1,195 @@
+"""What a fill has done so far, and how long the rest will take: for people, logs and reports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+
+from ..model.coverage import Coverage, Span
+from ..model.timeframe import iso
+from ..quiet import logger
+from .planner import requests_left
+from .store import Commit, Job, JobState, SeriesInfo
+
+__all__ = ["Line", "Tally"]
+
+_EVERY_ROWS = 10_000
+_EVERY_S = 10.0
+
+
+@dataclass(slots=True)
+class Line:
+    """One series of a report; it is its row in a table as well."""
+
+    venue: str
+    symbol: str
+    timeframe: str
+    state: str = "pending"
+    inserted: int = 0
+    same: int = 0
+    revised: int = 0
+    rejected: int = 0
+    requests: int = 0
+    completeness: float = 0.0
+    """Per cent of what was wanted that is known now."""
+    seconds: float = 0.0
+    error: str = ""
+
+    @property
+    def name(self) -> str:
+        """As it is told."""
+        return f"{self.symbol} {self.timeframe}"
+
+
+@dataclass(slots=True)
+class _Under:
+    """A series under way."""
+
+    line: Line
+    wanted: int  # buckets
+    missing: Coverage
+    page: int
+    began_s: float
+    pages_left: int = 0
+    told: int = 0  # rows
+
+
+@dataclass(slots=True)
+class Tally:
+    """Looks on at workers (`worker.Watch`). `now_s` tells monotonic seconds, `page` the longest page.
+
+    `changed` is called after each page, with nothing to tell.
+    """
+
+    now_s: Callable[[], float]
+    page: Callable[[SeriesInfo], int]
+    changed: Callable[[], None] = lambda: None
+    lines: dict[int, Line] = field(default_factory=dict)
+    """By the store's number of the series."""
+    _under: dict[int, _Under] = field(default_factory=dict)
+    _began_s: float = -1.0
+    _told_s: float = 0.0
+    _answered: int = 0
+
+    def wanted(self, series: SeriesInfo, span: Span, missing: Coverage) -> None:
+        """So much of a series is wanted, of which so much is missing."""
+        line = Line(series.key.venue, series.key.symbol, series.key.timeframe.value)
+        under = _Under(line, series.grid.count(*span), missing, self.page(series), self.now_s())
+        under.pages_left = requests_left(missing, series.grid, under.page)
+        self.lines[series.id], self._under[series.id] = line, under
+        line.completeness = self._complete(series, under)
+        if not missing:
+            line.state = "there already"
+
+    def began(self, job: Job, series: SeriesInfo, missing: Coverage, left: Coverage) -> None:
+        """Work on a job begins."""
+        under = self._of(series, job)
+        if self._began_s < 0:
+            self._began_s = self._told_s = self.now_s()
+        under.line.state, under.missing = "filling", left
+        under.pages_left = requests_left(left, series.grid, under.page)
+        under.line.completeness = self._complete(series, under)
+        buckets = series.grid.count(job.want.start, job.want.end)
+        if missing and series.grid.count(*missing.spans[0]) < buckets:
+            longest = max(missing, key=lambda span: span.end - span.start)
+            there = 100 * (1 - sum(series.grid.count(*span) for span in missing) / max(1, buckets))
+            self._log(
+                "history_resumed",
+                f"Resuming {series.key.symbol} from {iso(longest.end)[:10]}: "
+                f"{series.key.timeframe} is {there:.1f} % there",
+                series,
+            )
+
+    def committed(self, job: Job, series: SeriesInfo, asked: Span, commit: Commit, left: Coverage) -> None:
+        """A page is stored."""
+        under = self._of(series, job)
+        line = under.line
+        line.requests, self._answered = line.requests + 1, self._answered + 1
+        line.inserted += commit.inserted
+        line.same += commit.same
+        line.revised += commit.revised
+        under.missing = left
+        under.pages_left = requests_left(left, series.grid, under.page)
+        line.completeness = self._complete(series, under)
+        rows = line.inserted + line.same + line.revised
+        now_s = self.now_s()
+        if rows // _EVERY_ROWS > under.told or now_s - self._told_s >= _EVERY_S:
+            under.told, self._told_s = rows // _EVERY_ROWS, now_s
+            self._log(
+                "history_progress",
+                f"{line.name}: {rows:,} candles, {line.completeness:.1f} %; in all {self.summary()}",
+                series,
+            )
+        self.changed()
+
+    def failed(self, job: Job, series: SeriesInfo, asked: Span, error: str) -> None:
+        """A request brought nothing."""
+        self._of(series, job).line.requests += 1
+        self._log("history_request_failed", f"{series.key}: {error}", series, level="DEBUG")
+
+    def ended(self, job: Job, series: SeriesInfo, state: JobState, error: str) -> None:
+        """The job was left in that state."""
+        under = self._of(series, job)
+        line = under.line
+        line.state, line.error, line.seconds = state.value, error, self.now_s() - under.began_s
+        line.rejected = job.rejected + line.rejected
+        if state in (JobState.FAILED, JobState.SUCCEEDED):
+            under.pages_left = 0
+        if state is JobState.SUCCEEDED:
+            line.completeness = 100.0
+        event, level = {
+            JobState.SUCCEEDED: ("history_filled", "INFO"),
+            JobState.FAILED: ("history_failed", "ERROR"),
+            JobState.WAITING: ("history_waits", "WARNING"),
+        }.get(state, ("history_left", "INFO"))
+        told = f"{line.inserted:,} candles new, {line.completeness:.1f} % there"
+        self._log(event, f"{line.name}: {error or told}", series, level=level)
+        self.changed()
+
+    @property
+    def failures(self) -> list[Line]:
+        """Those that were not filled."""
+        return [line for line in self.lines.values() if line.state == JobState.FAILED]
+
+    @property
+    def eta_s(self) -> float | None:
+        """Seconds that the rest will take at the pace so far; None before there is one."""
+        left = sum(under.pages_left for under in self._under.values())
+        if not self._answered:
+            return None
+        return left * (self.now_s() - self._began_s) / self._answered
+
+    def summary(self) -> str:
+        """All of it in a few words."""
+        rows = sum(line.inserted + line.same + line.revised for line in self.lines.values())
+        passed_s = max(1e-9, self.now_s() - self._began_s)
+        left = sum(under.pages_left for under in self._under.values())
+        eta_s = self.eta_s
+        eta = "" if eta_s is None else f", {_duration(eta_s)} to go"
+        return f"{rows:,} candles, {rows / passed_s:,.0f}/s, {self._answered:,} pages, {left:,} left{eta}"
+
+    def report(self) -> list[dict[str, object]]:
+        """A row a series, as `Line` has it."""
+        return [asdict(line) for line in self.lines.values()]
+
+    def _of(self, series: SeriesInfo, job: Job) -> _Under:
+        """Also of a job that an earlier run left."""
+        if series.id not in self._under:
+            self.wanted(series, Span(job.want.start, job.want.end), Coverage())
+        return self._under[series.id]
+
+    def _complete(self, series: SeriesInfo, under: _Under) -> float:
+        missing = sum(series.grid.count(*span) for span in under.missing)
+        return 100 * (1 - missing / under.wanted) if under.wanted else 100.0
+
+    def _log(self, event: str, text: str, series: SeriesInfo, *, level: str = "INFO") -> None:
+        bound = logger.bind(event=event, symbol=series.key.symbol, timeframe=series.key.timeframe.value)
+        bound.log(level, "{}", text)
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return (
+        f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+    )
