@@ -16,7 +16,7 @@ _url = click.option("--history-url", help='"embedded", or sqlite:///path/to/hist
 
 @click.group()
 def history() -> None:
-    """Years of candles, in a file of their own: filled once, and only what is missing after that."""
+    """Keep years of candles in a file of their own."""
 
 
 @history.command()
