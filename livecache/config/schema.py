@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from ..history_url import place_problem
+from ..keys.history_file import place_problem
 from ..model.policy import CANDLES_MAX, word_problem
 from ..model.timeframe import TIMEFRAME_PRIORITY, Timeframe
 from ..redis_url import url_problem

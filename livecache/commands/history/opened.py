@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ...config.schema import Config
 from ...embedded.state import default_data_dir
 from ...errors import ConfigError
-from ...history_url import path_of, place_problem
+from ...keys.history_file import path_of, place_problem
 
 if TYPE_CHECKING:
     from ...history.sqlite.store import SqliteHistory
