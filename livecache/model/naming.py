@@ -58,16 +58,23 @@ def near_names(text: str, known: Mapping[str, Collection[str]]) -> list[str]:
 def near_symbols(symbol: str, known: Iterable[str]) -> list[str]:
     """The known symbols that may have been meant, the nearest first; [] where none is near.
 
-    What comes before the last dash is compared, since nearly all end alike.
+    What comes before the last dash, or another separator, is compared, since nearly all end alike; where
+    that finds nothing, all of the name.
     """
     wanted = _SEPARATORS.sub("-", symbol.upper())
     base, _, quote = wanted.rpartition("-") if "-" in wanted else (wanted, "", "")
     by_base: dict[str, list[str]] = {}
+    bare: dict[str, str] = {}
     for name in known:
-        if name != symbol and name.replace("-", "").upper() == wanted.replace("-", ""):
+        written = _SEPARATORS.sub("-", name.upper())
+        if name != symbol and written.replace("-", "") == wanted.replace("-", ""):
             return [name]
-        by_base.setdefault(name.rpartition("-")[0], []).append(name)
+        by_base.setdefault(written.rpartition("-")[0], []).append(name)
+        bare.setdefault(written.replace("-", ""), name)
     near = []
     for found in difflib.get_close_matches(base, by_base, n=_MOST, cutoff=0.66):
         near += difflib.get_close_matches(f"{found}-{quote}", by_base[found], n=1, cutoff=0.0)
+    if not near:
+        alike = difflib.get_close_matches(wanted.replace("-", ""), bare, n=1, cutoff=0.8)
+        near = [bare[name] for name in alike if bare[name] != symbol]
     return near

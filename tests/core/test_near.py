@@ -28,3 +28,15 @@ KNOWN = ["BTC-USD", "BTC-EUR", "ETH-USD", "ETH-BTC", "DOGE-USD", "NEAR-USD", "SO
 )
 def test_the_base_of_a_symbol_says_what_is_near(wrong: str, near: list[str]) -> None:
     assert near_symbols(wrong, KNOWN) == near
+
+
+@pytest.mark.parametrize("wrong", ["BTC-USDT", "btcusdt", "BTC/USDT", "BTCUSDT", "btc_usdt"])
+@pytest.mark.parametrize("there", ["BTC-USD", "BTCUSDT", "BTC/USDT", "BTC-USDT", "BTC_USDT"])
+def test_however_a_venue_writes_its_symbols_what_others_write_is_near(wrong: str, there: str) -> None:
+    if wrong != there:
+        assert near_symbols(wrong, [there, "ETH-USD", "ETHUSDT", "ETH/USDT"]) == [there]
+
+
+@pytest.mark.parametrize("wrong", ["BTC-USDT", "BTC/USDT", "BTC-USD"])
+def test_a_pair_is_near_to_its_perpetual(wrong: str) -> None:
+    assert near_symbols(wrong, ["BTC-PERPETUAL", "ETH-PERPETUAL"]) == ["BTC-PERPETUAL"]
