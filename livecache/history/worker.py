@@ -8,14 +8,14 @@ twice.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Protocol, cast
+from typing import Protocol, TypeVar, cast
 
 from ..clock import Clock
 from ..engine.limiter import Limiter, Urgency
-from ..errors import LeaseLost
+from ..errors import DamagedBlock, LeaseLost
 from ..model.candle import ExactCandle
 from ..model.coverage import Coverage, Span
 from ..model.series import SeriesId
@@ -29,6 +29,8 @@ from .store import ACTIVE, NONE, Commit, HistoryStore, Job, JobState, JobStore, 
 from .thread import Blocking
 
 __all__ = ["HistoryDatabase", "Watch", "Worker"]
+
+_T = TypeVar("_T")
 
 _RENEW_S = 10.0
 _DAYS_S = 1.0  # the days of the same symbol are looked for again
@@ -104,7 +106,7 @@ class Worker:
     ) -> None:
         self.requests = 0
         self._database = database
-        self._thread = thread
+        self._blocking = thread
         self._venue = venue
         self._limiter = limiter
         self._clock = clock
@@ -132,6 +134,19 @@ class Worker:
                     await asyncio.wait(working, return_when=asyncio.FIRST_COMPLETED)
                 else:
                     await self._clock.sleep(_LOOK_S)
+
+    async def _thread(self, work: Callable[[], _T]) -> _T:
+        """What the store's thread makes of it. Damage that is met is put aside: so it is asked for again."""
+
+        def healing() -> _T:
+            try:
+                return work()
+            except DamagedBlock as error:
+                logger.warning("{}; it is put aside, and asked for again", error.message)
+                self._database.heal()
+                return work()
+
+        return await self._blocking(healing)
 
     async def _claim(self) -> Job | None:
         return await self._thread(lambda: self._database.claim(self._name, self._venue.name))

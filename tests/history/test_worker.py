@@ -252,3 +252,15 @@ def test_a_venue_that_is_away_is_tried_six_times_and_given_up(tmp_path: Path) ->
     bench = Bench(tmp_path / "history.db", MadeVenue(answer=lambda *_: away), timeframes=(D1,))
     run_virtually(bench.fill())
     assert [state for _, state, _ in bench.seen.ends] == 5 * [JobState.WAITING] + [JobState.FAILED]
+
+
+def test_damage_that_is_met_is_put_aside_and_asked_for_again(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "history.db", MadeVenue())
+    run_virtually(bench.fill(until_s=0.4))
+    with bench.store.writing() as db:
+        assert db.execute("UPDATE blocks SET data = substr(data, 1, 60)").rowcount
+    bench.clock = VirtualClock(bench.clock._ahead_s + 1_000.0 + 31)
+    run_virtually(bench.fill())
+    assert bench.equals_the_market()
+    assert bench.seen.ends[-1][:2] == ("1m", JobState.SUCCEEDED)
+    assert list(bench.store.verify()) == []

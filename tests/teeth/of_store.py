@@ -114,4 +114,9 @@ OF_STORE = (
         ),
         ("tests/history/test_store.py",),
     ),
+    Breakage(
+        "damage that a worker meets stays where it is",
+        (Edit(f"{_ROOM}/worker.py", "                self._database.heal()\n", ""),),
+        ("tests/history/test_worker.py",),
+    ),
 )
