@@ -18,8 +18,8 @@ from ..model.traits import MINUTE, Traits
 from ..proof.evidence import PageFacts
 from ..proof.feeding import Link
 from ..proof.history import note_ends, searched
+from ..proof.joining import bear_witness
 from ..proof.kin import Kindred
-from ..proof.rebuilding import rebuild
 from ..proof.settling import settle_page
 from ..proof.track import Track
 from .adopting import adopt
@@ -144,17 +144,17 @@ class Timeline:
         timeline.trim(now)
 
     def apply_witness(
-        self, symbol: str, timeframe: Timeframe, smaller: Timeframe, page: PageFacts, now: int
+        self, symbol: str, timeframe: Timeframe, other: Timeframe, page: PageFacts, now: int
     ) -> None:
-        """Take a page of a smaller timeframe, asked for because rows of this one cannot be believed."""
+        """Take another timeframe's page, asked for because rows cannot be believed, or are absent."""
         timeline = self.symbols[symbol]
         track = timeline.tracks[timeframe]
-        page = page.without_flat() if self.traits.empty == "flat" else page
-        rebuilt = rebuild(track, smaller, page)
-        self.counters.rebuilt += len(rebuilt)
-        for bucket in rebuilt:
+        found = bear_witness(timeline.tracks, timeframe, other, page)
+        added = [bucket for bucket in found if bucket in track.settled]
+        self.counters.rebuilt += len(added)
+        self._notes += [note_of("rebuilt", f"was added up from candles of {other}", track, t) for t in added]
+        for bucket in found:
             timeline.touch(timeframe, bucket)
-            self._notes.append(note_of("rebuilt", f"was added up from candles of {smaller}", track, bucket))
         self._stirred.add(symbol)
         self._derive(timeline, now)
         timeline.trim(now)

@@ -12,7 +12,7 @@ from .candle import ExactCandle
 from .timeframe import Timeframe
 from .traits import Traits
 
-__all__ = ["children_of", "roll_up", "same_sum", "source_of"]
+__all__ = ["children_of", "roll_up", "same_sum", "same_volume", "source_of"]
 
 _LONGEST_RATIO = 30
 """A parent with more children than this gets a working series between: a day of 5m would be 288."""
@@ -99,12 +99,18 @@ def same_sum(one: ExactCandle, other: ExactCandle) -> bool:
     """
     if one.equals(other):
         return True
-    ours, theirs = Decimal(one.volume), Decimal(other.volume)
-    if max(len(each.normalize().as_tuple().digits) for each in (ours, theirs)) <= _FLOAT_DIGITS:
-        return False
-    if abs(ours - theirs) > max(ours, theirs).scaleb(-_SUM_DIGITS):
+    if not same_volume(Decimal(one.volume), Decimal(other.volume)):
         return False
     return msgspec.structs.replace(one, volume="0").equals(msgspec.structs.replace(other, volume="0"))
+
+
+def same_volume(ours: Decimal, theirs: Decimal) -> bool:
+    """Whether both are the same volume, one of them a sum."""
+    if ours == theirs:
+        return True
+    if max(len(each.normalize().as_tuple().digits) for each in (ours, theirs)) <= _FLOAT_DIGITS:
+        return False
+    return abs(ours - theirs) <= max(ours, theirs).scaleb(-_SUM_DIGITS)
 
 
 def _as_the_venue_prints(number: Decimal) -> str:

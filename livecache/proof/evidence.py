@@ -55,6 +55,7 @@ class Kin(Enum):
 
     SILENT = "they do not know"
     CONFIRMS = "a bigger bucket holds no more than what is known within it"
+    BEARS_OUT = "so does a page of a bigger timeframe that was asked for because nobody else could say"
     DENIES = "smaller ones traded, or a bigger one holds more than what is known within it"
 
 
@@ -77,6 +78,7 @@ class Open(msgspec.Struct):
     pages: int = 1  # that said the same, `APART_MS` or more after one another
     fresh: int = 0  # … and showed something newer that had closed, no poorer than it was known
     empty: bool = False  # the pages held no row at all
+    alone: bool = False  # candles on both sides are known, and no other timeframe says anything
     newer: bool = False  # the last page showed something newer
     whole: bool = False  # … and lacked no settled candle
     again: int = 0  # when it is worth another page
@@ -85,8 +87,8 @@ class Open(msgspec.Struct):
     since: int = 0  # when that was found
     rebuilt: ExactCandle | None = None  # what smaller candles add up to
     rebuilt_at: int = 0
-    rebuild_tries: int = 0
-    rebuild_again: int = 0
+    asked_others: int = 0  # how often other timeframes were asked because of it
+    others_again: int = 0  # when that is worth another page
 
     def hear(
         self, row: ExactCandle | None, heard: int, *, fresh: bool, empty: bool, newer: bool, whole: bool
@@ -120,11 +122,13 @@ class Witnesses:
     behind: bool  # it lacks what the feed or an earlier page showed, or shows what an earlier one lacked
     empty: bool  # it has no row at all
     silent: bool  # an unbroken feed carried the symbol through the bucket and showed nothing
+    quiet: bool  # the feed carries the symbol now, and nobody has shown anything newer
     kin: Kin
     sleeps: bool  # the product's own page shows that it sleeps as long between trades as since this bucket
     halted: bool  # the venue's list says that it is not traded
     told: Open  # what pages said so far, this one among them
     filled: bool = False  # the venue shows rows where nothing is traded: an absent one may be a fault
+    topmost: bool = False  # it lies between candles further apart than any page, and nothing bigger is served
 
     @property
     def _agreed_ms(self) -> int:
@@ -135,7 +139,8 @@ def verdict(w: Witnesses) -> Verdict:
     """What the witnesses prove. The first line that fits counts."""
     told = w.told
     against = w.poorer or (not w.row and w.kin is Kin.DENIES)
-    if against and told.fresh >= 3 and w._agreed_ms >= DISPUTE_MS:
+    seen = w.poorer or (w.newer and w.older and w.whole)
+    if against and seen and told.fresh >= 3 and w._agreed_ms >= DISPUTE_MS:
         return Verdict.OVERRULED
     if against:
         return Verdict.OPEN
@@ -145,13 +150,16 @@ def verdict(w: Witnesses) -> Verdict:
         return Verdict.LIKELY
     if w.row:
         return Verdict.OPEN
-    if not w.whole and not w.empty and not w.behind and told.pages >= 3 and w._agreed_ms >= DISPUTE_MS:
+    between = w.newer and w.older and not w.empty
+    if not w.whole and between and not w.behind and told.pages >= 3 and w._agreed_ms >= DISPUTE_MS:
         return Verdict.PRESUMED
     if not w.whole:
         return Verdict.OPEN
-    if w.newer and w.older and not w.empty and not w.filled:
+    if between and not w.filled:
         return Verdict.SETTLED
     if w.kin is Kin.CONFIRMS:
+        return Verdict.PRESUMED if w.empty else Verdict.SETTLED
+    if w.kin is Kin.BEARS_OUT and (told.pages >= 2 or not w.empty):
         return Verdict.PRESUMED if w.empty else Verdict.SETTLED
     if w.silent or w.halted:
         return Verdict.PRESUMED
@@ -159,9 +167,9 @@ def verdict(w: Witnesses) -> Verdict:
         return Verdict.OPEN
     if w.sleeps:
         return Verdict.LIKELY
-    if w.older and told.pages >= 2 and (w.newer or not told.empty):
+    if told.pages >= 2 and not told.empty and (w.topmost or (w.older and w.quiet)):
         return Verdict.LIKELY
-    if w.older and told.pages >= 3 and w._agreed_ms >= ENDS_MS:
+    if w.older and told.pages >= 3 and w._agreed_ms >= ENDS_MS and w.quiet:
         return Verdict.LIKELY
     return Verdict.OPEN
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import pairwise
 
+from ..model.policy import CONFIRM_MS
+from ..model.timeframe import Timeframe
 from .evidence import APART_MS, DISPUTE_MS, Kin, Open, PageFacts
+from .kin import Kindred, hear_bigger
+from .rebuilding import rebuild
 from .track import Track
 
-__all__ = ["KinOf", "join", "longest_sleep", "pass_on", "review"]
+__all__ = ["KinOf", "bear_witness", "join", "longest_sleep", "pass_on", "review"]
+
+_UNPROVEN = (Kin.SILENT, Kin.DENIES)
 
 KinOf = Callable[[int], Kin]
 """What bigger and smaller timeframes say of a bucket without a row."""
@@ -25,14 +31,31 @@ def review(track: Track, kin: KinOf) -> list[int]:
             said = kin(bucket)
             if said is Kin.DENIES:
                 _refute(told)
-            elif said is Kin.CONFIRMS and bucket not in track.provisional:
+            elif bucket not in track.provisional and _agree(told, said):
                 confirmed.append(bucket)
+            told.alone = told.alone and said in _UNPROVEN
     for bucket in confirmed:
         told = track.open[bucket]
         track.settle(bucket, None, derived=False)
         if told.empty:
             track.presume(bucket, told.last)
     return confirmed
+
+
+def bear_witness(
+    tracks: Mapping[Timeframe, Track], timeframe: Timeframe, other: Timeframe, page: PageFacts
+) -> list[int]:
+    """Take a page of another timeframe, asked for because of this one; the buckets that it settles of it."""
+    page = page.without_flat() if tracks[timeframe].traits.empty == "flat" else page
+    if other.ms < timeframe.ms:
+        return rebuild(tracks[timeframe], other, page)
+    hear_bigger(tracks[timeframe], other, page)
+    return review(tracks[timeframe], Kindred(tracks, timeframe, page.heard))
+
+
+def _agree(told: Open, said: Kin) -> bool:
+    """Whether pages without a row and what another timeframe says prove together that nothing was traded."""
+    return said is Kin.CONFIRMS or (said is Kin.BEARS_OUT and (told.pages >= 2 or not told.empty))
 
 
 def _refute(told: Open) -> None:
@@ -48,27 +71,33 @@ def join(track: Track, page: PageFacts, kin: KinOf) -> list[int]:
     spans = track.coverage.spans
     _ask_next_to(track, spans[0].start)
     settled: list[int] = []
-    for gap in track.coverage.missing(spans[0].start, spans[-1].start):
+    gaps = track.coverage.missing(spans[0].start, spans[-1].start)
+    track.witness = track.witness if gaps else None
+    for gap in gaps:
         if all(t in track.open for t in track.grid.opens(*gap)):  # else there may be a row between
             settled += _between(track, track.grid.opens(*gap), kin)
     return settled + _asleep(track, page, kin)
 
 
 def _between(track: Track, gap: Iterable[int], kin: KinOf) -> list[int]:
-    """Rows on both sides, of two pages, prove what rows of one page do."""
+    """Rows on both sides, of two pages, of which either may have been cut short: others are to say more."""
     settled: list[int] = []
     for bucket in gap:
         told = track.open[bucket]
         if told.row is not None or told.unusable or bucket in track.provisional:
             continue
-        if kin(bucket) is Kin.DENIES:
+        said = kin(bucket)
+        told.alone = said in _UNPROVEN
+        if said is Kin.DENIES:
             _refute(told)
-        elif told.empty:
-            # What was beyond an empty page when it was asked for is between rows now.
-            told.again = min(told.again, told.last + APART_MS)
-        elif told.newer and (told.pages >= 2 or track.traits.empty == "absent"):
+        elif _agree(told, said):
             track.settle(bucket, None, derived=False)
+            if told.empty:
+                track.presume(bucket, told.last)
             settled.append(bucket)
+        else:
+            # What was beyond an empty page when it was asked for is between rows now.
+            told.again = min(told.again, told.last + min(APART_MS * max(1, told.pages // 3), CONFIRM_MS))
     return settled
 
 

@@ -21,6 +21,7 @@ from ..model.timeframe import Timeframe
 from .evidence import APART_MS, LAG_MS
 from .feeding import trusted
 from .history import asked_once, asked_run, oldest_to_be_had, searched
+from .kin import asking_bigger
 from .rebuilding import rebuilding
 from .track import Track
 
@@ -113,15 +114,22 @@ def plan(
         _up_to_now(w, now, tracks[w.timeframe])._replace(serves=s, priority=_urgency(w, s, tracks))
         for w, s in served
     ]
-    return [*planned_wants, *_witnesses(tracks, now, asked)]
+    urgent = {w.timeframe for w in planned_wants if w.priority < Priority.DEEPEN} | set(in_flight)
+    return [*planned_wants, *_witnesses(tracks, now, asked, urgent)]
 
 
-def _witnesses(tracks: Mapping[Timeframe, Track], now: int, asked: set[Timeframe]) -> Iterator[Want]:
-    """Pages of smaller timeframes that would make up for rows which cannot be believed."""
+def _witnesses(
+    tracks: Mapping[Timeframe, Track], now: int, asked: set[Timeframe], urgent: Collection[Timeframe]
+) -> Iterator[Want]:
+    """Pages of smaller timeframes that would make up for rows which cannot be believed; and of bigger ones
+    that tell whether something was traded where pages have no row, once all of these have come.
+    """
     for timeframe, track in tracks.items():
         if not track.open or track.working:
             continue
         found = rebuilding(track, now)
+        if found is None and timeframe not in urgent:
+            found = asking_bigger(track, now)
         if found is not None and found[0] not in asked:
             asked.add(found[0])
             yield Want(Priority.REPAIR, found[0], *found[1], frozenset({timeframe}), timeframe)
@@ -167,15 +175,25 @@ def _want(
         first = missing.spans[0].start
         if first < newest_page.start:
             # More than a page is missing: the newest page first, the rest page by page.
-            older = Span(grid.far_back(hole.end, page), hole.end)
-            return Want(Priority.WARM, timeframe, *(newest_page if at_end else older))
+            return Want(Priority.WARM, timeframe, *(newest_page if at_end else _across(track, hole)))
         if first >= grid.far_back(edge, REACH_BACK) and track.coverage:
             return Want(Priority.SETTLE, timeframe, _reach_back(track, edge, page), edge)
         priority = Priority.SETTLE if at_end and len(missing.spans) == 1 else Priority.REPAIR
         if track.state is None or not track.state.ready:
             priority = min(priority, Priority.WARM)
-        return Want(priority, timeframe, *newest_page)
+        before = max((t for t in track.settled if t < hole.start), default=hole.start)
+        bounded = at_end or before >= newest_page.start
+        return Want(priority, timeframe, *(newest_page if bounded else _across(track, hole)))
     return _older(track, asked, now, waiting) or _confirming(track, now)
+
+
+def _across(track: Track, hole: Span) -> Span:
+    """The page over a hole, with the candle after it if that is near: rows on both sides prove most."""
+    grid, page = track.grid, track.page
+    after = min((t for t in track.settled if t >= hole.end), default=hole.end)
+    end = grid.end(after) if after > hole.end or after in track.settled else hole.end
+    end = end if grid.count(hole.end, end) <= page // 2 else hole.end
+    return Span(grid.far_back(end, page), end)
 
 
 def _to_be_had(want: Want | None, track: Track, now: int) -> Want | None:
@@ -216,7 +234,7 @@ def _confirming(track: Track, now: int) -> Want | None:
     timeframe, grid, page = track.series.timeframe, track.grid, track.page
     edge = grid.closed(now)
     if track.presumed and (due := _to_confirm(track, now)):
-        first = min(due)
+        first = _from_candle(track, min(due), max(due), page - 1)
         # A bucket less than there may be: with the one in progress asked for too, the first stays in it.
         return Want(Priority.CONFIRM, timeframe, first, _until(grid, first, page - 1, edge))
     if (
@@ -244,10 +262,19 @@ def _to_confirm(track: Track, now: int) -> list[int]:
 
 
 def _reach_back(track: Track, edge: int, page: int) -> int:
-    """Where a page that settles begins: a dozen buckets back, or at the oldest presumed one."""
+    """Where a page that settles begins: a dozen buckets back, or at the oldest presumed one, and a candle."""
     start, oldest = track.grid.far_back(edge, REACH_BACK), track.grid.far_back(edge, page - 1)
     within = (t for t in track.presumed if oldest <= t < start)
-    return min(within, default=start)
+    return _from_candle(track, min(within, default=start), edge, page - 1)
+
+
+def _from_candle(track: Track, first: int, edge: int, page: int) -> int:
+    """Where a page begins that is to prove `first`: at the candle before it, if that leaves room for it all.
+
+    What was cut short shows by that.
+    """
+    before = max((t for t in track.settled if t <= first), default=first)
+    return before if track.grid.count(before, edge) <= page else first
 
 
 def _want_working(track: Track, expected: Coverage, now: int, parents: Collection[Track]) -> Want | None:

@@ -23,7 +23,7 @@ def rebuilding(track: Track, now: int) -> tuple[Timeframe, Span] | None:
     due = sorted(
         t
         for t, told in track.open.items()
-        if told.unusable and told.tries >= _TRIES_BEFORE and told.rebuild_again <= now
+        if told.unusable and told.tries >= _TRIES_BEFORE and told.others_again <= now
     )
     smaller = [
         t
@@ -37,7 +37,7 @@ def rebuilding(track: Track, now: int) -> tuple[Timeframe, Span] | None:
     if not due or not smaller or len(due) > _MOST:
         return None
     first = end = due[0]
-    timeframe = smaller[track.open[first].rebuild_tries // 2 % len(smaller)]
+    timeframe = smaller[track.open[first].asked_others // 2 % len(smaller)]
     grid, page = track.traits.grid(timeframe), track.traits.page(timeframe)
     # Settled neighbours tell whether the page is this product's, and of these times.
     if (before := track.grid.back(first)) in track.coverage:
@@ -59,8 +59,8 @@ def rebuild(track: Track, timeframe: Timeframe, page: PageFacts) -> list[int]:
         end = track.grid.end(bucket)
         if not told.unusable or bucket < page.start or end > page.end or bucket in track.coverage:
             continue
-        told.rebuild_tries += 1
-        told.rebuild_again = page.heard + min(APART_MS << min(told.rebuild_tries - 1, 10), CONFIRM_MS)
+        told.asked_others += 1
+        told.others_again = page.heard + min(APART_MS << min(told.asked_others - 1, 10), CONFIRM_MS)
         parts = track.traits.grid(timeframe).opens(bucket, end)
         rows = [page.rows[t] for t in parts if t in page.rows]
         if not fits or any(t in page.rejected for t in parts):

@@ -22,10 +22,10 @@ from .evidence import (
 )
 from .feeding import Channel
 from .joining import KinOf, join, longest_sleep
+from .kin import beyond_all_pages
 from .recognition import recognise
 from .track import Track
 
-_DISPUTE_MOST_MS = 300_000
 _DAY_MS = 86_400_000
 _FIRST_AGAIN_MS = 2_000  # after a page poorer than the feed, or not to be believed; then more slowly
 _PAGES_LACKING = 2  # take back a settled candle which somebody doubts
@@ -102,7 +102,7 @@ class _Reading:
         self._known_newest: int | None = None
         self._longest_sleep: int | None = None
         self._closed = [t for t in newest if t < closed_edge]
-        self._oldest = page.start - 1 if self._continues() else (newest[-1] if newest else page.end)
+        self._oldest = newest[-1] if newest else (page.start - 1 if self._continues() else page.end)
         spans = track.coverage.spans
         self._historical = bool(spans) and page.end <= min(
             (t for t in track.settled if t >= spans[-1].start), default=0
@@ -112,10 +112,11 @@ class _Reading:
         self._in_progress = track.grid.floor(page.heard)
         self._notice_lag()
         self._first_fill = not track.coverage
+        self._last = max(track.newest(), self._newest_row)
         self._sound_again = False  # whether rows that could not be believed can be now
 
     def _continues(self) -> bool:
-        """Whether the page goes on where something settled ends, with nothing but open buckets between."""
+        """Whether it goes on where something settled ends, with nothing but open buckets between."""
         track, bucket = self._track, self._page.start
         while bucket not in track.coverage:
             bucket = track.grid.back(bucket)
@@ -196,7 +197,7 @@ class _Reading:
         shown = track.provisional.get(bucket)
         poorer = shown is not None and (row is None or shown.outdoes(row))
         unbroken = self._feed and self._channel.unbroken_over(bucket, track.grid.end(bucket))
-        newer = self._newer_than > bucket or self._historical
+        newer = self._newer_than > bucket or (self._historical and (row is not None or bucket in page.flat))
         likely = presumed = False
         # Nearly all rows of a page: nobody else needs to be asked.
         if row is None or not newer or poorer or bucket in track.open:
@@ -218,25 +219,24 @@ class _Reading:
         self, bucket: int, row: ExactCandle | None, *, poorer: bool, newer: bool, silent: bool
     ) -> Verdict:
         """What all witnesses together prove; what they leave open is kept for the next page."""
-        track, page = self._track, self._page
+        track, page, heard = self._track, self._page, self._page.heard
         told, empty = track.open.get(bucket), not (page.rows or page.flat)
         self._sound_again = self._sound_again or (told is not None and bool(told.unusable))
         # A page that shows nothing newer than was known has no say in a dispute.
         fresh = self._fresh(bucket) if poorer or row is None else False
         if told is None:
-            told = Open(
-                row, page.heard, page.heard, fresh=int(fresh), empty=empty, newer=newer, whole=self._whole
-            )
+            told = Open(row, heard, heard, fresh=int(fresh), empty=empty, newer=newer, whole=self._whole)
         elif fresh or not poorer:
-            told.hear(row, page.heard, fresh=fresh, empty=empty, newer=newer, whole=self._whole)
+            told.hear(row, heard, fresh=fresh, empty=empty, newer=newer, whole=self._whole)
         kin = Kin.SILENT if row is not None else self._kin(bucket)
         said = bucket in page.flat  # that nothing was traded
         found = verdict(Witnesses(
             row=row is not None or said, poorer=poorer or (said and kin is Kin.DENIES), newer=newer,
             whole=self._whole, empty=empty, silent=silent,
-            aged=page.heard >= track.grid.end(bucket) + LAG_MS, kin=kin, halted=self._halted, told=told,
-            older=self._oldest < bucket or self._searched, behind=page.heard < track.behind_at + DISPUTE_MS,
+            aged=heard >= track.grid.end(bucket) + LAG_MS, kin=kin, halted=self._halted, told=told,
+            older=self._oldest < bucket or self._searched, behind=heard < track.behind_at + DISPUTE_MS,
             sleeps=not empty and not newer and self._sleeps(), filled=track.traits.empty == "flat",
+            quiet=self._channel.since > 0 and bucket > self._last, topmost=beyond_all_pages(track, bucket),
         ))  # fmt: skip
         if found is Verdict.OPEN:
             disputed = poorer or kin is Kin.DENIES
@@ -251,7 +251,7 @@ class _Reading:
         """When an open bucket is worth another page."""
         heard, told.tries = self._page.heard, told.tries + 1
         if disputed:
-            return heard + min(_FIRST_AGAIN_MS << min(told.tries - 1, 10), _DISPUTE_MOST_MS)
+            return heard + min(_FIRST_AGAIN_MS << min(told.tries - 1, 10), DISPUTE_MS)
         if self._first_fill and not self._page.rows and told.tries <= 2 and not self._deeper():
             return heard + _FIRST_AGAIN_MS
         if self._towards_the_past(bucket):
@@ -294,7 +294,7 @@ class _Reading:
                 self.outcome.touched.append(bucket)
                 track.state_dirty = True
         else:
-            told.again = heard + min(_FIRST_AGAIN_MS << min(2 * told.tries - 2, 20), _DISPUTE_MOST_MS)
+            told.again = heard + min(_FIRST_AGAIN_MS << min(2 * told.tries - 2, 20), DISPUTE_MS)
 
     # --- a bucket that is -------------------------------------------------------------------------
 

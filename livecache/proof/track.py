@@ -8,8 +8,9 @@ from ..model.candle import ExactCandle
 from ..model.coverage import Coverage, Span
 from ..model.policy import CROWD, Policy, Provisional
 from ..model.series import Close, Kind, SeriesId, SeriesState, Update
+from ..model.timeframe import Timeframe
 from ..model.traits import Traits
-from .evidence import Open, Strange
+from .evidence import Open, PageFacts, Strange
 
 __all__ = ["Track"]
 
@@ -69,6 +70,7 @@ class Track:
         "updates",
         "whole",
         "width",
+        "witness",
         "working",
     )
 
@@ -103,6 +105,7 @@ class Track:
         self.closed_until = 0  # buckets that open before this were announced as closed
         self.told_through = 0  # buckets that end until here were known to an earlier run, and stay so
         self.strange: dict[Span, Strange] = {}  # where pages did not fit; the last heard at the end
+        self.witness: tuple[Timeframe, PageFacts] | None = None  # asked for because nobody else could say
         self.failure = ""  # the last error while requests keep failing
         # Waiting to be taken by the next flush:
         self.dirty: set[int] = set()
@@ -182,7 +185,7 @@ class Track:
             self.contested.setdefault(bucket, 0)
         for bucket, told in self.open.items():
             if start <= bucket < end:
-                told.again = told.rebuild_again = 0
+                told.again = told.others_again = 0
         if self.history_from and start <= self.history_from:
             self.resume_search()
 
@@ -380,7 +383,7 @@ class Track:
 
     def next_again(self, now: int) -> int:
         """When the next open bucket is worth asking for again; 0 if none waits for that."""
-        times = (at for told in self.open.values() for at in (told.again, told.rebuild_again))
+        times = (at for told in self.open.values() for at in (told.again, told.others_again))
         return min((at for at in (*times, *self.flagged.values()) if at > now), default=0)
 
     def waits_for_retry(self, now: int) -> bool:

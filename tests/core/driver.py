@@ -81,7 +81,10 @@ class Driver:
             if time <= self.now and (count := self._volume(want.timeframe, time)):
                 rows[time] = candle(time, str(count))
         facts = PageFacts(want.start, want.end, rows, self.now if heard is None else heard)
-        self.timeline.apply_page(SYMBOL, want.timeframe, facts, self.now)
+        if want.witness is not None:
+            self.timeline.apply_witness(SYMBOL, want.witness, want.timeframe, facts, self.now)
+        else:
+            self.timeline.apply_page(SYMBOL, want.timeframe, facts, self.now)
 
     def _volume(self, timeframe: Timeframe, time: int) -> float:
         if (timeframe, time) in self.revised:

@@ -17,7 +17,7 @@ ROW, OTHER = candle(T, "5"), candle(T, "6")
 # A page that lacks the row and shows nothing newer; before it something is known. No other witness speaks.
 ABSENT = Witnesses(
     row=False, poorer=False, newer=False, aged=False, older=True, whole=True, behind=False, empty=False,
-    silent=False, kin=Kin.SILENT, sleeps=False, halted=False, told=Open(None, T, T),
+    silent=False, quiet=False, kin=Kin.SILENT, sleeps=False, halted=False, told=Open(None, T, T),
 )  # fmt: skip
 THERE = replace(ABSENT, row=True)
 
@@ -96,8 +96,13 @@ def test_a_row_absent_at_the_end_is_presumed_empty_by_another_witness() -> None:
 
 
 def test_a_row_absent_at_the_end_is_likely_empty_by_habit_or_once_a_second_page_agrees() -> None:
+    """The second page only where the feed carries the product and has shown nothing newer."""
     assert verdict(replace(ABSENT, sleeps=True)) is Verdict.LIKELY
-    assert verdict(replace(ABSENT, told=told(2, APART_MS))) is Verdict.LIKELY
+    assert verdict(replace(ABSENT, quiet=True, told=told(2, APART_MS))) is Verdict.LIKELY
+    assert verdict(replace(ABSENT, quiet=True)) is Verdict.OPEN
+    assert verdict(replace(ABSENT, told=told(9, DISPUTE_MS))) is Verdict.OPEN, (
+        "pages may be cut short for long"
+    )
 
 
 def test_a_row_absent_at_the_end_is_empty_if_a_bigger_bucket_holds_no_more() -> None:
@@ -110,17 +115,41 @@ def test_a_wholly_empty_page_proves_nothing_by_itself() -> None:
         assert verdict(one) is Verdict.OPEN
 
 
-def test_wholly_empty_pages_are_presumed_with_a_bigger_bucket_and_likely_as_three_over_two_minutes() -> None:
+def test_wholly_empty_pages_prove_nothing_however_often_they_come() -> None:
+    empty = replace(ABSENT, empty=True, told=told(99, 99 * DISPUTE_MS, empty=True))
+    for one in (empty, replace(empty, newer=True), replace(empty, aged=True), replace(empty, topmost=True)):
+        assert verdict(one) is Verdict.OPEN
+
+
+def test_wholly_empty_pages_are_presumed_with_a_bigger_bucket_and_likely_with_a_quiet_feed() -> None:
     empty = replace(ABSENT, empty=True, told=told(1, 0, empty=True))
     assert verdict(replace(empty, kin=Kin.CONFIRMS)) is Verdict.PRESUMED
-    assert verdict(replace(empty, told=told(2, ENDS_MS, empty=True))) is Verdict.OPEN
-    assert verdict(replace(empty, told=told(3, ENDS_MS - 1, empty=True))) is Verdict.OPEN
-    assert verdict(replace(empty, told=told(3, ENDS_MS, empty=True))) is Verdict.LIKELY
+    quiet = replace(empty, quiet=True)
+    assert verdict(replace(quiet, told=told(2, ENDS_MS, empty=True))) is Verdict.OPEN
+    assert verdict(replace(quiet, told=told(3, ENDS_MS - 1, empty=True))) is Verdict.OPEN
+    assert verdict(replace(quiet, told=told(3, ENDS_MS, empty=True))) is Verdict.LIKELY
 
 
-def test_between_known_candles_a_second_empty_page_will_do() -> None:
-    empty = replace(ABSENT, empty=True, newer=True, told=told(2, APART_MS, empty=True))
-    assert verdict(empty) is Verdict.LIKELY
+def test_a_bigger_timeframe_that_was_asked_bears_out_a_second_empty_page_and_no_first_one() -> None:
+    borne = replace(ABSENT, kin=Kin.BEARS_OUT)
+    assert verdict(borne) is Verdict.SETTLED, "pages that have rows, but not on both sides"
+    empty = replace(borne, empty=True, told=told(1, 0, empty=True))
+    assert verdict(empty) is Verdict.OPEN
+    assert verdict(replace(empty, told=told(2, APART_MS, empty=True))) is Verdict.PRESUMED
+
+
+def test_where_nothing_bigger_is_served_two_pages_that_reach_from_candle_to_candle_are_likely() -> None:
+    apart = replace(ABSENT, topmost=True, older=False)
+    assert verdict(apart) is Verdict.OPEN
+    assert verdict(replace(apart, told=told(2, APART_MS))) is Verdict.LIKELY
+
+
+def test_absence_is_overruled_by_no_page_that_shows_one_side_of_it() -> None:
+    """It may be cut short; but if it has rows on both sides, other timeframes are wrong."""
+    denied = replace(ABSENT, kin=Kin.DENIES, told=told(9, 9 * DISPUTE_MS, fresh=9))
+    for one in (denied, replace(denied, newer=True, older=False), replace(denied, newer=True, whole=False)):
+        assert verdict(one) is Verdict.OPEN
+    assert verdict(replace(denied, newer=True)) is Verdict.OVERRULED
 
 
 def test_a_page_that_lacks_what_was_settled_says_nothing_of_absence() -> None:

@@ -149,12 +149,12 @@ def test_a_feed_that_carries_the_product_bears_out_what_is_likely_or_takes_it_ba
 def test_what_empty_pages_alone_say_of_days_ago_is_not_borne_out_by_a_feed_that_is_silent_now() -> None:
     """Its snapshot shows what was traded last, and nothing of what lies before that."""
     driver = Driver([M5], START + 30_000, trades=lambda timeframe, time: False)
+    driver.timeline.subscribe(0, driver.now, [SYMBOL], driver.now)
     for _ in range(8):
         driver.fill()
         driver.now += 40_000
     track = driver.symbol.tracks[M5]
-    assert track.likely, "three wholly empty pages over two minutes agree"
-    driver.timeline.subscribe(0, driver.now, [SYMBOL], driver.now)
+    assert track.likely, "three wholly empty pages over two minutes agree, and the feed has shown nothing"
     driver.now += 5_000
     driver.timeline.heard(0, driver.now, driver.now)
     old = max(t for t in track.likely if t < START - HOUR)
@@ -163,10 +163,19 @@ def test_what_empty_pages_alone_say_of_days_ago_is_not_borne_out_by_a_feed_that_
 
 def test_the_oldest_bucket_of_a_page_is_confirmed_with_the_others_and_not_asked_for_in_a_loop() -> None:
     driver = Driver([M5], START + 30_000, trades=lambda timeframe, time: False)
+    driver.timeline.subscribe(0, driver.now, [SYMBOL], driver.now)
     for _ in range(12):
         driver.fill()  # It fails where the plan never ends.
         driver.now += 40_000
     assert driver.symbol.tracks[M5].likely
+
+
+def test_where_no_feed_carries_a_product_that_was_never_traded_nothing_is_told_of_it() -> None:
+    driver = Driver([M5], START + 30_000, trades=lambda timeframe, time: False)
+    for _ in range(12):
+        driver.fill()  # It fails where the plan never ends.
+        driver.now += 40_000
+    assert not driver.symbol.tracks[M5].coverage
 
 
 def test_a_candle_older_than_where_history_seemed_to_end_resumes_the_search() -> None:

@@ -176,13 +176,40 @@ def test_one_empty_page_proves_nothing_however_old_the_bucket_is(minutes: int) -
     assert SOON + minutes * 60_000 < on.open[T].again
 
 
-def test_three_empty_pages_over_two_minutes_prove_what_follows_something_known() -> None:
+def test_empty_pages_after_all_that_is_known_prove_nothing_unless_the_feed_has_shown_nothing_newer() -> None:
+    for feed in (Channel(), carried(since=E + 5_000, through=E + 9_000)):
+        on = track()
+        on.settle(B, candle(B, "2"), derived=False)
+        for heard, agreed in (
+            (0, False),
+            (59_000, False),
+            (60_000, False),
+            (119_000, False),
+            (120_000, True),
+        ):
+            read(on, {}, SOON + heard, feed, start=T)
+            assert (T in on.coverage) is (agreed and feed.since > 0)
+        assert (T in on.likely) is (feed.since > 0)
+        if not feed.since:
+            read(on, {}, SOON + 9 * 3_600_000, feed, start=T)
+            assert T not in on.coverage, "nor does time"
+
+
+@pytest.mark.parametrize("shown", [[], [T - 9 * W], [T + 9 * W]], ids=["no row", "the oldest", "the newest"])
+def test_what_pages_lack_between_known_candles_is_open_however_often_they_agree(shown: list[int]) -> None:
+    """They may be empty, or cut short, on either side, for as long as they like."""
     on = track()
-    on.settle(B, candle(B, "2"), derived=False)
-    for heard, known in ((0, False), (59_000, False), (60_000, False), (119_000, False), (120_000, True)):
-        read(on, {}, SOON + heard, start=T)
-        assert (T in on.coverage) is known
-    assert T in on.presumed
+    for known in (T - 9 * W, T + 9 * W):
+        on.settle(known, candle(known, "2"), derived=False)
+    for minutes in range(120):
+        start = min([T - 8 * W, *shown])
+        end = dict.fromkeys(shown, "2")
+        page = PageFacts(
+            start, T + 9 * W, {t: candle(t, v) for t, v in end.items()}, SOON + minutes * 60_000 + 9 * W
+        )
+        settle_page(on, page, Channel(), feed=True)
+        assert T not in on.coverage
+    assert on.open[T].alone and on.open[T].pages > 9
 
 
 def test_a_page_that_lacks_what_was_settled_proves_no_absence() -> None:

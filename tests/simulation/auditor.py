@@ -31,7 +31,7 @@ from .world import World
 __all__ = ["Auditor", "Violation"]
 
 SETTLE_DELAY_MS = 10_000
-MEMBERS_MOST = 100 + 24 + 8  # what is wanted, what gathers while REST is away, and what is in progress
+MEMBERS_MORE = 24 + 8  # than is wanted: what gathers while REST is away, and what is in progress
 HEALS_S = 60.0  # within which damage done to a single key is mended, while somebody can write
 TOUCHED_S = 30.0  # so long after a key was tampered with, more may happen to it
 MAX_LAG_MS = 600_000
@@ -165,7 +165,8 @@ class Auditor:
         rows = {int(m[1 : m.index(b",")]): m for m in members}
         self._expect(len(rows) == len(members), series, "two members in one bucket")
         self._expect(record.count == len(members), series, f"count {record.count} of {len(members)}")
-        self._expect(len(members) <= MEMBERS_MOST, series, f"{len(members)} members")
+        most = self.world.scenario.candles + MEMBERS_MORE
+        self._expect(len(members) <= most, series, f"{len(members)} members")
         self._fenced(series, seen, record, token)
         self._watermarks(series, record)
         self._settled(series, seen, record, rows)

@@ -32,6 +32,7 @@ class Kind(StrEnum):
     SLOW = "REST is slow and answers out of order"  # amount: seconds
     EDGE_BEHIND = "REST lags behind"  # amount: seconds
     EMPTY_PAGES = "pages hold no row at all"  # amount: the share of them
+    CUT_PAGES = "pages lack their newest rows, or their oldest"  # what: those; amount: the share of them
     ODD_PAGES = "pages come in a form that each row of them hides"  # what: the form, of the simulator's
     NEWEST_ABSENT = "REST omits the newest buckets"
     ROWS_REJECTED = "rows of pages cannot be believed"
@@ -103,6 +104,7 @@ class Scenario:
     foreign_first: bool  # whether the store was written from another venue before
     skew_s: float
     faults: tuple[Fault, ...]
+    candles: int = 100  # wanted of each series
     flags: bool = False  # whether candles of the feed say that they are the last, mostly
 
     def __str__(self) -> str:
@@ -178,8 +180,17 @@ ODD = 3_000_000
 _BESIDE_ODD = (Kind.FEED_CUT, Kind.STOPPED, Kind.KILLED, Kind.REST_FAILS, Kind.REPLAYED, *_LIES)
 
 
+LONG = 4_000_000
+"""Seeds from here on want more than a page of each series, whose pages are empty or cut short for minutes."""
+
+_CUTS = (Kind.EMPTY_PAGES, Kind.EMPTY_PAGES, Kind.CUT_PAGES, Kind.CUT_PAGES, Kind.EDGE_BEHIND)
+_BESIDE_CUTS = (Kind.FEED_CUT, Kind.FEED_DEAD, Kind.STOPPED, Kind.KILLED, Kind.FLUSHED, Kind.REST_FAILS)
+
+
 def draw(seed: int) -> Scenario:
     """The run that follows from a seed."""
+    if seed >= LONG:
+        return _long(seed)
     if seed >= ODD:
         return _odd(seed)
     if seed >= FLAGS:
@@ -237,6 +248,22 @@ def _lies(seed: int) -> Scenario:
     )  # fmt: skip
 
 
+def _long(seed: int) -> Scenario:
+    """Empty pages and such that are cut short, each for up to 20 minutes, in any mix, also at the start."""
+    scenario, random = _lies(seed), Random(f"long {seed}")
+    frames = random.choice(((_M5,), (_M5,), (_M1,), (_M15, _H1), (_D1,)))
+    faults: list[Fault] = []
+    at_s = random.choice((0.0, 1.0, 3.0))
+    while at_s < 3_000.0:
+        kind = random.choice(random.choice((_CUTS, _CUTS, _BESIDE_CUTS)))
+        fault = _lie(random, kind, at_s, scenario.symbols, frames)
+        if fault.lasts_s:
+            fault = fault._replace(lasts_s=random.choice((60.0, 100.0, 600.0, 1_200.0)))
+        faults.append(fault)
+        at_s += random.expovariate(1 / random.choice((2.0, 300.0)))
+    return replace(scenario, timeframes=frames, lasts_s=3_600.0, candles=400, faults=_in_order(faults))
+
+
 def _odd(seed: int) -> Scenario:
     """Odd pages once something is known, none for longer than three of them would need to be right."""
     scenario, random = _lies(seed), Random(f"odd {seed}")
@@ -262,6 +289,10 @@ def _lie(
         case Kind.EMPTY_PAGES:
             share, frame = random.choice((0.2, 0.5, 1.0, 1.0)), random.choice((None, *frames))
             return Fault(at_s, kind, lasts_s, random.choice((*symbols, "")), frame, amount=share)
+        case Kind.CUT_PAGES:
+            what, share = random.choice(("newest", "oldest")), random.choice((0.02, 0.5, 0.98))
+            frame, symbol = random.choice((None, *frames)), random.choice((*symbols, ""))
+            return Fault(at_s, kind, lasts_s, symbol, frame, what, share)
         case Kind.EDGE_BEHIND:
             return Fault(at_s, kind, lasts_s, amount=random.uniform(60.0, 1_200.0))
         case Kind.ROWS_REJECTED:

@@ -177,6 +177,11 @@ class FaultyVenue:
         if self._is_empty(symbol, timeframe):
             return Page(request, ())
         page = Page(request, tuple(self.truth.candles(symbol, timeframe, start, end, now)))
+        for cut in (f for f in self.active if f.kind is Kind.CUT_PAGES):
+            if cut.symbol in ("", symbol) and cut.timeframe in (None, timeframe):
+                left = len(page.rows) - int(len(page.rows) * cut.amount)
+                rows = page.rows[:left] if cut.what == "newest" else page.rows[len(page.rows) - left :]
+                page = replace(page, rows=rows)
         odd = next((f for f in self.active if f.kind is Kind.ODD_PAGES), None)
         if odd and odd.symbol in ("", symbol) and odd.timeframe in (None, timeframe):
             return self._oddly(page, odd, now)

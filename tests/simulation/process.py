@@ -128,6 +128,7 @@ class Process:
         symbols: Sequence[str],
         timeframes: Sequence[Timeframe],
         *,
+        candles: int,
         sole_owner: bool,
         seed: int,
     ) -> None:
@@ -141,7 +142,7 @@ class Process:
         self._faulty = venue
         self._keys = store.keys
         self._settings = Settings(
-            tuple(symbols), tuple(timeframes), Policy(), (Spacing("requests", 9, yields=True),)
+            tuple(symbols), tuple(timeframes), Policy(candles), (Spacing("requests", 9, yields=True),)
         )
         self._sole_owner = sole_owner
         self._engines = 0

@@ -110,13 +110,19 @@ def test_an_empty_page_is_asked_for_again_and_costs_nothing_in_the_end(clean_val
     run_virtually(main())
 
 
-@pytest.mark.parametrize("lie_s", [0, 50], ids=["once", "for a while"])
-def test_an_empty_page_in_the_middle_of_the_search_ends_it_nowhere(clean_valkey: str, lie_s: int) -> None:
-    newest = M5.floor(START) - 330 * M5.ms
+@pytest.mark.parametrize("timeframe", [M5, D1])
+@pytest.mark.parametrize("lie_s", [0, 100, 600, 1_800])
+def test_an_empty_page_in_the_middle_of_the_search_ends_it_nowhere(
+    clean_valkey: str, lie_s: int, timeframe: Timeframe
+) -> None:
+    """Nor is it ever told as empty; where the timeframe is the venue's biggest, too."""
+    step = timeframe.ms
+    newest = timeframe.floor(START) - 330 * step
     asked: list[float] = []
 
     def lie(page: Page, at_s: float) -> Page:
-        if not newest - 400 * M5.ms < page.request.end <= newest + 10 * M5.ms:
+        request = page.request
+        if request.timeframe is not timeframe or not newest - 400 * step < request.end <= newest + 10 * step:
             return page
         asked.append(at_s)
         return empty(page) if len(asked) == 1 or at_s < lie_s else page
@@ -124,12 +130,37 @@ def test_an_empty_page_in_the_middle_of_the_search_ends_it_nowhere(clean_valkey:
     async def main() -> None:
         venue = lying(venue_at(), lie)
         policy = Policy(candles=1_200, min_candles=60)
-        async with service(venue, clean_valkey, [SYMBOL], [M5], policy=policy) as running:
-            await watched(running, clean_valkey, 700)
-            seen = state(running, SYMBOL, M5)
+        async with service(venue, clean_valkey, [SYMBOL], [timeframe], policy=policy) as running:
+            await watched(running, clean_valkey, 400 + 1.2 * lie_s)
+            seen = state(running, SYMBOL, timeframe)
             assert asked and seen.ready and not seen.history_from
-            assert len(running.reader.candles(SYMBOL, M5, 1_200)) == 1_200
-            assert len(venue.requests) <= 30
+            assert len(running.reader.candles(SYMBOL, timeframe, 1_200)) == 1_200
+            assert len(venue.requests) <= 30 + lie_s / 60
+
+    run_virtually(main())
+
+
+@pytest.mark.parametrize("timeframe", [M5, D1])
+@pytest.mark.parametrize("feedless", [False, True], ids=["fed", "feedless"])
+@pytest.mark.parametrize("kept", [slice(-100, None), slice(100), slice(1)], ids=["newest", "oldest", "one"])
+def test_pages_that_are_cut_short_prove_nothing_of_what_they_lack(
+    clean_valkey: str, kept: slice, feedless: bool, timeframe: Timeframe
+) -> None:
+    """For 20 minutes, from the second page on: by the first the product trades in every bucket."""
+    asked: list[PageRequest] = []
+
+    def lie(page: Page, at_s: float) -> Page:
+        asked.append(page.request)
+        cut = page.request.timeframe is timeframe and len(asked) > 1 and at_s < 1_200
+        return replace(page, rows=page.rows[kept]) if cut else page
+
+    async def main() -> None:
+        venue = lying(venue_at(feedless=feedless), lie)
+        policy = Policy(candles=700, min_candles=60)
+        async with service(venue, clean_valkey, [SYMBOL], [timeframe], policy=policy) as running:
+            await watched(running, clean_valkey, 1_700)
+            assert len(running.reader.candles(SYMBOL, timeframe, 700)) == 700
+            assert len(venue.requests) <= 150
 
     run_virtually(main())
 

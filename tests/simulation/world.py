@@ -73,7 +73,7 @@ class World:
         process = Process(
             f"p{self.started}", self.host, self.venue, self.store, self.scenario.symbols,
             self.scenario.timeframes, sole_owner=self.scenario.embedded and not self.processes,
-            seed=self.scenario.seed + self.started,
+            candles=self.scenario.candles, seed=self.scenario.seed + self.started,
         )  # fmt: skip
         self.processes.append(process)
         process.start()

@@ -274,7 +274,7 @@ BREAKAGES = (
             ),
             Edit(
                 "livecache/proof/track.py",
-                "                told.again = told.rebuild_again = 0\n        if self.history_from",
+                "                told.again = told.others_again = 0\n        if self.history_from",
                 "                pass\n        if self.history_from",
             ),
         ),

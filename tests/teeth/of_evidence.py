@@ -89,11 +89,38 @@ OF_EVIDENCE = (
         (
             Edit(
                 "livecache/proof/evidence.py",
-                "    if w.older and told.pages >= 3 and w._agreed_ms >= ENDS_MS:",
+                "    if w.older and told.pages >= 3 and w._agreed_ms >= ENDS_MS and w.quiet:",
                 "    if True:",
             ),
         ),
         tests=("tests/core/test_evidence.py",),
+    ),
+    Breakage(
+        "between known candles a second page without a row is proof",
+        (
+            Edit(
+                "livecache/proof/evidence.py",
+                "    if told.pages >= 2 and not told.empty and (w.topmost or (w.older and w.quiet)):",
+                "    if told.pages >= 2 and (told.alone or not told.empty):",
+            ),
+        ),
+        tests=("tests/core/test_settling.py", "tests/core/test_asked_witness.py"),
+    ),
+    Breakage(
+        "rows of two pages prove what lies between them",
+        (
+            Edit(
+                "livecache/proof/joining.py",
+                "        elif _agree(told, said):\n            track.settle",
+                "        elif _agree(told, said) or not told.empty:\n            track.settle",
+            ),
+        ),
+        tests=("tests/core/test_settling.py",),
+    ),
+    Breakage(
+        "a page of a bigger timeframe bears witness whatever it lacks",
+        (Edit("livecache/proof/kin.py", "    if within and within <= shown:\n", "    if shown:\n"),),
+        tests=("tests/core/test_asked_witness.py",),
     ),
     Breakage(
         "what one witness alone says is told as settled",
@@ -121,7 +148,7 @@ OF_EVIDENCE = (
             ),
             Edit(
                 "livecache/proof/evidence.py",
-                "    if against and told.fresh >= 3 and w._agreed_ms >= DISPUTE_MS:",
+                "    if against and seen and told.fresh >= 3 and w._agreed_ms >= DISPUTE_MS:",
                 "    if against and told.pages >= 2:",
             ),
         ),
