@@ -128,7 +128,6 @@ class Witnesses:
     halted: bool  # the venue's list says that it is not traded
     told: Open  # what pages said so far, this one among them
     filled: bool = False  # the venue shows rows where nothing is traded: an absent one may be a fault
-    topmost: bool = False  # it lies between candles further apart than any page, and nothing bigger is served
 
     @property
     def _agreed_ms(self) -> int:
@@ -167,7 +166,7 @@ def verdict(w: Witnesses) -> Verdict:
         return Verdict.OPEN
     if w.sleeps:
         return Verdict.LIKELY
-    if told.pages >= 2 and not told.empty and (w.topmost or (w.older and w.quiet)):
+    if w.older and told.pages >= 2 and not told.empty and w.quiet:
         return Verdict.LIKELY
     if w.older and told.pages >= 3 and w._agreed_ms >= ENDS_MS and w.quiet:
         return Verdict.LIKELY

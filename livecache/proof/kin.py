@@ -146,15 +146,6 @@ def bigger_served(track: Track) -> list[Timeframe]:
     return [t for t in Timeframe if t in traits.served and traits.adds_up(own, t)]
 
 
-def beyond_all_pages(track: Track, bucket: int) -> bool:
-    """Whether it lies between candles that no page holds both, and nothing bigger is served."""
-    if bigger_served(track) or bucket >= track.newest():
-        return False
-    before = max((t for t in track.settled if t < bucket), default=bucket)
-    after = min((t for t in track.settled if t > bucket), default=bucket)
-    return before < bucket < after and track.grid.count(before, after) >= track.page
-
-
 def asking_bigger(track: Track, now: int) -> tuple[Timeframe, Span] | None:
     """Which page of which bigger timeframe may bear out, or refute, what pages had no row for.
 

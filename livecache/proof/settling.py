@@ -22,7 +22,6 @@ from .evidence import (
 )
 from .feeding import Channel
 from .joining import KinOf, join, longest_sleep
-from .kin import beyond_all_pages
 from .recognition import recognise
 from .track import Track
 
@@ -236,7 +235,7 @@ class _Reading:
             aged=heard >= track.grid.end(bucket) + LAG_MS, kin=kin, halted=self._halted, told=told,
             older=self._oldest < bucket or self._searched, behind=heard < track.behind_at + DISPUTE_MS,
             sleeps=not empty and not newer and self._sleeps(), filled=track.traits.empty == "flat",
-            quiet=self._channel.since > 0 and bucket > self._last, topmost=beyond_all_pages(track, bucket),
+            quiet=self._channel.since > 0 and bucket > self._last,
         ))  # fmt: skip
         if found is Verdict.OPEN:
             disputed = poorer or kin is Kin.DENIES

@@ -12,7 +12,7 @@ from livecache.proof.evidence import PageFacts
 from livecache.proof.plan import Want
 from tests.core.driver import Driver
 
-M5, M15, D1 = Timeframe.M5, Timeframe.M15, Timeframe.D1
+M5, D1, W1, MN1 = Timeframe.M5, Timeframe.D1, Timeframe.W1, Timeframe.MN1
 W = M5.ms
 NOW = 1_770_000_000_000 // D1.ms * D1.ms + 3 * Timeframe.H1.ms + 60_000
 
@@ -88,17 +88,13 @@ def test_a_witness_that_holds_more_refutes_empty_pages() -> None:
     assert driver.settled(M5) >= 900
 
 
-def test_a_silence_of_more_than_a_page_of_the_biggest_timeframe_is_found_out() -> None:
-    """Nothing bigger can be asked: pages that reach to the candles on either side have to do."""
-    driver = Driver(
-        (D1,),
-        NOW,
-        policy=Policy(candles=500),
-        trades=silent(D1.ms, 500, 90),
-        unserved=(Timeframe.W1, Timeframe.MN1),
-    )
+@pytest.mark.parametrize("days", [250, 410])
+def test_where_nothing_bigger_is_served_a_page_over_both_candles_proves_the_silence(
+    days: int,
+) -> None:
+    """Where no page is so long, it stays a hole that is told."""
+    policy = Policy(candles=500)
+    driver = Driver((D1,), NOW, policy=policy, trades=silent(D1.ms, 90 + days, 90), unserved=(W1, MN1))
     filled(driver, 12)
-    assert not witnesses(driver)
-    track = driver.symbol.tracks[D1]
-    assert len(track.coverage.spans) == 1 and driver.settled(D1) >= 500
-    assert any(NOW - 400 * D1.ms < t < NOW - 200 * D1.ms for t in track.likely), "by one witness only"
+    assert not witnesses(driver) and len(driver.asked) < 40
+    assert len(driver.symbol.tracks[D1].coverage.spans) == (1 if days == 250 else 2)

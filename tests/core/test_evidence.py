@@ -117,7 +117,7 @@ def test_a_wholly_empty_page_proves_nothing_by_itself() -> None:
 
 def test_wholly_empty_pages_prove_nothing_however_often_they_come() -> None:
     empty = replace(ABSENT, empty=True, told=told(99, 99 * DISPUTE_MS, empty=True))
-    for one in (empty, replace(empty, newer=True), replace(empty, aged=True), replace(empty, topmost=True)):
+    for one in (empty, replace(empty, newer=True), replace(empty, aged=True)):
         assert verdict(one) is Verdict.OPEN
 
 
@@ -136,12 +136,6 @@ def test_a_bigger_timeframe_that_was_asked_bears_out_a_second_empty_page_and_no_
     empty = replace(borne, empty=True, told=told(1, 0, empty=True))
     assert verdict(empty) is Verdict.OPEN
     assert verdict(replace(empty, told=told(2, APART_MS, empty=True))) is Verdict.PRESUMED
-
-
-def test_where_nothing_bigger_is_served_two_pages_that_reach_from_candle_to_candle_are_likely() -> None:
-    apart = replace(ABSENT, topmost=True, older=False)
-    assert verdict(apart) is Verdict.OPEN
-    assert verdict(replace(apart, told=told(2, APART_MS))) is Verdict.LIKELY
 
 
 def test_absence_is_overruled_by_no_page_that_shows_one_side_of_it() -> None:

@@ -100,7 +100,7 @@ OF_EVIDENCE = (
         (
             Edit(
                 "livecache/proof/evidence.py",
-                "    if told.pages >= 2 and not told.empty and (w.topmost or (w.older and w.quiet)):",
+                "    if w.older and told.pages >= 2 and not told.empty and w.quiet:",
                 "    if told.pages >= 2 and (told.alone or not told.empty):",
             ),
         ),
