@@ -14,9 +14,7 @@ from .evidence import Open, PageFacts, Strange
 
 __all__ = ["Track"]
 
-
-_MOST_CLOSES = 1_000
-_MOST_UPDATES = 16
+_MOST_CLOSES, _MOST_UPDATES = 1_000, 16
 """Bounds on what gathers while Redis is away: announcements, and hints for the `updates` channel."""
 
 
