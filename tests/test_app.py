@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -92,3 +94,25 @@ def test_what_one_venue_does_not_serve_refuses_a_reload_before_anything_has_chan
     Reloading(instance, lambda: other).reload()
     assert engines["second"].settings.timeframes == (Timeframe.H4,)
     assert engines["coinbase"].settings.symbols == other.config.venues["coinbase"].symbols
+
+
+def test_a_service_loads_neither_an_extra_nor_another_venue_than_its_own() -> None:
+    """Its start and its memory are those of what is configured."""
+    script = """if True:
+        import sys
+        import redis.asyncio
+        from livecache.app import assemble
+        from livecache.clock import SystemClock
+        from livecache.config.schema import Config
+        from livecache.venues.registry import settings_of
+        kinds = "coinbase", "binance", "deribit"
+        for number, kind in enumerate(kinds):
+            config = Config(venues={kind: settings_of(kind)()})
+            engine, _ = assemble(config, redis.asyncio.Redis(), SystemClock())
+            assert engine.venue.feeds(config.venues[kind].symbols, {}, trades=False)
+            others = {f"livecache.venues.{other}" for other in (*kinds[number + 1:], "by_ccxt")}
+            extras = {"ccxt", "numpy", "pandas", "polars"}
+            print(kind, "loads:", sorted((others | extras) & set(sys.modules)))
+    """
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert ended.stdout.splitlines() == [f"{kind} loads: []" for kind in ("coinbase", "binance", "deribit")]
