@@ -22,6 +22,7 @@ WHOLE: tuple[tuple[str, ...], ...] = (
     ("takeover",),
     ("everything",),
     ("history_store",),
+    ("venues",),
 )
 QUICK: tuple[tuple[str, ...], ...] = (
     *(("warmup",), ("live", "--quick"), ("reading",), ("api",), ("memory",)),
