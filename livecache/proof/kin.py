@@ -174,5 +174,5 @@ def hear_bigger(track: Track, timeframe: Timeframe, page: PageFacts) -> None:
             told.others_again = page.heard + min(APART_MS << min(told.asked_others - 1, 6), CONFIRM_MS)
     grid, shown = track.traits.grid(timeframe), page.rows.keys() | page.rejected
     within = {grid.floor(t) for t in track.settled if page.start <= t < page.end}
-    if within and within <= shown:
+    if page.rows and within and within <= shown:
         track.witness = timeframe, page

@@ -50,16 +50,17 @@ def test_what_a_bigger_timeframe_bears_out_costs_a_thin_product_a_page() -> None
     assert len(witnesses(driver)) == 1 and driver.symbol.tracks[M5].witness is None
 
 
-@pytest.mark.parametrize("lie", ["empty", "one row", "cut"])
+@pytest.mark.parametrize("lie", ["empty", "one row", "cut", "unbelievable"])
 def test_a_witness_that_lacks_what_is_known_says_nothing_and_another_is_asked(lie: str) -> None:
     driver = Driver((M5,), NOW, trades=silent(W, 1_100, 380, every=20))
     sound, lies = driver.timeline.apply_witness, True
 
     def apply(symbol: str, timeframe: Timeframe, other: Timeframe, page: PageFacts, now: int) -> None:
         times = sorted(page.rows)
-        left = {"empty": [], "one row": times[:1], "cut": times[len(times) // 2 :]}[lie] if lies else times
-        rows = {t: page.rows[t] for t in left}
-        sound(symbol, timeframe, other, PageFacts(page.start, page.end, rows, page.heard), now)
+        kept = {"one row": times[:1], "cut": times[len(times) // 2 :]}.get(lie, []) if lies else times
+        rows = {t: page.rows[t] for t in kept}
+        rejected = frozenset(times if lies and lie == "unbelievable" else ())
+        sound(symbol, timeframe, other, PageFacts(page.start, page.end, rows, page.heard, rejected), now)
 
     driver.timeline.apply_witness = apply  # type: ignore[method-assign]
     filled(driver, 10)
