@@ -222,6 +222,16 @@ class NotListed(NotReady):
     """The venue does not know the symbol, or knows it no more: waiting alone brings no candle."""
 
 
+class Incomplete(NotReady):
+    """Not all of a stretch of history is known. `missing` are its spans, half-open, Unix ms."""
+
+    def __init__(
+        self, message: str, hint: str = "", *, have: int = 0, want: int = 0, missing: Sequence[Any] = ()
+    ) -> None:
+        super().__init__(message, hint, have=have, want=want)
+        self.missing = tuple(missing)
+
+
 class Stale(ReadError):
     """Nobody vouches for the series now, or its newest known bucket lags too far."""
 

@@ -40,11 +40,11 @@ MAY_IMPORT = {
     "embedded": {"errors"},
     "wire": {"errors", "clock", "pacing", "redis_url", "embedded"},
     "read": {"errors", "model", "pacing", "keys", "wire"},
-    "reader": {"errors", "model", "keys", "wire", "read"},
+    "reader": {"errors", "model", "keys", "embedded", "wire", "read", "history"},
     "write": {"errors", "clock", "model", "keys", "wire"},
     "writer": {"errors", "clock", "model", "keys", "wire", "write"},
     "quality": {"errors", "model", "proof", "keys", "wire", "read"},
-    "history": {"errors", "clock", "model", "venues", "engine"},
+    "history": {"errors", "clock", "model", "venues", "engine", "read"},
     "simulator": {"errors", "clock", "plainly", "tape", "model"},
     "engine": {
         *("errors", "clock", "repeats", "model", "proof", "ledger", "pacing", "venues", "keys", "wire"),

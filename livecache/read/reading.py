@@ -168,7 +168,7 @@ class Core(Questions):
         outcomes: list[Candles | ReadError] = []
         for trip in trips(requests):
             calls = [(self.keys_of(request.series), arguments(request)) for request in trip]
-            replies = yield from self._evaluate(calls)
+            replies = yield from self.evaluate(calls)
             answers: list[_Answer | ReadError] = [
                 (request, reply, keys[0])
                 for request, (keys, _), reply in zip(trip, calls, replies, strict=True)
@@ -206,7 +206,7 @@ class Core(Questions):
             self.refuse_several(series)
         views: list[SeriesView] = []
         for trip in trips(series):
-            replies = yield from self._evaluate([(self.keys_of(one), ("state",)) for one in trip])
+            replies = yield from self.evaluate([(self.keys_of(one), ("state",)) for one in trip])
             for one, reply in zip(trip, replies, strict=True):
                 try:
                     if isinstance(reply, Exception):
@@ -239,7 +239,7 @@ class Core(Questions):
         """What read.lua answers, if there is a state, or would for what can be added up; else why not."""
         self.refuse_several([request.series])
         keys = self.keys_of(request.series)
-        (reply,) = yield from self._evaluate([(keys, arguments(request))])
+        (reply,) = yield from self.evaluate([(keys, arguments(request))])
         if reply and not isinstance(reply, Exception):
             return request, reply, keys[0]
         (answer,) = yield from self._added_up([request], [reply])
@@ -273,7 +273,7 @@ class Core(Questions):
             except ReadError as error:
                 answers.append(error)
         calls = [(self.keys_of(parts.series), arguments) for _, parts, arguments in found]
-        sums = (yield from self._evaluate(calls)) if calls else []
+        sums = (yield from self.evaluate(calls)) if calls else []
         for (number, parts, _), (keys, _), reply in zip(found, calls, sums, strict=True):
             try:
                 if not reply or isinstance(reply, Exception):
@@ -283,7 +283,7 @@ class Core(Questions):
                 answers[number] = error
         return [answer for answer in answers if answer is not None]
 
-    def _evaluate(self, calls: Sequence[tuple[Keys, tuple[Any, ...]]]) -> Steps[list[Any]]:
+    def evaluate(self, calls: Sequence[tuple[Keys, tuple[Any, ...]]]) -> Steps[list[Any]]:
         """Run read.lua for each of the calls of one round trip, at most `_CALLS_A_TRIP`.
 
         Among the replies are errors of a wrong type, and no others.

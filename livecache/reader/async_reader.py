@@ -21,13 +21,14 @@ from ..read.questions import ReadOptions
 from ..read.reading import Core, SeriesView
 from ..wire.addresses import as_address
 from .async_links import AsyncLink
+from .history import AsyncHistoryReads, checked_place
 from .reader import MAX_LAG_S, PATIENCE_S, TIMEOUT_S
 from .service_status import ServiceStatus, status
 
 __all__ = ["AsyncReader"]
 
 
-class AsyncReader:
+class AsyncReader(AsyncHistoryReads):
     """`Reader` over `redis.asyncio`: the same methods, awaited. `client` is a `redis.asyncio.Redis`.
 
     >>> async def main():
@@ -45,15 +46,16 @@ class AsyncReader:
         venue: str | None = None,
         max_lag: Seconds = MAX_LAG_S,
         client: Any = None,
+        history: str | None = None,
     ) -> None:
-        self._link = AsyncLink(url, client)
+        self._link, self._history = AsyncLink(url, client), checked_place(history)
         keys = Keyspace(prefix, FIRST_VENUE if venue is None else venue, self._link.database)
         self._core = Core(keys, max_lag, named=venue is not None)
 
     def __reduce__(self) -> tuple[Any, ...]:
         core, link = self._core, self._link
         options = {"prefix": core.keys.prefix, "venue": core.asked_venue, "max_lag": core.max_lag_s}
-        return as_address(self, link.asked_url, link.owns, **options)
+        return as_address(self, link.asked_url, link.owns, history=self._history, **options)
 
     async def candles(
         self,

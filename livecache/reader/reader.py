@@ -25,6 +25,7 @@ from ..read.questions import ReadOptions
 from ..read.reading import Core, SeriesView
 from ..wire.addresses import as_address
 from ..wire.connecting import resolve_url
+from .history import HistoryReads, checked_place
 from .links import RedisLink
 from .service_status import ServiceStatus, status
 
@@ -40,7 +41,7 @@ TIMEOUT_S = 60.0
 """Seconds that `wait_ready` waits: 25 symbols are warm in ten."""
 
 
-class Reader:
+class Reader(HistoryReads):
     """Reads candles from Redis. Threads may share one, as they may redis-py's client.
 
     Args:
@@ -51,6 +52,7 @@ class Reader:
             `venue:SYMBOL`; `closes` and `status` are one venue's, and then want it named.
         max_lag: seconds of the venue's clock that a closed bucket may be missing before it is `Stale`.
         client: a `redis.Redis` of your own instead of a URL (a cluster's, a sentinel's). It returns bytes.
+        history: where years lie: `sqlite:///path`. Without it LIVECACHE_HISTORY_URL, else the embedded file.
 
     >>> with Reader() as reader:
     ...     reader.candles("BTC-USD", "5m", 60)
@@ -65,15 +67,16 @@ class Reader:
         venue: str | None = None,
         max_lag: Seconds = MAX_LAG_S,
         client: Any = None,
+        history: str | None = None,
     ) -> None:
-        self._link = RedisLink(url, client)
+        self._link, self._history = RedisLink(url, client), checked_place(history)
         keys = Keyspace(prefix, FIRST_VENUE if venue is None else venue, self._link.database)
         self._core = Core(keys, max_lag, named=venue is not None)
 
     def __reduce__(self) -> tuple[Any, ...]:
         core, link = self._core, self._link
         options = {"prefix": core.keys.prefix, "venue": core.asked_venue, "max_lag": core.max_lag_s}
-        return as_address(self, link.asked_url, link.owns, **options)
+        return as_address(self, link.asked_url, link.owns, history=self._history, **options)
 
     # --- one answer
 

@@ -10,6 +10,24 @@ _ROOM = "livecache/history"
 
 OF_STORE = (
     Breakage(
+        "the history is read before Redis",
+        (
+            Edit(
+                f"{_ROOM}/answer/seam.py",
+                "        hot = self.hot(series, start, end)\n"
+                "        return over(hot, self.stored(series, start, end))\n",
+                "        stored = self.stored(series, start, end)\n"
+                "        return over(self.hot(series, start, end), stored)\n",
+            ),
+        ),
+        ("tests/history/test_answer.py",),
+    ),
+    Breakage(
+        "a bigger candle is known though the last of its parts is missing",
+        (Edit(f"{_ROOM}/answer/derive.py", "grid.closed(end)) for", "grid.ceil(end)) for"),),
+        ("tests/history/test_answer.py",),
+    ),
+    Breakage(
         "what a page of history covers is stored before its rows",
         (
             Edit(

@@ -1,0 +1,159 @@
+"""What both readers can read of years of candles. Nothing of the history is loaded before it is asked for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
+
+from ..errors import ConfigError
+from ..keys.history_file import place_problem
+from ..model.timeframe import Timeframe
+from ..read.answer import Empty
+from ..read.asking import Time
+from ..read.candles import package
+from ..read.reading import Core
+
+if TYPE_CHECKING:
+    from ..history.answer.history import History
+    from .async_links import AsyncLink
+    from .links import RedisLink
+    from .years import Years
+
+__all__ = ["AsyncHistoryReads", "Gaps", "HistoryOptions", "HistoryReads", "Source", "checked_place"]
+
+Gaps = Literal["raise", "allow"]
+Source = Literal["auto", "stored", "derived"]
+
+
+class HistoryOptions(TypedDict, total=False):
+    """The options of `Reader.history`, as it explains them."""
+
+    gaps: Gaps
+    empty: Empty
+    source: Source
+    as_of: Time | None
+
+
+def checked_place(url: str | None) -> str | None:
+    """The URL of a history, as it was given. Raises `ConfigError` for what is none."""
+    if url and (problem := place_problem(url)):
+        raise ConfigError(f"history: {problem[0]}", problem[1])
+    return url
+
+
+class HistoryReads:
+    """The part of `Reader` that reads years."""
+
+    _core: Core
+    _link: RedisLink
+    _history: str | None
+
+    def history(
+        self,
+        symbol: str,
+        timeframe: str | Timeframe,
+        start: Time,
+        end: Time | None = None,
+        *,
+        gaps: Gaps = "raise",
+        empty: Empty = "skip",
+        source: Source = "auto",
+        as_of: Time | None = None,
+    ) -> History:
+        """All settled candles that open within [start, end), of Redis and of the history. See `History`.
+
+        Neither livecache nor Redis has to run: then it is what is stored. numpy has to be installed, the
+        extra `livecache[history]`.
+
+        Args:
+            end: without it, as far as anything is known.
+            gaps: "raise": all of the stretch has to be known. "allow": what is not is told by `.missing`.
+            empty: what stands for a bucket without a trade. "skip": nothing. "carry": the last close, with
+                volume 0; NaN where none is known. "null": NaN.
+            source: "stored": the series itself. "derived": the exact sums of a smaller timeframe. "auto": the
+                series itself, and sums where it lacks something.
+            as_of: what was stored at that time, within the last ninety days: without what was learnt since.
+
+        Raises:
+            Incomplete: something is missing, and `gaps` does not allow it. A `NotReady`.
+            UnknownSeries: nothing of it is stored, nor of what adds up to it.
+            DamagedBlock: what is stored there cannot be believed; a running livecache fetches it again.
+            StoreUnusable: the file cannot be read, or is not there although it was named.
+        """
+        return self._years().read(
+            symbol, timeframe, start, end, gaps=gaps, empty=empty, source=source, as_of=as_of
+        )
+
+    def history_batches(
+        self,
+        symbol: str,
+        timeframe: str | Timeframe,
+        start: Time,
+        end: Time | None = None,
+        *,
+        rows: int = 500_000,
+        **options: Unpack[HistoryOptions],
+    ) -> Iterator[History]:
+        """The same, oldest first, in parts of so many buckets: for more than fits into memory.
+
+        Raises as `history` does, each part for itself, and `HistoryChanged` if what was given is revised
+        meanwhile.
+        """
+        return self._years().batches(symbol, timeframe, start, end, rows=rows, **options)
+
+    def _years(self) -> Years:
+        package("numpy", "history")
+        from .years import Years
+
+        return Years(self._core, self._link.drive, self._history)
+
+
+class AsyncHistoryReads:
+    """The part of `AsyncReader` that reads years: in a thread, since a file blocks."""
+
+    _core: Core
+    _link: AsyncLink
+    _history: str | None
+
+    async def history(
+        self,
+        symbol: str,
+        timeframe: str | Timeframe,
+        start: Time,
+        end: Time | None = None,
+        **options: Unpack[HistoryOptions],
+    ) -> History:
+        """See `Reader.history`."""
+        years = await self._years()
+        return await asyncio.to_thread(years.read, symbol, timeframe, start, end, **options)
+
+    async def history_batches(
+        self,
+        symbol: str,
+        timeframe: str | Timeframe,
+        start: Time,
+        end: Time | None = None,
+        *,
+        rows: int = 500_000,
+        **options: Unpack[HistoryOptions],
+    ) -> AsyncIterator[History]:
+        """See `Reader.history_batches`."""
+        years = await self._years()
+        batches = years.batches(symbol, timeframe, start, end, rows=rows, **options)
+        while (batch := await asyncio.to_thread(next, batches, None)) is not None:
+            yield batch
+
+    async def _years(self) -> Years:
+        loop, link = asyncio.get_running_loop(), self._link
+
+        def drive(steps: Any) -> Any:
+            return asyncio.run_coroutine_threadsafe(link.drive(steps), loop).result()
+
+        def load() -> Years:
+            package("numpy", "history")
+            from .years import Years
+
+            return Years(self._core, drive, self._history)
+
+        return await asyncio.to_thread(load)

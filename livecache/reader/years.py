@@ -1,0 +1,347 @@
+"""Reading years: which file it is, what Redis adds to it, and what may be added up. Needs numpy."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from ..embedded.state import default_data_dir
+from ..errors import HistoryChanged, Incomplete, ReadError, RedisUnavailable, UnknownSeries
+from ..history.answer.history import History
+from ..history.answer.seam import NOTHING, Seam, Source, gather, newest_close
+from ..history.columns import Columns
+from ..history.sqlite.store import SqliteHistory
+from ..history.store import Answer
+from ..keys.history_file import path_of
+from ..keys.keyspace import UNDECODABLE, Damaged, decode_member
+from ..model.coverage import Coverage, Span
+from ..model.grid import Grid, read_grid
+from ..model.naming import find_symbol, near_names
+from ..model.series import SeriesId
+from ..model.timeframe import TIME_MAX, Multiple, Timeframe, iso, readable
+from ..read.answer import Empty, State
+from ..read.asking import Time, time_of, whole_number
+from ..read.reading import Core, Steps
+from ..wire.scripts import text_of
+from .history import checked_place
+
+__all__ = ["Years"]
+
+_BATCH_MAX = 100_000_000
+_CHOICES = {
+    "gaps": ("raise", "allow"),
+    "empty": ("skip", "carry", "null"),
+    "source": ("auto", "stored", "derived"),
+}
+
+
+class _Wish(NamedTuple):
+    """What was asked for, checked."""
+
+    start: int
+    end: int | None
+    gaps: str
+    empty: Empty
+    source: str
+    as_of: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Years:
+    """Reads both tiers. `drive` carries steps to Redis and back; a call blocks."""
+
+    core: Core
+    drive: Callable[[Steps[Any]], Any]
+    url: str | None
+
+    def read(
+        self, symbol: str, timeframe: str | Timeframe, start: Time, end: Time | None, **options: Any
+    ) -> History:
+        """See `Reader.history`."""
+        wish = _wish(start, end, **options)
+        with self._opened() as store:
+            reading = _Reading(self, store, symbol, readable(timeframe), wish)
+            return reading.answer(*reading.stretch())
+
+    def batches(
+        self,
+        symbol: str,
+        timeframe: str | Timeframe,
+        start: Time,
+        end: Time | None,
+        *,
+        rows: int,
+        **options: Any,
+    ) -> Iterator[History]:
+        """See `Reader.history_batches`."""
+        wish, rows = _wish(start, end, **options), whole_number("rows", rows, _BATCH_MAX)
+        return self._batches(symbol, readable(timeframe), wish, rows)
+
+    def _batches(self, symbol: str, timeframe: Timeframe, wish: _Wish, rows: int) -> Iterator[History]:
+        with self._opened() as store:
+            reading = _Reading(self, store, symbol, timeframe, wish)
+            start, end = reading.stretch()
+            at, grid = start, reading.grid
+            while at < end:
+                upto = min(end, grid.end(grid.after(at, rows - 1)))
+                part = reading.answer(at, upto)
+                if reading.revised(start, at):
+                    raise HistoryChanged(
+                        f"what was read before {iso(at)} has been revised meanwhile", "read it once more"
+                    )
+                yield part
+                at = grid.ceil(upto)
+
+    @contextmanager
+    def _opened(self) -> Iterator[SqliteHistory | None]:
+        """The store; None where nobody has named one, and none lies beside the embedded server."""
+        url = checked_place(self.url or os.environ.get("LIVECACHE_HISTORY_URL")) or ""
+        own = os.environ.get("LIVECACHE_REDIS_DATA_DIR")
+        path = path_of(url, Path(own).expanduser() if own else default_data_dir())
+        if url == "off" or (not url and not path.exists()):
+            yield None
+            return
+        store = SqliteHistory.open(path, read_only=True)
+        try:
+            yield store
+        finally:
+            store.close()
+
+
+class _Reading:
+    """One read: what there is of a symbol in both tiers."""
+
+    def __init__(
+        self, years: Years, store: SqliteHistory | None, symbol: str, timeframe: Timeframe, wish: _Wish
+    ) -> None:
+        self._core, self._drive, self._store, self._wish = years.core, years.drive, store, wish
+        self._problem: RedisUnavailable | None = None
+        self._infos = {info.key: info for info in store.all_series()} if store else {}
+        self._filled, self._told = self._ask(_filled(self._core), (frozenset(), {}))
+        self.series = self._meant(symbol, timeframe)
+        self._sources = self._all_sources()
+        self.grid: Grid = self._sources[0].grid
+        self._seam = Seam(self._hot, self._stored)
+
+    def stretch(self) -> Span:
+        """From the first to the last bucket that is wanted."""
+        grid, start = self.grid, self.grid.ceil(self._wish.start)
+        if self._wish.end is None:
+            through = max(grid.closed(self._through(source.series)) for source in self._sources)
+            return Span(start, max(through, grid.end(start)))
+        end = grid.end(grid.floor(self._wish.end - 1))
+        if end <= start:
+            raise ValueError(
+                f"start {self._wish.start} to end {self._wish.end} must hold the open of a bucket"
+            )
+        return Span(start, end)
+
+    def answer(self, start: int, end: int) -> History:
+        """What is known of it. Raises `Incomplete` where that is not all, and should be."""
+        known, derived_from = gather(self._seam, self._sources, Span(start, end))
+        missing = known.coverage.missing(start, end)
+        if missing and self._wish.gaps == "raise":
+            raise self._incomplete(known.coverage, Span(start, end), missing)
+        carried = math.nan
+        if self._wish.empty == "carry" and start in known.coverage and start not in known.rows.time[:1]:
+            carried = newest_close(self._known, self.grid, start)
+        return History(
+            self.series,
+            known,
+            missing,
+            grid=self.grid,
+            empty=self._wish.empty,
+            carried=carried,
+            derived_from=derived_from,
+        )
+
+    def revised(self, start: int, end: int) -> bool:
+        """Whether stored candles of that stretch have been others since this reading began."""
+        held = [info for source in self._sources if (info := self._infos.get(source.series))]
+        assert self._store or not held
+        return end > start and any(
+            each.rev > info.rev
+            for info in held
+            for each in (self._store.revisions(info.id, start, end) if self._store else ())
+        )
+
+    # --- what there is
+
+    def _meant(self, symbol: str, timeframe: Timeframe) -> SeriesId:
+        """The series, at the one venue that has the symbol. Raises `UnknownSeries`."""
+        known: dict[str, set[str]] = {}
+        for venue, name, _ in (*self._infos, *self._filled):
+            known.setdefault(venue, set()).add(name)
+        if venue := self._core.asked_venue:
+            known = {venue: known.get(venue, set())}
+        if not isinstance(symbol, str):
+            raise ValueError(f"symbol is a text such as 'BTC-USD', not {symbol!r:.80}")
+        if found := find_symbol(symbol, known):
+            return SeriesId(*found, timeframe)
+        near = near_names(symbol, known)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"livecache history fill --symbols {symbol}"
+        raise UnknownSeries(f"{symbol}: no history of it is stored, and nobody fills it", self._hint(hint))
+
+    def _all_sources(self) -> list[Source]:
+        """The series itself, and what adds up to it, the longest first. Raises `UnknownSeries`."""
+        venue, symbol, timeframe = self.series
+        there = {key.timeframe for key in (*self._infos, *self._filled) if key[:2] == (venue, symbol)}
+        bound, told = self._told.get(venue, (None, {}))
+        stored = (info for info in self._infos.values() if info.key.venue == venue and info.grid_text)
+        grids = {**told, **{info.key.timeframe: info.grid for info in stored}}
+        found = []
+        if timeframe in there and self._wish.source != "derived":
+            found.append(Source(self.series, grids.get(timeframe, timeframe.grid), False))
+        multiple = Multiple(timeframe.value)
+        for smaller in multiple.sources if self._wish.source != "stored" else ():
+            if smaller not in there or (bound and smaller.ms < bound.ms <= timeframe.ms):
+                continue
+            its = multiple.added_up(smaller, grids.get(smaller, smaller.grid), grids)
+            if its and (not found or its.grid == found[0].grid):
+                found.append(Source(SeriesId(venue, symbol, smaller), its.grid, True))
+        if not found:
+            names = ", ".join(sorted({t.value for t in there}))
+            raise UnknownSeries(
+                f"{self.series}: it is not stored, and cannot be added up from what is ({names})",
+                f"livecache history fill --symbols {symbol} --timeframe {timeframe.value}",
+            )
+        return found
+
+    def _through(self, series: SeriesId) -> int:
+        """Where the newest of what is known of it ends; 0 for nothing."""
+        _, hot = self._ask(_settled(self._core, series, TIME_MAX - 1, TIME_MAX), (NOTHING, Coverage()))
+        known = hot.spans[-1:]
+        if self._store and (info := self._infos.get(series)):
+            if self._wish.as_of is None:
+                stored = self._store.coverage(info.id)
+            else:
+                stored = self._store.read(info.id, 0, TIME_MAX, as_of=self._wish.as_of).coverage
+            known += stored.spans[-1:]
+        return max((span.end for span in known), default=0)
+
+    # --- the tiers
+
+    def _known(self, start: int, end: int) -> Answer:
+        return gather(self._seam, self._sources, Span(start, end))[0]
+
+    def _hot(self, series: SeriesId, start: int, end: int) -> Answer:
+        if series not in self._filled:
+            return NOTHING
+        found: Answer = self._ask(_settled(self._core, series, start, end), (NOTHING, None))[0]
+        return found
+
+    def _stored(self, series: SeriesId, start: int, end: int) -> Answer:
+        info = self._infos.get(series)
+        if info is None or self._store is None:
+            return NOTHING
+        answer = self._store.read(info.id, start, end, as_of=self._wish.as_of)
+        unlisted = Coverage([(start, min(end, info.listed or 0))])
+        return replace(answer, coverage=answer.coverage | unlisted)
+
+    def _ask(self, steps: Steps[Any], otherwise: Any) -> Any:
+        """What Redis says, if it answers, and if the past is not asked for, of which it knows nothing."""
+        if self._problem or self._wish.as_of is not None:
+            return otherwise
+        try:
+            return self._drive(steps)
+        except RedisUnavailable as error:
+            self._problem = error
+            return otherwise
+
+    # --- why not
+
+    def _incomplete(self, coverage: Coverage, wanted: Span, missing: Coverage) -> Incomplete:
+        grid = self.grid
+        want, have = grid.count(*wanted), sum(grid.count(*span) for span in coverage)
+        shown = ", ".join(f"[{iso(start)}, {iso(end)})" for start, end in missing.spans[:3])
+        more = f" and {len(missing.spans) - 3} more" if len(missing.spans) > 3 else ""
+        since = iso(missing.spans[0].start)
+        fill = (
+            f"livecache history fill --symbols {self.series.symbol} --timeframe {self.series.timeframe.value}"
+        )
+        return Incomplete(
+            f"{self.series}: {have} of {want} buckets are known, not those of {shown}{more}",
+            self._hint(f'{fill} --since {since} asks for them; gaps="allow" reads without'),
+            have=have,
+            want=want,
+            missing=missing.spans,
+        )
+
+    def _hint(self, hint: str) -> str:
+        return f"{hint}; Redis could not be asked: {self._problem.message}" if self._problem else hint
+
+
+_Told = tuple[Timeframe | None, dict[Timeframe, Grid]]
+"""From which timeframe on a venue's candles are no sums, and its own grids."""
+
+
+def _filled(core: Core) -> Steps[tuple[set[SeriesId], dict[str, _Told]]]:
+    """The series that are filled, and what is told of each venue."""
+    yield from core.learn()
+    found: set[SeriesId] = set()
+    told: dict[str, _Told] = {}
+    for venue in core.venues or ():
+        keys = core.keyspace(venue)
+        members, fields = yield [("SMEMBERS", keys.series), ("HMGET", keys.feed, "sums_below", "grids")]
+        if isinstance(members, Exception) or isinstance(fields, Exception):  # nobody's that we know
+            continue
+        bound, grids = fields
+        try:
+            texts = msgspec.json.decode(grids, type=dict[Timeframe, str]) if grids else {}
+            own = {timeframe: read_grid(text, timeframe.ms) for timeframe, text in texts.items()}
+            told[venue] = Timeframe(text_of(bound)) if bound else None, own
+        except (ValueError, *UNDECODABLE):
+            raise ReadError(f"{venue}: where buckets lie cannot be understood", "update livecache") from None
+        found |= {series for member in members if (series := keys.parse_series(text_of(member)))}
+    return found, told
+
+
+def _settled(core: Core, series: SeriesId, start: int, end: int) -> Steps[tuple[Answer, Coverage]]:
+    """What Redis has settled of `[start, end)`, in the venue's digits; and all that it covers."""
+    keys = core.keys_of(series)
+    (reply,) = yield from core.evaluate([(keys, ("range", start, end))])
+    if isinstance(reply, Exception) or not reply:
+        return NOTHING, Coverage()
+    fields, _, size, members, _ = reply
+    state = State.of(fields, series, keys[0])
+    covered = Coverage([(state.contiguous_from, state.settled_through)])
+    if size != state.members or not covered:  # some are lost: they come back with the next write
+        return NOTHING, Coverage()
+    try:
+        candles = [decode_member(member, series.timeframe, state.grid) for member in members]
+    except Damaged as error:
+        raise ReadError(
+            f"a candle in {keys[0]} cannot be read: {str(error)[:200]}",
+            f"delete {keys[0]}, and its writer restores it",
+        ) from None
+    asked = covered.clip(start, end)
+    return Answer(Columns.of(each for each in candles if each.time in asked), asked, 0, 0), covered
+
+
+def _wish(
+    start: Time,
+    end: Time | None,
+    *,
+    gaps: str = "raise",
+    empty: Empty = "skip",
+    source: str = "auto",
+    as_of: Time | None = None,
+) -> _Wish:
+    for name, value in (("gaps", gaps), ("empty", empty), ("source", source)):
+        if value not in (allowed := _CHOICES[name]):
+            raise ValueError(f"{name} is {' or '.join(map(repr, allowed))}, not {value!r:.80}")
+    return _Wish(
+        time_of("start", start),
+        None if end is None else time_of("end", end),
+        gaps,
+        empty,
+        source,
+        None if as_of is None else time_of("as_of", as_of),
+    )
