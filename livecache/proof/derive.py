@@ -8,6 +8,7 @@ import msgspec
 
 from ..model.candle import ExactCandle
 from ..model.rollup import roll_up, same_sum
+from .feeding import take_word
 from .track import Track
 
 __all__ = ["Derived", "derive"]
@@ -61,6 +62,8 @@ def derive(
         parts = child.grid.opens(time, end)
         candles = [c for t in parts if (c := child.settled.get(t) or child.candle(t)) is not None]
         rolled = roll_up(time, candles)
+        if rolled is None and end <= child_edge:
+            take_word(parent, time)  # No candle stands there to be vouched for.
         # Known to be empty so far is news as well: a grandparent may wait for it.
         if rolled is None or parent.lay(rolled, vouched=True, replace=True):
             outcome.touched.append(time)

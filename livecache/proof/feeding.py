@@ -6,7 +6,7 @@ from ..model.candle import ExactCandle
 from ..model.coverage import Coverage
 from .track import Track
 
-__all__ = ["Channel", "Link", "believe", "trusted"]
+__all__ = ["Channel", "Link", "believe", "take_word", "trusted"]
 
 
 class Link:
@@ -60,10 +60,16 @@ def believe(
         stands = shown is None and bucket not in track.coverage
     else:
         stands = shown is not None and shown.vouched and shown.candle.equals(candle)
-    if last and stands and 0 < channel.since <= bucket and bucket not in track.flagged:
+    if last and stands and 0 < channel.since <= bucket:
+        take_word(track, bucket)
+    return False
+
+
+def take_word(track: Track, bucket: int) -> None:
+    """It has closed by the feed's own word: a page confirms that later, with others."""
+    if bucket not in track.flagged:
         track.flagged[bucket] = track.grid.end(bucket) + track.policy.confirm_after_ms
         track.state_dirty = True
-    return False
 
 
 def trusted(track: Track, now: int) -> Coverage:

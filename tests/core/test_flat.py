@@ -137,3 +137,22 @@ def test_a_trade_after_a_flat_candle_said_to_be_the_last_is_shown_and_asked_for(
     told.timeline.feed_candles(0, told.now + 5, [(SYMBOL, M1, candle(EDGE), False)], told.now)
     assert told.symbol.tracks[M1].candle(EDGE) == candle(EDGE)
     assert told.symbol.hurried
+
+
+def test_a_bucket_of_minutes_in_which_nothing_was_traded_is_known_when_they_are() -> None:
+    """It waits for no page: a reader would be told that the newest candle is overdue."""
+    five = Timeframe.M5
+    begin = EDGE // five.ms * five.ms + five.ms
+    told = Driver((five,), begin + 20_000, empty="flat", carries=(Carriage(M1, flag=True),))
+    told.fill()
+    told.timeline.subscribe(0, begin - 1, [SYMBOL], told.now)
+    for minute in range(begin, begin + five.ms, W):
+        told.now = minute + W
+        told.timeline.feed_candles(0, told.now, [(SYMBOL, M1, flat(minute), True)], told.now)
+    told.now += 1_000
+    told.timeline.heard(0, told.now, told.now)
+    told.timeline.take(told.now)
+    track = told.symbol.tracks[five]
+    assert track.candle(begin) is None and track.state is not None
+    assert track.state.known_through == begin + five.ms
+    assert track.state.settled_through == begin
