@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
@@ -10,6 +12,9 @@ from . import options
 from .options import Given
 
 __all__ = ["COMMANDS"]
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+_STATES = ("pending", "running", "waiting", "succeeded", "failed", "cancelled")
 
 _url = click.option("--history-url", help='"embedded", or sqlite:///path/to/history.db; else history.url.')
 
@@ -54,4 +59,157 @@ def fill(given: Given, history_url: str | None, report: Path | None, as_json: bo
     return fill(config, place_of(config, history_url), wanted, report=report, as_json=as_json)
 
 
+def _about(command: _F) -> _F:
+    """Of which history, and of which of its series."""
+    command = click.option("--symbols", help="Only these, by comma.")(command)
+    return click.option("--timeframe", "--timeframes", "timeframes", help="Only these, by comma.")(command)
+
+
+def _place(command: _F) -> _F:
+    """Which history; and how it is told."""
+    return _url(options.config(options.as_json(command)))
+
+
+def _path(given: Given, history_url: str | None) -> Path:
+    from ..commands.history.opened import place_of
+
+    return place_of(given.load().config, history_url)
+
+
+@history.command()
+@_about
+@_place
+def stats(given: Given, history_url: str | None, **told: Any) -> None:
+    """Show how much there is of each series.
+
+    Candles, from when to when, how much of that is known, bytes, and how many candles were revised.
+    """
+    from ..commands.history.look import stats
+
+    stats(_path(given, history_url), **told)
+
+
+@history.command()
+@_about
+@click.option("--since", help="From then on, a date or an age; else from what is known first.")
+@click.option("--until", help="Until then; else until what is known last.")
+@click.option("--top", type=click.IntRange(min=1), help="Only so many, the longest first.")
+@_place
+def gaps(given: Given, history_url: str | None, **told: Any) -> int:
+    """Show what is missing of each series: exit 1 if anything is.
+
+    A bucket that is known to be empty is not missing.
+    """
+    from ..commands.history.look import gaps
+
+    return gaps(_path(given, history_url), **told)
+
+
+@history.command()
+@click.option("--job", type=int, help="Only what is about this job.")
+@click.option("--count", "-n", type=click.IntRange(1, 100_000), default=100, help="So many, the newest.")
+@_place
+def log(given: Given, history_url: str | None, **told: Any) -> None:
+    """Show the newest records of the history's own log."""
+    from ..commands.history.look import log
+
+    log(_path(given, history_url), **told)
+
+
+@history.group(invoke_without_command=True)
+@click.option("--state", type=click.Choice(_STATES), multiple=True, help="Only in this one; repeatable.")
+@click.option("--count", "-n", type=click.IntRange(1, 100_000), default=100, help="So many, the newest.")
+@_place
+def jobs(given: Given, history_url: str | None, state: tuple[str, ...], **told: Any) -> None:
+    """List what is being filled, and what failed; or one job of them."""
+    from ..commands.history.jobs import list_jobs
+
+    if click.get_current_context().invoked_subcommand is None:
+        list_jobs(_path(given, history_url), states=state, **told)
+
+
+@jobs.command("list")
+@click.option("--state", type=click.Choice(_STATES), multiple=True, help="Only in this one; repeatable.")
+@click.option("--count", "-n", type=click.IntRange(1, 100_000), default=100, help="So many, the newest.")
+@_place
+def list_(given: Given, history_url: str | None, state: tuple[str, ...], **told: Any) -> None:
+    """List jobs, the newest first."""
+    from ..commands.history.jobs import list_jobs
+
+    list_jobs(_path(given, history_url), states=state, **told)
+
+
+@jobs.command()
+@click.argument("number", type=int, metavar="JOB")
+@_place
+def show(given: Given, history_url: str | None, **told: Any) -> None:
+    """Show one job: what it wants, what is missing, why it failed."""
+    from ..commands.history.jobs import show_job
+
+    show_job(_path(given, history_url), **told)
+
+
+@jobs.command()
+@click.argument("number", type=int, metavar="JOB")
+@_place
+def cancel(given: Given, history_url: str | None, **told: Any) -> int:
+    """End a job; what it has stored stays. Exit 1 if it was over."""
+    from ..commands.history.jobs import cancel
+
+    return cancel(_path(given, history_url), **told)
+
+
+@jobs.command()
+@click.argument("number", type=int, metavar="JOB")
+@_place
+def retry(given: Given, history_url: str | None, **told: Any) -> int:
+    """Have a job that failed or was cancelled tried again. Exit 1 if that cannot be."""
+    from ..commands.history.jobs import retry
+
+    return retry(_path(given, history_url), **told)
+
+
+@history.command()
+@_about
+@click.option("--heal", is_flag=True, help="Put it aside, so that it is asked for again.")
+@_place
+def verify(given: Given, history_url: str | None, **told: Any) -> int:
+    """Read all that is stored, and say what is damaged: exit 7 if anything is."""
+    from ..commands.history.keep import verify
+
+    return verify(_path(given, history_url), **told)
+
+
+@history.command()
+@click.argument("copy", type=options.FILE, metavar="FILE")
+@_place
+def backup(given: Given, history_url: str | None, **told: Any) -> None:
+    """Write a copy, whole and consistent, while others write."""
+    from ..commands.history.keep import backup
+
+    backup(_path(given, history_url), **told)
+
+
+@history.command()
+@_place
+def vacuum(given: Given, history_url: str | None, **told: Any) -> None:
+    """Give room that is not used any more back to the file system."""
+    from ..commands.history.keep import vacuum
+
+    vacuum(_path(given, history_url), **told)
+
+
+@history.command()
+@click.option("--before", required=True, help='A date, or an age such as "5y".')
+@click.option("--yes", is_flag=True, help="Do it; else it is only told.")
+@_about
+@_place
+def drop(given: Given, history_url: str | None, **told: Any) -> None:
+    """List what lies before a time; --yes takes it out for good."""
+    from ..commands.history.keep import drop
+
+    drop(_path(given, history_url), **told)
+
+
 COMMANDS = (history,)
+"""What `livecache history` does."""

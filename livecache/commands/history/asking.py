@@ -18,7 +18,7 @@ from ...read.asking import time_in
 from ...venues.registry import settings_named
 from .fill import Wanted
 
-__all__ = ["symbols_in", "wanted_of"]
+__all__ = ["moment_of", "symbols_in", "wanted_of"]
 
 _DAY_MS = 86_400_000
 _AGE = re.compile(r"(\d{1,5})\s*(h|d|w|y)", re.ASCII)
@@ -68,7 +68,7 @@ def wanted_of(
         symbols=chosen,
         timeframes=ordered,
         since=_since(since, days, years),
-        until=0 if until is None else _moment("--until", until),
+        until=0 if until is None else moment_of("--until", until),
         force=force,
         oldest_first=oldest_first,
     )
@@ -108,10 +108,10 @@ def _since(since: str | None, days: int | None, years: int | None) -> int:
     if since is None:
         hint = 'give --since (a date, "5y" or "listing"), --days or --years'
         raise ConfigError("nothing says how far back", hint)
-    return _FIRST_MS if since == "listing" else _moment("--since", since)
+    return _FIRST_MS if since == "listing" else moment_of("--since", since)
 
 
-def _moment(flag: str, text: str) -> int:
+def moment_of(flag: str, text: str) -> int:
     """Unix ms; an age is as much below 0."""
     if age := _AGE.fullmatch(text.strip()):
         count, unit = int(age[1]), age[2]

@@ -28,17 +28,16 @@ def place_of(config: Config, url: str | None) -> Path:
 
 
 @contextmanager
-def open_history(path: Path, *, read_only: bool = False) -> Iterator[SqliteHistory]:
-    """The store in that file; at the end it is closed. Raises StoreUnusable, ConfigError without numpy."""
+def open_history(path: Path, *, writes: bool = False) -> Iterator[SqliteHistory]:
+    """The store that is in that file. Raises StoreUnusable, also for none, and ConfigError without numpy."""
     try:
         from ...history.sqlite.store import SqliteHistory
     except ModuleNotFoundError as error:
         if error.name != "numpy":
             raise
         raise ConfigError("numpy is not installed", "pip install 'livecache[history]'") from None
-    if not read_only:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    store = SqliteHistory.open(path, read_only=read_only)
+    # Not made by looking at it, also not by whoever may write.
+    store = SqliteHistory.open(path, read_only=not writes or not path.exists())
     try:
         yield store
     finally:

@@ -13,7 +13,7 @@ from pathlib import Path
 from ...errors import ConfigError
 from ...history.tally import Line
 
-__all__ = ["print_report", "total_of", "write_report"]
+__all__ = ["percent", "print_report", "total_of", "write_report"]
 
 _COLUMNS = [field.name for field in fields(Line)]
 
@@ -46,7 +46,7 @@ def print_report(lines: Sequence[Line], *, as_json: bool) -> None:
     for line in lines:
         print(
             f"{line.name:{width}}  {line.inserted:>11,} {line.same:>11,} {line.revised:>8,} "
-            f"{_percent(line.completeness):>8} {line.requests:>8,} {line.seconds:>6.1f} s"
+            f"{percent(line.completeness):>8} {line.requests:>8,} {line.seconds:>6.1f} s"
         )
         if line.error:
             print(f"{'':{width}}  failed: {line.error}")
@@ -75,6 +75,6 @@ def write_report(lines: Sequence[Line], path: Path) -> None:
     print(f"report in {path}", file=sys.stderr)
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
     """Never "100" for less than all."""
     return "100 %" if share >= 100 else f"{min(share, 99.99):.2f} %"
