@@ -134,8 +134,8 @@ class _Reading:
         """From the first to the last bucket that is wanted."""
         grid, start = self.grid, self.grid.ceil(self._wish.start)
         if self._wish.end is None:
-            through = max(grid.closed(self._through(source.series)) for source in self._sources)
-            return Span(start, max(through, grid.end(start)))
+            through = max(self._through(source.series) for source in self._sources)
+            return Span(start, max(grid.closed(max(through, start)), grid.end(start)))
         end = grid.end(grid.floor(self._wish.end - 1))
         if end <= start:
             raise ValueError(

@@ -15,13 +15,15 @@ import redis
 from livecache import AsyncReader, ConfigError, Incomplete, Reader, UnknownSeries
 from livecache.errors import DamagedBlock, HistoryChanged, HistoryError, NewerSchema, StoreUnusable
 from livecache.history.columns import Columns
+from livecache.history.ordering import wants_of
 from livecache.history.sqlite.store import SqliteHistory
 from livecache.keys.keyspace import Keyspace, encode_state
 from livecache.model.candle import ExactCandle
-from livecache.model.coverage import Coverage
+from livecache.model.coverage import Coverage, Span
 from livecache.model.rollup import roll_up
 from livecache.model.series import SeriesId, SeriesState
 from livecache.model.timeframe import Timeframe
+from livecache.venues.deribit.traits import traits_of
 
 from .support import KEY, HandClock, covered, market, minute, number_of, put, same
 from .test_damage import cut
@@ -181,9 +183,8 @@ def test_where_it_comes_from_can_be_said(store: SqliteHistory, series: int, read
 
 
 def test_days_are_added_up_where_the_venue_has_them(store: SqliteHistory, reader: Reader) -> None:
+    wants_of(store, "venue", traits_of(1_000, 1.0), ["BTC-USD"], [Timeframe.M1], Span(minute(0), minute(100)))
     put(store, number_of(store), 0, 1_440 * 3)
-    made = store.series(KEY._replace(timeframe=Timeframe.D1), create=True, grid_text="86400000 from 28800000")
-    assert made
     answer = reader.history("BTC-USD", "1d", minute(0))
     assert answer.time.tolist() == [minute(480), minute(480 + 1_440)]
 

@@ -25,7 +25,7 @@ __all__ = ["gaps", "log", "stats"]
 def stats(path: Path, symbols: str | None, timeframes: str | None, *, as_json: bool) -> None:
     """Print how much there is of each series."""
     with open_history(path) as store:
-        found = [store.stats(each.id)[0] for each in chosen(store, symbols, timeframes)]
+        found = [store.stats(each.id)[0] for each in chosen(store, symbols, timeframes) if each.rev]
     size = path.stat().st_size
     if as_json:
         told = {"path": str(path), "bytes": size, "series": [_stats(each) for each in found]}

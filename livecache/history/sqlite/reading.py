@@ -171,7 +171,7 @@ def rows_of(info: SeriesInfo, step: int, block: int, data: bytes) -> Columns:
         start, end = span_of(block, step)
         raise DamagedBlock(
             f"the history of {info.key} from {iso(start)} to {iso(end)} is damaged: {error}",
-            "livecache fetches it again while it runs; or run livecache history verify",
+            "livecache history verify --heal puts it aside, and livecache history fill asks for it again",
         ) from None
 
 
