@@ -66,7 +66,7 @@ def show_job(path: Path, number: int, *, as_json: bool) -> None:
     print(f"wanted    {name_of(info)}, {span_of(job.want.start, job.want.end)}{forced}")
     print(f"missing   {', '.join(span_of(*span) for span in left.spans[:10]) or 'nothing'}")
     print(
-        f"so far    {job.pages:,} pages: {job.inserted:,} new, {job.same:,} same, {job.revised:,} revised, "
+        f"so far    pages {job.pages:,}: {job.inserted:,} new, {job.same:,} same, {job.revised:,} revised, "
         f"{job.rejected:,} rejected"
     )
     if job.worker:
