@@ -151,8 +151,8 @@ class HistoryStore(Protocol):
     def info(self, series: int) -> SeriesInfo:
         """The series of that number. Raises LookupError."""
 
-    def all_series(self) -> Sequence[SeriesInfo]:
-        """Every series, by venue, symbol and timeframe."""
+    def all_series(self, symbols: Sequence[str] = ()) -> Sequence[SeriesInfo]:
+        """Every series, or those of these symbols; by venue, symbol and timeframe."""
 
     def list_since(self, series: int, listed: int) -> None:
         """Its first candle opens at `listed`."""

@@ -18,7 +18,7 @@ from ..history.answer.history import History
 from ..history.answer.seam import NOTHING, Seam, Source, gather, newest_close
 from ..history.columns import Columns
 from ..history.sqlite.store import SqliteHistory
-from ..history.store import Answer
+from ..history.store import Answer, SeriesInfo
 from ..keys.history_file import path_of
 from ..keys.keyspace import UNDECODABLE, Damaged, decode_member
 from ..model.coverage import Coverage, Span
@@ -123,8 +123,9 @@ class _Reading:
     ) -> None:
         self._core, self._drive, self._store, self._wish = years.core, years.drive, store, wish
         self._problem: RedisUnavailable | None = None
-        self._infos = {info.key: info for info in store.all_series()} if store else {}
-        self._filled, self._told = self._ask(_filled(self._core), (frozenset(), {}))
+        self._infos: dict[SeriesId, SeriesInfo] = {}
+        self._filled: set[SeriesId] = set()
+        self._told: dict[str, _Told] = {}
         self.series = self._meant(symbol, timeframe)
         self._sources = self._all_sources()
         self.grid: Grid = self._sources[0].grid
@@ -176,18 +177,26 @@ class _Reading:
 
     def _meant(self, symbol: str, timeframe: Timeframe) -> SeriesId:
         """The series, at the one venue that has the symbol. Raises `UnknownSeries`."""
+        if not isinstance(symbol, str):
+            raise ValueError(f"symbol is a text such as 'BTC-USD', not {symbol!r:.80}")
+        # Of thousands of series only those that may be meant: it is done at each read.
+        names = {text for part in (symbol, symbol.partition(":")[2]) for text in (part, part.upper())}
+        if found := find_symbol(symbol, self._look(names)):
+            return SeriesId(*found, timeframe)
+        near = near_names(symbol, self._look(set()))
+        hint = f"did you mean {' or '.join(near)}?" if near else f"livecache history fill --symbols {symbol}"
+        raise UnknownSeries(f"{symbol}: no history of it is stored, and nobody fills it", self._hint(hint))
+
+    def _look(self, names: set[str]) -> dict[str, set[str]]:
+        """Look for series of these names in both tiers, or for all; their symbols by venue."""
+        stored = self._store.all_series([*names]) if self._store else ()
+        self._infos = {info.key: info for info in stored}
+        self._filled, self._told = self._ask(_filled(self._core, names), (set(), {}))
         known: dict[str, set[str]] = {}
         for venue, name, _ in (*self._infos, *self._filled):
             known.setdefault(venue, set()).add(name)
-        if venue := self._core.asked_venue:
-            known = {venue: known.get(venue, set())}
-        if not isinstance(symbol, str):
-            raise ValueError(f"symbol is a text such as 'BTC-USD', not {symbol!r:.80}")
-        if found := find_symbol(symbol, known):
-            return SeriesId(*found, timeframe)
-        near = near_names(symbol, known)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"livecache history fill --symbols {symbol}"
-        raise UnknownSeries(f"{symbol}: no history of it is stored, and nobody fills it", self._hint(hint))
+        asked = self._core.asked_venue
+        return known if asked is None else {asked: known.get(asked, set())}
 
     def _all_sources(self) -> list[Source]:
         """The series itself, and what adds up to it, the longest first. Raises `UnknownSeries`."""
@@ -282,8 +291,8 @@ _Told = tuple[Timeframe | None, dict[Timeframe, Grid]]
 """From which timeframe on a venue's candles are no sums, and its own grids."""
 
 
-def _filled(core: Core) -> Steps[tuple[set[SeriesId], dict[str, _Told]]]:
-    """The series that are filled, and what is told of each venue."""
+def _filled(core: Core, names: set[str]) -> Steps[tuple[set[SeriesId], dict[str, _Told]]]:
+    """The series of these symbols, or all, that are filled; and what is told of each venue."""
     yield from core.learn()
     found: set[SeriesId] = set()
     told: dict[str, _Told] = {}
@@ -299,7 +308,8 @@ def _filled(core: Core) -> Steps[tuple[set[SeriesId], dict[str, _Told]]]:
             told[venue] = Timeframe(text_of(bound)) if bound else None, own
         except (ValueError, *UNDECODABLE):
             raise ReadError(f"{venue}: where buckets lie cannot be understood", "update livecache") from None
-        found |= {series for member in members if (series := keys.parse_series(text_of(member)))}
+        texts_of = (text for text in map(text_of, members) if not names or text.rpartition(":")[0] in names)
+        found |= {series for text in texts_of if (series := keys.parse_series(text))}
     return found, told
 
 

@@ -37,10 +37,10 @@ class Reading(Database):
         with self.reading() as db:
             return info_of(db, series)[0]
 
-    def all_series(self) -> Sequence[SeriesInfo]:
-        """Every series, by venue, symbol and timeframe."""
+    def all_series(self, symbols: Sequence[str] = ()) -> Sequence[SeriesInfo]:
+        """Every series, or those of these symbols; by venue, symbol and timeframe."""
         with self.reading() as db:
-            return _all_series(db)
+            return _all_series(db, symbols)
 
     def read(self, series: int, start: int, end: int, *, as_of: int | None = None) -> Answer:
         """What is stored of `[start, end)`, or what was known of it at a time of the last ninety days."""
@@ -197,8 +197,10 @@ def _put_back(rows: Columns, revisions: Sequence[Revision]) -> Columns:
     return merge(kept, Columns.of(ExactCandle(t, *old) for t, old in was.items() if old)).rows
 
 
-def _all_series(db: sqlite3.Connection) -> list[SeriesInfo]:
-    return [_info(row) for row in db.execute(f"{_SERIES} ORDER BY venue, symbol, step").fetchall()]
+def _all_series(db: sqlite3.Connection, symbols: Sequence[str] = ()) -> list[SeriesInfo]:
+    only = f" WHERE symbol IN ({', '.join('?' * len(symbols))})" if symbols else ""
+    found = db.execute(f"{_SERIES}{only} ORDER BY venue, symbol, step", symbols)
+    return [_info(row) for row in found.fetchall()]
 
 
 def _info(row: tuple[int, str, str, str, str, int | None, int, int]) -> SeriesInfo:
