@@ -119,6 +119,23 @@ def test_damage_is_told_put_aside_and_then_missing(run: Run, store: SqliteHistor
     assert run("verify")[0] == 0 and run("gaps")[1].splitlines()[-1] == "1 gap, 1,440 buckets"
 
 
+def test_nothing_is_dropped_beside_a_damaged_block(run: Run, store: SqliteHistory, series: int) -> None:
+    put(store, series, 0, 1_440 * 4)
+    cut(store.path)
+    for asked in (("--yes",), ()):
+        code, _, err = run("drop", "--before", "2024-10-05T12:00", *asked)
+        assert code == 1 and "is damaged" in err and "livecache history verify --heal" in err
+    assert store.coverage(series) == covered(0, 1_440 * 4)
+    run("verify", "--heal")
+    assert run("drop", "--before", "2024-10-05T12:00", "--yes")[0] == 0
+
+
+def test_a_file_that_is_no_history_is_told(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "history.db").write_bytes(b"not a database, but long enough to be looked at" * 99)
+    code, _, err = run("stats")
+    assert code == 8 and "give history.url another path" in err
+
+
 def test_a_backup_is_the_same_and_takes_the_place_of_nothing(
     run: Run, store: SqliteHistory, filled: int, tmp_path: Path
 ) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import math
+import pickle
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -280,6 +282,20 @@ def test_columns_go_into_frames_and_tables(store: SqliteHistory, series: int, re
     table = answer.to_arrow()
     assert table.column_names[0] == "time" and table["low"].to_pylist() == answer.low.tolist()
     assert table["time"].cast("int64").to_pylist() == answer.time.tolist()
+
+
+def test_a_reader_goes_to_another_process_with_its_history_and_threads_may_share_it(
+    store: SqliteHistory, series: int, reader: Reader
+) -> None:
+    put(store, series, 0, 500)
+    copy: Reader = pickle.loads(pickle.dumps(reader))
+
+    def read(n: int) -> bool:
+        answer = copy.history("BTC-USD", "1m", minute(n), minute(n + 100))
+        return same(answer.exact(), market(n, n + 100))
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(read, range(0, 400, 10)))
 
 
 def test_the_asynchronous_reader_reads_the_same(
