@@ -16,8 +16,8 @@ OF_BINANCE = (
         (
             Edit(
                 "livecache/proof/feeding.py",
-                "        track.state_dirty = True\n    return False\n",
-                "        track.state_dirty = True\n"
+                "        take_word(track, bucket)\n    return False\n",
+                "        take_word(track, bucket)\n"
                 "        track.coverage = track.coverage.add(bucket, track.grid.end(bucket))\n"
                 "    return False\n",
             ),

@@ -119,7 +119,13 @@ OF_EVIDENCE = (
     ),
     Breakage(
         "a page of a bigger timeframe bears witness whatever it lacks",
-        (Edit("livecache/proof/kin.py", "    if within and within <= shown:\n", "    if shown:\n"),),
+        (
+            Edit(
+                "livecache/proof/kin.py",
+                "    if page.rows and within and within <= shown:\n",
+                "    if page.rows:\n",
+            ),
+        ),
         tests=("tests/core/test_asked_witness.py",),
     ),
     Breakage(
