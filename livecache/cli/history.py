@@ -36,7 +36,6 @@ def history() -> None:
 @click.option("--force", is_flag=True, help="Ask again even for what is there.")
 @click.option("--oldest-first", is_flag=True, help="Else the newest come first.")
 @click.option("--once", is_flag=True, help="End when nothing is missing; so it does anyway.")
-@click.option("--scheduled", is_flag=True, help="Go on for ever, and fill what comes to be missing.")
 @click.option("--report", type=options.FILE, help="A file for the report: .json, else CSV.")
 @_url
 @options.config

@@ -1,0 +1,87 @@
+"""What `livecache history fill` understands, and what it says of what it does not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from livecache.commands.history.asking import symbols_in, wanted_of
+from livecache.commands.history.fill import Wanted
+from livecache.config.schema import Config
+from livecache.errors import ConfigError
+from livecache.keys.history_file import path_of, place_problem
+from livecache.model.timeframe import Timeframe
+
+DAY = 86_400_000
+
+
+def asked(**given: object) -> Wanted:
+    nothing: dict[str, object] = dict.fromkeys(
+        ("venue", "symbols", "symbols_file", "timeframes", "since", "days", "years", "until")
+    )
+    return wanted_of(Config(), **{**nothing, "force": False, "oldest_first": False, **given})[1]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("given", "since"),
+    [
+        ({"days": 30}, -30 * DAY),
+        ({"years": 5}, -1_827 * DAY),
+        ({"since": "100d"}, -100 * DAY),
+        ({"since": "2 w"}, -14 * DAY),
+        ({"since": "2021-01-31"}, 1_612_051_200_000),
+        ({"since": "2021-01-31T12:00Z"}, 1_612_094_400_000),
+        ({"since": "listing"}, 1_230_940_800_000),
+    ],
+)
+def test_how_far_back_is_told_in_many_ways(given: dict[str, object], since: int) -> None:
+    """An age is below 0: it counts from the venue's now, which nobody knows yet."""
+    assert asked(**given).since == since
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({}, "nothing says how far back"),
+        ({"days": 1, "years": 2}, "--days and --years are both given"),
+        ({"since": "soon"}, "--since 'soon' is no time"),
+        ({"days": 1, "until": "yesterday"}, "--until 'yesterday' is no time"),
+        ({"days": 1, "symbols": "btc usd"}, "--symbols"),
+        ({"days": 1, "venue": "nowhere"}, "--venue 'nowhere' is not configured"),
+        ({"days": 1, "symbols": "BTC-USD", "symbols_file": Path("x")}, "are both given"),
+    ],
+)
+def test_what_it_does_not_understand_is_named(given: dict[str, object], told: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        asked(**given)
+    assert told in error.value.message and error.value.hint
+
+
+def test_symbols_and_timeframes_are_those_that_are_named_else_those_configured(tmp_path: Path) -> None:
+    assert asked(days=1).symbols == {"coinbase": ("BTC-USD", "ETH-USD")}
+    file = tmp_path / "top.json"
+    file.write_text('{"name": "top", "last_updated": "2025-10-21", "symbols": ["SOL-USD", "BTC-USD"]}')
+    wanted = asked(days=1, symbols_file=file, timeframes="1h,1m")
+    assert wanted.symbols == {"coinbase": ("SOL-USD", "BTC-USD")}
+    assert set(wanted.timeframes) == {Timeframe.H1, Timeframe.M1}
+    file.write_text("SOL-USD  # the third\n\nBTC-USD\n")
+    assert symbols_in(file) == ["SOL-USD", "BTC-USD"]
+
+
+@pytest.mark.parametrize("text", ['{"tickers": []}', "[1, 2]", "{", b"\xff\xfe"])
+def test_a_file_without_symbols_is_named(text: str | bytes, tmp_path: Path) -> None:
+    file = tmp_path / "symbols"
+    file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(ConfigError, match="--symbols-file"):
+        symbols_in(file)
+
+
+def test_where_a_history_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert path_of("embedded", tmp_path / "data") == tmp_path / "data" / "history.db"
+    assert path_of("sqlite:///own.db", tmp_path) == tmp_path / "own.db"
+    assert path_of(f"sqlite:///{tmp_path}/own.db", tmp_path) == tmp_path / "own.db"
+    assert path_of(f"sqlite://{tmp_path}/own.db", tmp_path) == tmp_path / "own.db"
+    assert place_problem("postgresql://host/db") and place_problem("sqlite:///")
+    assert place_problem("off") is None
