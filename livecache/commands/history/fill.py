@@ -27,14 +27,16 @@ from ...model.timeframe import Timeframe, iso
 from ...pacing.backoff import delays
 from ...process.stopping import until_stopped
 from ...quiet import logger
+from ...repeats import Repeats
 from ...venues.configured import ConfiguredVenue
 from ...venues.registry import build
+from ...venues.remedies import tell_unreachable
 from ...venues.venue import FetchFailure
 from .report import print_report, write_report
 
 __all__ = ["Wanted", "fill"]
 
-_ASKS = 8
+_ASKS, _ASK_S = 8, 4.0  # half a minute in all
 _CONCURRENCY = 8
 
 
@@ -138,12 +140,14 @@ class _Filling:
             self._time.ask_host()
             return
         failure: FetchFailure | None = None
-        for _, delay in zip(range(_ASKS), delays(random.random), strict=False):
+        repeats = Repeats(self._clock)
+        for _, delay in zip(range(_ASKS), delays(random.random, most_s=_ASK_S), strict=False):
             ticket = await self._limiter.acquire(Urgency.LIVE)
             answer = await self.venue.time()
             self._limiter.heard(ticket, answer)
             if isinstance(answer, FetchFailure):
                 failure = answer
+                tell_unreachable(repeats, self.venue, answer)
                 await self._clock.sleep(delay)
                 continue
             self._time.confirm(answer)

@@ -15,6 +15,7 @@ from ...history.tally import Line
 
 __all__ = ["percent", "print_report", "total_of", "write_report"]
 
+_WHOLE = ("succeeded", "there already")
 _COLUMNS = [field.name for field in fields(Line)]
 
 
@@ -23,7 +24,7 @@ def total_of(lines: Sequence[Line]) -> dict[str, object]:
     failed = [line for line in lines if line.error]
     return {
         "series": len(lines),
-        "successful": len(lines) - len(failed),
+        "successful": sum(line.state in _WHOLE for line in lines),
         "failed": len(failed),
         "inserted": sum(line.inserted for line in lines),
         "same": sum(line.same for line in lines),
