@@ -262,10 +262,10 @@ def _to_confirm(track: Track, now: int) -> list[int]:
 
 
 def _reach_back(track: Track, edge: int, page: int) -> int:
-    """Where a page that settles begins: a dozen buckets back, or at the oldest presumed one, and a candle."""
+    """Where a page that settles begins: a dozen buckets back, or at the oldest presumed one."""
     start, oldest = track.grid.far_back(edge, REACH_BACK), track.grid.far_back(edge, page - 1)
     within = (t for t in track.presumed if oldest <= t < start)
-    return _from_candle(track, min(within, default=start), edge, page - 1)
+    return min(within, default=start)
 
 
 def _from_candle(track: Track, first: int, edge: int, page: int) -> int:
