@@ -27,7 +27,7 @@ from .truth import Truth, everything_is_right, series_of, watching
 KEYS = Keyspace()
 SYMBOLS = ("BTC-USD", "ETH-USD")
 SERIES = series_of(SYMBOLS, ("5m", "15m", "1h", "4h", "1d"))
-WITHIN_S = 60.0
+WITHIN_S = 120.0
 
 
 @contextmanager
