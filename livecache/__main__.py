@@ -55,9 +55,11 @@ def _main(arguments: list[str] | None) -> int:
         _explain(f"the output cannot be written: {error.strerror}", "")
         return 1
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] not in _SERVICE_PACKAGES:
+        package = (error.name or "").partition(".")[0]
+        extra = "history" if package == "numpy" else "service"
+        if extra == "service" and package not in _SERVICE_PACKAGES:
             return _bug()
-        _explain(f"the package {error.name} is not installed", "pip install 'livecache[service]'")
+        _explain(f"the package {error.name} is not installed", f"pip install 'livecache[{extra}]'")
         return 1
     except Exception:
         return _bug()
