@@ -43,7 +43,7 @@ MAY_IMPORT = {
     "reader": {"errors", "model", "keys", "embedded", "wire", "read", "history"},
     "write": {"errors", "clock", "model", "keys", "wire"},
     "writer": {"errors", "clock", "model", "keys", "wire", "write"},
-    "quality": {"errors", "model", "proof", "keys", "wire", "read"},
+    "quality": {"errors", "model", "proof", "keys", "wire", "read", "history"},
     "history": {"errors", "clock", "model", "venues", "engine", "read"},
     "simulator": {"errors", "clock", "plainly", "tape", "model"},
     "engine": {

@@ -41,17 +41,66 @@ __all__ = ["COMMANDS"]
 @click.option(
     "--output", type=options.FILE, help="Write all of it into this directory too: CSV, JSON and text."
 )
+@click.option("--history", is_flag=True, help="Check the years in the history's file, not the cache.")
+@options.history_url
+@click.option("--since", help="With --history: from then on, a date or an age; else from what is known.")
+@click.option("--until", help="With --history: until then; else as far as anything is known.")
+@click.option("--top", type=click.IntRange(min=1), default=100, help="With --history: list so many gaps.")
+@click.option(
+    "--move",
+    type=click.FloatRange(min=1),
+    default=12.0,
+    help="With --history: a move that comes back is an outlier from so many times the usual one.",
+)
+@click.option(
+    "--wick",
+    type=click.FloatRange(min=1),
+    default=20.0,
+    help="With --history: a wick is one from so many times the ranges beside it.",
+)
+@click.option("--peers", is_flag=True, help="With --history: compare one asset over several venues.")
+@click.option("--strict", is_flag=True, help="With --history: exit 7 by warnings, too.")
 @options.cache
-def check(symbols: str | None, timeframes: str | None, given: Given, **wanted: Any) -> int:
+def check(
+    symbols: str | None,
+    timeframes: str | None,
+    given: Given,
+    history: bool,
+    **wanted: Any,
+) -> int:
     """Check the quality of what is stored.
 
     Exit 0 if it is clean, 7 if anything is wrong: with what was found, and the commands that would mend it.
     """
+    _refuse(_OF_CACHE if history else _OF_HISTORY, history=history)
+    if history:
+        from ..commands.history import check as of_history
+        from ..commands.history.opened import place_of
+
+        place = place_of(given.load().config, wanted["history_url"])
+        names = of_history.Wanted.__dataclass_fields__
+        told = {name: value for name, value in wanted.items() if name in names}
+        return of_history.check_history(place, of_history.Wanted(symbols, timeframes, **told))
     from ..commands.check import Wanted, check
 
+    wanted = {name: value for name, value in wanted.items() if name in Wanted._fields}
     chosen = None if timeframes is None else parse_timeframes("--timeframes", timeframes)
-    told = Wanted(symbols_of(symbols), chosen, options=given.again(), **wanted)
-    return check(given.load().config, told)
+    asked = Wanted(symbols_of(symbols), chosen, options=given.again(), **wanted)
+    return check(given.load().config, asked)
+
+
+_OF_CACHE = {"against_venue", "requests_most", "redis_url", "prefix"}
+_OF_HISTORY = {"history_url", "since", "until", "top", "move", "wick", "peers", "strict"}
+
+
+def _refuse(others: set[str], *, history: bool) -> None:
+    """Raise for an option that is of the other check."""
+    context = click.get_current_context()
+    for option in context.command.params:
+        source = context.get_parameter_source(option.name or "")
+        if option.name in others and source is click.core.ParameterSource.COMMANDLINE:
+            word = "not with" if history else "only with"
+            raise click.UsageError(f"{option.opts[0]} goes {word} --history")
 
 
 @click.command()

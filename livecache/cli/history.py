@@ -16,8 +16,6 @@ __all__ = ["COMMANDS"]
 _F = TypeVar("_F", bound=Callable[..., Any])
 _STATES = ("pending", "running", "waiting", "succeeded", "failed", "cancelled")
 
-_url = click.option("--history-url", help='"embedded", or sqlite:///path/to/history.db; else history.url.')
-
 
 @click.group()
 def history() -> None:
@@ -37,7 +35,7 @@ def history() -> None:
 @click.option("--oldest-first", is_flag=True, help="Else the newest come first.")
 @click.option("--once", is_flag=True, help="End when nothing is missing; so it does anyway.")
 @click.option("--report", type=options.FILE, help="A file for the report: .json, else CSV.")
-@_url
+@options.history_url
 @options.config
 @options.log
 @options.as_json
@@ -66,7 +64,7 @@ def _about(command: _F) -> _F:
 
 def _place(command: _F) -> _F:
     """Which history; and how it is told."""
-    return _url(options.config(options.as_json(command)))
+    return options.history_url(options.config(options.as_json(command)))
 
 
 def _path(given: Given, history_url: str | None) -> Path:

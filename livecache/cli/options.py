@@ -25,6 +25,7 @@ __all__ = [
     "as_json",
     "cache",
     "config",
+    "history_url",
     "log",
     "service",
     "simulated",
@@ -140,6 +141,9 @@ service: Callable[[_F], _F] = click.option(
 )
 simulated: Callable[[_F], _F] = click.option(
     "--venue", default=DEFAULT, show_default=True, help="Which venue is simulated."
+)
+history_url: Callable[[_F], _F] = click.option(
+    "--history-url", help='"embedded", or sqlite:///path/to/history.db; else history.url.'
 )
 as_json: Callable[[_F], _F] = click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
 

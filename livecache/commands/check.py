@@ -18,13 +18,13 @@ from ..model.timeframe import Timeframe
 from ..quality.check import Check, Rules
 from ..quality.findings import Finding, Flaw, Options
 from ..quality.inspection import Inspector
-from ..quality.report import TABLES, Report, as_csv, as_json, as_text, together
+from ..quality.report import TABLES, as_csv, as_json, as_text, together
 from ..quality.venue import Compared
 from ..venues.registry import settings_named
 from ..wire.advice import SETTINGS
 from .reading import choose_series, connect, keyspace_of, open_reader
 
-__all__ = ["FINDINGS_EXIT_CODE", "Wanted", "check"]
+__all__ = ["FINDINGS_EXIT_CODE", "Wanted", "check", "write_forms"]
 
 FINDINGS_EXIT_CODE = 7
 """What `livecache check` ends with if something is wrong with the data."""
@@ -70,7 +70,8 @@ def check(config: Config, wanted: Wanted) -> int:
         reports[venue] = one.report(checked_at=now, venue=compared)
     report = together(reports) if len(inspectors) > 1 else reports.popitem()[1]
     if wanted.output is not None:
-        _write(report, wanted.output)
+        forms = {f"{table}.csv": as_csv(report, table) for table in TABLES}
+        write_forms(wanted.output, forms, as_json(report), as_text(report))
     if wanted.as_json:
         sys.stdout.write(as_json(report))
     elif wanted.csv_table is not None:
@@ -132,11 +133,9 @@ def _compare(config: Config, venue: str, gathered: Check, wanted: Wanted) -> Com
     )
 
 
-def _write(report: Report, directory: Path) -> None:
-    """All forms of the report, into a directory that is made if need be."""
-    files = {f"{table}.csv": as_csv(report, table) for table in TABLES}
-    files["report.json"] = as_json(report)
-    files["report.txt"] = "\n".join([*as_text(report), ""])
+def write_forms(directory: Path, tables: Mapping[str, str], as_json: str, lines: Iterable[str]) -> None:
+    """All forms of a report, into a directory that is made if need be. Raises ConfigError."""
+    files = {**tables, "report.json": as_json, "report.txt": "\n".join([*lines, ""])}
     try:
         directory.mkdir(parents=True, exist_ok=True)
         for name, text in files.items():

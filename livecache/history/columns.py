@@ -18,8 +18,20 @@ import numpy.typing as npt
 
 from ..model.candle import ExactCandle
 from ..model.coverage import Coverage
+from ..model.grid import EpochGrid, Grid
 
-__all__ = ["BIG", "NO_ROWS", "Array", "Columns", "Decimals", "Merged", "concat", "merge", "within"]
+__all__ = [
+    "BIG",
+    "NO_ROWS",
+    "Array",
+    "Columns",
+    "Decimals",
+    "Merged",
+    "concat",
+    "merge",
+    "runs_of",
+    "within",
+]
 
 Array = npt.NDArray[Any]
 
@@ -194,6 +206,13 @@ class Columns:
         first, last = np.searchsorted(self.time, (start, end))
         return self if last - first == len(self) else self.take(slice(first, last))
 
+    def sound(self) -> npt.NDArray[np.bool_]:
+        """Which can be: positive prices, open and close within low and high, and no volume below 0."""
+        scale = max(each.scale for each in self.numbers[:4])
+        opens, highs, lows, closes = (each.at(scale).scaled for each in self.numbers[:4])
+        within = (lows > 0) & (lows <= opens) & (opens <= highs) & (lows <= closes) & (closes <= highs)
+        return np.asarray(within & (self.volume.scaled >= 0), dtype=np.bool_)
+
     def candles(self) -> list[ExactCandle]:
         """As candles in exact digits, without trailing zeros."""
         return list(map(ExactCandle, self.time.tolist(), *(each.texts() for each in self.numbers)))
@@ -209,6 +228,17 @@ def within(times: npt.NDArray[np.int64], coverage: Coverage) -> npt.NDArray[np.b
     starts, ends = np.array(coverage.spans, np.int64).T
     at = np.searchsorted(starts, times, "right") - 1
     return np.asarray((at >= 0) & (times < ends[at]), dtype=np.bool_)
+
+
+def runs_of(times: npt.NDArray[np.int64], grid: Grid) -> Coverage:
+    """The buckets that open at these times, oldest first, as spans."""
+    if not len(times):
+        return Coverage()
+    step = grid.step if isinstance(grid, EpochGrid) else 0
+    breaks = np.flatnonzero(np.diff(times) != step)
+    firsts, lasts = np.append(0, breaks + 1), np.append(breaks, len(times) - 1)
+    ends = zip(times[firsts].tolist(), times[lasts].tolist(), strict=True)
+    return Coverage((grid.end_before(first), grid.end(last)) for first, last in ends)
 
 
 def concat(parts: Iterable[Columns]) -> Columns:

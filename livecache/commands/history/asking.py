@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from ...clock import SystemClock
 from ...config.load import order_timeframes, parse_timeframes
 from ...config.schema import Config
 from ...config.symbols import parse_symbols
@@ -18,7 +19,7 @@ from ...read.asking import time_in
 from ...venues.registry import settings_named
 from .fill import Wanted
 
-__all__ = ["moment_of", "symbols_in", "wanted_of"]
+__all__ = ["moment_of", "symbols_in", "time_of", "wanted_of"]
 
 _DAY_MS = 86_400_000
 _AGE = re.compile(r"(\d{1,5})\s*(h|d|w|y)", re.ASCII)
@@ -119,6 +120,14 @@ def moment_of(flag: str, text: str) -> int:
     if (told := time_in(text)) is None:
         raise ConfigError(f"{flag} {text!r} is no time", 'a date such as 2021-01-31, or an age such as "5y"')
     return told
+
+
+def time_of(flag: str, text: str | None) -> int | None:
+    """Unix ms; an age is before the host's now."""
+    if text is None:
+        return None
+    time = moment_of(flag, text)
+    return time if time > 0 else int(SystemClock().wall() * 1000) + time
 
 
 def _years_ms(years: int) -> int:

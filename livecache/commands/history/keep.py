@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from ...clock import SystemClock
 from ...errors import StoreUnusable
 from ...model.timeframe import iso
-from .asking import moment_of
+from .asking import time_of
 from .chosen import chosen, name_of, size_of, span_of
 from .opened import open_history
 
@@ -69,9 +68,7 @@ def drop(
     path: Path, symbols: str | None, timeframes: str | None, *, before: str, yes: bool, as_json: bool
 ) -> None:
     """List what lies before a time; with `yes` it is taken out."""
-    edge = moment_of("--before", before)
-    if edge <= 0:
-        edge += int(SystemClock().wall() * 1000)
+    edge = time_of("--before", before) or 0
     gone: dict[str, int] = {}
     with open_history(path, writes=yes) as store:
         for each in chosen(store, symbols, timeframes):

@@ -7,11 +7,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...clock import SystemClock
 from ...model.coverage import Coverage
 from ...model.grid import Grid
 from ...model.timeframe import iso
-from .asking import moment_of
+from .asking import time_of
 from .chosen import chosen, name_of, print_table, size_of
 from .opened import open_history
 from .report import percent
@@ -66,7 +65,7 @@ def gaps(
 
     Between what is known of it first and last, else from `since` and to `until`.
     """
-    start, end = (_time(flag, text) for flag, text in (("--since", since), ("--until", until)))
+    start, end = (time_of(flag, text) for flag, text in (("--since", since), ("--until", until)))
     with open_history(path) as store:
         found = [
             (info, info.grid.count(*span), span)
@@ -112,14 +111,6 @@ def log(path: Path, *, job: int | None, count: int, as_json: bool) -> None:
             print(f"    {line}")
     if not entries:
         print("nothing is logged")
-
-
-def _time(flag: str, text: str | None) -> int | None:
-    """Unix ms; an age is before the host's now."""
-    if text is None:
-        return None
-    time = moment_of(flag, text)
-    return time if time > 0 else int(SystemClock().wall() * 1000) + time
 
 
 def _missing(info: SeriesInfo, known: Coverage, start: int | None, end: int | None) -> Coverage:

@@ -1,0 +1,219 @@
+"""The whole check of stored years: every rule, series by series, a stretch at a time."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from ...history.columns import runs_of
+from ...history.store import Answer, HistoryStore, SeriesInfo
+from ...model.coverage import Coverage, Span
+from ...model.grid import Grid
+from .candles import empty_gaps, gap_finding, missing_gaps, unsound
+from .findings import WARNINGS, Finding, Gap, Kind, Rules, few, fill_command
+from .outliers import MARGIN_BUCKETS, outliers
+from .peers import asset_of, compare_peers
+from .report import Report, SeriesLine, largest
+from .sums import compare_sums
+
+__all__ = ["Check"]
+
+_AT_ONCE = 200_000  # buckets that are judged together
+_PARTS_AT_ONCE = 500_000
+
+
+@dataclass(slots=True)
+class Check:
+    """Reads a store, series by series, and gathers what is wrong."""
+
+    store: HistoryStore
+    rules: Rules
+    since: int | None = None
+    until: int | None = None
+    wanted: Mapping[int, Span] = field(default_factory=dict)
+    """What jobs that are not done want of a series, by its number."""
+    lines: list[SeriesLine] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
+    _damaged: dict[int, Coverage] = field(default_factory=dict)
+    _sums: int = 0
+    _assets: int = 0
+
+    def report(self, *, path: str, checked_at: int, top: int, strict: bool = False) -> Report:
+        """All that was found; with `strict` warnings count."""
+        findings = [one for one in self.findings if strict or not one.is_warning]
+        warnings = [one for one in self.findings if not strict and one.is_warning]
+        return Report(
+            clean=not findings,
+            checked_at=checked_at,
+            path=path,
+            series=self.lines,
+            findings=findings,
+            warnings=warnings,
+            gaps=largest(self.gaps, top),
+            gaps_in_all=len(self.gaps),
+            sums_compared=self._sums,
+            peers_compared=self._assets,
+        )
+
+    # --- each by itself
+
+    def take(self, info: SeriesInfo) -> None:
+        """Judge one series."""
+        key, grid = info.key, info.grid
+        damage = list(self.store.verify(info.id))
+        self._damaged[info.id] = Coverage(each.span for each in damage if each.block is not None)
+        found = [
+            Finding(Kind.DAMAGED, key, each.reason, "livecache history verify --heal", *each.span)
+            for each in damage
+        ]
+        (stats,) = self.store.stats(info.id)
+        coverage, wanted = stats.coverage, self._stretch(info, stats.coverage)
+        gaps = missing_gaps(key, grid, coverage, wanted)
+        rows, first, last, empty = 0, None, None, list[Span]()
+        for span, part in self._windows(info, wanted):
+            inner, known = part.rows.clip(*span), part.coverage.clip(*span)
+            if len(inner):
+                first = int(inner.time[0]) if first is None else first
+                last, rows = int(inner.time[-1]), rows + len(inner)
+            empty += known.without(runs_of(inner.time, grid))
+            found += unsound(key, inner, grid)
+            sound = part.rows.take(part.rows.sound())
+            standing_out = outliers(key, sound, part.coverage, grid, self.rules)
+            found += [one for one in standing_out if span.start <= one.start < span.end]
+        outside = stats.rows - rows
+        if outside > 0 and not damage and coverage.clip(*wanted) == coverage:
+            many = f"{outside:,} candles lie where nothing is known, so nobody reads them"
+            remedy = fill_command(key, *wanted) if wanted.end else ""
+            found.append(Finding(Kind.UNREAD, key, many, remedy))
+        gaps += empty_gaps(key, grid, Coverage(empty))
+        found += filter(None, (gap_finding(gap, self.rules) for gap in gaps))
+        self._told(found, gaps)
+        self.lines.append(_line(info, wanted, coverage.clip(*wanted), (rows, first, last), gaps, found))
+
+    def _told(self, found: Iterable[Finding], gaps: Iterable[Gap]) -> None:
+        self.findings += few(found)
+        self.gaps += (gap for gap in gaps if gap.buckets >= self.rules.gap_buckets)
+
+    def _stretch(self, info: SeriesInfo, coverage: Coverage) -> Span:
+        """From where to where all should be known; two zeros where nobody has said so."""
+        grid, spans = info.grid, [*coverage, *filter(None, [self.wanted.get(info.id)])]
+        start = min((span.start for span in spans), default=0) if self.since is None else self.since
+        end = max((span.end for span in spans), default=0) if self.until is None else self.until
+        start = grid.ceil(max(start, info.listed or 0))
+        return Span(start, grid.closed(end)) if spans and start < grid.closed(end) else Span(0, 0)
+
+    def _windows(self, info: SeriesInfo, wanted: Span) -> Iterator[tuple[Span, Answer]]:
+        """Stretch by stretch, without damaged blocks, and what is known of each and around it."""
+        grid = info.grid
+        for region in Coverage([wanted]).without(self._damaged[info.id]):
+            for span in _cut(grid, region, _AT_ONCE):
+                start = max(region.start, grid.far_back(span.start, MARGIN_BUCKETS))
+                end = min(region.end, grid.after(span.end, MARGIN_BUCKETS))
+                yield span, self.store.read(info.id, start, end)
+
+    # --- several
+
+    def compare_timeframes(self, series: Sequence[SeriesInfo]) -> None:
+        """Each with the biggest smaller one of its symbol that adds up to it."""
+        of_symbol: defaultdict[tuple[str, str], list[SeriesInfo]] = defaultdict(list)
+        for info in series:
+            of_symbol[info.key[:2]].append(info)
+        for infos in of_symbol.values():
+            for parent in infos:
+                smaller = [one for one in infos if one.grid != parent.grid and one.grid.divides(parent.grid)]
+                if smaller:
+                    self._compare(parent, max(smaller, key=lambda one: one.key.timeframe.ms))
+
+    def _compare(self, parent: SeriesInfo, child: SeriesInfo) -> None:
+        found: list[Finding] = []
+        parts = _PARTS_AT_ONCE * child.key.timeframe.ms // parent.key.timeframe.ms
+        for span in self._shared([parent, child], parent.grid, max(1, parts)):
+            own, smaller = (self.store.read(one.id, *span) for one in (parent, child))
+            found += compare_sums(parent.key, own, parent.grid, child.key, smaller)
+        self._sums += 1
+        self._told(found, ())
+
+    def compare_venues(self, series: Sequence[SeriesInfo]) -> None:
+        """Series of one asset and timeframe at several venues with one another."""
+        alike: defaultdict[tuple[object, ...], list[SeriesInfo]] = defaultdict(list)
+        for info in series:
+            alike[(*asset_of(info.key.symbol), info.key.timeframe, info.grid)].append(info)
+        for infos in alike.values():
+            if len({info.key.venue for info in infos}) > 1:
+                self._compare_venues(infos)
+
+    def _compare_venues(self, infos: Sequence[SeriesInfo]) -> None:
+        grid, found = infos[0].grid, list[Finding]()
+        for span in self._shared(infos, grid, _AT_ONCE):
+            start, end = grid.far_back(span.start, MARGIN_BUCKETS), span.end
+            parts = [(info.key, self._sound(info, start, end)) for info in infos]
+            peers = [(key, part.rows, part.coverage) for key, part in parts]
+            found += [one for one in compare_peers(peers, grid, self.rules) if one.start >= span.start]
+        self._assets += 1
+        for info in infos:
+            self._told([one for one in found if one.series == info.key], ())
+
+    def _sound(self, info: SeriesInfo, start: int, end: int) -> Answer:
+        part = self.store.read(info.id, start, end)
+        return replace(part, rows=part.rows.take(part.rows.sound()))
+
+    def _shared(self, infos: Sequence[SeriesInfo], grid: Grid, most: int) -> Iterator[Span]:
+        """Stretches, of so many buckets at most, of which all of these know something."""
+        spans = [self.store.coverage(info.id).spans for info in infos]
+        if not all(spans):
+            return
+        start = grid.ceil(max(max(each[0].start for each in spans), self.since or 0))
+        end = grid.closed(min(min(each[-1].end for each in spans), self.until or spans[0][-1].end))
+        damaged = Coverage(span for info in infos for span in self._damaged[info.id])
+        for region in Coverage([(start, end)]).without(damaged):
+            yield from _cut(grid, Span(grid.ceil(region.start), grid.closed(region.end)), most)
+
+
+def _cut(grid: Grid, region: Span, most: int) -> Iterator[Span]:
+    start = region.start
+    while start < region.end:
+        end = min(region.end, grid.after(start, most))
+        yield Span(start, end)
+        start = end
+
+
+def _line(
+    info: SeriesInfo,
+    wanted: Span,
+    known: Coverage,
+    there: tuple[int, int | None, int | None],
+    gaps: Sequence[Gap],
+    found: Sequence[Finding],
+) -> SeriesLine:
+    rows, first, last = there
+    expected = info.grid.count(*wanted) if wanted.end else 0
+    covered = sum(info.grid.count(*span) for span in known)
+    missing = [gap.buckets for gap in gaps if gap.kind is Kind.MISSING]
+    return SeriesLine(
+        series=info.key,
+        rows=rows,
+        first=first,
+        last=last,
+        listed=info.listed,
+        start=wanted.start,
+        end=wanted.end,
+        expected=expected,
+        known=covered,
+        empty=sum(gap.buckets for gap in gaps if gap.kind is Kind.EMPTY),
+        missing=sum(missing),
+        known_percent=_percent(covered, expected),
+        completeness_percent=_percent(rows, expected),
+        gaps=len(missing),
+        longest_gap=max(missing, default=0),
+        findings=sum(not one.is_warning for one in found),
+        warnings=sum(one.kind in WARNINGS for one in found),
+    )
+
+
+def _percent(part: int, whole: int) -> float:
+    """Never 100 for less than all."""
+    if not whole:
+        return 0.0
+    return 100.0 if part >= whole else min(99.99, round(100 * part / whole, 2))

@@ -1,0 +1,187 @@
+"""The outcome of a check of years as a struct, and as JSON, CSV and plain text."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+
+import msgspec
+
+from ...model.series import SeriesId
+from ...model.timeframe import iso
+from .findings import Finding, Gap, Kind
+
+__all__ = ["TABLES", "Report", "SeriesLine", "as_csv", "as_json", "as_text", "largest"]
+
+_SHOWN = 50
+"""Lines of findings in the text; the files hold all."""
+
+
+class SeriesLine(msgspec.Struct, frozen=True):
+    """One series in numbers, from where it should be known to where. Times in Unix ms, `end` exclusive."""
+
+    series: SeriesId
+    rows: int
+    first: int | None
+    """Open of the oldest candle; None where there is none."""
+    last: int | None
+    listed: int | None
+    start: int
+    end: int
+    expected: int
+    """Buckets between these two."""
+    known: int
+    empty: int
+    """Known to hold no candle."""
+    missing: int
+    known_percent: float
+    completeness_percent: float
+    """Candles of the expected buckets."""
+    gaps: int
+    longest_gap: int
+    """In buckets, of the missing ones."""
+    findings: int
+    warnings: int
+
+
+class Report(msgspec.Struct):
+    """All that a check has found. `gaps` are the longest ones, `gaps_in_all` says how many there are."""
+
+    clean: bool
+    checked_at: int
+    path: str
+    series: list[SeriesLine]
+    findings: list[Finding]
+    warnings: list[Finding]
+    gaps: list[Gap]
+    gaps_in_all: int
+    sums_compared: int
+    """Series whose candles were compared with the sums of a smaller timeframe."""
+    peers_compared: int
+    """Assets that were compared over several venues."""
+
+
+def largest(gaps: Iterable[Gap], most: int) -> list[Gap]:
+    """So many, the longest first."""
+    return sorted(gaps, key=lambda gap: (-gap.buckets, gap.series, gap.start))[:most]
+
+
+def as_json(report: Report) -> str:
+    """The report as one JSON object."""
+    return msgspec.json.format(msgspec.json.encode(report), indent=2).decode() + "\n"
+
+
+TABLES = ("series", "findings", "gaps", "ohlcv")
+"""What there is as CSV; `ohlcv` are the findings on candles that cannot be."""
+
+
+def as_csv(report: Report, table: str) -> str:
+    """One of `TABLES` as CSV with a header; times both in Unix ms and to be read."""
+    rows: Sequence[SeriesLine | Gap | Finding]
+    if table == "series":
+        kind: type[msgspec.Struct] = SeriesLine
+        rows = report.series
+    elif table == "gaps":
+        kind, rows = Gap, report.gaps
+    else:
+        found = [*report.findings, *report.warnings]
+        kind, rows = Finding, [one for one in found if table == "findings" or one.kind is Kind.OHLCV]
+    text = io.StringIO()
+    names = ["venue", "symbol", "timeframe", *(name for name in kind.__struct_fields__ if name != "series")]
+    writer = csv.DictWriter(text, [*names, "from", "to"], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(map(_spelled, rows))
+    return text.getvalue()
+
+
+def _spelled(one: SeriesLine | Gap | Finding) -> dict[str, object]:
+    fields: dict[str, object] = msgspec.to_builtins(one)
+    del fields["series"]
+    venue, symbol, timeframe = one.series
+    named = {"venue": venue, "symbol": symbol, "timeframe": timeframe.value}
+    return {**named, **fields, "from": iso(one.start), "to": iso(one.end)}
+
+
+def as_text(report: Report, *, verbose: bool = False) -> Iterator[str]:
+    """The report as lines for people: the rows and coverage of each series, and what was found.
+
+    One line for each series and kind of finding, or `verbose`, one for each.
+    """
+    yield from _table(report.series)
+    for title, findings in (("", report.findings), ("Worth a look:", report.warnings)):
+        lines = list(_lines(findings, verbose=verbose))
+        if lines:
+            yield ""
+        if lines and title:
+            yield title
+        yield from lines if verbose else lines[:_SHOWN]
+        if len(lines) > _SHOWN and not verbose:
+            yield f"and {len(lines) - _SHOWN} more such lines: see --verbose, --json or --output"
+    remedies = list(dict.fromkeys(one.remedy for one in report.findings if one.remedy))
+    if remedies:
+        yield ""
+        yield "What would mend it:"
+    yield from (f"  {remedy}" for remedy in remedies[:_SHOWN])
+    if len(remedies) > _SHOWN:
+        yield f"  and {len(remedies) - _SHOWN} more: see --json"
+    yield ""
+    yield _summary(report)
+
+
+def _table(series: Sequence[SeriesLine]) -> Iterator[str]:
+    if not series:
+        yield "no series: livecache history fill makes some"
+        return
+    head = "SERIES CANDLES FROM THROUGH EXPECTED KNOWN COMPLETE MISSING GAPS LONGEST EMPTY FINDINGS WARNINGS"
+    table = [head.split()]
+    for line in series:
+        numbers = (line.missing, line.gaps, line.longest_gap, line.empty, line.findings, line.warnings)
+        table.append(
+            [
+                f"{_name(line.series)}",
+                f"{line.rows:,}",
+                iso(line.start) if line.end else "-",
+                iso(line.end) if line.end else "-",
+                f"{line.expected:,}",
+                f"{line.known_percent:g} %",
+                f"{line.completeness_percent:g} %",
+                *(f"{number:,}" if number else "-" for number in numbers),
+            ]
+        )
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for row in table:
+        first, *rest = (
+            text.rjust(width) if n else text.ljust(width)
+            for n, (text, width) in enumerate(zip(row, widths, strict=True))
+        )
+        yield "  ".join([first, *rest]).rstrip()
+
+
+def _lines(findings: Sequence[Finding], *, verbose: bool) -> Iterator[str]:
+    if verbose:
+        yield from (f"{one.kind}: {_name(one.series)}: {one.message}" for one in findings)
+        return
+    groups: dict[tuple[SeriesId, Kind], list[Finding]] = {}
+    for one in findings:
+        groups.setdefault((one.series, one.kind), []).append(one)
+    for (series, kind), group in groups.items():
+        spans = [one for one in group if one.end]
+        longest = max(spans or group, key=lambda one: one.end - one.start)
+        several = f"{len(group):,} times, such as " if len(group) > 1 else ""
+        yield f"{kind}: {_name(series)}: {several}{longest.message}"
+
+
+def _name(series: SeriesId) -> str:
+    return f"{series.venue}:{series.symbol} {series.timeframe}"
+
+
+def _summary(report: Report) -> str:
+    counts = Counter(finding.kind.value for finding in (*report.findings, *report.warnings))
+    what = ", ".join(f"{count:,} {kind}" for kind, count in counts.most_common())
+    rows = sum(line.rows for line in report.series)
+    compared = f", {report.sums_compared} compared with sums" if report.sums_compared else ""
+    if report.peers_compared:
+        compared += f", {report.peers_compared} assets compared over venues"
+    return f"{len(report.series)} series, {rows:,} candles{compared}: {what or 'clean'}"
