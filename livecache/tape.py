@@ -1,7 +1,7 @@
 """A tape: what a venue said, page by page and frame by frame, with its times. JSON lines; docs/simulator.md.
 
 `livecache record` writes one, `livecache simulator --replay` plays it. Of what was sent to the venue only
-path and query of requests are on it.
+path, query and body of requests are on it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from .errors import LivecacheError
 
-__all__ = ["TAPE", "TAPE_BYTES", "Recorded", "Tape", "asked", "asked_again", "read_tape", "without_secrets"]
+__all__ = ["TAPE", "TAPE_BYTES", "Recorded", "Tape", "asked", "posted", "read_tape", "without_secrets"]
 
 TAPE_BYTES = 256 * 1024 * 1024
 """No tape is longer."""
@@ -40,15 +40,29 @@ def without_secrets(text: str) -> str:
     return _SECRETS.sub(lambda found: f"{found[1] or ''}***", text)
 
 
-def asked(path: str, parameters: Any) -> str:
-    """Path and query of a request in one form: what an answer is found by.
+def asked(url: str, parameters: Any = ()) -> str:
+    """Path and query of a request in one form: what an answer is found by. `url` may have a query of its own.
 
     Secrets are left out, and `_`, which is there to be another one each time.
     """
-    pairs = parameters.items() if isinstance(parameters, Mapping) else parameters
+    path, _, query = url.partition("?")
+    given = parameters.items() if isinstance(parameters, Mapping) else parameters
+    pairs = [*parse_qsl(query, keep_blank_values=True), *given]
     kept = (pair for pair in pairs if pair[0] != "_" and not _SECRET.fullmatch(pair[0]))
     query = urlencode(sorted(kept))
     return f"{path}?{query}" if query else path
+
+
+def posted(body: str) -> str:
+    """The body of a request in one form, without secrets, and without the id of a call by JSON-RPC."""
+    try:
+        told = json.loads(body)
+    except (ValueError, RecursionError):
+        return asked(f"?{body}")[1:]  # a form
+    for call in told if isinstance(told, list) else [told]:
+        if isinstance(call, dict) and "jsonrpc" in call:
+            call.pop("id", None)
+    return without_secrets(json.dumps(told, sort_keys=True))
 
 
 class Tape:
@@ -86,11 +100,22 @@ class Tape:
         finally:
             TAPE.reset(before)
 
-    def page(self, path: str, parameters: Any, status: int, body: bytes, headers: Mapping[str, str]) -> None:
-        """A request was answered."""
-        kept = {name: text for name, text in headers.items() if _HEADERS.search(name)}
-        told = {"page": asked(path, parameters), "status": status, "body": _text(body)}
-        self._write({"at": self._at(), **told, **({"headers": kept} if kept else {})})
+    def page(
+        self,
+        url: str,
+        parameters: Any,
+        status: int,
+        body: bytes,
+        headers: Mapping[str, str],
+        sent: str | None = None,
+    ) -> None:
+        """A request was answered; one with a body, which was `sent`, is a POST."""
+        told: dict[str, object] = {"page": asked(url, parameters), "status": status, "body": _text(body)}
+        if kept := {name: text for name, text in headers.items() if _HEADERS.search(name)}:
+            told["headers"] = kept
+        if sent is not None:
+            told["posted"] = posted(sent)
+        self._write({"at": self._at(), **told})
 
     def opened(self) -> int:
         """A connection of the feed is there; its number on the tape."""
@@ -143,6 +168,7 @@ class Recorded(NamedTuple):
     body: bytes = b""
     status: int = 0
     headers: Mapping[str, str] = {}
+    posted: str | None = None  # the body of a POST in the form of `posted`
 
 
 def read_tape(path: Path) -> tuple[str, list[Recorded], str]:
@@ -188,7 +214,9 @@ def _recorded(line: Any) -> Recorded | None:
                     return None
                 given = line.get("headers", {})
                 headers = {str(name): str(text) for name, text in given.items()}
-                return Recorded(at, "page", asked_again(page), _bytes(body), status, headers)
+                sent = line.get("posted")
+                sent = None if sent is None else posted(str(sent))
+                return Recorded(at, "page", asked(page), _bytes(body), status, headers, sent)
             case {"at": int(at), "frame": int(number), "text": str(text)}:
                 return Recorded(at, "frame", number, _bytes(text))
             case {"at": int(at), "open": int(number)}:
@@ -198,12 +226,6 @@ def _recorded(line: Any) -> Recorded | None:
     except (ValueError, AttributeError):
         pass
     return None
-
-
-def asked_again(url: str) -> str:
-    """Path and query, as sent, in the form of `asked`."""
-    path, _, query = url.partition("?")
-    return asked(path, parse_qsl(query, keep_blank_values=True))
 
 
 def _bytes(text: str) -> bytes:

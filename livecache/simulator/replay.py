@@ -15,7 +15,7 @@ from aiohttp import WSMsgType, web
 
 from ..clock import Clock, SystemClock
 from ..errors import LivecacheError
-from ..tape import Recorded, asked_again, read_tape
+from ..tape import Recorded, asked, posted, read_tape
 
 __all__ = ["Replay", "replay_forever"]
 
@@ -25,8 +25,8 @@ _TOLD_MOST = 20  # requests that are not on the tape
 class Replay:
     """`async with Replay(lines) as replay: ...`: time begins with the first request or connection.
 
-    A request is answered by what is on the tape for the same path and query, nearest in time; one that is not
-    on it by 404. The connections of a feed are those of the tape, in their order; one more is refused.
+    A request is answered by what is on the tape for the same path, query and body, nearest in time; one that
+    is not on it by 404. The connections of a feed are those of the tape, in their order; one more is refused.
     """
 
     def __init__(
@@ -44,10 +44,13 @@ class Replay:
         self._port = port
         self._clock = clock or SystemClock()
         self._announce = announce
-        self._pages: dict[str | int, list[Recorded]] = {}
-        self._feeds: dict[str | int, list[Recorded]] = {}
+        self._pages: dict[object, list[Recorded]] = {}
+        self._feeds: dict[object, list[Recorded]] = {}
         for line in lines:
-            (self._pages if line.what == "page" else self._feeds).setdefault(line.which, []).append(line)
+            if line.what == "page":
+                self._pages.setdefault((line.which, line.posted), []).append(line)
+            else:
+                self._feeds.setdefault(line.which, []).append(line)
         for pages in self._pages.values():
             pages.sort(key=lambda line: line.at)
         self._waiting = iter(self._feeds.values())
@@ -101,7 +104,8 @@ class Replay:
         if request.headers.get("Upgrade", "").lower() == "websocket":
             frames = next(self._waiting, None)
             return await self._feed(request, frames) if frames else self._missing("one more connection")
-        pages = self._pages.get(asked_again(request.path_qs))
+        sent = None if request.method == "GET" else posted((await request.read()).decode(errors="replace"))
+        pages = self._pages.get((asked(request.path_qs), sent))
         if pages is None:
             return self._missing(f"{request.method} {request.path_qs}")
         after = bisect_left(pages, now, key=lambda line: line.at)

@@ -164,6 +164,22 @@ def test_of_a_request_path_query_and_counts_are_kept_and_no_secret() -> None:
     assert '"close":"1.5"' in lines[0]["body"]
 
 
+def test_of_a_post_the_body_is_kept_without_its_secrets_and_without_the_number_of_the_call() -> None:
+    call = '{"jsonrpc":"2.0", "id":7, "method":"get", "params":{"b":1.50,"a":[2], "token":"s3cret"}}'
+    form, empty = "b=2&a=1&api_key=s3cret&_=9", ""
+
+    def write(tape: Tape) -> None:
+        for body in (call, f"[{call}]", form, empty):
+            tape.page("/p?x=1&secret=s3cret", (), 200, b"{}", {}, body)
+
+    _, lines = written(write)
+    assert "s3cret" not in json.dumps(lines) and {line["page"] for line in lines} == {"/p?x=1"}
+    one = '{"jsonrpc": "2.0", "method": "get", "params": {"a": [2], "b": 1.5, "token": "***"}}'
+    assert [line["posted"] for line in lines] == [one, f"[{one}]", "a=1&b=2", ""]
+    _, lines = written(lambda tape: tape.page("/p", (), 200, b"{}", {}))
+    assert "posted" not in lines[0]
+
+
 def test_a_tape_has_an_end_and_says_so_once() -> None:
     ends: list[int] = []
 
@@ -248,6 +264,35 @@ def test_of_several_answers_the_nearest_in_time_is_given_and_what_is_unknown_is_
                 await session.ws_connect(replay.ws_url)
             assert replay.unknown == 2
             assert told == ["not on the tape: GET /p?b=3", "not on the tape: one more connection"]
+
+    asyncio.run(main())
+
+
+def test_a_post_is_answered_by_its_method_its_path_and_its_body(tmp_path: Path) -> None:
+    def call(method: str, number: int) -> str:
+        return json.dumps({"jsonrpc": "2.0", "id": number, "method": method})
+
+    path, posts = tmp_path / "tape", (call("a", 1), call("b", 2), "kind=form", "")
+    with path.open("x") as file:
+        tape = Tape(file, "x", now_s=lambda: 1.0)
+        for body in posts:
+            tape.page("/rpc?v=2", (), 200, f"to {body}".encode(), {}, body)
+        tape.page("/rpc?v=2", (), 200, b"got", {})
+    _, lines, damage = read_tape(path)
+    assert (len(lines), damage) == (5, "")
+
+    async def main() -> None:
+        async with Replay(lines) as replay, aiohttp.ClientSession() as session:
+            url = f"{replay.rest_url}/rpc?v=2"
+            for sent, meant in zip((call("a", 77), call("b", 78), *posts[2:]), posts, strict=True):
+                async with session.post(url, data=sent) as found:
+                    assert (found.status, await found.text()) == (200, f"to {meant}")
+            async with session.get(url) as found:
+                assert await found.text() == "got"
+            for unknown in (call("c", 1), "kind=other"):
+                async with session.post(url, data=unknown) as found:
+                    assert found.status == 404
+            assert replay.unknown == 2
 
     asyncio.run(main())
 

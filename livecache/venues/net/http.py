@@ -108,7 +108,7 @@ class HttpSource:
             outcome = FetchFailure(why, self._reason(error), cause=error)
         else:
             if self._tape:
-                self._tape.page(path, {"body": posted} if posted else parameters, *answer)
+                self._tape.page(path, parameters, *answer, posted)
             if answer.status != 200:
                 outcome = refused(answer)
             elif len(answer.body) > body_bytes:
