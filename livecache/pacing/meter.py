@@ -128,9 +128,12 @@ class Meter:
         self.paused_until = max(self.paused_until, now + pause_s)
 
     def banned(self, ticket: Ticket, now: float, retry_after_s: float | None = None) -> None:
-        """The venue refuses everything from this address: nothing at all is sent for so long."""
+        """The venue refuses everything from this address: nothing at all is sent for so long.
+
+        A ban of no length, as of one that is over by a clock that is off, is one that does not say how long.
+        """
         self.ended(ticket, now)
-        self.ban(self._bans.again(ticket.started, now) if retry_after_s is None else retry_after_s, now)
+        self.ban(retry_after_s or self._bans.again(ticket.started, now), now)
 
     def ban(self, seconds: float, now: float) -> None:
         """Send nothing for so long, of which another run may have been told."""

@@ -216,6 +216,15 @@ def test_a_ban_is_kept_for_as_long_as_it_says_and_three_days_at_most() -> None:
     assert meter.slot(NOTHING, 2.0) == 2.0 + BAN_MOST_S
 
 
+def test_a_ban_of_no_length_is_waited_for_ever_longer() -> None:
+    """Its end has passed by a clock that is off, or it says 0. Who asks on at once is banned for days."""
+    meter, now = meter_of(Spacing("gap", 1.0)), 0.0
+    for wait_s in (120.0, 240.0, 480.0):
+        meter.banned(meter.start(NOTHING, now, now), now, 0.0)
+        assert meter.slot(NOTHING, now) == now + wait_s
+        now += wait_s
+
+
 def test_what_is_not_named_costs_one_and_what_costs_nothing_waits_for_nothing() -> None:
     meter = meter_of(Rolling("orders", 1, 60.0), Rolling("weight", 10, 60.0))
     meter.start({"weight": 5}, 0.0, 0.0)

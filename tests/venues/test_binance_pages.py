@@ -97,7 +97,11 @@ def test_a_refusal_is_told_by_kind_with_the_venues_words(
 def test_a_ban_that_tells_its_end_in_words_only_lasts_until_then() -> None:
     body = json.dumps({"code": -1003, "msg": f"IP banned until {NOW + 90_000}."}).encode()
     assert refusal(Answer(418, body, {}), NOW).retry_after_s == 90.0
+    assert refusal(Answer(418, body, {"Retry-After": "0"}), NOW).retry_after_s == 90.0
+    assert refusal(Answer(418, body, {"Retry-After": "7"}), NOW).retry_after_s == 7.0, "by no clock of ours"
     assert refusal(Answer(418, body, {}), NOW + 100_000).retry_after_s == 0.0
+    told = refusal(Answer(429, body, {"Retry-After": "60"}), NOW)
+    assert (told.kind, told.retry_after_s) == (FailureKind.BANNED, 60.0), "whatever its status is"
 
 
 def test_a_symbol_in_a_break_is_halted_and_the_list_tells_what_a_minute_may_cost() -> None:

@@ -158,8 +158,8 @@ def refusal(answer: Answer, now: int) -> FetchFailure:
     except UNDECODABLE:
         code = 0
     kind = FailureKind.of_status(status)
-    if status == 418 and wait_s is None and (until := _BANNED_UNTIL.search(said)):
-        wait_s = max(0.0, (int(until[1]) - now) / 1000)
+    if status in (418, 429) and (until := _BANNED_UNTIL.search(said)):
+        kind, wait_s = FailureKind.BANNED, wait_s or max(0.0, (int(until[1]) - now) / 1000)
     elif status == 451:  # The country of this address: whatever is asked for, and for good.
         kind, wait_s = FailureKind.BANNED, _COUNTRY_S
     elif status == 403:  # The firewall before it, for asking too much or oddly.
