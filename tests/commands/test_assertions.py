@@ -86,7 +86,7 @@ def changed(answer: web.Response, change: Callable[[Any], Any]) -> web.Response:
 
 
 def own_buckets(front: Front, opens_at_ms: int) -> None:
-    """Deribit's 6h and 12h, which the simulator does not play, open so."""
+    """Deribit's 6h and 12h open so."""
     before = front.answer
 
     def answer(request: web.Request, told: web.Response) -> Any:
@@ -133,7 +133,7 @@ def _volumes(said: Any, by: float) -> Any:
 def test_what_is_gone_by_of_deribit_holds_at_the_simulator_and_a_liar_is_told_point_by_point(
     told: Any,
 ) -> None:
-    found = told(DeribitFace, partial(own_buckets, opens_at_ms=8 * H), "BTC-PERPETUAL", "ETH-PERPETUAL")
+    found = told(DeribitFace, honest, "BTC-PERPETUAL", "ETH-PERPETUAL")
     assert outcomes(found, "deribit") == {"right": 6, "skipped": 1}
     found = told(DeribitFace, deribit_lies, "BTC-PERPETUAL", "ETH-PERPETUAL")
     assert outcomes(found, "deribit") == {"wrong": 4, "note": 2, "skipped": 1}

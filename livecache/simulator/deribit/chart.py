@@ -20,9 +20,12 @@ RESOLUTIONS: dict[str, Timeframe] = {
     "30": Timeframe.M30,
     "60": Timeframe.H1,
     "120": Timeframe.H2,
+    "360": Timeframe.H6,
+    "720": Timeframe.H12,
     "1D": Timeframe.D1,
 }
-_DAYS = EpochGrid(Timeframe.D1.ms, 8 * Timeframe.H1.ms)
+# Days open at 08:00. That 6h and 12h open as these do is what `doctor` asks the venue itself.
+_OWN = {t: EpochGrid(t.ms, 8 * Timeframe.H1.ms % t.ms) for t in (Timeframe.H6, Timeframe.H12, Timeframe.D1)}
 
 
 def instruments_of(market: Market) -> dict[str, str]:
@@ -35,7 +38,7 @@ class Chart(Charted):
     """The candles of a market's instruments, none of before `created_ms` (Unix ms)."""
 
     def __init__(self, market: Market, instruments: Mapping[str, str], created_ms: int) -> None:
-        super().__init__(market, created_ms, {Timeframe.D1: _DAYS})
+        super().__init__(market, created_ms, _OWN)
         self._instruments = instruments
 
     def rows(
