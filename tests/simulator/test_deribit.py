@@ -99,6 +99,39 @@ def test_a_day_opens_at_eight_and_is_what_its_hours_are() -> None:
     asking(check)
 
 
+@pytest.mark.parametrize(("resolution", "hours", "opens"), [("360", 6, {2, 8, 14, 20}), ("720", 12, {8, 20})])
+def test_six_and_twelve_hours_open_as_days_do_and_are_what_their_hours_are(
+    resolution: str, hours: int, opens: set[int]
+) -> None:
+    async def check(client: Client) -> None:
+        told = await client.chart(NOW - 4 * D1.ms, NOW - D1.ms, resolution)
+        assert {tick % D1.ms // H1.ms for tick in told["ticks"]} == opens
+        first = told["ticks"][0]
+        parts = await client.chart(first - 1, first + hours * H1.ms - 1, "60")
+        assert (told["open"][0], told["close"][0]) == (parts["open"][0], parts["close"][-1])
+        assert (told["high"][0], told["low"][0]) == (max(parts["high"]), min(parts["low"]))
+
+    asking(check)
+
+
+def test_whoever_wants_to_know_it_is_told_when_the_platform_is_locked_and_when_no_longer() -> None:
+    async def check(client: Client) -> None:
+        socket = await client.feed()
+        asked = {"channels": ["platform_state", "platform_mood"]}
+        await socket.send_json({"id": 7, "method": "public/subscribe", "params": asked})
+        assert (await socket.receive_json())["result"] == ["platform_state"]
+        told = [(await socket.receive_json())["params"] for _ in range(6)]
+        assert {one["channel"] for one in told} == {"platform_state"}
+        indices = ["band_usd", "btc_usd", "eth_eur"]
+        assert [tuple(one["data"].values()) for one in told] == [
+            (index, locked) for locked in (True, False) for index in indices
+        ]
+        locked = await client.chart(NOW + M1.ms - 1, NOW + 3 * M1.ms - 1)
+        assert set(locked["volume"]) == {0}
+
+    asking(check, speed=240.0, locks=((NOW + M1.ms, NOW + 3 * M1.ms),))
+
+
 def test_nothing_is_there_of_before_the_listing() -> None:
     async def check(client: Client) -> None:
         _, told = await client.get("get_instruments", currency="any")

@@ -9,6 +9,7 @@ __all__ = ["OF_DERIBIT"]
 _ROOM = "livecache/venues/deribit"
 _ANSWERS, _DIALECT, _TRAITS = (f"{_ROOM}/{name}.py" for name in ("answers", "dialect", "traits"))
 _TROUBLE = "tests/simulation/test_deribit.py::test_what_is_final_is_what_was_traded_whatever_went_wrong"
+_WATCHDOG = "livecache/venues/feed/watchdog.py"
 _PAGE = "tests/conformance/test_history.py::test_a_page_is_what_was_traded_in_its_half_open_span[deribit]"
 
 OF_DERIBIT = (
@@ -78,6 +79,16 @@ OF_DERIBIT = (
     Breakage(
         "what the venue leaves out of its answer is taken for subscribed to",
         (Edit(_DIALECT, "if _channel(id_) in listed)", "if id_)"),),
+        ("tests/venues/test_deribit_dialect.py",),
+    ),
+    Breakage(
+        "the silence of a locked platform is a dead feed",
+        (Edit(_WATCHDOG, "                if product in still:\n", "                if product in ():\n"),),
+        ("tests/venues/test_watchdog.py::test_of_what_is_still_nothing_is_suspected_nor_learned",),
+    ),
+    Breakage(
+        "an index that is locked is no other instrument's than bitcoin's",
+        (Edit(_DIALECT, 'return base if "_" in base else f"{base}_usd"', 'return "btc_usd"'),),
         ("tests/venues/test_deribit_dialect.py",),
     ),
     Breakage(

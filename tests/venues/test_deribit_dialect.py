@@ -124,8 +124,33 @@ def test_whoever_asks_whether_we_are_there_is_answered_at_once() -> None:
 
 
 def test_heartbeats_are_asked_for_first_and_no_more_often_than_the_venue_allows() -> None:
-    request = sent(dialect().opening())
-    assert request["method"] == "public/set_heartbeat" and request["params"]["interval"] >= 10
+    first, second = (json.loads(text) for text in dialect().opening())
+    assert first["method"] == "public/set_heartbeat" and first["params"]["interval"] >= 10
+    assert (second["method"], second["params"]) == ("public/subscribe", {"channels": ["platform_state"]})
+
+
+def state(told: str) -> bytes:
+    return f'{{"method":"subscription","params":{{"channel":"platform_state","data":{told}}}}}'.encode()
+
+
+def test_where_an_index_is_locked_nothing_is_expected_of_its_instruments_until_it_or_they_go_on() -> None:
+    linear, spot = "BTC_USDC-25DEC26", "BTC_USDC"
+    spoken = dialect(BTC, ETH, linear, spot)
+    assert spoken.decode(state('{"price_index":"btc_usd","locked":true}')).still == frozenset({BTC})
+    assert spoken.decode(state('{"price_index":"btc_usd","locked":true}')).still is None, "as before"
+    assert spoken.decode(state('{"price_index":"btc_usdc","locked":true}')).still == frozenset(
+        {BTC, linear, spot}
+    )
+    assert spoken.decode(state('{"price_index":"sol_usdc","locked":true}')).still is None
+    spoken.opening()
+    assert spoken.decode(candle("10.0 10.0 10.0 10.0 0")).still is None, (
+        "a minute without trades ends no lock"
+    )
+    assert spoken.decode(candle()).still == frozenset({linear, spot}), "a trade does, told to whomever"
+    assert spoken.decode(state('{"price_index":"btc_usdc","locked":false}')).still == frozenset()
+    for other in ('{"maintenance":true}', "7", "null", '{"price_index":"btc_usd"}', '{"locked":true}'):
+        frame = spoken.decode(state(other))
+        assert (frame.channel, frame.still) == ("platform_state", None), other
 
 
 def test_what_the_venue_takes_is_acknowledged_and_what_it_leaves_out_is_named() -> None:

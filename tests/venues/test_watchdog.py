@@ -65,6 +65,19 @@ def test_nothing_is_suspected_before_it_is_known_what_is_usual() -> None:
     assert watched.until_suspect() == ([], HOUR_S)
 
 
+def test_of_what_is_still_nothing_is_suspected_nor_learned() -> None:
+    """Of two products one is still, then both: a channel is as long as no other is to tell anything on it."""
+    watched = Watched("BTC-USD", "ETH-USD")
+    watched.busy(300, "BTC-USD", "ETH-USD")
+    watched.watchdog.still = frozenset({"BTC-USD"})
+    assert watched.busy(300, "ETH-USD") == []
+    watched.watchdog.still = frozenset({"BTC-USD", "ETH-USD"})
+    assert watched.busy(HOUR_S) == []
+    watched.watchdog.still = frozenset({"BTC-USD"})
+    ((suspect, *_), seconds) = watched.until_suspect()
+    assert (suspect.product, seconds) == ("", 31), "as if it had told something just before"
+
+
 def test_a_channel_that_stays_quiet_is_suspected_ever_more_seldom() -> None:
     """Four times in the first hour, then hourly: each time costs a connection."""
     watched = Watched("BTC-USD")

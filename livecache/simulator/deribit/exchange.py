@@ -17,6 +17,7 @@ from ...clock import Clock
 from ...model.candle import ExactCandle
 from ..clock import MarketClock
 from ..face import Ask, Counts
+from ..market.charted import OutOfOrder
 from ..market.market import Market
 from ..options import ServerOptions
 from ..trouble.faults import Answer, Faults, RequestRecord
@@ -38,6 +39,9 @@ class DeribitOptions(ServerOptions):
     rows_most: int = 5_001  # of a longer request the newest come
     created_ms: int = 1_534_167_754_000  # when its instruments were listed: nothing is there of before
     locked: bool = False  # maintenance
+    locks: tuple[
+        tuple[int, int], ...
+    ] = ()  # market time (Unix ms) in which nothing can be traded, and is told
     test_after_s: float | None = None  # real seconds until it asks whether a client is there; None: as agreed
     test_patience_s: float = 5.0  # … and for how long it waits
 
@@ -91,7 +95,7 @@ class Exchange:
     ) -> None:
         self.options = options
         self.symbols: Mapping[str, str] = instruments_of(market)
-        self.chart = Chart(market, self.symbols, options.created_ms)
+        self.chart = Chart(OutOfOrder(market, options.locks), self.symbols, options.created_ms)
         self.credits = Credits(options, host_clock)
         self.requests: deque[RequestRecord] = deque(maxlen=options.max_requests_logged)
         self.counts = Counts()

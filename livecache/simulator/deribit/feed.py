@@ -25,6 +25,7 @@ __all__ = ["CHANNEL", "PATH", "FeedServer"]
 
 PATH = "/ws/api/v2"
 CHANNEL = "chart.trades"
+_PLATFORM = "platform_state"
 _NAME = re.compile(r"chart\.trades\.([^.]+)\.1")
 _M1 = Timeframe.M1
 _CATCH_UP_MS = 12 * _M1.ms
@@ -83,6 +84,7 @@ class FeedServer(Server[_Client]):
         self._faults = faults
         # What was shown last: the bucket in progress then, and its candle if it had traded.
         self._shown: dict[str, tuple[int, ExactCandle | None]] = {}
+        self._locked = False
 
     async def run(self) -> None:
         """Send what is due, until cancelled."""
@@ -162,6 +164,8 @@ class FeedServer(Server[_Client]):
         now = self._clock.now()
         wanted = client.subscriptions.setdefault(CHANNEL, {})
         asked = {channel: _instrument(channel) for channel in _channels(parameters)}
+        if _PLATFORM in asked:
+            client.subscriptions[_PLATFORM] = {"": now}
         symbols = self._exchange.symbols
         known = {c: i for c, i in asked.items() if self._exchange.knows(i)}
         refused, why = self._faults.refusal([symbols[i] for i in known.values()])
@@ -171,7 +175,7 @@ class FeedServer(Server[_Client]):
             self._shown.setdefault(instrument, (_M1.floor(now), None))
         if refused and why and not taken:
             raise RpcFault(11052, "subscribe_error", data={"reason": why})
-        return list(taken)
+        return [channel for channel in asked if channel in taken or channel == _PLATFORM]
 
     def _unsubscribe(self, client: _Client, parameters: dict[str, Any]) -> list[str]:
         wanted = client.subscriptions.setdefault(CHANNEL, {})
@@ -181,6 +185,7 @@ class FeedServer(Server[_Client]):
 
     def _tick(self) -> None:
         now = self._clock.now()
+        self._tell_locks(now)
         wanted = {i for client in self._sessions for i in client.subscriptions.get(CHANNEL, ())}
         self._shown = {i: shown for i, shown in self._shown.items() if i in wanted}
         for instrument in sorted(i for i in wanted if self._exchange.knows(i)):
@@ -191,6 +196,19 @@ class FeedServer(Server[_Client]):
                     product = self._exchange.symbols[instrument]
                     if wants is not None and not self._faults.mute("candles", product, wants):
                         client.send(CHANNEL, body)
+
+    def _tell_locks(self, now: int) -> None:
+        """Tell who wants to know it which indices are locked or unlocked now. Who comes later is not told."""
+        locked = any(begin <= now < end for begin, end in self._exchange.options.locks)
+        if locked is self._locked:
+            return
+        self._locked = locked
+        for product in sorted(self._exchange.symbols.values()):
+            data = {"price_index": product.lower().replace("-", "_"), "locked": locked}
+            body = _notice("subscription", {"channel": _PLATFORM, "data": data})
+            for client in self._sessions:
+                if _PLATFORM in client.subscriptions:
+                    client.send(_PLATFORM, body)
 
     def _updates(self, instrument: str, now: int) -> list[ExactCandle]:
         """What changed since the last tick, oldest first; what had no trades is told of when it is over."""

@@ -27,6 +27,7 @@ __all__ = ["ASKS_EVERY_S", "BEHIND_MS", "CHANNEL", "HEARTBEATS", "PATH", "Deribi
 PATH = "/ws/api/v2"
 CHANNEL = "chart.trades"
 HEARTBEATS = "heartbeat"
+_PLATFORM = "platform_state"
 
 ASKS_EVERY_S = 1.0
 """A twentieth of what the venue takes, and often enough for buckets to close soon."""
@@ -54,6 +55,11 @@ class _Candle(msgspec.Struct, gc=False):
     volume: msgspec.Raw
 
 
+class _Lock(msgspec.Struct):
+    price_index: str
+    locked: bool
+
+
 class _Params(msgspec.Struct, gc=False):
     channel: str = ""
     type: str = ""
@@ -74,6 +80,7 @@ class _Message(msgspec.Struct, gc=False):
 _MESSAGE = msgspec.json.Decoder(_Message)
 _CANDLE = msgspec.json.Decoder(_Candle)
 _CHANNELS = msgspec.json.Decoder(list[str])
+_LOCK = msgspec.json.Decoder(_Lock)
 
 
 class DeribitDialect(Dialect):
@@ -100,6 +107,7 @@ class DeribitDialect(Dialect):
         self._past = 0  # the clock, when it was last looked at: what opened before it needs no other look
         self._last_id = 0
         self._asked: dict[int, tuple[str, ...]] = {}  # which instruments a request subscribes to
+        self._locked: frozenset[str] = frozenset()  # indices; a new connection is not told of them
 
     def channels(self, *, trades: bool) -> tuple[str, ...]:
         """The one of candles. Trades are not asked for: candles come of each minute."""
@@ -111,9 +119,12 @@ class DeribitDialect(Dialect):
         self._symbols = gone | {_channel(id_): tuple(names) for id_, names in symbols.items()}
 
     def opening(self) -> Sequence[str]:
-        """The venue is to ask whether we are there."""
+        """The venue is to ask whether we are there, and to say when nothing can be traded."""
         self._stamp, self._asked = 0, {}
-        return [self._request("public/set_heartbeat", {"interval": _HEARTBEAT_S})]
+        return [
+            self._request("public/set_heartbeat", {"interval": _HEARTBEAT_S}),
+            self._request("public/subscribe", {"channels": [_PLATFORM]}),
+        ]
 
     def subscribe(self, channel: str, ids: Sequence[str]) -> Sequence[str]:
         """One request for all of them."""
@@ -149,6 +160,8 @@ class DeribitDialect(Dialect):
     # --- what comes by itself
 
     def _told(self, params: _Params) -> Frame:
+        if params.channel == _PLATFORM:
+            return self._state(params)
         symbols = self._symbols.get(params.channel)
         if symbols is None and not params.channel.startswith(CHANNEL):
             return Frame(params.channel or HEARTBEATS, None, self._alive())
@@ -168,9 +181,26 @@ class DeribitDialect(Dialect):
         # then may still be on its way.
         stamp, through = max(self._stamp, wire.tick), max(1, self._stamp - BEHIND_MS)
         carried = tuple((symbol, CARRIED, candle, False) for symbol in symbols or ())
-        return Frame(
-            CHANNEL, None, (FeedCandles(stamp, False, carried, through),) if carried else self._alive()
-        )
+        told = (FeedCandles(stamp, False, carried, through),) if carried else self._alive()
+        traded = self._locked and not candle.flat
+        still = self._lock(_index(params.channel), locked=False) if traded else None
+        return Frame(CHANNEL, None, told, still=still)
+
+    def _state(self, params: _Params) -> Frame:
+        """An index of the platform was locked or unlocked. What else is said of it is not heeded."""
+        try:
+            lock = _LOCK.decode(params.data)
+        except UNDECODABLE:
+            return Frame(_PLATFORM, None, self._alive())
+        return Frame(_PLATFORM, None, self._alive(), still=self._lock(lock.price_index, locked=lock.locked))
+
+    def _lock(self, index: str, *, locked: bool) -> frozenset[str] | None:
+        """The symbols of which nothing can be traded, if these are others now."""
+        before, own = self._locked, {channel: _index(channel) for channel in self._symbols}
+        self._locked = before | {index} & set(own.values()) if locked else before - {index}
+        if self._locked == before:
+            return None
+        return frozenset(s for channel, i in own.items() if i in self._locked for s in self._symbols[channel])
 
     def _latest(self, tick: int) -> int | None:
         """The venue's time, for whatever may not be later. A tick is its word as well, if none absurd."""
@@ -223,6 +253,12 @@ class DeribitDialect(Dialect):
 
 def _channel(id_: str) -> str:
     return f"{CHANNEL}.{id_}.{RESOLUTIONS[CARRIED]}"
+
+
+def _index(channel: str) -> str:
+    """The price index of the instrument of that channel, by which the venue locks it."""
+    base = channel.removeprefix(f"{CHANNEL}.").partition(".")[0].partition("-")[0].lower()
+    return base if "_" in base else f"{base}_usd"
 
 
 def _rejected(reason: str, params: _Params, code: str = "") -> Rejected:

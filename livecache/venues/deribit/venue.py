@@ -28,7 +28,7 @@ _API = "/api/v2/public"
 class DeribitVenue(FedVenue[DeribitSettings]):
     """Deribit. `asks_every_s`: see `dialect.DeribitDialect`; None for its own."""
 
-    # Each feed sends two messages on connecting, and the venue takes 3.3 subscriptions a second.
+    # Each feed sends three messages on connecting, and the venue takes 3.3 subscriptions a second.
     _BETWEEN_CONNECTIONS_S = 1.0
 
     def __init__(

@@ -24,6 +24,7 @@ class Frame(msgspec.Struct, frozen=True, gc=False):
     acknowledged: tuple[tuple[str, tuple[str, ...]], ...] = ()  # channels with the ids that are sent on each
     replies: tuple[str, ...] = ()  # to be sent for it at once
     leaving: bool = False  # the venue is about to end the connection
+    still: frozenset[str] | None = None  # symbols of which nothing is to be expected now; None: as before
 
 
 class Terms(NamedTuple):

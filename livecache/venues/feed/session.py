@@ -171,6 +171,10 @@ class Session:
         line.frame, self.heard = frame, frame.channel != ""
         for event in frame.events:
             self._attend(frame.channel, event, line)
+        if frame.still is not None:
+            self._watchdog.still = frame.still
+            names = ", ".join(sorted(frame.still)) or "no product"
+            logger.bind(event="feed_still").info("{} has nothing traded now of {}", self._host, names)
         events = frame.events
         if self._former and line is self._line:  # What that one has not told yet, this one knows nothing of.
             events = tuple(vouching_until(event, max(1, self._former.through)) for event in events)
@@ -351,7 +355,7 @@ class Session:
         if not whole:
             return None
         since = min(suspect.since for suspect in whole)
-        return Broken(self.products, _quiet(whole[0]), lost_connection=True, since=since, mute=True)
+        return Broken(self.products, whole[0].reason, lost_connection=True, since=since, mute=True)
 
     def _told_nothing(self, line: Line, now_s: float) -> Broken:
         """The end of a connection that told of nothing all the while: the next one has longer."""
@@ -363,7 +367,7 @@ class Session:
         """Single products that are suspect: they are subscribed to anew, if that is not too soon again."""
         self._renewals.ask(self._ids(suspect.product for suspect in suspects), now_s)
         return [
-            Broken((suspect.product,), _quiet(suspect), lost_connection=False, since=suspect.since, mute=True)
+            Broken((suspect.product,), suspect.reason, lost_connection=False, since=suspect.since, mute=True)
             for suspect in suspects
         ]
 
@@ -391,8 +395,3 @@ class Session:
         logger.bind(event="feed_renewed", products=list(ids)).info(
             "subscribed anew to {} at {}", ", ".join(ids), self._host
         )
-
-
-def _quiet(suspect: Suspect) -> str:
-    of = f" of {suspect.product}" if suspect.product else ""
-    return f"no {suspect.channel}{of} for {suspect.quiet_ms // 1000} s, which is unusual"

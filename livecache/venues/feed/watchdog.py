@@ -36,6 +36,12 @@ class Suspect(NamedTuple):
     quiet_ms: int
     since: int  # when it last told something, Unix ms of the venue's clock
 
+    @property
+    def reason(self) -> str:
+        """What is to be said of it."""
+        of = f" of {self.product}" if self.product else ""
+        return f"no {self.channel}{of} for {self.quiet_ms // 1000} s, which is unusual"
+
 
 class _Pulse:
     """How updates come: when the last one did, and how long the gaps between them are."""
@@ -85,6 +91,8 @@ class DataWatchdog:
         self._elapsed_ms = 0
         self._stamp = 0
         self._looked_ms = 0
+        self.still: frozenset[str] = frozenset()
+        """Of which nothing is to be expected: neither these are suspect, nor a channel that has no others."""
         self.carry(channels, products)
 
     def carry(self, channels: Iterable[str], products: Iterable[str]) -> None:
@@ -130,7 +138,13 @@ class DataWatchdog:
         found = []
         for channel, pulses in self._pulses.items():
             channel_quiet_ms = now_ms - pulses[""].last_ms
+            still = self.still
+            if still and still >= pulses.keys() - {""}:
+                still |= {""}
             for product, pulse in pulses.items():
+                if product in still:
+                    pulse.last_ms = now_ms
+                    continue
                 quiet_ms = now_ms - pulse.last_ms
                 if product and quiet_ms <= 2 * channel_quiet_ms:
                     continue  # It is not the only one.
