@@ -16,7 +16,7 @@ from livecache.errors import ReadError
 from livecache.model.candle import Candle, ExactCandle
 from livecache.model.timeframe import Timeframe
 from livecache.simulator import Faults, MarketClock, Product, SeededMarket, Simulator
-from livecache.venues.registry import build, settings_of
+from livecache.venues.registry import code_of, settings_of
 
 from .service import Running, service
 from .virtual import VirtualClock
@@ -45,6 +45,8 @@ class Place:
         self._chance = Random(seed)
         self.compared = 0
         self._known: dict[tuple[str, Timeframe], dict[int, list[ExactCandle]]] = {}
+        self.venue: Any = None
+        """The class of the venue that a service has; None: that of its kind."""
 
     def told(
         self, symbol: str, timeframe: Timeframe, start: int, end: int
@@ -55,10 +57,11 @@ class Place:
     @asynccontextmanager
     async def run(self, url: str, timeframes: Sequence[Timeframe], **wanted: Any) -> AsyncIterator[Running]:
         """A service there."""
-        settings = msgspec.convert(self._settings, settings_of(str(self._settings.get("kind", self.kind))))
+        kind = str(self._settings.get("kind", self.kind))
+        settings = msgspec.convert(self._settings, settings_of(kind))
         time = VenueTime(self.clock)
-        venue = build(
-            self.kind, settings, environ={}, now=time.if_known, clock=self.clock, jitter=self._chance.random
+        venue = (self.venue or code_of(kind).VENUE).build(
+            settings, {}, name=self.kind, now=time.if_known, clock=self.clock, jitter=self._chance.random
         )
         try:
             async with service(

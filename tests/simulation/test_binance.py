@@ -6,11 +6,12 @@
 * others at the address (`BinanceOptions.foreign_weight`): `test_beside_strangers_…`;
 * the last frame of a minute lost, late, twice (`BinanceFaults.frame`): the seeds, and
   `test_a_minute_whose_last_frame_…`;
-* silence behind an acknowledgement, as at USD-M's old address (`BinanceFaults.mute`): the seeds;
+* silence behind an acknowledgement, as at USD-M's old address (`BinanceFaults.mute`): the seeds, and
+  `test_where_usdm_acknowledges_…`;
 * a closed candle revised (`BinanceFaults.frame`): the seeds;
 * an hour without rows, rows off the grid, one that ends early (`BinanceOptions.outages`): the seeds;
 * `serverShutdown`, and the end of a connection after 24 hours (`notice_s`, `life_s`): the seeds, and
-  `test_a_connection_…`;
+  `test_after_server_shutdown_…`, `test_before_a_connections_24_hours_…`;
 * more than five frames a second, or a ping unanswered: 1008 by the face, and `test_in_quiet_times_…` has one
   connection;
 * a symbol that is not ASCII: the seeds.
@@ -20,15 +21,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import Any
 
 import pytest
 
 from livecache.model.timeframe import Timeframe
-from livecache.simulator import Faults
+from livecache.quiet import logger
+from livecache.simulator import Faults, MarketClock
 from livecache.simulator.binance.faults import BinanceFaults
 from livecache.simulator.binance.options import Outage
+from livecache.simulator.market.market import Market
 from livecache.simulator.trouble.faults import FeedFrame
+from livecache.venues.binance.dialect import BinanceDialect
+from livecache.venues.binance.venue import BinanceVenue
 
 from .place import START, Simulated
 from .virtual import run_virtually
@@ -158,30 +162,85 @@ def test_beside_strangers_at_the_address_nothing_is_refused(clean_valkey: str) -
     run_virtually(main())
 
 
-@pytest.mark.takes(10)
-@pytest.mark.parametrize(
-    ("hours", "options"),
-    [
-        (0.5, {"life_s": 1_500.0, "notice_s": 300.0}),
-        pytest.param(24.5, {}, marks=pytest.mark.long),
-    ],
-    ids=["it says so", "after 24 hours"],
-)
-def test_a_connection_that_is_to_end_is_followed_by_another_one_before(
-    clean_valkey: str, hours: float, options: dict[str, Any]
-) -> None:
+def outlived(url: str, life_s: float, *, venue: object = None, notice_s: float = 0.0) -> None:
+    """A connection ends after so long, and a reader who looks every ten seconds notices nothing of it."""
+
     async def main() -> None:
-        place = Simulated("binance", PRODUCTS[1:], **options)
-        async with place.listening(), place.run(clean_valkey, (M1, H1)) as running:
+        place = Simulated("binance", PRODUCTS[1:], life_s=life_s, notice_s=notice_s)
+        place.venue = venue
+        async with place.listening(), place.run(url, (M1, H1)) as running:
             await running.warm()
-            await asyncio.sleep(60)
-            for _ in range(int(hours * 60)):
-                await asyncio.sleep(60)
-                assert running.live.timeline.feed_up(place.symbols[0]), place.now()
+            await asyncio.sleep(120)
+            for _ in range(int(life_s / 10)):
+                await asyncio.sleep(10)
+                candles = running.reader.candles(place.symbols[0], "1m", 20)  # raises Stale, and for a hole
+                assert candles.feed == "up" and candles.known_through > place.now() - 90_000
             assert place.counts.connections == 2
             assert running.live.feed.reconnects == running.live.feed.sequence_gaps == 0
+            await place.watched(running, 300)
+            place.converged(running)
 
     run_virtually(main())
+
+
+@pytest.mark.takes(5)
+def test_after_server_shutdown_the_next_connection_is_there_before_the_end(clean_valkey: str) -> None:
+    outlived(clean_valkey, 1_500.0, notice_s=300.0)
+
+
+@pytest.mark.takes(5)
+@pytest.mark.parametrize("life_s", [1_500.0, pytest.param(86_400.0, marks=pytest.mark.long)])
+def test_before_a_connections_24_hours_are_over_the_next_one_is_there(
+    clean_valkey: str, life_s: float
+) -> None:
+    class Venue(BinanceVenue):
+        """Its connections are said to live so long, and no word announces their end."""
+
+        def _dialect(self) -> BinanceDialect:
+            dialect = super()._dialect()
+            dialect.terms = dialect.terms._replace(life_s=life_s)
+            return dialect
+
+    outlived(clean_valkey, life_s, venue=Venue)
+
+
+class _Mute(Faults):
+    """Whatever is asked for is acknowledged, and nothing told for a while."""
+
+    def __init__(self, until_ms: int) -> None:
+        self._until_ms = until_ms
+
+    def attach(self, market: Market, clock: MarketClock) -> Market:
+        self._now = clock.now
+        return market
+
+    def mute(self, channel: str, product: str, subscribed_ms: int) -> bool:
+        return self._now() < self._until_ms
+
+
+@pytest.mark.takes(5)
+def test_where_usdm_acknowledges_and_tells_nothing_that_is_no_feed_and_pages_go_on(clean_valkey: str) -> None:
+    said: list[str] = []
+    sink = logger.add(lambda message: said.append(message.record["message"]), level="WARNING")
+
+    async def main() -> None:
+        place = Simulated("binance-usdm", PRODUCTS[1:], _Mute(START + 900_000))
+        (symbol,) = place.symbols
+        async with place.listening(), place.run(clean_valkey, (M1, M5)) as running:
+            for _ in range(8):
+                await place.watched(running, 100)
+                candles = running.reader.candles(symbol, "1m", 20)
+                assert candles.feed == "down" and candles.settled_through > place.now() - 150_000
+            assert 3 <= place.counts.connections <= 4, "each has twice as long"
+            assert [line for line in said if "nothing was told for" in line and "ws_url" in line]
+            await place.watched(running, 600)
+            assert running.reader.candles(symbol, "1m", 20).feed == "up"
+            place.converged(running)
+
+    try:
+        run_virtually(main())
+    finally:
+        logger.remove(sink)
 
 
 class _Late(Faults):

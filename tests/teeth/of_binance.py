@@ -8,6 +8,7 @@ __all__ = ["OF_BINANCE"]
 
 _PAGES, _MARKETS = "livecache/venues/binance/pages.py", "livecache/venues/binance/markets.py"
 _FEED_TESTS = "tests/venues/test_binance_feed.py"
+_DIALECT = "livecache/venues/binance/dialect.py"
 _REST_TESTS = ("tests/venues/test_binance_rest.py",)
 
 OF_BINANCE = (
@@ -84,6 +85,22 @@ OF_BINANCE = (
         ("tests/simulation/test_binance.py::test_a_ban_is_kept_to_the_second_and_over_a_restart",),
     ),
     Breakage(
+        "a ban that does not say how long is over at once",
+        (
+            Edit(
+                "livecache/pacing/meter.py",
+                "retry_after_s or self._bans.again(ticket.started, now)",
+                "retry_after_s or 0.0",
+            ),
+        ),
+        ("tests/pacing/test_meter.py::test_a_ban_of_no_length_is_waited_for_ever_longer",),
+    ),
+    Breakage(
+        "a server that shuts down is held on to until it does",
+        (Edit(_DIALECT, "(_heard(told.E),), leaving=True)", "(_heard(told.E),))"),),
+        (f"{_FEED_TESTS}::test_a_server_that_shuts_down_says_so_first",),
+    ),
+    Breakage(
         "pings are not answered",
         (
             Edit(
@@ -98,12 +115,12 @@ OF_BINANCE = (
         "an acknowledgement vouches for what was asked for",
         (
             Edit(
-                "livecache/venues/binance/dialect.py",
+                _DIALECT,
                 "        events = (Heard(max(1, said - BEHIND_MS), reckoned=True),) if said else ()\n",
                 "        events = (_heard(said), Subscribed(ids, said)) if said and ids else ()\n",
             ),
             Edit(
-                "livecache/venues/binance/dialect.py",
+                _DIALECT,
                 "FeedCandles, FeedFailure, Heard, Rejected",
                 "FeedCandles, FeedFailure, Heard, Rejected, Subscribed",
             ),
@@ -114,7 +131,7 @@ OF_BINANCE = (
         "the last frame of one symbol closes the minute of another",
         (
             Edit(
-                "livecache/venues/binance/dialect.py",
+                _DIALECT,
                 "FeedCandles(told.E, False, carried, max(1, told.E - BEHIND_MS))",
                 "FeedCandles(told.E, False, carried)",
             ),
