@@ -98,7 +98,7 @@ OF_BINANCE = (
     Breakage(
         "a server that shuts down is held on to until it does",
         (Edit(_DIALECT, "(_heard(told.E),), leaving=True)", "(_heard(told.E),))"),),
-        (f"{_FEED_TESTS}::test_a_server_that_shuts_down_says_so_first",),
+        (f"{_FEED_TESTS}::test_the_next_connection_is_there_before_the_announced_end_of_this_one",),
     ),
     Breakage(
         "pings are not answered",
