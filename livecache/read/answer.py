@@ -29,7 +29,17 @@ from ..model.series import SeriesId
 from ..model.timeframe import iso
 from .candles import Candles
 
-__all__ = ["HINT_RUN", "Empty", "Request", "State", "Verbatim", "arguments", "decide", "verbatim"]
+__all__ = [
+    "HINT_RUN",
+    "Empty",
+    "Older",
+    "Request",
+    "State",
+    "Verbatim",
+    "arguments",
+    "decide",
+    "verbatim",
+]
 
 Empty = Literal["skip", "carry", "null"]
 """What stands for a bucket in which nothing was traded: nothing, the previous close, or NaN."""
@@ -68,10 +78,17 @@ def arguments(request: Request) -> tuple[Any, ...]:
     return ("newest", "settled" if request.settled else "known", request.count + 1, int(request.forming))
 
 
-def decide(request: Request, reply: Sequence[Any], key: str) -> Candles:
+class Older(NamedTuple):
+    """Candles from before those of a reply; from `start` (Unix ms) to these nothing is missing."""
+
+    start: int
+    candles: Sequence[Candle]
+
+
+def decide(request: Request, reply: Sequence[Any], key: str, older: Older | None = None) -> Candles:
     """The candles in a reply that has a state, or a `ReadError`. `key` is the set's, for messages."""
     try:
-        return _decide(request, reply, key)
+        return _decide(request, reply, key, older)
     except (NotReady, Stale) as error:
         if request.parts and isinstance(error, NotReady):
             error.hint = _added_up(error.hint, request.series.timeframe, *request.parts)
@@ -135,7 +152,7 @@ def verbatim(request: Request, reply: Sequence[Any], key: str) -> Verbatim:
     )
 
 
-def _decide(request: Request, reply: Sequence[Any], key: str) -> Candles:
+def _decide(request: Request, reply: Sequence[Any], key: str, older: Older | None) -> Candles:
     series = request.series
     fields, alive_raw, size, members, others = reply
     state = State.of(fields, series, key)
@@ -166,6 +183,8 @@ def _decide(request: Request, reply: Sequence[Any], key: str) -> Candles:
         closed = _decode(members[::-1], key, state.grid, 1, through)
     if closed and closed[0].time < state.contiguous_from:
         closed = [candle for candle in closed if candle.time >= state.contiguous_from]
+    if older is not None:
+        closed, state = [*older.candles, *closed], state._replace(contiguous_from=older.start)
     if request.span:
         start, end = _span(request, request.span, closed, state, through)
     else:

@@ -83,7 +83,7 @@ class AsyncReader(AsyncHistoryReads):
             at_least=at_least,
             newest_within=newest_within,
         )
-        return await self._link.drive(self._core.read(request))
+        return await self._newest(request)
 
     async def latest(
         self,

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Iterator
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
-from ..errors import ConfigError
-from ..keys.history_file import place_problem
+from ..embedded.state import default_data_dir
+from ..errors import ConfigError, NotReady
+from ..keys.history_file import path_of, place_problem
 from ..model.timeframe import Timeframe
-from ..read.answer import Empty
+from ..read.answer import Empty, Request
 from ..read.asking import Time
-from ..read.candles import package
+from ..read.candles import Candles, package
 from ..read.reading import Core
 
 if TYPE_CHECKING:
@@ -20,7 +24,15 @@ if TYPE_CHECKING:
     from .links import RedisLink
     from .years import Years
 
-__all__ = ["AsyncHistoryReads", "Gaps", "HistoryOptions", "HistoryReads", "Source", "checked_place"]
+__all__ = [
+    "AsyncHistoryReads",
+    "Gaps",
+    "HistoryOptions",
+    "HistoryReads",
+    "Source",
+    "checked_place",
+    "place_of",
+]
 
 Gaps = Literal["raise", "allow"]
 Source = Literal["auto", "stored", "derived"]
@@ -40,6 +52,27 @@ def checked_place(url: str | None) -> str | None:
     if url and (problem := place_problem(url)):
         raise ConfigError(f"history: {problem[0]}", problem[1])
     return url
+
+
+def place_of(url: str | None) -> Path | None:
+    """The file of that URL, else of LIVECACHE_HISTORY_URL, else the one beside the embedded server.
+
+    None where nobody has named one, and that one is not there. Raises `ConfigError`.
+    """
+    url = checked_place(url or os.environ.get("LIVECACHE_HISTORY_URL")) or ""
+    own = os.environ.get("LIVECACHE_REDIS_DATA_DIR")
+    path = path_of(url, Path(own).expanduser() if own else default_data_dir())
+    return None if url == "off" or (not url and not path.exists()) else path
+
+
+def _goes_on(request: Request, outcome: Candles | NotReady, history: str | None) -> bool:
+    """Whether what Redis keeps is not enough, and the rest may be in a history."""
+    if isinstance(outcome, NotReady):
+        short = type(outcome) is NotReady and outcome.want == request.count
+    else:
+        forming = outcome.forming and outcome[-1].time == outcome.forming
+        short = len(outcome) - bool(forming) < request.count
+    return short and place_of(history) is not None and find_spec("numpy") is not None
 
 
 class HistoryReads:
@@ -102,6 +135,21 @@ class HistoryReads:
         """
         return self._years().batches(symbol, timeframe, start, end, rows=rows, **options)
 
+    def _newest(self, request: Request) -> Candles:
+        """The newest candles; what Redis keeps no more of the history."""
+        outcome: Candles | NotReady
+        try:
+            outcome = self._link.drive(self._core.read(request))
+        except NotReady as error:
+            outcome = error
+        if _goes_on(request, outcome, self._history):
+            from .newest import newest
+
+            outcome = newest(self._years(), request, outcome)
+        if isinstance(outcome, NotReady):
+            raise outcome
+        return outcome
+
     def _years(self) -> Years:
         package("numpy", "history")
         from .years import Years
@@ -143,6 +191,21 @@ class AsyncHistoryReads:
         batches = years.batches(symbol, timeframe, start, end, rows=rows, **options)
         while (batch := await asyncio.to_thread(next, batches, None)) is not None:
             yield batch
+
+    async def _newest(self, request: Request) -> Candles:
+        outcome: Candles | NotReady
+        try:
+            outcome = await self._link.drive(self._core.read(request))
+        except NotReady as error:
+            outcome = error
+        if _goes_on(request, outcome, self._history):
+            years = await self._years()
+            from .newest import newest
+
+            outcome = await asyncio.to_thread(newest, years, request, outcome)
+        if isinstance(outcome, NotReady):
+            raise outcome
+        return outcome
 
     async def _years(self) -> Years:
         loop, link = asyncio.get_running_loop(), self._link

@@ -96,6 +96,8 @@ class Reader(HistoryReads):
     ) -> Candles:
         """The newest `count` closed candles, oldest first, without a gap. `limit` is another word for it.
 
+        Those that Redis keeps no more come from the history, if there is one (see `history`).
+
         Args:
             settled: only those that the venue's REST API has confirmed.
             forming: and after them the bucket in progress, as one more.
@@ -136,7 +138,7 @@ class Reader(HistoryReads):
             at_least=at_least,
             newest_within=newest_within,
         )
-        return self._link.drive(self._core.read(request))
+        return self._newest(request)
 
     def latest(
         self,

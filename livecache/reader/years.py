@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
-from ..embedded.state import default_data_dir
 from ..errors import HistoryChanged, Incomplete, ReadError, RedisUnavailable, UnknownSeries
 from ..history.answer.history import History
 from ..history.answer.seam import NOTHING, Seam, Source, gather, newest_close
 from ..history.columns import Columns
 from ..history.sqlite.store import SqliteHistory
 from ..history.store import Answer, SeriesInfo
-from ..keys.history_file import path_of
 from ..keys.keyspace import UNDECODABLE, Damaged, decode_member
 from ..model.coverage import Coverage, Span
 from ..model.grid import Grid, read_grid
@@ -30,9 +26,9 @@ from ..read.answer import Empty, State
 from ..read.asking import Time, time_of, whole_number
 from ..read.reading import Core, Steps
 from ..wire.scripts import text_of
-from .history import checked_place
+from .history import place_of
 
-__all__ = ["Years"]
+__all__ = ["Reading", "Years", "wish_of"]
 
 _BATCH_MAX = 100_000_000
 _CHOICES = {
@@ -65,9 +61,9 @@ class Years:
         self, symbol: str, timeframe: str | Timeframe, start: Time, end: Time | None, **options: Any
     ) -> History:
         """See `Reader.history`."""
-        wish = _wish(start, end, **options)
-        with self._opened() as store:
-            reading = _Reading(self, store, symbol, readable(timeframe), wish)
+        wish = wish_of(start, end, **options)
+        with self.opened() as store:
+            reading = Reading(self, store, symbol, readable(timeframe), wish)
             return reading.answer(*reading.stretch())
 
     def batches(
@@ -81,12 +77,12 @@ class Years:
         **options: Any,
     ) -> Iterator[History]:
         """See `Reader.history_batches`."""
-        wish, rows = _wish(start, end, **options), whole_number("rows", rows, _BATCH_MAX)
+        wish, rows = wish_of(start, end, **options), whole_number("rows", rows, _BATCH_MAX)
         return self._batches(symbol, readable(timeframe), wish, rows)
 
     def _batches(self, symbol: str, timeframe: Timeframe, wish: _Wish, rows: int) -> Iterator[History]:
-        with self._opened() as store:
-            reading = _Reading(self, store, symbol, timeframe, wish)
+        with self.opened() as store:
+            reading = Reading(self, store, symbol, timeframe, wish)
             start, end = reading.stretch()
             at, grid = start, reading.grid
             while at < end:
@@ -100,12 +96,10 @@ class Years:
                 at = grid.ceil(upto)
 
     @contextmanager
-    def _opened(self) -> Iterator[SqliteHistory | None]:
+    def opened(self) -> Iterator[SqliteHistory | None]:
         """The store; None where nobody has named one, and none lies beside the embedded server."""
-        url = checked_place(self.url or os.environ.get("LIVECACHE_HISTORY_URL")) or ""
-        own = os.environ.get("LIVECACHE_REDIS_DATA_DIR")
-        path = path_of(url, Path(own).expanduser() if own else default_data_dir())
-        if url == "off" or (not url and not path.exists()):
+        path = place_of(self.url)
+        if path is None:
             yield None
             return
         store = SqliteHistory.open(path, read_only=True)
@@ -115,7 +109,7 @@ class Years:
             store.close()
 
 
-class _Reading:
+class Reading:
     """One read: what there is of a symbol in both tiers."""
 
     def __init__(
@@ -152,7 +146,7 @@ class _Reading:
             raise self._incomplete(known.coverage, Span(start, end), missing)
         carried = math.nan
         if self._wish.empty == "carry" and start in known.coverage and start not in known.rows.time[:1]:
-            carried = newest_close(self._known, self.grid, start)
+            carried = newest_close(self.known, self.grid, start)
         return History(
             self.series,
             known,
@@ -172,6 +166,12 @@ class _Reading:
             for info in held
             for each in (self._store.revisions(info.id, start, end) if self._store else ())
         )
+
+    @property
+    def listed(self) -> int:
+        """When its first candle opens, as far as that is known; else 0."""
+        info = self._infos.get(self._sources[0].series)
+        return (info.listed if info else None) or 0
 
     # --- what there is
 
@@ -237,7 +237,8 @@ class _Reading:
 
     # --- the tiers
 
-    def _known(self, start: int, end: int) -> Answer:
+    def known(self, start: int, end: int) -> Answer:
+        """What both tiers know of it."""
         return gather(self._seam, self._sources, Span(start, end))[0]
 
     def _hot(self, series: SeriesId, start: int, end: int) -> Answer:
@@ -335,7 +336,7 @@ def _settled(core: Core, series: SeriesId, start: int, end: int) -> Steps[tuple[
     return Answer(Columns.of(each for each in candles if each.time in asked), asked, 0, 0), covered
 
 
-def _wish(
+def wish_of(
     start: Time,
     end: Time | None,
     *,
@@ -344,6 +345,7 @@ def _wish(
     source: str = "auto",
     as_of: Time | None = None,
 ) -> _Wish:
+    """The wish. Raises `ValueError`."""
     for name, value in (("gaps", gaps), ("empty", empty), ("source", source)):
         if value not in (allowed := _CHOICES[name]):
             raise ValueError(f"{name} is {' or '.join(map(repr, allowed))}, not {value!r:.80}")

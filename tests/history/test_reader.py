@@ -9,17 +9,18 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import redis
 
-from livecache import AsyncReader, ConfigError, Incomplete, Reader, UnknownSeries
+from livecache import AsyncReader, Candles, ConfigError, Incomplete, NotReady, Reader, UnknownSeries
 from livecache.errors import DamagedBlock, HistoryChanged, HistoryError, NewerSchema, StoreUnusable
 from livecache.history.columns import Columns
 from livecache.history.ordering import wants_of
 from livecache.history.sqlite.store import SqliteHistory
-from livecache.keys.keyspace import Keyspace, encode_state
+from livecache.keys.keyspace import AliveRecord, Keyspace, encode_alive, encode_state
 from livecache.model.candle import ExactCandle
 from livecache.model.coverage import Coverage, Span
 from livecache.model.rollup import roll_up
@@ -27,7 +28,7 @@ from livecache.model.series import SeriesId, SeriesState
 from livecache.model.timeframe import Timeframe
 from livecache.venues.deribit.traits import traits_of
 
-from .support import KEY, HandClock, covered, market, minute, number_of, put, same
+from .support import KEY, MINUTE, HandClock, covered, market, minute, number_of, put, same
 from .test_damage import cut
 from .test_opening import altered
 
@@ -102,6 +103,72 @@ def test_what_redis_has_settled_goes_on_where_the_history_ends_and_counts(
         ) as client:  # one candle is lost: what Redis says is not believed
             client.zpopmin(Keyspace(venue="venue").candles("BTC-USD", Timeframe.M1))
         assert same(reader.history("BTC-USD", "1m", minute(0)).exact(), market(0, 500))
+
+
+def kept_lately(client: redis.Redis, start: int, settled: int) -> None:
+    """The same, vouched for: a service runs."""
+    redis_holds(client, start, settled)
+    client.set(
+        Keyspace(venue="venue").alive("BTC-USD"), encode_alive(AliveRecord("one", minute(settled), "up"))
+    )
+
+
+@pytest.mark.parametrize("empty", ["skip", "carry", "null"])
+@pytest.mark.parametrize("timeframe", ["1m", "5m", "45m"])
+def test_the_newest_candles_go_on_into_the_history_as_if_redis_kept_them(
+    store: SqliteHistory, series: int, place: str, clean_valkey: str, empty: Any, timeframe: str
+) -> None:
+    put(store, series, 0, 480)
+    with redis.Redis.from_url(clean_valkey) as client:
+        kept_lately(client, 0, 540)
+        with Reader(clean_valkey, history="off") as reader:
+            step = reader.candles("BTC-USD", timeframe, 1).series.timeframe.ms // MINUTE
+            counts = range(1, 400 // step + 1, max(1, 71 // step))
+            whole = [reader.candles("BTC-USD", timeframe, count, empty=empty) for count in counts]
+        client.flushdb()
+        kept_lately(client, 450, 540)
+    with Reader(clean_valkey, history=place) as reader:
+        for count, expected in zip(counts, whole, strict=True):
+            got = reader.candles("BTC-USD", timeframe, count, empty=empty)
+            assert repr([*got]) == repr([*expected]) and got.synthetic == expected.synthetic
+            assert got.known_through == expected.known_through == minute(540)
+            assert got.contiguous_from <= got[0].time
+    got = asyncio.run(newest_of(clean_valkey, place, timeframe, counts[-1], empty))
+    assert repr([*got]) == repr([*whole[-1]])
+
+
+async def newest_of(url: str, place: str, timeframe: str, count: int, empty: Any) -> Candles:
+    async with AsyncReader(url, history=place) as reader:
+        return await reader.candles("BTC-USD", timeframe, count, empty=empty)
+
+
+def test_the_newest_candles_are_never_taken_over_a_hole(
+    store: SqliteHistory, series: int, place: str, clean_valkey: str
+) -> None:
+    put(store, series, 0, 100)
+    put(store, series, 200, 440)
+    with redis.Redis.from_url(clean_valkey) as client:
+        kept_lately(client, 450, 540)
+    with Reader(clean_valkey, history=place) as reader:
+        lately = len(market(450, 540))
+        with pytest.raises(NotReady, match=rf"{lately} of 300 candles are there without a gap") as caught:
+            reader.candles("BTC-USD", "1m", 300)
+        assert caught.value.have == lately
+        put(store, series, 440, 450)
+        there = len(market(200, 540))
+        with pytest.raises(NotReady, match=rf"{there} of 400 candles") as caught:
+            reader.candles("BTC-USD", "1m", 400)
+        assert caught.value.have == there
+        some = reader.candles("BTC-USD", "1m", 400, at_least=60)
+        assert len(some) == there and some.contiguous_from == minute(200)
+        store.uncover(series, covered(0, 200))
+        store.list_since(series, minute(200))
+        assert len(reader.candles("BTC-USD", "1m", 400, at_least=1, empty="null")) == 340
+        store.uncover(series, covered(200, 450))
+        assert len(reader.candles("BTC-USD", "1m", 400, at_least=60)) == lately
+    for nowhere in ("off", f"{place}.no"):
+        with Reader(clean_valkey, history=nowhere) as reader, pytest.raises(NotReady, match="say at_least"):
+            reader.candles("BTC-USD", "1m", 300)
 
 
 def test_redis_alone_is_enough_where_no_history_was_ever_made(clean_valkey: str) -> None:
