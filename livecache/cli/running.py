@@ -116,6 +116,11 @@ def demo(seconds: float | None, symbols: int, venue: str, given: Given) -> int:
 )
 @click.option("--start", help="Market time to begin at, ISO 8601, UTC; else now.")
 @click.option("--hold", help="Market time from which on it creeps: what has come about stays.")
+@click.option(
+    "--years", type=click.IntRange(min=1, max=60), default=10, help="Of history that there is of each symbol."
+)
+@click.option("--listed", multiple=True, help="SYMBOL=DATE: since when there is history of it.")
+@click.option("--halt", multiple=True, help="FROM/TO: nothing was traded meanwhile.")
 @click.option("--faults", type=options.FILE, help="A TOML script of what goes wrong, and when.")
 @click.option(
     "--faults-seed", type=int, help="Faults at random for a day of market time; the same seed, the same."

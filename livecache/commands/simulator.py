@@ -30,6 +30,9 @@ def run_simulator(
     latency: float,
     start: str | None,
     hold: str | None,
+    years: int,
+    listed: Sequence[str],
+    halt: Sequence[str],
     faults: Path | None,
     faults_seed: int | None,
     replay: Path | None,
@@ -42,7 +45,8 @@ def run_simulator(
     # Whoever starts it from a script waits for these lines.
     announce = partial(print, flush=True)
     if replay is not None:
-        if symbols or csv or rate or latency or start or hold or faults or faults_seed is not None:
+        own = symbols or csv or listed or halt
+        if own or rate or latency or start or hold or faults or faults_seed is not None:
             raise ConfigError("--replay brings its own market", "beside it only --speed and --port")
         _until_signal(replay_forever(replay, speed=speed, port=port, announce=announce))
         return
@@ -57,6 +61,9 @@ def run_simulator(
         latency=latency,
         start_ms=None if start is None else moment_of("--start", start),
         hold_ms=None if hold is None else moment_of("--hold", hold),
+        years=years,
+        listed={name: moment_of("--listed", when) for name, when in _pairs("--listed", listed, "DATE")},
+        halts=[_span(each) for each in halt],
         faults=faults_seed if faults is None else load_script(faults),
         announce=announce,
     )
@@ -76,12 +83,32 @@ def _until_signal(serving: Coroutine[Any, Any, None]) -> None:
 
 def csv_files(given: Sequence[str]) -> dict[str, str]:
     """What `--csv SYMBOL=PATH` says, by symbol. Raises ConfigError."""
-    files: dict[str, str] = {}
+    return dict(_pairs("--csv", given, "PATH"))
+
+
+_EXAMPLES = {"--csv": "BTC-USD=candles.csv", "--listed": "BTC-USD=2016-12-01"}
+
+
+def _pairs(flag: str, given: Sequence[str], what: str) -> list[tuple[str, str]]:
+    """What `SYMBOL=…` says, each symbol once. Raises ConfigError."""
+    pairs: dict[str, str] = {}
     for item in given:
-        symbol, separator, path = item.partition("=")
-        if not (symbol and separator and path):
-            raise ConfigError(f"--csv {item!r} is not SYMBOL=PATH", "such as --csv BTC-USD=candles.csv")
-        if symbol in files:
-            raise ConfigError(f"--csv names {symbol!r} twice", "one file a symbol")
-        files[symbol] = path
-    return files
+        symbol, _, told = item.partition("=")
+        if not (symbol and told):
+            raise ConfigError(f"{flag} {item!r} is not SYMBOL={what}", f"such as {flag} {_EXAMPLES[flag]}")
+        if symbol in pairs:
+            raise ConfigError(f"{flag} names {symbol!r} twice", f"one {what.lower()} a symbol")
+        pairs[symbol] = told
+    return list(pairs.items())
+
+
+def _span(text: str) -> tuple[int, int]:
+    begin, _, end = text.partition("/")
+    if not (begin and end):
+        raise ConfigError(
+            f"--halt {text!r} is not FROM/TO", "such as --halt 2019-03-01T10:00/2019-03-01T14:00"
+        )
+    first, last = (moment_of("--halt", each) // 60_000 * 60_000 for each in (begin, end))
+    if first >= last:
+        raise ConfigError(f"--halt {text!r} ends before it begins", "FROM/TO, in UTC")
+    return first, last

@@ -27,8 +27,8 @@ def coarse_of(timeframe: Timeframe, traits: Traits) -> Timeframe | None:
 
 def worth_it(wanted: Coverage, timeframe: Timeframe, coarse: Timeframe, traits: Traits) -> bool:
     """Whether asking for the bigger timeframe first may save more than it costs."""
-    pages = requests_left(wanted, traits.grid(timeframe), traits.page(timeframe))
-    return pages > _WORTH * requests_left(wanted, traits.grid(coarse), traits.page(coarse))
+    pages = requests_left(wanted, traits.grid(timeframe), traits.deep_page(timeframe))
+    return pages > _WORTH * requests_left(wanted, traits.grid(coarse), traits.deep_page(coarse))
 
 
 class Coarse(NamedTuple):

@@ -21,10 +21,10 @@ from ..model.coverage import Coverage, Span
 from ..model.series import SeriesId
 from ..model.timeframe import iso
 from ..quiet import logger
-from ..venues.venue import FailureKind, FetchFailure, Page, PageRequest, Venue
+from ..venues.venue import FailureKind, FetchFailure, HistoryVenue, Page, PageRequest
 from .coarse import Coarse, coarse_of
 from .columns import Columns, within
-from .planner import PageLength, Walk, Word
+from .planner import Found, PageLength, Walk, Word
 from .store import ACTIVE, NONE, Commit, HistoryStore, Job, JobState, JobStore, Outcome, SeriesInfo
 from .thread import Blocking
 
@@ -94,7 +94,7 @@ class Worker:
         self,
         database: HistoryDatabase,
         thread: Blocking,
-        venue: Venue,
+        venue: HistoryVenue,
         limiter: Limiter,
         clock: Clock,
         *,
@@ -117,6 +117,8 @@ class Worker:
         self._urgency = urgency
         self._oldest_first = oldest_first
         self._lengths: dict[SeriesId, PageLength] = {}
+        self._listings: dict[str, int] = {}
+        self._asking = asyncio.Lock()
 
     async def run(self, *, once: bool = False) -> None:
         """Work until cancelled; with `once`, until no job of the venue is left that is not over."""
@@ -204,7 +206,7 @@ class Worker:
         if found is None:
             return None
         series, missing, coarse, left = found
-        page = traits.page(series.key.timeframe)
+        page = traits.deep_page(series.key.timeframe)
         length = self._lengths.setdefault(series.key, PageLength(page))
         length.limit(page)
         walk = Walk(
@@ -277,6 +279,9 @@ class Worker:
         rows = [row for row in page.rows if row.time not in flat] if flat else page.rows
         found = walk.answered(asked, [row.time for row in rows], flat, page.rejected)
         walk.reject(page.rejected, page.reasons, now_s)
+        if found.silent and (before := found.silent.clip(0, await self._listed(work.series))):
+            silent, sure = (each.without(before) for each in (found.silent, found.sure))
+            found = Found(found.proven | before, silent, sure)
         commit = await self._commit(work, rows, found.proven, rejected=page.spoiled)
         word = await self._word(work, found.silent)
         believed = walk.believe(found, word, now_s)
@@ -302,6 +307,26 @@ class Worker:
 
         return await self._thread(commit)
 
+    async def _listed(self, series: SeriesInfo) -> int:
+        """The bucket in which its symbol was listed, where the venue tells; 0 where it does not."""
+        symbol, traits = series.key.symbol, self._venue.traits
+        if not (traits.dated or traits.begins):
+            return 0
+        async with self._asking:
+            if symbol not in self._listings:
+                ticket = await self._limiter.acquire(self._urgency, traits.costs(series.key.timeframe))
+                self.requests += 1
+                told = await self._venue.begins(symbol)
+                self._limiter.heard(ticket, told)
+                if isinstance(told, FetchFailure):
+                    return 0
+                self._listings[symbol] = told
+            listed = self._listings[symbol]
+        first = series.grid.floor(listed)
+        if listed and series.listed is None:
+            await self._thread(lambda: self._database.list_since(series.id, first))
+        return first
+
     async def _word(self, work: _Work, silent: Coverage) -> Word:
         if not silent or (coarse := work.coarse) is None:
             return Word.UNKNOWN
@@ -321,7 +346,7 @@ class Worker:
         self._watch.failed(work.job, work.series, asked, failure.message)
         work.hopeless = work.hopeless or failure.kind in _HOPELESS
         if failure.kind.too_fast or failure.kind is FailureKind.PAGE_TOO_LONG:
-            walk.length.limit(self._venue.traits.page(work.series.key.timeframe))
+            walk.length.limit(self._venue.traits.deep_page(work.series.key.timeframe))
             walk.drop(asked)  # The limiter waits as long as it must.
             return
         work.misses += 1

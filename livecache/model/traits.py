@@ -38,6 +38,8 @@ class Served(NamedTuple):
     """What pages of up to so many buckets cost, where that is less; the shortest first."""
     reach: int = 0
     """Closed buckets that are to be had, the newest; 0: all that there ever were."""
+    most: int = 0
+    """Buckets in the longest page where years are wanted; 0: no more than `page`."""
 
     def costs_of(self, buckets: int) -> Costs:
         """What a page of so many buckets costs in the budgets."""
@@ -79,6 +81,9 @@ class Traits:
     dated: bool = False
     """Whether its list tells since when a product is listed: nothing older is looked for."""
 
+    begins: bool = False
+    """Whether it shows the first candle of a product to whoever asks for one since the beginning of time."""
+
     sums_below: Timeframe | None = None
     """From this timeframe on candles are no sums of smaller ones: days with auctions. None: all are."""
 
@@ -114,6 +119,11 @@ class Traits:
         served = self.served.get(timeframe)
         return served.page if served else max(each.page for each in self.served.values())
 
+    def deep_page(self, timeframe: Timeframe) -> int:
+        """Buckets in the longest page that years are asked for by."""
+        served = self.served.get(timeframe)
+        return max(served.page, served.most) if served else self.page(timeframe)
+
     def costs(self, timeframe: Timeframe) -> Costs:
         """What its longest page costs in the budgets."""
         served = self.served.get(timeframe)
@@ -132,7 +142,7 @@ class Traits:
 
     def paged(self, most: int) -> Traits:
         """The same with pages of so many buckets."""
-        return replace(self, served={t: each._replace(page=most) for t, each in self.served.items()})
+        return replace(self, served={t: each._replace(page=most, most=0) for t, each in self.served.items()})
 
     def without(self, timeframe: Timeframe) -> Traits:
         """The same without pages of this timeframe."""

@@ -19,6 +19,7 @@ from ..model.series import FIRST_VENUE
 from ..quiet import logger
 from .clock import MarketClock
 from .face import Ask, Face, kind_of
+from .market.charted import OutOfOrder
 from .market.market import Market
 from .market.products import DEFAULT_PRODUCTS, Product
 from .market.recorded import CsvMarket
@@ -33,6 +34,11 @@ __all__ = ["Simulator", "serve_forever"]
 
 RANDOM_HOURS = 24
 """How long (market time) faults drawn at random go on."""
+
+YEARS = 10
+"""Of history, unless a product was listed later."""
+
+_YEAR_MS = 31_557_600_000
 
 
 class Simulator:
@@ -244,6 +250,15 @@ def _faults(
     return ScriptedFaults(random_script(given, RANDOM_HOURS, products))
 
 
+def _listed(products: Sequence[Product], usual: int, listed: Mapping[str, int]) -> list[Product]:
+    """The same, listed when they were, or as usual, Unix ms."""
+    names = [product.id for product in products]
+    for name in listed:
+        if name not in names:
+            raise ConfigError(f"--listed names {name!r}, which is not traded", f"one of {', '.join(names)}")
+    return [each._replace(listed_ms=listed.get(each.id, each.listed_ms or usual)) for each in products]
+
+
 async def serve_forever(
     *,
     port: int = 0,
@@ -256,6 +271,9 @@ async def serve_forever(
     venue: str = FIRST_VENUE,
     start_ms: int | None = None,
     hold_ms: int | None = None,
+    years: int = YEARS,
+    listed: Mapping[str, int] | None = None,
+    halts: Sequence[tuple[int, int]] = (),
     faults: FaultScript | int | None = None,
     announce: Callable[[str], None] = print,
 ) -> None:
@@ -264,7 +282,8 @@ async def serve_forever(
     `symbols` are product ids, thin ones as `ANY-USD:thin` or `:very-thin`; none means the default ones. With
     `csv` (product to path) those files are the market, and it begins a day before they end unless `start_ms`
     (Unix ms) is given. From `hold_ms` on time creeps. `rate` in requests a real second, `latency` in seconds.
-    `venue` is whose words it speaks.
+    `venue` is whose words it speaks. Products have so many `years` of history, or were `listed` then, and
+    in `halts` nothing was traded, all Unix ms.
     `faults` is what goes wrong, or the seed that draws it. Raises `ConfigError`, also for faults that the
     venue's face cannot play, and `LivecacheError` for a port that is taken.
     """
@@ -280,9 +299,13 @@ async def serve_forever(
         begin, end = recorded.span
         if start_ms is None:
             start_ms = max((begin + end) // 2, end - 86_400_000)
+        clock = MarketClock(start_ms, speed, hold_ms=hold_ms)
     else:
-        market = SeededMarket(seed, [Product.parse(s) for s in symbols] or DEFAULT_PRODUCTS)
-    clock = MarketClock(start_ms, speed, hold_ms=hold_ms)
+        clock = MarketClock(start_ms, speed, hold_ms=hold_ms)
+        products = [Product.parse(s) for s in symbols] or DEFAULT_PRODUCTS
+        market = SeededMarket(seed, _listed(products, clock.start_ms - years * _YEAR_MS, listed or {}))
+    if halts:
+        market = OutOfOrder(market, halts)
     changes: dict[str, Any] = {} if rate is None else {"requests_per_second": rate}
     async with Simulator(
         market,

@@ -17,7 +17,7 @@ from .remedies import tell_rejected
 from .rows import DecodedPage
 from .settings import FedSettings, VenueSettings
 from .stats import RequestStats
-from .venue import FailureKind, Feed, FetchFailure, Page, PageRequest
+from .venue import FailureKind, Feed, FetchFailure, Page, PageRequest, Product
 
 if TYPE_CHECKING:
     from .feed.dialect import Dialect
@@ -94,7 +94,7 @@ class HttpVenue(Generic[_Settings]):
         grid = traits.grid(timeframe)
         if timeframe not in traits.served:
             return FetchFailure(FailureKind.UNSUPPORTED_TIMEFRAME, f"no {timeframe} at {self.name}")
-        if (buckets := grid.count(request.start, request.end)) > (most := traits.page(timeframe)):
+        if (buckets := grid.count(request.start, request.end)) > (most := traits.deep_page(timeframe)):
             # Planned before the limit fell.
             return FetchFailure(FailureKind.PAGE_TOO_LONG, f"{buckets} buckets; at most {most}")
         told = await self._page(request, grid, buckets)
@@ -103,6 +103,17 @@ class HttpVenue(Generic[_Settings]):
         page, rejected = told
         tell_rejected(request, rejected)
         return page
+
+    async def begins(self, symbol: str) -> int | FetchFailure:
+        """When its history begins, Unix ms; 0 where the venue does not say."""
+        if not self.traits.dated:
+            return 0
+        told = await self.products([symbol])
+        return told if isinstance(told, FetchFailure) else told[symbol].listed if symbol in told else 0
+
+    async def products(self, only: Sequence[str] = ()) -> Mapping[str, Product] | FetchFailure:
+        """What is listed, by id: every product, or those of `only` that there are."""
+        raise NotImplementedError
 
     async def _page(self, request: PageRequest, grid: Grid, buckets: int) -> DecodedPage | FetchFailure:
         """That page of so many buckets, and the rows of it that cannot be believed, for the log."""

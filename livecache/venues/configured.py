@@ -9,12 +9,12 @@ from typing import Protocol
 from ..model.candle import ExactCandle
 from ..model.timeframe import Timeframe
 from .settings import VenueSettings
-from .venue import FetchFailure, Venue
+from .venue import FetchFailure, HistoryVenue
 
 __all__ = ["ConfiguredVenue", "Witness", "WitnessPage"]
 
 
-class ConfiguredVenue(Venue, Protocol):
+class ConfiguredVenue(HistoryVenue, Protocol):
     """A venue that can be told other settings while it runs."""
 
     def reconfigure(self, settings: VenueSettings) -> None:

@@ -32,6 +32,7 @@ __all__ = [
     "FeedFailure",
     "FetchFailure",
     "Heard",
+    "HistoryVenue",
     "Page",
     "PageRequest",
     "Product",
@@ -310,4 +311,12 @@ class Venue(Protocol):
 
     async def aclose(self) -> None:
         """Close what is open."""
+        ...
+
+
+class HistoryVenue(Venue, Protocol):
+    """One of which years are asked for."""
+
+    async def begins(self, symbol: str) -> int | FetchFailure:
+        """When a symbol's history begins, Unix ms; 0 where the venue does not say. One attempt."""
         ...

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from livecache.clock import Clock
 from livecache.model.candle import ExactCandle
 from livecache.model.timeframe import Timeframe
-from livecache.simulator import Faults, MarketClock, SeededMarket, Simulator
+from livecache.simulator import Faults, Market, MarketClock, SeededMarket, Simulator
 from livecache.simulator.binance.face import BinanceFace as Simulated
 from livecache.simulator.binance.options import Api, BinanceOptions
 from livecache.venues.binance.settings import BinanceSettings
@@ -26,14 +26,16 @@ class BinanceFace:
     flag: tuple[str, str] | None = ('"x":true', '"x":false')
     bad_row = (rb'\[(\d{13}),"[^"]+"', rb'[\1,"none"')
 
-    def __init__(self, start: int, speed: float, host: Clock, api: Api = "spot") -> None:
+    def __init__(
+        self, start: int, speed: float, host: Clock, api: Api = "spot", market: Market | None = None
+    ) -> None:
         self.clock = MarketClock(start, speed, host.monotonic)
         self.now = self.clock.now
         self.api = api
         self.muted = False
         options = BinanceOptions(api=api, weight_a_minute=1_000_000, frames_per_s=1000)
         self.simulator = Simulator(
-            SeededMarket(3),
+            market or SeededMarket(3),
             clock=self.clock,
             venue={"spot": "binance"}.get(api, f"binance-{api}"),
             options=options,

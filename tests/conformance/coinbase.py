@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from livecache.clock import Clock
 from livecache.model.candle import ExactCandle
 from livecache.model.timeframe import Timeframe
-from livecache.simulator import Faults, MarketClock, SeededMarket, ServerOptions, Simulator
+from livecache.simulator import Faults, Market, MarketClock, SeededMarket, ServerOptions, Simulator
 from livecache.venues.coinbase.settings import CoinbaseSettings
 from livecache.venues.coinbase.venue import CoinbaseVenue
 
@@ -24,11 +24,11 @@ class CoinbaseFace:
     flag: tuple[str, str] | None = None
     bad_row = (rb'"open":"[^"]+"', rb'"open":"none"')
 
-    def __init__(self, start: int, speed: float, host: Clock) -> None:
+    def __init__(self, start: int, speed: float, host: Clock, market: Market | None = None) -> None:
         self.clock = MarketClock(start, speed, host.monotonic)
         self._host = host
         self.now = self.clock.now
-        self.market = SeededMarket(3)
+        self.market = market or SeededMarket(3)
         self.muted = False
 
     def rows(self, symbol: str, timeframe: Timeframe, start: int, end: int) -> Sequence[ExactCandle]:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from livecache.clock import Clock
 from livecache.model.candle import ExactCandle
 from livecache.model.timeframe import Timeframe
-from livecache.simulator import Faults, MarketClock, SeededMarket, Simulator
+from livecache.simulator import Faults, Market, MarketClock, SeededMarket, Simulator
 from livecache.simulator.deribit.chart import Chart, instruments_of
 from livecache.simulator.deribit.exchange import DeribitOptions
 from livecache.venues.deribit.settings import DeribitSettings
@@ -28,11 +28,11 @@ class DeribitFace:
     flag: tuple[str, str] | None = None
     bad_row = (rb'"open":\[[^,]+,', rb'"open":["none",')
 
-    def __init__(self, start: int, speed: float, host: Clock) -> None:
+    def __init__(self, start: int, speed: float, host: Clock, market: Market | None = None) -> None:
         self.clock = MarketClock(start, speed, host.monotonic)
         self._host = host
         self.now = self.clock.now
-        self.market = SeededMarket(3)
+        self.market = market or SeededMarket(3)
         self.muted = False
         self._chart = Chart(self.market, instruments_of(self.market), DeribitOptions().created_ms)
 

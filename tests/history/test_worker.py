@@ -21,7 +21,7 @@ from livecache.model.series import SeriesId
 from livecache.model.timeframe import Timeframe
 from livecache.model.traits import Served, Traits
 from livecache.venues.stats import RequestStats
-from livecache.venues.venue import FailureKind, FetchFailure, Page, PageRequest, Venue
+from livecache.venues.venue import FailureKind, FetchFailure, HistoryVenue, Page, PageRequest
 
 from ..simulation.virtual import VirtualClock, run_virtually
 
@@ -139,7 +139,7 @@ class Bench:
     def worker(self, name: str) -> Worker:
         limiter = Limiter((Spacing("pace", 20.0),), VenueTime(self.clock), lambda: 0.0)
         return Worker(
-            self.store, inline, cast("Venue", self.venue), limiter, self.clock,
+            self.store, inline, cast("HistoryVenue", self.venue), limiter, self.clock,
             name=name, watch=self.seen, concurrency=4, urgency=Urgency.WARM,
         )  # fmt: skip
 

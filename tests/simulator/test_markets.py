@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from livecache.model.candle import rejection
 from livecache.model.timeframe import Timeframe
 from livecache.simulator import CsvMarket, Liquidity, Market, MarketClock, Product, SeededMarket
 from livecache.simulator.coinbase.exchange import GRANULARITIES
+from livecache.simulator.market.market import decimal_text, decimal_texts
 
 from .support import DATA, NOW, real_market, roll_up
 
@@ -135,6 +136,45 @@ def test_the_same_question_has_the_same_answer_in_another_market_of_that_seed() 
     backward = [again.candles("BTC-USD", *q, NOW) for q in reversed(questions)]
     assert forward == backward[::-1]
     assert forward != [other.candles("BTC-USD", *q, NOW) for q in questions]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    product=products,
+    timeframe=st.sampled_from(SERVED),
+    start=st.integers(1_400_000_000_000, 1_900_000_000_000),
+    lengths=st.lists(st.integers(1, 200), min_size=2, max_size=4),
+)
+def test_a_window_is_its_parts_one_after_the_other(
+    seed: int, product: Product, timeframe: Timeframe, start: int, lengths: list[int]
+) -> None:
+    """Wherever in ten years it lies, and however it is cut."""
+    market = SeededMarket(seed, [product])
+    edges = [*accumulate((n * timeframe.ms for n in lengths), initial=timeframe.floor(start))]
+    parts = [market.candles(product.id, timeframe, *span, FAR) for span in pairwise(edges)]
+    whole = SeededMarket(seed, [product]).candles(product.id, timeframe, edges[0], edges[-1], FAR)
+    assert [row for part in parts for row in part] == whole
+    assert all(rejection(row, timeframe, FAR) is None for row in whole)
+    if product.liquidity is Liquidity.LIQUID and market.listed(product.id) <= edges[0]:
+        assert len(whole) == sum(lengths)
+
+
+def test_the_years_that_are_cheap_and_those_since_meet_without_a_seam() -> None:
+    """At the turn of 2026 candles of all sizes go on where the last ones ended."""
+    market, turn = SeededMarket(1), 1_767_225_600_000
+    for timeframe in SERVED:
+        before, after = market.candles("BTC-USD", timeframe, turn - timeframe.ms, turn + 1, FAR)
+        assert abs(float(after.open) / float(before.close) - 1) < 0.001
+        months = market.candles("BTC-USD", timeframe, turn - 60 * timeframe.ms, turn + 60 * timeframe.ms, FAR)
+        assert [row.time for row in months] == list(range(months[0].time, months[-1].time + 1, timeframe.ms))
+        volumes = [sum(float(row.volume) for row in half) for half in (months[:60], months[60:])]
+        assert 0.2 < volumes[0] / volumes[1] < 5
+
+
+@given(units=st.lists(st.integers(0, 10**17), max_size=5), decimals=st.integers(0, 12))
+def test_many_numbers_are_printed_as_one_by_one(units: list[int], decimals: int) -> None:
+    assert decimal_texts(units, decimals) == [decimal_text(each, decimals) for each in units]
 
 
 def test_a_product_has_no_history_before_it_was_listed() -> None:

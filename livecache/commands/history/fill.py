@@ -188,4 +188,4 @@ class _Filling:
             self._tally.wanted(series, Span(want.start, want.end), missing)
 
     def _page(self, series: SeriesInfo) -> int:
-        return self.venue.traits.page(series.key.timeframe)
+        return self.venue.traits.deep_page(series.key.timeframe)

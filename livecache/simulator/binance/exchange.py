@@ -18,7 +18,7 @@ from ...model.candle import ExactCandle
 from ...model.timeframe import Timeframe
 from ..clock import MarketClock
 from ..face import Ask, Counts
-from ..market.charted import Charted, OutOfOrder
+from ..market.charted import Charted, OutOfOrder, printed
 from ..market.market import Market as Traded
 from ..trouble.faults import Answer, Faults, RequestRecord
 from .options import MARKETS, BinanceOptions
@@ -117,7 +117,10 @@ class Exchange:
                     else row
                     for row in rows
                 ]
-        return [_printed(row) for row in rows]
+        return printed(rows, _decimals)
+
+    def _since(self, symbol: str) -> int:
+        return self._chart.since(self.symbols[symbol])
 
     def lists(self, symbol: str) -> bool:
         """Whether there is such a symbol now."""
@@ -200,7 +203,8 @@ class Exchange:
             "quoteAsset": symbol.removeprefix(base) or quote,
         }
         if self.options.api == "usdm":
-            one |= {"pair": symbol, "contractType": "PERPETUAL", "onboardDate": self.options.since_ms}
+            since = self._since(symbol)
+            one |= {"pair": symbol, "contractType": "PERPETUAL", "onboardDate": since}
         return one
 
     def _klines(self, ask: Ask) -> Answer:
@@ -220,11 +224,12 @@ class Exchange:
         grid = timeframe.grid
         if start is None:
             start = grid.back(grid.floor(last) + 1, limit)
-        elif limit < grid.count(start := max(start, grid.floor(self.options.since_ms)), last + 1):
+        elif limit < grid.count(start := max(start, grid.floor(self._since(symbol))), last + 1):
             last = grid.after(grid.ceil(start), limit) - 1  # the oldest win
         rows = self.rows(symbol, timeframe, start, last + 1, seen)[:limit]
         if not options.forming_bucket and rows and grid.end(rows[-1].time) > seen:
             rows.pop()
+        rows = self._faults.page(self.symbols[symbol], timeframe, rows, newest=False)
         return Answer(200, _klines_json(rows, timeframe, self.options.outages))
 
 
@@ -232,12 +237,8 @@ def _integer(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else None
 
 
-def _printed(row: ExactCandle) -> ExactCandle:
-    """With eight decimals, as the venue prints every number."""
-    return ExactCandle(row.time, *(_decimals(number) for number in row.numbers))
-
-
 def _decimals(number: str) -> str:
+    """With eight of them, as the venue prints every number."""
     whole, _, fraction = number.partition(".")
     return f"{whole}.{fraction:0<8}"
 

@@ -216,7 +216,7 @@ class Exchange:
         rows = self._market.candles(data_of, timeframe, start * 1000, end * 1000 + 1, seen)
         if not options.forming_bucket and rows and rows[-1].time + timeframe.ms > seen:
             rows.pop()
-        rows.reverse()
+        rows = self._faults.page(product, timeframe, rows, newest=True)[::-1]
         return Answer(200, _candles_json(rows[:limit] if limit else rows))
 
     def _ticker(self, ask: Ask, product: str) -> Answer:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from ...model.candle import ExactCandle
 from ...model.grid import EpochGrid
 from ...model.timeframe import Timeframe
-from ..market.charted import Charted
+from ..market.charted import Charted, printed
 from ..market.market import Market
 
 __all__ = ["RESOLUTIONS", "Chart", "instruments_of"]
@@ -46,10 +46,13 @@ class Chart(Charted):
     ) -> list[ExactCandle]:
         """Those of the instrument `product`, with Deribit's digits."""
         market_product = self._instruments[product]
-        return [*map(_printed, super().rows(market_product, timeframe, start_ms, end_ms, now_ms))]
+        return printed(super().rows(market_product, timeframe, start_ms, end_ms, now_ms), _digits)
+
+    def created(self, instrument: str) -> int:
+        """When it was listed, Unix ms."""
+        return self.since(self._instruments[instrument])
 
 
-def _printed(row: ExactCandle) -> ExactCandle:
-    """With the digits of floats: a number always has a point, but for a volume of none."""
-    o, h, l, c, v = (text if "." in text else f"{text}.0" for text in row.numbers)  # noqa: E741
-    return ExactCandle(row.time, o, h, l, c, "0" if row.volume == "0" else v)
+def _digits(number: str) -> str:
+    """Those of a float: it always has a point, but for a volume of none."""
+    return number if "." in number or number == "0" else f"{number}.0"

@@ -182,7 +182,7 @@ class Exchange:
             "counter_currency": quote,
             "settlement_currency": quote if spot else base,
             "settlement_period": "" if spot else "perpetual",
-            "creation_timestamp": self.options.created_ms,
+            "creation_timestamp": self.chart.created(name),
             "expiration_timestamp": _NEVER_MS,
             "is_active": True,
         }
@@ -211,7 +211,7 @@ class Exchange:
         rows = self.chart.rows(instrument, timeframe, first, end + 1, seen)
         if not options.forming_bucket and rows and grid.end(rows[-1].time) > seen:
             rows.pop()
-        return _columns(rows)
+        return _columns(self._faults.page(self.symbols[instrument], timeframe, rows, newest=True))
 
 
 def answer_of(told: object, request: object, in_us: int, out_us: int) -> str:
@@ -232,7 +232,7 @@ def _columns(rows: list[ExactCandle]) -> dict[str, Any]:
     """Numbers by columns, with the digits that the chart has."""
     columns: dict[str, Any] = {"status": "ok" if rows else "no_data", "ticks": [row.time for row in rows]}
     for name in ("open", "high", "low", "close", "volume"):
-        columns[name] = [msgspec.Raw(getattr(row, name).encode()) for row in rows]
+        columns[name] = msgspec.Raw(f"[{','.join([getattr(row, name) for row in rows])}]")
     columns["cost"] = [round(float(row.close) * float(row.volume), 2) for row in rows]
     return columns
 

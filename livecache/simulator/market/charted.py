@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 
 from ...model.candle import ExactCandle
 from ...model.grid import Grid
@@ -10,7 +11,9 @@ from ...model.rollup import roll_up
 from ...model.timeframe import Timeframe
 from .market import Market, MarketOverlay
 
-__all__ = ["Charted", "OutOfOrder"]
+__all__ = ["Charted", "OutOfOrder", "printed"]
+
+_COLUMNS = [attrgetter(name) for name in ("open", "high", "low", "close", "volume")]
 
 # What every market has, on the usual grids.
 _NATIVE = (
@@ -33,15 +36,26 @@ class Charted:
         """Where buckets lie."""
         return self._grids.get(timeframe, timeframe.grid)
 
+    def since(self, product: str) -> int:
+        """When it was listed, Unix ms."""
+        return max(self._since_ms, self._market.listed(product))
+
     def rows(
         self, product: str, timeframe: Timeframe, start_ms: int, end_ms: int, now_ms: int
     ) -> list[ExactCandle]:
         """The buckets that open in `[start_ms, end_ms)`, as seen at `now_ms`; oldest first, flat ones too."""
-        grid = self.grid(timeframe)
-        opens = grid.opens(max(start_ms, grid.floor(self._since_ms)), min(end_ms, now_ms))
+        grid, since = self.grid(timeframe), self.since(product)
+        opens = grid.opens(max(start_ms, grid.floor(since)), min(end_ms, now_ms))
         if not opens:
             return []
         traded = self._traded(product, timeframe, opens[0], grid.end(opens[-1]), now_ms)
+        if opens[0] < since:  # Of its first bucket it has what was traded since it is listed.
+            first = Timeframe.M1.floor(since)
+            minutes = self._market.candles(product, Timeframe.M1, first, grid.end(opens[0]), now_ms)
+            traded.pop(opens[0], None)
+            traded |= {row.time: row for row in [roll_up(opens[0], minutes)] if row}
+        if len(traded) == len(opens):
+            return [traded[time] for time in opens]
         last = "" if opens[0] in traded else self._close_before(product, opens[0], now_ms)
         rows = []
         for time in opens:
@@ -69,10 +83,10 @@ class Charted:
 
     def _close_before(self, product: str, time: int, now_ms: int) -> str:
         """The last price before then; "" if there is none."""
-        until = time
+        until, listed = time, self.since(product)
         for timeframe, bigger in zip(_LOOK_BACK, (*_LOOK_BACK[1:], None), strict=True):
             since = bigger.floor(until) if bigger else until - _LOOK_BACK_MOST_MS
-            rows = self._market.candles(product, timeframe, since, until, min(now_ms, until))
+            rows = self._market.candles(product, timeframe, max(since, listed), until, min(now_ms, until))
             if rows:
                 return rows[-1].close
             until = since
@@ -91,6 +105,8 @@ class OutOfOrder(MarketOverlay):
     ) -> list[ExactCandle]:
         rows = super().candles(product, timeframe, start_ms, end_ms, now_ms)
         for begin, end in self._spans:
+            if not rows or end <= rows[0].time or rows[-1].time + timeframe.ms <= begin:
+                continue
             rows = [
                 left
                 for row in rows
@@ -106,3 +122,9 @@ class OutOfOrder(MarketOverlay):
             return row
         minutes = super().candles(product, Timeframe.M1, row.time, last, now_ms)
         return roll_up(row.time, [each for each in minutes if not begin <= each.time < end])
+
+
+def printed(rows: Sequence[ExactCandle], number: Callable[[str], str]) -> list[ExactCandle]:
+    """The same with every number printed so."""
+    columns = (map(number, map(column, rows)) for column in _COLUMNS)
+    return [*map(ExactCandle, [row.time for row in rows], *columns)]

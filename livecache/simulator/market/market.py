@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
+
+import msgspec
 
 from ...model.candle import ExactCandle
 from ...model.timeframe import Timeframe
 
-__all__ = ["Increments", "Market", "MarketOverlay", "MarketTrade", "decimal_text"]
+__all__ = ["Increments", "Market", "MarketOverlay", "MarketTrade", "decimal_text", "decimal_texts"]
+
+_EXACT = 10**15  # below it a float is told by its shortest digits from all others of so few digits
 
 
 class MarketTrade(NamedTuple):
@@ -44,6 +48,10 @@ class Market(Protocol):
         """The product's smallest steps of price and volume."""
         ...
 
+    def listed(self, product: str) -> int:
+        """When its first bucket opens, Unix ms; 0 where it has been there for ever."""
+        ...
+
     def candles(
         self, product: str, timeframe: Timeframe, start_ms: int, end_ms: int, now_ms: int
     ) -> list[ExactCandle]:
@@ -74,6 +82,9 @@ class MarketOverlay:
     def increments(self, product: str) -> Increments:
         return self._market.increments(product)
 
+    def listed(self, product: str) -> int:
+        return self._market.listed(product)
+
     def candles(
         self, product: str, timeframe: Timeframe, start_ms: int, end_ms: int, now_ms: int
     ) -> list[ExactCandle]:
@@ -92,3 +103,14 @@ def decimal_text(units: int, decimals: int) -> str:
     if not fraction:
         return str(whole)
     return f"{whole}.{fraction:0{decimals}d}".rstrip("0")
+
+
+def decimal_texts(units: Sequence[int], decimals: int) -> list[str]:
+    """The same of many, some ten times as fast."""
+    if not units or not decimals or max(units) >= _EXACT:
+        return [decimal_text(each, decimals) for each in units]
+    scale = 10**decimals
+    text = msgspec.json.encode([each / scale for each in units]).decode()[1:-1]
+    if "e" in text:
+        return [decimal_text(each, decimals) for each in units]
+    return f"{text},".replace(".0,", ",")[:-1].split(",")

@@ -75,6 +75,9 @@ class CsvMarket:
         r = self._recordings[product]
         return Increments(decimal_text(1, r.price_decimals), decimal_text(1, r.volume_decimals))
 
+    def listed(self, product: str) -> int:
+        return self._recordings[product].times[0]
+
     def candles(
         self, product: str, timeframe: Timeframe, start_ms: int, end_ms: int, now_ms: int
     ) -> list[ExactCandle]:

@@ -4,6 +4,9 @@ It is generated from the top down. A hash of (seed, product, day) settles the da
 its trades fall into twelve 2h buckets, theirs into 1h buckets, and so on to the minute and the single trade.
 Each step only distributes what the parent holds, in whole units of price and volume, so every candle is
 the exact roll-up of the candles below it, and a year of daily candles costs no more than a year of days.
+
+Of liquid products years of minutes are cheap, too: before 2026 a day's hours are made in one go, and an
+hour's minutes (`shaped.py`).
 """
 
 from __future__ import annotations
@@ -15,12 +18,14 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import accumulate, pairwise
+from random import Random
 from typing import NamedTuple
 
 from ...model.candle import ExactCandle
 from ...model.timeframe import Timeframe
-from .market import Increments, MarketTrade, decimal_text
+from .market import Increments, MarketTrade, decimal_text, decimal_texts
 from .products import DEFAULT_PRODUCTS, USDC_ALIASES, Liquidity, Product
+from .shaped import Node, Parts, add, draw_shape, spread_out, total
 
 __all__ = ["SeededMarket"]
 
@@ -41,25 +46,17 @@ _LEVEL_MS = tuple(t.ms for t in _LEVELS)
 _MINUTE_LEVEL = len(_LEVELS) - 1
 _UINT32 = 2.0**32
 
-
-class _Node(NamedTuple):
-    """What was traded in some stretch of time: prices in ticks, volume in base units, at least one trade."""
-
-    open: int
-    high: int
-    low: int
-    close: int
-    volume: int
-    trades: int
-    first_id: int
+_SHAPED_UNTIL_MS = 1_767_225_600_000  # 2026-01-01
+_HOUR_MS = Timeframe.H1.ms
+_SHAPES = 64
 
 
 class _Minute(NamedTuple):
     """A minute's trades: their times (µs since its open), themselves, and all up to each of them."""
 
     times_us: tuple[int, ...]
-    trades: tuple[_Node, ...]
-    running: tuple[_Node, ...]
+    trades: tuple[Node, ...]
+    running: tuple[Node, ...]
 
 
 class SeededMarket:
@@ -78,6 +75,10 @@ class SeededMarket:
         self._day = lru_cache(maxsize=16_384)(self._make_day)
         self._children = lru_cache(maxsize=16_384)(self._make_children)
         self._minute = lru_cache(maxsize=1_024)(self._make_minute)
+        self._hours = lru_cache(maxsize=1_024)(self._make_hours)
+        self._minutes_of = lru_cache(maxsize=256)(self._make_minutes)
+        random = Random(seed)
+        self._shapes = {parts: [draw_shape(random, parts) for _ in range(_SHAPES)] for parts in (24, 60)}
 
     def products(self) -> list[str]:
         return list(self._products)
@@ -89,20 +90,29 @@ class SeededMarket:
         p = self._products[product]
         return Increments(decimal_text(1, p.price_decimals), decimal_text(1, p.base_decimals))
 
+    def listed(self, product: str) -> int:
+        return self._products[product].listed_ms // _DAY_MS * _DAY_MS
+
     def candles(
         self, product: str, timeframe: Timeframe, start_ms: int, end_ms: int, now_ms: int
     ) -> list[ExactCandle]:
         p = self._products[product]
         level = _LEVELS.index(timeframe if timeframe in _LEVELS else Timeframe.H2)
-        first, last = timeframe.ceil(start_ms), min(end_ms, now_ms)
+        first, last = timeframe.ceil(max(start_ms, self.listed(product))), min(end_ms, now_ms)
         rows: list[ExactCandle] = []
+        shaped = min(timeframe.ceil(end_ms), timeframe.floor(now_ms), _SHAPED_UNTIL_MS)
+        if first < shaped and level and p.liquidity is Liquidity.LIQUID:
+            times, columns = range(first, shaped, timeframe.ms), self._shaped(p, timeframe, first, shaped)
+            prices = (decimal_texts(column, p.price_decimals) for column in columns[:4])
+            rows = [*map(ExactCandle, times, *prices, decimal_texts(columns.volume, p.base_decimals))]
+            first = shaped
         for open_ms in range(first, last, timeframe.ms):
             whole = open_ms + timeframe.ms <= now_ms
             if timeframe is _LEVELS[level]:
                 node = self._node(p, level, open_ms) if whole else self._partial(p, level, open_ms, now_ms)
             else:
                 parts = range(open_ms, open_ms + timeframe.ms, _LEVEL_MS[level])
-                node = _sum(self._partial(p, level, part, now_ms) for part in parts)
+                node = total(self._partial(p, level, part, now_ms) for part in parts)
             if node is not None:
                 rows.append(_exact(p, open_ms, node))
         return rows
@@ -115,14 +125,21 @@ class SeededMarket:
 
     # --- walking the tree
 
-    def _node(self, p: Product, level: int, open_ms: int) -> _Node | None:
+    def _node(self, p: Product, level: int, open_ms: int) -> Node | None:
         if level == 0:
             return self._day(p, open_ms)
+        if _is_shaped(p, open_ms):
+            end_ms = open_ms + _LEVEL_MS[level]
+            return (
+                self._shaped(p, _LEVELS[level], open_ms, end_ms).at(0)
+                if self._day(p, open_ms - open_ms % _DAY_MS)
+                else None
+            )
         parent_ms = open_ms - open_ms % _LEVEL_MS[level - 1]
         children = self._children(p, level - 1, parent_ms)
         return children[(open_ms - parent_ms) // _LEVEL_MS[level]] if children else None
 
-    def _partial(self, p: Product, level: int, open_ms: int, now_ms: int) -> _Node | None:
+    def _partial(self, p: Product, level: int, open_ms: int, now_ms: int) -> Node | None:
         """What of a bucket was traded before `now_ms`."""
         if open_ms >= now_ms:
             return None
@@ -133,7 +150,7 @@ class SeededMarket:
             seen = bisect_left(minute.times_us, (now_ms - open_ms) * 1000)
             return minute.running[seen - 1] if seen else None
         step = _LEVEL_MS[level + 1]
-        return _sum(self._partial(p, level + 1, child, now_ms) for child in range(open_ms, now_ms, step))
+        return total(self._partial(p, level + 1, child, now_ms) for child in range(open_ms, now_ms, step))
 
     def _minutes(self, p: Product, level: int, open_ms: int, from_ms: int, to_ms: int) -> Iterator[int]:
         """The opens of the minutes of a bucket that have trades and overlap `[from_ms, to_ms)`."""
@@ -169,7 +186,7 @@ class SeededMarket:
         key = f"{self._seed}|{p.id}|{what}|{time}".encode()
         return struct.unpack(f"<{count}I", hashlib.shake_128(key).digest(4 * count))
 
-    def _make_day(self, p: Product, open_ms: int) -> _Node | None:
+    def _make_day(self, p: Product, open_ms: int) -> Node | None:
         day = open_ms // _DAY_MS
         if day < p.listed_ms // _DAY_MS:
             return None
@@ -187,7 +204,7 @@ class SeededMarket:
         # About 500 dollars a trade, in base units, never less than a unit.
         unit_price = close / 10**p.price_decimals
         volume = int(trades * 500 / unit_price * 10**p.base_decimals * (0.5 + size / _UINT32))
-        return _Node(open_, high, low, close, max(volume, trades), trades, first_id)
+        return Node(open_, high, low, close, max(volume, trades), trades, first_id)
 
     def _trades_before(self, p: Product, day: int) -> int:
         """Trades before that day, so that ids are dense and yet no day needs the days before it."""
@@ -207,15 +224,45 @@ class SeededMarket:
         )
         return max(2, round(p.price * math.exp(drift) * 10.0**p.price_decimals))
 
-    def _make_children(self, p: Product, level: int, open_ms: int) -> tuple[_Node | None, ...]:
+    def _make_children(self, p: Product, level: int, open_ms: int) -> tuple[Node | None, ...]:
         """What each bucket of the next level holds; empty if the parent is."""
         node = self._node(p, level, open_ms)
         if node is None:
             return ()
         step = _LEVEL_MS[level + 1]
+        if _is_shaped(p, open_ms):
+            times = range(open_ms, open_ms + _LEVEL_MS[level], step)
+            return tuple(self._node(p, level + 1, time) for time in times)
         counts = self._scatter(p, node.trades, _LEVEL_MS[level] // step, step // _MINUTE_MS, open_ms)
         children = iter(self._split(p, node, [n for n in counts if n], f"split{level}", open_ms))
         return tuple(next(children) if n else None for n in counts)
+
+    def _shaped(self, p: Product, timeframe: Timeframe, first: int, end: int) -> Parts:
+        """The buckets of a liquid product in that stretch, none of them before its listing."""
+        small = timeframe.ms < _HOUR_MS
+        unit, whole = (_MINUTE_MS, _HOUR_MS) if small else (_HOUR_MS, _DAY_MS)
+        of = self._minutes_of if small else self._hours
+        parts = []
+        for begin in range(first - first % whole, end, whole):
+            inside = of(p, begin)
+            if first > begin or end < begin + whole:
+                inside = inside.some(max(0, first - begin) // unit, (min(end - begin, whole)) // unit)
+            parts.append(inside)
+        return Parts.joined(parts).by(timeframe.ms // unit)
+
+    def _make_hours(self, p: Product, open_ms: int) -> Parts:
+        day = self._day(p, open_ms)
+        assert day is not None
+        return self._spread(p, day, open_ms, 24)
+
+    def _make_minutes(self, p: Product, open_ms: int) -> Parts:
+        day_ms = open_ms - open_ms % _DAY_MS
+        return self._spread(p, self._hours(p, day_ms).at((open_ms - day_ms) // _HOUR_MS), open_ms, 60)
+
+    def _spread(self, p: Product, node: Node, open_ms: int, parts: int) -> Parts:
+        shapes = self._shapes[parts]
+        shape = shapes[self._random(p, f"shape{parts}", open_ms, 1)[0] % len(shapes)]
+        return spread_out(node, shape, 60 if parts == 24 else 1)
 
     def _make_minute(self, p: Product, open_ms: int) -> _Minute:
         node = self._node(p, _MINUTE_LEVEL, open_ms)
@@ -224,7 +271,7 @@ class SeededMarket:
         trades = self._split(p, node, [1] * node.trades, "trades", open_ms)
         moments = self._random(p, "times", open_ms, node.trades)
         times_us = tuple(sorted(m * (_MINUTE_MS * 1000) >> 32 for m in moments))
-        return _Minute(times_us, tuple(trades), tuple(accumulate(trades, _add)))
+        return _Minute(times_us, tuple(trades), tuple(accumulate(trades, add)))
 
     def _scatter(self, p: Product, trades: int, slots: int, minutes_a_slot: int, open_ms: int) -> list[int]:
         """How many of the trades fall into each slot."""
@@ -237,7 +284,7 @@ class SeededMarket:
         shares = _share(trades - slots * minutes_a_slot, [w + 2**30 for w in weights])
         return [minutes_a_slot + share for share in shares]
 
-    def _split(self, p: Product, node: _Node, counts: list[int], what: str, time: int) -> list[_Node]:
+    def _split(self, p: Product, node: Node, counts: list[int], what: str, time: int) -> list[Node]:
         """Distribute a node over children of `counts` trades, each at least 1, so that they sum to it."""
         if len(counts) == 1:
             return [node]
@@ -260,7 +307,7 @@ class SeededMarket:
         volumes = _share(
             node.volume - trades, [n * (w + 2**30) for n, w in zip(counts, dice[2::5], strict=True)]
         )
-        children: list[_Node] = []
+        children: list[Node] = []
         begin, price = 0, node.open
         for i, n in enumerate(counts):
             end = begin + n - 1  # the child's first and last trade, counted in the parent
@@ -296,13 +343,17 @@ class SeededMarket:
                     low = node.low
                 elif spare > 0:
                     low = max(node.low, low - int(dice[5 + 5 * i] * noise * 0.3))
-            children.append(_Node(open_, high, low, close, n + volumes[i], n, node.first_id + begin))
+            children.append(Node(open_, high, low, close, n + volumes[i], n, node.first_id + begin))
             begin = end + 1
             # The next child opens a little off this one's close.
             price = _path(waypoints, begin) if n == 1 else close
             price += int((dice[6 + 5 * i] - 2**31) * noise * 0.1)
             price = min(max(price, node.low), node.high)
         return children
+
+
+def _is_shaped(p: Product, open_ms: int) -> bool:
+    return open_ms < _SHAPED_UNTIL_MS and p.liquidity is Liquidity.LIQUID
 
 
 def _path(waypoints: list[tuple[int, int]], at: int) -> int:
@@ -320,28 +371,7 @@ def _share(amount: int, weights: Sequence[int]) -> list[int]:
     return [b - a for a, b in pairwise([0, *edges])]
 
 
-def _add(a: _Node, b: _Node) -> _Node:
-    """Both stretches as one; `a` comes first."""
-    return _Node(
-        a.open,
-        max(a.high, b.high),
-        min(a.low, b.low),
-        b.close,
-        a.volume + b.volume,
-        a.trades + b.trades,
-        a.first_id,
-    )
-
-
-def _sum(nodes: Iterable[_Node | None]) -> _Node | None:
-    total: _Node | None = None
-    for node in nodes:
-        if node is not None:
-            total = node if total is None else _add(total, node)
-    return total
-
-
-def _exact(p: Product, open_ms: int, node: _Node) -> ExactCandle:
+def _exact(p: Product, open_ms: int, node: Node) -> ExactCandle:
     d = p.price_decimals
     return ExactCandle(
         open_ms,

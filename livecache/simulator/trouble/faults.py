@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from ...model.candle import ExactCandle
 from ...model.timeframe import Timeframe
 from ..clock import MarketClock
 from ..market.market import Market
@@ -36,6 +37,13 @@ class RequestRecord:
     end: int | None = None
     status: int = 0
     timeframe: Timeframe | None = None  # of candles
+
+    @property
+    def buckets(self) -> int:
+        """How many were asked for; 0 where none are named."""
+        if self.timeframe is None or self.start is None or self.end is None:
+            return 0
+        return (self.end - self.start) * 1000 // self.timeframe.ms + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +106,12 @@ class Faults:
         May wait before or after, change the answer, replace it, or return None to cut the connection.
         """
         return await proceed()
+
+    def page(
+        self, product: str, timeframe: Timeframe, rows: list[ExactCandle], *, newest: bool
+    ) -> list[ExactCandle]:
+        """What a page shows in place of these rows, oldest first. `newest`: of too many it shows those."""
+        return rows
 
     def frame(self, frame: FeedFrame) -> Iterable[str | HangUp] | HangUp:
         """What to send in place of a frame: its text, none, several; or close, also behind a text.

@@ -228,9 +228,10 @@ class ClockSkew(State, frozen=True, kw_only=True, tag="clock_skew"):
 
 
 class OfRequests(Strike, frozen=True, kw_only=True):
-    """Strikes at REST requests: those for candles of `timeframes`, all if empty, as with `products`."""
+    """Strikes at requests: for candles of `timeframes`, any if empty, and for `least` buckets or more."""
 
     timeframes: tuple[Timeframe, ...] = ()
+    least: Annotated[int, Meta(ge=0)] = 0
 
 
 class HttpError(OfRequests, frozen=True, kw_only=True, tag="http_error"):
@@ -254,7 +255,7 @@ class Reset(OfRequests, frozen=True, kw_only=True, tag="reset"):
 
 
 class ShortPage(OfRequests, frozen=True, kw_only=True, tag="short_page"):
-    """A page lacks its oldest rows; this share of them stays. Nothing tells it from empty buckets."""
+    """A page is cut where the venue cuts one that is too long; this share of its rows stays."""
 
     keep: Annotated[float, Meta(ge=0, le=1)] = 0.5
 
@@ -347,7 +348,7 @@ class Revision(Episode, frozen=True, kw_only=True, tag="revision"):
     """
 
     products: tuple[str, ...] = ()
-    back: Annotated[int, Meta(ge=0, le=10_000)] = 2
+    back: Annotated[int, Meta(ge=0, le=2_000_000)] = 2
 
 
 Fault = (

@@ -30,10 +30,8 @@ from .spoiled import (
     refusing,
     shifted_stamp,
     shifted_time,
-    shortened,
     with_snapshot,
     with_spoilt_rows,
-    without_rows,
 )
 
 __all__ = ["ScriptedFaults", "check_words"]
@@ -45,7 +43,7 @@ _NOTHING: Mapping[str, object] = {}
 # What changes the words of a frame or a page knows those of the first venue alone; so do frames of products.
 _WORDED = (
     *(kinds.ReplayedSnapshot, kinds.Garbage, kinds.NoFinalUpdate, kinds.StampAhead, kinds.ClockSkew),
-    *(kinds.ShortPage, kinds.EmptyPage, kinds.SpoiltRow, kinds.OddPage),
+    *(kinds.SpoiltRow, kinds.OddPage),
 )
 _OF_FRAMES = (kinds.Drop, kinds.Duplicate, kinds.Reorder)
 
@@ -129,7 +127,7 @@ class ScriptedFaults(Faults):
             return None
         asked = request.timeframe
         for playing, fault in schedule.of(kinds.OfRequests):
-            if not self._concerns(fault, request):
+            if not self._concerns(fault, request.product, asked, request.buckets):
                 continue
             match fault:
                 case kinds.HttpError(status=status) if schedule.strikes(playing, status):
@@ -140,10 +138,6 @@ class ScriptedFaults(Faults):
                 case kinds.Reset() if schedule.strikes(playing):
                     answer = await proceed()
                     return replace(answer, cut_after=len(answer.body) // 2)
-                case kinds.ShortPage() if request.granularity and schedule.strikes(playing):
-                    return shortened(await proceed(), fault.keep)
-                case kinds.EmptyPage() if request.granularity and schedule.strikes(playing):
-                    return without_rows(await proceed())
                 case kinds.OddAnswer(forms=answers):
                     odd = playing.chance.choice(answers or ANSWER_FORMS)
                     if schedule.strikes(playing, odd):
@@ -162,6 +156,20 @@ class ScriptedFaults(Faults):
             if request.path.endswith("/time"):
                 answer = shifted_time(answer, skew.seconds)
         return answer
+
+    def page(
+        self, product: str, timeframe: Timeframe, rows: list[ExactCandle], *, newest: bool
+    ) -> list[ExactCandle]:
+        for playing, fault in self._schedule.of(kinds.OfRequests):
+            if not self._concerns(fault, product, timeframe, len(rows)):
+                continue
+            match fault:
+                case kinds.ShortPage() if rows and self._schedule.strikes(playing):
+                    kept = int(len(rows) * fault.keep)
+                    return rows[len(rows) - kept :] if newest else rows[:kept]
+                case kinds.EmptyPage() if self._schedule.strikes(playing):
+                    return []
+        return rows
 
     def frame(self, frame: FeedFrame) -> Iterable[str | HangUp]:
         if frame.channel == _CANDLES and '"type":"snapshot"' in frame.text:
@@ -213,10 +221,12 @@ class ScriptedFaults(Faults):
 
     # --- how it does it
 
-    def _concerns(self, fault: kinds.OfRequests, request: RequestRecord) -> bool:
-        product = self._aliases.get(request.product, request.product)
+    def _concerns(
+        self, fault: kinds.OfRequests, product: str, timeframe: Timeframe | None, buckets: int
+    ) -> bool:
         of = fault.timeframes
-        return _names(fault.products, product) and (not of or request.timeframe in of)
+        named = _names(fault.products, self._aliases.get(product, product))
+        return named and (not of or timeframe in of) and buckets >= fault.least
 
     def _rows(self, request: RequestRecord, asked: Timeframe, form: kinds.PageForm) -> Sequence[ExactCandle]:
         """What a page of another product, or timeframe, holds over the times that were asked for."""

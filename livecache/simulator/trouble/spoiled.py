@@ -24,11 +24,9 @@ __all__ = [
     "refusing",
     "shifted_stamp",
     "shifted_time",
-    "shortened",
     "wired",
     "with_snapshot",
     "with_spoilt_rows",
-    "without_rows",
 ]
 
 _PRODUCT = re.compile(r'"product_id":"([^"]*)"')
@@ -121,19 +119,6 @@ def refusing(status: int, retry_after_s: int | None) -> Answer:
     kind, body = _PAGES.get(status, ("text/html", _HTML.format(status).encode()))
     headers = {} if retry_after_s is None else {"Retry-After": str(retry_after_s)}
     return Answer(status, body, kind, headers)
-
-
-def shortened(answer: Answer, keep: float) -> Answer:
-    """A page of candles, newest first, without the oldest of its rows."""
-    if answer.status != 200:
-        return answer
-    rows: list[Any] = msgspec.json.decode(answer.body)["candles"]
-    return replace(answer, body=msgspec.json.encode({"candles": rows[: int(len(rows) * keep)]}))
-
-
-def without_rows(answer: Answer) -> Answer:
-    """A page of candles without any of its rows."""
-    return answer if answer.status != 200 else replace(answer, body=b'{"candles":[]}')
 
 
 def odd_answer(answer: Answer, form: AnswerForm) -> Answer:

@@ -30,6 +30,8 @@ def traits_of(market: Market, share: float, weight_a_minute: int | None = None) 
         carries=(Carriage(CARRIED, flag=True),),
         empty="flat",
         order="stamp",
+        prepends=True,
+        begins=True,
         budgets=(Window(_WEIGHT, size, usage=USED_WEIGHT, share=share),),
         list_costs={_WEIGHT: market.list_weight},
     )

@@ -13,6 +13,7 @@ import msgspec
 
 from ...model.budget import Budget, usage_of
 from ...model.grid import Grid
+from ...model.timeframe import Timeframe
 from ..base import FedVenue, Ground
 from ..net.http import Answer
 from ..rows import DecodedPage
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["VENUE", "BinanceVenue"]
 
 _LIST_BYTES = 32 * 1024 * 1024
+_EVER = 1 << 50
 
 
 class BinanceVenue(FedVenue[BinanceSettings]):
@@ -66,7 +68,24 @@ class BinanceVenue(FedVenue[BinanceSettings]):
             self._learn_budgets()
         return {name: one for name, one in told.products.items() if not only or name in only}
 
+    async def begins(self, symbol: str) -> int | FetchFailure:
+        """The open of its first day, Unix ms; 0 where there is none."""
+        day = Timeframe.D1
+        told = await self._rows(
+            PageRequest(symbol, day, 0, _EVER), day.grid, {"limit": "1", "startTime": "0"}
+        )
+        if isinstance(told, FetchFailure):
+            return told
+        return told.page.rows[0].time if told.page.rows else 0
+
     async def _page(self, request: PageRequest, grid: Grid, buckets: int) -> DecodedPage | FetchFailure:
+        # Both bounds are inclusive, by the opens; the start wins where there is more than the limit.
+        asked = {"startTime": str(request.start), "endTime": str(request.end - 1)}
+        return await self._rows(request, grid, {"limit": str(max(1, buckets)), **asked})
+
+    async def _rows(
+        self, request: PageRequest, grid: Grid, asked: dict[str, str]
+    ) -> DecodedPage | FetchFailure:
         def decode(answer: Answer) -> DecodedPage | FetchFailure:
             decoded = decode_page(request, grid, answer.body, self._now())
             if isinstance(decoded, FetchFailure):
@@ -74,9 +93,7 @@ class BinanceVenue(FedVenue[BinanceSettings]):
             page, rejected = decoded
             return DecodedPage(replace(page, usage=usage_of(self.traits.budgets, answer.headers)), rejected)
 
-        # Both bounds are inclusive, by the opens; the start wins where there is more than the limit.
-        asked = {"symbol": request.symbol, "interval": request.timeframe.value, "limit": str(max(1, buckets))}
-        asked |= {"startTime": str(request.start), "endTime": str(request.end - 1)}
+        asked = {"symbol": request.symbol, "interval": request.timeframe.value, **asked}
         path = f"{self._market.api}/klines"
         return await self._http.get("candles", path, asked, decode=decode, refused=self._refused)
 

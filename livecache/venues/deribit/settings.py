@@ -26,7 +26,7 @@ class DeribitSettings(FedSettings, frozen=True, forbid_unknown_fields=True):
     rest_url: str = "https://www.deribit.com"
     ws_url: str = "wss://www.deribit.com"
     credits_share: Annotated[float, Meta(gt=0, le=1)] = 0.5  # of the pool: others ask from this address too
-    # Buckets a page, of 5,000 that the venue gives: few need more, and they would have to be read.
+    # Buckets a page, of 5,000 that the venue gives: but for years few need more, and all has to be read.
     page_limit: Annotated[int, Meta(ge=1, le=5_000)] = 500
     instruments_per_connection: Annotated[int, Meta(ge=1, le=500)] = 250
 

@@ -32,7 +32,7 @@ CARRIED = Timeframe.M1
 COST = 500
 """Credits of one request, whichever it is."""
 
-_ROWS_MOST = 5_000  # Of a longer page the newest come, and nothing tells that others are missing.
+_ROWS_MOST = 5_000  # Of a longer page the newest come, and nothing tells that others are missing: for years
 _DAYS_MOST = 150  # of days, which are few: older ones are asked for where they are wanted
 
 DAYS = EpochGrid(Timeframe.D1.ms, 8 * Timeframe.H1.ms)
@@ -49,7 +49,7 @@ def traits_of(page_limit: int, credits_share: float) -> Traits:
     pages = dict.fromkeys(RESOLUTIONS, min(page_limit, _ROWS_MOST))
     pages[Timeframe.D1] = min(page_limit, _DAYS_MOST)
     return Traits(
-        served={timeframe: Served(page) for timeframe, page in pages.items()},
+        served={timeframe: Served(page, most=_ROWS_MOST) for timeframe, page in pages.items()},
         carries=(Carriage(CARRIED),),
         empty="flat",
         dated=True,
