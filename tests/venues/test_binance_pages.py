@@ -94,6 +94,12 @@ def test_a_refusal_is_told_by_kind_with_the_venues_words(
     assert failure.message.startswith(f"HTTP {answer.status}: ") and "{" not in failure.message
 
 
+@pytest.mark.parametrize("said", [None, 7, ["Invalid symbol."]])
+def test_words_that_are_no_text_do_not_hide_what_the_code_says(said: object) -> None:
+    told = refusal(Answer(400, json.dumps({"code": -1121, "msg": said}).encode(), {}), NOW)
+    assert told.kind is FailureKind.UNKNOWN_SYMBOL
+
+
 def test_a_ban_that_tells_its_end_in_words_only_lasts_until_then() -> None:
     body = json.dumps({"code": -1003, "msg": f"IP banned until {NOW + 90_000}."}).encode()
     assert refusal(Answer(418, body, {}), NOW).retry_after_s == 90.0

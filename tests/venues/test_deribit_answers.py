@@ -137,6 +137,12 @@ def test_columns_of_different_lengths_are_no_page_for_nobody_knows_which_row_lac
 GOOD = [f"{START + n * M1.ms} 10.0 12.0 9.0 11.0 1.5" for n in range(4)]
 
 
+@pytest.mark.parametrize("message", [None, 7, ["too_many_requests"]])
+def test_words_that_are_no_text_do_not_hide_what_the_code_says(message: object) -> None:
+    told = refused(answer({"error": {"code": 10028, "message": message, "data": {"wait": 3}}}, 400))
+    assert (told.kind, told.message, told.retry_after_s) == (FailureKind.REFUSED, "(10028)", 3.0)
+
+
 @pytest.mark.parametrize("number", ["null", '"NaN"', "-1", "true", "[]", "{}", "1e99", '""', "0"])
 @pytest.mark.parametrize("column", range(1, 5))
 def test_a_row_that_cannot_be_believed_costs_its_own_bucket(number: str, column: int) -> None:

@@ -61,7 +61,6 @@ class _List(msgspec.Struct):
 
 class _Refusal(msgspec.Struct):
     code: int = 0
-    msg: str = ""
 
 
 class Listed(NamedTuple):

@@ -33,13 +33,13 @@ class RpcError(msgspec.Struct):
     """Why there is no result. `data` may say which parameter it is about, or how long to wait."""
 
     code: int = 0
-    message: str = ""
+    message: Any = ""  # a text; whatever else stands there must not hide the code
     data: Any = None
 
     @property
     def text(self) -> str:
         """What it says, in words, on one line."""
-        told = [self.message.replace("_", " ")]
+        told = [self.message.replace("_", " ") if isinstance(self.message, str) else ""]
         if isinstance(self.data, dict):
             told += [f"{name} {self.data[name]}" for name in ("param", "reason") if self.data.get(name)]
         return one_line(f"{': '.join(filter(None, told))} ({self.code})")
