@@ -136,7 +136,9 @@ def state(told: str) -> bytes:
 def test_where_an_index_is_locked_nothing_is_expected_of_its_instruments_until_it_or_they_go_on() -> None:
     linear, spot = "BTC_USDC-25DEC26", "BTC_USDC"
     spoken = dialect(BTC, ETH, linear, spot)
-    assert spoken.decode(state('{"price_index":"btc_usd","locked":true}')).still == frozenset({BTC})
+    frame = spoken.decode(state('{"price_index":"btc_usd","locked":true}'))
+    assert frame.still == frozenset({BTC})
+    assert frame.events == (FeedFailure("the venue says: btc_usd is locked", passing=True),)
     assert spoken.decode(state('{"price_index":"btc_usd","locked":true}')).still is None, "as before"
     assert spoken.decode(state('{"price_index":"btc_usdc","locked":true}')).still == frozenset(
         {BTC, linear, spot}

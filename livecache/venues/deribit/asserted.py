@@ -114,6 +114,12 @@ ASSERTED = (
         _channels,
     ),
     Assertion(
+        "locks",
+        "platform_state tells when an index is locked and when no longer, by names such as btc_usd",
+        "its silence passes for a dead feed, which costs a few connections",
+        harmless=True,
+    ),
+    Assertion(
         "sums",
         "the volume of an hour is that of its minutes, but for the last digits of a float",
         "`check` tells of roll-ups that differ, and each timeframe is as the venue has it",

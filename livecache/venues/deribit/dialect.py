@@ -192,7 +192,10 @@ class DeribitDialect(Dialect):
             lock = _LOCK.decode(params.data)
         except UNDECODABLE:
             return Frame(_PLATFORM, None, self._alive())
-        return Frame(_PLATFORM, None, self._alive(), still=self._lock(lock.price_index, locked=lock.locked))
+        events, still = self._alive(), self._lock(lock.price_index, locked=lock.locked)
+        if lock.locked and still is not None:
+            events += (FeedFailure(f"the venue says: {lock.price_index} is locked", passing=True),)
+        return Frame(_PLATFORM, None, events, still=still)
 
     def _lock(self, index: str, *, locked: bool) -> frozenset[str] | None:
         """The symbols of which nothing can be traded, if these are others now."""

@@ -173,8 +173,6 @@ class Session:
             self._attend(frame.channel, event, line)
         if frame.still is not None:
             self._watchdog.still = frame.still
-            names = ", ".join(sorted(frame.still)) or "no product"
-            logger.bind(event="feed_still").info("{} has nothing traded now of {}", self._host, names)
         events = frame.events
         if self._former and line is self._line:  # What that one has not told yet, this one knows nothing of.
             events = tuple(vouching_until(event, max(1, self._former.through)) for event in events)
