@@ -8,9 +8,10 @@ import random
 import secrets
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import redis.asyncio
@@ -20,18 +21,23 @@ from redis.backoff import NoBackoff
 from .clock import Clock, SystemClock
 from .config.render import Loaded
 from .config.schema import Config
+from .config.since import since_of
 from .embedded.server import EmbeddedServer
+from .embedded.state import default_data_dir
 from .engine.engine import Engine, Settings
 from .engine.fleet import Fleet
 from .engine.venue_time import VenueTime
+from .errors import ConfigError
 from .http.front import HttpFront
 from .http.watch.instance import Change, Instance
+from .keys.history_file import path_of
 from .keys.keyspace import Keyspace
 from .model.budget import Rolling
 from .model.policy import Policy, longest_word
 from .model.series import SeriesId
 from .model.timeframe import Timeframe
 from .model.traits import Traits
+from .process.logs import setup
 from .process.progress import ProgressBar
 from .process.reloading import Reloading
 from .process.stacks import told_on_signal
@@ -41,6 +47,10 @@ from .quiet import logger
 from .redis_url import address_of
 from .venues.registry import build, code_of
 from .wire.connecting import client_for, database_of, resolve_url
+
+if TYPE_CHECKING:
+    from .history.service.log_keeper import LogKeeper
+    from .history.service.service import HistoryService
 
 __all__ = ["assemble", "backfill", "load_venues", "open_engine", "run"]
 
@@ -183,6 +193,32 @@ def _data_dir(config: Config) -> Path | None:
     return Path(config.redis.data_dir).expanduser() if config.redis.data_dir else None
 
 
+def _history(config: Config, clock: Clock) -> tuple[HistoryService | None, LogKeeper | None]:
+    """What keeps years of candles, if that is wanted, and the log of it. Raises ConfigError."""
+    wanted = config.history
+    if wanted.url == "off":
+        return None, None
+    if find_spec("numpy") is None:
+        raise ConfigError(
+            "history.url is set, and numpy is not installed", "pip install 'livecache[history]'"
+        )
+    from .history.service.log_keeper import LogKeeper
+    from .history.service.service import HistoryService
+
+    path = path_of(wanted.url, _data_dir(config) or default_data_dir(os.environ))
+    log = LogKeeper(path, clock, next(iter(config.venues)))
+    setup(config.log.level, config.log.format, also=log.take)
+    history = HistoryService(
+        path,
+        clock,
+        timeframes=wanted.timeframes,
+        since=since_of(wanted.since).of,
+        share=wanted.share,
+        jitter=random.random,
+    )
+    return history, log
+
+
 def load_venues(config: Config) -> None:
     """Load the code of the configured venues, so that nobody waits for it once they run."""
     for id_, own in config.venues.items():
@@ -197,7 +233,8 @@ async def run(config: Config, source: str = "", again: Callable[[], Loaded] | No
 
     clock = SystemClock()
     instance = Instance(config, clock, source)
-    reloading = Reloading(instance, again) if again is not None else None
+    history, log = _history(config, clock)
+    reloading = Reloading(instance, again, log.take if log else None) if again is not None else None
     instance.reload = reloading.reload if reloading is not None else None
 
     fleet = Fleet(config.venues, clock, random.random)
@@ -205,7 +242,7 @@ async def run(config: Config, source: str = "", again: Callable[[], Loaded] | No
 
     async def main() -> None:
         with told_on_signal(), HttpFront(config.http, instance, clock) as http:
-            async with open_store(config) as store:
+            async with log or nullcontext(), open_store(config) as store:
                 instance.redis = address_of(store.url)
 
                 def begin(venue: str, has_written: bool) -> AbstractAsyncContextManager[Engine]:
@@ -217,6 +254,7 @@ async def run(config: Config, source: str = "", again: Callable[[], Loaded] | No
                         sole_owner=store.embedded and not has_written,
                         gives_way=True,
                         used_before=has_written,
+                        beside=history.beside if history else None,
                         progress=ProgressBar() if len(fleet.places) == 1 else None,
                     )
 
@@ -224,6 +262,8 @@ async def run(config: Config, source: str = "", again: Callable[[], Loaded] | No
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(fleet.run(begin), name="engines")
                     tasks.create_task(http.run(), name="http")
+                    if log is not None:
+                        tasks.create_task(log.run(), name="history log")
                     tasks.create_task(of_this_process().run(instance, clock), name="supervisor")
 
     await until_stopped(main, on_hangup=reloading.on_hangup if reloading is not None else None)

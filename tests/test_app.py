@@ -111,8 +111,19 @@ def test_a_service_loads_neither_an_extra_nor_another_venue_than_its_own() -> No
             engine, _ = assemble(config, redis.asyncio.Redis(), SystemClock())
             assert engine.venue.feeds(config.venues[kind].symbols, {}, trades=False)
             others = {f"livecache.venues.{other}" for other in (*kinds[number + 1:], "by_ccxt")}
-            extras = {"ccxt", "numpy", "pandas", "polars"}
+            extras = {"ccxt", "numpy", "pandas", "polars", "sqlite3", "livecache.history"}
             print(kind, "loads:", sorted((others | extras) & set(sys.modules)))
     """
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert ended.stdout.splitlines() == [f"{kind} loads: []" for kind in ("coinbase", "binance", "deribit")]
+
+
+def test_a_service_that_keeps_history_loads_what_that_takes_only_once_the_cache_is_warm() -> None:
+    script = """if True:
+        import sys
+        from livecache.history.service.log_keeper import LogKeeper
+        from livecache.history.service.service import HistoryService
+        print(sorted({"numpy", "sqlite3"} & set(sys.modules)))
+    """
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert ended.stdout == "[]\n"

@@ -44,7 +44,7 @@ MAY_IMPORT = {
     "write": {"errors", "clock", "model", "keys", "wire"},
     "writer": {"errors", "clock", "model", "keys", "wire", "write"},
     "quality": {"errors", "model", "proof", "keys", "wire", "read", "history"},
-    "history": {"errors", "clock", "model", "venues", "engine", "read"},
+    "history": {"errors", "clock", "model", "pacing", "venues", "engine", "read"},
     "simulator": {"errors", "clock", "plainly", "tape", "model"},
     "engine": {
         *("errors", "clock", "repeats", "model", "proof", "ledger", "pacing", "venues", "keys", "wire"),
@@ -56,8 +56,8 @@ MAY_IMPORT = {
     },
     "process": {"errors", "clock", "config", "http"},
     "app": {
-        *("clock", "config", "model", "venues", "redis_url", "keys", "wire", "embedded", "engine", "http"),
-        "process",
+        *("errors", "clock", "config", "model", "venues", "redis_url", "keys", "wire", "embedded", "engine"),
+        *("http", "process", "history"),
     },
 }
 

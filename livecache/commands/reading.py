@@ -12,8 +12,7 @@ from ..embedded.state import find_url
 from ..errors import ConfigError, UnknownSeries
 from ..model.naming import find_symbol, near_names
 from ..model.series import SeriesId
-from ..model.timeframe import Multiple, Timeframe, readable
-from ..read.asking import time_in
+from ..model.timeframe import Multiple, Timeframe, readable, time_in
 
 if TYPE_CHECKING:
     import redis

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from ..errors import UnknownTimeframe
 from ..keys.history_file import place_problem
 from ..model.policy import CANDLES_MAX, word_problem
 from ..model.timeframe import TIMEFRAME_PRIORITY, Timeframe
@@ -20,6 +21,7 @@ from ..redis_url import url_problem
 from ..venues.registry import DEFAULT, settings_of
 from ..venues.settings import Count, Problem, VenueSettings, list_problems
 from .indicators import need_of, warmup_of
+from .since import since_of
 
 __all__ = [
     "BackfillConfig",
@@ -62,6 +64,10 @@ class BackfillConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class HistoryConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     url: str = "off"  # "embedded" is a file in the data directory; or sqlite:///path
+    timeframes: tuple[Timeframe, ...] = ()  # that are filled; () are those of the cache
+    since: str = "100d"  # how far back; for one timeframe alone: "100d, 1d=5y"
+    # Of a venue's budgets, the most that filling takes beside the live service.
+    share: Annotated[float, Meta(gt=0, le=1)] = 0.5
 
 
 class HttpConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -119,6 +125,13 @@ def problems(config: Config) -> Iterator[Problem]:
         yield f"backfill.{given}", f"is set without backfill.{other}", "set both, or neither"
     if misplaced := place_problem(config.history.url):
         yield "history.url", *misplaced
+    for what, hint in list_problems(config.history.timeframes) if config.history.timeframes else ():
+        yield "history.timeframes", what, hint
+    try:
+        since_of(config.history.since)
+    except (ValueError, UnknownTimeframe) as error:
+        hint = 'such as "100d", "2016-12-01", "listing" or "100d, 1d=5y"'
+        yield "history.since", f"{config.history.since!r}: {error.args[0]}", hint
     try:
         listen_address(config.http.listen)
     except ValueError as error:

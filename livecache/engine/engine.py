@@ -6,7 +6,7 @@ The engine is handed its venue, its way to Redis, its clock and its policy; it b
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -63,7 +63,8 @@ class Engine:
 
     `store` is a `redis.asyncio.Redis`, or whatever else sends commands. `time` is the venue's, by which
     `venue` decodes as well. `name` is this tenure's. `jitter` is uniform in [0, 1). `announced` are the
-    series that readers may expect, where those filled now are only some; the rest is as `Writer` has it.
+    series that readers may expect, where those filled now are only some. `beside` is what else runs with the
+    engine, once it has started: it ends with it, before the venue is closed. The rest is as `Writer` has it.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Engine:
         name: str,
         jitter: Callable[[], float],
         announced: Sequence[SeriesId] = (),
+        beside: Callable[[Engine], Coroutine[Any, Any, None]] | None = None,
         sole_owner: bool = False,
         gives_way: bool = False,
         used_before: bool = False,
@@ -89,6 +91,7 @@ class Engine:
         self.settings = settings
         self.clock = time.clock
         self.name = name
+        self._beside = beside
         timeline = Timeline(venue.name, settings.symbols, settings.timeframes, settings.policy, venue.traits)
         self.started = asyncio.Event()
         self._is_writer = asyncio.Event()
@@ -161,6 +164,8 @@ class Engine:
             tasks.create_task(self.backfiller.run(), name="backfiller")
             tasks.create_task(self.feeds.run(), name="feed")
             tasks.create_task(self.backfiller.listing.run(), name="listing")
+            if self._beside is not None:
+                tasks.create_task(self._beside(self), name="beside")
 
     async def fill(self, *, wait_s: float) -> None:
         """Start, fill everything once, and write it.

@@ -37,9 +37,6 @@ _SAME_BAN_MS = 1_000  # by which its end may be told differently
 _LOOK_S = 5.0
 """In a ban the wall clock is looked at so often: it goes on while the host sleeps, which timers do not."""
 
-_SHARES = {Urgency.HISTORY: 0.5}
-"""Of the budgets: such a class leaves the rest to the others, until it was passed over too often."""
-
 
 class _Priced(Protocol):
     @property
@@ -59,10 +56,6 @@ class _Waiting:
     def starves(self) -> bool:
         return self.passed_over >= _PASSED_OVER_MOST
 
-    @property
-    def share(self) -> float:
-        return 1.0 if self.starves else _SHARES.get(self.urgency, 1.0)
-
 
 class Limiter:
     """`await acquire()` before each request, and then tell what was `heard`. `ban` is set by each ban.
@@ -73,6 +66,8 @@ class Limiter:
 
     def __init__(self, budgets: Sequence[Budget], time: VenueTime, jitter: Callable[[], float]) -> None:
         self.ban = asyncio.Event()
+        self.shares = {Urgency.HISTORY: 0.5}
+        """Of the budgets: such a class leaves the rest to the others, until it was passed over too often."""
         self._time = time
         self._clock = time.clock
         self._meter = Meter(budgets, venue_ahead_s=self._venue_ahead_s, jitter=jitter)
@@ -142,7 +137,8 @@ class Limiter:
                     await self._clock.sleep(_LOOK_S)
                     continue
                 # By the slot and not by the clock, lest a late timer count. A refusal may have moved it.
-                slot = self._meter.slot(first.costs, slot, waiting.share)
+                share = 1.0 if waiting.starves else self.shares.get(urgency, 1.0)
+                slot = self._meter.slot(first.costs, slot, share)
                 if (wait_s := slot - self._clock.monotonic()) > _TICK_S:
                     await self._clock.sleep(wait_s)
                     continue

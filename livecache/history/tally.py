@@ -98,6 +98,7 @@ class Tally:
                 f"Resuming {series.key.symbol} from {iso(longest.end)[:10]}: "
                 f"{series.key.timeframe} is {there:.1f} % there",
                 series,
+                job,
             )
 
     def committed(self, job: Job, series: SeriesInfo, asked: Span, commit: Commit, left: Coverage) -> None:
@@ -119,13 +120,14 @@ class Tally:
                 "history_progress",
                 f"{line.name}: {rows:,} candles, {line.completeness:.1f} %; in all {self.summary()}",
                 series,
+                job,
             )
         self.changed()
 
     def failed(self, job: Job, series: SeriesInfo, asked: Span, error: str) -> None:
         """A request brought nothing."""
         self._of(series, job).line.requests += 1
-        self._log("history_request_failed", f"{series.key}: {error}", series, level="DEBUG")
+        self._log("history_request_failed", f"{series.key}: {error}", series, job, level="DEBUG")
 
     def ended(self, job: Job, series: SeriesInfo, state: JobState, error: str) -> None:
         """The job was left in that state."""
@@ -143,7 +145,7 @@ class Tally:
             JobState.WAITING: ("history_waits", "WARNING"),
         }.get(state, ("history_left", "INFO"))
         told = f"{line.inserted:,} candles new, {line.completeness:.1f} % there"
-        self._log(event, f"{line.name}: {error or told}", series, level=level)
+        self._log(event, f"{line.name}: {error or told}", series, job, level=level)
         self.changed()
 
     @property
@@ -182,8 +184,9 @@ class Tally:
         missing = sum(series.grid.count(*span) for span in under.missing)
         return 100 * (1 - missing / under.wanted) if under.wanted else 100.0
 
-    def _log(self, event: str, text: str, series: SeriesInfo, *, level: str = "INFO") -> None:
-        bound = logger.bind(event=event, symbol=series.key.symbol, timeframe=series.key.timeframe.value)
+    def _log(self, event: str, text: str, series: SeriesInfo, job: Job, *, level: str = "INFO") -> None:
+        _, symbol, timeframe = series.key
+        bound = logger.bind(event=event, symbol=symbol, timeframe=timeframe.value, job=job.id)
         bound.log(level, "{}", text)
 
 

@@ -5,10 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, TypeVar
 
-__all__ = ["Blocking", "StoreThread"]
+from ..errors import DamagedBlock
+from ..quiet import logger
+from .store import HistoryStore
+
+__all__ = ["Blocking", "Healing", "StoreThread"]
 
 _T = TypeVar("_T")
 
@@ -43,3 +48,36 @@ class StoreThread:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._pool.shutdown()
+
+
+@dataclass(frozen=True, slots=True)
+class Healing:
+    """A store's thread in which damage that is met is put aside: so it is missing, and asked for again.
+
+    Then `healed` is called.
+    """
+
+    thread: Blocking
+    store: HistoryStore
+    healed: Callable[[], None] = lambda: None
+
+    async def __call__(self, work: Callable[[], _T]) -> _T:
+        """What `work` returns, at the second attempt if need be."""
+        found = False
+
+        def healing() -> _T:
+            nonlocal found
+            try:
+                return work()
+            except DamagedBlock as error:
+                logger.bind(event="history_damaged").warning(
+                    "{}; it is put aside, and asked for again", error.message
+                )
+                found = bool(self.store.heal())
+                return work()
+
+        try:
+            return await self.thread(healing)
+        finally:
+            if found:
+                self.healed()

@@ -8,36 +8,33 @@ twice.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar, cast
+from typing import Protocol, cast
 
 from ..clock import Clock
 from ..engine.limiter import Limiter, Urgency
-from ..errors import DamagedBlock, LeaseLost
+from ..errors import LeaseLost
 from ..model.candle import ExactCandle
 from ..model.coverage import Coverage, Span
 from ..model.series import SeriesId
 from ..model.timeframe import iso
 from ..quiet import logger
 from ..venues.venue import FailureKind, FetchFailure, HistoryVenue, Page, PageRequest
+from .claims import Claims
 from .coarse import Coarse, coarse_of
 from .columns import Columns, within
 from .planner import Found, PageLength, Walk, Word
 from .store import ACTIVE, NONE, Commit, HistoryStore, Job, JobState, JobStore, Outcome, SeriesInfo
-from .thread import Blocking
+from .thread import Healing
 
 __all__ = ["HistoryDatabase", "Watch", "Worker"]
 
-_T = TypeVar("_T")
-
-_RENEW_S = 10.0
 _DAYS_S = 1.0  # the days of the same symbol are looked for again
 _LOOK_S = 0.5  # for a job that is due, where there is none
 _MISSES_MOST = 12  # in a row, and the attempt has failed
 _MISS_S, _MISS_MOST_S = 0.25, 5.0
-_STOP_S = 3.0  # what is in flight when it is to stop may take so long
+_STOP_S = 3.0
 
 _HOPELESS = (
     FailureKind.UNKNOWN_SYMBOL,
@@ -87,13 +84,13 @@ class Worker:
     """Fills one venue's series. `run` it once; it stops when cancelled, with what is in flight committed.
 
     At most `concurrency` pages are in flight. `urgency` is that of its requests: `HISTORY` beside a live
-    service, of whose budgets it takes a share only.
+    service, of whose budgets it takes a share only. At a stop, those in flight are waited for `stop_s`.
     """
 
     def __init__(
         self,
         database: HistoryDatabase,
-        thread: Blocking,
+        thread: Healing,
         venue: HistoryVenue,
         limiter: Limiter,
         clock: Clock,
@@ -103,10 +100,11 @@ class Worker:
         concurrency: int = 8,
         urgency: Urgency = Urgency.HISTORY,
         oldest_first: bool = False,
+        stop_s: float = _STOP_S,
     ) -> None:
         self.requests = 0
         self._database = database
-        self._blocking = thread
+        self._thread = thread
         self._venue = venue
         self._limiter = limiter
         self._clock = clock
@@ -116,42 +114,34 @@ class Worker:
         self._slots = asyncio.Semaphore(concurrency)
         self._urgency = urgency
         self._oldest_first = oldest_first
+        self._stop_s = stop_s
         self._lengths: dict[SeriesId, PageLength] = {}
         self._listings: dict[str, int] = {}
         self._asking = asyncio.Lock()
+        self._claims = Claims(database, thread, clock, worker=name, venue=venue.name)
 
     async def run(self, *, once: bool = False) -> None:
         """Work until cancelled; with `once`, until no job of the venue is left that is not over."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                await self._run(tasks, once=once)
+        finally:
+            await self._claims.release()
+
+    async def _run(self, tasks: asyncio.TaskGroup, *, once: bool) -> None:
         working: set[asyncio.Task[None]] = set()
-        async with asyncio.TaskGroup() as tasks:
-            while True:
-                job = await self._claim() if len(working) < self._concurrency else None
-                if job is not None:
-                    task = tasks.create_task(self._work(job), name=f"history job {job.id}")
-                    working.add(task)
-                    task.add_done_callback(working.discard)
-                elif once and not working and await self._over():
-                    return
-                elif len(working) == self._concurrency:
-                    await asyncio.wait(working, return_when=asyncio.FIRST_COMPLETED)
-                else:
-                    await self._clock.sleep(_LOOK_S)
-
-    async def _thread(self, work: Callable[[], _T]) -> _T:
-        """What the store's thread makes of it. Damage that is met is put aside: so it is asked for again."""
-
-        def healing() -> _T:
-            try:
-                return work()
-            except DamagedBlock as error:
-                logger.warning("{}; it is put aside, and asked for again", error.message)
-                self._database.heal()
-                return work()
-
-        return await self._blocking(healing)
-
-    async def _claim(self) -> Job | None:
-        return await self._thread(lambda: self._database.claim(self._name, self._venue.name))
+        while True:
+            job = await self._claims.claim() if len(working) < self._concurrency else None
+            if job is not None:
+                task = tasks.create_task(self._work(job), name=f"history job {job.id}")
+                working.add(task)
+                task.add_done_callback(working.discard)
+            elif once and not working and await self._over():
+                return
+            elif len(working) == self._concurrency:
+                await asyncio.wait(working, return_when=asyncio.FIRST_COMPLETED)
+            else:
+                await self._clock.sleep(_LOOK_S)
 
     async def _over(self) -> bool:
         states = tuple(ACTIVE)
@@ -162,12 +152,10 @@ class Worker:
 
     async def _work(self, job: Job) -> None:
         """Work on it until it is over, or somebody else's."""
-        heart = asyncio.create_task(self._beat(job), name=f"history lease {job.id}")
+        heart = asyncio.create_task(self._claims.keep(job), name=f"history lease {job.id}")
         try:
             if (work := await self._begin(job)) is None:
-                await self._thread(
-                    lambda: self._database.settle(job.lease, Outcome.RETRY, wait_s=_DAYS_S, counts=False)
-                )
+                await self._claims.settle(job.lease, Outcome.RETRY, wait_s=_DAYS_S, counts=False)
                 return
             try:
                 await self._walk(work)
@@ -178,6 +166,7 @@ class Worker:
                 await _cancelled(work.flying)
             await self._leave(work)
         except LeaseLost:
+            self._claims.lost(job)
             logger.bind(event="history_lease_lost", job=job.id).info("job {} is another worker's now", job.id)
         finally:
             await _cancelled([heart])
@@ -360,7 +349,7 @@ class Worker:
         sent = [task for task in work.flying if task not in work.waiting]
         await _cancelled([task for task in work.flying if task in work.waiting])
         if sent:
-            await asyncio.wait(sent, timeout=_STOP_S)
+            await asyncio.wait(sent, timeout=self._stop_s)
         await self._settle(work, Outcome.RELEASED, "")
 
     async def _leave(self, work: _Work) -> None:
@@ -377,15 +366,8 @@ class Worker:
             await self._settle(work, Outcome.SUCCEEDED, "")
 
     async def _settle(self, work: _Work, outcome: Outcome, error: str) -> None:
-        state = await self._thread(lambda: self._database.settle(work.job.lease, outcome, error))
+        state = await self._claims.settle(work.job.lease, outcome, error)
         self._watch.ended(work.job, work.series, state, error)
-
-    async def _beat(self, job: Job) -> None:
-        """Keep the lease while no page comes: in a ban, or before a second look."""
-        with suppress(LeaseLost):  # The next commit says so.
-            while True:
-                await self._clock.sleep(_RENEW_S)
-                await self._thread(lambda: self._database.renew(job.lease))
 
 
 async def _cancelled(tasks: Iterable[asyncio.Task[None]]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from ..errors import UnknownTimeframe
@@ -24,10 +24,16 @@ __all__ = [
     "moment",
     "readable",
     "stored_of",
+    "time_in",
 ]
 
 TIME_MAX = 253_402_300_800_000
 """Unix ms: the year 10000, where what people can read ends."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+_ISO = re.compile(r"\d{4}-?(?:\d\d-?\d\d|W\d\d-?\d)(?:[T ].*)?", re.ASCII)
+_MS_DIGITS = 12  # of a text that holds nothing else: fewer are a date
 
 
 class Timeframe(StrEnum):
@@ -216,3 +222,18 @@ def iso(time: int) -> str:
         return str(time)
     whole = datetime.fromtimestamp(time // 1000, UTC).isoformat()[:-6]
     return f"{whole}.{time % 1000:03}Z" if time % 1000 else whole.removesuffix(":00") + "Z"
+
+
+def time_in(text: str) -> int | None:
+    """Unix ms, of a text that tells them or ISO 8601 (UTC if it names no zone); None if it tells neither."""
+    text = text.strip().upper()
+    if text.isascii() and text.isdigit() and len(text) >= _MS_DIGITS:
+        return int(text[:18])
+    try:
+        parsed = datetime.fromisoformat(text) if _ISO.fullmatch(text) else None
+    except ValueError:
+        return None
+    if parsed is None:
+        return None
+    aware = parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+    return (aware - _EPOCH) // _MILLISECOND

@@ -17,7 +17,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 from ..config.render import redact
 from ..quiet import logger
@@ -25,7 +25,7 @@ from ..quiet import logger
 if TYPE_CHECKING:
     import loguru
 
-__all__ = ["setup"]
+__all__ = ["Told", "setup"]
 
 _LISTED_MOST = 5  # of a list in a line for people
 _FIRST = ("repeats", 0)  # what a line that comes for the first time need not say
@@ -33,8 +33,25 @@ _FIRST = ("repeats", 0)  # what a line that comes for the first time need not sa
 _COLOURS = {"TRACE": "2", "DEBUG": "2", "INFO": "32", "SUCCESS": "32", "WARNING": "33", "ERROR": "31"}
 
 
-def setup(level: str = "INFO", format: str = "text", stream: TextIO | None = None) -> None:
-    """Send records of `level` and above to `stream` (stderr), and nowhere else; may be called again.
+class Told(NamedTuple):
+    """A record, as it may be kept: without passwords of URLs, and without the values of variables."""
+
+    time_ms: int
+    level: str
+    event: str
+    message: str
+    fields: Mapping[str, object]
+    trace: str
+
+
+def setup(
+    level: str = "INFO",
+    format: str = "text",
+    stream: TextIO | None = None,
+    *,
+    also: Callable[[Told], None] | None = None,
+) -> None:
+    """Send records of `level` and above to `stream` (stderr), and `also` there; may be called again.
 
     `format` is "text" (one line; coloured on a terminal) or "json". Passwords in URLs are hidden in either.
     What cannot be written, since nobody is there or reads, is dropped: no log is worth the candles.
@@ -58,6 +75,9 @@ def setup(level: str = "INFO", format: str = "text", stream: TextIO | None = Non
     logger.remove()
     # No diagnosis: it would print the values of variables, secrets too, into tracebacks.
     logger.add(write, level=level, format="{message}", backtrace=False, diagnose=False)
+    if also is not None:
+        keep = also
+        logger.add(lambda message: keep(_told(message.record)), level=level, format="{message}")
     # Libraries speak through the standard library's logging; their warnings belong to the same stream.
     logging.basicConfig(handlers=[_Forward(logger)], level=logging.WARNING, force=True)
 
@@ -90,6 +110,18 @@ class _Forward(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         bound = self._target.bind(event="library", library=record.name).opt(exception=record.exc_info)
         bound.log(record.levelname if record.levelname in _COLOURS else "ERROR", "{}", record.getMessage())
+
+
+def _told(record: loguru.Record) -> Told:
+    fields = {name: value for name, value in record["extra"].items() if name != "event"}
+    return Told(
+        int(record["time"].timestamp() * 1000),
+        record["level"].name,
+        str(record["extra"].get("event", "")),
+        redact(record["message"]),
+        fields,
+        redact(_traceback(record)),
+    )
 
 
 def _text_line(record: loguru.Record, colour: bool) -> str:

@@ -11,18 +11,27 @@ from ..config.schema import Config
 from ..errors import ConfigError, LivecacheError
 from ..http.watch.instance import Instance
 from ..quiet import logger
-from .logs import setup
+from .logs import Told, setup
 from .supervisor import of_this_process
 
 __all__ = ["Reloading"]
 
 
 class Reloading:
-    """Reads the configuration again by `load`, from where it came, and has the instance take it over."""
+    """Reads the configuration again by `load`, from where it came, and has the instance take it over.
 
-    def __init__(self, instance: Instance, load: Callable[[], Loaded]) -> None:
+    `also` is where log records go besides.
+    """
+
+    def __init__(
+        self,
+        instance: Instance,
+        load: Callable[[], Loaded],
+        also: Callable[[Told], None] | None = None,
+    ) -> None:
         self._instance = instance
         self._load = load
+        self._also = also
 
     def reload(self) -> Changes:
         """Take over what can be changed while it runs; the rest is named, and needs a restart.
@@ -50,7 +59,7 @@ class Reloading:
             raise
         instance.config, instance.source = changes.config, source_of(loaded)
         if "log.level" in changes.live or "log.format" in changes.live:
-            setup(changes.config.log.level, changes.config.log.format)
+            setup(changes.config.log.level, changes.config.log.format, also=self._also)
         for take_over in wanted:
             take_over()
         logger.bind(event="reloaded", changed=list(changes.live), restart=list(changes.restart)).info(

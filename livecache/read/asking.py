@@ -6,13 +6,12 @@ Every error names the argument that it is about. Pure.
 from __future__ import annotations
 
 import operator
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, SupportsIndex, cast
 
 from ..model.series import SeriesId
-from ..model.timeframe import TIME_MAX, Timeframe
+from ..model.timeframe import TIME_MAX, Timeframe, time_in
 
 __all__ = [
     "Asked",
@@ -22,7 +21,6 @@ __all__ = [
     "each",
     "pair_of",
     "seconds_of",
-    "time_in",
     "time_of",
     "whole_number",
 ]
@@ -38,8 +36,6 @@ or with a timeframe too, symbols."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
-_ISO = re.compile(r"\d{4}-?(?:\d\d-?\d\d|W\d\d-?\d)(?:[T ].*)?", re.ASCII)
-_MS_DIGITS = 12  # of a text that holds nothing else: fewer are a date
 
 
 def whole_number(name: str, value: SupportsIndex, most: int, of: str = "") -> int:
@@ -154,21 +150,6 @@ def _expected(timeframe: object, shared: object) -> str:
     if shared is not None:
         return "with a count and no timeframe, (symbol, timeframe) is asked for"
     return "(symbol, timeframe, count) is asked for, or symbols with a timeframe and a count"
-
-
-def time_in(text: str) -> int | None:
-    """Unix ms, of a text that tells them or ISO 8601 (UTC if it names no zone); None if it tells neither."""
-    text = text.strip().upper()
-    if text.isascii() and text.isdigit() and len(text) >= _MS_DIGITS:
-        return int(text[:18])
-    try:
-        parsed = datetime.fromisoformat(text) if _ISO.fullmatch(text) else None
-    except ValueError:
-        return None
-    if parsed is None:
-        return None
-    aware = parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
-    return (aware - _EPOCH) // _MILLISECOND
 
 
 def _time_at(name: str, value: datetime) -> int | None:

@@ -13,6 +13,7 @@ from livecache.engine.venue_time import VenueTime
 from livecache.history.ordering import wants_of
 from livecache.history.sqlite.store import SqliteHistory
 from livecache.history.store import Commit, Job, JobState, SeriesInfo
+from livecache.history.thread import Healing
 from livecache.history.worker import Worker
 from livecache.model.budget import Spacing
 from livecache.model.candle import ExactCandle
@@ -120,6 +121,7 @@ class Bench:
         self.path, self.venue, self.timeframes = path, venue, timeframes
         self.span = Span(BEGIN, BEGIN + days * DAY)
         self.clock = VirtualClock(self.span.end / 1000 + 3600)
+        self.steps = 0  # of the event loop before it is stopped, where that is at once
         self.seen = Onlooker()
         self.store: SqliteHistory
 
@@ -129,17 +131,24 @@ class Bench:
         wants = wants_of(self.store, "made", self.venue.traits, ["BTC-USD"], self.timeframes, self.span)
         self.store.submit(wants)
         try:
-            async with asyncio.timeout(until_s):
+            async with asyncio.timeout(until_s or None):
                 async with asyncio.TaskGroup() as tasks:
+                    if until_s == 0:
+                        tasks.create_task(self.stop_after_steps())
                     for number in range(workers):
                         tasks.create_task(self.worker(f"w{number}").run(once=True))
-        except TimeoutError:
+        except* TimeoutError:
             pass
+
+    async def stop_after_steps(self) -> None:
+        for _ in range(self.steps):
+            await asyncio.sleep(0)
+        raise TimeoutError
 
     def worker(self, name: str) -> Worker:
         limiter = Limiter((Spacing("pace", 20.0),), VenueTime(self.clock), lambda: 0.0)
         return Worker(
-            self.store, inline, cast("HistoryVenue", self.venue), limiter, self.clock,
+            self.store, Healing(inline, self.store), cast("HistoryVenue", self.venue), limiter, self.clock,
             name=name, watch=self.seen, concurrency=4, urgency=Urgency.WARM,
         )  # fmt: skip
 
@@ -190,6 +199,18 @@ def test_it_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
             break
     assert bench.equals_the_market()
     assert {state for _, state, _ in bench.seen.ends} <= {JobState.SUCCEEDED, JobState.PENDING}
+
+
+def test_whenever_it_is_stopped_no_job_is_left_to_wait_for_its_lease(tmp_path: Path) -> None:
+    """Before its first look, between a claim and its work, in a page, at the end of a job."""
+    for number in range(40):
+        path = tmp_path / f"{number}.db"
+        bench = Bench(path, MadeVenue(latency_s=0.02), days=1)
+        bench.steps = number
+        run_virtually(bench.fill(until_s=0.0 if number < 20 else number / 40))
+        states = {job.state for job in bench.store.jobs()}
+        assert JobState.RUNNING not in states, number
+        bench.store.close()
 
 
 def test_a_venue_that_fails_by_chance_is_filled_all_the_same(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from random import Random
 from typing import Any
@@ -65,6 +65,7 @@ async def service(
     prefix: str = "sim",
     seed: int = 1,
     time: VenueTime | None = None,
+    beside: Callable[[Engine], Coroutine[Any, Any, None]] | None = None,
 ) -> AsyncIterator[Running]:
     """Run an engine as `livecache run` does; stop it cleanly at the end. `rate`: None for the venue's own.
 
@@ -78,7 +79,7 @@ async def service(
             venue, BlockingRedis(client), Keyspace(prefix, venue.name),
             Settings(tuple(symbols), tuple(timeframes), policy or Policy(), budgets),
             time=time, name="simulated", jitter=Random(seed).random,
-            sole_owner=True, audit_every=AUDIT_EVERY,
+            sole_owner=True, audit_every=AUDIT_EVERY, beside=beside,
         )  # fmt: skip
         try:
             async with asyncio.TaskGroup() as tasks:

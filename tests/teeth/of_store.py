@@ -133,8 +133,34 @@ OF_STORE = (
         ("tests/history/test_store.py",),
     ),
     Breakage(
+        "a worker that is stopped leaves a job to wait for its lease",
+        (Edit(f"{_ROOM}/worker.py", "            await self._claims.release()\n", "            pass\n"),),
+        ("tests/history/test_worker.py",),
+    ),
+    Breakage(
+        "what the live service has settled is copied once it has left Redis",
+        (
+            Edit(
+                f"{_ROOM}/service/copying.py",
+                "    covered = known.without(before.coverage)\n",
+                "    covered = before.coverage.without(known)\n",
+            ),
+        ),
+        ("tests/history/test_copying.py",),
+    ),
+    Breakage(
+        "a copied bucket that is taken back stays known",
+        (Edit(f"{_ROOM}/service/copying.py", "            if found.lost:\n", "            if False:\n"),),
+        ("tests/history/test_copying.py",),
+    ),
+    Breakage(
+        "what one witness says alone is copied into the history",
+        (Edit(f"{_ROOM}/service/copying.py", "Held(track.proven(),", "Held(track.coverage,"),),
+        ("tests/history/test_copying.py",),
+    ),
+    Breakage(
         "damage that a worker meets stays where it is",
-        (Edit(f"{_ROOM}/worker.py", "                self._database.heal()\n", ""),),
+        (Edit(f"{_ROOM}/thread.py", "found = bool(self.store.heal())", "pass"),),
         ("tests/history/test_worker.py",),
     ),
 )

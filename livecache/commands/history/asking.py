@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,20 +11,16 @@ import msgspec
 from ...clock import SystemClock
 from ...config.load import order_timeframes, parse_timeframes
 from ...config.schema import Config
+from ...config.since import FIRST_MS, moment_in, years_ms
 from ...config.symbols import parse_symbols
 from ...errors import ConfigError
 from ...files import read_regular, why_not
-from ...read.asking import time_in
 from ...venues.registry import settings_named
 from .fill import Wanted
 
 __all__ = ["moment_of", "symbols_in", "time_of", "wanted_of"]
 
 _DAY_MS = 86_400_000
-_AGE = re.compile(r"(\d{1,5})\s*(h|d|w|y)", re.ASCII)
-_AGES_MS = {"h": 3_600_000, "d": _DAY_MS, "w": 7 * _DAY_MS}
-_FIRST_MS = 1_230_940_800_000
-"""2009-01-03: nothing that is traded against coins is older, and `listing` looks no further back."""
 _FILE_BYTES = 10_000_000
 
 
@@ -105,19 +100,16 @@ def _since(since: str | None, days: int | None, years: int | None) -> int:
     if days is not None:
         return -days * _DAY_MS
     if years is not None:
-        return -_years_ms(years)
+        return -years_ms(years)
     if since is None:
         hint = 'give --since (a date, "5y" or "listing"), --days or --years'
         raise ConfigError("nothing says how far back", hint)
-    return _FIRST_MS if since == "listing" else moment_of("--since", since)
+    return FIRST_MS if since == "listing" else moment_of("--since", since)
 
 
 def moment_of(flag: str, text: str) -> int:
     """Unix ms; an age is as much below 0."""
-    if age := _AGE.fullmatch(text.strip()):
-        count, unit = int(age[1]), age[2]
-        return -_years_ms(count) if unit == "y" else -count * _AGES_MS[unit]
-    if (told := time_in(text)) is None:
+    if (told := moment_in(text)) is None:
         raise ConfigError(f"{flag} {text!r} is no time", 'a date such as 2021-01-31, or an age such as "5y"')
     return told
 
@@ -128,7 +120,3 @@ def time_of(flag: str, text: str | None) -> int | None:
         return None
     time = moment_of(flag, text)
     return time if time > 0 else int(SystemClock().wall() * 1000) + time
-
-
-def _years_ms(years: int) -> int:
-    return (years * 365 + -(-years // 4)) * _DAY_MS

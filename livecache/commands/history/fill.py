@@ -20,7 +20,7 @@ from ...history.ordering import wants_of
 from ...history.sqlite.store import SqliteHistory
 from ...history.store import SeriesInfo, Want
 from ...history.tally import Line, Tally
-from ...history.thread import StoreThread
+from ...history.thread import Healing, StoreThread
 from ...history.worker import Worker
 from ...model.coverage import Span
 from ...model.timeframe import Timeframe, iso
@@ -120,7 +120,7 @@ class _Filling:
             await self._submit(wanted)
             worker = Worker(
                 self._store,
-                self._thread,
+                Healing(self._thread, self._store),
                 self.venue,
                 self._limiter,
                 self._clock,

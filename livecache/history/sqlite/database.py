@@ -81,6 +81,13 @@ class Database:
         with self._told():
             return self.db.execute(sql, values).fetchone()
 
+    def number_of(self, venue: str, symbol: str, timeframe: str) -> int | None:
+        """The number of a series; None where there is none."""
+        found = self.one(
+            "SELECT id FROM series WHERE venue = ? AND symbol = ? AND timeframe = ?", venue, symbol, timeframe
+        )
+        return found[0] if found else None
+
     def _refuse_network(self) -> None:
         kind = network_file_system(self.path.absolute(), _MOUNTS.read_text() if _MOUNTS.exists() else "")
         if kind:

@@ -20,7 +20,6 @@ __all__ = ["Keeping"]
 
 _DAY_MS = 86_400_000
 _LOG_DAYS = 30
-_LOG_ENTRIES = 100_000
 _AT_ONCE = 256  # blocks: commits wait while they are read
 
 
@@ -119,7 +118,6 @@ class Keeping(Writing):
             db.execute("DELETE FROM jobs WHERE finished < ?", (older,))
             db.execute("DELETE FROM orders WHERE created < ?", (older,))
             db.execute("DELETE FROM log WHERE at < ?", (old,))
-            db.execute("DELETE FROM log WHERE id <= (SELECT max(id) FROM log) - ?", (_LOG_ENTRIES,))
 
 
 def _wrong(info: SeriesInfo, step: int, block: int, beside: tuple[int, int, int], data: bytes) -> str:

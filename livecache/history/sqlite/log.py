@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from ..log import LogEntry
 from .database import Database
 
-__all__ = ["Log"]
+__all__ = ["ENTRIES_MOST", "Log"]
+
+ENTRIES_MOST = 100_000
+"""The oldest go."""
 
 
 class Log(Database):
@@ -21,6 +24,7 @@ class Log(Database):
                 " VALUES (?, ?, ?, ?, ?, ?, ?)",
                 [(e.at, e.level, e.event, e.message, e.job, e.series, e.detail) for e in entries],
             )
+            db.execute("DELETE FROM log WHERE id <= (SELECT max(id) FROM log) - ?", (ENTRIES_MOST,))
 
     def logged(
         self, *, after: int = 0, job: int | None = None, series: int | None = None, limit: int = 1_000

@@ -40,24 +40,17 @@ class Writing(Reading):
     def series(self, key: SeriesId, *, create: bool = False, grid_text: str = "") -> SeriesInfo | None:
         """The series of that name; None where there is none, unless it is to be made."""
         named = (key.venue, key.symbol, key.timeframe.value)
-        if create and not self._number(named):
+        if create and self.number_of(*named) is None:
             with self.writing() as db:
                 db.execute(
                     "INSERT INTO series (venue, symbol, timeframe, grid, step) VALUES (?, ?, ?, ?, ?)"
                     " ON CONFLICT DO NOTHING",
                     (*named, grid_text, key.timeframe.ms),
                 )
-        found = self._number(named)
-        if not found:
+        if (number := self.number_of(*named)) is None:
             return None
         with self.reading() as db:
-            return info_of(db, found[0])[0]
-
-    def _number(self, named: tuple[str, str, str]) -> tuple[int] | None:
-        found: tuple[int] | None = self.one(
-            "SELECT id FROM series WHERE venue = ? AND symbol = ? AND timeframe = ?", *named
-        )
-        return found
+            return info_of(db, number)[0]
 
     def list_since(self, series: int, listed: int) -> None:
         """Its first candle opens at `listed`."""

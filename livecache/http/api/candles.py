@@ -12,9 +12,8 @@ from aiohttp import web
 from msgspec import structs
 
 from ...errors import ConfigError, NotReady, UnknownSeries
-from ...model.timeframe import Timeframe
+from ...model.timeframe import Timeframe, time_in
 from ...read.answer import Request, Verbatim
-from ...read.asking import time_in
 from ...read.reading import Core
 from ..conditional import given
 from ..shapes import ROWS_MOST, ROWS_USUAL, CandlesHead, CandlesQuery

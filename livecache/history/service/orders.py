@@ -1,0 +1,73 @@
+"""What the service asks for by itself: what is missing of a series, before what the hot tier looks after."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from ...model.coverage import Coverage, Span
+from ...model.series import SeriesId
+from ...model.traits import Traits
+from ..ordering import wants_of
+from ..store import NONE, JobState, Want
+from ..worker import HistoryDatabase
+
+if TYPE_CHECKING:
+    from .service import Wishes
+
+__all__ = ["wanted"]
+
+_DAY_MS = 86_400_000
+
+
+def wanted(
+    store: HistoryDatabase,
+    venue: str,
+    traits: Traits,
+    wishes: Wishes,
+    *,
+    now: int,
+    settled: int,
+    oldest: Mapping[SeriesId, int],
+    host_now: int,
+) -> list[Want]:
+    """The jobs to submit, the first first.
+
+    `settled`: until then the venue's candles are final; `oldest`: from there on the live service looks after
+    a series. One that is under way is not wanted twice; what could not be had, or was cancelled, within a day
+    is not asked for again.
+    """
+    given_up = _given_up(store, venue, host_now - _DAY_MS)
+    wants: dict[int, Want] = {}
+    for timeframe in wishes.timeframes:
+        since = wishes.since(timeframe)
+        start = since if since > 0 else (now + since) // _DAY_MS * _DAY_MS
+        stretch = Span(max(0, start), settled)
+        for want in wants_of(store, venue, traits, wishes.symbols, [timeframe], stretch):
+            end = min(want.end, oldest.get(store.info(want.series).key, want.end))
+            other = wants.get(want.series, want)
+            wants[want.series] = want._replace(
+                start=min(want.start, other.start),
+                end=end,
+                priority=min(want.priority, other.priority),
+            )
+    found = []
+    for want in wants.values():
+        missing = store.coverage(want.series).missing(want.start, max(want.start, want.end))
+        left = missing.without(given_up.get(want.series, NONE))
+        if not left or store.busy(want.series):
+            continue
+        if left != missing:
+            want = want._replace(start=left.spans[0].start, end=left.spans[-1].end)
+        found.append(want)
+    return sorted(found, key=lambda want: want.priority)
+
+
+def _given_up(store: HistoryDatabase, venue: str, since: int) -> dict[int, Coverage]:
+    """Of each series what jobs that ended in vain since then lacked."""
+    lacks: dict[int, Coverage] = {}
+    for job in store.jobs(states=(JobState.FAILED, JobState.CANCELLED), venue=venue):
+        if (job.finished or 0) > since:
+            series = job.want.series
+            lacks[series] = lacks.get(series, NONE) | store.missing(job.id).without(job.done)
+    return lacks

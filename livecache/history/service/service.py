@@ -1,0 +1,124 @@
+"""Deep history as a part of the service. Whatever becomes of the store, the live service goes on.
+
+What needs numpy is loaded in the store's thread, once the cache is warm: nobody waits for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from ...clock import Clock
+from ...engine.engine import Engine
+from ...engine.limiter import Urgency
+from ...errors import LivecacheError, StoreUnusable, only
+from ...model.timeframe import Timeframe
+from ...pacing.backoff import delays
+from ...quiet import logger
+from ..thread import Blocking, StoreThread
+from .standing import Standing
+
+if TYPE_CHECKING:
+    from ..sqlite.store import SqliteHistory
+    from .session import Session
+
+__all__ = ["HistoryService", "Wishes"]
+
+_AGAIN_FIRST_S, _AGAIN_MOST_S = 1.0, 300.0
+_BUSY_S = 2.0
+"""So long another connection is waited for: a stop has to be over in three seconds."""
+
+
+class Wishes(NamedTuple):
+    """What is wanted of a venue. `since` tells Unix ms of a timeframe; an age is as much below 0."""
+
+    symbols: Sequence[str]
+    timeframes: Sequence[Timeframe]
+    since: Callable[[Timeframe], int]
+
+
+class HistoryService:
+    """The history of all venues of a process, in the file at `path`.
+
+    Of each venue its symbols are filled in these `timeframes`, none for those of its engine, `since` a time
+    (Unix ms; an age is as much below 0). It takes that `share` of a venue's budgets at most.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        clock: Clock,
+        *,
+        timeframes: Sequence[Timeframe],
+        since: Callable[[Timeframe], int],
+        share: float,
+        jitter: Callable[[], float],
+        threads: Callable[[], AbstractAsyncContextManager[Blocking]] = StoreThread,
+    ) -> None:
+        self.standings: dict[str, Standing] = {}
+        """By venue, of those whose engine has started."""
+        self._path, self._clock, self._jitter = path, clock, jitter
+        self._timeframes, self._since, self._share = tuple(timeframes), since, share
+        self._threads = threads
+
+    async def beside(self, engine: Engine) -> None:
+        """Keep the history of the engine's venue until cancelled. It never raises for the store's sake."""
+        standing = self.standings[engine.venue.name] = Standing()
+        engine.limiter.shares[Urgency.HISTORY] = self._share
+        await engine.backfiller.listing.filled.wait()
+        waits = self._waits()
+        while True:
+            began_s = self._clock.monotonic()
+            error = await self._one(engine, standing)
+            if self._clock.monotonic() - began_s > _AGAIN_MOST_S:
+                waits = self._waits()
+            wait_s = next(waits)
+            told = isinstance(error, LivecacheError)
+            standing.trouble = error.message if isinstance(error, LivecacheError) else type(error).__name__
+            log = logger.bind(event="history_unusable", hint=getattr(error, "hint", ""), wait_s=round(wait_s))
+            log.opt(exception=None if told else error).error(
+                "the history of {} is not kept now: {}; trying again in {:.0f} s",
+                *(engine.venue.name, error, wait_s),
+            )
+            await self._clock.sleep(wait_s)
+
+    async def _one(self, engine: Engine, standing: Standing) -> BaseException:
+        """One session, from the opening of the store to the error that ends it."""
+        error: BaseException = RuntimeError("the session has ended")
+        try:
+            await self._session(engine, standing)
+        except* Exception as group:
+            error = only(group)
+        # On Python 3.11 a group that ends by an error drops a cancellation that came meanwhile.
+        if (task := asyncio.current_task()) is not None and task.cancelling():
+            raise asyncio.CancelledError
+        return error
+
+    async def _session(self, engine: Engine, standing: Standing) -> None:
+        async with AsyncExitStack() as stack:
+            thread = await stack.enter_async_context(self._threads())
+            session, store = await thread(self._opened)
+            stack.push_async_callback(thread, store.close)
+            await session(engine, store, thread, self._wishes, standing).run()
+
+    def _opened(self) -> tuple[type[Session], SqliteHistory]:
+        from ..sqlite.store import SqliteHistory
+        from .session import Session
+
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            hint = "it takes a directory that is there, or may be made"
+            raise StoreUnusable(f"{self._path.parent}: {error.strerror}", hint) from None
+        wall = self._clock.wall
+        return Session, SqliteHistory.open(self._path, lambda: int(wall() * 1000), busy_s=_BUSY_S)
+
+    def _wishes(self, engine: Engine) -> Wishes:
+        settings = engine.settings
+        return Wishes(settings.symbols, self._timeframes or settings.timeframes, self._since)
+
+    def _waits(self) -> Iterator[float]:
+        return delays(self._jitter, first_s=_AGAIN_FIRST_S, most_s=_AGAIN_MOST_S)
