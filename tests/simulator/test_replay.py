@@ -12,8 +12,11 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import RawTestServer
 
 from livecache.app import open_engine
+from livecache.clock import SystemClock
 from livecache.commands.simulator import run_simulator
 from livecache.config.schema import CacheConfig, Config, RedisConfig
 from livecache.embedded.server import EmbeddedServer
@@ -24,6 +27,7 @@ from livecache.record import record
 from livecache.simulator import KeyRing, MarketClock, Product, SeededMarket, Simulator, throwaway_key
 from livecache.simulator.replay import Replay
 from livecache.tape import Recorded, Tape, read_tape
+from livecache.venues.net.http import HttpSource
 from livecache.venues.registry import settings_of
 
 NOON = 1_771_588_800_000  # 2026-02-20T12:00Z
@@ -273,15 +277,24 @@ def test_a_post_is_answered_by_its_method_its_path_and_its_body(tmp_path: Path) 
         return json.dumps({"jsonrpc": "2.0", "id": number, "method": method})
 
     path, posts = tmp_path / "tape", (call("a", 1), call("b", 2), "kind=form", "")
-    with path.open("x") as file:
-        tape = Tape(file, "x", now_s=lambda: 1.0)
-        for body in posts:
-            tape.page("/rpc?v=2", (), 200, f"to {body}".encode(), {}, body)
-        tape.page("/rpc?v=2", (), 200, b"got", {})
-    _, lines, damage = read_tape(path)
-    assert (len(lines), damage) == (5, "")
+
+    async def recorded() -> None:
+        async def serve(request: web.BaseRequest) -> web.Response:
+            return web.Response(text="got" if request.method == "GET" else f"to {await request.text()}")
+
+        async with RawTestServer(serve) as server:
+            with path.open("x") as file, Tape(file, "x", now_s=lambda: 1.0).running():
+                source = HttpSource(str(server.make_url("")), clock=SystemClock(), timeout_s=30.0)
+                for body in (*posts, None):
+                    assert await source.get(
+                        "candles", "/rpc?v=2", posted=body, decode=lambda answer: answer.body
+                    )
+                await source.aclose()
 
     async def main() -> None:
+        await recorded()
+        _, lines, damage = read_tape(path)
+        assert (len(lines), damage) == (5, "")
         async with Replay(lines) as replay, aiohttp.ClientSession() as session:
             url = f"{replay.rest_url}/rpc?v=2"
             for sent, meant in zip((call("a", 77), call("b", 78), *posts[2:]), posts, strict=True):
