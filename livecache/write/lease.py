@@ -16,7 +16,7 @@ from ..clock import Clock
 from ..errors import LivecacheError
 from ..keys.keyspace import Damaged, Keyspace, LeaseRecord, decode_lease, encode_lease, holder_of
 from ..quiet import logger
-from ..wire.scripts import COMMON, RedisLike, Script, batches, send
+from ..wire.scripts import COMMON, RedisLike, Script, batches, send, text_of
 from ..wire.trouble import TROUBLE
 
 __all__ = ["LEASE_MS", "RENEW_S", "Fenced", "Lease", "Overtaken", "Pulse", "WhileHeld"]
@@ -96,19 +96,24 @@ return text
 """
 )
 
-# KEYS: state hashes. ARGV: our token. From here on an older writer cannot touch them. Returns 1, or 0 if one
-# bears a larger token. The revision is void too: what an older tenure numbered means nothing to this one.
+# KEYS: state hashes. ARGV: our token, and that of our tenure before. From here on an older writer cannot
+# touch them. Returns 0 if one bears a larger token; else of each the revision that our tenure before left, ""
+# where another has been: what that numbered means nothing to this one.
 _STAMP = Script(
     COMMON
     + """
-for _, key in ipairs(KEYS) do
+local revisions = {}
+for i, key in ipairs(KEYS) do
+  revisions[i] = ''
   if type_of(key) == 'hash' then
-    local fence = fence_of(redis.call('HGET', key, 'fence'))
+    local held = redis.call('HMGET', key, 'fence', 'revision')
+    local fence = fence_of(held[1])
     if fence and fence > tonumber(ARGV[1]) then return 0 end
-    redis.call('HSET', key, 'fence', ARGV[1], 'revision', '0')
+    if held[1] == ARGV[2] then revisions[i] = held[2] or '' end
+    redis.call('HSET', key, 'fence', ARGV[1], 'revision', revisions[i] == '' and '0' or revisions[i])
   end
 end
-return 1
+return revisions
 """
 )
 
@@ -158,6 +163,9 @@ class Lease:
         """The fencing token of this tenure; 0 before the first."""
         self.record = ""
         """The lease's value, word for word; scripts compare it."""
+        self.revisions: dict[str, str] = {}
+        """Of each stored state that nobody has written since the tenure before: what that numbered it."""
+        self._stamped = 0  # the token of that tenure
 
     def change(self, states: Sequence[str]) -> None:
         """There are other series. Those that came are written whole, under this tenure's token."""
@@ -199,6 +207,11 @@ class Lease:
                 self._remind(*holder)
             await self._clock.sleep(_RETRY_S)
 
+    async def keep(self) -> None:
+        """Renew it if it is running out: whoever does much in one go has no other turn to."""
+        if self.left_s < LEASE_MS / 2000:
+            await self.renew()
+
     async def renew(self) -> None:
         """Hold it for another while. `Fenced` if it is not ours any more, be it another's or gone."""
         started_s = self.pulse.stirred_at_s = self._clock.monotonic()
@@ -232,7 +245,7 @@ class Lease:
             )
         else:
             logger.bind(event="lease_gone", instance=self._instance, reason=str(reason)).warning(
-                "Redis lost the lease, or was away ({}). Taking it anew, and rewriting everything.", reason
+                "Redis lost the lease, or was away ({}). Taking it anew, and rewriting what it lost.", reason
             )
         return successor
 
@@ -278,13 +291,19 @@ class Lease:
         ]
 
     async def _stamp(self) -> bool:
-        """Mark all stored states as ours; False if an even newer writer was faster."""
-        return all(
-            [
-                await _STAMP.run(self._redis, batch, [self.token]) == 1
-                for batch in batches(self._states, _KEYS_A_CALL)
-            ],
-        )
+        """Mark all stored states as ours; False if an even newer writer was faster, or the lease ran out."""
+        self.revisions, before = {}, self._stamped
+        for batch in batches(self._states, _KEYS_A_CALL):
+            try:
+                await self.keep()
+            except Fenced:
+                return False
+            stood = await _STAMP.run(self._redis, batch, [self.token, before])
+            if not isinstance(stood, list):
+                return False
+            self.revisions |= {key: text_of(each) for key, each in zip(batch, stood, strict=True)}
+        self._stamped = self.token
+        return True
 
     def _remind(self, holder: str, left_s: float) -> None:
         now_s = self._clock.monotonic()
@@ -306,7 +325,7 @@ class WhileHeld:
     """A way to Redis that is open while the lease is held: a `RedisLike` for all that a tenure writes.
 
     What waits for a connection as the lease runs out, as when the host sleeps, is not sent any more: the
-    server would refuse it, unless it is another one by then. Raises `Fenced`.
+    server would refuse it, unless it is another one by then. Raises `Fenced`. What is sent keeps the lease.
     """
 
     def __init__(self, redis: RedisLike, lease: Lease) -> None:
@@ -317,6 +336,7 @@ class WhileHeld:
         """Send one command and return its reply, or raise what redis-py raises."""
         if self._lease.overdue:
             raise Fenced("the lease is overdue")
+        await self._lease.keep()
         try:
             # On waking, a timer that is due comes before whatever else has become possible.
             async with asyncio.timeout(self._lease.left_s) as left:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -61,10 +61,18 @@ class Upserts:
         if token == self._lease.token:
             self._found = {one.series: one.candles for one in stored}
 
-    def forget(self) -> None:
-        """Another tenure: nothing that is known of Redis counts."""
-        self.held.clear()
-        self._found.clear()
+    def recall(self, revisions: Mapping[str, str]) -> None:
+        """Another tenure: of what was known of Redis, that counts which stands at the revision it was left.
+
+        `revisions` are by the keys of the states.
+        """
+
+        def stands(series: SeriesId, revision: int) -> bool:
+            return revisions.get(self._keys.state(series.symbol, series.timeframe)) == str(revision)
+
+        # Anew, for what was expected under another fence is not expected any more.
+        self.held = {s: Held(*held) for s, held in self.held.items() if stands(s, held.revision)}
+        self._found = {s: found for s, found in self._found.items() if stands(s, 0)}
 
     def keep(self, series: Iterable[SeriesId]) -> None:
         """Only these are written from now on: nothing is known of others when they come back."""

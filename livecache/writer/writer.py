@@ -23,7 +23,7 @@ from ..keys.keyspace import Keyspace
 from ..model.series import Change, SeriesId
 from ..quiet import logger
 from ..wire.advice import ServerWatch
-from ..wire.scripts import RedisLike, cancellable
+from ..wire.scripts import RedisLike, batches, cancellable
 from ..wire.trouble import TROUBLE, Task, waits_s
 from ..write.closes import PendingCloses
 from ..write.lease import RENEW_S, Fenced, Lease, Overtaken, WhileHeld
@@ -42,6 +42,7 @@ ALIVE_AGAIN_S = 0.25  # at the soonest, where the feed came up or broke meanwhil
 CLOSE_GOODBYE_S = 1.0  # for all that is said to Redis at a clean stop
 AUDIT_EVERY = 2  # renewals of the lease
 REMIND_S = 10.0
+_WHOLE_AT_ONCE, _SERIES_A_PART, _MEMBERS_A_PART = 25, 200, 5_000  # of what is rewritten
 UNSENT_S = 3.0  # after which readers are told that the feed is down: it does not reach them
 
 
@@ -158,7 +159,7 @@ class Writer:
         return sorted(self._keys.state(s.symbol, s.timeframe) for s in self._series)
 
     async def run(self) -> None:
-        """Write until cancelled. Whenever the lease was lost, wait for it, and rewrite everything.
+        """Write until cancelled. Whenever the lease was lost, wait for it, and rewrite what is not as it was.
 
         With `gives_way`, `Overtaken` if another instance has written meanwhile.
         """
@@ -190,7 +191,10 @@ class Writer:
                     return
                 await self._lease.renew()
                 await self._presence.leave(for_good=for_good)
-                await self._flush()
+                self._wake.set()
+                while self._wake.is_set():
+                    self._wake.clear()
+                    await self._flush()
                 await self._lease.release()
         except (Fenced, *TROUBLE) as error:
             logger.bind(event="goodbye_failed", kind=type(error).__name__).info(
@@ -202,11 +206,11 @@ class Writer:
     # --- tenure
 
     async def _enter(self, *, again: bool = False) -> None:
-        """Begin a tenure: nothing that an earlier one knew of Redis counts."""
+        """Begin a tenure: of what an earlier one knew of Redis only what nobody has written since counts."""
         await self.patiently(partial(self._lease.acquire, gives_way=again and self._gives_way))
-        self._upserts.forget()
+        self._upserts.recall(self._lease.revisions)
         self._teller.forget()
-        self._owed = set(self._series) - set(self.problems)
+        self._owed = (self._owed | set(self._series) - self._upserts.held.keys()) - set(self.problems)
         self._vouched_at_s = float("-inf")
         # If the lease is lost again already, nothing is announced, and the next renewal leads back here.
         with contextlib.suppress(Fenced):
@@ -301,9 +305,9 @@ class Writer:
 
     async def _flush_forever(self) -> None:
         waits = waits_s(self._jitter)
+        self._wake.set()
         while True:
-            if not self._owed and not self._closes.waiting and self._announced:
-                await self._wake.wait()
+            await self._wake.wait()
             self._wake.clear()
             task: Task = "write"
             try:
@@ -317,6 +321,7 @@ class Writer:
                 await self._vouch()
             except TROUBLE as error:
                 self._patience.note(error, task)
+                self._wake.set()
                 await self._clock.sleep(next(waits))
             else:
                 waits = waits_s(self._jitter)
@@ -324,7 +329,10 @@ class Writer:
                     await self._clock.sleep(rest)
 
     async def _flush(self) -> int:
-        """Send all that is there to send; of how many series. What fails stays owed, and closes pending."""
+        """Send some of what is there to send; of how many series. What fails stays owed, and closes pending.
+
+        Where more is left, `wake` is set.
+        """
         began_s = self._clock.monotonic()
         changes = self._gather()
         try:
@@ -338,11 +346,12 @@ class Writer:
         self.stats.flushes += 1
         if changes:
             self.stats.flush_seconds.observe(self._clock.monotonic() - began_s)
-        self._source.sent()
+        if not self._owed:
+            self._source.sent()
         return len(changes)
 
     def _gather(self) -> list[Change]:
-        """What to send now: what changed, and whole what is owed. From here on all of it is owed."""
+        """What to send now: what changed, and some of what is owed, whole. From here on all of it is owed."""
         taken = self._source.take()
         self._closes.keep(taken.closes)
         changes: dict[SeriesId, Change] = {}
@@ -353,13 +362,19 @@ class Writer:
                 self._owed.discard(change.series)
             elif change.series not in self.problems:
                 self._owed.add(change.series)
-        if self._owed:
-            again = self._source.whole([s for s in self._series if s in self._owed])
+        updates = {change.series: change.updates for change in taken.series}
+        for some in batches([s for s in self._series if s in self._owed], _WHOLE_AT_ONCE):
+            again = self._source.whole(some)
             self._closes.keep(again.closes)
-            updates = {change.series: change.updates for change in taken.series}
             for change in again.series:
                 changes[change.series] = replace(change, updates=updates.get(change.series, ()))
-        self._owed = set(changes)
+            if (
+                len(changes) >= _SERIES_A_PART
+                or sum(len(c.members) for c in changes.values()) >= _MEMBERS_A_PART
+            ):
+                self._wake.set()
+                break
+        self._owed |= set(changes)
         return list(changes.values())
 
     async def _send(self, batch: Sequence[Change]) -> None:
@@ -378,6 +393,7 @@ class Writer:
                 _, kind, key = outcome.split(" ", 2)
                 self._unwritten.complain(series, ForeignKey(key, kind))
         if lost:
+            self._wake.set()
             self.stats.lost += lost
             logger.bind(event="cache_lost", series=lost).warning(
                 "Redis no longer holds {} series as they were written; rewriting them from memory.", lost

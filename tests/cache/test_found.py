@@ -176,12 +176,16 @@ def test_whatever_was_found_it_is_as_if_all_had_been_written(
 
     async def test(client: Any, _: Source) -> None:
         await client.flushall()
-        lease = Lease(client, KEYS, "one", [STATE], clock=SystemClock(), sole_owner=True)
-        upserts = Upserts(client, KEYS, lease, origin=ORIGIN, clock=SystemClock())
-        await lease.acquire()
+
+        async def a_run() -> tuple[Lease, Upserts]:
+            lease = Lease(client, KEYS, "one", [STATE], clock=SystemClock(), sole_owner=True)
+            await lease.acquire()
+            return lease, Upserts(client, KEYS, lease, origin=ORIGIN, clock=SystemClock())
+
+        before, upserts = await a_run()
         assert await upserts.send([change(there)]) == {BTC: len(there)}
-        await lease.acquire()
-        upserts.forget()
+        lease, upserts = await a_run()
+        assert lease.token > before.token
         upserts.found(lease.token, [Stored(BTC, tuple(there.values()), state(0, 10, 10).coverage, 0)])
         sent = Change(BTC, True, dict(wanted), keep_from, state(0, 10, 10))
         assert await upserts.send([sent]) == {BTC: len(expected)}

@@ -14,6 +14,7 @@ from .of_readers import OF_READERS
 from .of_store import OF_STORE
 from .of_venues import OF_VENUES
 from .of_word import OF_WORD
+from .of_writers import OF_WRITERS
 
 __all__ = ["BREAKAGES", "Breakage", "Edit"]
 
@@ -208,7 +209,7 @@ BREAKAGES = (
         (
             Edit(
                 "livecache/writer/writer.py",
-                "        self._owed = set(changes)\n        return list(changes.values())",
+                "        self._owed |= set(changes)\n        return list(changes.values())",
                 "        self._owed = set()\n        return list(changes.values())",
             ),
         ),
@@ -379,4 +380,5 @@ BREAKAGES = (
     *OF_BINANCE,
     *OF_CCXT,
     *OF_STORE,
+    *OF_WRITERS,
 )

@@ -1,0 +1,47 @@
+"""Breakages of how the writer keeps its lease while it is slow, and of what it believes after a loss."""
+
+from __future__ import annotations
+
+from .edits import Breakage, Edit
+
+__all__ = ["OF_WRITERS"]
+
+_STARVED = ("tests/cache/test_starved.py",)
+
+OF_WRITERS = (
+    Breakage(
+        "what is written does not keep the lease",
+        (Edit("livecache/write/lease.py", "        await self._lease.keep()\n", ""),),
+        tests=_STARVED,
+    ),
+    Breakage(
+        "what is owed is rewritten in one go",
+        (
+            Edit(
+                "livecache/writer/writer.py",
+                "                self._wake.set()\n                break\n",
+                "                pass\n",
+            ),
+        ),
+        tests=_STARVED,
+    ),
+    Breakage(
+        "whoever has lost the lease rewrites what it had rewritten",
+        (
+            Edit(
+                "livecache/writer/writer.py",
+                "        self._upserts.recall(self._lease.revisions)\n",
+                "        self._upserts.recall({})\n",
+            ),
+        ),
+        tests=_STARVED,
+    ),
+    Breakage(
+        "what another has written meanwhile is taken for what was left there",
+        (
+            Edit("livecache/write/lease.py", "    if held[1] == ARGV[2] then revisions", "    revisions"),
+            Edit("livecache/write/lease.py", "= held[2] or '' end\n", "= held[2] or ''\n"),
+        ),
+        tests=("tests/cache/test_fencing.py",),
+    ),
+)
