@@ -34,6 +34,11 @@ def history() -> None:
 @click.option("--force", is_flag=True, help="Ask again even for what is there.")
 @click.option("--oldest-first", is_flag=True, help="Else the newest come first.")
 @click.option("--once", is_flag=True, help="End when nothing is missing; so it does anyway.")
+@click.option(
+    "--scheduled",
+    is_flag=True,
+    help="For timers: do what is due by history.since, and end; wait for nothing.",
+)
 @click.option("--report", type=options.FILE, help="A file for the report: .json, else CSV.")
 @options.history_url
 @options.config

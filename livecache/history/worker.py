@@ -30,6 +30,7 @@ from .thread import Healing
 
 __all__ = ["HistoryDatabase", "Watch", "Worker"]
 
+_SOON_MS = 3_000  # what waits for the days of its symbol waits no longer, and what has failed does
 _DAYS_S = 1.0  # the days of the same symbol are looked for again
 _LOOK_S = 0.5  # for a job that is due, where there is none
 _MISSES_MOST = 12  # in a row, and the attempt has failed
@@ -120,15 +121,18 @@ class Worker:
         self._asking = asyncio.Lock()
         self._claims = Claims(database, thread, clock, worker=name, venue=venue.name)
 
-    async def run(self, *, once: bool = False) -> None:
-        """Work until cancelled; with `once`, until no job of the venue is left that is not over."""
+    async def run(self, *, once: bool = False, waits: bool = True) -> None:
+        """Work until cancelled; with `once`, until no job of the venue is left that is not over.
+
+        Unless it `waits`, what begins later or is another worker's is left to them, too.
+        """
         try:
             async with asyncio.TaskGroup() as tasks:
-                await self._run(tasks, once=once)
+                await self._run(tasks, once=once, waits=waits)
         finally:
             await self._claims.release()
 
-    async def _run(self, tasks: asyncio.TaskGroup, *, once: bool) -> None:
+    async def _run(self, tasks: asyncio.TaskGroup, *, once: bool, waits: bool) -> None:
         working: set[asyncio.Task[None]] = set()
         while True:
             job = await self._claims.claim() if len(working) < self._concurrency else None
@@ -136,17 +140,18 @@ class Worker:
                 task = tasks.create_task(self._work(job), name=f"history job {job.id}")
                 working.add(task)
                 task.add_done_callback(working.discard)
-            elif once and not working and await self._over():
+            elif once and not working and await self._over(waits=waits):
                 return
             elif len(working) == self._concurrency:
                 await asyncio.wait(working, return_when=asyncio.FIRST_COMPLETED)
             else:
                 await self._clock.sleep(_LOOK_S)
 
-    async def _over(self) -> bool:
-        states = tuple(ACTIVE)
-        jobs = await self._thread(lambda: self._database.jobs(venue=self._venue.name, states=states, limit=1))
-        return not jobs
+    async def _over(self, *, waits: bool) -> bool:
+        states = tuple(ACTIVE) if waits else (JobState.PENDING, JobState.WAITING)
+        soon = int(self._clock.wall() * 1000) + _SOON_MS
+        jobs = await self._thread(lambda: self._database.jobs(venue=self._venue.name, states=states))
+        return not any(waits or job.not_before <= soon for job in jobs)
 
     # --- one job
 

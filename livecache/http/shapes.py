@@ -260,6 +260,10 @@ class ServiceAnswer(msgspec.Struct, frozen=True, kw_only=True):
     redis: Annotated[str, Meta(description="where the candles are, without user and password")]
     prefix: str
     config: Annotated[str, Meta(description="the file, and the variables and flags that win over it")]
+    history: (
+        Annotated[dict[str, str], Meta(description="of each venue whose history is kept, its trouble, or ''")]
+        | UnsetType
+    ) = UNSET
 
 
 class IndexAnswer(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from livecache import Reader
+from livecache.errors import StoreUnusable
 from livecache.history.sqlite.store import SqliteHistory
 from livecache.model.candle import ExactCandle
 from livecache.model.coverage import Coverage
@@ -33,17 +34,16 @@ def settings(venue: Exchange, redis_url: str, path: Path, **more: object) -> dic
         redis_url,
         (),
         HISTORY_URL=f"sqlite:///{path}",
-        HISTORY_SINCE=f"{DAYS}d",
-        CACHE_TIMEFRAMES="5m,1h",
-        **more,
+        **{"HISTORY_SINCE": f"{DAYS}d", "CACHE_TIMEFRAMES": "5m,1h", **more},
     )
 
 
 def known(path: Path, symbol: str) -> Coverage:
     """What is stored of its 5m candles; nothing while there is no file."""
-    if not path.exists():
+    try:
+        store = SqliteHistory.open(path, read_only=True)
+    except StoreUnusable:  # there is none yet
         return Coverage()
-    store = SqliteHistory.open(path, read_only=True)
     try:
         series = store.series(SeriesId("coinbase", symbol, M5))
         return store.coverage(series.id) if series else Coverage()
@@ -146,7 +146,7 @@ def test_its_log_is_in_the_file_with_series_and_job(clean_valkey: str, tmp_path:
     with exchange(market_of(*SYMBOLS)) as venue:
         env = settings(venue, clean_valkey, path)
         with livecache("run", env=env) as service:
-            until("it is filled", lambda: filled(path, NOON - 600_000))
+            service.event("history_filled", symbol="BTC-USD", timeframe="5m")
             service.stop()
         with livecache("history", "log", "--json", "--history-url", f"sqlite:///{path}") as told:
             assert told.ended() == 0
@@ -156,3 +156,49 @@ def test_its_log_is_in_the_file_with_series_and_job(clean_valkey: str, tmp_path:
         (done,) = [e for e in entries if e["event"] == "history_filled" and e.get("symbol") == "BTC-USD"
                    and e["timeframe"] == "5m"]  # fmt: skip
         assert done["job"] and done["level"] == "INFO"
+
+
+def fill(
+    venue: Exchange, path: Path, *arguments: str, **more: object
+) -> tuple[int, str, list[dict[str, Any]]]:
+    """`livecache history fill …`: its exit code, what it prints, and the store's log."""
+    env = settings(venue, "redis://127.0.0.1:1", path, **more)
+    with livecache("history", "fill", *arguments, env=env) as filling:
+        code = filling.ended()
+        printed = "\n".join(filling.output)
+    with livecache("history", "log", "--json", "--count", "1000", env=env) as told:
+        assert told.ended() == 0
+    entries: list[dict[str, Any]] = json.loads("".join(told.output))["entries"]
+    return code, printed, entries
+
+
+def test_a_timer_does_what_is_due_and_ends_and_the_file_tells_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "history.db"
+    with exchange(market_of(*SYMBOLS)) as venue:
+        short = {"HISTORY_SINCE": "3d, 1h=20d"}
+        code, printed, entries = fill(venue, path, "--scheduled", **short)
+        assert code == 0 and "6 of 6 series filled" in printed, "days tell where there is anything"
+        assert known(path, "BTC-USD").covers(NOON // DAY * DAY - 3 * DAY, NOON - 600_000)
+        filled = [e for e in entries if e["event"] == "history_filled"]
+        assert {(e["symbol"], e["timeframe"]) for e in filled} == {
+            (symbol, timeframe) for symbol in SYMBOLS for timeframe in ("5m", "1h", "1d")
+        }
+        assert all(e["job"] and e["venue"] == "coinbase" for e in filled)
+        asked = len(venue.candle_requests)
+        code, printed, _ = fill(venue, path, "--scheduled", **short)
+        assert (code, printed) == (0, "nothing is due") and len(venue.candle_requests) == asked
+
+
+def test_what_fails_by_a_timer_is_told_and_left_to_the_next_run(tmp_path: Path) -> None:
+    path = tmp_path / "history.db"
+    with exchange(market_of(*SYMBOLS)) as venue:
+        wanted = ("--scheduled", "--symbols", "BTC-USD,NONE-USD", "--timeframe", "1h")
+        began_s = time.monotonic()
+        code, printed, entries = fill(venue, path, *wanted)
+        assert code == 1 and "2 of 4 series filled" in printed and "NONE-USD" in printed
+        failed = [e for e in entries if e["event"] == "history_failed"]
+        assert {e["timeframe"] for e in failed} == {"1d", "1h"}
+        assert all(e["level"] == "ERROR" and e["symbol"] == "NONE-USD" and e["job"] for e in failed)
+        assert time.monotonic() - began_s < 60, "it waits for no attempt"
+        code, printed, _ = fill(venue, path, *wanted)
+        assert (code, printed) == (0, "nothing is due"), "what the exchange does not know is left for a day"

@@ -229,3 +229,10 @@ def _python(code: str, *arguments: str, killed: bool = False) -> str:
     )
     assert done.returncode == (-9 if killed else 0), done.stderr
     return done.stdout
+
+
+def test_a_reader_of_a_file_that_is_just_being_made_is_told_that_nothing_is_there_yet(tmp_path: Path) -> None:
+    (tmp_path / "history.db").touch()
+    with pytest.raises(StoreUnusable, match=r"there is no history at .* yet") as error:
+        SqliteHistory.open(tmp_path / "history.db", read_only=True)
+    assert error.value.hint == "livecache history fill makes it"

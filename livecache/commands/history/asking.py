@@ -11,7 +11,7 @@ import msgspec
 from ...clock import SystemClock
 from ...config.load import order_timeframes, parse_timeframes
 from ...config.schema import Config
-from ...config.since import FIRST_MS, moment_in, years_ms
+from ...config.since import FIRST_MS, moment_in, since_of, years_ms
 from ...config.symbols import parse_symbols
 from ...errors import ConfigError
 from ...files import read_regular, why_not
@@ -37,6 +37,7 @@ def wanted_of(
     until: str | None,
     force: bool,
     oldest_first: bool,
+    scheduled: bool = False,
     **_: object,
 ) -> tuple[Config, Wanted]:
     """The configuration with the venue that was named, and what is wanted. Raises ConfigError."""
@@ -60,6 +61,14 @@ def wanted_of(
         ordered = order_timeframes(parsed, config.cache.timeframes)
     else:
         ordered = config.cache.timeframes
+    if scheduled:
+        spans = (("--since", since), ("--days", days), ("--years", years), ("--until", until))
+        for flag in (*(name for name, value in spans if value is not None), *(["--force"] if force else ())):
+            raise ConfigError(f"--scheduled and {flag} are both given", "history.since says how far back")
+        if timeframes is None:
+            ordered = config.history.timeframes or ordered
+        told = since_of(config.history.since)
+        return config, Wanted(chosen, ordered, 0, oldest_first=oldest_first, scheduled=told.of)
     return config, Wanted(
         symbols=chosen,
         timeframes=ordered,

@@ -6,8 +6,8 @@ import asyncio
 import os
 import random
 import socket
-from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,9 @@ from ...engine.limiter import Limiter, Urgency
 from ...engine.venue_time import VenueTime
 from ...errors import ConfigError, VenueUnreachable
 from ...history.ordering import wants_of
+from ...history.service.log_keeper import LogKeeper
+from ...history.service.orders import wanted as due
+from ...history.service.service import Wishes
 from ...history.sqlite.store import SqliteHistory
 from ...history.store import SeriesInfo, Want
 from ...history.tally import Line, Tally
@@ -25,6 +28,7 @@ from ...history.worker import Worker
 from ...model.coverage import Span
 from ...model.timeframe import Timeframe, iso
 from ...pacing.backoff import delays
+from ...process.logs import setup
 from ...process.stopping import until_stopped
 from ...quiet import logger
 from ...repeats import Repeats
@@ -54,6 +58,8 @@ class Wanted:
     until: int = 0
     force: bool = False
     oldest_first: bool = False
+    scheduled: Callable[[Timeframe], int] | None = None
+    """Only what is due is wanted: since when, of each timeframe, in place of `since`."""
 
 
 def fill(config: Config, path: Path, wanted: Wanted, *, report: Path | None, as_json: bool) -> int:
@@ -71,15 +77,24 @@ async def _fill(config: Config, path: Path, wanted: Wanted, report: Path | None,
             path.parent.mkdir(parents=True, exist_ok=True)
             store = await thread(lambda: SqliteHistory.open(path))
             stack.push_async_callback(thread, store.close)
+            log = await stack.enter_async_context(LogKeeper(path, clock, next(iter(wanted.symbols), "")))
+            setup(config.log.level, config.log.format, also=log.take)
             logger.bind(event="history_opened", path=str(path)).info("history in {}", path)
             fillings.extend(_Filling(config, venue, store, thread, clock) for venue in wanted.symbols)
-            async with asyncio.TaskGroup() as tasks:
-                for filling in fillings:
-                    tasks.create_task(filling.run(wanted), name=f"history {filling.venue.name}")
+            async with asyncio.TaskGroup() as keeping:
+                logging = keeping.create_task(log.run(), name="history log")
+                async with asyncio.TaskGroup() as tasks:
+                    for filling in fillings:
+                        name = filling.venue.name
+                        with logger.contextualize(venue=name) if len(fillings) > 1 else nullcontext():
+                            tasks.create_task(filling.run(wanted), name=f"history {name}")
+                logging.cancel()
 
     stopped = await until_stopped(main)
     lines = [line for filling in fillings for line in filling.lines]
     print_report(lines, as_json=as_json)
+    if wanted.scheduled is not None and not lines and not stopped and not as_json:
+        print("nothing is due")
     if report is not None:
         write_report(lines, report)
     if stopped:
@@ -130,7 +145,7 @@ class _Filling:
                 urgency=Urgency.WARM,  # nobody lives beside it
                 oldest_first=wanted.oldest_first,
             )
-            await worker.run(once=True)
+            await worker.run(once=True, waits=wanted.scheduled is None)
         finally:
             await self.venue.aclose()
 
@@ -165,6 +180,9 @@ class _Filling:
             traits.settle_delay_ms if settings.settle_delay is None else int(settings.settle_delay * 1000)
         )
         settled = self._time.now() - delay_ms
+        if wanted.scheduled is not None:
+            await self._submit_due(wanted, wanted.scheduled, settled)
+            return
         end = wanted.until if wanted.until > 0 else self._time.now() + wanted.until
         start = wanted.since if wanted.since > 0 else end + wanted.since
         span = Span(max(0, start), min(end, settled))
@@ -181,7 +199,32 @@ class _Filling:
             store.submit(wants)
             return [(want, store.info(want.series)) for want in wants]
 
-        for want, series in await self._thread(submit):
+        await self._tell(await self._thread(submit))
+
+    async def _submit_due(self, wanted: Wanted, since: Callable[[Timeframe], int], settled: int) -> None:
+        store, venue, now = self._store, self.venue, self._time.now()
+        wishes = Wishes(wanted.symbols[venue.name], wanted.timeframes, since)
+        host_now = int(self._clock.wall() * 1000)
+
+        def submit() -> list[tuple[Want, SeriesInfo]]:
+            wants = due(
+                store,
+                venue.name,
+                venue.traits,
+                wishes,
+                now=now,
+                settled=settled,
+                oldest={},
+                host_now=host_now,
+            )
+            store.submit(wants)
+            return [(want, store.info(want.series)) for want in wants]
+
+        await self._tell(await self._thread(submit))
+
+    async def _tell(self, wants: Sequence[tuple[Want, SeriesInfo]]) -> None:
+        store = self._store
+        for want, series in wants:
             missing = await self._thread(
                 lambda want=want: store.coverage(want.series).missing(want.start, want.end)  # type: ignore[misc]
             )

@@ -48,6 +48,7 @@ class Session:
         self._thread = Healing(thread, store, self._look_again)
         self._copier = Copier(engine.live, store, self._thread)
         self._again = asyncio.Event()  # to be looked at what is missing
+        standing.copied = 0
         standing.tally = Tally(engine.clock.monotonic, self._page)
         self._worker = Worker(
             store,
@@ -150,4 +151,4 @@ class Session:
         self._again.set()
 
     def _page(self, series: SeriesInfo) -> int:
-        return self._engine.venue.traits.page(series.key.timeframe)
+        return self._engine.venue.traits.deep_page(series.key.timeframe)

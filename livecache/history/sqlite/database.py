@@ -33,7 +33,7 @@ class Database:
         if writes:
             self._refuse_network()
         elif not path.exists():
-            raise StoreUnusable(f"there is no history at {path}", "livecache history fill makes it")
+            raise StoreUnusable(f"there is no history at {path}", _MAKES_IT)
         with self._told():
             # Readers, too: only who may write can roll back what a killed writer left.
             mode = "rwc" if writes else "rw"
@@ -102,7 +102,9 @@ class Database:
             (application,) = db.execute("PRAGMA application_id").fetchone()
             (schema,) = db.execute("PRAGMA user_version").fetchone()
             (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        if not tables and self.writes:
+        if not tables and not application:
+            if not self.writes:  # somebody is just making it
+                raise StoreUnusable(f"there is no history at {self.path} yet", _MAKES_IT)
             return
         if application != APPLICATION:
             raise StoreUnusable(f"{self.path} is no history of livecache's", "give history.url another path")
@@ -142,6 +144,7 @@ class Database:
             raise StoreUnusable(f"{self.path}: {error}", hint.format(path=self.path.name)) from error
 
 
+_MAKES_IT = "livecache history fill makes it"
 _FULL = "make room: nothing is lost, and it goes on from there"
 _UNWRITTEN = f"{_FULL}; if there is room, {{path}}-journal belongs to another user"
 _DENIED = "give this user the right to write there, to the file and its directory"

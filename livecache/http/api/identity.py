@@ -69,4 +69,5 @@ class Identity:
             redis=instance.redis if engine else "",
             prefix=instance.config.redis.prefix,
             config=instance.source,
+            history={v: redact(one.trouble) for v, one in instance.history.items()} or UNSET,
         )

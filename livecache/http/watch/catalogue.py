@@ -40,6 +40,17 @@ def _build(_: Instance) -> Values:
     return {(version("livecache"), platform.python_version()): 1}
 
 
+def _history_usable(instance: Instance) -> Values:
+    return {(venue,): not standing.trouble for venue, standing in instance.history.items()}
+
+
+def _history_candles(instance: Instance) -> Values:
+    counts: dict[tuple[str, ...], Value] = {}
+    for venue, standing in instance.history.items():
+        counts |= {(venue, "copied"): standing.copied, (venue, "filled"): standing.filled}
+    return counts
+
+
 # --- series
 
 STATES = ("waiting", "warming", "ready", "short", "unknown", "halted", "lagging", "hole", "failing")
@@ -132,6 +143,27 @@ OF_PROCESS = (
         "lease_held",
         "Whether this instance writes the cache.",
         lambda i: i.role == "writing",
+    ),
+    Metric(
+        "gauge",
+        "history_usable",
+        "Whether the file of deep history can be used; absent where none is kept.",
+        _history_usable,
+        ("venue",),
+    ),
+    Metric(
+        "counter",
+        "history_candles",
+        "Candles stored in deep history since it was opened, new or revised.",
+        _history_candles,
+        ("venue", "source"),
+    ),
+    Metric(
+        "gauge",
+        "history_failed_series",
+        "Series of deep history of which something could not be had.",
+        lambda i: {(venue,): standing.failed for venue, standing in i.history.items()},
+        ("venue",),
     ),
 )
 """Read from an `Instance`, be there an engine in it or not."""

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from ...clock import Clock
 from ...config.changes import Changes
 from ...config.schema import Config
 from ...engine.engine import Engine
 from ...engine.fleet import Place, Role
+
+if TYPE_CHECKING:
+    from ...history.service.standing import Standing
 
 __all__ = ["Change", "Instance", "Role"]
 
@@ -26,6 +30,7 @@ class Instance:
         self.reload: Callable[[], Changes] | None = None  # reads it again; None: there is none to read
         self.places: Mapping[str, Place] = {}
         self.changes: dict[str, Change] = {}  # of each venue whose engine runs
+        self.history: Mapping[str, Standing] = {}  # of each venue whose history is kept
         self.redis = ""  # its address, for people
         self.started_at_s = clock.wall()
         self.was_ready = False  # all was ready once, as readers saw it; stays so
