@@ -16,6 +16,7 @@ from livecache.errors import ReadError
 from livecache.model.candle import Candle, ExactCandle
 from livecache.model.timeframe import Timeframe
 from livecache.simulator import Faults, MarketClock, Product, SeededMarket, Simulator
+from livecache.simulator.market.charted import OutOfOrder
 from livecache.venues.registry import code_of, settings_of
 
 from .service import Running, service
@@ -153,15 +154,17 @@ class Simulated(Place):
     def __init__(
         self,
         kind: str,
-        products: Sequence[str],
+        products: Sequence[str | Product],
         faults: Faults | None = None,
         *,
         seed: int = 1,
         settings: Mapping[str, Any] | None = None,
+        halts: Sequence[tuple[int, int]] = (),
         **options: Any,
     ) -> None:
         super().__init__(kind.partition("-")[0], settings or {}, seed)
-        market = SeededMarket(seed, [Product.parse(each) for each in products])
+        made = [each if isinstance(each, Product) else Product.parse(each) for each in products]
+        market = OutOfOrder(SeededMarket(seed, made), halts)
         now, before = (
             Simulator(
                 market,
@@ -180,6 +183,7 @@ class Simulated(Place):
         self.symbols = tuple(self.face.symbols)
         faces: list[Any] = [now.exchange, before.exchange]
         self._charts = [getattr(face.exchange, "chart", face.exchange) for face in faces]
+        self._markets = [now.market, before.market]
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:
@@ -191,7 +195,10 @@ class Simulated(Place):
     def told(
         self, symbol: str, timeframe: Timeframe, start: int, end: int
     ) -> Iterable[Iterable[ExactCandle]]:
-        return [chart.rows(symbol, timeframe, start, end, self.now()) for chart in self._charts]
+        span = symbol, timeframe, start, end, self.now()
+        if not hasattr(self._charts[0], "rows"):  # Coinbase shows the market as it is
+            return [market.candles(*span) for market in self._markets]
+        return [chart.rows(*span) for chart in self._charts]
 
 
 def _same(candle: Candle, row: ExactCandle) -> bool:
