@@ -15,7 +15,7 @@ import sys
 
 import click
 
-from . import checking, history, keeping, looking, running
+from . import checking, files, history, keeping, looking, running
 from .completion import VARIABLE
 
 __all__ = ["app", "run_command"]
@@ -76,7 +76,7 @@ def _plainly(message: str) -> str:
 
 
 # The help lists them in this order.
-for _room in (running, looking, checking, history, keeping):
+for _room in (running, looking, checking, history, files, keeping):
     for _command in _room.COMMANDS:
         # Whole sentences in the list of commands: by itself it cuts them to fit a line.
         _command.short_help = (_command.help or "").partition("\n")[0]

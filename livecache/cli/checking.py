@@ -72,7 +72,7 @@ def check(
 
     Exit 0 if it is clean, 7 if anything is wrong: with what was found, and the commands that would mend it.
     """
-    _refuse(_OF_CACHE if history else _OF_HISTORY, history=history)
+    options.refuse(_OF_CACHE if history else _OF_HISTORY, history=history)
     if history:
         from ..commands.history import check as of_history
         from ..commands.history.opened import place_of
@@ -91,16 +91,6 @@ def check(
 
 _OF_CACHE = {"against_venue", "requests_most", "redis_url", "prefix"}
 _OF_HISTORY = {"history_url", "since", "until", "top", "move", "wick", "peers", "strict"}
-
-
-def _refuse(others: set[str], *, history: bool) -> None:
-    """Raise for an option that is of the other check."""
-    context = click.get_current_context()
-    for option in context.command.params:
-        source = context.get_parameter_source(option.name or "")
-        if option.name in others and source is click.core.ParameterSource.COMMANDLINE:
-            word = "not with" if history else "only with"
-            raise click.UsageError(f"{option.opts[0]} goes {word} --history")
 
 
 @click.command()

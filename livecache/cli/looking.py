@@ -159,6 +159,17 @@ def ready(names: tuple[str, ...], health: bool, given: Given, as_json: bool) -> 
 @click.option("--forming", is_flag=True, help="The buckets in progress too, where the feed vouches for them.")
 @click.option("--empty", is_flag=True, help="In CSV, a row for each bucket in which nothing was traded.")
 @click.option("--stale", is_flag=True, help="Also what nobody vouches for now, as after a backfill.")
+@click.option("--history", is_flag=True, help="The years in the history's file, not the cache.")
+@options.history_url
+@click.option("--since", help="With --history: from then on, a date or an age.")
+@click.option("--until", help="With --history: until then.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(("csv", "parquet", "feather")),
+    default="csv",
+    help="With --history: the last two into the directory --output.",
+)
 @options.cache
 @click.option("--json", "as_json", is_flag=True, help="JSON, with each series' watermarks.")
 def export(
@@ -167,18 +178,49 @@ def export(
     output: Path | None,
     given: Given,
     as_json: bool,
+    history: bool,
     **wish: Any,
 ) -> int:
     """Write candles as CSV or JSON.
 
-    Those that a reader would get, of all series or of some, each with its worth and its origin.
+    Those that a reader would get, of all series or of some, each with its worth and its origin; or with
+    --history all that is stored, also as Parquet or Feather.
     If a series cannot be exported, stderr says why and the exit code is 1.
     """
+    years = {name: wish.pop(name) for name in ("history_url", "since", "until", "form")}
+    options.refuse({*wish, "as_json", "redis_url", "prefix"} if history else years, history=history)
+    if history:
+        from ..commands.files import exporting
+        from ..commands.history.opened import place_of
+
+        place = place_of(given.load().config, years.pop("history_url"))
+        return exporting.export_history(place, exporting.Wish(symbols, timeframes, **years, output=output))
     from ..commands.look.export import Wish, export
 
     loaded = given.load()
     chosen = None if timeframes is None else parse_timeframes("--timeframes", timeframes, multiples=True)
     return export(loaded.config, Wish(symbols_of(symbols), chosen, **wish), output=output, as_json=as_json)
+
+
+@click.command()
+@options.symbol_and_timeframe
+@click.argument("time")
+@options.history_url
+@options.cache
+@options.as_json
+def explain(
+    symbol: str, timeframe: str, time: str, given: Given, history_url: str | None, as_json: bool
+) -> int:
+    """Tell the story of one bucket: each version, when, by what.
+
+    Such as BTC-USD 5m 2026-02-20T12:00Z: any time within it. Of the history's file, what smaller candles add
+    up to, and what Redis holds. Exit 1 if nothing is known of it.
+    """
+    from ..commands.history.explain import explain
+    from ..commands.history.opened import place_of
+
+    config = given.load().config
+    return explain(config, place_of(config, history_url), symbol, timeframe, time, as_json=as_json)
 
 
 @click.command()
@@ -210,4 +252,4 @@ def redis(command: tuple[str, ...], raw: bool, given: Given) -> int:
     return send(redis_url_of(given.load().config), list(command), raw=raw)
 
 
-COMMANDS = (status, show, watch, series, ready, export, warmup, redis)
+COMMANDS = (status, show, watch, series, ready, export, explain, warmup, redis)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
@@ -27,6 +27,7 @@ __all__ = [
     "config",
     "history_url",
     "log",
+    "refuse",
     "service",
     "simulated",
     "symbol_and_timeframe",
@@ -146,6 +147,16 @@ history_url: Callable[[_F], _F] = click.option(
     "--history-url", help='"embedded", or sqlite:///path/to/history.db; else history.url.'
 )
 as_json: Callable[[_F], _F] = click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+
+
+def refuse(names: Collection[str], *, history: bool) -> None:
+    """Raise for an option that goes with --history only, or not with it."""
+    context = click.get_current_context()
+    for option in context.command.params:
+        source = context.get_parameter_source(option.name or "")
+        if option.name in names and source is click.core.ParameterSource.COMMANDLINE:
+            word = "not with" if history else "only with"
+            raise click.UsageError(f"{option.opts[0]} goes {word} --history")
 
 
 def symbols_of(text: str | None) -> list[str] | None:

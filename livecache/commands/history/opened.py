@@ -28,16 +28,21 @@ def place_of(config: Config, url: str | None) -> Path:
 
 
 @contextmanager
-def open_history(path: Path, *, writes: bool = False) -> Iterator[SqliteHistory]:
-    """The store that is in that file. Raises StoreUnusable, also for none, and ConfigError without numpy."""
+def open_history(path: Path, *, writes: bool = False, create: bool = False) -> Iterator[SqliteHistory]:
+    """The store that is in that file. Raises StoreUnusable, also for none, and ConfigError without numpy.
+
+    With `create` it is made if need be.
+    """
     try:
         from ...history.sqlite.store import SqliteHistory
     except ModuleNotFoundError as error:
         if error.name != "numpy":
             raise
         raise ConfigError("numpy is not installed", "pip install 'livecache[history]'") from None
+    if create:
+        path.parent.mkdir(parents=True, exist_ok=True)
     # Not made by looking at it, also not by whoever may write.
-    store = SqliteHistory.open(path, read_only=not writes or not path.exists())
+    store = SqliteHistory.open(path, read_only=not create and (not writes or not path.exists()))
     try:
         yield store
     finally:

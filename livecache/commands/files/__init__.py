@@ -1,0 +1,1 @@
+"""The commands on files of candles: `livecache import` and `livecache export --history`."""

@@ -1,0 +1,1 @@
+"""Candles in other people's files, and ours in theirs."""
