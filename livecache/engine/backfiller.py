@@ -93,6 +93,7 @@ class Backfiller:
         retry = self.schedule.next_retry_s(live.clock.monotonic())
         live.time.due.clear()
         if live.time.next_due and live.time.heard >= live.time.next_due:
+            await asyncio.sleep(0)  # There are more to plan for than has been done in one go.
             return
         try:
             async with asyncio.timeout(min(_LONGEST_WAIT_S, retry or _LONGEST_WAIT_S)):

@@ -76,6 +76,7 @@ class Live:
     require_all: bool = False  # symbols that the venue does not know or trade keep it from being warm
     serving: bool = False  # set once what an earlier run left was taken over: nothing is written before
     _renewed_s: float = 0.0
+    _awaited: Track | None = None  # one that was not ready when last looked at
 
     @property
     def clock(self) -> Clock:
@@ -161,17 +162,30 @@ class Live:
             for symbol in self.timeline.symbols.values()
         ]
 
+    def _configures(self, track: Track) -> bool:
+        symbol = self.timeline.symbols.get(track.series.symbol)
+        its = symbol.tracks.get(track.series.timeframe) if symbol is not None else None
+        return its is track and not track.working
+
+    def _holds_up(self, track: Track) -> bool:
+        """Whether all wait for it. What the venue has too little of, does not know or has halted does not."""
+        return not (track.state is not None and track.state.ready) and not self._excused(track)
+
     def _excused(self, track: Track) -> bool:
         standing = self.timeline.symbols[track.series.symbol].standing
         short = track.state is not None and track.state.short
         return bool(short or (standing and (track.sound or not self.require_all)))
 
     def _notice_warm(self) -> None:
+        # After each flush, so that one is looked at: all of them only once that is ready, or gone.
+        if (last := self._awaited) is not None and self._configures(last) and self._holds_up(last):
+            return
         tracks = self.configured()
+        # The least urgent is the last to become ready, as a rule.
+        self._awaited = next((track for track in reversed(tracks) if self._holds_up(track)), None)
         ready = sum(1 for t in tracks if t.state is not None and t.state.ready)
-        # What the venue has too little of, does not know or has halted does not hold the others back.
-        short = sum(1 for t in tracks if not (t.state and t.state.ready) and self._excused(t))
-        if ready and ready + short == len(tracks):
+        if ready and self._awaited is None:
+            short = len(tracks) - ready
             self.warm_s = self.clock.monotonic() - self.started_s
             logger.bind(event="warm", ready=ready, short=short, elapsed=round(self.warm_s, 2)).info(
                 f"warm: {ready} of {len(tracks)} series are ready after {self.warm_s:.1f} s"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from heapq import heapify, heappop, heapreplace
 
 import msgspec
 
@@ -30,8 +31,12 @@ _SETTLING_SHARE = 3
 _MOST_BARREN = 8
 """Spans of one series whose pages brought nothing, and that are remembered at once."""
 
-_LAST = (2 * len(Priority), 0, 0)
-"""Less urgent than anything."""
+_Ranked = tuple[int, int, int, int, str, Want]
+"""How urgent a want is (its priority, the place in the order of what waits for it, that of its symbol), which
+of its symbol's it is, the symbol and the want."""
+
+_PLANNED_AT_ONCE = 100
+"""Symbols, of half a millisecond each; the others have their turn when it is asked again."""
 
 
 class Attempts(msgspec.Struct):
@@ -58,8 +63,8 @@ class Pick(msgspec.Struct, frozen=True):
 
 
 class _Planned(msgspec.Struct):
-    # The most urgent first, each with its priority and the place in the order of what waits for it.
-    wants: list[tuple[int, int, Want]]
+    wants: list[_Ranked]  # the most urgent first
+    settles: list[_Ranked]  # … of those that settle
     valid_until: int  # venue time
 
 
@@ -71,6 +76,8 @@ class Schedule(msgspec.Struct):
     in_flight: dict[str, dict[Timeframe, Span]] = {}
     attempts: dict[tuple[str, Timeframe], Attempts] = {}
     _plans: dict[str, _Planned] = {}
+    _places: dict[str, int] = {}  # of the symbols
+    _valid_until: int = 0  # all plans, at least
     _asked: dict[tuple[str, Timeframe], Span] = {}
     # Pages in a row that settled nothing, and when (monotonic) the next may be asked for.
     _barren: dict[tuple[str, Timeframe], dict[Span, tuple[int, float]]] = {}
@@ -158,6 +165,7 @@ class Schedule(msgspec.Struct):
     def replan_all(self) -> None:
         """Something about the venue has changed."""
         self._plans.clear()
+        self._places.clear()
 
     def arranged(self) -> None:
         """There are other symbols or timeframes: what was remembered of those that are gone is forgotten."""
@@ -168,8 +176,8 @@ class Schedule(msgspec.Struct):
         self.replan_all()
 
     def next_due(self) -> int:
-        """When (venue time) a plan changes by the mere passing of time; 0 if nothing is planned."""
-        return min((p.valid_until for p in self._plans.values()), default=0)
+        """When (venue time) a plan changes by the mere passing of time, or did."""
+        return self._valid_until if len(self._plans) == len(self.timeline.symbols) else 1
 
     def next_retry_s(self, monotonic_s: float) -> float | None:
         """Seconds until the next failed request may be tried again, or None."""
@@ -180,22 +188,40 @@ class Schedule(msgspec.Struct):
         self, heard: int, monotonic_s: float, *, settling: bool = False
     ) -> tuple[Want, str] | None:
         """What comes first of all that may be asked for now; with `settling` of what settles."""
-        best: tuple[Want, str] | None = None
-        best_key = _LAST
-        for index, symbol in enumerate(self.timeline.symbols):
-            planned, its = self._plans.get(symbol), self.timeline.symbols[symbol]
-            if planned is None or heard >= planned.valid_until or its.hurried:
-                its.hurried = False
-                planned = self._plans[symbol] = self._plan(symbol, heard)
-            for priority, order, want in planned.wants:
-                if settling and want.priority is not Priority.SETTLE:
-                    continue
-                if (priority, order, index) >= best_key:
-                    break  # The rest of this symbol's are less urgent still.
-                if not self._held_back(symbol, want, monotonic_s):
-                    best, best_key = (want, symbol), (priority, order, index)
-                    break
-        return best
+        self._plan_anew(heard)
+        plans = self._plans.values()
+        if settling:
+            first = [planned.settles[0] for planned in plans if planned.settles]
+        else:
+            first = [planned.wants[0] for planned in plans if planned.wants]
+        heapify(first)
+        while first:
+            *_, at, symbol, want = first[0]
+            if not self._held_back(symbol, want, monotonic_s):
+                return want, symbol
+            planned = self._plans[symbol]
+            rest = (planned.settles if settling else planned.wants)[at + 1 :]
+            if rest:
+                heapreplace(first, rest[0])
+            else:
+                heappop(first)
+        return None
+
+    def _plan_anew(self, heard: int) -> None:
+        """Plan for the symbols of which something has changed, or time has. It is asked for at every page."""
+        symbols, plans = self.timeline.symbols, self._plans
+        anew = {symbol for symbol, its in symbols.items() if its.hurried}
+        if len(plans) < len(symbols):
+            anew |= symbols.keys() - plans.keys()
+        if heard >= self._valid_until:
+            anew |= {symbol for symbol, planned in plans.items() if heard >= planned.valid_until}
+        if not self._places:
+            self._places = {symbol: place for place, symbol in enumerate(symbols)}
+        for symbol in sorted(anew, key=self._places.__getitem__)[:_PLANNED_AT_ONCE]:
+            symbols[symbol].hurried = False
+            plans[symbol] = self._plan(symbol, heard)
+        if anew:
+            self._valid_until = min(planned.valid_until for planned in plans.values())
 
     def _held_back(self, symbol: str, want: Want, monotonic_s: float) -> bool:
         """Whether the page failed or brought nothing lately, and is not to be asked for again yet."""
@@ -223,7 +249,10 @@ class Schedule(msgspec.Struct):
         late = self.timeline.symbols[symbol].late
         ordered = [(_rank(want, tracks, late), self._order(want, tracks), want) for want in wants]
         ordered.sort(key=lambda one: one[:2])
-        return _Planned(ordered, min([until, *retries]))
+        place = self._places[symbol]
+        ranked = [(rank, order, place, at, symbol, w) for at, (rank, order, w) in enumerate(ordered)]
+        settles = [one for one in ranked if one[-1].priority is Priority.SETTLE]
+        return _Planned(ranked, settles, min([until, *retries]))
 
     def _count(self, symbol: str, timeframe: Timeframe) -> int:
         attempts = self.attempts.get((symbol, timeframe))

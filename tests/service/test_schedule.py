@@ -68,6 +68,17 @@ class Desk:
         return served
 
 
+def test_of_more_symbols_than_are_planned_for_in_one_go_each_has_its_turn() -> None:
+    desk = Desk([f"C{n:03}-USD" for n in range(250)], [M5])
+    asked = [(symbol, M5) for symbol in desk.symbols]
+    for _ in range(2):
+        assert desk.ask_all() == asked
+        assert desk.schedule.next_due() > desk.now, "nothing is left to plan"
+        desk.schedule.replan_all()
+        desk.schedule.in_flight.clear()
+        assert desk.schedule.next_due() <= desk.now
+
+
 def test_timeframes_are_outer_symbols_inner_and_three_pages_a_symbol_are_enough() -> None:
     desk = Desk(["BTC-USD", "ETH-USD", "SOL-USD"])
     assert desk.ask_all() == [(s, t) for t in (M5, H1, D1) for s in desk.symbols]
