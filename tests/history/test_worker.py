@@ -53,8 +53,10 @@ class MadeVenue:
         fails: float = 0.0,
         answer: Callable[[PageRequest, int], FetchFailure | list[ExactCandle] | None] = lambda *_: None,
         latency_s: float = 0.05,
+        begins: int = 0,
     ) -> None:
-        self.traits = Traits(served={M1: Served(page), D1: Served(page)})
+        self.traits = Traits(served={M1: Served(page), D1: Served(page)}, begins=begins > 0)
+        self._begins = begins
         self.stats = RequestStats()
         self.asked: list[PageRequest] = []
         self._listed, self._quiet, self._fails = listed, quiet, fails
@@ -79,6 +81,10 @@ class MadeVenue:
                 text = f"{volume // 10_000}.{volume % 10_000:04}"
                 days.append(ExactCandle(day, minutes[0].open, high, low, minutes[-1].close, text))
         return days
+
+    async def begins(self, symbol: str) -> int | FetchFailure:
+        """When it says that its history begins."""
+        return self._begins
 
     async def fetch(self, request: PageRequest) -> Page | FetchFailure:
         self.asked.append(request)
@@ -188,6 +194,32 @@ def test_what_lies_before_the_listing_costs_a_page_and_not_a_page_each(tmp_path:
     run_virtually(bench.fill())
     assert bench.equals_the_market()
     assert len(bench.venue.asked) <= 2 + 2 + 2 * (41 * 60 / 300)
+
+
+def test_a_venue_that_says_when_history_begins_is_not_asked_twice_for_what_lies_before(
+    tmp_path: Path,
+) -> None:
+    listed = BEGIN + 200 * DAY + 7 * 3_600_000 + 34_500
+    bench = Bench(tmp_path / "history.db", MadeVenue(listed=listed, begins=listed), days=202)
+
+    async def timed() -> float:
+        began_s = bench.clock.monotonic()
+        await bench.fill()
+        return bench.clock.monotonic() - began_s
+
+    assert run_virtually(timed()) < 10, "no second look is waited for"
+    assert bench.equals_the_market()
+    assert len(bench.venue.asked) <= 1 + 1 + 2 * (41 * 60 / 300)
+    series = bench.store.series(SeriesId("made", "BTC-USD", M1))
+    assert series and series.listed == listed // MINUTE * MINUTE
+
+
+def test_that_the_listing_is_known_makes_no_lie_of_later_a_truth(tmp_path: Path) -> None:
+    """Pages of days and minutes that are empty, and should not be."""
+    bench = Bench(tmp_path / "history.db", MadeVenue(begins=BEGIN - 5 * DAY))
+    bench.venue._answer = lambda request, number: [] if number % 3 == 1 and number < 20 else None
+    run_virtually(bench.fill())
+    assert bench.equals_the_market() and bench.equals_the_market(D1)
 
 
 def test_it_goes_on_where_it_was_stopped(tmp_path: Path) -> None:

@@ -10,6 +10,22 @@ _ROOM = "livecache/history"
 
 OF_STORE = (
     Breakage(
+        "all that pages are silent about is called unlisted, where the venue tells of listings",
+        (Edit(f"{_ROOM}/worker.py", "clip(0, await self._listed(work.series))", "clip(0, 1 << 60)"),),
+        ("tests/history/test_worker.py",),
+    ),
+    Breakage(
+        "a listing in the middle of a bucket ends what is known there",
+        (
+            Edit(
+                f"{_ROOM}/worker.py",
+                "        first = series.grid.floor(listed)\n",
+                "        first = listed\n",
+            ),
+        ),
+        ("tests/history/test_worker.py",),
+    ),
+    Breakage(
         "the history is read before Redis",
         (
             Edit(

@@ -15,7 +15,8 @@ TRAITS = Traits(
     carries=(Carriage(Timeframe.M5, flag=True),),
     # OPTIONAL: `empty="flat"` where a bucket without trades has a row; `trades=True` where minutes can be
     # built of trades that are numbered without a gap; `grids` where its days or weeks begin elsewhere;
-    # `Served.reach` where it keeps only the newest; `dated` where its list tells since when each is listed;
+    # `Served.reach` where it keeps only the newest, `Served.most` where years may come by longer pages;
+    # `dated` where its list tells since when each is listed, `begins` where it shows its first candle;
     # `clock=False` where nobody can ask for its time;
     # `order="stamp"` where a later frame may show less; `settle_delay_ms` where its history is late;
     # `budgets` for what it allows in a minute or an hour.
