@@ -121,13 +121,14 @@ def log(given: Given, history_url: str | None, **told: Any) -> None:
 @history.group(invoke_without_command=True)
 @click.option("--state", type=click.Choice(_STATES), multiple=True, help="Only in this one; repeatable.")
 @click.option("--count", "-n", type=click.IntRange(1, 100_000), default=100, help="So many, the newest.")
+@click.option("--watch", "-w", is_flag=True, help="Go on until nothing is left to do, or Ctrl-C.")
 @_place
-def jobs(given: Given, history_url: str | None, state: tuple[str, ...], **told: Any) -> None:
+def jobs(given: Given, history_url: str | None, state: tuple[str, ...], watch: bool, **told: Any) -> None:
     """List what is being filled, and what failed; or one job of them."""
-    from ..commands.history.jobs import list_jobs
+    from ..commands.history.jobs import list_jobs, watch_jobs
 
     if click.get_current_context().invoked_subcommand is None:
-        list_jobs(_path(given, history_url), states=state, **told)
+        (watch_jobs if watch else list_jobs)(_path(given, history_url), states=state, **told)
 
 
 @jobs.command("list")
@@ -169,6 +170,25 @@ def retry(given: Given, history_url: str | None, **told: Any) -> int:
     from ..commands.history.jobs import retry
 
     return retry(_path(given, history_url), **told)
+
+
+@history.command()
+@click.argument("statement", metavar="SQL")
+@_about
+@click.option("--since", help="Only from then on, a date or an age.")
+@click.option("--until", help="Only until then.")
+@click.option("--csv", "as_csv", is_flag=True, help="As CSV.")
+@_place
+def sql(given: Given, history_url: str | None, **told: Any) -> None:
+    """Ask what is stored in SQL, answered by DuckDB.
+
+    Such as "SELECT symbol, count(*), min(time), max(time) FROM ohlcv GROUP BY symbol". Tables: ohlcv (time,
+    venue, symbol, timeframe, open, high, low, close, volume), series, coverage and gaps. What is asked about
+    is read into memory; the file is not changed.
+    """
+    from ..commands.history.sql import query
+
+    query(_path(given, history_url), **told)
 
 
 @history.command()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ...config.load import parse_timeframes
@@ -13,7 +13,7 @@ from ...model.timeframe import iso
 if TYPE_CHECKING:
     from ...history.store import HistoryStore, SeriesInfo
 
-__all__ = ["chosen", "name_of", "print_table", "size_of", "span_of"]
+__all__ = ["chosen", "name_of", "print_table", "size_of", "span_of", "table_lines"]
 
 
 def chosen(store: HistoryStore, symbols: str | None, timeframes: str | None) -> list[SeriesInfo]:
@@ -62,10 +62,16 @@ def size_of(number: int) -> str:
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """The first column to the left, the others to the right."""
+    for line in table_lines(head, rows):
+        print(line)
+
+
+def table_lines(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """The lines of such a table."""
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     for row in (head, *rows):
         first, *rest = [
             cell.rjust(width) if n else cell.ljust(width)
             for n, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
-        print("  ".join((first, *rest)).rstrip())
+        yield "  ".join((first, *rest)).rstrip()

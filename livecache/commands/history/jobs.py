@@ -3,54 +3,129 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ...clock import SystemClock
 from ...errors import ConfigError
 from ...model.coverage import Coverage
 from ...model.timeframe import iso
-from .chosen import name_of, print_table, span_of
+from .. import terminal
+from .chosen import name_of, print_table, span_of, table_lines
 from .opened import open_history
 
 if TYPE_CHECKING:
     from ...history.sqlite.store import SqliteHistory
-    from ...history.store import Job
+    from ...history.store import Job, SeriesInfo
 
-__all__ = ["cancel", "list_jobs", "retry", "show_job"]
+__all__ = ["cancel", "changes", "list_jobs", "retry", "show_job", "watch_jobs"]
+
+_EVERY_S = 1.0
+
+
+_HEAD = ("SERIES", "JOB", "STATE", "FROM", "TO", "MISSING", "NEW", "FAILURES")
+
+
+class _Told(NamedTuple):
+    """A job, its series, and what it still has to ask for."""
+
+    job: Job
+    series: SeriesInfo
+    missing: Coverage
 
 
 def list_jobs(path: Path, states: Sequence[str], *, count: int, as_json: bool) -> None:
     """Print jobs, the newest first: all of these states."""
     with open_history(path) as store:
-        from ...history.store import JobState
-
-        found = store.jobs(states=[JobState(each) for each in states], limit=count)
-        names = {each.id: each for each in store.all_series()}
-        told = [(job, names[job.want.series], store.missing(job.id)) for job in found]
+        told = _look(store, states, count)
     if as_json:
-        print(json.dumps({"jobs": [_as_object(job, name_of(info), left) for job, info, left in told]}))
-        return
-    if not told:
+        print(_json(told))
+    elif not told:
         print("no jobs")
-        return
-    print_table(
-        ("SERIES", "JOB", "STATE", "FROM", "TO", "MISSING", "NEW", "FAILURES"),
-        [
-            (
-                name_of(info),
-                str(job.id),
-                job.state.value,
-                iso(job.want.start),
-                iso(job.want.end),
-                f"{sum(info.grid.count(*span) for span in left):,}",
-                f"{job.inserted:,}",
-                str(job.attempts),
-            )
-            for job, info, left in told
-        ],
-    )
+    else:
+        print_table(_HEAD, _rows(told))
+
+
+def _wait() -> None:
+    time.sleep(_EVERY_S)
+
+
+def watch_jobs(
+    path: Path,
+    states: Sequence[str],
+    *,
+    count: int,
+    as_json: bool,
+    pause: Callable[[], None] = _wait,
+) -> None:
+    """Show them anew each second, until none has anything left to do or Ctrl-C.
+
+    In a pipe each change of a job's state is a line; as JSON each look is one.
+    """
+    with open_history(path) as store, suppress(KeyboardInterrupt), ExitStack() as stack:
+        show = _on_terminal(stack) if terminal.is_terminal() and not as_json else None
+        before: list[_Told] = []
+        while True:
+            told = _look(store, states, count)
+            if as_json:
+                print(_json(told), flush=True)
+            elif show:
+                show("\n".join(table_lines(_HEAD, _rows(told))))
+            else:
+                for line in changes(before, told):
+                    print(f"{iso(int(SystemClock().wall()) * 1000)} {line}", flush=True)
+            if not any(each.job.finished is None for each in told):
+                return
+            before = told
+            pause()
+
+
+def changes(before: Sequence[_Told], after: Sequence[_Told]) -> Iterator[str]:
+    """A line for each job that is in another state than before, or is new. Pure."""
+    states = {each.job.id: each.job.state for each in before}
+    for job, info, _ in reversed(after):
+        earlier = states.get(job.id)
+        if earlier != job.state:
+            was = f"{earlier.value} -> " if earlier else ""
+            why = f": {job.error}" if job.error else f", {job.inserted:,} candles new"
+            yield f"job {job.id} {name_of(info)} {was}{job.state.value}{why}"
+
+
+def _look(store: SqliteHistory, states: Sequence[str], count: int) -> list[_Told]:
+    from ...history.store import JobState
+
+    found = store.jobs(states=[JobState(each) for each in states], limit=count)
+    names = {each.id: each for each in store.all_series()}
+    return [_Told(job, names[job.want.series], store.missing(job.id)) for job in found]
+
+
+def _json(told: Sequence[_Told]) -> str:
+    return json.dumps({"jobs": [_as_object(job, name_of(info), left) for job, info, left in told]})
+
+
+def _rows(told: Sequence[_Told]) -> list[tuple[str, ...]]:
+    return [
+        (
+            *(name_of(info), str(job.id), job.state.value, iso(job.want.start), iso(job.want.end)),
+            f"{sum(info.grid.count(*span) for span in left):,}",
+            f"{job.inserted:,}",
+            str(job.attempts),
+        )
+        for job, info, left in told
+    ]
+
+
+def _on_terminal(stack: ExitStack) -> Callable[[str], None]:
+    """What draws a text in the place of the last one."""
+    from rich.live import Live
+    from rich.text import Text
+
+    live = stack.enter_context(Live(auto_refresh=False))
+    return lambda text: live.update(Text(text, no_wrap=True, overflow="ellipsis"), refresh=True)
 
 
 def show_job(path: Path, number: int, *, as_json: bool) -> None:
