@@ -7,6 +7,7 @@ import json
 import multiprocessing
 import os
 import signal
+import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,16 +22,19 @@ import redis.asyncio
 from loguru import logger
 from websockets.asyncio.client import connect
 
-from benchmarks.filling import Pages, btc_market, complete
+from benchmarks.filling import BTC, Pages, btc_market, complete
 from livecache import Timeframe
 from livecache.clock import SystemClock
 from livecache.engine.engine import Engine, Settings
 from livecache.engine.venue_time import VenueTime
+from livecache.history.service.service import HistoryService
 from livecache.keys.keyspace import Keyspace
 from livecache.model.policy import Policy
+from livecache.simulator import Market
 from livecache.venues.coinbase.settings import CoinbaseSettings
 from livecache.venues.coinbase.venue import CoinbaseVenue
 from livecache.venues.net.websocket import Connection as OneConnection
+from livecache.venues.venue import FetchFailure, Page, PageRequest
 
 __all__ = ["WAYS", "Absorber", "Job", "Spent", "absorber", "usual_channel", "usual_key"]
 
@@ -140,8 +144,37 @@ def _resident() -> int:
 # --- the ways
 
 
+class _Years(CoinbaseVenue):
+    """Answers at once with what it is given: what a page costs here is taking and storing it."""
+
+    market: Market
+
+    async def fetch(self, request: PageRequest) -> Page | FetchFailure:
+        rows = self.market.candles(BTC, request.timeframe, request.start, request.end, request.end)
+        return Page(request, tuple(rows))
+
+
 async def livecache(job: Job, begin: Callable[[Count], None]) -> None:
-    """Feed, consumer, timeline and writer of the engine, over a full history; nothing asks the venue."""
+    """Feed, consumer, timeline and writer of the engine, over a full cache; nothing asks the venue."""
+    await _livecache(job, begin, None)
+
+
+async def livecache_filling(job: Job, begin: Callable[[Count], None]) -> None:
+    """The same, and years are filled beside it, nine pages a second."""
+    with tempfile.TemporaryDirectory(prefix="livecache-benchmark-") as folder:
+        clock = SystemClock()
+        history = HistoryService(
+            Path(folder, "history.db"),
+            clock,
+            timeframes=(Timeframe.M5,),
+            since=lambda _: -130 * 86_400_000,
+            share=1.0,
+            jitter=lambda: 0.5,
+        )
+        await _livecache(job, begin, history)
+
+
+async def _livecache(job: Job, begin: Callable[[Count], None], history: HistoryService | None) -> None:
     market, _, _ = btc_market()
     now = int(time.monotonic() * 1000) + job.ahead_ms
     venue_time = VenueTime(SystemClock())
@@ -152,7 +185,7 @@ async def livecache(job: Job, begin: Callable[[Count], None]) -> None:
         products_per_connection=len(job.symbols),
         silence_timeout=600.0,
     )
-    venue = CoinbaseVenue(
+    venue = _Years(
         coinbase,
         key=None,
         name="coinbase",
@@ -160,6 +193,7 @@ async def livecache(job: Job, begin: Callable[[Count], None]) -> None:
         clock=venue_time.clock,
         jitter=lambda: 0.5,
     )
+    venue.market = market
     async with redis.asyncio.Redis.from_url(job.url, socket_timeout=5.0) as store:
         engine = Engine(
             venue,
@@ -177,6 +211,9 @@ async def livecache(job: Job, begin: Callable[[Count], None]) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(engine.writer.run(), name="writer")
             tasks.create_task(engine.feeds.run(), name="feed")
+            if history is not None:
+                engine.backfiller.listing.filled.set()
+                tasks.create_task(history.beside(engine), name="history")
             begin(lambda: engine.live.feed.frames)
 
 
@@ -273,6 +310,7 @@ class _Frame(msgspec.Struct, gc=False):
 
 WAYS: dict[str, Way] = {
     "livecache": livecache,
+    "livecache, filling": livecache_filling,
     "the usual loop": usual_loop,
     "receive: websockets": receive_by_websockets,
     "receive: aiohttp": receive_by_aiohttp,

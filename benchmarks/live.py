@@ -32,8 +32,8 @@ from livecache.keys.keyspace import Keyspace
 __all__ = ["main"]
 
 KEYS = Keyspace()
-OURS, USUAL = "livecache", "the usual loop"
-WRITING = (OURS, USUAL)
+OURS, FILLING, USUAL = "livecache", "livecache, filling", "the usual loop"
+WRITING = (OURS, FILLING, USUAL)
 LATENCY_SYMBOLS = 25
 LATENCY_RATES = ((10, 20.0), (100, 10.0), (1000, 10.0))  # candles a second, for so many seconds
 SATURATION_S = 6.0
@@ -93,7 +93,7 @@ def _wait_for_each(url: str, way: str, count: int) -> None:
 
 def sets(way: str, count: int) -> list[str]:
     """The keys of the 5m candles that `way` writes."""
-    return [KEYS.candles(s, Timeframe.M5) if way == OURS else usual_key(s) for s in symbols(count)]
+    return [usual_key(s) if way == USUAL else KEYS.candles(s, Timeframe.M5) for s in symbols(count)]
 
 
 # --- latency
@@ -103,7 +103,7 @@ def latency_row(way: str, url: str, rate: int, seconds: float) -> tuple[str, ...
     """How long after it was sent a subscribed client has a candle, by then in the set as well."""
     with redis.Redis.from_url(url) as store, store.pubsub(ignore_subscribe_messages=True) as channel:
         names = symbols(LATENCY_SYMBOLS)
-        channels = [KEYS.updates(s, Timeframe.M5) if way == OURS else usual_channel(s) for s in names]
+        channels = [usual_channel(s) if way == USUAL else KEYS.updates(s, Timeframe.M5) for s in names]
         with feeding(way, url, LATENCY_SYMBOLS) as (source, sink):
             channel.subscribe(*channels)
             while channel.get_message(timeout=0.2):
@@ -248,7 +248,7 @@ def main() -> int:
         rows = [
             latency_row(way, server.url, rate, seconds)
             for rate, seconds in (LATENCY_RATES[-1:] if quick else LATENCY_RATES)
-            for way in WRITING[: 1 if quick else None]
+            for way in WRITING[: 2 if quick else None]
         ]
         print(*table(LATENCY_HEADERS, rows), "", sep="\n", flush=True)
         rows = []

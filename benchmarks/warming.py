@@ -52,6 +52,7 @@ class Setting:
     keyed: bool = False
     venue: str = "coinbase"
     timeframes: Sequence[Timeframe] = tuple(TIMEFRAMES)
+    history: bool = False  # whether years are kept, too
 
     @property
     def series(self) -> list[Series]:
@@ -160,11 +161,12 @@ def spent_s(pid: int) -> float:
 
 
 def _configuration(venue: Exchange, setting: Setting, url: str) -> str:
+    history = '[history]\nurl = "sqlite:///history.db"\n' if setting.history else ""
     rate = f"requests_per_second = {setting.rate_per_s}\n" if setting.venue == "coinbase" else ""
     return (
         f'[redis]\nurl = "{url}"\n'
         f"[cache]\ntimeframes = {[t.value for t in setting.timeframes]}\n"
-        f"candles = {CANDLES}\nmin_candles = {MIN_CANDLES}\n"
+        f"candles = {CANDLES}\nmin_candles = {MIN_CANDLES}\n{history}"
         f"[venues.{setting.venue}]\nsymbols = {list(setting.symbols)}\n{rate}"
         f'rest_url = "{venue.address.rest_url}"\nws_url = "{venue.address.ws_url}"\n'
     )

@@ -89,6 +89,7 @@ def livecache_rows(setting: Setting, url: str) -> Iterator[Row]:
     distant = replace(setting, latency_s=LONG_LATENCY_S)
     cases = [
         (setting, "livecache"),
+        (replace(setting, history=True), "livecache with [history]"),
         (distant, f"livecache, {LONG_LATENCY_S * 1000:g} ms"),
         (replace(setting, rate_per_s=float(PUBLIC_PER_S)), "livecache"),
         (keyed, "livecache with a key"),
