@@ -22,11 +22,13 @@ WHOLE: tuple[tuple[str, ...], ...] = (
     ("takeover",),
     ("everything",),
     ("history_store",),
+    ("history_reading",),
     ("venues",),
 )
 QUICK: tuple[tuple[str, ...], ...] = (
     *(("warmup",), ("live", "--quick"), ("reading",), ("api",), ("memory",)),
     ("history_store", "--scale", "0.1"),
+    ("history_reading", "--scale", "0.1"),
 )
 
 
