@@ -113,7 +113,11 @@ class _Forward(logging.Handler):
 
 
 def _told(record: loguru.Record) -> Told:
-    fields = {name: value for name, value in record["extra"].items() if name != "event"}
+    fields = {
+        name: value if isinstance(value, int | float | None) else redact(str(value))
+        for name, value in record["extra"].items()
+        if name != "event"
+    }
     return Told(
         int(record["time"].timestamp() * 1000),
         record["level"].name,

@@ -13,7 +13,7 @@ from livecache.engine.venue_time import VenueTime
 from livecache.history.ordering import wants_of
 from livecache.history.sqlite.store import SqliteHistory
 from livecache.history.store import Commit, Job, JobState, SeriesInfo
-from livecache.history.thread import Healing
+from livecache.history.thread import Blocking, Healing
 from livecache.history.worker import Worker
 from livecache.model.budget import Spacing
 from livecache.model.candle import ExactCandle
@@ -36,6 +36,14 @@ M1, D1 = Timeframe.M1, Timeframe.D1
 async def inline(work: Callable[[], T]) -> T:
     """The store's work takes no virtual time."""
     return work()
+
+
+async def threaded(work: Callable[[], T]) -> T:
+    """As in a thread: who waits for it may be stopped before and after it is done, but it is done."""
+    await asyncio.sleep(0)
+    done = work()
+    await asyncio.sleep(0)
+    return done
 
 
 class MadeVenue:
@@ -127,6 +135,7 @@ class Bench:
         self.path, self.venue, self.timeframes = path, venue, timeframes
         self.span = Span(BEGIN, BEGIN + days * DAY)
         self.clock = VirtualClock(self.span.end / 1000 + 3600)
+        self.thread: Blocking = inline
         self.steps = 0  # of the event loop before it is stopped, where that is at once
         self.seen = Onlooker()
         self.store: SqliteHistory
@@ -154,7 +163,8 @@ class Bench:
     def worker(self, name: str) -> Worker:
         limiter = Limiter((Spacing("pace", 20.0),), VenueTime(self.clock), lambda: 0.0)
         return Worker(
-            self.store, Healing(inline, self.store), cast("HistoryVenue", self.venue), limiter, self.clock,
+            self.store, Healing(self.thread, self.store), cast("HistoryVenue", self.venue), limiter,
+            self.clock,
             name=name, watch=self.seen, concurrency=4, urgency=Urgency.WARM,
         )  # fmt: skip
 
@@ -235,11 +245,11 @@ def test_it_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
 
 def test_whenever_it_is_stopped_no_job_is_left_to_wait_for_its_lease(tmp_path: Path) -> None:
     """Before its first look, between a claim and its work, in a page, at the end of a job."""
-    for number in range(40):
+    for number in range(20):
         path = tmp_path / f"{number}.db"
         bench = Bench(path, MadeVenue(latency_s=0.02), days=1)
-        bench.steps = number
-        run_virtually(bench.fill(until_s=0.0 if number < 20 else number / 40))
+        bench.steps, bench.thread = number, threaded
+        run_virtually(bench.fill(until_s=0.0 if number < 16 else number / 20))
         states = {job.state for job in bench.store.jobs()}
         assert JobState.RUNNING not in states, number
         bench.store.close()

@@ -72,16 +72,17 @@ class LogKeeper:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._thread(self._store)
+        await self._thread(self.store)
         await self._stack.__aexit__(kind, error, trace)
 
     async def run(self) -> None:
         """Store what is taken until cancelled."""
         while True:
             await self._clock.sleep(_FLUSH_S)
-            await self._thread(self._store)
+            await self._thread(self.store)
 
-    def _store(self) -> None:
+    def store(self) -> None:
+        """Store what was taken so far. It blocks."""
         # By a connection of its own, for a moment: no trouble of the store's outlasts it here.
         from ..sqlite.log import Log
 
