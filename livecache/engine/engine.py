@@ -18,11 +18,12 @@ from ..ledger.timeline import Timeline
 from ..model.budget import Budget
 from ..model.policy import Policy
 from ..model.rollup import children_of
-from ..model.series import SeriesId
+from ..model.series import SeriesId, Stored
 from ..model.timeframe import Timeframe, iso
 from ..quiet import logger
 from ..venues.venue import Venue
 from ..wire.advice import advise
+from ..wire.scripts import batches
 from ..wire.trouble import TROUBLE
 from ..write.ban import load_ban, tell_ban
 from ..writer import adoption
@@ -41,6 +42,7 @@ __all__ = ["Engine", "Settings"]
 _LOOK_S = 5.0  # at whether a ban is over: no timer runs while the host sleeps
 _LEARN_AGAIN_S = 1.0  # in line for so long, the clock ran on by the host's alone
 _ASK_AGAIN_S = 1.0
+_ADOPTED_AT_ONCE = 100  # symbols: some 25 ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,8 +264,14 @@ class Engine:
         await self.clock.sleep(max(0, told - live.now()) / 1000)
         self.writer.found(token, adopted.stored)
         await advise(self.store)
-        filled = set(self.series)  # which may have changed meanwhile
-        live.timeline.adopt([one for one in adopted.stored if one.series in filled], now)
+        of_symbols: dict[str, list[Stored]] = {}
+        for one in adopted.stored:
+            of_symbols.setdefault(one.series.symbol, []).append(one)
+        for some in batches(list(of_symbols.values()), _ADOPTED_AT_ONCE):
+            filled = set(self.series)  # which may have changed meanwhile
+            if there := [one for its in some for one in its if one.series in filled]:
+                live.timeline.adopt(there, now)
+            await asyncio.sleep(0)  # The lease is to be kept meanwhile.
         if adopted.stored:
             candles = sum(len(stored.candles) for stored in adopted.stored)
             logger.bind(event="adopted", series=len(adopted.stored), candles=candles).info(

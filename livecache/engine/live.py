@@ -95,6 +95,8 @@ class Live:
         if not now or not self.serving:
             return Changes()
         changes = self.timeline.take(now)
+        if self.timeline.turns:
+            self.changed.set()
         for close in changes.closes:
             if close.kind is Kind.CLOSED:
                 self.closed_live += 1

@@ -28,12 +28,9 @@ from .symbol import SymbolTimeline
 
 __all__ = ["Counters", "Note", "Timeline"]
 
-_CLOSE_GRACE_MS = 1_000
-"""A bucket is announced as closed this long after its end, if no newer bucket came first."""
-
-_CLOSE_WITHIN_MS = 60_000
-"""A bucket that is not known so long after its end is not announced as closed any more, but as settled."""
-
+_CLOSE_GRACE_MS = 1_000  # A bucket is announced as closed so long after its end, if no newer one came first.
+_CLOSE_WITHIN_MS = 60_000  # One that is not known so long after its end is not, but as settled.
+_TAKEN_AT_ONCE = 100  # symbols: what they need takes some 50 ms, in which nothing else is done
 _SNAPSHOT_BUCKETS = 60  # Older minutes, as the snapshot of a quiet product's trades holds, are left to REST.
 
 
@@ -60,6 +57,7 @@ class Timeline:
         self._due: dict[Timeframe, int] = dict.fromkeys(self.children, 0)  # when the next bucket closes
         self._closing: set[tuple[str, Timeframe]] = set()
         self._stirred: set[str] = set(symbols)  # symbols of which something may have to be told
+        self.turns: list[str] = []  # those of them that `take` comes to next time, before any other
         self._sweeps: list[int] = []  # when to look at all that is still to be announced as closed
         self._minute = 0
         self._notes: list[Note] = []
@@ -78,7 +76,7 @@ class Timeline:
         self._fed = traits.grid(traits.smallest_fed(self.children))
         self._due = {t: self._due.get(t, 0) for t in self.children}
         self._closing = {(s, t) for s, t in self._closing if s in self.symbols and t in self.children}
-        self._stirred = set(symbols)
+        self._stirred, self.turns = set(symbols), []
         for names in (self._dead, *(link.resuming for link in self._links.values())):
             names.intersection_update(symbols)
 
@@ -90,18 +88,19 @@ class Timeline:
 
     # --- what comes in ----------------------------------------------------------------------------
 
-    def adopt(self, stored: Iterable[Stored], now: int) -> None:
+    def adopt(self, stored: Sequence[Stored], now: int) -> None:
         """Take over what an earlier run left: what is settled, and what readers were told is known.
 
         Other provisional ones are not believed: the earlier feed stood behind them, and it has broken off.
+        Without any, what all series hold is rolled up where it was not.
         """
         for one in stored:
             adopt(self.symbols[one.series.symbol].tracks[one.series.timeframe], one, now)
             if one.standing:
                 self.symbols[one.series.symbol].stand(one.standing, now)
-        for timeline in self.symbols.values():
-            timeline.touch_uncovered()
-            self._derive(timeline, now)
+        for symbol in {one.series.symbol: None for one in stored} or self.symbols:
+            self.symbols[symbol].touch_uncovered()
+            self._derive(self.symbols[symbol], now)
 
     def apply_page(self, symbol: str, timeframe: Timeframe, page: PageFacts, now: int) -> None:
         """Take a REST page: settle what it proves, lay the rest as provisional."""
@@ -295,16 +294,18 @@ class Timeline:
     # --- what goes out ----------------------------------------------------------------------------
 
     def take(self, now: int) -> Changes:
-        """What changed since the last call: one entry a series, and the closes to announce before them."""
+        """What changed, of so many symbols: one entry a series, and the closes to announce before them."""
         self.advance(now)
         changes: list[Change] = []
         closes: list[Close] = []
-        stirred = self._stirred
         if self._sweeps and now >= self._sweeps[0]:
             self._sweeps = [at for at in self._sweeps if at > now]
-            stirred = stirred | {symbol for symbol, _ in self._closing}
-        self._stirred = set()
-        for symbol in self.symbols if len(stirred) == len(self.symbols) else sorted(stirred):
+            self._stirred |= {symbol for symbol, _ in self._closing}
+        if not self.turns:
+            every = len(self._stirred) == len(self.symbols)
+            self.turns, self._stirred = list(self.symbols) if every else sorted(self._stirred), set()
+        turn, self.turns = self.turns[:_TAKEN_AT_ONCE], self.turns[_TAKEN_AT_ONCE:]
+        for symbol in turn:
             timeline = self.symbols[symbol]
             if timeline.bear_out(now):
                 self._stirred.add(symbol)
@@ -322,11 +323,8 @@ class Timeline:
 
     def whole(self, series: Iterable[SeriesId], now: int) -> Changes:
         """All of these series, to be written again from scratch."""
-        changes = []
-        for each in series:
-            timeline = self.symbols[each.symbol]
-            changes.append(timeline.take_change(timeline.tracks[each.timeframe], now, whole=True))
-        return Changes(tuple(changes))
+        found = ((self.symbols[each.symbol], each.timeframe) for each in series)
+        return Changes(tuple(one.take_change(one.tracks[t], now, whole=True) for one, t in found))
 
     def notes(self) -> list[Note]:
         """What an operator should read about, since the last call."""

@@ -16,7 +16,7 @@ class ChangeSource(Protocol):
     """Where changes come from. Answers at once, from memory, and only about configured series."""
 
     def take(self) -> Changes:
-        """What changed since the last call, at most one change a series."""
+        """What changed since the last call, at most one change a series; of many some, and it wakes us."""
         ...
 
     def whole(self, series: Sequence[SeriesId]) -> Changes:

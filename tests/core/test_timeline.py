@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from livecache.ledger.timeline import Timeline
 from livecache.model.coverage import Coverage, Span
+from livecache.model.policy import Policy
 from livecache.model.series import Close, Kind, SeriesId, Stored
 from livecache.model.timeframe import TIMEFRAME_PRIORITY, Timeframe
+from livecache.venues.coinbase.traits import TRAITS
 from tests.core.driver import SYMBOL, Driver, candle
 
 M5, M15, H1, H4, D1 = TIMEFRAME_PRIORITY
@@ -34,6 +37,19 @@ def closes(driver: Driver) -> list[tuple[Kind, str, int]]:
 def forming(driver: Driver) -> dict[Timeframe, int]:
     changes = driver.timeline.take(driver.now).series
     return {c.series.timeframe: c.state.forming for c in changes if c.state is not None}
+
+
+def test_of_many_symbols_each_has_its_turn_however_often_others_change() -> None:
+    symbols = [f"C{n:03}-USD" for n in range(250)]
+    timeline = Timeline("coinbase", symbols, [M5], Policy(), TRAITS)
+    told: list[str] = []
+    for turn in range(3):
+        told += [change.series.symbol for change in timeline.take(NOW).series]
+        assert len(told) <= 100 * (turn + 1)
+        timeline.subscribe(turn, NOW + turn, symbols[:100], NOW)  # they have changed again meanwhile
+        timeline.broken(turn, symbols[:100], resumes=False, now=NOW)
+    assert told == symbols and not timeline.turns
+    assert [change.series.symbol for change in timeline.take(NOW).series] in ([], symbols[:100])
 
 
 def test_the_first_fill_is_not_announced() -> None:
