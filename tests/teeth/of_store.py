@@ -179,4 +179,42 @@ OF_STORE = (
         (Edit(f"{_ROOM}/thread.py", "found = bool(self.store.heal())", "pass"),),
         ("tests/history/test_worker.py",),
     ),
+    Breakage(
+        "the newest candles are taken over a hole in the history",
+        (
+            Edit(
+                "livecache/reader/newest.py",
+                "if not known.coverage or known.coverage.spans[-1].end < edge:",
+                "if not known.coverage:",
+            ),
+        ),
+        ("tests/history/test_reader.py",),
+    ),
+    Breakage(
+        "a file proves what it does not hold",
+        (Edit(f"{_ROOM}/files/candles.py", "if covered and complete:", "if covered:"),),
+        ("tests/history/test_files.py",),
+    ),
+    Breakage(
+        "a file takes the place of what is stored",
+        (
+            Edit(
+                "livecache/commands/files/importing.py",
+                "fresh = covered if force else covered.without(known)",
+                "fresh = covered",
+            ),
+        ),
+        ("tests/history/test_files.py",),
+    ),
+    Breakage(
+        "a check of years looks at no sums",
+        (
+            Edit(
+                "livecache/quality/history/sums.py",
+                "if not same_sum(theirs, mine):",
+                "if mine.time != theirs.time:",
+            ),
+        ),
+        ("tests/history/test_quality.py",),
+    ),
 )
