@@ -94,9 +94,10 @@ def test_rows_that_are_gone_are_noticed_and_all_is_fetched_again(store: SqliteHi
     assert list(store.verify()) == []
 
 
-def test_what_is_told_beside_a_block_has_to_be_so(store: SqliteHistory, series: int) -> None:
+@pytest.mark.parametrize("wrong", ["last = last - 1", "rev = 1000"])
+def test_what_is_told_beside_a_block_has_to_be_so(store: SqliteHistory, series: int, wrong: str) -> None:
     put(store, series, 0, END)
-    spoil(store.path, "UPDATE blocks SET last = last - 1 WHERE block = 20001")
+    spoil(store.path, f"UPDATE blocks SET {wrong} WHERE block = 20001")
     assert [damage.block for damage in store.heal()] == [20_001]
 
 

@@ -38,7 +38,7 @@ class Keeping(Writing):
             with self.reading() as db:
                 info, step = info_of(db, series)
                 found = db.execute(
-                    "SELECT block, rows, first, last, data FROM blocks WHERE series = ?"
+                    "SELECT block, rows, first, last, rev, data FROM blocks WHERE series = ?"
                     " AND (? IS NULL OR block > ?) ORDER BY block LIMIT ?",
                     (series, after, after, _AT_ONCE),
                 ).fetchall()
@@ -46,8 +46,8 @@ class Keeping(Writing):
                     yield lost
             if not found:
                 return
-            for block, rows, first, last, data in found:
-                if reason := _wrong(info, step, block, (rows, first, last), data):
+            for block, *beside, data in found:
+                if reason := _wrong(info, step, block, beside, data):
                     yield Damage(info, block, Span(*span_of(block, step)), reason)
             after = found[-1][0]
 
@@ -68,14 +68,14 @@ class Keeping(Writing):
                 span = lost.span
             else:
                 found = db.execute(
-                    "SELECT rows, first, last, data FROM blocks WHERE series = ? AND block = ?",
+                    "SELECT rows, first, last, rev, data FROM blocks WHERE series = ? AND block = ?",
                     (series, block),
                 ).fetchone()
-                if not found or not _wrong(info, step, block, found[:3], found[3]):
+                if not found or not _wrong(info, step, block, found[:4], found[4]):
                     return False
                 db.execute(
                     "INSERT INTO damaged (series, block, at, reason, data) VALUES (?, ?, ?, ?, ?)",
-                    (series, block, self.now(), damage.reason, found[3]),
+                    (series, block, self.now(), damage.reason, found[4]),
                 )
                 db.execute("DELETE FROM blocks WHERE series = ? AND block = ?", (series, block))
                 span = damage.span
@@ -120,16 +120,18 @@ class Keeping(Writing):
             db.execute("DELETE FROM log WHERE at < ?", (old,))
 
 
-def _wrong(info: SeriesInfo, step: int, block: int, beside: tuple[int, int, int], data: bytes) -> str:
+def _wrong(info: SeriesInfo, step: int, block: int, beside: Sequence[int], data: bytes) -> str:
     """What is wrong with a block, or ""."""
     try:
         rows = rows_of(info, step, block, data)
     except DamagedBlock as error:
         return error.message
-    if (len(rows), int(rows.time[0]), int(rows.time[-1])) != tuple(beside):
+    if [len(rows), int(rows.time[0]), int(rows.time[-1])] != list(beside[:3]):
         return "it holds other rows than are told beside it"
     if (np.diff(rows.time) <= 0).any():
         return "its rows are not in order"
+    if beside[3] > info.rev:
+        return "it is of a revision that its series has not come to"
     return ""
 
 
