@@ -8,7 +8,7 @@ import http.client
 import json
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any, NamedTuple, cast
@@ -20,6 +20,7 @@ from livecache.clock import SystemClock
 from livecache.config.schema import Config
 from livecache.engine.engine import Engine
 from livecache.engine.fleet import Place
+from livecache.history.service.standing import Standing
 from livecache.http.api.routes import Api
 from livecache.http.guard import Guard
 from livecache.http.listen import bind, url_of
@@ -107,6 +108,10 @@ class Served:
         """Its engine ends."""
         self._instance.places[venue].engine = None
         self._instance.places[venue].trouble = trouble
+
+    def keep(self, history: Mapping[str, Standing]) -> None:
+        """Years are kept, and it stands so with them."""
+        self._instance.history = history
 
     def replace(self) -> None:
         """Another engine takes its place."""
