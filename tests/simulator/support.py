@@ -67,7 +67,7 @@ class Client:
     async def frames_until(self, enough: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
         """Receive until a frame satisfies `enough`; the frames received now, that one last."""
         begin = len(self.frames)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             async for message in self.ws:
                 self.frames.append(json.loads(message.data))
                 if enough(self.frames[-1]):
@@ -83,7 +83,7 @@ class Client:
 
     async def close_code(self) -> int | None:
         """Receive until the server closes."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             async for message in self.ws:
                 self.frames.append(json.loads(message.data))
         return self.ws.close_code
