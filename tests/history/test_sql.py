@@ -24,8 +24,9 @@ ASKED = "SELECT symbol, count(*), min(time), max(time) FROM ohlcv GROUP BY symbo
 
 
 @pytest.fixture(autouse=True)
-def _duckdb() -> None:
-    pytest.importorskip("duckdb")
+def _duckdb(request: pytest.FixtureRequest) -> None:
+    if "run" in request.fixturenames:
+        pytest.importorskip("duckdb")
 
 
 def test_the_query_of_the_request_works_as_it_is_written(
