@@ -26,6 +26,7 @@ import pytest
 
 from livecache import Reader, ReadError
 from livecache.__main__ import main
+from livecache.config.load import check
 from livecache.embedded.server import EmbeddedServer
 from livecache.model.timeframe import moment
 
@@ -58,7 +59,7 @@ MEANWHILE = {"livecache run": "runs beside all of this", "livecache simulator": 
 OF_THE_READERS_OWN = re.compile(r"…|//host\b|localhost:6379|sentinel-a|LIVECACHE_REDIS_DATA_DIR")
 """What only the reader has, such as a server: whether the configuration is understood can be tried."""
 
-LANGUAGES = {"sh", "console", "text", "pycon", "python", "json", "js", ""}
+LANGUAGES = {"sh", "console", "text", "pycon", "python", "json", "js", "toml", ""}
 
 
 class Block(NamedTuple):
@@ -203,6 +204,13 @@ def test_every_block_is_of_a_kind_that_is_looked_at() -> None:
     used = {command.split()[0] for _, command in SHELL}
     assert set(NEEDED) <= used, "an exception that nobody needs any more"
     assert {block.page for block in blocks() if block.language == "sh"} >= set(ELSEWHERE)
+
+
+@pytest.mark.parametrize("block", [b for b in blocks() if b.language == "toml"], ids=lambda b: b.page)
+def test_what_is_shown_of_a_configuration_is_understood(block: Block, tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(block.text)
+    _, wrong = check(tmp_path / "config.toml", {})
+    assert wrong == []
 
 
 def test_the_examples_look_at_every_kind_of_key() -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import itertools
+from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
 
 from ..errors import ForeignKey
 from ..keys.keyspace import Keyspace
@@ -33,10 +34,25 @@ class ForeignKeys:
     def __init__(self) -> None:
         self.known: dict[str, str] = {}
         """The foreign ones, each with the type it has."""
+        self._looks = itertools.count(1)
+        self._newest: dict[str, int] = {}  # of each key, the look that was begun last of those that are over
 
-    def update(self, keys: Iterable[str], foreign: Mapping[str, str]) -> None:
-        """These keys were looked at, and `foreign` are those of another type, which it names."""
+    def look(self) -> int:
+        """The number of a look that begins now."""
+        return next(self._looks)
+
+    async def heed(self, keys: Iterable[str], foreign: Awaitable[Mapping[str, str]]) -> None:
+        """Look at these keys by what is to be awaited, which answers as in `update`."""
+        look = self.look()
+        self.update(keys, await foreign, look)
+
+    def update(self, keys: Iterable[str], foreign: Mapping[str, str], look: int | None = None) -> None:
+        """The keys were looked at, now or by that look; `foreign` names the type of each that is not ours."""
+        look = look or self.look()
         for key in keys:
+            if look < self._newest.get(key, 0):
+                continue  # Two looks at a time end in any order: what the later one saw stands.
+            self._newest[key] = look
             kind = foreign.get(key)
             if kind and self.known.get(key) != kind:
                 self.known[key] = kind

@@ -221,12 +221,12 @@ class Writer:
         """Make the set of series say what is configured."""
         self._announced, self._listed, series = True, None, self._series
         try:
-            foreign = await self._presence.announce(self._lease.record, self._lease.token)
+            announced = self._presence.announce(self._lease.record, self._lease.token)
+            await self._foreign.heed([self._keys.series], announced)
         except BaseException:
             self._announced = False
             raise
         self._listed = series if series is self._series else None
-        self._foreign.update([self._keys.series], foreign)
 
     async def _tenure(self) -> None:
         """Write until the lease is lost."""
@@ -268,14 +268,14 @@ class Writer:
         self._vouched_feed = feed_changes
         status = {"instance": self._instance, "origin": self._origin, **self._source.feed_status()}
         try:
-            foreign = await self._presence.vouch(alive, status, self._lease.record)
+            vouched = self._presence.vouch(alive, status, self._lease.record)
+            await self._foreign.heed([self._keys.feed, *self._presence.alive_keys], vouched)
         except BaseException:
             self._vouched_at_s = float("-inf")
             raise
         if alive.renews:
             self.pulse.vouched_at_s = self._clock.wall()
         await self._patience.recovered("vouch")
-        self._foreign.update([self._keys.feed, *self._presence.alive_keys], foreign)
 
     async def _check(self) -> None:
         """Compare a part of what Redis holds with what was written; have written what differs, or can be."""
@@ -283,13 +283,13 @@ class Writer:
         if owed:
             self._owed |= owed
             self._wake.set()
-        listed = self._listed
+        listed, look = self._listed, self._foreign.look()
         shared = await self._audit.shared()
         if listed is None or listed is not self._listed:
             # It is being announced just now, so that either answer may be true.
             shared = shared._replace(set_damaged=False)
         self._teller.tell_shared(shared)
-        self._foreign.update([self._keys.series, self._keys.closes, self._keys.feed], shared.types)
+        self._foreign.update([self._keys.series, self._keys.closes, self._keys.feed], shared.types, look)
         if shared.set_damaged:
             self._announced = False
             self._wake.set()

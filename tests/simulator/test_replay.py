@@ -312,7 +312,8 @@ def test_a_post_is_answered_by_its_method_its_path_and_its_body(tmp_path: Path) 
 
 def test_a_replay_has_no_market_of_its_own(tmp_path: Path) -> None:
     none: dict[str, Any] = dict.fromkeys(("rate", "start", "hold", "faults", "faults_seed"))
-    with pytest.raises(ConfigError, match="brings its own market"):
-        run_simulator(
-            port=0, speed=1.0, seed=1, symbols="A-B", csv=(), venue="x", latency=0.0, replay=tmp_path, **none
-        )
+    none |= {"port": 0, "speed": 1.0, "seed": 1, "venue": "x", "latency": 0.0, "years": 10}
+    own: dict[str, Any] = {"symbols": "", "csv": (), "listed": (), "halt": ()}
+    for one in ({"symbols": "A-B"}, {"listed": ("A-B=2020-01-01",)}, {"halt": ("2025-01-01/2025-01-02",)}):
+        with pytest.raises(ConfigError, match="brings its own market"):
+            run_simulator(replay=tmp_path, **none, **{**own, **one})
