@@ -137,10 +137,10 @@ class Announcing:
         self.audits = 0
 
     async def execute_command(self, *args: Any) -> Any:
-        if args[2:4] == (3, KEYS.series):
+        if args[3:5] == (KEYS.series, KEYS.lease):
             await self.may_pass.wait()
         reply = await self.inner.execute_command(*args)
-        self.audits += args[2:4] == (4, KEYS.series)
+        self.audits += args[3:5] == (KEYS.series, KEYS.feed)
         return reply
 
 

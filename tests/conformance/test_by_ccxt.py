@@ -6,8 +6,9 @@ from livecache.clock import SystemClock
 from livecache.model.timeframe import Timeframe
 from livecache.venues.by_ccxt.venue import CcxtVenue
 from livecache.venues.venue import FailureKind, FetchFailure, Page
+from tests.simulation.virtual import VirtualClock
 
-from .bench import Bench, on
+from .bench import START, Bench, on
 from .binance import BinanceFace
 from .polled import OkxFace, settings_for
 
@@ -48,6 +49,10 @@ def test_it_is_by_the_venues_clock_that_ccxt_chooses_where_to_ask() -> None:
     """OKX has the newest 1,440 candles at one path and the older ones at another."""
 
     async def check(bench: Bench) -> None:
+        face, front = bench.face, bench.front
+        ahead = VirtualClock(START / 1000 + 2 * 86_400)  # the host's, which is two days fast
+        venue = face.venue(face.name, (front.url, front.ws_url), face.now, ahead)
+        bench = Bench(face, front, venue)
         for ago, path in ((100, "/api/v5/market/candles"), (3_000, "/api/v5/market/history-candles")):
             request = bench.request(Timeframe.M1, 50, ago=ago)
             page = await bench.page(request)
@@ -55,6 +60,7 @@ def test_it_is_by_the_venues_clock_that_ccxt_chooses_where_to_ask() -> None:
             assert page.rows == tuple(
                 bench.face.rows(request.symbol, Timeframe.M1, request.start, request.end)
             )
+        await venue.aclose()
 
     on(OkxFace, check)
 

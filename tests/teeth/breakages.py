@@ -227,6 +227,9 @@ BREAKAGES = (
                 "renews = True",
             ),
         ),
+        tests=(
+            "tests/service/test_consumer.py::test_that_the_feed_broke_is_said_though_the_venue_was_not_heard_since",
+        ),
     ),
     Breakage(
         "the channels of all databases are one",
