@@ -137,7 +137,7 @@ def test_a_store_without_hope_is_told_and_the_live_service_goes_on(clean_valkey:
             assert len(reader.candles("BTC-USD", "5m", 60)) == 60
             path.unlink()
             service.event("history_recovered")
-            until("it is filled", lambda: filled(path, NOON - 600_000))
+            until("it is filled", lambda: filled(path, NOON - 600_000), 180, every_s=0.25)
             service.stop()
 
 
