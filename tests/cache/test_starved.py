@@ -111,6 +111,7 @@ def test_what_takes_longer_than_the_lease_is_rewritten_under_one(
         while not all_there(client):
             assert writer.stats.fenced == 0, "it keeps its lease"
             await asyncio.sleep(1)
+        assert writer.stats.fenced == 0, "it has kept its lease"
         assert writer.stats.upserts == len(MANY), "each is written once"
         assert source.clock is not None and source.clock.monotonic() - 1_000.0 > 2 * LEASE_MS / 1000
 
@@ -123,11 +124,11 @@ def test_what_was_rewritten_before_the_lease_was_lost_is_not_rewritten_again(cle
     async def test(writer: Any, client: Any, source: Slow) -> None:
         stalls = 0
         while not all_there(client):
-            assert writer.stats.upserts < len(MANY) + 3 * 100, "what was on its way is written again, no more"
             await asyncio.sleep(0.05)
             if writer.stats.upserts >= (stalls + 1) * len(MANY) // 4 and stalls < 3:
                 stalls += 1
                 client.delete(KEYS.lease)
         assert writer.stats.fenced == stalls == 3
+        assert writer.stats.upserts <= len(MANY) + 3 * 50, "what was on its way is written again, no more"
 
     slowly(clean_valkey, test, a_command_s=0.05)
