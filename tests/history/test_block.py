@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livecache.history.block import BUCKETS, block_of, decode, encode, span_of
+from livecache.history.block import BUCKETS, block_of, decode, encode, span_of, unpack
 from livecache.history.columns import Columns, Decimals
 from livecache.model.candle import ExactCandle
 from livecache.model.timeframe import Timeframe
@@ -26,16 +26,29 @@ def stored(rows: list[ExactCandle], step: int = MINUTE) -> tuple[bytes, int]:
     return encode(Columns.of(rows), SERIES, block, step), block
 
 
+def rows_in(blob: bytes, block: int, step: int = MINUTE) -> Columns:
+    return decode([unpack(blob, SERIES, block)], step)
+
+
 @settings(deadline=None)
 @given(candles(off_grid=True))
 def test_a_block_comes_back_as_it_was(drawn: list[ExactCandle]) -> None:
     blob, block = stored(drawn)
-    back = decode(blob, SERIES, block, MINUTE)
+    back = rows_in(blob, block)
     assert back.time.tolist() == [row.time for row in drawn]
     for at, column in enumerate(back.numbers):
         texts = [row.numbers[at] for row in drawn]
         assert list(map(Decimal, column.texts())) == list(map(Decimal, texts))
         assert column.floats().tolist() == list(map(float, texts))
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(candles(off_grid=True, most=5), min_size=1, max_size=80))
+def test_many_blocks_at_once_are_what_each_of_them_is(drawn: list[list[ExactCandle]]) -> None:
+    blobs = [(blob, block) for blob, block in map(stored, drawn)]
+    blobs += [(encode(extremes(sign), SERIES, 0, MINUTE), 0) for sign in (1, -1, -1, 1)]
+    together = decode([unpack(blob, SERIES, block) for blob, block in blobs], MINUTE)
+    assert together.candles() == [row for each in blobs for row in rows_in(*each).candles()]
 
 
 @settings(deadline=None)
@@ -47,16 +60,16 @@ def test_what_was_flipped_cut_or_misplaced_is_refused(drawn: list[ExactCandle], 
     flipped[at] ^= 1 << data.draw(st.integers(0, 7))
     for wrong in (bytes(flipped), blob[:at], blob + blob[: at + 1]):
         with pytest.raises(ValueError, match=r"it is too short|its checksum|a newer livecache"):
-            decode(wrong, SERIES, block, MINUTE)
+            unpack(wrong, SERIES, block)
     for series, elsewhere in ((SERIES + 1, block), (SERIES, block + 1), (block, SERIES)):
         with pytest.raises(ValueError, match="its checksum"):
-            decode(blob, series, elsewhere, MINUTE)
+            unpack(blob, series, elsewhere)
 
 
 def test_a_format_of_later_is_said_to_be_one() -> None:
     blob, block = stored([ExactCandle(0, "1", "2", "1", "2", "5")])
     with pytest.raises(ValueError, match="newer livecache"):
-        decode(b"LCB2" + blob[4:], SERIES, block, MINUTE)
+        unpack(b"LCB2" + blob[4:], SERIES, block)
     method = bytearray(blob)
     method[4] = 9
     size = len(blob) - len(zlib.compress(b""))
@@ -65,7 +78,7 @@ def test_a_format_of_later_is_said_to_be_one() -> None:
     place = struct.pack("<qq", SERIES, block)
     checksum = zlib.crc32(blob[48:], zlib.crc32(header, zlib.crc32(place)))
     with pytest.raises(ValueError, match="newer livecache"):
-        decode(header + struct.pack("<I", checksum) + blob[48:], SERIES, block, MINUTE)
+        unpack(header + struct.pack("<I", checksum) + blob[48:], SERIES, block)
 
 
 @pytest.mark.parametrize("timeframe", Timeframe)
@@ -77,7 +90,7 @@ def test_the_buckets_of_every_timeframe_have_a_place(timeframe: Timeframe) -> No
     assert 0 < len(rows) <= BUCKETS
     assert {block_of(time, step) for time in opens} == {block_of(opens[0], step)}
     blob, block = stored(rows, step)
-    assert decode(blob, SERIES, block, step).candles() == rows
+    assert rows_in(blob, block, step).candles() == rows
 
 
 def test_a_day_of_prices_is_small_and_one_long_number_widens_no_other_block() -> None:
@@ -93,10 +106,15 @@ def test_a_day_of_prices_is_small_and_one_long_number_widens_no_other_block() ->
     assert encode(page.clip(0, BUCKETS * MINUTE), SERIES, 0, MINUTE) == blob
 
 
-def test_numbers_at_the_edge_of_what_fits_are_kept() -> None:
-    edge = (1 << 61) - 1
+def extremes(sign: int = 1) -> Columns:
+    """Of the longest numbers that are kept as machine numbers."""
+    edge = sign * ((1 << 61) - 1)
     numbers = Decimals.fit([-edge, edge, 0, edge], 3)
-    rows = Columns.of(ExactCandle(n * MINUTE, *"11111") for n in range(4))
-    rows = Columns(rows.time, numbers, numbers, numbers, numbers, numbers)
-    back = decode(encode(rows, 1, 0, MINUTE), 1, 0, MINUTE)
-    assert all(column.scaled.tolist() == numbers.scaled.tolist() for column in back.numbers)
+    time = Columns.of(ExactCandle(n * MINUTE, *"11111") for n in range(4)).time
+    return Columns(time, numbers, numbers, numbers, numbers, numbers)
+
+
+def test_numbers_at_the_edge_of_what_fits_are_kept() -> None:
+    rows = extremes()
+    back = rows_in(encode(rows, SERIES, 0, MINUTE), 0)
+    assert all(column.scaled.tolist() == rows.open.scaled.tolist() for column in back.numbers)

@@ -16,15 +16,17 @@ __all__ = ["derive", "opens_in"]
 def derive(rows: Columns, coverage: Coverage, grid: Grid) -> tuple[Columns, Coverage]:
     """The candles of the bigger grid, and what is known of it: buckets of which all is covered."""
     known = Coverage((grid.ceil(start), grid.closed(end)) for start, end in coverage)
-    rows = rows.take(within(rows.time, known))
+    if not (len(rows) and known.covers(int(rows.time[0]), int(rows.time[-1]) + 1)):
+        rows = rows.take(within(rows.time, known))
     if not len(rows):
         return NO_ROWS, known
     opens = opens_in(grid, grid.floor(int(rows.time[0])), int(rows.time[-1]) + 1)
-    bucket = np.searchsorted(opens, rows.time, "right") - 1
-    firsts = np.flatnonzero(np.diff(bucket, prepend=-1))
+    begins = np.searchsorted(rows.time, opens)
+    traded = np.diff(begins, append=len(rows)) > 0
+    firsts = begins[traded]
     lasts = np.append(firsts[1:], len(rows)) - 1
     sums = Columns(
-        opens[bucket[firsts]],
+        opens[traded],
         rows.open.take(firsts),
         _reduced(np.maximum, rows.high, firsts),
         _reduced(np.minimum, rows.low, firsts),
@@ -48,7 +50,7 @@ def _reduced(ufunc: Any, numbers: Decimals, firsts: Array) -> Decimals:
 
 def _summed(numbers: Decimals, firsts: Array) -> Decimals:
     most = int(np.diff(firsts, append=len(numbers.scaled)).max())
-    if not numbers.wide and int(np.abs(numbers.scaled).max()) * most < BIG:
+    if not numbers.wide and max(int(numbers.scaled.max()), -int(numbers.scaled.min())) * most < BIG:
         return _reduced(np.add, numbers, firsts)
     sums = np.add.reduceat(numbers.scaled.astype(object), firsts)
     return Decimals.fit([int(each) for each in sums], numbers.scale)

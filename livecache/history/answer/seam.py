@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...model.coverage import Span
+from ...model.coverage import Coverage, Span
 from ...model.grid import Grid
 from ...model.series import SeriesId
 from ...model.timeframe import Timeframe
@@ -25,7 +25,7 @@ __all__ = ["NOTHING", "Ask", "Seam", "Source", "gather", "newest_close", "over"]
 NOTHING = Answer(NO_ROWS, NONE, 0, 0)
 """Nothing is known."""
 
-_PARTS_AT_ONCE = 500_000  # of candles that are added up
+_PARTS_AT_ONCE = 46_080  # of candles that are added up: 32 blocks
 
 Ask = Callable[[SeriesId, int, int], Answer]
 """What one tier knows of `[start, end)` of a series."""
@@ -62,20 +62,20 @@ class Source(NamedTuple):
         """Its candles in `[start, end)`, which begins and ends with buckets of the grid."""
         if not self.derives:
             return seam.read(self.series, start, end)
-        answer, at = NOTHING, start
+        parts, at = list[Answer](), start
         while at < end:
             upto = self.grid.closed(at + _PARTS_AT_ONCE * self.series.timeframe.ms)
             upto = min(end, max(upto, self.grid.end(at)))
             part = seam.read(self.series, at, upto)
             rows, known = derive(part.rows, part.coverage, self.grid)
-            answer = Answer(
-                concat([answer.rows, rows]),
-                answer.coverage | known,
-                max(answer.rev, part.rev),
-                max(answer.block_rev, part.block_rev),
-            )
+            parts.append(Answer(rows, known, part.rev, part.block_rev))
             at = self.grid.ceil(upto)
-        return answer
+        return Answer(
+            concat(part.rows for part in parts),
+            Coverage(span for part in parts for span in part.coverage),
+            max((part.rev for part in parts), default=0),
+            max((part.block_rev for part in parts), default=0),
+        )
 
 
 def over(upper: Answer, lower: Answer) -> Answer:

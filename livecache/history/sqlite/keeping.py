@@ -123,7 +123,7 @@ class Keeping(Writing):
 def _wrong(info: SeriesInfo, step: int, block: int, beside: Sequence[int], data: bytes) -> str:
     """What is wrong with a block, or ""."""
     try:
-        rows = rows_of(info, step, block, data)
+        rows = rows_of(info, step, [(block, data)])
     except DamagedBlock as error:
         return error.message
     if [len(rows), int(rows.time[0]), int(rows.time[-1])] != list(beside[:3]):

@@ -13,8 +13,8 @@ from ...model.candle import ExactCandle
 from ...model.coverage import Coverage
 from ...model.series import SeriesId
 from ...model.timeframe import Timeframe, iso
-from ..block import block_of, decode, span_of
-from ..columns import Columns, concat, merge, within
+from ..block import Packed, block_of, decode, span_of, unpack
+from ..columns import Columns, merge, within
 from ..store import Answer, Arrival, Revision, SeriesInfo, Stats
 from .arrivals import arrivals, unknown_at
 from .database import Database
@@ -61,8 +61,7 @@ class Reading(Database):
             since = [] if as_of is None else _revisions(db, series, start, end, as_of)
             later = [] if as_of is None else arrivals(db, series, start, end)
         # Decoded when the transaction is over: commits wait for that.
-        parts = [rows_of(info, step, block, data) for block, _, data in found]
-        rows = concat(part.clip(start, end) for part in parts)
+        rows = rows_of(info, step, [(block, data) for block, _, data in found]).clip(start, end)
         coverage = coverage.clip(start, end)
         if as_of is not None:
             rows, coverage = _put_back(rows, since), coverage.without(unknown_at(as_of, later, info.grid))
@@ -163,10 +162,14 @@ def known(db: sqlite3.Connection, series: int, start: int = -_FAR, end: int = _F
     )
 
 
-def rows_of(info: SeriesInfo, step: int, block: int, data: bytes) -> Columns:
-    """A block's rows. Raises `DamagedBlock`."""
+def rows_of(info: SeriesInfo, step: int, blocks: Sequence[tuple[int, bytes]]) -> Columns:
+    """The rows of blocks, which are in order. Raises `DamagedBlock`."""
+    return decode((_unpacked(info, step, block, data) for block, data in blocks), step)
+
+
+def _unpacked(info: SeriesInfo, step: int, block: int, data: bytes) -> Packed:
     try:
-        return decode(data, info.id, block, step)
+        return unpack(data, info.id, block)
     except ValueError as error:
         start, end = span_of(block, step)
         raise DamagedBlock(

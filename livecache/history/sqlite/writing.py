@@ -164,7 +164,7 @@ def _change(
 
 def _block(db: sqlite3.Connection, info: SeriesInfo, block: int) -> Columns | None:
     found = db.execute("SELECT data FROM blocks WHERE series = ? AND block = ?", (info.id, block)).fetchone()
-    return rows_of(info, info.key.timeframe.ms, block, found[0]) if found else None
+    return rows_of(info, info.key.timeframe.ms, [(block, found[0])]) if found else None
 
 
 def _store(db: sqlite3.Connection, series: int, block: int, rows: Columns, rev: int, step: int) -> None:
