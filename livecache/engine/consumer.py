@@ -87,30 +87,34 @@ class Consumer:
         live.changed.set()
 
     def _hear(self, event: FeedCandles | Trades | Subscribed | Heard) -> None:
-        live, timeline, link = self._live, self._live.timeline, self._link
-        live.feed.frames += 1
+        live, timeline, link, stats = self._live, self._live.timeline, self._link, self._live.feed
+        stats.frames += 1
         if not self._connected:
             self._connected = True
-            live.feed.connected += 1
+            stats.connected += 1
         if not self._carries and not isinstance(event, Heard):  # A heartbeat says nothing of any product.
             self._carries = True
             logger.bind(event="feed_up", products=len(self._feed.products)).info("the feed is up")
+        stamp = event.stamp
         if isinstance(event, Heard) and event.reckoned:
             live.time.answered()
             believed = True
         else:
-            believed = live.time.hear(event.stamp) == event.stamp
-        if believed:
-            self._through = max(self._through, event.stamp)
-            live.feed.last_message = max(live.feed.last_message, event.stamp)
-        stamp = event.stamp if believed else self._through
+            believed = live.time.hear(stamp) == stamp
+        if not believed:
+            stamp = self._through
+        elif stamp > self._through:
+            self._through = stamp
+            stats.last_message = max(stats.last_message, stamp)
         match event:
-            case FeedCandles(candles=candles, through=through):
-                timeline.feed_candles(link, stamp, candles, live.now(), through=min(through, stamp))
-            case Trades(trades=trades, through=through):
-                timeline.feed_trades(link, min(through or stamp, stamp), trades, live.now())
-            case Subscribed(products=products):
-                timeline.subscribe(link, stamp, products, live.now())
+            case FeedCandles():
+                through = min(event.through, stamp)
+                timeline.feed_candles(link, stamp, event.candles, live.now(), through=through)
+            case Trades():
+                through = min(event.through or stamp, stamp)
+                timeline.feed_trades(link, through, event.trades, live.now())
+            case Subscribed():
+                timeline.subscribe(link, stamp, event.products, live.now())
             case Heard():
                 timeline.heard(link, stamp, live.now())
         if not believed:

@@ -174,13 +174,13 @@ class SymbolTimeline:
 
     def show(self, track: Track, candle: ExactCandle, stamp: int, now: int, *, last: bool) -> bool:
         """The feed shows a candle, which may say that it is the last of its bucket. Whether that is news."""
-        bucket, channel = candle.time, self.channel
-        stamp = stamp if self.traits.order == "stamp" else 0
-        if bucket < track.grid.after(now, -_CARRIED_BUCKETS):
+        bucket, channel, traits, grid = candle.time, self.channel, self.traits, track.grid
+        stamp = stamp if traits.order == "stamp" else 0
+        if bucket < grid.after(now, -_CARRIED_BUCKETS):
             track.refute(candle, stamp)
             return False
-        traded = self.traits.empty == "absent" or not candle.flat
-        vouched = track.grid.end(bucket) > channel.since
+        traded = traits.empty == "absent" or not candle.flat
+        vouched = grid.end(bucket) > channel.since
         changed = traded and track.lay(candle, vouched=vouched, stamp=stamp)
         if last or (changed and bucket in track.flagged):
             told = candle if traded else None

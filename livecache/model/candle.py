@@ -111,8 +111,10 @@ FeedCandle = tuple[str, Timeframe, ExactCandle, bool]
 
 # A JSON number without sign: what the venue prints, and what may be copied into a member verbatim.
 # The length is bounded, so that no absurd string can bloat a set; so is the size of what it says, below.
-NUMBER = r"(?:0|[1-9]\d{0,27})(?:\.\d{1,36})?(?:[eE][+-]?\d{1,9})?"
+_PLAIN = r"(?:0|[1-9]\d{0,27})(?:\.\d{1,36})?"
+NUMBER = rf"{_PLAIN}(?:[eE][+-]?\d{{1,9}})?"
 _NUMBERS = re.compile(rf"{NUMBER}(?:,{NUMBER}){{4}}", re.ASCII)
+_PLAIN_NUMBERS = re.compile(rf"{_PLAIN}(?:,{_PLAIN}){{4}}", re.ASCII)
 _LOOSE_NUMBER = re.compile(r"\+?(\d{0,64})(?:\.(\d{0,64}))?([eE][+-]?\d{1,9})?", re.ASCII)
 
 # Between these powers of ten every number lies, so that an exact sum of such numbers has a bounded length.
@@ -149,18 +151,18 @@ def rejection(
     `now` is the venue's clock in Unix ms, None where it is not known yet. A bucket may be in progress but
     must have begun. `grid` is where buckets lie, if not where the timeframe says.
     """
-    joined = ",".join(candle.numbers)
-    if not _NUMBERS.fullmatch(joined):
-        return "a price or the volume is not a plain number"
-    if ("e" in joined or "E" in joined) and not all(map(within_bounds, candle.numbers)):
-        return "a price or the volume is absurdly large or fine"
-    time = candle.time
+    time, open_, high, low, close = candle.time, candle.open, candle.high, candle.low, candle.close
+    joined = f"{open_},{high},{low},{close},{candle.volume}"
+    if not _PLAIN_NUMBERS.fullmatch(joined):  # nearly all have no exponents
+        if not _NUMBERS.fullmatch(joined):
+            return "a price or the volume is not a plain number"
+        if not all(map(within_bounds, candle.numbers)):
+            return "a price or the volume is absurdly large or fine"
     if time <= 0 or time not in (grid or timeframe.grid):
         return f"time {time} is not the open of a {timeframe} bucket"
     if now is not None and time > now:
         return f"time {time} is in the future of the venue's clock ({now})"
-    o, h = float(candle.open), float(candle.high)
-    l, c = float(candle.low), float(candle.close)  # noqa: E741
+    o, h, l, c = float(open_), float(high), float(low), float(close)  # noqa: E741
     if l <= 0:
         return "a price is not positive"
     if not (l <= o <= h and l <= c <= h):

@@ -9,7 +9,7 @@ Pacing and retries are not a venue's business: each method makes one attempt. `e
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -149,6 +149,11 @@ class FeedCandles(msgspec.Struct, frozen=True, gc=False):
     candles: tuple[FeedCandle, ...]
     through: int = 0
 
+    @property
+    def products(self) -> Collection[str]:
+        """Those that it tells of."""
+        return [product for product, _, _, _ in self.candles]
+
 
 class Trade(NamedTuple):
     """One trade. `time` is Unix ms."""
@@ -167,6 +172,11 @@ class Trades(msgspec.Struct, frozen=True):
     snapshot: bool
     trades: tuple[Trade, ...]
     through: int = 0
+
+    @property
+    def products(self) -> Collection[str]:
+        """Those that it tells of."""
+        return {trade.product for trade in self.trades}
 
 
 class Heard(msgspec.Struct, frozen=True):

@@ -22,6 +22,11 @@ class Renewals:
         self._waiting: dict[str, None] = {}  # in the order of asking
         self._waits: dict[str, tuple[float, float]] = {}  # not before, and how long the wait was
 
+    @property
+    def waiting(self) -> bool:
+        """Whether any product is in line."""
+        return bool(self._waiting)
+
     def ask(self, products: Iterable[str], now_s: float) -> list[str]:
         """Put products in line. Those that it is too early for are left out; returns those that are not."""
         granted = []
@@ -38,7 +43,5 @@ class Renewals:
 
     def take(self) -> list[str]:
         """The products in line, which are in line no longer."""
-        if not self._waiting:  # asked at every frame
-            return []
         taken, self._waiting = list(self._waiting), {}
         return taken

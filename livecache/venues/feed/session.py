@@ -40,12 +40,16 @@ _FIRST_MOST_S = 3600.0  # in which anything has to be told: each time twice as l
 
 _SECOND_S = 1.25  # The venue's: what is sent in two bursts may come closer together.
 
-_LOOK_EVERY_S = 1.0  # at what was asked for, while nothing is waited for
+_LOOK_EVERY_S = 1.0  # at what was asked for and how time passes, while nothing is waited for
 
 # A connection is left so long before its life is over, and by up to as much more that not all leave at once;
 # and beside the next one it goes on until that has told of everything, or for so long.
 _LEAD_S = 300.0
 _BESIDE_S = 60.0
+
+# Tuples, for `A | B` would be made anew for every frame.
+_DATA = (FeedCandles, Trades)
+_LIFE = (Heard, Subscribed)
 
 
 class Line:
@@ -190,12 +194,15 @@ class Session:
             line.outbox.extend(frame.replies)
         if line is not self._line:
             return ()
+        looks = frame.channel in self._looks or now_s >= line.look_s
+        waits = self._ends or self._former or self._subscriptions.busy or self._renewals.waiting
+        if not (looks or waits or frame.leaving or line.over or self._watchdog.due):  # nearly always
+            return ()
         told: list[Event] = []
         if self._ends:
             ends, self._ends = self._ends, []
             for channel, ids in ((channel, end.ids) for end in ends for channel in end.channels):
                 line.outbox.extend(self._dialect.unsubscribe(channel, ids))
-        looks = frame.channel in self._looks or now_s >= line.look_s
         if line.over is None and (self._subscriptions.busy or self._former or looks):
             line.look_s = now_s + _LOOK_EVERY_S
             told += self._answers(frame, now_s)
@@ -279,38 +286,27 @@ class Session:
 
     def _attend(self, channel: str, event: Event, line: Line) -> None:
         """Tell the watchdog what an event says of its channel, and hear whether the connection is to end."""
-        if isinstance(event, FeedCandles | Trades):
-            line.through = max(line.through, event.through or event.stamp)
-        elif isinstance(event, Heard | Subscribed):
+        if isinstance(event, _DATA):
+            stamp = event.stamp
+            line.through = max(line.through, event.through or stamp)
+            self._watchdog.heard(stamp)
+            if not event.snapshot:
+                if not line.told:
+                    line.told, self._first_within_s = True, self._dialect.terms.first_within_s or inf
+                self._watchdog.updated(channel, event.products)
+        elif isinstance(event, _LIFE):
             line.through = max(line.through, event.stamp)
-        if isinstance(event, FeedCandles):
-            self._watchdog.heard(event.stamp)
-            if not event.snapshot:
-                self._spoke(line)
-                self._watchdog.updated(channel, [product for product, _, _, _ in event.candles])
-        elif isinstance(event, Trades):
-            self._watchdog.heard(event.stamp)
-            if not event.snapshot:
-                self._spoke(line)
-                self._watchdog.updated(channel, {trade.product for trade in event.trades})
-        elif isinstance(event, Heard | Subscribed):
             self._watchdog.heard(event.stamp)
         elif isinstance(event, FeedFailure) and not line.over and (why := self._dialect.fatal(event.message)):
             line.over = Broken(self.products, why, lost_connection=True)
-
-    def _spoke(self, line: Line) -> None:
-        line.told, self._first_within_s = True, self._dialect.terms.first_within_s or inf
 
     def _answers(self, frame: Frame, now_s: float) -> list[Refused]:
         """Take what a frame says of what was asked for; whom the venue refuses, in words or by silence."""
         subscriptions = self._subscriptions
         refusals: list[Refusal | None] = []
         for event in frame.events:
-            if isinstance(event, FeedCandles):
-                products = {product for product, _, _, _ in event.candles}
-                subscriptions.heard(frame.channel, products, event.stamp)
-            elif isinstance(event, Trades):
-                subscriptions.heard(frame.channel, {trade.product for trade in event.trades}, event.stamp)
+            if isinstance(event, _DATA):
+                subscriptions.heard(frame.channel, set(event.products), event.stamp)
             elif isinstance(event, FeedFailure):
                 refusals.append(subscriptions.complained(event.message, now_s, passing=event.passing))
         for channel, ids in frame.acknowledged:
@@ -371,8 +367,7 @@ class Session:
 
     def _renewed(self) -> list[str]:
         """Ids to be subscribed to anew now; what was not subscribed to is put in line for that."""
-        if not (asked := self._renewals.take()):  # nearly always, and it is asked at every frame
-            return asked
+        asked = self._renewals.take()
         return self._subscriptions.retry([id_ for id_ in asked if id_ in self._symbols])
 
     def _ids(self, products: Iterable[str]) -> list[str]:

@@ -124,16 +124,22 @@ class DataWatchdog:
         pulses = self._pulses.get(channel)
         if pulses is None:
             return
-        pulses[""].beat(self._elapsed_ms)
+        now_ms = self._elapsed_ms
+        pulses[""].beat(now_ms)
         for product in products:
             if (pulse := pulses.get(product)) is not None:
-                pulse.beat(self._elapsed_ms)
+                pulse.beat(now_ms)
+
+    @property
+    def due(self) -> bool:
+        """Whether `suspects` is to be asked: it looks once a second of the venue's time."""
+        return self._elapsed_ms - self._looked_ms >= _LOOK_EVERY_MS
 
     def suspects(self) -> list[Suspect]:
         """What is suspect now. It is so once, and then begins anew with four times the patience."""
-        now_ms = self._elapsed_ms
-        if now_ms - self._looked_ms < _LOOK_EVERY_MS:
+        if not self.due:
             return []
+        now_ms = self._elapsed_ms
         self._looked_ms = now_ms
         found = []
         for channel, pulses in self._pulses.items():
