@@ -56,4 +56,4 @@ def _stay_likely(track: Track, one: Stored, asked: int) -> None:
     for bucket in track.grid.opens(start, end)[-_LIKELY_MOST:]:
         if bucket not in track.coverage and bucket not in track.provisional:
             track.settle(bucket, None, derived=False, likely=asked)
-            track.presume(bucket, asked)
+            track.presumed[bucket] = asked

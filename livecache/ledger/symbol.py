@@ -313,8 +313,8 @@ class SymbolTimeline:
         """A page of this timeframe has come: its parents are looked at again, and what smaller ones left open
         may be confirmed by it.
         """
-        for bucket in outcome.touched:
-            self.touch(timeframe, bucket)
+        for floor, buckets in self.parents[timeframe]:
+            buckets.update(map(floor, outcome.touched))
         for bucket in outcome.revised:
             self.revise_parents(timeframe, bucket)
         for bucket in outcome.doubtful:

@@ -29,7 +29,7 @@ def compute_state(
     """
     policy = track.policy
     closed_through = track.grid.closed(now)
-    known = track.known_spans(min(heard_through, closed_through)).clip(track.keep_from, closed_through)
+    known = _known_spans(track, min(heard_through, closed_through)).clip(track.keep_from, closed_through)
     run, have, elsewhere = _best_run(track, known, now)
     proven = track.proven()
     settled = proven.span_of(run.start) if run else None
@@ -75,6 +75,14 @@ def compute_state(
         grid="" if usual else track.grid.text(run.start if run else closed_through, now),
     )
     return track.state
+
+
+def _known_spans(track: Track, heard_through: int) -> Coverage:
+    """All closed buckets that are known, as spans."""
+    until, shown = max(heard_through, track.told_through), track.provisional.items()
+    vouched = [track.owned(t) for t, each in shown if each.vouched and track.grid.end(t) <= until]
+    vouched += [track.owned(t) for t in track.flagged]
+    return Coverage((*track.coverage.spans, *vouched)) if vouched else track.coverage
 
 
 def _best_run(track: Track, known: Coverage, now: int) -> tuple[Span | None, int, int]:

@@ -38,7 +38,7 @@ def review(track: Track, kin: KinOf) -> list[int]:
         told = track.open[bucket]
         track.settle(bucket, None, derived=False)
         if told.empty:
-            track.presume(bucket, told.last)
+            track.presumed[bucket] = told.last
     return confirmed
 
 
@@ -93,7 +93,7 @@ def _between(track: Track, gap: Iterable[int], kin: KinOf) -> list[int]:
         elif _agree(told, said):
             track.settle(bucket, None, derived=False)
             if told.empty:
-                track.presume(bucket, told.last)
+                track.presumed[bucket] = told.last
             settled.append(bucket)
         else:
             # What was beyond an empty page when it was asked for is between rows now.
@@ -115,7 +115,7 @@ def _asleep(track: Track, page: PageFacts, kin: KinOf) -> list[int]:
         absent = each.row is None and each.whole and not (each.empty or each.unusable or each.newer)
         if absent and bucket not in track.provisional and kin(bucket) is not Kin.DENIES:
             track.settle(bucket, None, derived=False, likely=each.last)
-            track.presume(bucket, each.last)
+            track.presumed[bucket] = each.last
             settled.append(bucket)
     return settled
 

@@ -1,4 +1,4 @@
-"""Whether a page is of the series that was asked for, and of its times. Pure.
+"""Whether a page is of the series that was asked for, and of its times; and whether it lags. Pure.
 
 An answer may be another product's, or have every row under another row's time: each row looks right by
 itself. Candles are cumulative, so that a row reaches at least as high and as low as its bucket was known to;
@@ -11,10 +11,11 @@ import msgspec
 
 from ..model.coverage import Span
 from ..model.policy import CONFIRM_MS
-from .evidence import APART_MS, DISPUTE_MS, PageFacts, Strange
+from .evidence import APART_MS, DISPUTE_MS, Kin, PageFacts, Strange
+from .joining import KinOf
 from .track import Track
 
-__all__ = ["recognise"]
+__all__ = ["lags", "recognise"]
 
 _PAGES = 3
 _ROWS = 2  # One row that does not fit is the newest, of a venue that lags, or was spoilt.
@@ -106,3 +107,32 @@ def _fit(track: Track, page: PageFacts) -> _Fit:
     fit.strange += passed_over
     fit.against_feed += len(vouched.intersection(passed_over))
     return fit
+
+
+def lags(track: Track, page: PageFacts, kin: KinOf) -> bool:
+    """Whether the page lacks, or has less of, what somebody else showed: it lags, or hides rows."""
+    in_progress = track.grid.floor(page.heard)
+    reach = min(page.end, in_progress)
+    shown = ((t, each.candle) for t, each in track.provisional.items() if each.vouched)
+    lacks = any(
+        page.start <= t < reach and ((row := page.rows.get(t)) is None or candle.richer_than(row))
+        for t, candle in shown
+    )
+    here = page.end > in_progress and in_progress not in page.rows
+    begun = page.heard >= in_progress + APART_MS
+    # The feed, or a smaller timeframe, may show a trade in the bucket in progress.
+    unseen = here and begun and (in_progress in track.provisional or kin(in_progress) is Kin.DENIES)
+    return lacks or unseen or _has_grown(track, page)
+
+
+def _has_grown(track: Track, page: PageFacts) -> bool:
+    """Whether it has rows that an earlier page, of after their end, lacked or showed poorer."""
+    return any(
+        row is not None
+        and not told.unusable
+        and told.first >= track.grid.end(t)
+        and (told.row is None or row.richer_than(told.row))
+        for t, told in track.open.items()
+        if t not in track.coverage
+        for row in (page.rows.get(t),)
+    )

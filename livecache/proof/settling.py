@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ..model.candle import ExactCandle
 from ..model.policy import CONFIRM_MS
 from ..model.rollup import same_sum
@@ -22,7 +24,7 @@ from .evidence import (
 )
 from .feeding import Channel
 from .joining import KinOf, join, longest_sleep
-from .recognition import recognise
+from .recognition import lags, recognise
 from .track import Track
 
 _DAY_MS = 86_400_000
@@ -52,11 +54,20 @@ def settle_page(
         return PageOutcome(strange=True)
     reading = _Reading(track, page, channel, feed=feed, kin=kin, halted=halted, searched=searched)
     edge = track.grid.closed(page.heard - track.policy.settle_delay_ms)
+    run: dict[int, ExactCandle] = {}  # of plain rows, one after another
     for bucket in track.grid.opens(page.start, min(page.end, edge)):
+        if row := reading.plain(bucket):
+            run[bucket] = row
+            continue
+        if run:  # first, for it may bear witness
+            reading.settle(run)
+            run = {}
         if bucket in track.coverage:
             reading.again(bucket)
         else:
             reading.first(bucket)
+    if run:
+        reading.settle(run)
     closed_edge = track.grid.closed(page.heard)
     for bucket, row in page.rows.items():
         # The bucket in progress is the feed's to show; here it only bears witness.
@@ -108,8 +119,8 @@ class _Reading:
         )
         lacking = track.settled.keys() - rows.keys() - page.rejected - track.contested.keys()
         self._whole = not any(page.start <= t < min(page.end, closed_edge) for t in lacking)
-        self._in_progress = track.grid.floor(page.heard)
-        self._notice_lag()
+        if lags(track, page, kin):
+            track.behind_at = page.heard
         self._first_fill = not track.coverage
         self._last = max(track.newest(), self._newest_row)
         self._sound_again = False  # whether rows that could not be believed can be now
@@ -154,37 +165,23 @@ class _Reading:
             self._longest_sleep = longest_sleep(self._track, self._page)
         return asleep <= 2 * self._longest_sleep
 
-    def _notice_lag(self) -> None:
-        """The page lacks, or has less of, what somebody else showed: it lags, or hides rows."""
-        track, page = self._track, self._page
-        reach = min(page.end, self._in_progress)
-        shown = ((t, each.candle) for t, each in track.provisional.items() if each.vouched)
-        lacks = any(
-            page.start <= t < reach and ((row := page.rows.get(t)) is None or candle.richer_than(row))
-            for t, candle in shown
-        )
-        here = page.end > self._in_progress and self._in_progress not in page.rows
-        begun = page.heard >= self._in_progress + APART_MS
-        if lacks or (here and begun and self._trades_now()) or self._has_grown():
-            track.behind_at = page.heard
-
-    def _trades_now(self) -> bool:
-        """Whether the feed, or a smaller timeframe, shows a trade in the bucket in progress."""
-        return self._in_progress in self._track.provisional or self._kin(self._in_progress) is Kin.DENIES
-
-    def _has_grown(self) -> bool:
-        """Whether it has rows that an earlier page, of after their end, lacked or showed poorer."""
-        return any(
-            row is not None
-            and not told.unusable
-            and told.first >= self._track.grid.end(t)
-            and (told.row is None or row.richer_than(told.row))
-            for t, told in self._track.open.items()
-            if t not in self._track.coverage
-            for row in (self._page.rows.get(t),)
-        )
-
     # --- a bucket that is not settled -------------------------------------------------------------
+
+    def plain(self, bucket: int) -> ExactCandle | None:
+        """The row of a bucket of which nothing was known, where it takes nobody else's word."""
+        track, page = self._track, self._page
+        row = page.rows.get(bucket)
+        if row is None or not (self._newer_than > bucket or self._historical) or bucket in page.rejected:
+            return None
+        if bucket in track.provisional or bucket in track.open or bucket in track.flagged:
+            return None
+        fed = self._feed and 0 < self._channel.since <= bucket  # Its silence may mean something.
+        return None if fed or bucket in track.coverage else row
+
+    def settle(self, run: Mapping[int, ExactCandle]) -> None:
+        """What plain rows prove: nearly all that a page has, and so all of them at once."""
+        self._track.settle_run(run)
+        self.outcome.touched += run
 
     def first(self, bucket: int) -> None:
         """What the page proves of a bucket that is not settled."""
@@ -198,7 +195,6 @@ class _Reading:
         unbroken = self._feed and self._channel.unbroken_over(bucket, track.grid.end(bucket))
         newer = self._newer_than > bucket or (self._historical and (row is not None or bucket in page.flat))
         likely = presumed = False
-        # Nearly all rows of a page: nobody else needs to be asked.
         if row is None or not newer or poorer or bucket in track.open:
             found = self._judge(bucket, row, poorer=poorer, newer=newer, silent=unbroken and shown is None)
             if found is Verdict.OPEN:
@@ -211,7 +207,7 @@ class _Reading:
             self.outcome.channel_dead = self.outcome.channel_dead or bucket
         track.settle(bucket, row, derived=False, likely=page.heard if likely else 0)
         if presumed:
-            track.presume(bucket, page.heard)
+            track.presumed[bucket] = page.heard
         self.outcome.touched.append(bucket)
 
     def _judge(

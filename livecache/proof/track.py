@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from ..model.candle import ExactCandle
 from ..model.coverage import Coverage, Span
@@ -133,6 +133,20 @@ class Track:
         elif self.announce_from:
             replaced = None if shown is None or (candle and candle.equals(shown.candle)) else shown.candle
             self._announce(Kind.SETTLED, bucket, candle, replaced)
+
+    def settle_run(self, rows: Mapping[int, ExactCandle]) -> None:
+        """As `settle`, at once, for fetched rows of consecutive buckets of which nothing was known."""
+        end = self.grid.end(max(rows))
+        if not self.working and 0 < self.announce_from < end:
+            for bucket, row in rows.items():
+                self.settle(bucket, row, derived=False)
+            return
+        self.coverage = self.coverage.add(self.grid.end_before(min(rows)), end)
+        self.settled.update(rows)
+        for bucket in rows.keys() & (self.suspect | self.contested.keys()):
+            self.trust(bucket)
+        self.dirty.update(rows)
+        self.state_dirty = True
 
     def revise(self, bucket: int, candle: ExactCandle | None, *, derived: bool) -> None:
         """A settled bucket turned out to be different."""
@@ -346,22 +360,12 @@ class Track:
 
     def candle(self, bucket: int) -> ExactCandle | None:
         """What the bucket holds, settled or provisional."""
-        settled = self.settled.get(bucket)
-        if settled is not None:
-            return settled
         shown = self.provisional.get(bucket)
-        return shown.candle if shown else None
+        return self.settled.get(bucket) or (shown.candle if shown else None)
 
     def newest(self) -> int:
         """Open time of the newest candle there is, settled or provisional; 0 without one."""
         return max(max(self.settled, default=0), max(self.provisional, default=0))
-
-    def known_spans(self, heard_through: int) -> Coverage:
-        """All closed buckets that are known, as spans."""
-        until, shown = max(heard_through, self.told_through), self.provisional.items()
-        vouched = [self.owned(t) for t, each in shown if each.vouched and self.grid.end(t) <= until]
-        vouched += [self.owned(t) for t in self.flagged]
-        return Coverage((*self.coverage.spans, *vouched)) if vouched else self.coverage
 
     def newest_settled_run(self) -> tuple[Span, int] | None:
         """The newest span of coverage and how many real candles it holds, or None."""
@@ -389,10 +393,6 @@ class Track:
         newest = self.grid.back(self.grid.closed(now - self.policy.settle_delay_ms))
         told = self.open.get(newest)
         return told is not None and told.again > now and not told.unusable
-
-    def presume(self, bucket: int, heard: int) -> None:
-        """The bucket just settled may have to be taken back: it is asked for again in an hour."""
-        self.presumed[bucket] = heard
 
     def members(self) -> Iterator[ExactCandle]:
         """Everything that Redis keeps of this series."""
