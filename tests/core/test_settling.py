@@ -347,3 +347,18 @@ def test_a_row_that_cannot_be_believed_is_no_sleep_between_trades() -> None:
     thin = track()
     read(thin, rows, E + 100_000, start=T - 9 * W)
     assert T in thin.coverage and T in thin.presumed, "but one that slept there may sleep now"
+
+
+def test_what_a_page_left_open_is_open_no_longer_once_the_next_one_settles_it() -> None:
+    on = track()
+    read(on, {B: "5"}, SOON, start=B)
+    assert T in on.open and on.next_again(SOON)
+    read(on, {T: "5", E: "1", E + W: "1"}, E + W + 11_000)
+    assert T in on.coverage and not on.open and not on.next_again(E + W + 11_000)
+
+
+def test_a_row_of_a_bucket_that_the_feed_called_empty_waits_for_nothing_more() -> None:
+    on = track()
+    on.flagged[T] = SOON + 60_000
+    read(on, {T: "5", E: "1"}, SOON)
+    assert T in on.coverage and not on.flagged and not on.next_again(SOON)

@@ -183,6 +183,39 @@ OF_EVIDENCE = (
         tests=("tests/core/test_settling.py",),
     ),
     Breakage(
+        "rows are settled together whatever the feed had shown",
+        (
+            Edit(
+                "livecache/proof/settling.py",
+                "        if bucket in track.provisional or bucket in track.open or",
+                "        if bucket in track.open or",
+            ),
+        ),
+        tests=("tests/core/test_settling.py",),
+    ),
+    Breakage(
+        "rows are settled together whatever pages had left open",
+        (
+            Edit(
+                "livecache/proof/settling.py",
+                "bucket in track.provisional or bucket in track.open or",
+                "bucket in track.provisional or",
+            ),
+        ),
+        tests=("tests/core/test_settling.py",),
+    ),
+    Breakage(
+        "a feed that shows nothing of what a page has is alive",
+        (
+            Edit(
+                "livecache/proof/settling.py",
+                "        return None if fed or bucket in track.coverage else row",
+                "        return None if bucket in track.coverage else row",
+            ),
+        ),
+        tests=("tests/core/test_settling.py",),
+    ),
+    Breakage(
         "a page is taken whatever series it is of",
         (
             Edit(
