@@ -21,7 +21,7 @@ from ..read.questions import ReadOptions
 from ..read.reading import Core, SeriesView
 from ..wire.addresses import as_address
 from .async_links import AsyncLink
-from .history import AsyncHistoryReads, checked_place
+from .history import AsyncHistoryReads, Place
 from .reader import MAX_LAG_S, PATIENCE_S, TIMEOUT_S
 from .service_status import ServiceStatus, status
 
@@ -48,14 +48,14 @@ class AsyncReader(AsyncHistoryReads):
         client: Any = None,
         history: str | None = None,
     ) -> None:
-        self._link, self._history = AsyncLink(url, client), checked_place(history)
+        self._link, self._history = AsyncLink(url, client), Place(history)
         keys = Keyspace(prefix, FIRST_VENUE if venue is None else venue, self._link.database)
         self._core = Core(keys, max_lag, named=venue is not None)
 
     def __reduce__(self) -> tuple[Any, ...]:
         core, link = self._core, self._link
         options = {"prefix": core.keys.prefix, "venue": core.asked_venue, "max_lag": core.max_lag_s}
-        return as_address(self, link.asked_url, link.owns, history=self._history, **options)
+        return as_address(self, link.asked_url, link.owns, history=self._history.url, **options)
 
     async def candles(
         self,
@@ -227,6 +227,7 @@ class AsyncReader(AsyncHistoryReads):
     async def aclose(self) -> None:
         """Close the connections, unless the client is your own."""
         await self._link.aclose()
+        self._history.close()
 
     async def __aenter__(self) -> Self:
         return self

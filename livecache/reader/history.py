@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
@@ -20,6 +21,7 @@ from ..read.reading import Core
 
 if TYPE_CHECKING:
     from ..history.answer.history import History
+    from ..history.sqlite.store import SqliteHistory
     from .async_links import AsyncLink
     from .links import RedisLink
     from .years import Years
@@ -29,13 +31,14 @@ __all__ = [
     "Gaps",
     "HistoryOptions",
     "HistoryReads",
+    "Place",
     "Source",
-    "checked_place",
-    "place_of",
 ]
 
 Gaps = Literal["raise", "allow"]
 Source = Literal["auto", "stored", "derived"]
+
+_IDLE_MOST = 4  # connections: of threads that have read at the same time
 
 
 class HistoryOptions(TypedDict, total=False):
@@ -47,32 +50,89 @@ class HistoryOptions(TypedDict, total=False):
     as_of: Time | None
 
 
-def checked_place(url: str | None) -> str | None:
-    """The URL of a history, as it was given. Raises `ConfigError` for what is none."""
+class Place:
+    """Where a reader's history is. Connections stay open: to open one takes as long as most reads."""
+
+    def __init__(self, url: str | None) -> None:
+        """Raises `ConfigError` for what is no URL of a history."""
+        self._idle: list[tuple[tuple[int, ...], SqliteHistory]] = []
+        self.url = _checked(url)
+
+    @contextmanager
+    def opened(self) -> Iterator[SqliteHistory | None]:
+        """The store; None where nobody has named one, and none lies beside the embedded server."""
+        path = _place_of(self.url)
+        if path is None:
+            yield None
+            return
+        file, store = self._taken(path)
+        try:
+            store.check()
+            yield store
+        except BaseException:
+            store.close()
+            raise
+        if len(self._idle) < _IDLE_MOST:
+            self._idle.append((file, store))
+        else:
+            store.close()
+
+    def _taken(self, path: Path) -> tuple[tuple[int, ...], SqliteHistory]:
+        """A connection to the file that lies there now."""
+        from ..history.sqlite.store import SqliteHistory
+
+        file = _identity(path)
+        while self._idle:
+            with suppress(IndexError):  # another thread was sooner
+                other, store = self._idle.pop()
+                if other == file:
+                    return file, store
+                store.close()
+        return file, SqliteHistory.open(path, read_only=True)
+
+    def close(self) -> None:
+        """Close the idle connections."""
+        while self._idle:
+            with suppress(IndexError):
+                self._idle.pop()[1].close()
+
+    __del__ = close
+
+
+def _identity(path: Path) -> tuple[int, ...]:
+    """Of a file, and of the process: a connection belongs to both."""
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    return os.getpid(), found.st_dev, found.st_ino
+
+
+def _checked(url: str | None) -> str | None:
     if url and (problem := place_problem(url)):
         raise ConfigError(f"history: {problem[0]}", problem[1])
     return url
 
 
-def place_of(url: str | None) -> Path | None:
+def _place_of(url: str | None) -> Path | None:
     """The file of that URL, else of LIVECACHE_HISTORY_URL, else the one beside the embedded server.
 
     None where nobody has named one, and that one is not there. Raises `ConfigError`.
     """
-    url = checked_place(url or os.environ.get("LIVECACHE_HISTORY_URL")) or ""
+    url = _checked(url or os.environ.get("LIVECACHE_HISTORY_URL")) or ""
     own = os.environ.get("LIVECACHE_REDIS_DATA_DIR")
     path = path_of(url, Path(own).expanduser() if own else default_data_dir())
     return None if url == "off" or (not url and not path.exists()) else path
 
 
-def _goes_on(request: Request, outcome: Candles | NotReady, history: str | None) -> bool:
+def _goes_on(request: Request, outcome: Candles | NotReady, history: Place) -> bool:
     """Whether what Redis keeps is not enough, and the rest may be in a history."""
     if isinstance(outcome, NotReady):
         short = type(outcome) is NotReady and outcome.want == request.count
     else:
         forming = outcome.forming and outcome[-1].time == outcome.forming
         short = len(outcome) - bool(forming) < request.count
-    return short and place_of(history) is not None and find_spec("numpy") is not None
+    return short and _place_of(history.url) is not None and find_spec("numpy") is not None
 
 
 class HistoryReads:
@@ -80,7 +140,7 @@ class HistoryReads:
 
     _core: Core
     _link: RedisLink
-    _history: str | None
+    _history: Place
 
     def history(
         self,
@@ -162,7 +222,7 @@ class AsyncHistoryReads:
 
     _core: Core
     _link: AsyncLink
-    _history: str | None
+    _history: Place
 
     async def history(
         self,

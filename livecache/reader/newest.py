@@ -37,7 +37,7 @@ def newest(years: Years, request: Request, outcome: Candles | NotReady) -> Candl
 
 def _older(years: Years, hot: Candles, grid: Grid, count: int) -> Older | None:
     """So many candles that end where those of Redis begin, without a gap, or as many as there are."""
-    with years.opened() as store:
+    with years.place.opened() as store:
         name = f"{hot.series.venue}:{hot.series.symbol}"
         reading = Reading(years, store, name, hot.series.timeframe, wish_of(0, None))
         if store is None or reading.grid != grid:

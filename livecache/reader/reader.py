@@ -25,7 +25,7 @@ from ..read.questions import ReadOptions
 from ..read.reading import Core, SeriesView
 from ..wire.addresses import as_address
 from ..wire.connecting import resolve_url
-from .history import HistoryReads, checked_place
+from .history import HistoryReads, Place
 from .links import RedisLink
 from .service_status import ServiceStatus, status
 
@@ -69,14 +69,14 @@ class Reader(HistoryReads):
         client: Any = None,
         history: str | None = None,
     ) -> None:
-        self._link, self._history = RedisLink(url, client), checked_place(history)
+        self._link, self._history = RedisLink(url, client), Place(history)
         keys = Keyspace(prefix, FIRST_VENUE if venue is None else venue, self._link.database)
         self._core = Core(keys, max_lag, named=venue is not None)
 
     def __reduce__(self) -> tuple[Any, ...]:
         core, link = self._core, self._link
         options = {"prefix": core.keys.prefix, "venue": core.asked_venue, "max_lag": core.max_lag_s}
-        return as_address(self, link.asked_url, link.owns, history=self._history, **options)
+        return as_address(self, link.asked_url, link.owns, history=self._history.url, **options)
 
     # --- one answer
 
@@ -391,6 +391,7 @@ class Reader(HistoryReads):
     def close(self) -> None:
         """Close the connections, unless the client is your own."""
         self._link.close()
+        self._history.close()
 
     def __enter__(self) -> Self:
         return self

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -26,7 +25,7 @@ from ..read.answer import Empty, State
 from ..read.asking import Time, time_of, whole_number
 from ..read.reading import Core, Steps
 from ..wire.scripts import text_of
-from .history import place_of
+from .history import Place
 
 __all__ = ["Reading", "Years", "wish_of"]
 
@@ -55,14 +54,14 @@ class Years:
 
     core: Core
     drive: Callable[[Steps[Any]], Any]
-    url: str | None
+    place: Place
 
     def read(
         self, symbol: str, timeframe: str | Timeframe, start: Time, end: Time | None, **options: Any
     ) -> History:
         """See `Reader.history`."""
         wish = wish_of(start, end, **options)
-        with self.opened() as store:
+        with self.place.opened() as store:
             reading = Reading(self, store, symbol, readable(timeframe), wish)
             return reading.answer(*reading.stretch())
 
@@ -81,7 +80,7 @@ class Years:
         return self._batches(symbol, readable(timeframe), wish, rows)
 
     def _batches(self, symbol: str, timeframe: Timeframe, wish: _Wish, rows: int) -> Iterator[History]:
-        with self.opened() as store:
+        with self.place.opened() as store:
             reading = Reading(self, store, symbol, timeframe, wish)
             start, end = reading.stretch()
             at, grid = start, reading.grid
@@ -94,19 +93,6 @@ class Years:
                     )
                 yield part
                 at = grid.ceil(upto)
-
-    @contextmanager
-    def opened(self) -> Iterator[SqliteHistory | None]:
-        """The store; None where nobody has named one, and none lies beside the embedded server."""
-        path = place_of(self.url)
-        if path is None:
-            yield None
-            return
-        store = SqliteHistory.open(path, read_only=True)
-        try:
-            yield store
-        finally:
-            store.close()
 
 
 class Reading:

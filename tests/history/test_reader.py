@@ -8,6 +8,7 @@ import pickle
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -325,12 +326,24 @@ def test_a_file_that_cannot_be_used_or_believed_is_an_error_with_its_remedy(
 ) -> None:
     put(store, series, 0, 1_440 * 3)
     cut(store.path)
-    assert len(reader.history("BTC-USD", "1m", minute(0), minute(1_000)).exact()), "the rest can be read"
     with pytest.raises(DamagedBlock, match="livecache history verify"):
         reader.history("BTC-USD", "1m", minute(0))
+    assert len(reader.history("BTC-USD", "1m", minute(0), minute(1_000)).exact()), "the rest can be read"
     altered(store.path, "PRAGMA user_version = 2")
     with pytest.raises(NewerSchema, match="upgrade livecache here"):
         reader.history("BTC-USD", "1m", minute(0))
+
+
+def test_a_file_that_has_been_written_or_replaced_since_the_last_read_is_read_as_it_is(
+    store: SqliteHistory, series: int, reader: Reader, tmp_path: Path
+) -> None:
+    for end in (100, 200):
+        put(store, series, end - 100, end)
+        assert same(reader.history("BTC-USD", "1m", minute(0)).exact(), market(0, end))
+    with closing(SqliteHistory.open(tmp_path / "other.db")) as other:
+        put(other, number_of(other, KEY), 0, 50, of=2)
+    (tmp_path / "other.db").replace(store.path)
+    assert same(reader.history("BTC-USD", "1m", minute(0)).exact(), market(0, 50, of=2))
 
 
 def test_columns_go_into_frames_and_tables(store: SqliteHistory, series: int, reader: Reader) -> None:

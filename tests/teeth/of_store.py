@@ -191,6 +191,16 @@ OF_STORE = (
         ("tests/history/test_reader.py",),
     ),
     Breakage(
+        "a reader goes on with a file that another one has taken the place of",
+        (Edit("livecache/reader/history.py", "if other == file:", "if file:"),),
+        ("tests/history/test_reader.py",),
+    ),
+    Breakage(
+        "a reader that has read before does not ask who made the file",
+        (Edit("livecache/reader/history.py", "            store.check()\n", ""),),
+        ("tests/history/test_reader.py",),
+    ),
+    Breakage(
         "a file proves what it does not hold",
         (Edit(f"{_ROOM}/files/candles.py", "if covered and complete:", "if covered:"),),
         ("tests/history/test_files.py",),

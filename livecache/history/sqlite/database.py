@@ -42,7 +42,7 @@ class Database:
                 uri, uri=True, isolation_level=None, timeout=busy_s, check_same_thread=False
             )
         try:
-            self._check()
+            self.check()
             self._prepare() if writes else self.db.execute("PRAGMA query_only = ON")
         except BaseException:
             self.db.close()
@@ -96,8 +96,8 @@ class Database:
                 "put history.url on a local disk",
             )
 
-    def _check(self) -> None:
-        """That it is ours, and that we understand it."""
+    def check(self) -> None:
+        """That it is ours, and that we understand it. Raises `StoreUnusable`."""
         with self.reading() as db:
             (application,) = db.execute("PRAGMA application_id").fetchone()
             (schema,) = db.execute("PRAGMA user_version").fetchone()
