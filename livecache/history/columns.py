@@ -58,32 +58,39 @@ class Decimals(NamedTuple):
         """What the texts say, exactly. Raises ValueError for what is no finite number."""
         if not texts:
             return cls(np.empty(0, np.int64), 0)
-        return cls._plain(texts) or cls._long(texts)
+        plain = cls.plain(",".join((*texts, "")).encode(), 1)
+        return plain[0] if plain and len(plain[0].scaled) == len(texts) else cls._long(texts)
 
     @classmethod
-    def _plain(cls, texts: Sequence[str]) -> Decimals | None:
-        """All at once, of digits and points alone, and not many of them; None for others."""
-        joined = ",".join((*texts, "")).encode()
-        letters = np.frombuffer(joined, np.uint8)
+    def plain(cls, cells: bytes, width: int) -> list[Decimals] | None:
+        """Lines of so many numbers, a comma after each, as columns.
+
+        None unless all of them are of digits and points alone, and not of many.
+        """
+        letters = np.frombuffer(cells, np.uint8)
         if (
             letters.min() < _COMMA
             or letters.max() > _NINE
             or ((letters == _MINUS) | (letters == _SLASH)).any()
         ):
             return None
-        ends, points = np.flatnonzero(letters == _COMMA), np.flatnonzero(letters == _POINT)
-        of = np.searchsorted(ends, points)  # the number that each point is in
+        marks = np.flatnonzero(letters < _SLASH)
+        is_point = letters[marks] == _POINT
+        ends, points = marks[~is_point], np.flatnonzero(is_point)
+        of = points - np.arange(len(points))  # the number that each point is in
+        if len(ends) % width or (np.diff(of) == 0).any():
+            return None
         digits = np.diff(ends, prepend=-1) - 1
-        places = np.zeros(len(texts), np.int64)
-        if len(ends) != len(texts) or (np.diff(of) == 0).any():
-            return None
+        places = np.zeros(len(ends), np.int64)
         digits[of] -= 1
-        places[of] = ends[of] - points - 1
-        scale = int(places.max(initial=0))
-        if not ((digits > 0) & (digits + scale - places <= _PLAIN)).all():
+        places[of] = ends[of] - marks[points] - 1
+        scales = places.reshape(-1, width).max(axis=0)
+        more = np.tile(scales, len(ends) // width) - places
+        if not ((digits > 0) & (digits + more <= _PLAIN)).all():
             return None
-        integers = np.fromstring(joined.replace(b".", b"")[:-1], np.int64, sep=",")
-        return cls(integers * _TENS[scale - places], scale)
+        integers = np.fromstring(cells.replace(b".", b"")[:-1], np.int64, sep=",") * _TENS[more]
+        columns = np.ascontiguousarray(integers.reshape(-1, width).T)
+        return [*map(cls, columns, scales.tolist())]
 
     @classmethod
     def _long(cls, texts: Sequence[str]) -> Decimals:

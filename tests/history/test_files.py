@@ -16,18 +16,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from livecache.__main__ import main
 from livecache.history.columns import Columns, Decimals
 from livecache.history.files.candles import Candles, decimals_of, gathered, times_of
+from livecache.history.files.reading import source_of
 from livecache.history.sqlite.store import SqliteHistory
 from livecache.model.candle import ExactCandle
 from livecache.model.coverage import Coverage
 from livecache.model.series import SeriesId
 from livecache.model.timeframe import Timeframe, iso
 
+from .drawing import candles
 from .support import KEY, MINUTE, START, covered, market, minute, number_of, opened, put, same
 
 HOUR = 3_600_000
@@ -337,6 +339,21 @@ def test_any_order_of_rows_is_the_same_file(
         spans = [(minute(good[0]), minute(good[-1] + 1))]
     doubted = Coverage((minute(n), minute(n + 1)) for n, prices in said.items() if len(prices) > 1)
     assert kept.covered == Coverage(spans).without(doubted)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(candles(most=5), st.permutations(["time", "open", "high", "low", "close", "volume", "note"]))
+def test_columns_in_any_order_hold_the_very_numbers(
+    tmp_path: Path, drawn: list[ExactCandle], head: list[str]
+) -> None:
+    rows = [ExactCandle(row.time + START, *row.numbers) for row in drawn]
+    lines = [head, *([str(getattr(row, name, "a.-/")) for name in head] for row in rows)]
+    (tmp_path / "drawn.csv").write_text("\n".join(map(",".join, lines)))
+    (part,) = source_of(tmp_path / "drawn.csv").parts()
+    assert part.time.tolist() == [row.time for row in rows]
+    for column, texts in zip(part.numbers, zip(*(row.numbers for row in rows), strict=True), strict=True):
+        held = column if isinstance(column, Decimals) else Decimals.of(column)  # type: ignore[arg-type]
+        assert not held.differ(Decimals.of(texts)).any()
 
 
 # --- tables of others

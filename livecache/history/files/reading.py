@@ -27,7 +27,7 @@ from .candles import Candles, decimals_of, times_of, whole_ms
 __all__ = ["Source", "digest_of", "source_of"]
 
 _ROWS_AT_ONCE = 100_000
-_CHARACTERS = 8_000_000
+_CHARACTERS = 1_000_000
 _MEMBER_BYTES = 4_000_000_000
 _LINES_BEFORE = 5  # notes above the head
 _ARCHIVE = re.compile(
@@ -200,19 +200,24 @@ def _by_name(found: Source, named: dict[str, Any]) -> list[Any]:
 
 
 def _cells(block: str, places: Sequence[int]) -> Candles | None:
-    """All lines at once, which takes a third of the time; None where they are not all alike."""
+    """All lines at once, which takes a tenth of the time; None where they are not all alike."""
+    block = block.rstrip("\n") + "\n"
     width = block.partition("\n")[0].count(",") + 1
-    cells = block.rstrip("\n").replace("\n", "\n,").split(",")
-    cells[-1] += "\n"
-    count = len(cells) // width
-    alike = len(cells) == count * width and "".join(cells[width - 1 :: width]).count("\n") == count
+    letters = np.frombuffer(block.encode(), np.uint8)
+    lines = letters == ord("\n")
+    ends = np.flatnonzero(lines | (letters == ord(",")))
+    alike = len(ends) == width * lines.sum() and lines[ends[width - 1 :: width]].all()
     if not alike or width <= max(places) or '"' in block:
         return None
-    time, *numbers = (
-        [cell[:-1] for cell in cells[place::width]] if place == width - 1 else cells[place::width]
-        for place in places
-    )
-    return Candles(times_of(time), numbers)
+    kept = np.tile([place in places for place in range(width)], len(ends) // width)
+    cells = letters[np.repeat(kept, np.diff(ends, prepend=-1))].tobytes().replace(b"\n", b",")
+    if (columns := Decimals.plain(cells, len(places))) is not None:
+        time, *numbers = (columns[sorted(places).index(place)] for place in places)
+        if time.scale == 0:
+            return Candles(whole_ms(time.scaled), numbers)
+    texts = block.replace("\n", ",").split(",")
+    when, *rest = (texts[place:-1:width] for place in places)
+    return Candles(times_of(when), rest)
 
 
 def _of_rows(rows: list[list[str]], places: Sequence[int]) -> Candles:
