@@ -136,6 +136,10 @@ def pass_on(parent: Track, child: Track, page: PageFacts) -> None:
     settle is as open as if its own page had left it so, and the search for history goes on beyond it.
     """
     rows = sorted((*page.rows, *page.flat))
+    if parent.grid.ceil(page.start) < parent.history_from:
+        parent.end_asked = page.heard
+        if rows and rows[0] < parent.history_from:
+            parent.resume_search()
     edge = min(page.end, child.grid.closed(page.heard - parent.policy.settle_delay_ms))
     for bucket in parent.grid.opens(page.start, edge):
         end = parent.grid.end(bucket)

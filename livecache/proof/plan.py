@@ -100,7 +100,8 @@ def plan(
                 wants.append(want)
             elif child is not None:
                 source = source_of(child, children, track.traits)
-                through = _to_be_had(_through(tracks[source], track, want), tracks[source], now)
+                lacks = (expected | track.waiting(now)).missing(want.start, want.end)
+                through = _to_be_had(_through(tracks[source], track, want, lacks), tracks[source], now)
                 if through and source not in in_flight and all(w.timeframe is not source for w in wants):
                     wants.append(through)
             span = Span(want.start, want.end)
@@ -306,11 +307,14 @@ def _parents(
     return [tracks[p] for p, c in children.items() if c is child]
 
 
-def _through(source: Track, parent: Track, want: Want) -> Want:
-    """The page of the source's that brings the newest part of what an unsupported parent wants."""
-    longest = parent.grid.ceil(source.grid.far_back(want.end, source.page))
-    start = min(max(want.start, longest), parent.grid.back(want.end))
-    return Want(want.priority, source.series.timeframe, start, want.end)
+def _through(source: Track, parent: Track, want: Want, lacks: Coverage) -> Want:
+    """The page of the source's that brings the newest part of what a parent of it wants and `lacks`."""
+    until = lacks.spans[-1].end if lacks else want.end
+    longest = parent.grid.ceil(source.grid.far_back(until, source.page))
+    start = min(max(want.start, longest), parent.grid.back(until))
+    # With what follows, for rows on both sides prove most.
+    end = max(until, min(want.end, source.grid.after(start, source.page)))
+    return Want(want.priority, source.series.timeframe, start, end)
 
 
 def _urgency(want: Want, serves: Collection[Timeframe], tracks: Mapping[Timeframe, Track]) -> Priority:

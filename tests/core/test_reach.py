@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -44,6 +45,44 @@ def test_no_page_reaches_beyond_what_the_venue_keeps_and_the_search_ends(
             assert want.start >= driver.timeline.traits.oldest(want.timeframe, driver.now)
         driver.asked.clear()
         driver.now += 2 * CONFIRM_MS
+
+
+@pytest.mark.parametrize("frames", [(H1,), (M5, H1), (M1, H1)])
+@pytest.mark.parametrize("page", [100, 330])
+def test_the_end_of_a_history_that_smaller_pages_bring_is_asked_for_once_an_hour(
+    frames: tuple[Timeframe, ...], page: int
+) -> None:
+    listed = EDGE - 30 * H1.ms
+    driver = Driver(frames, NOW, page_limit=page, unserved=(H1,), trades=lambda _, t: t >= listed)
+    driver.fill(most=200)
+    ends = driver.symbol.tracks[H1]
+    assert ends.exhausted and ends.history_from == H1.floor(listed)
+    for _ in range(3):
+        driver.asked.clear()
+        driver.now += CONFIRM_MS
+        driver.fill(most=40)
+        beyond = [w for w in driver.asked if w.timeframe is M5 and w.start < ends.history_from]
+        assert len(beyond) == 1 and ends.exhausted
+
+
+def test_what_is_older_than_the_end_of_such_a_history_is_found_after_all() -> None:
+    listed = [EDGE - 30 * H1.ms]
+    driver = Driver((M5, H1), NOW, unserved=(H1,), trades=lambda _, t: t >= listed[0])
+    driver.fill(most=200)
+    listed[0] -= 20 * H1.ms  # The venue had not shown it.
+    driver.now += CONFIRM_MS
+    driver.fill(most=200)
+    assert driver.symbol.tracks[H1].history_from == H1.floor(listed[0])
+
+
+@pytest.mark.parametrize("quiet", [1, 4])
+def test_a_hole_further_back_than_a_small_page_reaches_is_filled(quiet: int) -> None:
+    driver = Driver((H1,), NOW, page_limit=20, unserved=(H1,), trades=lambda _, t: not t // W % quiet)
+    driver.fill(most=200)
+    driver.now += 5 * H1.ms
+    driver.fill(most=40)
+    edge = H1.floor(driver.now)
+    assert driver.symbol.tracks[H1].coverage.covers(edge - 5 * H1.ms, edge - H1.ms)
 
 
 def test_that_it_keeps_no_more_is_no_proof_that_there_was_no_more() -> None:

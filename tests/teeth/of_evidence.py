@@ -216,6 +216,22 @@ OF_EVIDENCE = (
         tests=("tests/core/test_settling.py",),
     ),
     Breakage(
+        "where a history ends that smaller pages bring is asked for without end",
+        (Edit("livecache/proof/joining.py", "        parent.end_asked = page.heard\n", ""),),
+        tests=("tests/core/test_reach.py",),
+    ),
+    Breakage(
+        "smaller pages always bring the newest part of what is wanted",
+        (
+            Edit(
+                "livecache/proof/plan.py",
+                "    until = lacks.spans[-1].end if lacks else want.end\n",
+                "    until = want.end\n",
+            ),
+        ),
+        tests=("tests/core/test_reach.py",),
+    ),
+    Breakage(
         "a page is taken whatever series it is of",
         (
             Edit(
