@@ -57,10 +57,10 @@ class Screen:
         """The terminal's, to be compared with `before`."""
         return termios.tcgetattr(self._theirs)
 
-    def shows(self, part: str, within_s: float = 30.0) -> None:
-        """Wait until it has shown that."""
+    def shows(self, part: str, within_s: float = 30.0, *, below: str = "") -> None:
+        """Wait until it has shown that, be it after the last of what is `below`'s."""
         deadline = time.monotonic() + within_s
-        while part not in self.shown:
+        while part not in (self.shown.rpartition(below)[2] if below else self.shown):
             assert time.monotonic() < deadline, (
                 f"{part!r} was not shown within {within_s:g} s:\n{self.shown[-3000:]}"
             )

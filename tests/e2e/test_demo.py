@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import signal
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from livecache.embedded.state import announce_demo
 from livecache.wire.connecting import resolve_url
 
 from ..http.support import metrics
+from .screen import on_a_terminal
 from .support import livecache, until
 
 WITHIN_S = 240.0
@@ -51,6 +53,16 @@ def test_the_demo_warms_up_goes_live_and_sums_up() -> None:
     assert refused <= requests / 5
     assert closed >= 25
     assert demo.errors == [], demo.story()
+
+
+def test_on_a_small_terminal_the_address_stays_below_what_is_told() -> None:
+    with on_a_terminal("demo", "--symbols", "2", env={}, columns=80, rows=24) as screen:
+        screen.shows("filling up to 100 candles: ", WITHIN_S)
+        screen.shows("warm: ", WITHIN_S)
+        screen.shows("http://127.0.0.1:", WITHIN_S, below="warm: ")
+        screen.shows('Reader("demo")', WITHIN_S, below="warm: ")
+        screen.process.send_signal(signal.SIGINT)
+        assert screen.ended(60.0) in (0, 130)
 
 
 def test_the_demo_ends_by_itself_when_it_is_told_after_how_many_seconds() -> None:
