@@ -15,6 +15,8 @@ __all__ = ["Line", "Tally"]
 
 _EVERY_ROWS = 10_000
 _EVERY_S = 10.0
+_FIRST = 8  # requests: of days that are asked for alone, and of what was in flight before anything came
+_PAUSE_S = 20.0  # without a page, or as many times as long as one takes: no pace, but a budget or a ban
 
 
 @dataclass(slots=True)
@@ -52,24 +54,34 @@ class _Under:
     began_s: float
     pages_left: int = 0
     told: int = 0  # rows
+    under_way: bool = False
 
 
 @dataclass(slots=True)
 class Tally:
     """Looks on at workers (`worker.Watch`). `now_s` tells monotonic seconds, `page` the longest page.
 
-    `changed` is called after each page, with nothing to tell.
+    `changed` is called after each page, with nothing to tell. `least_s` tells how long so many requests take
+    at least: a venue may let through more at first than later.
     """
 
     now_s: Callable[[], float]
     page: Callable[[SeriesInfo], int]
     changed: Callable[[], None] = lambda: None
+    least_s: Callable[[float], float] = lambda requests: 0.0
     lines: dict[int, Line] = field(default_factory=dict)
     """By the store's number of the series."""
     _under: dict[int, _Under] = field(default_factory=dict)
     _began_s: float = -1.0
     _told_s: float = 0.0
+    _asked: int = 0
     _answered: int = 0
+    _done: int = 0  # of the pages that were left
+    _since: tuple[float, int, int] = (0.0, 0, 0)  # when the pace begins to count; asked and done by then
+    _pace_s: float = 0.0  # for a page
+    _last_s: float = 0.0  # when one was stored
+    _worth: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """By timeframe, pages that were missing where work has begun, and those of them worth asking for."""
 
     def wanted(self, series: SeriesInfo, span: Span, missing: Coverage) -> None:
         """So much of a series is wanted, of which so much is missing."""
@@ -86,8 +98,14 @@ class Tally:
         under = self._of(series, job)
         if self._began_s < 0:
             self._began_s = self._told_s = self.now_s()
+            self._since, self._last_s = (self._began_s, 0, 0), self._began_s
         under.line.state, under.missing = "filling", left
         under.pages_left = requests_left(left, series.grid, under.page)
+        if not under.under_way:
+            under.under_way = True
+            all_pages, worth = self._worth.get(under.line.timeframe, (0, 0))
+            all_pages += requests_left(missing, series.grid, under.page)
+            self._worth[under.line.timeframe] = all_pages, worth + under.pages_left
         under.line.completeness = self._complete(series, under)
         buckets = series.grid.count(job.want.start, job.want.end)
         if missing and series.grid.count(*missing.spans[0]) < buckets:
@@ -106,11 +124,14 @@ class Tally:
         under = self._of(series, job)
         line = under.line
         line.requests, self._answered = line.requests + 1, self._answered + 1
+        self._asked += 1
         line.inserted += commit.inserted
         line.same += commit.same
         line.revised += commit.revised
-        under.missing = left
+        before, under.missing = under.pages_left, left
         under.pages_left = requests_left(left, series.grid, under.page)
+        self._done += min(1, before - under.pages_left)  # one page may show that many are not needed
+        self._keep_pace()
         line.completeness = self._complete(series, under)
         rows = line.inserted + line.same + line.revised
         now_s = self.now_s()
@@ -127,6 +148,7 @@ class Tally:
     def failed(self, job: Job, series: SeriesInfo, asked: Span, error: str) -> None:
         """A request brought nothing."""
         self._of(series, job).line.requests += 1
+        self._asked += 1
         self._log("history_request_failed", f"{series.key}: {error}", series, job, level="DEBUG")
 
     def ended(self, job: Job, series: SeriesInfo, state: JobState, error: str) -> None:
@@ -156,19 +178,36 @@ class Tally:
     @property
     def eta_s(self) -> float | None:
         """Seconds that the rest will take at the pace so far; None before there is one."""
-        left = sum(under.pages_left for under in self._under.values())
-        if not self._answered:
+        left, now_s = sum(map(self._left, self._under.values())), self.now_s()
+        if self._done <= 0:
             return None
-        return left * (self.now_s() - self._began_s) / self._answered
+        least_s = self.least_s(self._asked + left * self._asked / self._done) - (now_s - self._began_s)
+        return max(0.0, least_s, left * self._pace_s)
 
     def summary(self) -> str:
         """All of it in a few words."""
         rows = sum(line.inserted + line.same + line.revised for line in self.lines.values())
         passed_s = max(1e-9, self.now_s() - self._began_s)
-        left = sum(under.pages_left for under in self._under.values())
+        left = round(sum(map(self._left, self._under.values())))
         eta_s = self.eta_s
         eta = "" if eta_s is None else f", {_duration(eta_s)} to go"
         return f"{rows:,} candles, {rows / passed_s:,.0f}/s, {self._answered:,} pages, {left:,} left{eta}"
+
+    def _keep_pace(self) -> None:
+        now_s, (since_s, asked, done) = self.now_s(), self._since
+        paused = self._pace_s and now_s - self._last_s > _PAUSE_S * max(1.0, self._pace_s)
+        if paused or self._asked == _FIRST:
+            self._since = now_s, self._asked, self._done
+        elif self._done > done and (not asked or self._asked >= asked + _FIRST):
+            self._pace_s = (now_s - since_s) / (self._done - done)
+        self._last_s = now_s
+
+    def _left(self, under: _Under) -> float:
+        """The pages left of a series; before it is begun, as many in proportion as of those that are."""
+        if under.under_way:
+            return under.pages_left
+        all_pages, worth = self._worth.get(under.line.timeframe, (0, 0))
+        return under.pages_left * worth / all_pages if all_pages else under.pages_left
 
     def report(self) -> list[dict[str, object]]:
         """A row a series, as `Line` has it."""

@@ -6,12 +6,13 @@ in, and 0 says that it costs nothing there.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 import msgspec
 
-__all__ = ["NOTHING", "Budget", "Costs", "Pool", "Rolling", "Spacing", "Window", "usage_of"]
+__all__ = ["NOTHING", "Budget", "Costs", "Pool", "Rolling", "Spacing", "Window", "least_s", "usage_of"]
 
 Costs = Mapping[str, int]
 """What a request costs in each budget, by its name: 1 where it says nothing."""
@@ -86,6 +87,21 @@ def usage_of(budgets: Iterable[Budget], headers: Mapping[str, str]) -> Costs:
     windows = [budget for budget in budgets if isinstance(budget, Window)]
     told = {window.name: headers.get(window.usage, "").strip()[:9] for window in windows}
     return {name: int(said) for name, said in told.items() if said.isascii() and said.isdigit()}
+
+
+def least_s(budgets: Iterable[Budget], costs: Costs, requests: float, began_s: float) -> float:
+    """How long so many requests take at least, from `began_s` (venue, Unix) on; nothing is used then."""
+    took = 0.0
+    for budget in budgets:
+        used = requests * costs.get(budget.name, 1)
+        if isinstance(budget, Spacing):
+            took = max(took, used / budget.per_s)
+        elif isinstance(budget, Pool):
+            took = max(took, (used - budget.size * budget.share) / budget.refill_per_s)
+        elif (turns := math.ceil(used / (budget.size * budget.share)) - 1) > 0:
+            passed_s = began_s % budget.length_s if isinstance(budget, Window) else 0.0
+            took = max(took, turns * budget.length_s - passed_s)
+    return took
 
 
 def _check(name: str, size: int, per: float, share: float) -> None:

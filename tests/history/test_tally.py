@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+from heapq import heappop, heappush
+from random import Random
 from typing import Any
 
 import numpy as np
+import pytest
 from loguru import logger
 
 from livecache.history.columns import Columns, Decimals
 from livecache.history.sqlite.store import SqliteHistory
-from livecache.history.store import Want
+from livecache.history.store import NONE, Commit, Job, JobState, SeriesInfo, Want
 from livecache.history.tally import Tally
+from livecache.model.budget import Budget, Pool, Spacing, Window, least_s
 from livecache.model.coverage import Coverage, Span
+from livecache.model.series import SeriesId
+from livecache.model.timeframe import Timeframe
+from livecache.pacing.meter import Meter, Ticket
 
 from .support import KEY, MINUTE, covered, minute
 
@@ -47,3 +56,100 @@ def test_each_ten_thousand_candles_are_told_with_the_total_and_what_is_to_go(
     assert "10,000 candles, 40.0 %" in told[0] and "20,000 candles, 80.0 %" in told[1]
     assert "10 pages, 15 left, 4 s to go" in told[0] and "4,000/s" in told[0]
     assert {one["extra"]["symbol"] for one in said} == {KEY.symbol}
+
+
+_BEGAN_S = 1_728_000_020.0  # by the venue's clock: a third of a minute has passed
+_AT_ONCE = 8
+
+
+class Filling:
+    """A fill of symbols in virtual time, days first: eight series and eight pages at a time.
+
+    The venue takes pages of `page` buckets, and answers after 40 to 60 ms, and has none before `listed`.
+    """
+
+    def __init__(self, budgets: Sequence[Budget], costs: dict[str, int], *, page: int, listed: int) -> None:
+        self.now_s = self.slot_s = 0.0
+        self.page, self.listed, self.costs = page, listed, costs
+        self.told: list[tuple[float, float]] = []
+        self.meter = Meter(budgets, venue_ahead_s=lambda: _BEGAN_S, jitter=lambda: 0.0)
+        least = partial(least_s, budgets, costs, began_s=_BEGAN_S)
+        self.tally = Tally(lambda: self.now_s, lambda series: _PAGE, least_s=least)
+
+    def run(self, symbols: int, minutes: int) -> None:
+        wanted, listed = Span(minute(0), minute(minutes)), Span(minute(self.listed), minute(minutes))
+        series = [
+            SeriesInfo(number, SeriesId("venue", f"S{number % symbols}", timeframe))
+            for number, timeframe in enumerate([Timeframe.D1] * symbols + [Timeframe.M1] * symbols)
+        ]
+        for info in series:
+            self.tally.wanted(info, wanted, Coverage([wanted]))
+        left: dict[int, Coverage] = {}
+        flying: list[tuple[float, int, Span, Ticket]] = []
+        to_ask: list[tuple[int, Span]] = []
+        jobs = {info.id: job(info.id, wanted) for info in series}
+        waiting, random = list(series), Random(1)
+        while waiting or left:
+            for info in [each for each in waiting if not any(n % symbols == each.id % symbols for n in left)]:
+                if len(left) < _AT_ONCE:
+                    waiting.remove(info)
+                    worth = listed if info.key.timeframe is Timeframe.M1 else wanted
+                    left[info.id] = Coverage([worth])
+                    self.tally.began(jobs[info.id], info, Coverage([wanted]), left[info.id])
+                    to_ask += ((info.id, span) for span in self.pages(info, worth))
+            while to_ask and len(flying) < _AT_ONCE:
+                number, span = to_ask.pop(0)
+                self.slot_s = self.meter.slot(self.costs, max(self.now_s, self.slot_s))
+                ticket = self.meter.start(self.costs, self.slot_s, self.slot_s)
+                heappush(flying, (self.slot_s + random.uniform(0.04, 0.06), number, span, ticket))
+            self.now_s, number, span, ticket = heappop(flying)
+            self.meter.answered(ticket, self.now_s, {})
+            info = series[number]
+            left[number] = left[number].without(Coverage([span]))
+            self.tally.committed(jobs[number], info, span, Commit(1, 1), left[number])
+            if not left[number]:
+                del left[number]
+                self.tally.ended(jobs[number], info, JobState.SUCCEEDED, "")
+            if (eta_s := self.tally.eta_s) is not None:
+                self.told.append((self.now_s, eta_s))
+
+    def pages(self, info: SeriesInfo, worth: Span) -> list[Span]:
+        step = (self.page if info.key.timeframe is Timeframe.M1 else _PAGE) * info.key.timeframe.ms
+        return [Span(max(worth.start, end - step), end) for end in range(worth.end, worth.start, -step)]
+
+
+def job(number: int, wanted: Span) -> Job:
+    want, state = Want(number, *wanted), JobState.RUNNING
+    return Job(number, want, state, 0, 0, 1, "worker", 0, NONE, "", 0, 0, 0, 0, 0, 0, None)
+
+
+@pytest.mark.parametrize(
+    ("budget", "symbols", "pages", "page", "listed"),
+    [
+        (Pool("requests", 50, 20.0), 2, 684, _PAGE, 0),
+        (Pool("requests", 50, 20.0), 2, 68, _PAGE, 0),
+        (Window("requests", 2_400, usage="x"), 1, 2_600, _PAGE, 0),
+        (Spacing("requests", 9.0), 2, 200, _PAGE // 2, 0),
+        (Spacing("requests", 9.0), 20, 100, _PAGE, 60),
+        (Spacing("requests", 900.0), 3, 100, _PAGE, 0),
+    ],
+    ids=[
+        "a burst, then an even rate",
+        "mostly the burst",
+        "so many a minute",
+        "a venue that takes half a page",
+        "listed long after that time",
+        "as fast as the venue answers",
+    ],
+)
+def test_after_the_first_tenth_it_tells_to_a_tenth_when_it_will_be_done(
+    budget: Budget, symbols: int, pages: int, page: int, listed: int
+) -> None:
+    filling = Filling(
+        [budget], {"requests": 2} if isinstance(budget, Window) else {}, page=page, listed=listed * _PAGE
+    )
+    filling.run(symbols, pages * _PAGE)
+    took_s = filling.now_s
+    told = filling.told[len(filling.told) // 10 :]
+    worst = max(abs(at_s + eta_s - took_s) / took_s for at_s, eta_s in told)
+    assert worst <= 0.1

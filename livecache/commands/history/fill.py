@@ -25,6 +25,7 @@ from ...history.store import SeriesInfo, Want
 from ...history.tally import Line, Tally
 from ...history.thread import Healing, StoreThread
 from ...history.worker import Worker
+from ...model.budget import least_s
 from ...model.coverage import Span
 from ...model.timeframe import Timeframe, iso
 from ...pacing.backoff import delays
@@ -121,7 +122,8 @@ class _Filling:
         )
         self._limiter = Limiter((), self._time, random.random)
         self._limiter.learn(self.venue.traits.budgets)
-        self._tally = Tally(clock.monotonic, self._page)
+        self._began_ms = 0
+        self._tally = Tally(clock.monotonic, self._page, least_s=self._least_s)
 
     @property
     def lines(self) -> list[Line]:
@@ -133,6 +135,7 @@ class _Filling:
         try:
             await self._learn_time()
             await self._submit(wanted)
+            self._began_ms = self._time.now()
             worker = Worker(
                 self._store,
                 Healing(self._thread, self._store),
@@ -229,6 +232,11 @@ class _Filling:
                 lambda want=want: store.coverage(want.series).missing(want.start, want.end)  # type: ignore[misc]
             )
             self._tally.wanted(series, Span(want.start, want.end), missing)
+
+    def _least_s(self, requests: float) -> float:
+        traits = self.venue.traits
+        smallest = min(traits.served, key=lambda each: each.ms)
+        return least_s(traits.budgets, traits.costs(smallest), requests, self._began_ms / 1000)
 
     def _page(self, series: SeriesInfo) -> int:
         return self.venue.traits.deep_page(series.key.timeframe)
