@@ -157,7 +157,7 @@ def _rows(blocks: list[Packed], step: int) -> Columns:
     )
     if not like.lines[0]:
         prices = _prices(prices, blocks, counts)
-    if not like.lines[4]:
+    if not like.lines[4] and any(each.lot > 1 for each in blocks):
         volume *= np.repeat([each.lot for each in blocks], counts)
     numbers = [*(Decimals(each, like.scale) for each in prices), Decimals(volume, like.volume_scale)]
     return Columns(time, *numbers)
@@ -254,12 +254,15 @@ def _planes(numbers: Unsigned) -> bytes:
 
 def _read_planes(columns: Sequence[bytes], counts: Sequence[int]) -> Unsigned:
     """The numbers of a column of several blocks; in one they may have more bytes than in another."""
-    numbers = np.zeros(sum(counts), np.uint64)
     each = [*zip(columns, counts, strict=True)]
-    for plane in reversed(range(max(column[0] for column in columns))):
-        parts = [column[1 + plane * n : 1 + plane * n + n].ljust(n, b"\0") for column, n in each]
+    planes = [
+        b"".join([column[1 + at * n : 1 + at * n + n].ljust(n, b"\0") for column, n in each])
+        for at in range(max(1, *(column[0] for column in columns)))
+    ]
+    numbers = np.frombuffer(planes.pop(), np.uint8).astype(np.uint64)
+    for plane in reversed(planes):
         numbers <<= np.uint64(8)
-        numbers |= np.frombuffer(b"".join(parts), np.uint8)
+        numbers |= np.frombuffer(plane, np.uint8)
     return numbers
 
 

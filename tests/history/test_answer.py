@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import groupby
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from livecache.history.answer.derive import derive
 from livecache.history.answer.seam import NOTHING, Seam, Source, gather, over
-from livecache.history.columns import NO_ROWS, Columns
+from livecache.history.columns import NO_ROWS, Columns, Decimals, within
 from livecache.history.store import Answer
 from livecache.model.candle import ExactCandle
 from livecache.model.coverage import Coverage, Span
@@ -119,6 +120,25 @@ def test_volumes_whose_sum_does_not_fit_into_64_bits_are_added_up_all_the_same()
     rows = Columns.of(ExactCandle(minute(n), "1", "1", "1", "1", big) for n in range(60))
     (row,) = derive(rows, covered(0, 60), Timeframe.H1.grid)[0].candles()
     assert row.volume == str(60 * int(big))
+
+
+@pytest.mark.parametrize("bigger", [Timeframe.H1, Timeframe.H6, Timeframe.D1, Timeframe.W1, Timeframe.MN1])
+def test_what_is_added_up_part_by_part_is_the_same_as_at_once(bigger: Timeframe) -> None:
+    """Weeks and months begin where no part does."""
+    random = np.random.default_rng(1)
+    times = minute(0) + np.flatnonzero(random.random(100 * 1_440) < 0.5) * MINUTE
+    numbers = [Decimals(random.integers(1, 10**6, len(times)), 2) for _ in range(5)]
+    rows, spans = Columns(times, *numbers), covered(77, 70_000) | covered(70_500, 100 * 1_440)
+
+    def stored(_: SeriesId, start: int, end: int) -> Answer:
+        known = spans.clip(start, end)
+        return Answer(rows.clip(start, end).take(within(rows.clip(start, end).time, known)), known, 1, 1)
+
+    start, end = bigger.grid.floor(minute(0)), bigger.grid.end(bigger.grid.floor(minute(100 * 1_440) - 1))
+    seam = Seam(lambda *_: NOTHING, stored)
+    answer = Source(KEY, bigger.grid, derives=True).read(seam, start, end)
+    at_once, known = derive(rows.take(within(times, spans)), spans, bigger.grid)
+    assert answer.coverage == known and len(answer.rows) and same(answer.rows.candles(), at_once.candles())
 
 
 @pytest.mark.parametrize("gap", [(70, 71), (120, 180)])

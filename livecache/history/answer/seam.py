@@ -16,6 +16,7 @@ from ...model.coverage import Coverage, Span
 from ...model.grid import Grid
 from ...model.series import SeriesId
 from ...model.timeframe import Timeframe
+from ..block import BUCKETS
 from ..columns import NO_ROWS, concat, merge, within
 from ..store import NONE, Answer
 from .derive import derive
@@ -25,7 +26,7 @@ __all__ = ["NOTHING", "Ask", "Seam", "Source", "gather", "newest_close", "over"]
 NOTHING = Answer(NO_ROWS, NONE, 0, 0)
 """Nothing is known."""
 
-_PARTS_AT_ONCE = 46_080  # of candles that are added up: 32 blocks
+_PARTS_AT_ONCE = 16 * BUCKETS  # of candles that are added up; they begin with a block
 
 Ask = Callable[[SeriesId, int, int], Answer]
 """What one tier knows of `[start, end)` of a series."""
@@ -62,9 +63,9 @@ class Source(NamedTuple):
         """Its candles in `[start, end)`, which begins and ends with buckets of the grid."""
         if not self.derives:
             return seam.read(self.series, start, end)
-        parts, at = list[Answer](), start
+        parts, at, step = list[Answer](), start, _PARTS_AT_ONCE * self.series.timeframe.ms
         while at < end:
-            upto = self.grid.closed(at + _PARTS_AT_ONCE * self.series.timeframe.ms)
+            upto = self.grid.closed((at // step + 1) * step)
             upto = min(end, max(upto, self.grid.end(at)))
             part = seam.read(self.series, at, upto)
             rows, known = derive(part.rows, part.coverage, self.grid)
