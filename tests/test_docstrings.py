@@ -65,8 +65,15 @@ def fill(client: Any, timeframe: Timeframe) -> None:
     if timeframe is Timeframe.M5:
         newest = shown[-2]
         series = SeriesId("coinbase", BTC, timeframe)
-        entry = encode_close(Close(Kind.SETTLED, series, newest.time, newest, None), KEYS)
-        client.xadd(KEYS.closes, dict(zip(entry[::2], entry[1::2], strict=True)), id=f"{edge + 10_000}-0")
+        hours = SeriesId("coinbase", BTC, Timeframe.H1)
+        closes = (
+            Close(Kind.SETTLED, hours, EMPTY_HOUR, None, None),
+            Close(Kind.SETTLED, series, newest.time, newest, None),
+        )
+        for number, close in enumerate(closes):
+            entry = encode_close(close, KEYS)
+            name = f"{edge + 10_000}-{number}"
+            client.xadd(KEYS.closes, dict(zip(entry[::2], entry[1::2], strict=True)), id=name)
 
 
 @pytest.mark.parametrize("kind", [Reader, AsyncReader, Answers, Candles])

@@ -26,6 +26,11 @@ def test_it_is_read_in_a_few_minutes() -> None:
     assert len(README.splitlines()) <= 180
 
 
+def test_it_says_why_not_ccxt_and_a_dict_and_when_not_to_use_it() -> None:
+    assert re.search(r"^#+ .*ccxt", README, re.MULTILINE)
+    assert re.search(r"^#+ .*[Ww]hen not", README, re.MULTILINE)
+
+
 def test_its_picture_is_small() -> None:
     pictures = re.findall(r"^!\[.+\]\((.+)\)$", README, re.MULTILINE)
     assert pictures

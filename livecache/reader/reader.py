@@ -342,12 +342,12 @@ class Reader(HistoryReads):
                 trimmed while nobody looked, or Redis was emptied.
 
         >>> for event in reader.closes(after="0", series=["BTC-USD"]):
-        ...     print(event.id, event.series.symbol, event.kind, event.time)
-        ...     if not event.empty:  # something was traded
-        ...         print(event.candle.close, event.replaced)
-        ...     break
-        1771589110000-0 BTC-USD settled 1771588800000
-        76324.18 None
+        ...     close = None if event.empty else event.candle.close
+        ...     print(event.id, event.series.timeframe, event.kind, event.time, close)
+        ...     if close is not None:  # something was traded
+        ...         break
+        1771589110000-0 1h settled 1771581600000 None
+        1771589110000-1 5m settled 1771588800000 76324.18
         """
         orders = closes_of(self._core, after, Patience(patience), series, self._link.patience_s)
         return self._link.iterate(orders)
