@@ -91,6 +91,12 @@ def there(folder: Path, rows: int) -> bool:
     return False
 
 
+def in_part(folder: Path, buckets: int) -> list[str]:
+    """The symbols of which some days are there, and not all."""
+    with closing(SqliteHistory.open(folder / "history.db", read_only=True)) as store:
+        return [each.series.key.symbol for each in store.stats() if 0 < each.rows < buckets]
+
+
 def let_leases_end(folder: Path) -> None:
     """As if half a minute had passed."""
     with sqlite3.connect(folder / "history.db", timeout=30) as db:
@@ -107,18 +113,21 @@ def five_years_of_days(folder: Path, half_a_minute_later: Callable[[], None]) ->
     with exchange(
         market, venue="binance", options=BinanceOptions(), start_ms=NOW, requests_per_second=0, latency_s=0.4
     ) as served:
+        begun: list[str] = []
         for third in (1, 2):
             running = fill(folder, served, "binance", *wanted)
             until("a part is there", partial(there, folder, third * len(TOP) * buckets // 3))
             running.process.kill()
             assert running.process.wait(60) == -9
             half_a_minute_later()
+            begun += in_part(folder, buckets)  # none, where it was killed between two symbols
         last = fill(folder, served, "binance", *wanted)
         assert last.process.wait(300) == 0, last.said
         asked = [each for each in served.requests if each.timeframe is D1]
         assert len(asked) <= plan + 2 * CONCURRENCY
         assert {each.status for each in served.requests} <= {0, 200}, "no limit was met"
-        assert re.search(r"Resuming \w+USDT from 20\d\d-\d\d-\d\d", last.said), "it says where it goes on"
+        for symbol in begun:
+            assert re.search(rf"Resuming {symbol} from 20\d\d-\d\d-\d\d", last.said), "where it goes on"
         for symbol, product in zip(symbols, market.products(), strict=True):
             rows, coverage = stored(folder, "binance", symbol, D1)
             assert len(rows) == buckets and coverage.covers(1_606_780_800_000, D1.floor(NOW))
