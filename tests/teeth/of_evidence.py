@@ -179,6 +179,7 @@ OF_EVIDENCE = (
                 "        if bucket in page.rejected:\n            self._reject(bucket)\n",
                 "        if page.rejected:\n            self._reject(bucket)\n",
             ),
+            Edit("livecache/proof/settling.py", "or bucket in page.rejected:", "or page.rejected:"),
         ),
         tests=("tests/core/test_settling.py",),
     ),
