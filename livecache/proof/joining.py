@@ -138,7 +138,7 @@ def pass_on(parent: Track, child: Track, page: PageFacts) -> None:
     rows = sorted((*page.rows, *page.flat))
     if parent.grid.ceil(page.start) < parent.history_from:
         parent.end_asked = page.heard
-        if rows and rows[0] < parent.history_from:
+        if any(time < parent.history_from for time in page.rows):
             parent.resume_search()
     edge = min(page.end, child.grid.closed(page.heard - parent.policy.settle_delay_ms))
     for bucket in parent.grid.opens(page.start, edge):

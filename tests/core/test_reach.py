@@ -7,9 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from livecache.model.policy import CONFIRM_MS, Policy
+from livecache.model.series import SeriesId
 from livecache.model.timeframe import Timeframe
 from livecache.proof.evidence import PageFacts
+from livecache.proof.joining import pass_on
 from livecache.proof.plan import Priority
+from livecache.proof.track import Track
+from livecache.venues.coinbase.traits import TRAITS
 from tests.core.driver import SYMBOL, Driver, candle
 
 M1, M5, H1 = Timeframe.M1, Timeframe.M5, Timeframe.H1
@@ -73,6 +77,18 @@ def test_what_is_older_than_the_end_of_such_a_history_is_found_after_all() -> No
     driver.now += CONFIRM_MS
     driver.fill(most=200)
     assert driver.symbol.tracks[H1].history_from == H1.floor(listed[0])
+
+
+def test_rows_that_say_that_nothing_was_traded_are_no_older_history() -> None:
+    policy = Policy()
+    parent, child = (Track(SeriesId("x", SYMBOL, t), policy, TRAITS, working=False) for t in (H1, M5))
+    parent.history_from, parent.exhausted = H1.floor(EDGE), True
+    start = parent.history_from - H1.ms
+    flat = frozenset(range(start, parent.history_from, W))
+    pass_on(parent, child, PageFacts(start, parent.history_from, {}, NOW, flat=flat))
+    assert parent.exhausted and parent.end_asked == NOW
+    pass_on(parent, child, PageFacts(start, parent.history_from, {start: candle(start)}, NOW))
+    assert not parent.exhausted and not parent.history_from
 
 
 @pytest.mark.parametrize("quiet", [1, 4])
