@@ -49,18 +49,16 @@ def derive(
             outcome.touched.append(time)  # A child that was likely is open again.
         if settled_only or time in parent.coverage:
             continue
-        closed = child.grid.opens(time, min(end, child_edge))
-        known = all(child.known(t, heard_through) for t in closed)
-        if known and child_edge <= in_progress < end:
-            known = forming == in_progress
+        candles = _parts(child, child.grid.opens(time, end), child_edge, heard_through)
+        if candles is not None and child_edge <= in_progress < end and forming != in_progress:
+            candles = None
+        known = candles is not None
         if now < end and parent.state is not None and (parent.state.forming == time) is not known:
             parent.state_dirty = True  # Whether it is vouched for may have changed though no candle has.
-        if not known:
+        if candles is None:
             parent.doubt(time)
             outcome.touched.append(time)  # Also where nothing was shown: a grandparent may have relied on it.
             continue
-        parts = child.grid.opens(time, end)
-        candles = [c for t in parts if (c := child.settled.get(t) or child.candle(t)) is not None]
         rolled = roll_up(time, candles)
         if rolled is None and end <= child_edge:
             take_word(parent, time)  # No candle stands there to be vouched for.
@@ -68,6 +66,22 @@ def derive(
         if rolled is None or parent.lay(rolled, vouched=True, replace=True):
             outcome.touched.append(time)
     return outcome
+
+
+def _parts(child: Track, buckets: Iterable[int], edge: int, heard_through: int) -> list[ExactCandle] | None:
+    """The candles that these buckets hold; None if one that is over, before `edge`, is not known."""
+    # In one pass: it is done for each parent of every candle that the feed sends.
+    candles: list[ExactCandle] = []
+    for time in buckets:
+        candle = child.settled.get(time)  # where there is one, the bucket is covered
+        if candle is None:
+            if time < edge and not child.known(time, heard_through):
+                return None
+            if (shown := child.provisional.get(time)) is None:
+                continue
+            candle = shown.candle
+        candles.append(candle)
+    return candles
 
 
 def _settle(parent: Track, child: Track, time: int, outcome: Derived) -> None:
