@@ -178,7 +178,7 @@ def _settings(config: Config, venue: str, traits: Traits) -> Settings:
             max_lag_ms=max_lag_ms,
             confirm_after_ms=word_ms if word_s is None else int(word_s * 1000),
         ),
-        budgets=_batches(config),
+        budgets=(*_batches(config), *own.bounds),
         require_all=cache.require == "all",
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from livecache.clock import SystemClock
 from livecache.config.load import check
 from livecache.config.render import Loaded
 from livecache.engine.fleet import Place
+from livecache.engine.limiter import Urgency
 from livecache.errors import ConfigError
 from livecache.http.watch.instance import Instance
 from livecache.model.policy import Policy
@@ -23,6 +25,7 @@ from livecache.model.traits import Served
 from livecache.process.reloading import Reloading
 from livecache.venues.coinbase import venue
 from livecache.venues.coinbase.traits import TRAITS
+from tests.simulation.virtual import VirtualClock, run_virtually
 
 
 def policy(tmp_path: Path, text: str) -> Policy:
@@ -58,6 +61,21 @@ def test_the_feeds_word_stands_for_eight_minutes_or_as_long_as_readers_wait_less
     tmp_path: Path, text: str, confirm_after_ms: int
 ) -> None:
     assert policy(tmp_path, text).confirm_after_ms == confirm_after_ms
+
+
+def test_requests_keep_to_what_the_user_says_whatever_the_venue_allows(tmp_path: Path) -> None:
+    async def starts(text: str, count: int) -> list[float]:
+        path = tmp_path / "config.toml"
+        path.write_text(f"[venues.coinbase]\n{text}")
+        engine, _ = assemble(check(path, {})[0].config, redis.asyncio.Redis(), VirtualClock(1_000.0))
+        return [(await engine.limiter.acquire(Urgency.LIVE)).started for _ in range(count)]
+
+    spaced = run_virtually(starts("least_delay = 2.5", 20))
+    assert all(late - early >= 2.5 - 1e-6 for early, late in pairwise(spaced))
+    hourly = run_virtually(starts("requests_per_hour = 7", 30))
+    assert all(late - early >= 3_600 - 1e-6 for early, late in zip(hourly, hourly[7:], strict=False))
+    both = run_virtually(starts("least_delay = 2.5\nrequests_per_hour = 7", 30))
+    assert both[-1] - both[0] == pytest.approx(4 * 3_600 + 2.5)
 
 
 def test_what_one_venue_does_not_serve_refuses_a_reload_before_anything_has_changed(

@@ -202,6 +202,12 @@ def test_integers_serve_where_seconds_are_wanted(tmp_path: Path) -> None:
         ("[venues.coinbase]\nsymbols = ['BTC USD']", "'BTC USD' is not the name", "they look like BTC-USD"),
         ("[venues.coinbase]\nsymbols = ['{BTC}-USD']", "'{BTC}-USD' is not the name", ""),
         ("[venues.coinbase]\nrequests_per_second = 0", "requests_per_second: '0' cannot be used", ""),
+        (
+            "[venues.binance]\nleast_delay = 0",
+            "least_delay: '0' cannot be used: it has to be a number, more than 0",
+            "",
+        ),
+        ("[venues.binance]\nrequests_per_hour = 0", "requests_per_hour: '0' cannot be used", ""),
         ("[venues.coinbase]\nrequests_per_second = -1.5", "requests_per_second: '-1.5' cannot", ""),
         ("[venues.coinbase]\nrequests_per_second = nan", "requests_per_second: 'nan' cannot", ""),
         ("[venues.coinbase]\nrequests_per_second = inf", "requests_per_second: 'inf' cannot", ""),

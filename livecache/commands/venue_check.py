@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Mapping
 
+from ..model.budget import Spacing
 from ..process.progress import ProgressBar
 from ..quality.check import Check
 from ..quality.findings import Finding, Flaw
@@ -41,7 +42,8 @@ def compare_with_venue(
     """
     witness = build_witness(venue, settings, environ)
     alive = any(stored.alive is not None for stored in gathered.stored.values())
-    rate = witness.requests_per_s * (_SHARE if alive else 1.0)
+    own = (each.per_s for each in settings.bounds if isinstance(each, Spacing))
+    rate = min((witness.requests_per_s * (_SHARE if alive else 1.0), *own))
     stored = gathered.stored
     unserved = {series.timeframe for series in stored} - set(witness.timeframes)
     served = [one for series, one in stored.items() if series.timeframe not in unserved]

@@ -56,7 +56,9 @@ class Sight:
     ) -> None:
         self.venue, self.settings, self.symbols, self.clock = venue, settings, symbols, clock
         self._ask_time = ask_time
-        spacings = [each.per_s for each in venue.traits.budgets if isinstance(each, Spacing)]
+        spacings = [
+            each.per_s for each in (*venue.traits.budgets, *settings.bounds) if isinstance(each, Spacing)
+        ]
         self._between_s = max((1 / per_s for per_s in spacings), default=_BETWEEN_S)
         self._turn = asyncio.Lock()
         self._listed: Mapping[str, Product] | None = None

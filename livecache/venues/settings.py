@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
+from ..model.budget import Budget, Rolling, Spacing
 from ..model.policy import CANDLES_MAX
 from ..model.timeframe import Timeframe
 
@@ -33,7 +34,7 @@ class VenueSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     LIVE: ClassVar[frozenset[str]] = frozenset(
         {
             *("symbols", "timeframes", "candles", "min_candles", "indicators"),
-            *("settle_delay", "confirm_after", "request_timeout"),
+            *("settle_delay", "confirm_after", "request_timeout", "least_delay", "requests_per_hour"),
         }
     )
     """Those that a running service takes over."""
@@ -57,12 +58,22 @@ class VenueSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     settle_delay: Annotated[float, Meta(ge=0, le=3600)] | None = None  # from a bucket's end to its page
     confirm_after: Annotated[float, Meta(ge=0, le=86_400)] | None = None  # so long the feed's word may stand
     request_timeout: Seconds = 10.0  # real seconds for one request, all told
+    # Beside what the venue allows, and its kind's own settings.
+    least_delay: Seconds | None = None  # real seconds from the start of a request to that of the next
+    requests_per_hour: Annotated[int, Meta(ge=1, le=10_000_000)] | None = None  # in any 3,600 real seconds
 
     @property
     def origin(self) -> str:
         """Scheme and host of where its history comes from, as `Venue.origin`."""
         parts = urlsplit(self.rest_url)
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+    @property
+    def bounds(self) -> tuple[Budget, ...]:
+        """What requests are to be kept to by the user's word, whatever the venue allows."""
+        delay = () if self.least_delay is None else (Spacing("least_delay", 1 / self.least_delay),)
+        hourly = self.requests_per_hour
+        return (*delay, *(() if hourly is None else (Rolling("requests_per_hour", hourly, 3_600.0),)))
 
     def symbol_problem(self, symbol: str) -> tuple[str, str] | None:
         """Why that cannot be a symbol of the venue, and a hint; None if it may be one."""

@@ -202,3 +202,16 @@ def test_what_fails_by_a_timer_is_told_and_left_to_the_next_run(tmp_path: Path) 
         assert time.monotonic() - began_s < 60, "it waits for no attempt"
         code, printed, _ = fill(venue, path, *wanted)
         assert (code, printed) == (0, "nothing is due"), "what the exchange does not know is left for a day"
+
+
+def test_requests_of_a_fill_start_no_nearer_than_the_user_says(tmp_path: Path) -> None:
+    with exchange(market_of(*SYMBOLS)) as venue:
+        env = settings(
+            venue, "redis://127.0.0.1:1", tmp_path / "history.db",
+            HISTORY_SINCE="5d", VENUES_COINBASE_LEAST_DELAY="0.4",
+        )  # fmt: skip
+        began_s = time.monotonic()
+        with livecache("history", "fill", "--scheduled", "--timeframe", "5m", env=env) as filling:
+            assert filling.ended() == 0
+        took_s, asked = time.monotonic() - began_s, len(venue.candle_requests)
+    assert asked >= 12 and took_s >= 0.4 * (asked - 1)

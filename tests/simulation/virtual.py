@@ -67,10 +67,11 @@ class _VirtualLoop(asyncio.SelectorEventLoop):
         if sock := options.get("sock"):
             port = self._meant.pop(sock.fileno())
             sock.close()
+        served = self._at(port)
         here, there = socket.socketpair()
         for end in (here, there):
             end.setblocking(False)
-        await self.connect_accepted_socket(self._at(port), there)
+        await self.connect_accepted_socket(served, there)
         return await super().create_connection(factory, sock=here)
 
     def _at(self, port: int) -> Callable[[], asyncio.BaseProtocol]:

@@ -120,7 +120,7 @@ class _Filling:
             clock=clock,
             jitter=random.random,
         )
-        self._limiter = Limiter((), self._time, random.random)
+        self._limiter = Limiter(self._settings.bounds, self._time, random.random)
         self._limiter.learn(self.venue.traits.budgets)
         self._began_ms = 0
         self._tally = Tally(clock.monotonic, self._page, least_s=self._least_s)
@@ -236,7 +236,8 @@ class _Filling:
     def _least_s(self, requests: float) -> float:
         traits = self.venue.traits
         smallest = min(traits.served, key=lambda each: each.ms)
-        return least_s(traits.budgets, traits.costs(smallest), requests, self._began_ms / 1000)
+        budgets = (*traits.budgets, *self._settings.bounds)
+        return least_s(budgets, traits.costs(smallest), requests, self._began_ms / 1000)
 
     def _page(self, series: SeriesInfo) -> int:
         return self.venue.traits.deep_page(series.key.timeframe)
