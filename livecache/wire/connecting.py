@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import hiredis
 import redis
 import redis.asyncio
 from redis.asyncio.retry import Retry as AsyncRetry
@@ -133,12 +134,18 @@ def _shake(connection: Any) -> None:
 
 async def _shake_async(connection: Any) -> None:
     """As `_shake`."""
+    connection.pack_command = _packed
     try:
         await connection.on_connect()
     except ERRORS:
         raise
     except Exception as error:
         raise InvalidResponse(f"it begins with what no Redis says: {error}") from error
+
+
+def _packed(name: str, *arguments: Any) -> list[bytes]:
+    """A command's bytes. redis-py's asyncio half makes them in Python, which takes thrice as long."""
+    return [hiredis.pack_command((*name.split(), *arguments))]
 
 
 def _check_certificates(given: Mapping[str, Any]) -> None:
