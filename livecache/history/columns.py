@@ -134,6 +134,8 @@ class Decimals(NamedTuple):
     def least(self) -> Decimals:
         """The same without the zeros that all end with: one long number widens no block but its own."""
         common = math.gcd(*self.scaled.tolist()) if self.wide else int(np.gcd.reduce(self.scaled))
+        if not common:
+            return Decimals(np.zeros(len(self.scaled), np.int64), 0)
         zeros = 0
         while zeros < self.scale and common % 10 ** (zeros + 1) == 0:
             zeros += 1

@@ -30,6 +30,8 @@ def any_number(random: Random) -> str:
         return short_number(random)
     if kind < 0.4:
         return f"{random.randrange(1_000)}.{random.randrange(1_000)}e{random.randint(-9, 9)}"
+    if kind < 0.42:
+        return f"0.{'0' * random.randint(1, 36)}"
     if kind < 0.5:
         return f"0.{'0' * random.randint(0, 30)}{random.randrange(10**6)}"
     places = random.randint(1, 36)

@@ -106,6 +106,12 @@ def test_a_day_of_prices_is_small_and_one_long_number_widens_no_other_block() ->
     assert encode(page.clip(0, BUCKETS * MINUTE), SERIES, 0, MINUTE) == blob
 
 
+def test_a_block_without_a_trade_takes_no_digits_of_its_neighbour() -> None:
+    still = ExactCandle(0, "1", "1", "1", "1", "0")
+    page = Columns.of([still, ExactCandle(BUCKETS * MINUTE, "1", "1", "1", "1", "0." + "0" * 24 + "1")])
+    assert rows_in(encode(page.clip(0, BUCKETS * MINUTE), SERIES, 0, MINUTE), 0).candles() == [still]
+
+
 def extremes(sign: int = 1) -> Columns:
     """Of the longest numbers that are kept as machine numbers."""
     edge = sign * ((1 << 61) - 1)

@@ -27,6 +27,7 @@ def assert_same(column: Decimals, texts: list[str]) -> None:
 @example(["0.1", "123456789012345", "0.0000000000001"])  # together more digits than a double tells apart
 @example(["5398867186243.64698"])  # whose double is another one if the integer is rounded first
 @example(["9007199254740993", "2305843009213693951.5", "0." + "0" * 35 + "1"])
+@example(["0." + "0" * 36])  # more zeros than an int64 has digits
 @example(["99999.99999999", "7225", "7225.00", "1e-7", "0.00000010"])
 @example(["9999999999999999999999999999", "0.000000000000000000000000000000000001"])
 def test_numbers_come_back_equal_as_decimals_and_as_doubles(texts: list[str]) -> None:
