@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import json
+import os
 import sqlite3
 import zipfile
 from collections.abc import Callable, Sequence
@@ -208,11 +209,27 @@ def test_what_cannot_be_believed_costs_its_own_bucket_and_is_told(place: Place) 
     (line,) = place.take("a.csv", *OF, "--complete")
     assert (line["inserted"], line["rejected"]) == (14, 6) and len(line["notes"]) == 4
     held = place.held()
-    lost = {3, 5, 7, 9, 11}
+    lost = {3, 5, 7, 9, 11, 13}
     assert held.coverage.missing(minute(0), minute(20)) == Coverage((minute(n), minute(n + 1)) for n in lost)
     assert [each // MINUTE - START // MINUTE for each in held.rows.time.tolist()] == [
-        n for n in range(20) if n not in lost and n != 13
+        n for n in range(20) if n not in lost
     ]
+
+
+def test_what_was_in_progress_when_a_file_was_written_is_not_final(place: Place) -> None:
+    name = write(place.folder / "a.csv", market(0, 16, quiet=0))
+    os.utime(place.folder / name, (minute(15) / 1000 + 30,) * 2)
+    (line,) = place.take(name, *OF, "--complete")
+    assert (line["inserted"], line["rejected"]) == (15, 1) and "was not over" in line["notes"][0]
+    assert place.held().coverage == covered(0, 15)
+
+
+def test_what_is_still_to_come_is_not_final(place: Place) -> None:
+    rows = hours(3, 4_000_000_000_000 // HOUR * HOUR)
+    name = archive(place.folder, "BTCUSDT-1h-2096-10.zip", [*hours(2), *rows])
+    (line,) = place.take(name, "--venue", "venue")
+    assert (line["inserted"], line["rejected"]) == (2, 3)
+    assert place.held("BTCUSDT", Timeframe.H1).coverage == Coverage([(JANUARY, JANUARY + 2 * HOUR)])
 
 
 def test_disorder_is_put_right_repeats_are_one_and_contradictions_none(place: Place) -> None:
@@ -381,6 +398,19 @@ def test_freqtrades_feather_and_parquet(place: Place) -> None:
     parquet.write_table(pa.table(exact), place.folder / "b.parquet")
     place.take("b.parquet", "--venue", "three", "--symbol", "BTC-USD", "--timeframe", "1m")
     assert same(place.held(venue="three").rows.candles(), rows)
+
+
+@pytest.mark.parametrize("number", [None, 1e-300, 1e300], ids=str)
+def test_what_is_no_number_of_a_candle_costs_its_own_bucket(place: Place, number: float | None) -> None:
+    rows = [[minute(n), 2.0, 3.0, 1.0, 2.0, 1e-7, "BTC-USD", "1m"] for n in range(5)]
+    rows[2][5] = number
+    with sqlite3.connect(place.folder / "jesse.db") as db:
+        db.execute("CREATE TABLE candle (timestamp, open, high, low, close, volume, symbol, timeframe)")
+        db.executemany("INSERT INTO candle VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+    db.close()
+    (line,) = place.take("jesse.db", *OF, "--complete")
+    assert (line["inserted"], line["rejected"]) == (4, 1)
+    assert place.held().coverage == Coverage([*covered(0, 2), *covered(3, 5)])
 
 
 def test_jesses_table(place: Place) -> None:

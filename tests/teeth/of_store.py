@@ -206,6 +206,16 @@ OF_STORE = (
         ("tests/history/test_files.py",),
     ),
     Breakage(
+        "what was in progress when a file was written is final",
+        (Edit(f"{_ROOM}/files/candles.py", "    sound &= ~early\n", ""),),
+        ("tests/history/test_files.py",),
+    ),
+    Breakage(
+        "a file with a row of nobody knows when is complete",
+        (Edit(f"{_ROOM}/files/candles.py", "complete, whole = False, None", "pass"),),
+        ("tests/history/test_files.py",),
+    ),
+    Breakage(
         "a file takes the place of what is stored",
         (
             Edit(

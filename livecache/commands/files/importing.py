@@ -130,8 +130,16 @@ def _import(
         raise ConfigError(f"{file.name} does not say of which {lacks} it is", f"say --{lacks}")
     info = _series(store, SeriesId(venue, source.symbol, source.timeframe), traits)
     line.series = f"{venue}:{source.symbol} {source.timeframe}"
-    parts = source.parts()
-    kept = gathered(parts, source.timeframe, info.grid, whole=source.whole, complete=wanted.complete)
+    now = int(SystemClock().wall() * 1000)
+    kept = gathered(
+        source.parts(),
+        source.timeframe,
+        info.grid,
+        whole=source.whole,
+        complete=wanted.complete,
+        now=now,
+        written=int(file.stat().st_mtime * 1000),
+    )
     line.rows, line.rejected, line.repeated = len(kept.rows), kept.rejected, kept.repeated
     line.notes = (*source.notes, *kept.why)
     if len(kept.rows):
@@ -139,7 +147,6 @@ def _import(
     _store(store, info, kept, file.name, line, force=wanted.force)
     told = asdict(line) | {"sha256": digest_of(file)}
     message = f"{file.name}: {line.inserted:,} candles new, {line.rejected:,} rows rejected"
-    now = int(SystemClock().wall() * 1000)
     store.log([LogEntry(now, "INFO", "imported", message, series=info.id, detail=json.dumps(told))])
 
 

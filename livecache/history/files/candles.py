@@ -34,6 +34,7 @@ ROWS_MAX = 50_000_000
 
 _SHOWN = 3
 _SCALES = 13
+_SCALE_MOST = 36  # of a number that a venue may print
 _WHOLE = float(1 << 53)
 _OF_DIGITS = 15  # so many survive the way through a double
 _UNITS = ((10**17, 1_000_000), (10**14, 1_000), (10**11, 1))  # from so large on a time is in ns, µs or ms
@@ -64,13 +65,21 @@ class Kept:
 
 
 def gathered(
-    parts: Iterable[Candles], timeframe: Timeframe, grid: Grid, *, whole: Span | None, complete: bool
+    parts: Iterable[Candles],
+    timeframe: Timeframe,
+    grid: Grid,
+    *,
+    whole: Span | None,
+    complete: bool,
+    now: int = TIME_MAX,
+    written: int = 0,
 ) -> Kept:
     """All rows in order, and what they prove.
 
     That is the buckets that have one; with `complete` those between the first and the last as well, and all
-    of `whole`, where the file is known to hold all that there was in that span. Raises ConfigError for more
-    than `ROWS_MAX` rows.
+    of `whole`, where the file is known to hold all that there was in that span; neither where a row tells no
+    time. What was in progress when the file was `written` is not final, nor what is not over `now`. Raises
+    ConfigError for more than `ROWS_MAX` rows.
     """
     held, why, doubted, rejected = list[Columns](), list[str](), list[int](), 0
     for part in parts:
@@ -89,15 +98,23 @@ def gathered(
     sound = rows.sound() if len(rows) else np.ones(0, np.bool_)
     for row in rows.take(~sound).candles()[: _SHOWN - len(why)]:
         why.append(f"{iso(row.time)} holds {', '.join(row.numbers)}, which no candle can be")
+    early = rows.time >= grid.floor(now)
+    if len(rows) and written >= rows.time[0]:
+        early |= rows.time == grid.floor(written)
+    for time in rows.time[early & sound].tolist()[: _SHOWN - len(why)]:
+        why.append(f"the bucket of {iso(time)} was not over when the file was written")
+    sound &= ~early
     doubted += [*twice, *rows.time[~sound].tolist()]
     rejected += 2 * len(twice) + int((~sound).sum())
     rows = rows.take(sound)
+    buckets = {grid.floor(time) for time in doubted if 0 < time < TIME_MAX}
+    if any(not 0 < time < TIME_MAX for time in doubted):
+        complete, whole = False, None  # it may be of any bucket
     covered = runs_of(rows.time, grid)
     if covered and complete:
         covered = Coverage([(covered.spans[0].start, covered.spans[-1].end)])
     if whole is not None and len(rows):
-        covered = Coverage([*covered, whole])
-    buckets = {grid.floor(time) for time in doubted if 0 < time < TIME_MAX}
+        covered = Coverage([*covered, whole]).clip(0, grid.floor(now))
     covered = covered.without(Coverage((bucket, grid.end(bucket)) for bucket in buckets))
     kept = np.isin(rows.time, list(buckets), invert=True) if buckets else slice(None)
     return Kept(rows.take(kept), covered, rejected, repeated, tuple(why))
@@ -112,18 +129,22 @@ def _believed(part: Candles, timeframe: Timeframe, grid: Grid) -> tuple[Columns,
     else:
         there[there] = [each in grid for each in time[there].tolist()]
     wrong = time[~there].tolist()
-    why = [f"{iso(each)} is not where a {timeframe} bucket opens" for each in wrong[:_SHOWN]]
+    why = [
+        f"{iso(each)} is not where a {timeframe} bucket opens" if each > 0 else "a row tells no time"
+        for each in wrong[:_SHOWN]
+    ]
     if not there.all():
         kept = np.flatnonzero(there)
         time, numbers = time[kept], [_taken(each, kept) for each in numbers]  # type: ignore[assignment]
     if not len(time):
         return NO_ROWS, wrong, why
-    if all(isinstance(each, Decimals) for each in numbers):
-        return Columns(time, *numbers), wrong, why
     try:
-        columns = Columns(time, *(Decimals.of(each) for each in numbers))  # type: ignore[arg-type]
-        if not any(each.wide for each in columns.numbers):
+        columns = Columns(
+            time, *(each if isinstance(each, Decimals) else Decimals.of(each) for each in numbers)
+        )
+        if not any(each.wide or each.scale > _SCALE_MOST for each in columns.numbers):
             return columns, wrong, why
+        numbers = [each.texts() for each in columns.numbers]
     except (ValueError, ArithmeticError):
         pass
     rows = [ExactCandle(*row) for row in zip(time.tolist(), *numbers, strict=True)]
@@ -193,7 +214,8 @@ def decimals_of(floats: npt.NDArray[np.float64], digits: int | None) -> Decimals
     So it is where it moves a number by no more than the last bit: dust of an addition or a division.
     """
     for scale in range(_SCALES):
-        scaled = np.rint(floats * 10.0**scale)
+        with np.errstate(over="ignore"):
+            scaled = np.rint(floats * 10.0**scale)
         if (np.abs(scaled) < _WHOLE).all() and (scaled / 10.0**scale == floats).all():
             return Decimals(scaled.astype(np.int64), scale)
     return Decimals.of([_text_of(each, digits) for each in floats.tolist()])

@@ -283,10 +283,18 @@ def _of_arrays(columns: Sequence[Any], digits: int | None) -> Candles:
 
 
 def _of_floats(time: Any, numbers: Sequence[Any], digits: int | None) -> Candles:
-    """Rows that are no numbers lose their time, and so are rejected."""
-    finite = np.isfinite(np.stack(numbers)).all(axis=0)
-    exact: list[Decimals] = [decimals_of(np.where(finite, each, 0.0), digits) for each in numbers]
-    return Candles(np.where(finite, time, -1), exact)
+    """What is no number is a text, and so its row is rejected."""
+    finite = np.isfinite(np.stack(numbers))
+    exact = [
+        decimals_of(np.where(fine, each, 0.0), digits) for fine, each in zip(finite, numbers, strict=True)
+    ]
+    if finite.all():
+        return Candles(time, exact)
+    texts = [
+        [text if good else "nan" for good, text in zip(fine.tolist(), each.texts(), strict=True)]
+        for fine, each in zip(finite, exact, strict=True)
+    ]
+    return Candles(time, texts)
 
 
 def _table(found: Source, digits: int | None) -> Iterator[Candles]:
@@ -308,9 +316,12 @@ def _table(found: Source, digits: int | None) -> Iterator[Candles]:
             )
             while part := rows.fetchmany(_ROWS_AT_ONCE):
                 time, *numbers = np.array(part, np.float64).T
-                yield _of_floats(whole_ms(time.astype(np.int64)), numbers, digits)
-        except sqlite3.Error as error:
-            raise ConfigError(f"{found.path} has no table `candle` of candles: {error}", "") from None
+                whole = np.nan_to_num(time, nan=-1.0).astype(np.int64)
+                yield _of_floats(whole_ms(whole), numbers, digits)
+        except (sqlite3.Error, ValueError, TypeError) as error:
+            raise ConfigError(
+                f"{found.path} has no table `candle` of candles: {error}", "as jesse has it"
+            ) from None
 
 
 def _bare(symbol: str) -> str:
