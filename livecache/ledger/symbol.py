@@ -12,7 +12,7 @@ from ..model.timeframe import Timeframe
 from ..model.traits import Traits
 from ..proof.derive import Derived, derive
 from ..proof.evidence import DISPUTE_MS, PageFacts, PageOutcome
-from ..proof.feeding import Channel, Link, believe
+from ..proof.feeding import EARLY_MS, Channel, Link, believe
 from ..proof.joining import pass_on, review
 from ..proof.kin import Kindred
 from ..proof.track import Track
@@ -175,6 +175,7 @@ class SymbolTimeline:
     def show(self, track: Track, candle: ExactCandle, stamp: int, now: int, *, last: bool) -> bool:
         """The feed shows a candle, which may say that it is the last of its bucket. Whether that is news."""
         bucket, channel, traits, grid = candle.time, self.channel, self.traits, track.grid
+        last = last and stamp >= grid.end(bucket) - EARLY_MS
         stamp = stamp if traits.order == "stamp" else 0
         if bucket < grid.after(now, -_CARRIED_BUCKETS):
             track.refute(candle, stamp)

@@ -6,7 +6,10 @@ from ..model.candle import ExactCandle
 from ..model.coverage import Coverage
 from .track import Track
 
-__all__ = ["Channel", "Link", "believe", "take_word", "trusted"]
+__all__ = ["EARLY_MS", "Channel", "Link", "believe", "take_word", "trusted"]
+
+EARLY_MS = 1_000
+"""A candle that is sent longer before its bucket's end is not the last one, whatever it says."""
 
 
 class Link:

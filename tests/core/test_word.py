@@ -73,6 +73,17 @@ def test_a_flag_that_comes_a_moment_early_counts_once_the_bucket_is_over() -> No
     assert state(driver).known_through == OPEN + W
 
 
+def test_a_flag_that_comes_long_before_the_end_is_none() -> None:
+    """Else a feed that breaks after it would leave half a minute that is told as the whole."""
+    driver = live()
+    show(driver, OPEN, OPEN + 30_000, last=True)
+    driver.timeline.broken(0, [SYMBOL], resumes=False, now=driver.now)
+    driver.now = OPEN + W
+    assert driver.timeline.take(driver.now).closes == ()
+    assert state(driver).known_through == OPEN
+    assert driver.symbol.tracks[M1].flagged == {}
+
+
 def test_many_flagged_buckets_are_confirmed_by_one_page_when_the_first_has_waited_long_enough() -> None:
     driver = live((M1, M5, M15))
     minutes(driver, 8)

@@ -139,6 +139,11 @@ OF_BINANCE = (
         (f"{_FEED_TESTS}::test_the_last_frame_of_one_symbol_does_not_vouch_for_the_minute_of_another",),
     ),
     Breakage(
+        "the stamp of a frame of Binance's is believed, whatever it says",
+        (Edit(_DIALECT, "told.E if now < told.E <= now + IMPLAUSIBLE_MS else now", "max(now, told.E)"),),
+        (f"{_FEED_TESTS}::test_a_candle_of_a_time_that_cannot_be_is_rejected_whatever_its_stamp",),
+    ),
+    Breakage(
         "an acknowledgement tells the time that we take it for",
         (
             Edit(

@@ -10,6 +10,11 @@ _TESTS = ("tests/core/test_word.py",)
 
 OF_WORD = (
     Breakage(
+        "a flag counts however long before the end it comes",
+        (Edit("livecache/proof/feeding.py", "EARLY_MS = 1_000\n", "EARLY_MS = 60_000\n"),),
+        _TESTS,
+    ),
+    Breakage(
         "what the feed said before it broke goes on waiting for its page",
         (
             Edit(

@@ -127,6 +127,13 @@ def test_a_candle_that_cannot_be_believed_is_rejected(change: dict[str, Any]) ->
     assert isinstance(event_of(spoken(), told), Rejected)
 
 
+@pytest.mark.parametrize("at", [AT + 86_400_000, AT * 1_000, -AT, AT * 10**30])
+def test_a_candle_of_a_time_that_cannot_be_is_rejected_whatever_its_stamp(at: int) -> None:
+    k = {"t": at, "i": "1m", "o": "1", "h": "1", "l": "1", "c": "1", "v": "5", "x": True}
+    told = {"e": "kline", "E": at + M1.ms, "s": "BTCUSDT", "k": k}
+    assert isinstance(event_of(spoken(), {"stream": "btcusdt@kline_1m", "data": told}), Rejected)
+
+
 def test_what_is_not_carried_or_no_minute_is_mere_life() -> None:
     other, bigger = frames()["update"], frames()["update"]
     other["data"]["s"] = "DOGEUSDT"

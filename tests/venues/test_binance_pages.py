@@ -128,6 +128,24 @@ def test_one_symbol_that_cannot_be_read_hides_no_other() -> None:
     assert list(listed.products) == ["币USDT"] and listed.weight_a_minute is None
 
 
+@pytest.mark.parametrize("status", ["", ',"status":null', ',"status":["TRADING"]'])
+def test_a_symbol_whose_status_cannot_be_read_is_there(status: str) -> None:
+    listed = decode_list(f'{{"symbols":[{{"symbol":"BTCUSDT"{status}}}]}}'.encode())
+    assert not isinstance(listed, FetchFailure)
+    assert listed.products == {"BTCUSDT": Product("BTCUSDT")}
+
+
+@pytest.mark.parametrize("limit", ["null", '"6000"', "6000.5", "true", "0", "-1", "1" + "0" * 400])
+def test_a_limit_that_cannot_be_read_says_nothing_and_hides_no_symbol(limit: str) -> None:
+    weight = f'{{"rateLimitType":"REQUEST_WEIGHT","interval":"MINUTE","intervalNum":1,"limit":{limit}}}'
+    for limits in (f"[null,{{}},{weight}]", limit):
+        listed = decode_list(
+            f'{{"symbols":[{{"symbol":"A","status":"TRADING"}}],"rateLimits":{limits}}}'.encode()
+        )
+        assert not isinstance(listed, FetchFailure), listed
+        assert list(listed.products) == ["A"] and listed.weight_a_minute is None
+
+
 def test_the_time_is_in_milliseconds() -> None:
     assert decode_time(b'{"serverTime":1767225661123}') == 1_767_225_661_123
     assert isinstance(decode_time(b'{"serverTime":"soon"}'), FetchFailure)

@@ -151,6 +151,20 @@ def test_the_whole_list_is_taken_and_spots_is_asked_for_without_what_makes_it_lo
     answered(answer, check, market)
 
 
+@pytest.mark.parametrize("first", ["null", '"soon"', "-1", "86399999"])
+def test_a_first_candle_that_cannot_be_believed_tells_no_beginning(first: str) -> None:
+    """Nor is each day of all time listed, of which it may be one."""
+
+    async def answer(request: web.Request) -> web.Response:
+        return web.json_response(text=f'[[{first},"1","1","1","1","1"]]')
+
+    async def check(venue: BinanceVenue, requests: list[web.Request]) -> None:
+        failure = await venue.begins("BTCUSDT")
+        assert isinstance(failure, FetchFailure) and failure.kind is FailureKind.MALFORMED
+
+    answered(answer, check)
+
+
 def test_a_ban_before_the_venues_clock_is_known_lasts_until_its_end_by_ours() -> None:
     until = int(InstantClock().wall() * 1000) + 600_000
 

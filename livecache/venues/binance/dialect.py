@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated
 
 import msgspec
 
 from ...model.candle import ExactCandle, rejection
+from ...model.clock import IMPLAUSIBLE_MS
 from ..feed.dialect import Dialect, Frame, Terms
 from ..rows import UNDECODABLE
 from ..text import excerpt, one_line
@@ -36,8 +38,11 @@ _LIFE_S = 86_400.0  # It ends each connection after a day.
 _FIRST_WITHIN_S = 90.0  # Every symbol has a closing frame each minute, whatever it trades.
 
 
+_Milliseconds = Annotated[int, msgspec.Meta(ge=0, lt=1 << 50)]
+
+
 class _Kline(msgspec.Struct, gc=False):
-    t: int
+    t: _Milliseconds
     i: str
     o: str
     h: str
@@ -49,7 +54,7 @@ class _Kline(msgspec.Struct, gc=False):
 
 class _Data(msgspec.Struct, gc=False):
     e: str
-    E: int
+    E: _Milliseconds
     s: str = ""
     k: _Kline | None = None
 
@@ -66,7 +71,7 @@ class _Message(msgspec.Struct, gc=False):
     msg: str = ""  # of an error in its other form
     # As it is said by those who are not on combined streams:
     e: str = ""
-    E: int = 0
+    E: _Milliseconds = 0
 
 
 _MESSAGE = msgspec.json.Decoder(_Message)
@@ -176,7 +181,10 @@ class BinanceDialect(Dialect):
         if symbols is None or k.i != CARRIED.value:
             return Frame(_KLINES, None, (event,))
         candle = ExactCandle(k.t, k.o, k.h, k.l, k.c, k.v)
-        if why := rejection(candle, CARRIED, max(told.E, self._now() or 0)):
+        now = self._now() or told.E
+        # Its stamp may be ahead of what was heard, but not by years.
+        latest = told.E if now < told.E <= now + IMPLAUSIBLE_MS else now
+        if why := rejection(candle, CARRIED, latest):
             event = Rejected(why, excerpt(data), "candle", "candle")
         elif symbols:
             carried = tuple((symbol, CARRIED, candle, k.x) for symbol in symbols)

@@ -6,7 +6,7 @@ https://developers.binance.com/docs/binance-spot-api-docs/rest-api
 from __future__ import annotations
 
 import re
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
@@ -22,6 +22,7 @@ __all__ = ["Listed", "decode_list", "decode_page", "decode_time", "refusal"]
 # Bounded, because arithmetic and printing of boundless integers is neither cheap nor always possible.
 _Milliseconds = Annotated[int, msgspec.Meta(ge=0, lt=1 << 50)]
 
+_WEIGHT_MOST = 1_000_000  # a minute: it allows thousands
 _ROWS_MOST = 2_000  # of a page with something odd in it, which takes more than one look
 _COUNTRY_S = 3600.0  # so long nothing is asked for where the venue serves nobody
 _FIREWALL_S = 300.0  # so long the firewall shuts out, if it does not say
@@ -42,21 +43,15 @@ class _Time(msgspec.Struct):
     serverTime: _Milliseconds
 
 
-class _Limit(msgspec.Struct):
-    rateLimitType: str = ""
-    interval: str = ""
-    intervalNum: int = 0
-    limit: int = 0
-
-
 class _Symbol(msgspec.Struct):
     symbol: Annotated[str, msgspec.Meta(min_length=1)]
-    status: str
+    # Of any type: what cannot be read of it must not hide that the symbol is there.
+    status: Any = ""
 
 
 class _List(msgspec.Struct):
     symbols: list[msgspec.Raw]
-    rateLimits: list[_Limit] = []
+    rateLimits: Any = None
 
 
 class _Refusal(msgspec.Struct):
@@ -130,15 +125,20 @@ def decode_list(body: bytes) -> Listed | FetchFailure:
             one = _SYMBOL.decode(raw)
         except UNDECODABLE:
             continue  # One that cannot be read cannot be asked for; the others can.
-        halted = "" if one.status == "TRADING" else one_line(one.status.lower().replace("_", " "))
+        status = one.status if isinstance(one.status, str) else ""
+        halted = "" if status == "TRADING" else one_line(status.lower().replace("_", " "))
         # Since when it is listed is not read: `onboardDate` of USD-M is later than the first candles of some.
         products[one.symbol] = Product(one.symbol, halted)
-    weights = [
-        each.limit
-        for each in told.rateLimits
-        if (each.rateLimitType, each.interval, each.intervalNum) == ("REQUEST_WEIGHT", "MINUTE", 1)
-    ]
-    return Listed(products, weights[0] if weights and weights[0] >= 1 else None)
+    return Listed(products, _weight_a_minute(told.rateLimits))
+
+
+def _weight_a_minute(limits: Any) -> int | None:
+    """What an address may use in a minute, of limits of any form; None where they do not say."""
+    for each in limits if isinstance(limits, list) else ():
+        match each:
+            case {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": int(n)}:
+                return n if n is not True and 1 <= n <= _WEIGHT_MOST else None
+    return None
 
 
 def decode_time(body: bytes) -> int | FetchFailure:

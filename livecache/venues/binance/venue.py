@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["VENUE", "BinanceVenue"]
 
 _LIST_BYTES = 32 * 1024 * 1024
-_EVER = 1 << 50
 
 
 class BinanceVenue(FedVenue[BinanceSettings]):
@@ -71,11 +70,12 @@ class BinanceVenue(FedVenue[BinanceSettings]):
     async def begins(self, symbol: str) -> int | FetchFailure:
         """The open of its first day, Unix ms; 0 where there is none."""
         day = Timeframe.D1
-        told = await self._rows(
-            PageRequest(symbol, day, 0, _EVER), day.grid, {"limit": "1", "startTime": "0"}
-        )
+        asked = PageRequest(symbol, day, 0, self._moment() + 1)
+        told = await self._rows(asked, day.grid, {"limit": "1", "startTime": "0"})
         if isinstance(told, FetchFailure):
             return told
+        if told.rejected:
+            return FetchFailure(FailureKind.MALFORMED, f"its first candle: {told.rejected[0].reason}", 200)
         return told.page.rows[0].time if told.page.rows else 0
 
     async def _page(self, request: PageRequest, grid: Grid, buckets: int) -> DecodedPage | FetchFailure:
@@ -118,7 +118,11 @@ class BinanceVenue(FedVenue[BinanceSettings]):
         )
 
     def _refused(self, answer: Answer) -> FetchFailure:
-        return refusal(answer, self._now() or int(self._clock.wall() * 1000))
+        return refusal(answer, self._moment())
+
+    def _moment(self) -> int:
+        """The venue's time in Unix ms, or the host's while that is unknown."""
+        return self._now() or int(self._clock.wall() * 1000)
 
     def _budgets(self) -> tuple[Budget, ...]:
         return traits_of(self._market, self._settings.share, self._weight_a_minute).budgets
