@@ -102,12 +102,15 @@ class Stored(RuleBasedStateMachine):
 
     @rule(pick=st.integers(0, 50))
     def read_as_of(self, pick: int) -> None:
-        """Never more than was known then, and as it was then; nearly all of it, but for the last hour's."""
+        """Never more than was known then, and as it was then.
+
+        Nearly all of it, but for the last hour's, and what was taken back since.
+        """
         if not self.then:
             return
         now, rows, known = self.then[pick % len(self.then)]
         answer = self.store.read(self.series, at(0), at(BUCKETS), as_of=now)
-        was = {n for n in range(BUCKETS) if at(n) in answer.coverage} - self.doubted
+        was = {n for n in range(BUCKETS) if at(n) in answer.coverage}
         assert was <= known
         long_known = [known for then, _, known in self.then if then <= now - 3_600_000]
         assert not long_known or long_known[-1] & self.known - self.doubted <= was

@@ -299,6 +299,29 @@ def test_what_is_copied_as_it_closes_was_known_minutes_later_and_not_before(
     assert (arrival.source, arrival.lag, arrival.coverage) == ("feed", 95_000, covered(0, 30))
 
 
+@pytest.mark.parametrize("taken_back", ["uncovered", "dropped", "put aside"])
+def test_what_was_taken_back_and_came_again_was_not_known_before(
+    store: SqliteHistory, series: int, clock: HandClock, taken_back: str
+) -> None:
+    """Neither a candle where nothing had been traded, nor another than was told then."""
+    clock.now = then = minute(10_000)
+    store.commit(series, Columns.of(()), covered(0, 10))
+    put(store, series, 10, 20)
+    if taken_back == "uncovered":
+        store.uncover(series, covered(0, 15))
+    elif taken_back == "dropped":
+        store.drop(series, minute(15))
+    else:
+        store.db.execute("UPDATE blocks SET data = zeroblob(9)")
+        store.heal()
+    clock.now += 7_200_000
+    put(store, series, 0, 20, of=2)
+    was = store.read(series, minute(0), minute(20), as_of=then)
+    kept = Coverage() if taken_back == "put aside" else covered(15, 20)
+    assert was.coverage == kept and same(was.rows.candles(), market(15, 20) if kept else [])
+    assert store.read(series, minute(0), minute(20), as_of=clock.now).coverage == covered(0, 20)
+
+
 def test_what_was_fetched_later_was_not_known_before(
     store: SqliteHistory, series: int, clock: HandClock
 ) -> None:

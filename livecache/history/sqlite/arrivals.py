@@ -14,7 +14,7 @@ from ...model.coverage import Coverage
 from ...model.grid import Grid
 from ..store import NONE, Arrival
 
-__all__ = ["arrivals", "record", "unknown_at"]
+__all__ = ["arrivals", "forget", "record", "unknown_at"]
 
 _TOGETHER_MS = 3_600_000
 _FAR = 1 << 62
@@ -40,6 +40,21 @@ def record(db: sqlite3.Connection, series: int, rev: int, now: int, source: str,
             *(fresh.spans[0].start, fresh.spans[-1].end, json.dumps(fresh.spans)),
         ),
     )
+
+
+def forget(db: sqlite3.Connection, series: int, spans: Coverage) -> None:
+    """What comes there from now on was not known before, whatever was: nobody keeps what that said."""
+    if not spans:
+        return
+    for each in arrivals(db, series, spans.spans[0].start, spans.spans[-1].end):
+        kept = each.coverage.without(spans)
+        if kept:
+            db.execute(
+                'UPDATE arrivals SET start = ?, "end" = ?, spans = ? WHERE series = ? AND rev = ?',
+                (kept.spans[0].start, kept.spans[-1].end, json.dumps(kept.spans), series, each.rev),
+            )
+        else:
+            db.execute("DELETE FROM arrivals WHERE series = ? AND rev = ?", (series, each.rev))
 
 
 def arrivals(db: sqlite3.Connection, series: int, start: int, end: int) -> list[Arrival]:

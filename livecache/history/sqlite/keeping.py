@@ -13,6 +13,7 @@ from ...errors import DamagedBlock, StoreUnusable
 from ...model.coverage import Coverage, Span
 from ..block import span_of
 from ..store import Damage, SeriesInfo
+from .arrivals import forget
 from .reading import KEPT_DAYS, info_of, known, rows_of
 from .writing import Writing
 
@@ -79,7 +80,7 @@ class Keeping(Writing):
                 )
                 db.execute("DELETE FROM blocks WHERE series = ? AND block = ?", (series, block))
                 span = damage.span
-            _uncover(db, series, had, span)
+            _uncover(db, series, had, Coverage([span]))
             db.execute(
                 "UPDATE series SET rev = rev + 1, rows = (SELECT ifnull(sum(rows), 0) FROM blocks"
                 " WHERE series = :series) WHERE id = :series",
@@ -145,7 +146,8 @@ def _lost(db: sqlite3.Connection, info: SeriesInfo) -> Damage | None:
     return Damage(info, None, span, f"{info.rows} rows were stored, and {rows} are there")
 
 
-def _uncover(db: sqlite3.Connection, series: int, had: Coverage, span: Span) -> None:
-    kept = had.without(Coverage([span]))
+def _uncover(db: sqlite3.Connection, series: int, had: Coverage, spans: Coverage) -> None:
+    kept = had.without(spans)
+    forget(db, series, spans)
     db.execute("DELETE FROM coverage WHERE series = ?", (series,))
     db.executemany("INSERT INTO coverage VALUES (?, ?, ?)", [(series, *each) for each in kept])

@@ -14,7 +14,7 @@ from ...model.series import SeriesId
 from ..block import block_of, encode, span_of
 from ..columns import NO_ROWS, Array, Columns, concat, merge, within
 from ..store import NONE, Commit, Lease, SeriesInfo
-from .arrivals import record
+from .arrivals import forget, record
 from .leases import advance, hold
 from .reading import Reading, info_of, known, rows_of
 
@@ -111,6 +111,7 @@ class Writing(Reading):
             had = known(db, series)
             if had != (kept := had.without(spans)):
                 _cover(db, series, had, kept)
+                forget(db, series, spans)
                 db.execute("UPDATE series SET rev = rev + 1 WHERE id = ?", (series,))
 
     def drop(self, series: int, before: int) -> int:
@@ -128,6 +129,7 @@ class Writing(Reading):
                 _store(db, series, edge, kept, rev, step)
             had = known(db, series)
             _cover(db, series, had, had.clip(before, _FAR))
+            forget(db, series, had.clip(-_FAR, before))
             db.execute("UPDATE series SET rev = ?, rows = rows - ? WHERE id = ?", (rev, gone, series))
         return int(gone)
 
