@@ -346,8 +346,8 @@ class JobStore(Protocol):
     ) -> JobState:
         """Leave a job. Returns its state: one that `SUCCEEDED` though something is missing is pending again.
 
-        `wait_s` is how long the venue wants to be left alone, else it is 5, 10, 20, 40 and 80 s. An attempt
-        that does not count is not one of these.
+        `wait_s` is how long the venue wants to be left alone, five minutes at most, else it is 5, 10, 20, 40
+        and 80 s. An attempt that does not count is not one of these.
         """
 
     def missing(self, job: int) -> Coverage:

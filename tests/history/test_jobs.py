@@ -87,6 +87,16 @@ def test_a_lease_from_before_the_clock_was_set_back_does_not_last_for_ever(
     assert store.claim("other")
 
 
+@pytest.mark.parametrize("outcome", [Outcome.RETRY, Outcome.RELEASED])
+def test_a_pause_from_before_the_clock_was_set_back_does_not_last_for_ever(
+    store: SqliteHistory, series: int, clock: HandClock, outcome: Outcome
+) -> None:
+    number = submitted(store, series, 0, 100)
+    store.settle(claimed(store).lease, outcome, "503")
+    clock.now -= 3_600_000
+    assert claimed(store).id == number
+
+
 def test_it_waits_longer_after_each_failure_and_fails_at_the_sixth(
     store: SqliteHistory, series: int, clock: HandClock
 ) -> None:

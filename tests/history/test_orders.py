@@ -60,3 +60,5 @@ def test_what_could_not_be_had_or_was_cancelled_is_left_alone_for_a_day(
     assert asked(store) == [Want(series, minute(3_000), minute(3_010))], "but what else is missing is"
     clock.now += 2_000
     assert asked(store) == [Want(series, minute(1_440), NOW)]
+    clock.now -= 400 * DAY
+    assert asked(store) == [Want(series, minute(1_440), NOW)], "a clock that was a year ahead is right again"

@@ -37,7 +37,7 @@ def wanted(
     a series. One that is under way is not wanted twice; what could not be had, or was cancelled, within a day
     is not asked for again.
     """
-    given_up = _given_up(store, venue, host_now - _DAY_MS)
+    given_up = _given_up(store, venue, host_now)
     wants: dict[int, Want] = {}
     for timeframe in wishes.timeframes:
         since = wishes.since(timeframe)
@@ -63,11 +63,11 @@ def wanted(
     return sorted(found, key=lambda want: want.priority)
 
 
-def _given_up(store: HistoryDatabase, venue: str, since: int) -> dict[int, Coverage]:
-    """Of each series what jobs that ended in vain since then lacked."""
+def _given_up(store: HistoryDatabase, venue: str, host_now: int) -> dict[int, Coverage]:
+    """Of each series what jobs lacked that ended in vain within a day: a clock may have been set back."""
     lacks: dict[int, Coverage] = {}
     for job in store.jobs(states=(JobState.FAILED, JobState.CANCELLED), venue=venue):
-        if (job.finished or 0) > since:
+        if abs((job.finished or 0) - host_now) < _DAY_MS:
             series = job.want.series
             lacks[series] = lacks.get(series, NONE) | store.missing(job.id).without(job.done)
     return lacks

@@ -23,13 +23,13 @@ _JOB = (
 )
 _ACTIVE = "('pending', 'running', 'waiting')"
 
-# A clock that was set back leaves leases that seem to last for ever.
+# A clock that was set back leaves leases and pauses that seem to last for ever.
 _CLAIM = f"""UPDATE jobs SET state = 'running', worker = :worker, token = token + 1,
         lease_until = :now + :lease
     WHERE id = (SELECT jobs.id FROM jobs JOIN series ON series.id = jobs.series
         WHERE (venue = :venue OR :venue = '')
-          AND (state IN ('pending', 'waiting') AND not_before <= :now
-               OR state = 'running' AND (lease_until <= :now OR lease_until > :now + 10 * :lease))
+          AND (state IN ('pending', 'waiting') AND NOT not_before BETWEEN :now + 1 AND :now + 10 * :lease
+               OR state = 'running' AND NOT lease_until BETWEEN :now + 1 AND :now + 10 * :lease)
         ORDER BY priority, jobs.id LIMIT 1)
     RETURNING {_JOB}"""
 
