@@ -40,6 +40,11 @@ OF_DERIBIT = (
         (_PAGE,),
     ),
     Breakage(
+        "an answer of another kind is a page without candles",
+        (Edit(_ANSWERS, 'ticks: msgspec.Raw = msgspec.Raw(b"null")', "ticks: msgspec.Raw = _NONE"),),
+        ("tests/venues/test_deribit_answers.py",),
+    ),
+    Breakage(
         "too many requests are an error like any other, and asked again",
         (Edit(_ANSWERS, "    10028: FailureKind.REFUSED,  # too_many_requests\n", ""),),
         ("tests/venues/test_deribit_answers.py",),

@@ -120,7 +120,7 @@ def test_a_code_says_what_it_is_whatever_status_it_comes_with(code: int, kind: F
     assert told.kind is kind
 
 
-@pytest.mark.parametrize("wait", [None, "soon", -1, True, [], 1e400])
+@pytest.mark.parametrize("wait", [None, "soon", -1, True, [], 1e400, 10**400])
 def test_a_wait_that_is_none_is_not_taken_for_one(wait: object) -> None:
     body = {"error": {"code": 10028, "message": "too_many_requests", "data": {"wait": wait}}}
     told = refused(answer(json.dumps(body).replace("Infinity", "1e400").encode(), 429, {"Retry-After": "3"}))
@@ -132,6 +132,17 @@ def test_columns_of_different_lengths_are_no_page_for_nobody_knows_which_row_lac
     told = decode_page(REQUEST, M1.grid, answer({"result": ragged}), NOW)
     assert isinstance(told, FetchFailure) and told.kind is FailureKind.MALFORMED
     assert "2, 2, 2, 1, 2, 2" in told.message
+
+
+@pytest.mark.parametrize("told", ["{}", '{"status":"ok"}', '{"trades":[]}', '{"status":"ok","ticks":null}'])
+def test_an_answer_of_another_kind_is_no_page_without_candles(told: str) -> None:
+    found = decode_page(REQUEST, M1.grid, result(told), NOW)
+    assert isinstance(found, FetchFailure) and found.kind is FailureKind.MALFORMED
+
+
+@pytest.mark.parametrize("ticks", ["", ',"ticks":null', ',"ticks":[],"open":[]', ',"ticks":[],"open":null'])
+def test_where_the_venue_says_that_it_has_no_data_there_is_none_whatever_the_columns_are(ticks: str) -> None:
+    assert page(result(f'{{"status":"no_data"{ticks}}}')).rows == ()
 
 
 GOOD = [f"{START + n * M1.ms} 10.0 12.0 9.0 11.0 1.5" for n in range(4)]

@@ -16,7 +16,7 @@ from ...model.grid import Grid
 from ..net.http import Answer, refusal
 from ..rows import UNDECODABLE, DecodedPage, Wire, clean_page, malformed, number_text, page_of
 from ..text import one_line
-from ..venue import FailureKind, FetchFailure, PageRequest, Product
+from ..venue import FailureKind, FetchFailure, Page, PageRequest, Product
 
 __all__ = ["RpcError", "decode_page", "decode_products", "decode_time", "failure_of", "refused"]
 
@@ -47,7 +47,8 @@ class RpcError(msgspec.Struct):
 
 class _Columns(msgspec.Struct, gc=False):
     # `cost`, which is the volume in the quote currency, is not read.
-    ticks: msgspec.Raw = _NONE
+    ticks: msgspec.Raw = msgspec.Raw(b"null")  # An answer of another kind is not one without candles.
+    status: Any = ""
     open: msgspec.Raw = _NONE
     high: msgspec.Raw = _NONE
     low: msgspec.Raw = _NONE
@@ -97,6 +98,7 @@ _OF_PARAMETER = {
     "resolution": FailureKind.UNSUPPORTED_TIMEFRAME,
 }
 _INVALID_PARAMETERS = -32602
+_WAIT_BELOW_S = 1e9  # What is longer is no number of seconds.
 
 
 def refused(answer: Answer) -> FetchFailure:
@@ -115,7 +117,7 @@ def failure_of(error: RpcError, status: int, retry_after_s: float | None = None)
     if kind is None and error.code == _INVALID_PARAMETERS:
         kind = _OF_PARAMETER.get(str(data.get("param")))
     wait = data.get("wait")  # seconds
-    if isinstance(wait, int | float) and not isinstance(wait, bool) and wait >= 0:
+    if isinstance(wait, int | float) and not isinstance(wait, bool) and 0 <= wait < _WAIT_BELOW_S:
         retry_after_s = max(retry_after_s or 0.0, float(wait))
     return FetchFailure(kind or FailureKind.of_status(status), error.text, status, retry_after_s)
 
@@ -130,6 +132,8 @@ def decode_page(
     columns = _result(answer, _COLUMNS)
     if isinstance(columns, FetchFailure):
         return columns
+    if columns.status == "no_data" and bytes(columns.ticks) in (b"[]", b"null"):
+        return DecodedPage(Page(request, ()))
     rows = _rows(columns)
     if rows is not None and (page := clean_page(request, grid, rows, now)):  # nearly always
         return page
