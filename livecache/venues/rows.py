@@ -14,6 +14,7 @@ from typing import NamedTuple
 import msgspec
 
 from ..model.candle import ExactCandle, plain_number, rejection
+from ..model.coverage import Span
 from ..model.grid import Grid
 from .text import complaint, excerpt, one_line
 from .venue import FailureKind, FetchFailure, Page, PageRequest, Rejected
@@ -24,6 +25,8 @@ UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """Text that is not UTF-8 raises UnicodeDecodeError, absurd nesting RecursionError."""
 
 _TEXT = msgspec.json.Decoder(str)
+
+_ROWS_MOST = 10_000  # of a page with something odd in it: twice the longest that is asked for
 
 
 class Wire(NamedTuple):
@@ -59,21 +62,30 @@ def clean_page(
     return DecodedPage(Page(request, tuple(inside)))
 
 
-def page_of(request: PageRequest, grid: Grid, wires: Sequence[Wire], now: int | None) -> DecodedPage:
+def page_of(
+    request: PageRequest, grid: Grid, rows_told: Iterable[Wire], now: int | None
+) -> DecodedPage | FetchFailure:
     """The page that these rows make. `grid` is where buckets lie; `now`: the venue's clock, Unix ms.
 
-    Rows outside the request are dropped; of two different ones for one bucket neither is believed.
+    Rows outside the request are dropped; of two different ones for one bucket neither is believed. More of
+    them than any venue is asked for are no page.
     """
+    wires: Sequence[Wire] = list(islice(rows_told, _ROWS_MOST + 1))
+    if len(wires) > _ROWS_MOST:
+        return FetchFailure(FailureKind.MALFORMED, f"an answer of more than {_ROWS_MOST} candles", 200)
     wires = _newest_first(wires)
     placed = _in_order([wire.time for wire in wires])
+    order = sorted(placed)
     rows: dict[int, ExactCandle] = {}
+    free: dict[Span, list[int]] = {}  # the buckets without a row, of each stretch that was looked at
     doubtful: dict[int, str] = {}
     rejected: list[Rejected] = []
 
     def reject(wire: Wire, reason: str, *buckets: int) -> None:
-        rejected.append(Rejected(one_line(reason), excerpt(wire.raw)))
+        told = Rejected(one_line(reason), excerpt(wire.raw))
+        rejected.append(told)
         for bucket in buckets:
-            doubtful.setdefault(bucket, one_line(reason))
+            doubtful.setdefault(bucket, told.reason)
 
     for index in placed:
         time, candle, reason, _ = wire = wires[index]
@@ -91,10 +103,14 @@ def page_of(request: PageRequest, grid: Grid, wires: Sequence[Wire], now: int | 
         time, candle, reason, _ = wire
         other = rows.get(time) if time is not None else None
         same = other is not None and candle is not None and other.equals(candle)
-        gap = [bucket for bucket in _between(request, grid, wires, placed, index) if bucket not in rows]
+        span = _between(request, grid, wires, order, index)
+        anew = span not in free
+        if anew:
+            free[span] = [bucket for bucket in grid.opens(*span) if bucket not in rows]
         claimed = () if time is None or same else (grid.floor(time),)
-        if same or gap or claimed:
-            reject(wire, reason or f"its time {time} is out of order, or there twice", *gap, *claimed)
+        if same or free[span] or claimed:
+            reason = reason or f"its time {time} is out of order, or there twice"
+            reject(wire, reason, *(free[span] if anew else ()), *claimed)
     for bucket in doubtful:
         rows.pop(bucket, None)
     inside = {t: why for t, why in doubtful.items() if request.start <= t < request.end}
@@ -138,24 +154,21 @@ def _in_order(times: Sequence[int | None]) -> frozenset[int]:
 
 
 def _between(
-    request: PageRequest, grid: Grid, wires: Sequence[Wire], placed: frozenset[int], index: int
-) -> Sequence[int]:
-    """The buckets between the neighbours of a row that is out of place: it was meant for one of them.
+    request: PageRequest, grid: Grid, wires: Sequence[Wire], order: Sequence[int], index: int
+) -> Span:
+    """The stretch between the neighbours of a row that is out of place: it was meant for a bucket of it.
 
-    If it has a time, either it or the row beside it is wrong: then those beyond count.
+    If it has a time, either it or the row beside it is wrong: then those beyond count. `order`: the indices
+    of the rows that are in place.
     """
     known = 1 + int(wires[index].time is not None)
-    around = (range(index, -1, -1), range(index, len(wires)))
-    newer, older = (
-        list(islice((t for i in way if i in placed and (t := wires[i].time) is not None), known))
-        for way in around
-    )
+    place = bisect_left(order, index)
     first, last = request.start, request.end
-    if len(older) == known:
-        first = max(first, grid.after(older[-1]))
-    if len(newer) == known:
-        last = min(last, grid.floor(newer[-1]))
-    return grid.opens(first, last)
+    if place + known <= len(order):
+        first = max(first, grid.after(wires[order[place + known - 1]].time or 0))
+    if place >= known:
+        last = min(last, grid.floor(wires[order[place - known]].time or 0))
+    return Span(first, last)
 
 
 def number_text(raw: msgspec.Raw | None) -> str | None:

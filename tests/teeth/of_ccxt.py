@@ -10,6 +10,17 @@ _ROOM, _TESTS = "livecache/venues/by_ccxt", "tests/venues/test_by_ccxt.py"
 
 OF_CCXT = (
     Breakage(
+        "flat rows that ccxt makes up for absent ones prove that nothing was traded",
+        (
+            Edit(
+                f"{_ROOM}/exchange.py",
+                "        self.ccxt.insert_missing_candles = lambda candles, *_: candles\n",
+                "",
+            ),
+        ),
+        (f"{_TESTS}::test_rows_that_ccxt_makes_up_for_absent_ones_prove_nothing",),
+    ),
+    Breakage(
         "an absent row of ccxt's proves that nothing was traded",
         (Edit(f"{_ROOM}/facts.py", 'empty="flat"', 'empty="absent"'),),
         (f"{_TESTS}::test_an_absent_row_proves_nothing_and_a_flat_one_that_nothing_was_traded",),

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from livecache.model.candle import ExactCandle
+from livecache.model.grid import EpochGrid
 from livecache.model.timeframe import Timeframe
 from livecache.venues.binance.pages import decode_list, decode_page, decode_time, refusal
 from livecache.venues.binance.settings import BinanceSettings
@@ -171,6 +172,31 @@ def test_a_row_that_cannot_be_believed_costs_the_bucket_it_was_meant_for(odd: ob
     told = page(json.dumps(rows).encode(), M1, start, D1.ms + 2 * M1.ms)
     assert {each.time for each in told.rows} >= {start, D1.ms + M1.ms}
     assert told.rejected and told.rejected <= {D1.ms, D1.ms - M1.ms}
+
+
+@pytest.mark.parametrize("odd", [None, [None] * 6, row(M1.ms + 7), row(M1.ms)])
+def test_a_page_of_rows_that_cannot_be_believed_is_looked_at_once_and_not_row_by_row(odd: object) -> None:
+    """Else one answer stops the service for minutes."""
+    listed: list[int] = []
+
+    class Watched(EpochGrid):
+        def opens(self, start: int, end: int) -> range:
+            found = super().opens(start, end)
+            listed.extend(found)
+            return found
+
+    most = 1_000
+    request = PageRequest("BTCUSDT", M1, M1.ms, (1 + most) * M1.ms)
+    told = decode_page(request, Watched(M1.ms), json.dumps([odd] * most).encode(), NOW)
+    assert not isinstance(told, FetchFailure)
+    assert len(told.page.rows) <= 1 and told.page.spoiled >= most - 1
+    assert len(listed) <= 3 * most
+
+
+def test_an_answer_of_more_rows_than_are_ever_asked_for_is_no_page() -> None:
+    request = PageRequest("BTCUSDT", M1, M1.ms, 9 * M1.ms)
+    told = decode_page(request, M1.grid, json.dumps([None] * 10_001).encode(), NOW)
+    assert isinstance(told, FetchFailure) and told.kind is FailureKind.MALFORMED
 
 
 def test_numbers_are_taken_as_they_stand_where_texts_are_wont_to_be() -> None:

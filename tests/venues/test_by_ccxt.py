@@ -115,6 +115,49 @@ def test_a_row_that_is_none_is_told_and_raises_nothing(row: Any) -> None:
     assert wire_of(row).candle is None and wire_of(row).reason
 
 
+def test_a_whole_number_of_milliseconds_is_a_time_though_a_parser_made_a_float_of_it() -> None:
+    assert wire_of([float(OPEN), 1, 1, 1, 1, 1]).time == OPEN
+    for time in (OPEN + 0.5, float("inf"), float("nan"), True):
+        assert wire_of([time, 1, 1, 1, 1, 1]).time is None
+
+
+BITOPRO = {
+    "trading-pairs": {"data": [{"pair": "btc_usdt", "base": "btc", "quote": "usdt", "maintain": False}]},
+    "btc_usdt": {
+        "data": [
+            {
+                **dict.fromkeys(("open", "high", "low", "close", "volume"), "7.1"),
+                "timestamp": OPEN + n * 60_000,
+            }
+            for n in (0, 1, 4)
+        ]
+    },
+}
+
+
+def test_rows_that_ccxt_makes_up_for_absent_ones_prove_nothing() -> None:
+    page = asked(BITOPRO, MINUTES, "bitopro")
+    assert isinstance(page, Page), page
+    assert [row.time for row in page.rows] == [OPEN + n * 60_000 for n in (0, 1, 4)]
+
+
+@pytest.mark.parametrize("rows", [None, 7, {}])
+def test_an_answer_that_ccxt_makes_no_rows_of_is_no_page(rows: Any) -> None:
+    async def main() -> None:
+        venue = venue_of(CcxtSettings(exchange="bitopro"))
+        exchange = venue._exchange.ccxt
+        exchange.markets = {"BTC/USDT": {}}
+
+        async def fetch_ohlcv(*_: Any) -> Any:
+            return rows
+
+        exchange.fetch_ohlcv = fetch_ohlcv
+        failure = await venue.fetch(MINUTES)
+        assert isinstance(failure, FetchFailure) and failure.kind is FailureKind.MALFORMED
+
+    asyncio.run(main())
+
+
 def test_rows_off_the_grid_cost_their_own_bucket() -> None:
     rows = [
         [(OPEN + n * 60_000) // 1000 + (n == 2) * 14, "1", "1", "1", "1", "1", "0.10", 1] for n in range(5)

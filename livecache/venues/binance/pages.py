@@ -23,7 +23,6 @@ __all__ = ["Listed", "decode_list", "decode_page", "decode_time", "refusal"]
 _Milliseconds = Annotated[int, msgspec.Meta(ge=0, lt=1 << 50)]
 
 _WEIGHT_MOST = 1_000_000  # a minute: it allows thousands
-_ROWS_MOST = 2_000  # of a page with something odd in it, which takes more than one look
 _COUNTRY_S = 3600.0  # so long nothing is asked for where the venue serves nobody
 _FIREWALL_S = 300.0  # so long the firewall shuts out, if it does not say
 
@@ -89,14 +88,11 @@ def decode_page(request: PageRequest, grid: Grid, body: bytes, now: int | None) 
             raws = _RAWS.decode(body)
         except UNDECODABLE as error:
             return malformed(error, body)
-        wires = [_wire(bytes(raw)) for raw in raws[:_ROWS_MOST]]
+        wires = (_wire(bytes(raw)) for raw in raws)
     else:
         if page := clean_page(request, grid, rows, now):  # nearly always
             return page
-        wires = [Wire(row.time, row, "", row.member().encode()) for row in rows[:_ROWS_MOST]]
-        raws = []
-    if max(len(raws), len(wires)) >= _ROWS_MOST:
-        return FetchFailure(FailureKind.MALFORMED, f"an answer of {_ROWS_MOST} candles or more", 200)
+        wires = (Wire(row.time, row, "", row.member().encode()) for row in rows)
     return page_of(request, grid, wires, now)
 
 

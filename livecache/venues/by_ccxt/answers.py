@@ -68,11 +68,18 @@ def wire_of(row: object) -> Wire:
     raw = repr(row).encode()
     if not isinstance(row, Sequence) or len(row) < 6:
         return Wire(None, None, "not a row of six", raw)
-    time = row[0] if isinstance(row[0], int) and not isinstance(row[0], bool) else None
+    time = int(row[0]) if _whole(row[0]) else None
     numbers = [_digits(value) for value in row[1:6]]
     if time is None or None in numbers:
         return Wire(time, None, "a price, the volume or the time is missing", raw)
     return Wire(time, ExactCandle(time, *map(str, numbers)), "", raw)
+
+
+def _whole(value: Any) -> bool:
+    """Whether it is a whole number, be it that some parser made a float of it."""
+    if isinstance(value, float):
+        return value.is_integer()
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _digits(value: Any) -> str | None:

@@ -71,7 +71,9 @@ class CcxtVenue(HttpVenue[CcxtSettings]):
         )
         if isinstance(rows, FetchFailure):
             return rows
-        return page_of(request, grid, [wire_of(row) for row in rows], self._now())
+        if not isinstance(rows, list):
+            return FetchFailure(FailureKind.MALFORMED, "an answer without candles")
+        return page_of(request, grid, map(wire_of, rows), self._now())
 
     def reconfigure(self, settings: CcxtSettings) -> None:
         """Take over what can change while it runs."""

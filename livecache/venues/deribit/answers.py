@@ -6,7 +6,6 @@ https://docs.deribit.com/articles/errors
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -79,8 +78,6 @@ _LIST = msgspec.json.Decoder(list[msgspec.Raw])
 _INSTRUMENT = msgspec.json.Decoder(_Instrument)
 _TIME = msgspec.json.Decoder(_Milliseconds)
 
-_ASTRAY_MOST = 100  # rows of a page that are out of order: finding their places takes long
-
 _KINDS = {
     10028: FailureKind.REFUSED,  # too_many_requests
     10066: FailureKind.REFUSED,  # too_many_concurrent_requests
@@ -145,10 +142,7 @@ def decode_page(
         # Which row lacks a number nobody can tell, so none is believed.
         lengths = ", ".join(str(len(column)) for column in (ticks, *numbers))
         return FetchFailure(FailureKind.MALFORMED, f"columns of different lengths: {lengths}", answer.status)
-    wires = [_wire(tick, row) for tick, *row in zip(ticks, *numbers, strict=True)]
-    times = [wire.time or 0 for wire in wires]
-    if (astray := sum(one >= other for one, other in pairwise(times))) > _ASTRAY_MOST:
-        return FetchFailure(FailureKind.MALFORMED, f"{astray} rows are out of order", answer.status)
+    wires = (_wire(tick, row) for tick, *row in zip(ticks, *numbers, strict=True))
     return page_of(request, grid, wires, now)
 
 
