@@ -74,6 +74,11 @@ OF_BINANCE = (
         _REST_TESTS,
     ),
     Breakage(
+        "a wait of hours is no ban where the status is that of a refusal",
+        (Edit(_PAGES, "_LIMITS_S = 300.0", "_LIMITS_S = 3e9"),),
+        ("tests/venues/test_binance_pages.py",),
+    ),
+    Breakage(
         "a ban is a passing fault",
         (
             Edit(

@@ -111,6 +111,19 @@ def test_a_ban_that_tells_its_end_in_words_only_lasts_until_then() -> None:
     assert (told.kind, told.retry_after_s) == (FailureKind.BANNED, 60.0), "whatever its status is"
 
 
+def test_who_is_to_wait_for_longer_than_any_limit_lasts_is_banned_whatever_the_status_is() -> None:
+    body = json.dumps({"code": -1003, "msg": "Too much request weight used"}).encode()
+    for status, wait, kind in (
+        (429, "60", FailureKind.REFUSED),
+        (429, "720", FailureKind.BANNED),
+        (400, "60", FailureKind.REFUSED),
+        (503, "720", FailureKind.BANNED),
+        (403, "720", FailureKind.BANNED),
+    ):
+        told = refusal(Answer(status, body, {"Retry-After": wait}), NOW)
+        assert (told.kind, told.retry_after_s) == (kind, float(wait)), status
+
+
 def test_a_symbol_in_a_break_is_halted_and_the_list_tells_what_a_minute_may_cost() -> None:
     listed = decode_list(documented("spot", "exchangeInfo").body)
     assert not isinstance(listed, FetchFailure)

@@ -73,6 +73,23 @@ def test_a_status_means_what_it_does_anywhere_unless_the_venue_says_otherwise(
     assert kind.too_fast == (status in (418, 429))
 
 
+@pytest.mark.parametrize(
+    ("until", "date", "seconds"),
+    [
+        ("Wed, 15 Jul 2026 03:40:00 GMT", "Wed, 15 Jul 2026 03:38:30 GMT", 90.0),
+        ("Wed, 15 Jul 2026 03:40:00 GMT", "Wed, 15 Jul 2026 04:00:00 GMT", None),
+        ("Wed, 15 Jul 2026 03:40:00 GMT", "", None),
+        ("Wed, 15 Jul 2026 03:40:00 -0000", "Wed, 15 Jul 2026 03:38:30 GMT", None),
+        ("Wed, 15 Jul 2026 03:40:00 +99999999999", "Wed, 15 Jul 2026 03:38:30 GMT", None),
+        ("Wed, 99 Jul 99999 03:40:00 GMT", "Wed, 15 Jul 2026 03:38:30 GMT", None),
+    ],
+)
+def test_a_date_to_wait_until_counts_from_that_of_the_answer(
+    until: str, date: str, seconds: float | None
+) -> None:
+    assert Answer(418, b"", {"Retry-After": until, "Date": date}).retry_after_s == seconds
+
+
 def test_what_the_venue_makes_of_an_answer_is_what_is_counted() -> None:
     malformed = FetchFailure(FailureKind.MALFORMED, "odd")
     outcome, source, _ = asked(saying(200), lambda _: malformed)

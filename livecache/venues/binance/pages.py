@@ -23,6 +23,8 @@ __all__ = ["Listed", "decode_list", "decode_page", "decode_time", "refusal"]
 _Milliseconds = Annotated[int, msgspec.Meta(ge=0, lt=1 << 50)]
 
 _WEIGHT_MOST = 1_000_000  # a minute: it allows thousands
+_TOO_MUCH = -1003
+_LIMITS_S = 300.0  # No limit of its is over a longer time: who is to wait longer is banned.
 _COUNTRY_S = 3600.0  # so long nothing is asked for where the venue serves nobody
 _FIREWALL_S = 300.0  # so long the firewall shuts out, if it does not say
 
@@ -153,7 +155,9 @@ def refusal(answer: Answer, now: int) -> FetchFailure:
     except UNDECODABLE:
         code = 0
     kind = FailureKind.of_status(status)
-    if status in (418, 429) and (until := _BANNED_UNTIL.search(said)):
+    if code == _TOO_MUCH and not kind.too_fast:
+        kind = FailureKind.REFUSED  # whatever its status is
+    if kind.too_fast and (until := _BANNED_UNTIL.search(said)):
         kind, wait_s = FailureKind.BANNED, wait_s or max(0.0, (int(until[1]) - now) / 1000)
     elif status == 451:  # The country of this address: whatever is asked for, and for good.
         kind, wait_s = FailureKind.BANNED, _COUNTRY_S
@@ -165,4 +169,6 @@ def refusal(answer: Answer, now: int) -> FetchFailure:
         kind = FailureKind.UNKNOWN_SYMBOL
     elif status == 400 and code == -1120:
         kind = FailureKind.UNSUPPORTED_TIMEFRAME
+    if kind is FailureKind.REFUSED and (wait_s or 0.0) > _LIMITS_S:
+        kind = FailureKind.BANNED
     return FetchFailure(kind, f"HTTP {status}: {said}" if said else f"HTTP {status}", status, wait_s)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
@@ -49,9 +50,15 @@ class Answer(NamedTuple):
 
     @property
     def retry_after_s(self) -> float | None:
-        """What Retry-After says. A date, its other form, would need the venue's clock and is not read."""
+        """What Retry-After says. A date, its other form, is so long after the answer's own."""
         said = self.headers.get("Retry-After", "").strip()
-        return float(said[:9]) if said.isdecimal() else None
+        if said.isdecimal():
+            return float(said[:9])
+        try:
+            until, told = map(parsedate_to_datetime, (said, self.headers.get("Date", "")))
+            return (until - told).total_seconds() if until > told else None
+        except (ValueError, TypeError, OverflowError):
+            return None
 
 
 def refusal(answer: Answer) -> FetchFailure:
