@@ -34,7 +34,7 @@ from livecache.simulator import (
     Simulator,
     throwaway_key,
 )
-from livecache.simulator.market.market import Market, MarketOverlay, MarketTrade
+from livecache.simulator.market.market import Increments, Market, MarketOverlay, MarketTrade
 
 __all__ = ["Address", "Exchange", "Opening", "exchange", "symbols"]
 
@@ -205,6 +205,12 @@ class _Alike(MarketOverlay):
 
     def products(self) -> list[str]:
         return list(self._like)
+
+    def increments(self, product: str) -> Increments:
+        return super().increments(self._like[product])
+
+    def listed(self, product: str) -> int:
+        return super().listed(self._like[product])
 
     def candles(
         self, product: str, timeframe: Timeframe, start_ms: int, end_ms: int, now_ms: int
