@@ -247,11 +247,12 @@ class Walk:
         grid, most, whole = self.grid, self.length.now, self.wanted.spans
         (start, end), buckets = piece, grid.count(*piece)
         shared = 0 if alone else min(max(self._overlap, (most - buckets) // 2), most - 1)
+        # Not beyond what is wanted, where candles are not final yet.
+        beyond = _after(grid, end, min(shared, grid.count(end, whole[-1].end)))
         if self.oldest_first:
             start = grid.far_back(start, min(shared, grid.count(whole[0].start, start)))
-            return Span(start, min(_after(grid, end, shared), _after(grid, start, most)))
-        end = _after(grid, end, min(shared, grid.count(end, whole[-1].end)))
-        return Span(max(grid.far_back(piece.start, shared), grid.far_back(end, most)), end)
+            return Span(start, min(beyond, _after(grid, start, most)))
+        return Span(max(grid.far_back(piece.start, shared), grid.far_back(beyond, most)), beyond)
 
     def _flies(self, doubt: _Doubt) -> bool:
         return any(doubt.piece.clip(*span) for span in self._flying)

@@ -56,6 +56,7 @@ def walk_through(
     for _ in range(50_000):
         while len(flying) < 4 and (asked := walk.next(now_s)) is not None:
             assert all(asked != other for other in flying)
+            assert asked.end <= walk.wanted.spans[-1].end, "what comes then is not final"
             flying.append(asked)
         if not flying:
             if (wait_s := walk.wait_s(now_s)) is None:

@@ -206,6 +206,17 @@ OF_STORE = (
         ("tests/history/test_files.py",),
     ),
     Breakage(
+        "pages from the oldest on go beyond what is final",
+        (
+            Edit(
+                f"{_ROOM}/planner.py",
+                "min(beyond, _after(grid, start, most))",
+                "min(_after(grid, end, shared), _after(grid, start, most))",
+            ),
+        ),
+        ("tests/history/test_planner.py", "tests/history/test_worker.py"),
+    ),
+    Breakage(
         "a job waits for what a clock was set back by",
         (
             Edit(
