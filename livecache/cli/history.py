@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from . import options
 from .options import Given
@@ -127,8 +128,13 @@ def jobs(given: Given, history_url: str | None, state: tuple[str, ...], watch: b
     """List what is being filled, and what failed; or one job of them."""
     from ..commands.history.jobs import list_jobs, watch_jobs
 
-    if click.get_current_context().invoked_subcommand is None:
+    context = click.get_current_context()
+    if (command := context.invoked_subcommand) is None:
         (watch_jobs if watch else list_jobs)(_path(given, history_url), states=state, **told)
+        return
+    for option in context.command.params:
+        if context.get_parameter_source(option.name or "") is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"{option.opts[0]} is said after {command}, not before it")
 
 
 @jobs.command("list")

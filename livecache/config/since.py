@@ -52,11 +52,15 @@ def since_of(text: str) -> Since:
 
 
 def moment_in(text: str) -> int | None:
-    """Unix ms, of a date or an age, which is as much below 0; None if it is neither."""
+    """Unix ms, of a date or an age, which is as much below 0; None if it is neither.
+
+    A date before 1970 is as good as its first moment, and no age.
+    """
     if age := _AGE.fullmatch(text.strip()):
         count, unit = int(age[1]), age[2]
         return -years_ms(count) if unit == "y" else -count * _AGES_MS[unit]
-    return time_in(text)
+    time = time_in(text)
+    return None if time is None else max(1, time)
 
 
 def years_ms(years: int) -> int:

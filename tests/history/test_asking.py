@@ -33,6 +33,8 @@ def asked(**given: object) -> Wanted:
         ({"since": "2021-01-31"}, 1_612_051_200_000),
         ({"since": "2021-01-31T12:00Z"}, 1_612_094_400_000),
         ({"since": "listing"}, 1_230_940_800_000),
+        ({"since": "1970-01-01"}, 1),
+        ({"since": "1969-07-20"}, 1),
     ],
 )
 def test_how_far_back_is_told_in_many_ways(given: dict[str, object], since: int) -> None:

@@ -102,6 +102,8 @@ def test_jobs_are_listed_shown_cancelled_and_tried_again(
     code, out, _ = run("jobs", "retry", str(first))
     assert code == 0 and "pending again" in out
     assert told(run("jobs", "retry", str(first), "--json"))["done"] is False
+    code, _, err = run("jobs", "--json", "cancel", str(first))
+    assert code == 2 and "--json is said after cancel, not before it" in err
     code, _, err = run("jobs", "show", "99")
     assert code == 2 and "there is no job 99" in err and "livecache history jobs lists them" in err
 
@@ -166,6 +168,9 @@ def test_what_is_old_is_dropped_when_told_and_its_room_given_back(
     vacuumed = told(run("vacuum", "--json"))
     assert vacuumed["bytes"] < 0.7 * vacuumed["before"]
     assert "nothing lies before" in run("drop", "--before", "2024-10-14")[1]
+    for none in ("1970-01-01", "1960-01-01"):
+        assert "nothing lies before" in run("drop", "--before", none, "--yes")[1], "a date is no age"
+    assert store.coverage(series) == covered(1_440 * 10, 1_440 * 20)
 
 
 def test_the_log_is_told_with_what_it_is_about(run: Run, store: SqliteHistory, series: int) -> None:
