@@ -211,6 +211,19 @@ def test_what_fails_by_a_timer_is_told_and_left_to_the_next_run(tmp_path: Path) 
         assert (code, printed) == (0, "nothing is due"), "what the exchange does not know is left for a day"
 
 
+@pytest.mark.long
+def test_a_venue_that_cannot_be_reached_keeps_no_other_from_being_filled(tmp_path: Path) -> None:
+    path = tmp_path / "history.db"
+    with exchange(market_of(*SYMBOLS)) as venue:
+        code, printed, _ = fill(
+            venue, path, "--timeframe", "5m", "--days", "5",
+            VENUES_COINBASE_LEAST_DELAY="4", VENUES_BINANCE_SYMBOLS="BTCUSDT",
+            VENUES_BINANCE_REST_URL="http://127.0.0.1:1", VENUES_BINANCE_WS_URL="ws://127.0.0.1:1",
+        )  # fmt: skip
+    assert code != 0 and "BTC-USD 5m" in printed and "100 %" in printed
+    assert known(path, "BTC-USD").covers(NOON - 4 * DAY, NOON - 600_000)
+
+
 def test_requests_of_a_fill_start_no_nearer_than_the_user_says(tmp_path: Path) -> None:
     with exchange(market_of(*SYMBOLS)) as venue:
         env = settings(

@@ -71,6 +71,14 @@ def fill(config: Config, path: Path, wanted: Wanted, *, report: Path | None, as_
 async def _fill(config: Config, path: Path, wanted: Wanted, report: Path | None, *, as_json: bool) -> int:
     clock = SystemClock()
     fillings: list[_Filling] = []
+    unreachable: list[VenueUnreachable] = []
+
+    async def one(filling: _Filling) -> None:
+        try:
+            await filling.run(wanted)
+        except VenueUnreachable as error:  # the others go on
+            logger.bind(event="history_unreachable").error("{}", error.message)
+            unreachable.append(error)
 
     async def main() -> None:
         async with AsyncExitStack() as stack:
@@ -88,18 +96,20 @@ async def _fill(config: Config, path: Path, wanted: Wanted, report: Path | None,
                     for filling in fillings:
                         name = filling.venue.name
                         with logger.contextualize(venue=name) if len(fillings) > 1 else nullcontext():
-                            tasks.create_task(filling.run(wanted), name=f"history {name}")
+                            tasks.create_task(one(filling), name=f"history {name}")
                 logging.cancel()
 
     stopped = await until_stopped(main)
     lines = [line for filling in fillings for line in filling.lines]
     print_report(lines, as_json=as_json)
-    if wanted.scheduled is not None and not lines and not stopped and not as_json:
+    if wanted.scheduled is not None and not lines and not stopped and not unreachable and not as_json:
         print("nothing is due")
     if report is not None:
         write_report(lines, report)
     if stopped:
         return 130
+    if unreachable:
+        raise unreachable[0]
     return 1 if any(line.error for line in lines) else 0
 
 
