@@ -78,6 +78,18 @@ def test_a_file_in_wal_mode_is_set_back_and_refused_while_somebody_holds_it(
     again.close()
 
 
+def test_a_file_that_was_moved_away_is_not_written_to(
+    store: SqliteHistory, series: int, tmp_path: Path
+) -> None:
+    put(store, series, 0, 10)
+    (tmp_path / "history.db").rename(tmp_path / "elsewhere.db")
+    with pytest.raises(StoreUnusable, match="begin again with what is there"):
+        put(store, series, 10, 20)
+    moved = SqliteHistory.open(tmp_path / "elsewhere.db", read_only=True)
+    assert moved.coverage(series) == covered(0, 10)
+    moved.close()
+
+
 MOUNTS = """\
 /dev/vda / ext4 rw,relatime 0 0
 server:/export /mnt/share nfs4 rw,vers=4.2 0 0

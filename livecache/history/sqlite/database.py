@@ -154,6 +154,7 @@ _HINTS = {
     sqlite3.SQLITE_IOERR_WRITE: _UNWRITTEN,
     sqlite3.SQLITE_IOERR_FSYNC: _FULL,
     sqlite3.SQLITE_READONLY: _DENIED,
+    sqlite3.SQLITE_READONLY_DBMOVED: "it was moved while it was open: begin again with what is there",
     sqlite3.SQLITE_CANTOPEN: "it takes a directory that is there, and the right to read and write in it",
     sqlite3.SQLITE_READONLY_ROLLBACK: (
         "a writer was killed in the middle of a page: start livecache where it may write, it puts that right"
