@@ -75,6 +75,8 @@ class Commit(NamedTuple):
     inserted: int = 0
     revised: int = 0
     same: int = 0
+    rejected: int = 0
+    """Beside these: rows that could not be believed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,10 +48,11 @@ class _Under:
     """A series under way."""
 
     line: Line
-    wanted: int  # buckets
+    wanted: Span
     missing: Coverage
     page: int
     began_s: float
+    ends: dict[int, tuple[str, str]] = field(default_factory=dict)  # by job: its state, and why
     pages_left: int = 0
     told: int = 0  # rows
     under_way: bool = False
@@ -86,10 +87,10 @@ class Tally:
     def wanted(self, series: SeriesInfo, span: Span, missing: Coverage) -> None:
         """So much of a series is wanted, of which so much is missing."""
         line = Line(series.key.venue, series.key.symbol, series.key.timeframe.value)
-        under = _Under(line, series.grid.count(*span), missing, self.page(series), self.now_s())
+        under = _Under(line, span, missing, self.page(series), self.now_s())
         under.pages_left = requests_left(missing, series.grid, under.page)
         self.lines[series.id], self._under[series.id] = line, under
-        line.completeness = self._complete(series, under)
+        self._lacks(under, series, span, missing)
         if not missing:
             line.state = "there already"
 
@@ -99,14 +100,14 @@ class Tally:
         if self._began_s < 0:
             self._began_s = self._told_s = self.now_s()
             self._since, self._last_s = (self._began_s, 0, 0), self._began_s
-        under.line.state, under.missing = "filling", left
+        under.line.state = "filling"
         under.pages_left = requests_left(left, series.grid, under.page)
         if not under.under_way:
             under.under_way = True
             all_pages, worth = self._worth.get(under.line.timeframe, (0, 0))
             all_pages += requests_left(missing, series.grid, under.page)
             self._worth[under.line.timeframe] = all_pages, worth + under.pages_left
-        under.line.completeness = self._complete(series, under)
+        self._lacks(under, series, Span(job.want.start, job.want.end), left)
         buckets = series.grid.count(job.want.start, job.want.end)
         if missing and series.grid.count(*missing.spans[0]) < buckets:
             longest = max(missing, key=lambda span: span.end - span.start)
@@ -128,11 +129,12 @@ class Tally:
         line.inserted += commit.inserted
         line.same += commit.same
         line.revised += commit.revised
-        before, under.missing = under.pages_left, left
+        line.rejected += commit.rejected
+        before = under.pages_left
         under.pages_left = requests_left(left, series.grid, under.page)
         self._done += min(1, before - under.pages_left)  # one page may show that many are not needed
         self._keep_pace()
-        line.completeness = self._complete(series, under)
+        self._lacks(under, series, Span(job.want.start, job.want.end), left)
         rows = line.inserted + line.same + line.revised
         now_s = self.now_s()
         if rows // _EVERY_ROWS > under.told or now_s - self._told_s >= _EVERY_S:
@@ -151,16 +153,17 @@ class Tally:
         self._asked += 1
         self._log("history_request_failed", f"{series.key}: {error}", series, job, level="DEBUG")
 
-    def ended(self, job: Job, series: SeriesInfo, state: JobState, error: str) -> None:
-        """The job was left in that state."""
+    def ended(self, job: Job, series: SeriesInfo, state: JobState, error: str, missing: Coverage) -> None:
+        """The job was left in that state, and so much of it is missing."""
         under = self._of(series, job)
         line = under.line
-        line.state, line.error, line.seconds = state.value, error, self.now_s() - under.began_s
-        line.rejected = job.rejected + line.rejected
+        under.ends[job.id] = state.value, error
+        # An earlier run may have left a job of the same series: neither hides what became of the other.
+        line.state, line.error = next((end for end in under.ends.values() if end[1]), under.ends[job.id])
+        line.seconds = self.now_s() - under.began_s
+        self._lacks(under, series, Span(job.want.start, job.want.end), missing)
         if state in (JobState.FAILED, JobState.SUCCEEDED):
             under.pages_left = 0
-        if state is JobState.SUCCEEDED:
-            line.completeness = 100.0
         event, level = {
             JobState.SUCCEEDED: ("history_filled", "INFO"),
             JobState.FAILED: ("history_failed", "ERROR"),
@@ -219,9 +222,11 @@ class Tally:
             self.wanted(series, Span(job.want.start, job.want.end), Coverage())
         return self._under[series.id]
 
-    def _complete(self, series: SeriesInfo, under: _Under) -> float:
-        missing = sum(series.grid.count(*span) for span in under.missing)
-        return 100 * (1 - missing / under.wanted) if under.wanted else 100.0
+    def _lacks(self, under: _Under, series: SeriesInfo, span: Span, missing: Coverage) -> None:
+        """Of that stretch so much is missing."""
+        under.missing = (under.missing.without(Coverage([span])) | missing).clip(*under.wanted)
+        lacks = sum(series.grid.count(*each) for each in under.missing)
+        under.line.completeness = 100 * (1 - lacks / max(1, series.grid.count(*under.wanted)))
 
     def _log(self, event: str, text: str, series: SeriesInfo, job: Job, *, level: str = "INFO") -> None:
         _, symbol, timeframe = series.key

@@ -61,8 +61,8 @@ class Watch(Protocol):
     def failed(self, job: Job, series: SeriesInfo, asked: Span, error: str) -> None:
         """A request brought nothing."""
 
-    def ended(self, job: Job, series: SeriesInfo, state: JobState, error: str) -> None:
-        """The job was left in that state."""
+    def ended(self, job: Job, series: SeriesInfo, state: JobState, error: str, missing: Coverage) -> None:
+        """The job was left in that state, and so much of it is missing."""
 
 
 @dataclass(slots=True)
@@ -158,6 +158,7 @@ class Worker:
     async def _work(self, job: Job) -> None:
         """Work on it until it is over, or somebody else's."""
         heart = asyncio.create_task(self._claims.keep(job), name=f"history lease {job.id}")
+        work: _Work | None = None
         try:
             if (work := await self._begin(job)) is None:
                 await self._claims.settle(job.lease, Outcome.RETRY, wait_s=_DAYS_S, counts=False)
@@ -172,7 +173,12 @@ class Worker:
             await self._leave(work)
         except LeaseLost:
             self._claims.lost(job)
-            logger.bind(event="history_lease_lost", job=job.id).info("job {} is another worker's now", job.id)
+            now = await self._thread(lambda: self._database.job(job.id))
+            state = now.state if now else JobState.CANCELLED
+            told = "cancelled" if state is JobState.CANCELLED else "another worker's now"
+            logger.bind(event="history_lease_lost", job=job.id).info("job {} is {}", job.id, told)
+            if work is not None:
+                self._watch.ended(job, work.series, state, "", work.walk.missing)
         finally:
             await _cancelled([heart])
 
@@ -358,21 +364,23 @@ class Worker:
         await self._settle(work, Outcome.RELEASED, "")
 
     async def _leave(self, work: _Work) -> None:
+        error = work.error
+        if aside := work.walk.aside:
+            span, reason = next(iter(aside.items()))
+            more = f", and {len(aside) - 1} more stretches" if len(aside) > 1 else ""
+            error = f"cannot be had: {iso(span.start)} to {iso(span.end)}: {reason}{more}"
         if work.hopeless:
             await self._settle(work, Outcome.FAILED, work.error)
         elif work.misses:
-            await self._settle(work, Outcome.RETRY, work.error)
-        elif aside := work.walk.aside:
-            span, reason = next(iter(aside.items()))
-            more = f", and {len(aside) - 1} more stretches" if len(aside) > 1 else ""
-            told = f"cannot be had: {iso(span.start)} to {iso(span.end)}: {reason}{more}"
-            await self._settle(work, Outcome.FAILED, told)
+            await self._settle(work, Outcome.RETRY, error)
+        elif aside:
+            await self._settle(work, Outcome.FAILED, error)
         else:
             await self._settle(work, Outcome.SUCCEEDED, "")
 
     async def _settle(self, work: _Work, outcome: Outcome, error: str) -> None:
         state = await self._claims.settle(work.job.lease, outcome, error)
-        self._watch.ended(work.job, work.series, state, error)
+        self._watch.ended(work.job, work.series, state, error, work.walk.missing)
 
 
 async def _cancelled(tasks: Iterable[asyncio.Task[None]]) -> None:

@@ -14,7 +14,7 @@ from loguru import logger
 
 from livecache.history.columns import Columns, Decimals
 from livecache.history.sqlite.store import SqliteHistory
-from livecache.history.store import NONE, Commit, Job, JobState, SeriesInfo, Want
+from livecache.history.store import NONE, Commit, Job, JobState, Outcome, SeriesInfo, Want
 from livecache.history.tally import Tally
 from livecache.model.budget import Budget, Pool, Spacing, Window, least_s
 from livecache.model.coverage import Coverage, Span
@@ -56,6 +56,45 @@ def test_each_ten_thousand_candles_are_told_with_the_total_and_what_is_to_go(
     assert "10,000 candles, 40.0 %" in told[0] and "20,000 candles, 80.0 %" in told[1]
     assert "10 pages, 15 left, 4 s to go" in told[0] and "4,000/s" in told[0]
     assert {one["extra"]["symbol"] for one in said} == {KEY.symbol}
+
+
+def test_a_report_says_what_was_rejected_and_what_cannot_be_had(store: SqliteHistory, series: int) -> None:
+    tally = Tally(lambda: 0.0, lambda series: _PAGE)
+    info, span = store.info(series), Span(minute(0), minute(100))
+    store.submit([Want(series, *span)])
+    tally.wanted(info, span, Coverage([span]))
+    for attempt in range(2):
+        claimed = store.claim("somebody")
+        assert claimed
+        left = store.missing(claimed.id)
+        tally.began(claimed, info, left, left)
+        asked = Span(minute(attempt * 40), minute(attempt * 40 + 40))
+        commit = store.commit(series, Columns.of(()), Coverage([asked]), lease=claimed.lease, rejected=3)
+        # The rest is set aside: nothing is left to ask for.
+        tally.committed(claimed, info, asked, commit, NONE)
+        state = store.settle(claimed.lease, Outcome.RETRY, "503", wait_s=0)
+        tally.ended(claimed, info, state, "503", store.missing(claimed.id))
+    line = tally.lines[series]
+    assert (line.rejected, line.completeness) == (6, 80.0) == (store.jobs()[0].rejected, 80.0)
+
+
+@pytest.mark.parametrize("failed_last", [False, True])
+def test_a_job_that_another_run_left_hides_no_failure_and_counts_for_what_is_wanted_only(
+    store: SqliteHistory, series: int, failed_last: bool
+) -> None:
+    tally, info = Tally(lambda: 0.0, lambda series: _PAGE), store.info(series)
+    old, new = Span(minute(0), minute(100_000)), Span(minute(99_000), minute(101_000))
+    tally.wanted(info, new, Coverage([new]))
+    ends = [(job(series, old, 1), JobState.SUCCEEDED, "", NONE)]
+    ends.insert(failed_last, (job(series, new, 2), JobState.FAILED, "404", covered(100_500, 101_000)))
+    for one, *_ in ends:
+        wanted = Coverage([Span(one.want.start, one.want.end)])
+        tally.began(one, info, wanted, wanted)
+    for one, state, error, missing in ends:
+        tally.ended(one, info, state, error, missing)
+    line = tally.lines[series]
+    assert (line.state, line.error, line.completeness) == ("failed", "404", 75.0)
+    assert tally.failures == [line]
 
 
 _BEGAN_S = 1_728_000_020.0  # by the venue's clock: a third of a minute has passed
@@ -109,7 +148,7 @@ class Filling:
             self.tally.committed(jobs[number], info, span, Commit(1, 1), left[number])
             if not left[number]:
                 del left[number]
-                self.tally.ended(jobs[number], info, JobState.SUCCEEDED, "")
+                self.tally.ended(jobs[number], info, JobState.SUCCEEDED, "", NONE)
             if (eta_s := self.tally.eta_s) is not None:
                 self.told.append((self.now_s, eta_s))
 
@@ -118,8 +157,8 @@ class Filling:
         return [Span(max(worth.start, end - step), end) for end in range(worth.end, worth.start, -step)]
 
 
-def job(number: int, wanted: Span) -> Job:
-    want, state = Want(number, *wanted), JobState.RUNNING
+def job(series: int, wanted: Span, number: int = 1) -> Job:
+    want, state = Want(series, *wanted), JobState.RUNNING
     return Job(number, want, state, 0, 0, 1, "worker", 0, NONE, "", 0, 0, 0, 0, 0, 0, None)
 
 

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar, cast
 
+import pytest
+
 from livecache.engine.limiter import Limiter, Urgency
 from livecache.engine.venue_time import VenueTime
 from livecache.history.ordering import wants_of
@@ -122,7 +124,7 @@ class Onlooker:
     def failed(self, job: Job, series: SeriesInfo, asked: Span, error: str) -> None:
         pass
 
-    def ended(self, job: Job, series: SeriesInfo, state: JobState, error: str) -> None:
+    def ended(self, job: Job, series: SeriesInfo, state: JobState, error: str, missing: Coverage) -> None:
         self.ends.append((series.key.timeframe.value, state, error))
 
 
@@ -138,6 +140,7 @@ class Bench:
         self.thread: Blocking = inline
         self.steps = 0  # of the event loop before it is stopped, where that is at once
         self.seen = Onlooker()
+        self.oldest_first = False
         self.store: SqliteHistory
 
     async def fill(self, *, until_s: float | None = None, workers: int = 1) -> None:
@@ -165,7 +168,7 @@ class Bench:
         return Worker(
             self.store, Healing(self.thread, self.store), cast("HistoryVenue", self.venue), limiter,
             self.clock,
-            name=name, watch=self.seen, concurrency=4, urgency=Urgency.WARM,
+            name=name, watch=self.seen, concurrency=4, urgency=Urgency.WARM, oldest_first=self.oldest_first,
         )  # fmt: skip
 
     def held(self, timeframe: Timeframe = M1) -> tuple[list[ExactCandle], Coverage]:
@@ -243,6 +246,18 @@ def test_it_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
     assert {state for _, state, _ in bench.seen.ends} <= {JobState.SUCCEEDED, JobState.PENDING}
 
 
+def test_a_job_that_is_cancelled_under_way_is_told_as_such(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "history.db", MadeVenue(), timeframes=(D1,), days=400)
+
+    def cancels(request: PageRequest, number: int) -> None:
+        if number == 2:
+            bench.store.cancel(1)
+
+    bench.venue._answer = cancels
+    run_virtually(bench.fill())
+    assert bench.seen.ends == [("1d", JobState.CANCELLED, "")]
+
+
 def test_whenever_it_is_stopped_no_job_is_left_to_wait_for_its_lease(tmp_path: Path) -> None:
     """Before its first look, between a claim and its work, in a page, at the end of a job."""
     for number in range(20):
@@ -298,6 +313,17 @@ def test_a_stretch_that_days_deny_is_named_and_not_called_empty(tmp_path: Path) 
     traded = [row.time for row in bench.venue.rows(M1, *lost)]
     assert all(time in missing for time in traded)
     assert bench.seen.ends[-1][2].startswith("cannot be had: 2019-04-15T")
+
+
+@pytest.mark.parametrize("oldest_first", [False, True])
+def test_nothing_is_asked_for_that_is_not_final_yet(tmp_path: Path, oldest_first: bool) -> None:
+    """Also where a thin market has pages share buckets."""
+    bench = Bench(tmp_path / "history.db", MadeVenue(quiet=lambda minute: minute % 97 > 1), days=1)
+    bench.oldest_first = oldest_first
+    run_virtually(bench.fill())
+    assert max(one.end for one in bench.venue.asked) == bench.span.end and bench.equals_the_market()
+    ends = {bench.store.coverage(each.id).spans[-1].end for each in bench.store.all_series()}
+    assert ends == {bench.span.end}
 
 
 def test_an_unknown_symbol_fails_at_once_and_says_so(tmp_path: Path) -> None:

@@ -27,14 +27,14 @@ def hold(db: sqlite3.Connection, lease: Lease, now: int) -> None:
         )
 
 
-def advance(db: sqlite3.Connection, lease: Lease, page: Commit, covered: Coverage, rejected: int) -> None:
+def advance(db: sqlite3.Connection, lease: Lease, page: Commit, covered: Coverage) -> None:
     """A page of the job is stored: its failures so far do not count any more."""
     (done,) = db.execute("SELECT done FROM jobs WHERE id = ?", (lease.job,)).fetchone()
     db.execute(
         "UPDATE jobs SET inserted = inserted + ?, revised = revised + ?, same = same + ?,"
         " rejected = rejected + ?, pages = pages + 1, attempts = 0, done = ? WHERE id = ?",
         (
-            *(page.inserted, page.revised, page.same, rejected),
+            *(page.inserted, page.revised, page.same, page.rejected),
             *(json.dumps((Coverage(json.loads(done)) | covered).spans), lease.job),
         ),
     )

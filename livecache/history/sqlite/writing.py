@@ -100,9 +100,9 @@ class Writing(Reading):
                 )
             else:
                 rev -= 1
-            done = Commit(rev, inserted, revised + removed, len(rows) - inserted - revised)
+            done = Commit(rev, inserted, revised + removed, len(rows) - inserted - revised, rejected)
             if lease:
-                advance(db, lease, done, covered, rejected)
+                advance(db, lease, done, covered)
         return done
 
     def uncover(self, series: int, spans: Coverage) -> None:
