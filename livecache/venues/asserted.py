@@ -16,13 +16,14 @@ from ..model.budget import Spacing
 from ..model.candle import ExactCandle
 from ..model.timeframe import Timeframe
 from .settings import VenueSettings
-from .venue import Event, FeedFailure, FetchFailure, Page, PageRequest, Product, Venue
+from .venue import Event, FailureKind, FeedFailure, FetchFailure, Page, PageRequest, Product, Venue
 
 __all__ = ["Assertion", "Differs", "Sight", "Untried", "adds_up", "numbers", "stays"]
 
 _T = TypeVar("_T")
 
 _BETWEEN_S = 0.05  # requests, where the venue's own pace is not known by seconds
+_REFUSED_MOST_S = 60.0  # that are waited for after a refusal
 _LATER_MS = 10_000  # until a closed candle is looked at again
 _TICK_S = 1.0
 _NAMED_MOST = 3
@@ -61,6 +62,7 @@ class Sight:
         ]
         self._between_s = max((1 / per_s for per_s in spacings), default=_BETWEEN_S)
         self._turn = asyncio.Lock()
+        self._banned = ""
         self._listed: Mapping[str, Product] | None = None
 
     @property
@@ -70,10 +72,17 @@ class Sight:
         return self.venue.traits.settle_delay_ms if own is None else int(own * 1000)
 
     async def ask(self, call: Callable[[], Awaitable[_T | FetchFailure]]) -> _T:
-        """What is answered, in its turn. Raises Untried where nothing is."""
+        """What is answered, in its turn. Raises Untried where nothing is; after a ban nothing is asked."""
         async with self._turn:
+            if self._banned:
+                raise Untried(self._banned)
             answer = await call()
-            await self.clock.sleep(self._between_s)
+            pause_s = self._between_s
+            if isinstance(answer, FetchFailure) and answer.kind.too_fast:
+                pause_s = max(pause_s, min(answer.retry_after_s or 0.0, _REFUSED_MOST_S))
+                if answer.kind is FailureKind.BANNED:
+                    self._banned, pause_s = answer.message, 0.0
+            await self.clock.sleep(pause_s)
         if isinstance(answer, FetchFailure):
             raise Untried(answer.message)
         return answer

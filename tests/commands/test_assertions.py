@@ -186,6 +186,25 @@ def test_so_it_is_of_binance(told: Any) -> None:
     assert "ETHUSDT" in found["streams"]["message"] and "4000" in found["weight"]["message"]
 
 
+def test_a_venue_that_bans_is_not_asked_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each request would make the ban longer."""
+    fronts: list[Front] = []
+
+    def bans(front: Front) -> None:
+        fronts.append(front)
+        body = {"code": -1003, "msg": "Way too much request weight used"}
+        front.answer = lambda *_: web.json_response(body, status=418, headers={"Retry-After": "600"})
+
+    assert looked_at(BinanceFace, monkeypatch, bans, "BTCUSDT") == 1
+    found = {one["part"]: one for one in json.loads(capsys.readouterr().out)["checks"]}
+    assert found["rest"]["outcome"] == "wrong" and "418" in found["rest"]["message"]
+    assert {found[part]["outcome"] for part in ("symbols", "feed", "streams", "list")} == {"skipped"}
+    (front,) = fronts
+    assert len(front.asked) <= 2 and front.connections == 0
+
+
 def test_a_list_that_is_too_long_is_told(told: Any) -> None:
     def padded(front: Front) -> None:
         def answer(request: web.Request, answered: web.Response) -> Any:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,16 @@ def test_a_wrong_address_of_the_exchange_is_told_and_what_depends_on_it_is_not_c
     assert code == 1
     assert (outcomes["rest"], outcomes["symbols"], outcomes["feed"]) == ("wrong", "skipped", "wrong")
     assert (outcomes["redis"], outcomes["redis user"]) == ("right", "right"), "one hides nothing of another"
+
+
+def test_an_exchange_that_has_banned_the_service_is_not_asked(patient: Patient, store: redis.Redis) -> None:
+    store.set(KEYS.ban, int(time.time() * 1000) + 600_000)
+    patient.set(VENUES_COINBASE_REST_URL="http://127.0.0.1:1")  # where nobody answers
+    bad = patient.wrong()
+    assert "banned this address until" in bad["rest"].message
+    assert "symbols" not in bad and "feed" not in bad
+    store.set(KEYS.ban, int(time.time() * 1000) - 1)
+    assert "banned" not in patient.wrong()["rest"].message
 
 
 def test_without_a_network_that_is_what_is_told(patient: Patient) -> None:

@@ -106,6 +106,19 @@ OF_BINANCE = (
         (f"{_FEED_TESTS}::test_the_next_connection_is_there_before_the_announced_end_of_this_one",),
     ),
     Breakage(
+        "connections that are all to end are opened one after the other without a pause",
+        (
+            Edit(
+                "livecache/venues/feed/feed.py",
+                "            self._again_s = now_s + self._session.wait_s()\n            try",
+                "            try",
+            ),
+        ),
+        (
+            f"{_FEED_TESTS}::test_where_every_connection_is_said_to_end_soon_the_next_one_is_not_opened_at_once",
+        ),
+    ),
+    Breakage(
         "pings are not answered",
         (
             Edit(

@@ -71,6 +71,11 @@ OF_CCXT = (
         (f"{_TESTS}::test_an_error_in_an_answer_200_is_a_failure_of_its_kind",),
     ),
     Breakage(
+        "who is shut out by an exchange of ccxt's asks on",
+        (Edit(f"{_ROOM}/answers.py", "error is None and answer.status in _WALLS", "False"),),
+        (f"{_TESTS}::test_who_is_shut_out_does_not_ask_on",),
+    ),
+    Breakage(
         "a symbol that an exchange of ccxt's does not know is a bad request",
         (Edit(f"{_ROOM}/answers.py", '    "BadSymbol": FailureKind.UNKNOWN_SYMBOL,\n', ""),),
         (f"{_TESTS}::test_an_error_in_an_answer_200_is_a_failure_of_its_kind",),

@@ -21,6 +21,7 @@ from livecache.venues.feed.feed import SocketFeed
 from livecache.venues.feed.session import Session
 from livecache.venues.venue import Broken, Event, FeedCandles, FeedFailure, Heard, Rejected
 
+from .loopback import InstantClock, ServerConnection, feed_server
 from .test_binance_pages import DOCUMENTED
 
 M1 = Timeframe.M1
@@ -214,6 +215,43 @@ def test_the_next_connection_is_there_before_the_announced_end_of_this_one() -> 
         assert not any(isinstance(event, Broken) for event in told)
 
     connected(check, "BTCUSDT", "ETHUSDT", life_s=4.0, notice_s=3.0)
+
+
+def test_where_every_connection_is_said_to_end_soon_the_next_one_is_not_opened_at_once() -> None:
+    """It takes 300 connections in five minutes from an address."""
+    connections = 0
+
+    async def script(connection: ServerConnection, number: int) -> None:
+        nonlocal connections
+        connections = number
+        k = {"t": AT, "i": "1m", "o": "1", "h": "1", "l": "1", "c": "1", "v": "5", "x": False}
+        for n in range(1_000):
+            if n > 5 and number < connections:
+                break  # The next one is there.
+            told = {"e": "kline", "E": AT + 1_000 * n, "s": "BTCUSDT", "k": k}
+            await connection.send(json.dumps({"stream": "btcusdt@kline_1m", "data": told}))
+            await connection.send(json.dumps({"e": "serverShutdown", "E": AT + 1_000 * n}))
+            await connection.arrived()
+        async for _ in connection:
+            pass
+
+    async def main() -> None:
+        async with asyncio.timeout(50), feed_server(script) as url:
+            feed = SocketFeed(
+                BinanceDialect(url, MARKETS["spot"], lambda: AT + 90_000),
+                ("BTCUSDT",),
+                {},
+                trades=False,
+                clock=InstantClock(),
+                jitter=lambda: 0.5,
+                silence_timeout_s=20.0,
+            )
+            async with aclosing(cast("Any", feed.events())) as events:
+                for _ in range(200):
+                    await anext(events)
+
+    asyncio.run(main())
+    assert connections == 2
 
 
 def test_a_thousand_symbols_are_subscribed_to_within_the_frames_of_a_second() -> None:

@@ -31,10 +31,11 @@ from livecache.model.policy import Policy
 from livecache.model.timeframe import Timeframe
 from livecache.proof.evidence import PageFacts
 from livecache.reader.reader import Reader
-from livecache.venues.by_ccxt.answers import wire_of
+from livecache.venues.by_ccxt.answers import refused, wire_of
 from livecache.venues.by_ccxt.facts import traits_of
 from livecache.venues.by_ccxt.settings import CcxtSettings
 from livecache.venues.by_ccxt.venue import CcxtVenue
+from livecache.venues.net.http import Answer
 from livecache.venues.registry import build
 from livecache.venues.venue import FailureKind, FetchFailure, Page, PageRequest
 from tests.conformance.bench import OPEN
@@ -186,6 +187,22 @@ def test_an_error_in_an_answer_200_is_a_failure_of_its_kind(answer: tuple[str], 
     failure = asked({"AssetPairs": PAIRS, "OHLC": {"error": answer}}, MINUTES)
     assert isinstance(failure, FetchFailure) and failure.kind is kind, failure
     assert answer[0] in failure.message and failure.status == 200
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "kind", "wait_s"),
+    [
+        (403, "access too frequent, please try again in 5 minutes", FailureKind.REFUSED, 300.0),
+        (451, "<html><title>not in your country</title></html>", FailureKind.BANNED, 3600.0),
+        (404, "<html><title>not here</title></html>", FailureKind.BAD_REQUEST, None),
+    ],
+)
+def test_who_is_shut_out_does_not_ask_on(status: int, said: str, kind: FailureKind, wait_s: Any) -> None:
+    failure = refused(Answer(status, said.encode(), {}), None)
+    assert (failure.kind, failure.retry_after_s) == (kind, wait_s)
+    assert refused(Answer(status, b"", {"Retry-After": "7"}), None).retry_after_s == 7.0
+    known = ccxt.BadSymbol("no such pair")
+    assert refused(Answer(status, b"", {}), known).kind is FailureKind.UNKNOWN_SYMBOL, "in its own words"
 
 
 def test_an_exchange_that_there_is_not_is_told_with_the_one_that_was_meant() -> None:

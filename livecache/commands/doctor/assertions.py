@@ -13,9 +13,9 @@ from ...errors import ConfigError
 from ...venues.asserted import Assertion, Differs, Sight, Untried
 from ...venues.registry import asserted_of
 from ...venues.settings import VenueSettings
-from ...venues.venue import FetchFailure
+from ...venues.venue import FailureKind, FetchFailure
 from .diagnosis import Diagnosis, failed, noted, right, skipped
-from .venue import Examination
+from .venue import Examination, bans
 
 __all__ = ["ASSERTION_S", "assertions"]
 
@@ -41,13 +41,14 @@ class _Asking:
         self._examination: Examination | None = None
         self._sight: Sight | None = None
         self._first = asyncio.Lock()
+        self._banned = ""
 
     async def about(self, one: Assertion, loaded: Loaded) -> list[Diagnosis]:
         """Whether it is so."""
         if one.check is None:
             return [skipped(one.name, "only an exchange that is provoked would show it")]
         try:
-            await one.check(await self._look())
+            await one.check(await self._look(loaded))
         except Untried as why:
             return [skipped(one.name, str(why))]
         except Differs as told:
@@ -55,11 +56,17 @@ class _Asking:
             return [say(one.name, f"differs: {told}", one.otherwise)]
         return [right(one.name, one.goes_by)]
 
-    async def _look(self) -> Sight:
+    async def _look(self, loaded: Loaded) -> Sight:
         async with self._first:
             if self._sight is None:
+                self._banned = self._banned or await self._ban(loaded)
+                if self._banned:
+                    raise Untried(self._banned)
                 self._sight = await self._looked()
             return self._sight
+
+    async def _ban(self, loaded: Loaded) -> str:
+        return (await asyncio.to_thread(bans, loaded.config)).get(self._id, "")
 
     async def _looked(self) -> Sight:
         try:
@@ -69,6 +76,7 @@ class _Asking:
         told = await here.ask_time()
         listed = told if isinstance(told, FetchFailure) else await here.venue.products(self._settings.symbols)
         if isinstance(listed, FetchFailure):
+            self._banned = listed.message if listed.kind is FailureKind.BANNED else ""
             raise Untried(listed.message)
         symbols = [s for s in self._settings.symbols if s in listed and not listed[s].halted]
         if not symbols:

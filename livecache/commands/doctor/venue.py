@@ -6,17 +6,19 @@ import asyncio
 import contextlib
 import os
 import random
+import time
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from types import MappingProxyType
-from typing import cast
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
 from ...clock import SystemClock
 from ...config.render import Loaded
-from ...errors import ConfigError
+from ...errors import ConfigError, LivecacheError
+from ...keys.keyspace import decode_ban
 from ...model.naming import near_symbols
-from ...model.timeframe import Timeframe
+from ...model.timeframe import Timeframe, iso
 from ...venues.net.network import NO_NETWORK, is_loopback, passed_over
 from ...venues.registry import build
 from ...venues.remedies import feed_remedy, rest_remedy
@@ -31,9 +33,16 @@ from ...venues.venue import (
     Product,
     Subscribed,
 )
+from ..reading import connect, keyspace_of
 from .diagnosis import Diagnosis, failed, noted, right, skipped
 
-__all__ = ["Examination", "venues"]
+if TYPE_CHECKING:
+    import redis
+
+    from ...config.schema import Config
+    from ...keys.keyspace import Keyspace
+
+__all__ = ["Examination", "bans", "venues"]
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -46,9 +55,12 @@ _ASKED_FOR_MOST = 100  # Of more symbols the whole list is asked for: their name
 
 
 async def venues(loaded: Loaded) -> list[Diagnosis]:
-    """All that is found at each of them, side by side."""
+    """All that is found at each of them, side by side. One that has banned this address is not asked."""
     config = loaded.config
-    found = await asyncio.gather(*(_examine(venue, own) for venue, own in config.venues.items()))
+    banned = await asyncio.to_thread(bans, config)
+    found = await asyncio.gather(
+        *(_examine(venue, own, banned.get(venue, "")) for venue, own in config.venues.items())
+    )
     if len(found) == 1:
         return found[0]
     return [
@@ -58,7 +70,28 @@ async def venues(loaded: Loaded) -> list[Diagnosis]:
     ]
 
 
-async def _examine(venue: str, settings: VenueSettings) -> list[Diagnosis]:
+def bans(config: Config) -> dict[str, str]:
+    """What is to be said of each that refuses everything, as a service that writes to Redis was told."""
+    try:
+        with connect(config) as client:
+            told = {venue: _banned_until(client, keyspace_of(config, venue)) for venue in config.venues}
+    except LivecacheError:
+        return {}
+    return {
+        venue: f"it has banned this address until {iso(until)}, and is not asked"
+        for venue, until in told.items()
+        if until > time.time() * 1000
+    }
+
+
+def _banned_until(client: redis.Redis, keys: Keyspace) -> int:
+    raw: Any = client.get(keys.ban)
+    return decode_ban(raw)
+
+
+async def _examine(venue: str, settings: VenueSettings, banned: str) -> list[Diagnosis]:
+    if banned:
+        return [failed("rest", banned, rest_remedy(venue, FailureKind.BANNED))]
     unusable: list[Diagnosis] = []
     environ: Mapping[str, str] = os.environ
     key = ""
@@ -90,6 +123,7 @@ class Examination:
         self._key = key
         self._clock = SystemClock()
         self._told: tuple[int, float] | None = None  # the exchange's time, and when it told it (monotonic)
+        self._banned = False
         self.venue = build(
             venue,
             msgspec.structs.replace(settings, request_timeout=timeout_s),
@@ -108,7 +142,9 @@ class Examination:
     async def ask_time(self) -> int | FetchFailure:
         """The same, asked for anew; where none is told, this machine's."""
         told = await self.venue.time() if self.venue.traits.clock else int(self._clock.wall() * 1000)
-        if not isinstance(told, FetchFailure):
+        if isinstance(told, FetchFailure):
+            self._banned = told.kind is FailureKind.BANNED
+        else:
             self._told = told, self._clock.monotonic()
         return told
 
@@ -116,6 +152,8 @@ class Examination:
         """REST first, since it knows which symbols the feed can be asked for. `unusable`: of the key."""
         found = [noted("proxy", told, _PROXY_REMEDY) for told in self._passed_over() if told]
         found += await self._rest() + unusable
+        if self._banned:
+            return [*found, skipped("symbols", _BANNED), skipped("feed", _BANNED)]
         listed: Mapping[str, Product] | None = None
         if self._told is None:
             why = "the exchange's REST API does not answer"
@@ -240,6 +278,8 @@ class Examination:
         nothing = f"{host}: no candle of {symbol} within {_FEED_S:g} s" + (f" ({heard})" if heard else "")
         return [failed("feed", nothing, feed_remedy(self.venue.name))]
 
+
+_BANNED = "the exchange has banned this address"
 
 _PROXY_REMEDY = "name one of the kind http by HTTPS_PROXY, or the exchange in NO_PROXY"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -29,6 +30,10 @@ _KINDS = {
 }
 
 
+# What stands before an exchange, for who sends no key: it is not to be asked on.
+_WALLS = {403: (FailureKind.REFUSED, 300.0), 451: (FailureKind.BANNED, 3600.0)}
+
+
 def failure_of(error: Exception, answer: Answer | None = None) -> FetchFailure:
     """Why there is no answer, by what ccxt raised; whatever is no error of ccxt's could not be read by it."""
     named = (_KINDS[each.__name__] for each in type(error).__mro__ if each.__name__ in _KINDS)
@@ -43,6 +48,9 @@ def failure_of(error: Exception, answer: Answer | None = None) -> FetchFailure:
 def refused(answer: Answer, error: Exception | None) -> FetchFailure:
     """An answer other than 200: what its status means anywhere, or else what ccxt made of its body."""
     plain = refusal(answer)
+    if error is None and answer.status in _WALLS:
+        kind, wait_s = _WALLS[answer.status]
+        return replace(plain, kind=kind, retry_after_s=plain.retry_after_s or wait_s)
     if error is None or plain.kind is not FailureKind.BAD_REQUEST:
         return plain
     return failure_of(error, answer)

@@ -173,10 +173,11 @@ class SocketFeed:
                 self._upcoming = asyncio.create_task(self._open(), name="the next connection of a feed")
         elif self._upcoming.done():
             opening, self._upcoming = self._upcoming, None
+            # Where the next one is to end as well, all may be: a venue is not to be stormed.
+            self._again_s = now_s + self._session.wait_s()
             try:
                 self._former, self._wire = self._wire, self._begin(opening.result())
             except NoConnection as failure:
-                self._again_s = now_s + self._session.wait_s()
                 return [FeedFailure(str(failure))]
         return []
 
