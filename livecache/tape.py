@@ -23,6 +23,7 @@ TAPE_BYTES = 256 * 1024 * 1024
 """No tape is longer."""
 
 _VERSION = 1
+_AT_BELOW = 1 << 50  # ms
 
 _NAME = r"\w*(?:key|token|secret|signature|passphrase|password|jwt)"  # of what is nobody's business
 _SECRET = re.compile(_NAME, re.IGNORECASE)
@@ -207,9 +208,12 @@ def _decoded(text: bytes) -> dict[str, Any] | None:
 
 def _recorded(line: Any) -> Recorded | None:
     """The line, None if it is not one."""
+    at = line.get("at") if isinstance(line, dict) else None
+    if not isinstance(at, int) or not 0 <= at < _AT_BELOW:
+        return None
     try:
         match line:
-            case {"at": int(at), "page": str(page), "status": int(status), "body": str(body)}:
+            case {"page": str(page), "status": int(status), "body": str(body)}:
                 if not 100 <= status <= 599:
                     return None
                 given = line.get("headers", {})
@@ -217,11 +221,11 @@ def _recorded(line: Any) -> Recorded | None:
                 sent = line.get("posted")
                 sent = None if sent is None else posted(str(sent))
                 return Recorded(at, "page", asked(page), _bytes(body), status, headers, sent)
-            case {"at": int(at), "frame": int(number), "text": str(text)}:
+            case {"frame": int(number), "text": str(text)}:
                 return Recorded(at, "frame", number, _bytes(text))
-            case {"at": int(at), "open": int(number)}:
+            case {"open": int(number)}:
                 return Recorded(at, "open", number)
-            case {"at": int(at), "close": int(number)}:
+            case {"close": int(number)}:
                 return Recorded(at, "close", number)
     except (ValueError, AttributeError):
         pass

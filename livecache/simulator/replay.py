@@ -166,5 +166,6 @@ async def replay_forever(
         seconds = (lines[-1].at - lines[0].at) / 1000 if lines else 0
         announce(f"at speed {speed:g}: {len(lines)} lines of {seconds:g} s, from the first request on")
         announce("To use it, in config.toml, with what else was configured:")
-        announce(f'[venues.{venue}]\nrest_url = "{replay.rest_url}"\nws_url = "{replay.ws_url}"')
+        remark = "" if any(line.what == "open" for line in lines) else '  # not with kind = "ccxt": no feed'
+        announce(f'[venues.{venue}]\nrest_url = "{replay.rest_url}"\nws_url = "{replay.ws_url}"{remark}')
         await asyncio.Event().wait()

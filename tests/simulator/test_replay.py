@@ -25,7 +25,7 @@ from livecache.model.timeframe import Timeframe
 from livecache.reader.async_reader import AsyncReader
 from livecache.record import record
 from livecache.simulator import KeyRing, MarketClock, Product, SeededMarket, Simulator, throwaway_key
-from livecache.simulator.replay import Replay
+from livecache.simulator.replay import Replay, replay_forever
 from livecache.tape import Recorded, Tape, read_tape
 from livecache.venues.net.http import HttpSource
 from livecache.venues.registry import settings_of
@@ -206,6 +206,8 @@ def test_a_tape_that_is_cut_or_damaged_is_read_up_to_there(tmp_path: Path) -> No
         good[:-1],
         "[]\n",
         '{"at":1}\n',
+        '{"at":-1,"frame":1,"text":""}\n',
+        f'{{"at":1{"0" * 400},"frame":1,"text":""}}\n',
         "\x00\n",
         '{"at":1,"page":"/","status":9,"body":""}\n',
     ]
@@ -308,6 +310,27 @@ def test_a_post_is_answered_by_its_method_its_path_and_its_body(tmp_path: Path) 
             assert replay.unknown == 2
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("fed", [True, False])
+def test_what_is_to_be_configured_is_told_and_that_a_venue_without_a_feed_takes_no_ws_url(
+    tmp_path: Path, fed: bool
+) -> None:
+    told: list[str] = []
+    path = tmp_path / "tape"
+    lines = ['{"tape":1,"venue":"x"}', '{"at":1,"page":"/","status":200,"body":""}']
+    path.write_text("\n".join([*lines, *['{"at":2,"open":1}'] * fed, ""]))
+
+    class Enough(Exception): ...
+
+    def announce(line: str) -> None:
+        told.append(line)
+        if line.startswith("[venues.x]"):
+            raise Enough
+
+    with pytest.raises(Enough):
+        asyncio.run(replay_forever(path, speed=1.0, port=0, announce=announce))
+    assert ("# not with" in told[-1]) is not fed
 
 
 def test_a_replay_has_no_market_of_its_own(tmp_path: Path) -> None:
