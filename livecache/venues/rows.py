@@ -102,6 +102,8 @@ def page_of(
             continue
         time, candle, reason, _ = wire
         other = rows.get(time) if time is not None else None
+        if candle is not None and other is not None and rejection(candle, request.timeframe, now, grid):
+            candle = None  # What are no numbers cannot be compared.
         same = other is not None and candle is not None and other.equals(candle)
         span = _between(request, grid, wires, order, index)
         anew = span not in free

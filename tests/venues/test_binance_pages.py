@@ -206,6 +206,18 @@ def test_a_page_of_rows_that_cannot_be_believed_is_looked_at_once_and_not_row_by
     assert len(listed) <= 3 * most
 
 
+@pytest.mark.parametrize("number", ["2.z", "NaN", "sNaN", "", "-", "0x1", "1e999999999"])
+@pytest.mark.parametrize("column", range(1, 6))
+def test_a_row_that_is_there_twice_once_without_numbers_raises_nothing(number: str, column: int) -> None:
+    rows = [row(n * M1.ms) for n in (1, 2, 3, 4)]
+    odd = row(M1.ms)
+    odd[column] = number
+    rows.insert(2, odd)
+    told = page(json.dumps(rows).encode(), M1, M1.ms, 5 * M1.ms)
+    assert {each.time for each in told.rows} >= {2 * M1.ms, 3 * M1.ms, 4 * M1.ms}
+    assert told.spoiled == 1 and M1.ms in told.rejected
+
+
 def test_an_answer_of_more_rows_than_are_ever_asked_for_is_no_page() -> None:
     request = PageRequest("BTCUSDT", M1, M1.ms, 9 * M1.ms)
     told = decode_page(request, M1.grid, json.dumps([None] * 10_001).encode(), NOW)
