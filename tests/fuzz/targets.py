@@ -26,11 +26,20 @@ from livecache.keys.keyspace import (
     encode_coverage,
 )
 from livecache.model.candle import ExactCandle, rejection
+from livecache.model.clock import IMPLAUSIBLE_MS
 from livecache.model.series import SeriesId
 from livecache.model.timeframe import Timeframe
 from livecache.read.answer import Request, decide
+from livecache.venues.binance import pages as binance
+from livecache.venues.binance.dialect import BinanceDialect
+from livecache.venues.binance.markets import MARKETS
 from livecache.venues.coinbase.messages import FrameDecoder
 from livecache.venues.coinbase.pages import decode_page, decode_products, decode_time, refusal
+from livecache.venues.deribit import answers as deribit
+from livecache.venues.deribit.dialect import DeribitDialect
+from livecache.venues.feed.dialect import Dialect
+from livecache.venues.net.http import Answer
+from livecache.venues.rows import DecodedPage
 from livecache.venues.text import excerpt, one_line
 from livecache.venues.venue import (
     FeedCandles,
@@ -115,6 +124,29 @@ def check_frame(data: bytes) -> None:
     assert told <= 2 * len(data), "more than was said"
 
 
+_OTHERS: tuple[Dialect, ...] = (
+    BinanceDialect("wss://x", MARKETS["spot"], lambda: NOW),
+    DeribitDialect("wss://x", lambda: NOW),
+)
+for _dialect in _OTHERS:
+    _dialect.carry({"BTC": ("BTC",)})
+
+
+def check_other_frames(data: bytes) -> None:
+    """The same of other venues' messages, but that one may say nothing."""
+    for dialect in _OTHERS:
+        for event in dialect.decode(data).events:
+            match event:
+                case Rejected(reason=reason, payload=payload):
+                    _is_fit_for_a_log(reason, payload)
+                case FeedFailure(message=message):
+                    _is_fit_for_a_log(message)
+                case FeedCandles(candles=candles):
+                    for product, timeframe, candle, _ in candles:
+                        assert (product, timeframe) == ("BTC", Timeframe.M1)
+                        assert rejection(candle, timeframe, NOW + IMPLAUSIBLE_MS) is None
+
+
 # --- REST
 
 
@@ -123,7 +155,24 @@ _REQUEST = PageRequest("BTC-USD", M5, NOW // M5.ms * M5.ms - 300 * M5.ms, NOW //
 
 def check_page(data: bytes) -> None:
     """Rows within the request, in order, one a bucket, each of which can be believed; or one failure."""
-    decoded = decode_page(_REQUEST, data, NOW)
+    _is_a_page(decode_page(_REQUEST, data, NOW), data)
+
+
+def check_other_pages(data: bytes) -> None:
+    """The same of other venues' answers, whichever they are."""
+    answer = Answer(200, data, {})
+    _is_a_page(binance.decode_page(_REQUEST, M5.grid, data, NOW), data)
+    _is_a_page(deribit.decode_page(_REQUEST, M5.grid, answer, NOW), data)
+    failures: list[object] = [binance.refusal(answer._replace(status=s), NOW) for s in (400, 418, 429)]
+    failures += [deribit.refused(answer._replace(status=400)), binance.decode_time(data)]
+    failures += [binance.decode_list(data), deribit.decode_products(answer), deribit.decode_time(answer)]
+    for one in failures:
+        if isinstance(one, FetchFailure):
+            _is_fit_for_a_log(one.message)
+            assert 0 <= (one.retry_after_s or 0.0) < 1e12
+
+
+def _is_a_page(decoded: DecodedPage | FetchFailure, data: bytes) -> None:
     if isinstance(decoded, FetchFailure):
         _is_fit_for_a_log(decoded.message)
         return
@@ -289,6 +338,26 @@ _CANDLES = (
 _COVERAGE = (b"[]", b"[[0,300000]]", b"[[300000,600000],[900000,1200000]]")
 _ALIVES: Sequence[bytes] = (_ALIVE, msgspec.json.encode(LeaseRecord("host-1", 1_784_086_872_000)))
 
+_STEPS = range(_EDGE - 2 * M5.ms, _EDGE + M5.ms, M5.ms)
+_ROWS = [[t, "2.0", "3.0", "1.0", "2.5", "7", t + M5.ms - 1, "1", 3, "1", "1", "0"] for t in _STEPS]
+_COLUMNS = {name: [2.5, 2.5, 2.5] for name in ("open", "high", "low", "close", "volume")}
+_KLINE = {"t": NOW // 60_000 * 60_000, "i": "1m", **dict.fromkeys("ohlcv", "2.5"), "x": True}
+_CHARTED = {"tick": NOW // 60_000 * 60_000, **dict.fromkeys(_COLUMNS, 2.5)}
+_OTHER_PAGES: tuple[object, ...] = (
+    _ROWS,
+    {"usOut": 7, "result": {"status": "ok", "ticks": [*_STEPS], **_COLUMNS}},
+    {"error": {"code": 10028, "message": "too_many_requests", "data": {"wait": 3, "param": "resolution"}}},
+    {"code": -1003, "msg": f"IP banned until {NOW}."},
+    {"symbols": [{"symbol": "BTC", "status": "BREAK"}], "rateLimits": [{"rateLimitType": "ORDERS"}]},
+    {"result": [{"instrument_name": "BTC", "is_active": True, "creation_timestamp": NOW}]},
+)
+_OTHER_FRAMES: tuple[object, ...] = (
+    {"stream": "btc@kline_1m", "data": {"e": "kline", "E": NOW, "s": "BTC", "k": _KLINE}},
+    {"method": "subscription", "params": {"channel": "chart.trades.BTC.1", "data": _CHARTED}},
+    {"id": 1, "result": ["chart.trades.BTC.1"], "usOut": NOW * 1000},
+    {"id": 1, "error": {"code": 10028, "message": "too_many_requests", "data": {"wait": 3}}},
+)
+
 TARGETS: tuple[Target, ...] = (
     Target(
         "frame",
@@ -305,4 +374,6 @@ TARGETS: tuple[Target, ...] = (
     Target("state", check_state, (*_COVERAGE, b"1784086872000", b"0", b"https://api.coinbase.com")),
     Target("presence", check_presence, tuple(_ALIVES)),
     Target("read", check_read, (*_members(_CANDLES), *_ALIVES, b"1784086500000", b"0", b"1")),
+    Target("other-pages", check_other_pages, tuple(map(msgspec.json.encode, _OTHER_PAGES))),
+    Target("other-frames", check_other_frames, tuple(map(msgspec.json.encode, _OTHER_FRAMES))),
 )
