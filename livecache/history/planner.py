@@ -35,6 +35,7 @@ class PageLength:
     def __init__(self, most: int) -> None:
         self.most = self.now = most
         self._hold, self._well, self._row, self._trial = _HOLD, 0, 0, False
+        self._short = 0  # failures in a row of what was short anyway
 
     def limit(self, most: int) -> None:
         """The venue says how many it takes."""
@@ -42,17 +43,22 @@ class PageLength:
 
     def failed(self, buckets: int) -> None:
         """A page of so many failed, for its length perhaps."""
-        if not self.now / 2 <= buckets <= self.now:
-            return  # It was under way when pages shrank, or is the short end of something.
+        if buckets > self.now:
+            return  # It was under way when pages shrank.
+        if buckets < self.now / 2:
+            self._short += 1
+            if self._short < _ROW:
+                return  # It is the short end of something.
+            self.now, self._row = buckets, _ROW - 1
         self._row, self._well = self._row + 1, 0
         if self._row == _ROW:
             # Had a longer one been tried just now, in vain, the next trial comes later.
             self._hold = min(_HOLD_MOST, self._hold * 4) if self._trial else _HOLD
-            self.now, self._row, self._trial = max(1, self.now // 2), 0, False
+            self.now, self._row, self._short, self._trial = max(1, self.now // 2), 0, 0, False
 
     def answered(self) -> None:
         """A page came. After some of them a longer one is tried."""
-        self._row, self._well = 0, self._well + 1
+        self._row, self._short, self._well = 0, 0, self._well + 1
         if self._well >= self._hold and self.now < self.most:
             self.now, self._well, self._trial = min(self.most, self.now * 2), 0, True
 

@@ -21,7 +21,7 @@ from livecache.model.budget import Spacing
 from livecache.model.candle import ExactCandle
 from livecache.model.coverage import Coverage, Span
 from livecache.model.series import SeriesId
-from livecache.model.timeframe import Timeframe
+from livecache.model.timeframe import Timeframe, iso
 from livecache.model.traits import Served, Traits
 from livecache.venues.stats import RequestStats
 from livecache.venues.venue import FailureKind, FetchFailure, HistoryVenue, Page, PageRequest
@@ -324,6 +324,18 @@ def test_nothing_is_asked_for_that_is_not_final_yet(tmp_path: Path, oldest_first
     assert max(one.end for one in bench.venue.asked) == bench.span.end and bench.equals_the_market()
     ends = {bench.store.coverage(each.id).spans[-1].end for each in bench.store.all_series()}
     assert ends == {bench.span.end}
+
+
+def test_a_bucket_that_always_fails_is_named_in_the_end(tmp_path: Path) -> None:
+    lost, broken = BEGIN + DAY, FetchFailure(FailureKind.SERVER, "500: no such page")
+    bench = Bench(tmp_path / "history.db", MadeVenue(), timeframes=(D1,))
+    bench.venue._answer = lambda request, _: broken if request.start <= lost < request.end else None
+    run_virtually(bench.fill())
+    assert bench.held(D1)[1].missing(*bench.span) == Coverage([(lost, lost + DAY)])
+    assert bench.seen.ends[-1][1:] == (
+        JobState.FAILED,
+        f"cannot be had: {iso(lost)} to {iso(lost + DAY)}: 500: no such page",
+    )
 
 
 def test_an_unknown_symbol_fails_at_once_and_says_so(tmp_path: Path) -> None:
