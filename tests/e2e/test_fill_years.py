@@ -181,7 +181,7 @@ def since_listing(folder: Path, listed: dict[str, int], since: str) -> dict[str,
                 told.append((time.monotonic() - began_s, pages, left, hours * 3600 + minutes * 60 + seconds))
             return running.process.poll() is not None
 
-        until("it is filled", ended, 900)
+        until("it is filled", ended, 900, every_s=0.25)  # what looks oftener takes a core from the fill
         took_s = time.monotonic() - began_s
         assert running.process.returncode == 0, running.said
     finally:
