@@ -83,8 +83,8 @@ OF_BINANCE = (
         (
             Edit(
                 _PAGES,
-                "    kind = FailureKind.of_status(status)\n",
-                "    kind = FailureKind.SERVER if status == 418 else FailureKind.of_status(status)\n",
+                "    return FetchFailure(kind, ",
+                "    return FetchFailure(FailureKind.SERVER if status == 418 else kind, ",
             ),
         ),
         ("tests/simulation/test_binance.py::test_a_ban_is_kept_to_the_second_and_over_a_restart",),
