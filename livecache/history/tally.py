@@ -137,6 +137,7 @@ class Tally:
         self._lacks(under, series, Span(job.want.start, job.want.end), left)
         rows = line.inserted + line.same + line.revised
         now_s = self.now_s()
+        line.seconds = now_s - under.began_s
         if rows // _EVERY_ROWS > under.told or now_s - self._told_s >= _EVERY_S:
             under.told, self._told_s = rows // _EVERY_ROWS, now_s
             self._log(

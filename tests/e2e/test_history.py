@@ -20,6 +20,7 @@ from livecache.model.coverage import Coverage
 from livecache.model.series import SeriesId
 from livecache.model.timeframe import Timeframe
 
+from .screen import on_a_terminal
 from .support import NOON, Exchange, exchange, livecache, market_of, reach, until
 
 DAY = 86_400_000
@@ -235,3 +236,16 @@ def test_requests_of_a_fill_start_no_nearer_than_the_user_says(tmp_path: Path) -
             assert filling.ended() == 0
         took_s, asked = time.monotonic() - began_s, len(venue.candle_requests)
     assert asked >= 12 and took_s >= 0.4 * (asked - 1)
+
+
+def test_on_a_terminal_a_table_of_all_series_is_drawn_while_it_fills(tmp_path: Path) -> None:
+    with exchange(market_of(*SYMBOLS), latency_s=0.3) as venue:
+        env = settings(venue, "redis://127.0.0.1:1", tmp_path / "history.db", HISTORY_SINCE="2d")
+        wanted = ("history", "fill", "--scheduled", "--timeframe", "5m")
+        with on_a_terminal(*wanted, env=env) as screen:
+            screen.shows("series filled")
+            assert screen.ended() == 0
+    lines = screen.shown.splitlines()
+    assert sum(line.endswith("requests     time") for line in lines) >= 2, "while it fills, and the report"
+    for symbol in SYMBOLS:
+        assert any(line.startswith(f"{symbol} 5m") and "100 %" not in line for line in lines)

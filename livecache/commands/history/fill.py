@@ -37,7 +37,7 @@ from ...venues.configured import ConfiguredVenue
 from ...venues.registry import build
 from ...venues.remedies import tell_unreachable
 from ...venues.venue import FetchFailure
-from .report import print_report, write_report
+from .report import draw, print_report, write_report
 
 __all__ = ["Wanted", "fill"]
 
@@ -92,15 +92,17 @@ async def _fill(config: Config, path: Path, wanted: Wanted, report: Path | None,
             fillings.extend(_Filling(config, venue, store, thread, clock) for venue in wanted.symbols)
             async with asyncio.TaskGroup() as keeping:
                 logging = keeping.create_task(log.run(), name="history log")
+                drawing = keeping.create_task(draw(lambda: _lines(fillings)), name="history table")
                 async with asyncio.TaskGroup() as tasks:
                     for filling in fillings:
                         name = filling.venue.name
                         with logger.contextualize(venue=name) if len(fillings) > 1 else nullcontext():
                             tasks.create_task(one(filling), name=f"history {name}")
+                drawing.cancel()
                 logging.cancel()
 
     stopped = await until_stopped(main)
-    lines = [line for filling in fillings for line in filling.lines]
+    lines = _lines(fillings)
     print_report(lines, as_json=as_json)
     if wanted.scheduled is not None and not lines and not stopped and not unreachable and not as_json:
         print("nothing is due")
@@ -111,6 +113,10 @@ async def _fill(config: Config, path: Path, wanted: Wanted, report: Path | None,
     if unreachable:
         raise unreachable[0]
     return 1 if any(line.error for line in lines) else 0
+
+
+def _lines(fillings: Sequence[_Filling]) -> list[Line]:
+    return [line for filling in fillings for line in filling.lines]
 
 
 class _Filling:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 
 from ...errors import ConfigError
 from ...history.tally import Line
 
-__all__ = ["percent", "print_report", "total_of", "write_report"]
+__all__ = ["draw", "percent", "print_report", "total_of", "write_report"]
 
 _WHOLE = ("succeeded", "there already")
+_DRAWN_EVERY_S = 0.5
 _COLUMNS = [field.name for field in fields(Line)]
 
 
@@ -42,21 +44,44 @@ def print_report(lines: Sequence[Line], *, as_json: bool) -> None:
         return
     if not lines:
         return
-    width = max(len(line.name) for line in lines)
-    print(f"{'':{width}}  {'new':>11} {'same':>11} {'revised':>8} {'there':>8} {'requests':>8} {'time':>8}")
-    for line in lines:
-        print(
-            f"{line.name:{width}}  {line.inserted:>11,} {line.same:>11,} {line.revised:>8,} "
-            f"{percent(line.completeness):>8} {line.requests:>8,} {line.seconds:>6.1f} s"
-        )
-        if line.error:
-            print(f"{'':{width}}  failed: {line.error}")
+    print("\n".join(_table(lines)))
     total = total_of(lines)
     print(
         f"{total['successful']} of {total['series']} series filled, {total['inserted']:,} candles new, "
         f"{total['requests']:,} requests"
         + (f", {total['rejected']:,} rows rejected" if total["rejected"] else "")
     )
+
+
+async def draw(lines: Callable[[], Sequence[Line]]) -> None:
+    """Show how far all are, below the log on stderr, until cancelled; where that is no terminal, nothing."""
+    if not sys.stderr.isatty():
+        return
+    # Imported here: a log file wants no table.
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
+    console = Console(stderr=True)
+    with Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False) as live:
+        while True:
+            # Those under way first, as many as the terminal shows.
+            shown = sorted(lines(), key=lambda line: line.state != "filling")[: max(1, console.height - 4)]
+            text = "\n".join(_table(shown)) if shown else ""
+            live.update(Text(text, no_wrap=True, overflow="ellipsis"), refresh=True)
+            await asyncio.sleep(_DRAWN_EVERY_S)
+
+
+def _table(lines: Sequence[Line]) -> Iterator[str]:
+    width = max(len(line.name) for line in lines)
+    yield f"{'':{width}}  {'new':>11} {'same':>11} {'revised':>8} {'there':>8} {'requests':>8} {'time':>8}"
+    for line in lines:
+        yield (
+            f"{line.name:{width}}  {line.inserted:>11,} {line.same:>11,} {line.revised:>8,} "
+            f"{percent(line.completeness):>8} {line.requests:>8,} {line.seconds:>6.1f} s"
+        )
+        if line.error:
+            yield f"{'':{width}}  failed: {line.error}"
 
 
 def write_report(lines: Sequence[Line], path: Path) -> None:
