@@ -75,6 +75,19 @@ class Traits:
     settle_delay_ms: int = 10_000
     """So long after a bucket's end, in ms of its clock, a page may settle it; unless else is configured."""
 
+    calendar: str = ""
+    """The exchange whose sessions its buckets lie in, by name; "" where something may be traded at any time."""
+
+    finals: Grid | None = None
+    """Whose opens make final what has ended before: the sessions of an exchange, where a day's volume is told
+    right only after the next open. None: a bucket is final `settle_delay_ms` after its end.
+    """
+
+    shown_after_ms: Mapping[Timeframe, int] = field(default_factory=dict)
+    """So long after its end, in ms of its clock, a page shows a bucket that is not final yet, where `finals`
+    says when it is. Nothing shorter is asked for.
+    """
+
     clock: bool = True
     """Whether it tells its time when asked. Else stamps do, and before the first the host's clock."""
 
@@ -93,6 +106,11 @@ class Traits:
     def grid(self, timeframe: Timeframe) -> Grid:
         """Where its buckets of that timeframe begin and end."""
         return self.grids.get(timeframe, timeframe.grid)
+
+    def final_by(self, now: int, delay_ms: int) -> int:
+        """What ended by then is final at `now` (Unix ms), so long after: a page may settle it."""
+        settled = now - delay_ms
+        return settled if self.finals is None else self.finals.floor(settled)
 
     def told(self) -> dict[str, str]:
         """What readers are told, who add candles up themselves; nothing of what is usual."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import msgspec
 
+from ..model.action import Action
 from ..model.candle import ExactCandle, FeedCandle
 from ..model.timeframe import Timeframe
 from ..model.traits import Traits
@@ -33,6 +34,7 @@ __all__ = [
     "FetchFailure",
     "Heard",
     "HistoryVenue",
+    "Instrument",
     "Page",
     "PageRequest",
     "Product",
@@ -72,6 +74,19 @@ class Page:
     reasons: Mapping[int, str] = field(default_factory=dict)  # why, by the bucket's open time
     spoiled: int = 0  # how many rows could not be believed
     usage: Mapping[str, int] = field(default_factory=dict)  # of budgets, by name, as the venue counts it
+    actions: tuple[Action, ...] = ()  # within the request, oldest first, where the venue tells of them
+    about: Instrument | None = None  # what the answer says of the symbol itself
+
+
+@dataclass(frozen=True, slots=True)
+class Instrument:
+    """What is traded under a symbol, where a venue's answers say so."""
+
+    exchange: str = ""  # as the venue calls it: "NasdaqGS"
+    currency: str = ""  # of the prices
+    calendar: str = ""  # whose sessions it trades in, by name
+    listed: int = 0  # when its history begins, Unix ms; 0 where nobody says
+    name: str = ""
 
 
 class Product(NamedTuple):
