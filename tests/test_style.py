@@ -31,21 +31,22 @@ MAY_IMPORT = {
     "repeats": {"clock"},
     "tape": {"errors"},
     "model": {"errors"},
+    "equities": {"errors", "model"},
     "proof": {"model"},
     "ledger": {"errors", "model", "proof"},
     "pacing": {"model"},
-    "venues": {"errors", "clock", "files", "repeats", "tape", "model", "pacing"},
+    "venues": {"errors", "clock", "files", "repeats", "tape", "model", "equities", "pacing"},
     "config": {"errors", "files", "plainly", "model", "redis_url", "keys", "venues"},
     "keys": {"errors", "model"},
     "embedded": {"errors"},
     "wire": {"errors", "clock", "pacing", "redis_url", "embedded"},
     "read": {"errors", "model", "pacing", "keys", "wire"},
-    "reader": {"errors", "model", "keys", "embedded", "wire", "read", "history"},
+    "reader": {"errors", "model", "equities", "keys", "embedded", "wire", "read", "history"},
     "write": {"errors", "clock", "model", "keys", "wire"},
     "writer": {"errors", "clock", "model", "keys", "wire", "write"},
-    "quality": {"errors", "model", "proof", "keys", "wire", "read", "history"},
-    "history": {"errors", "clock", "model", "pacing", "venues", "engine", "read"},
-    "simulator": {"errors", "clock", "plainly", "tape", "model"},
+    "quality": {"errors", "model", "equities", "proof", "keys", "wire", "read", "history"},
+    "history": {"errors", "clock", "model", "equities", "pacing", "venues", "engine", "read"},
+    "simulator": {"errors", "clock", "plainly", "tape", "model", "equities"},
     "engine": {
         *("errors", "clock", "repeats", "model", "proof", "ledger", "pacing", "venues", "keys", "wire"),
         *("write", "writer"),
@@ -62,7 +63,13 @@ MAY_IMPORT = {
 }
 
 PURE = (
-    *("livecache/model/", "livecache/proof/", "livecache/ledger/", "livecache/pacing/"),
+    *(
+        "livecache/model/",
+        "livecache/equities/",
+        "livecache/proof/",
+        "livecache/ledger/",
+        "livecache/pacing/",
+    ),
     *("livecache/history/columns.py", "livecache/history/block.py"),
 )
 

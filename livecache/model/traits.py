@@ -76,7 +76,7 @@ class Traits:
     """So long after a bucket's end, in ms of its clock, a page may settle it; unless else is configured."""
 
     calendar: str = ""
-    """The exchange whose sessions its buckets lie in, by name; "" where something may be traded at any time."""
+    """The exchange whose sessions its buckets lie in, by name; "" where something may be traded any time."""
 
     finals: Grid | None = None
     """Whose opens make final what has ended before: the sessions of an exchange, where a day's volume is told

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import msgspec
 
-from ..model.action import Action
+from ..equities.action import Action
 from ..model.candle import ExactCandle, FeedCandle
 from ..model.timeframe import Timeframe
 from ..model.traits import Traits

@@ -13,6 +13,6 @@ class Action(NamedTuple):
     time: int
     kind: Literal["split", "dividend"]
     value: str
-    """Of a split the new shares for the old, as "4/1"; of a dividend the amount a share, as the venue quotes it:
-    adjusted for the splits up to when it was asked.
+    """Of a split the new shares for the old, as "4/1"; of a dividend the amount a share, as the venue quotes
+    it: adjusted for the splits up to when it was asked.
     """

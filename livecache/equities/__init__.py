@@ -1,0 +1,1 @@
+"""What is peculiar to shares: the sessions of their exchanges, splits and dividends. Pure, and small."""
