@@ -24,6 +24,7 @@ from . import indicators
 from .layout import Layout, layout_of
 from .render import Loaded, redact
 from .schema import Config, default_venues, problems
+from .symbols import read_symbols
 
 __all__ = ["CONFIG_FILE", "check", "load", "order_timeframes", "parse_timeframes"]
 
@@ -84,6 +85,7 @@ def check(
         if value is not None:
             flag = _FLAGS.get(key, key)
             given[key] = _Given(value, flag, flag, text=True)
+    _add_symbols(given, file.parent, wrong)
     config, unusable = _convert(given, layout)
     wrong += unusable.values()
     for key, problem, hint in problems(config):
@@ -199,6 +201,28 @@ def _from_environment(env: Mapping[str, str], layout: Layout, wrong: list[Config
         elif env[name]:
             given[key] = _Given(env[name], name, name, text=True)
     return given
+
+
+def _add_symbols(given: dict[str, _Given], home: Path, wrong: list[ConfigError]) -> None:
+    """Read each `symbols_file`: `symbols` come first, and then what it lists besides."""
+    for key, named in [each for each in given.items() if each[0].endswith(".symbols_file")]:
+        if not isinstance(named.value, str) or not named.value:
+            continue
+        path = Path(named.value) if named.text else home / named.value
+        try:
+            listed = read_symbols(named.source, path)
+        except ConfigError as error:
+            wrong.append(error)
+            continue
+        own = given.get(symbols := key.removesuffix("_file"))
+        if own is None:
+            given[symbols] = _Given(list(listed), f"{named.source} {path}", str(path), text=False)
+            continue
+        first = indicators.split(own.value) if own.text and isinstance(own.value, str) else own.value
+        if isinstance(first, list):
+            more = [*first, *(symbol for symbol in listed if symbol not in first)]
+            sources = f"{own.source} and symbols_file", f"{own.origin} and {path}"
+            given[symbols] = _Given(more, *sources, text=False)
 
 
 def _suggest(wrong: str, known: Sequence[str], head: str = "") -> str:

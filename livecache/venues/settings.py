@@ -33,7 +33,7 @@ class VenueSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     LIVE: ClassVar[frozenset[str]] = frozenset(
         {
-            *("symbols", "timeframes", "candles", "min_candles", "indicators"),
+            *("symbols", "symbols_file", "timeframes", "candles", "min_candles", "indicators"),
             *("settle_delay", "confirm_after", "request_timeout", "least_delay", "requests_per_hour"),
         }
     )
@@ -47,6 +47,7 @@ class VenueSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     kind: str | None = None  # which kind of venue it is; None: the one that its id names
     symbols: tuple[str, ...] = ()  # in priority order, as the venue writes them
+    symbols_file: str = ""  # a list of more of them
     # Its own, where it is to differ from [cache].
     timeframes: tuple[Timeframe, ...] | None = None
     candles: Count | None = None

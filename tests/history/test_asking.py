@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from livecache.commands.history.asking import symbols_in, wanted_of
+from livecache.commands.history.asking import wanted_of
 from livecache.commands.history.fill import Wanted
 from livecache.config.schema import Config
 from livecache.errors import ConfigError
@@ -68,15 +68,7 @@ def test_symbols_and_timeframes_are_those_that_are_named_else_those_configured(t
     assert wanted.symbols == {"coinbase": ("SOL-USD", "BTC-USD")}
     assert set(wanted.timeframes) == {Timeframe.H1, Timeframe.M1}
     file.write_text("SOL-USD  # the third\n\nBTC-USD\n")
-    assert symbols_in(file) == ["SOL-USD", "BTC-USD"]
-
-
-@pytest.mark.parametrize("text", ['{"tickers": []}', "[1, 2]", "{", b"\xff\xfe"])
-def test_a_file_without_symbols_is_named(text: str | bytes, tmp_path: Path) -> None:
-    file = tmp_path / "symbols"
-    file.write_bytes(text if isinstance(text, bytes) else text.encode())
-    with pytest.raises(ConfigError, match="--symbols-file"):
-        symbols_in(file)
+    assert asked(days=1, symbols_file=file).symbols == {"coinbase": ("SOL-USD", "BTC-USD")}
 
 
 def test_where_a_history_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

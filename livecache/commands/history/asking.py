@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,16 +11,14 @@ from ...clock import SystemClock
 from ...config.load import order_timeframes, parse_timeframes
 from ...config.schema import Config
 from ...config.since import FIRST_MS, moment_in, since_of, years_ms
-from ...config.symbols import parse_symbols
+from ...config.symbols import parse_symbols, read_symbols
 from ...errors import ConfigError
-from ...files import read_regular, why_not
 from ...venues.registry import settings_named
 from .fill import Wanted
 
-__all__ = ["moment_of", "symbols_in", "time_of", "wanted_of"]
+__all__ = ["moment_of", "time_of", "wanted_of"]
 
 _DAY_MS = 86_400_000
-_FILE_BYTES = 10_000_000
 
 
 def wanted_of(
@@ -48,7 +45,8 @@ def wanted_of(
     if symbols is not None and symbols_file is not None:
         raise ConfigError("--symbols and --symbols-file are both given", "give one of them")
     if symbols_file is not None:
-        symbols, source = ",".join(symbols_in(symbols_file)), f"--symbols-file {symbols_file}"
+        symbols = ",".join(read_symbols("--symbols-file", symbols_file))
+        source = f"--symbols-file {symbols_file}"
     else:
         source = "--symbols"
     chosen: Mapping[str, tuple[str, ...]]
@@ -77,29 +75,6 @@ def wanted_of(
         force=force,
         oldest_first=oldest_first,
     )
-
-
-def symbols_in(path: Path) -> list[str]:
-    """The symbols of a file: JSON with a list, or an object with a list `symbols`; else one a line.
-
-    Raises ConfigError.
-    """
-    try:
-        text = read_regular(path, _FILE_BYTES).decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        why, mends = why_not(path, error)
-        raise ConfigError(f"--symbols-file {path}: {why}", mends) from None
-    if text.lstrip()[:1] not in ("{", "["):
-        lines = (line.partition("#")[0].strip() for line in text.splitlines())
-        return [line for line in lines if line]
-    try:
-        told = json.loads(text)
-    except ValueError as error:
-        raise ConfigError(f"--symbols-file {path}: {error}", "it looks like JSON, but is none") from None
-    listed = told.get("symbols") if isinstance(told, dict) else told
-    if not isinstance(listed, list) or not all(isinstance(each, str) for each in listed):
-        raise ConfigError(f"--symbols-file {path} has no list of symbols", '{"symbols": ["BTC-USD"]}')
-    return listed
 
 
 def _since(since: str | None, days: int | None, years: int | None) -> int:
