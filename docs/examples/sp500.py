@@ -2,7 +2,7 @@
 
     python docs/examples/sp500.py > docs/examples/sp500.json
 
-or with a CSV of the same columns as its argument. The list is maintained at SOURCE from Wikipedia's, and in the
+or with a CSV of the same columns as its argument. The list is kept at SOURCE after Wikipedia's, and in the
 public domain (PDDL 1.0). It bears no date of its own: `last_updated` is that of the member added last.
 """
 
