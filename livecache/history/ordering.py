@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..equities.written import grid_text
 from ..model.coverage import Span
-from ..model.grid import Grid, SessionGrid
 from ..model.series import SeriesId
 from ..model.timeframe import Timeframe
 from ..model.traits import Traits
@@ -17,7 +17,7 @@ __all__ = ["series_of", "wants_of"]
 
 def series_of(store: HistoryStore, key: SeriesId, traits: Traits) -> SeriesInfo:
     """The series of that name, made if need be."""
-    made = store.series(key, create=True, grid_text=_grid_text(key.timeframe, traits))
+    made = store.series(key, create=True, grid_text=grid_text(key.timeframe, traits.grid(key.timeframe)))
     assert made is not None
     return made
 
@@ -57,8 +57,3 @@ def wants_of(
             if days.id not in wants:
                 wants[days.id] = Want(days.id, first, last, False, priority - 1)
     return sorted(wants.values(), key=lambda want: want.priority)
-
-
-def _grid_text(timeframe: Timeframe, traits: Traits) -> str:
-    grid: Grid = traits.grid(timeframe)
-    return "" if timeframe not in traits.grids or isinstance(grid, SessionGrid) else grid.text(0, 0)

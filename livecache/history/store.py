@@ -12,8 +12,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from ..equities.written import grid_of
 from ..model.coverage import Coverage, Span
-from ..model.grid import Grid, read_grid
+from ..model.grid import Grid
 from ..model.series import SeriesId
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class SeriesInfo:
     id: int
     key: SeriesId
     grid_text: str = ""
-    """Where its buckets lie, as `Grid.text` has it, if not where its timeframe says."""
+    """Where its buckets lie, as `grid_text` has it, if not where its timeframe says."""
     listed: int | None = None
     """When its first candle opens, where that is known: before it there is nothing."""
     rev: int = 0
@@ -64,8 +65,7 @@ class SeriesInfo:
     @property
     def grid(self) -> Grid:
         """Where its buckets lie."""
-        timeframe = self.key.timeframe
-        return read_grid(self.grid_text, timeframe.ms) if self.grid_text else timeframe.grid
+        return grid_of(self.grid_text, self.key.timeframe)
 
 
 class Commit(NamedTuple):
@@ -148,7 +148,10 @@ class HistoryStore(Protocol):
     """Candles of many series, each with what is known of it."""
 
     def series(self, key: SeriesId, *, create: bool = False, grid_text: str = "") -> SeriesInfo | None:
-        """The series of that name; None where there is none, unless it is to be made."""
+        """The series of that name; None where there is none, unless it is to be made.
+
+        With `create` and a `grid_text` its buckets lie there from now on: a calendar learns of a closed day.
+        """
 
     def info(self, series: int) -> SeriesInfo:
         """The series of that number. Raises LookupError."""

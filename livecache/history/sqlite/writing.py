@@ -40,16 +40,17 @@ class Writing(Reading):
     def series(self, key: SeriesId, *, create: bool = False, grid_text: str = "") -> SeriesInfo | None:
         """The series of that name; None where there is none, unless it is to be made."""
         named = (key.venue, key.symbol, key.timeframe.value)
-        if create and self.number_of(*named) is None:
-            with self.writing() as db:
-                db.execute(
-                    "INSERT INTO series (venue, symbol, timeframe, grid, step) VALUES (?, ?, ?, ?, ?)"
-                    " ON CONFLICT DO NOTHING",
-                    (*named, grid_text, key.timeframe.ms),
-                )
-        if (number := self.number_of(*named)) is None:
-            return None
+        number = self.number_of(*named)
         with self.reading() as db:
+            info = info_of(db, number)[0] if number is not None else None
+        if not create or (info and grid_text in ("", info.grid_text)):
+            return info
+        with self.writing() as db:
+            (number,) = db.execute(
+                "INSERT INTO series (venue, symbol, timeframe, grid, step) VALUES (?, ?, ?, ?, ?)"
+                " ON CONFLICT DO UPDATE SET grid = ifnull(nullif(excluded.grid, ''), grid) RETURNING id",
+                (*named, grid_text, key.timeframe.ms),
+            ).fetchone()
             return info_of(db, number)[0]
 
     def list_since(self, series: int, listed: int) -> None:

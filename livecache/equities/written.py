@@ -1,0 +1,60 @@
+"""Where the buckets of a stored series lie, as a text beside it. Pure."""
+
+from __future__ import annotations
+
+import zlib
+from base64 import b64decode, b64encode
+from functools import lru_cache
+from itertools import accumulate, chain, pairwise
+
+from ..model.grid import Grid, SessionGrid, read_grid
+from ..model.timeframe import Timeframe
+
+__all__ = ["grid_of", "grid_text"]
+
+_PACKED = "packed"
+_BYTES_MAX = 4_000_000  # of two hundred thousand sessions
+
+
+def grid_text(timeframe: Timeframe, grid: Grid) -> str:
+    """What `grid_of` makes such a grid of; "" where buckets lie where the timeframe says."""
+    if not isinstance(grid, SessionGrid):
+        return "" if grid == timeframe.grid else grid.text(0, 0)
+    return _packed(grid)
+
+
+def grid_of(text: str, timeframe: Timeframe) -> Grid:
+    """The grid that `grid_text` wrote down; of one text always the same. Raises ValueError for any other."""
+    if not text:
+        return timeframe.grid
+    step, _, rest = text.partition(" ")
+    if not rest.startswith(_PACKED):
+        return read_grid(text, timeframe.ms)
+    try:
+        return _unpacked(int(step), rest.removeprefix(_PACKED))
+    except (ValueError, zlib.error) as error:
+        raise ValueError(f"no grid: {text[:40]!r}: {error}") from None
+
+
+@lru_cache(64)
+def _packed(grid: SessionGrid) -> str:
+    times = [0, *chain.from_iterable(zip(grid.openings, grid.closings, strict=True))]
+    steps = ",".join(str(later - earlier) for earlier, later in pairwise(times))
+    return f"{grid.step} {_PACKED} {b64encode(zlib.compress(steps.encode(), 9)).decode()}"
+
+
+@lru_cache(64)
+def _unpacked(step: int, text: str) -> SessionGrid:
+    openings, closings = _sessions(text)
+    return SessionGrid(openings, closings, step)
+
+
+@lru_cache(16)
+def _sessions(text: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Of all timeframes of a calendar the very same, so that nobody has to compare them."""
+    unpacking = zlib.decompressobj()
+    steps = unpacking.decompress(b64decode(text), _BYTES_MAX)
+    if not unpacking.eof:
+        raise ValueError("too long, or cut off")
+    times = tuple(accumulate(map(int, steps.split(b","))))
+    return times[::2], times[1::2]
