@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "repeats": {"clock"},
     "tape": {"errors"},
     "model": {"errors"},
-    "equities": {"errors", "model"},
+    "equities": {"errors", "files", "model"},
     "proof": {"model"},
     "ledger": {"errors", "model", "proof"},
     "pacing": {"model"},
