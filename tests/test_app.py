@@ -68,7 +68,11 @@ def test_requests_keep_to_what_the_user_says_whatever_the_venue_allows(tmp_path:
         path = tmp_path / "config.toml"
         path.write_text(f"[venues.coinbase]\n{text}")
         engine, _ = assemble(check(path, {})[0].config, redis.asyncio.Redis(), VirtualClock(1_000.0))
-        return [(await engine.limiter.acquire(Urgency.LIVE)).started for _ in range(count)]
+        made = [(await engine.limiter.acquire(Urgency.LIVE)).started for _ in range(count)]
+        told = engine.live.feed_status()
+        assert int(told["requests_this_hour"]) == sum(made[-1] - 3_600 < start for start in made)
+        assert told["requests_per_hour"] == ("7" if "hour" in text else "0")
+        return made
 
     spaced = run_virtually(starts("least_delay = 2.5", 20))
     assert all(late - early >= 2.5 - 1e-6 for early, late in pairwise(spaced))

@@ -36,6 +36,8 @@ class Writes:
     instance: str  # that holds the lease; "" if nobody does
     since: int  # when it began to write, Unix ms of Redis's clock
     banned_until: int = 0  # by the venue, Unix ms of the service's host; 0 while it is not
+    requests_this_hour: int = 0  # of the venue
+    requests_per_hour: int = 0  # that it may have; 0: nothing bounds an hour's
 
     @property
     def told(self) -> str:
@@ -43,6 +45,8 @@ class Writes:
         words = f"{self.instance} writes" if self.instance else "nobody writes"
         if self.since:
             words += f" since {utc(self.since)} ({duration(int(time.time() * 1000) - self.since)})"
+        if self.requests_per_hour:
+            words += f", {self.requests_this_hour:,} of {self.requests_per_hour:,} requests this hour"
         return words + (f", venue banned until {utc(self.banned_until)}" if self.banned_until else "")
 
 
@@ -102,12 +106,17 @@ def line(told: Who, width: int | None = None) -> str:
 def _writes(client: redis.Redis, keys: Keyspace) -> Writes:
     raw: Any = client.get(keys.lease)
     ban: Any = client.get(keys.ban)
+    told = client.pipeline(transaction=False)
+    told.hmget(keys.feed, "requests_this_hour", "requests_per_hour")
+    (counts,) = told.execute(raise_on_error=False)  # The key may be somebody else's.
     try:
         lease = decode_lease(raw) if isinstance(raw, bytes | str) else None
     except Damaged:
         lease = None
     since = lease.token if lease and lease.token > _CREDIBLE_MS else 0
-    return Writes(lease.instance if lease else "", since, decode_ban(ban))
+    counts = counts if lease and isinstance(counts, list) else []
+    hour = (int(count) if count and count.isdigit() else 0 for count in counts)
+    return Writes(lease.instance if lease else "", since, decode_ban(ban), *hour)
 
 
 def told_by_service(loaded: Loaded) -> dict[str, Any]:

@@ -108,6 +108,7 @@ class Engine:
         self.series = tuple(track.series for track in self.live.configured())
         self.limiter = Limiter(settings.budgets, time, jitter)
         self.limiter.learn(venue.traits.budgets)
+        self.live.hour = lambda: self.limiter.hour
         self.timekeeper = Timekeeper(self.live, self.venue, self.limiter, jitter)
         self.backfiller = Backfiller(self.live, self.venue, self.limiter, jitter, progress)
         self.repairs = RepairDesk(self.live, self.backfiller.schedule)

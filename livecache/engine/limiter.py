@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Protocol, TypeVar
 
-from ..model.budget import NOTHING, Budget, Costs
+from ..model.budget import NOTHING, Budget, Costs, Hour
 from ..model.timeframe import iso
 from ..pacing.meter import BAN_MOST_S, Meter, Ticket
 from ..quiet import logger
@@ -102,6 +102,11 @@ class Limiter:
     def cuts(self) -> int:
         """How often refusals lowered the rate."""
         return sum(pace.cuts for pace in self._meter.paces)
+
+    @property
+    def hour(self) -> Hour:
+        """The requests of the hour that ends now, in real seconds, and how many it may have."""
+        return self._meter.hour(self._clock.monotonic())
 
     @property
     def banned_until(self) -> int:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ..clock import Clock
 from ..ledger.timeline import Timeline
+from ..model.budget import Hour
 from ..model.candle import ExactCandle
 from ..model.histogram import Histogram
 from ..model.series import Changes, Kind, SeriesId
@@ -67,6 +68,7 @@ class Live:
     instance: str
     origin: str
     feed: FeedStats = field(default_factory=FeedStats)
+    hour: Callable[[], Hour] = lambda: Hour(0, 0)
     changed: asyncio.Event = field(default_factory=asyncio.Event)  # the writer has something to take
     channel_dead: asyncio.Event = field(default_factory=asyncio.Event)  # settling found one: it wants renewal
     started_s: float = 0.0
@@ -147,11 +149,14 @@ class Live:
 
     def feed_status(self) -> Mapping[str, str]:
         """Fields of the `feed` hash."""
+        hour = self.hour()
         return {
             "instance": self.instance,
             "origin": self.origin,
             **self.timeline.traits.told(),
             **self.feed.fields(),
+            "requests_this_hour": str(hour.requests),
+            "requests_per_hour": str(hour.most),
         }
 
     # --- how far it is ----------------------------------------------------------------------------

@@ -9,13 +9,28 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
+from typing import NamedTuple
 
 import msgspec
 
-__all__ = ["NOTHING", "Budget", "Costs", "Pool", "Rolling", "Spacing", "Window", "least_s", "usage_of"]
+__all__ = [
+    "HOUR_S",
+    "NOTHING",
+    "Budget",
+    "Costs",
+    "Hour",
+    "Pool",
+    "Rolling",
+    "Spacing",
+    "Window",
+    "least_s",
+    "usage_of",
+]
 
 Costs = Mapping[str, int]
 """What a request costs in each budget, by its name: 1 where it says nothing."""
+
+HOUR_S = 3_600.0
 
 NOTHING: Costs = MappingProxyType({})
 """Says nothing of any budget."""
@@ -80,6 +95,13 @@ class Spacing(msgspec.Struct, frozen=True):
 
 
 Budget = Pool | Window | Rolling | Spacing
+
+
+class Hour(NamedTuple):
+    """How many requests started within the last hour, and how many may; 0: nothing bounds an hour's."""
+
+    requests: int
+    most: int
 
 
 def usage_of(budgets: Iterable[Budget], headers: Mapping[str, str]) -> Costs:

@@ -5,10 +5,11 @@ All times are the host's monotonic seconds, as real as the venue's limits, unles
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from ..model.budget import NOTHING, Budget, Costs, Pool, Rolling, Spacing, Window
+from ..model.budget import HOUR_S, NOTHING, Budget, Costs, Hour, Pool, Rolling, Spacing, Window
 from .kept import Kept, KeptPool, KeptRolling, KeptWindow
 from .pace import Pace
 
@@ -66,12 +67,21 @@ class Meter:
         self._kept: dict[str, Kept[Any]] = {}
         self._pauses = _Ever(_PAUSE_S, _PAUSE_DOUBLED_MOST_S)
         self._bans = _Ever(_BAN_S, BAN_MOST_S)
+        self._starts: deque[float] = deque()  # within the last hour
         self.change(budgets)
 
     @property
     def paces(self) -> list[Pace]:
         """The budgets that say how far apart requests start."""
         return [kept for kept in self._kept.values() if isinstance(kept, Pace)]
+
+    def hour(self, now: float) -> Hour:
+        """What was asked within the hour that ends now, whatever came of it."""
+        while self._starts and self._starts[0] + HOUR_S <= now:
+            self._starts.popleft()
+        hourly = [budget for kept in self._kept.values() if isinstance(budget := kept.budget, Rolling)]
+        most = (int(each.size * each.share) for each in hourly if each.length_s == HOUR_S)
+        return Hour(len(self._starts), min(most, default=0))
 
     def change(self, budgets: Sequence[Budget]) -> None:
         """Other budgets from now on. What was used of those that stay is used, and they have learned."""
@@ -97,6 +107,8 @@ class Meter:
         budgets = tuple(kept for name, kept in self._kept.items() if costs.get(name, 1))
         for kept in budgets:
             kept.start(costs.get(kept.budget.name, 1), slot, now)
+        self.hour(now)
+        self._starts.append(now)
         return Ticket(costs, now, budgets)
 
     def ended(self, ticket: Ticket, now: float, usage: Costs = NOTHING) -> None:

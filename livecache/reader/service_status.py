@@ -42,6 +42,10 @@ class ServiceStatus:
     reconnects: int
     rejections: int
     """Frames and candles that could not be believed."""
+    requests_this_hour: int = 0
+    """How many the service has made of the venue within the last hour, as of its last sign of life."""
+    requests_per_hour: int = 0
+    """How many it may make in any hour; 0 where nothing bounds them so."""
     banned_until: int = 0
     """Until when the venue refuses everything, by the service's host; 0 while it does not."""
 
@@ -57,6 +61,8 @@ class _Feed(msgspec.Struct, frozen=True):
     sequence_gaps: int = 0
     reconnects: int = 0
     rejections: int = 0
+    requests_this_hour: int = 0
+    requests_per_hour: int = 0
 
 
 def status(core: Core) -> Steps[ServiceStatus]:
@@ -90,6 +96,8 @@ def status(core: Core) -> Steps[ServiceStatus]:
         sequence_gaps=feed.sequence_gaps,
         reconnects=feed.reconnects,
         rejections=feed.rejections,
+        requests_this_hour=feed.requests_this_hour if living else 0,
+        requests_per_hour=feed.requests_per_hour,
         banned_until=decode_ban(ban),
     )
 

@@ -96,6 +96,7 @@ def test_the_status_of_a_service_that_lives(kind: str, clean_valkey: str, store:
     store.set(KEYS.lease, encode_lease(LeaseRecord("one", 7)))
     told = {"instance": "one", "origin": "https://x", "connected": "1", "connections": "1/1"}
     numbers = {"last_message": T0, "sequence_gaps": 2, "reconnects": 3, "rejections": 4, "to_come": "x"}
+    numbers |= {"requests_this_hour": 5, "requests_per_hour": 1_800}
     store.hset(KEYS.feed, mapping={**told, **numbers})
     store.sadd(KEYS.series, "SOL-USD:5m")
     with either(kind, clean_valkey) as reader:
@@ -106,6 +107,7 @@ def test_the_status_of_a_service_that_lives(kind: str, clean_valkey: str, store:
     assert status.symbols == {"BTC-USD": "up", "ETH-USD": "up", "SOL-USD": ""}
     assert (status.last_message, status.sequence_gaps) == (T0, 2)
     assert (status.reconnects, status.rejections) == (3, 4)
+    assert (status.requests_this_hour, status.requests_per_hour) == (5, 1_800)
 
 
 def test_a_feed_is_not_connected_because_a_dead_service_once_said_so(

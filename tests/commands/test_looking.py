@@ -110,6 +110,12 @@ def test_status_says_who_writes_since_when_into_which_redis_by_which_configurati
     first = capsys.readouterr().out.splitlines()[0]
     assert "vm-7-0aff1e writes since " in first and "(3h 5m)" in first
     assert f"prefix {KEYS.prefix}; the defaults (no ./config.toml here), under LIVECACHE_HTTP_LISTEN" in first
+    store.hset(KEYS.feed, mapping={"requests_this_hour": 512, "requests_per_hour": 1_800})
+    assert main(["status"]) == 0
+    assert "512 of 1,800 requests this hour" in capsys.readouterr().out.splitlines()[0]
+    store.delete(KEYS.feed)
+    store.set(KEYS.feed, "somebody else's")
+    assert main(["status"]) == 0 and "vm-7-0aff1e writes since" in capsys.readouterr().out
     store.set(KEYS.lease, "what is this?")
     assert main(["status", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["service"]["instance"] == ""

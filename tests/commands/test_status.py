@@ -148,10 +148,25 @@ def test_a_ban_is_told_however_narrow_the_terminal() -> None:
         assert "writes, venue banned until 2026-02-13 16:26" in line(told, width)
 
 
+def test_where_an_hours_requests_are_bounded_both_numbers_are_told() -> None:
+    writes = {"stocks": Writes("host-123-abc", 0, 0, 1_234, 1_800)}
+    told = Who("0.2.0", writes, "127.0.0.1:6379/0", "livecache", "config.toml")
+    assert "host-123-abc writes, 1,234 of 1,800 requests this hour" in line(told)
+    assert told.as_object()["requests_this_hour"] == 1_234
+    writes = {"stocks": Writes("host-123-abc", 0, 0, 1_234)}
+    assert "this hour" not in line(replace(told, writes=writes))
+
+
 def test_of_several_venues_it_is_told_who_writes_each() -> None:
     writes = {"coinbase": Writes("host-123-abc", 0), "toy": Writes("", 0)}
     told = Who("0.2.0", writes, "127.0.0.1:6379/0", "livecache", "config.toml")
     assert line(told, 70) == "livecache 0.2.0: coinbase: host-123-abc writes, toy: nobody writes"
-    assert told.as_object()["venues"]["toy"] == {"instance": "", "since": 0, "banned_until": 0}
+    assert told.as_object()["venues"]["toy"] == {
+        "instance": "",
+        "since": 0,
+        "banned_until": 0,
+        "requests_this_hour": 0,
+        "requests_per_hour": 0,
+    }
     one = replace(told, writes={"coinbase": writes["coinbase"]}).as_object()
     assert one["instance"] == "host-123-abc" and "venues" not in one

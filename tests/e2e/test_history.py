@@ -225,17 +225,27 @@ def test_a_venue_that_cannot_be_reached_keeps_no_other_from_being_filled(tmp_pat
     assert known(path, "BTC-USD").covers(NOON - 4 * DAY, NOON - 600_000)
 
 
-def test_requests_of_a_fill_start_no_nearer_than_the_user_says(tmp_path: Path) -> None:
+def test_requests_of_a_fill_start_no_nearer_than_the_user_says_and_are_counted(tmp_path: Path) -> None:
     with exchange(market_of(*SYMBOLS)) as venue:
         env = settings(
-            venue, "redis://127.0.0.1:1", tmp_path / "history.db",
-            HISTORY_SINCE="5d", VENUES_COINBASE_LEAST_DELAY="0.4",
-        )  # fmt: skip
+            venue,
+            "redis://127.0.0.1:1",
+            tmp_path / "history.db",
+            HISTORY_SINCE="5d",
+            VENUES_COINBASE_LEAST_DELAY="0.4",
+            VENUES_COINBASE_REQUESTS_PER_HOUR="1000",
+        )
+        report = tmp_path / "report.json"  # fmt: skip
         began_s = time.monotonic()
-        with livecache("history", "fill", "--scheduled", "--timeframe", "5m", env=env) as filling:
+        wanted = ("history", "fill", "--scheduled", "--timeframe", "5m", "--report", str(report))
+        with livecache(*wanted, env=env) as filling:
             assert filling.ended() == 0
         took_s, asked = time.monotonic() - began_s, len(venue.candle_requests)
     assert asked >= 12 and took_s >= 0.4 * (asked - 1)
+    hour = json.loads(report.read_text())["venues"]["coinbase"]
+    assert hour["requests_per_hour"] == 1_000 and asked < hour["requests_this_hour"] <= asked + 5, (
+        "and its time"
+    )
 
 
 def test_on_a_terminal_a_table_of_all_series_is_drawn_while_it_fills(tmp_path: Path) -> None:

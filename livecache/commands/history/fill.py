@@ -25,7 +25,7 @@ from ...history.store import SeriesInfo, Want
 from ...history.tally import Line, Tally
 from ...history.thread import Healing, StoreThread
 from ...history.worker import Worker
-from ...model.budget import least_s
+from ...model.budget import Hour, least_s
 from ...model.coverage import Span
 from ...model.timeframe import Timeframe, iso
 from ...pacing.backoff import delays
@@ -92,7 +92,9 @@ async def _fill(config: Config, path: Path, wanted: Wanted, report: Path | None,
             fillings.extend(_Filling(config, venue, store, thread, clock) for venue in wanted.symbols)
             async with asyncio.TaskGroup() as keeping:
                 logging = keeping.create_task(log.run(), name="history log")
-                drawing = keeping.create_task(draw(lambda: _lines(fillings)), name="history table")
+                drawing = keeping.create_task(
+                    draw(lambda: _lines(fillings), lambda: _hours(fillings)), name="history table"
+                )
                 async with asyncio.TaskGroup() as tasks:
                     for filling in fillings:
                         name = filling.venue.name
@@ -102,12 +104,12 @@ async def _fill(config: Config, path: Path, wanted: Wanted, report: Path | None,
                 logging.cancel()
 
     stopped = await until_stopped(main)
-    lines = _lines(fillings)
-    print_report(lines, as_json=as_json)
+    lines, hours = _lines(fillings), _hours(fillings)
+    print_report(lines, hours, as_json=as_json)
     if wanted.scheduled is not None and not lines and not stopped and not unreachable and not as_json:
         print("nothing is due")
     if report is not None:
-        write_report(lines, report)
+        write_report(lines, hours, report)
     if stopped:
         return 130
     if unreachable:
@@ -117,6 +119,10 @@ async def _fill(config: Config, path: Path, wanted: Wanted, report: Path | None,
 
 def _lines(fillings: Sequence[_Filling]) -> list[Line]:
     return [line for filling in fillings for line in filling.lines]
+
+
+def _hours(fillings: Sequence[_Filling]) -> dict[str, Hour]:
+    return {filling.venue.name: filling.hour for filling in fillings}
 
 
 class _Filling:
@@ -145,6 +151,11 @@ class _Filling:
     def lines(self) -> list[Line]:
         """What became of each series."""
         return list(self._tally.lines.values())
+
+    @property
+    def hour(self) -> Hour:
+        """The requests of the hour that ends now."""
+        return self._limiter.hour
 
     async def run(self, wanted: Wanted) -> None:
         """Submit what is missing, and work until nothing is left."""

@@ -7,12 +7,13 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 
 from ...errors import ConfigError
 from ...history.tally import Line
+from ...model.budget import Hour
 
 __all__ = ["draw", "percent", "print_report", "total_of", "write_report"]
 
@@ -37,10 +38,25 @@ def total_of(lines: Sequence[Line]) -> dict[str, object]:
     }
 
 
-def print_report(lines: Sequence[Line], *, as_json: bool) -> None:
+def _as_object(lines: Sequence[Line], hours: Mapping[str, Hour]) -> dict[str, object]:
+    venues = {
+        venue: {"requests_this_hour": hour.requests, "requests_per_hour": hour.most}
+        for venue, hour in hours.items()
+    }
+    return {"series": [asdict(line) for line in lines], "total": total_of(lines), "venues": venues}
+
+
+def _spent(hours: Mapping[str, Hour]) -> Iterator[str]:
+    """What is used of each hourly limit."""
+    for venue, (requests, most) in hours.items():
+        if most:
+            yield f"{venue}: {requests:,} of {most:,} requests this hour"
+
+
+def print_report(lines: Sequence[Line], hours: Mapping[str, Hour], *, as_json: bool) -> None:
     """To stdout, as a table or as one JSON object."""
     if as_json:
-        print(json.dumps({"series": [asdict(line) for line in lines], "total": total_of(lines)}))
+        print(json.dumps(_as_object(lines, hours)))
         return
     if not lines:
         return
@@ -51,9 +67,11 @@ def print_report(lines: Sequence[Line], *, as_json: bool) -> None:
         f"{total['requests']:,} requests"
         + (f", {total['rejected']:,} rows rejected" if total["rejected"] else "")
     )
+    for spent in _spent(hours):
+        print(spent)
 
 
-async def draw(lines: Callable[[], Sequence[Line]]) -> None:
+async def draw(lines: Callable[[], Sequence[Line]], hours: Callable[[], Mapping[str, Hour]]) -> None:
     """Show how far all are, below the log on stderr, until cancelled; where that is no terminal, nothing."""
     if not sys.stderr.isatty():
         return
@@ -66,8 +84,10 @@ async def draw(lines: Callable[[], Sequence[Line]]) -> None:
     with Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False) as live:
         while True:
             # Those under way first, as many as the terminal shows.
-            shown = sorted(lines(), key=lambda line: line.state != "filling")[: max(1, console.height - 4)]
-            text = "\n".join(_table(shown)) if shown else ""
+            spent = [*_spent(hours())]
+            room = max(1, console.height - 4 - len(spent))
+            shown = sorted(lines(), key=lambda line: line.state != "filling")[:room]
+            text = "\n".join((*_table(shown), *spent)) if shown else ""
             live.update(Text(text, no_wrap=True, overflow="ellipsis"), refresh=True)
             await asyncio.sleep(_DRAWN_EVERY_S)
 
@@ -84,10 +104,10 @@ def _table(lines: Sequence[Line]) -> Iterator[str]:
             yield f"{'':{width}}  failed: {line.error}"
 
 
-def write_report(lines: Sequence[Line], path: Path) -> None:
+def write_report(lines: Sequence[Line], hours: Mapping[str, Hour], path: Path) -> None:
     """Into a file: JSON where it is called so, else CSV. Raises ConfigError where it cannot be written."""
     if path.suffix == ".json":
-        text = json.dumps({"series": [asdict(line) for line in lines], "total": total_of(lines)}, indent=1)
+        text = json.dumps(_as_object(lines, hours), indent=1)
     else:
         table = io.StringIO()
         writer = csv.DictWriter(table, _COLUMNS, lineterminator="\n")

@@ -282,6 +282,18 @@ OF_ENGINE = (
     ),
     Metric(
         "gauge",
+        "venue_requests_this_hour",
+        "Requests that started within the last hour.",
+        lambda s: s.limiter.hour.requests,
+    ),
+    Metric(
+        "gauge",
+        "venue_requests_per_hour",
+        "How many an hour may have; absent where nothing bounds them so.",
+        lambda s: s.limiter.hour.most or None,
+    ),
+    Metric(
+        "gauge",
         "venue_ban_end_timestamp_seconds",
         "When the venue, which refuses everything now, will answer again.",
         lambda s: _seconds(s.limiter.banned_until),
