@@ -21,7 +21,7 @@ from ..errors import ConfigError
 from ..files import read_regular, why_not
 from ..model.grid import SessionGrid
 from ..model.timeframe import Timeframe
-from .calendar_file import Written, merged, midnight, offsets_in, sessions_in
+from .calendar_file import Written, merged, sessions_in
 
 __all__ = ["ALWAYS", "DATA", "Calendar", "calendar_named"]
 
@@ -130,10 +130,8 @@ def _calendar(name: str, file: bytes) -> Calendar | None:
             written = known if isinstance(written, str) else merged(known, written)
         assert isinstance(written, Written)
         zones = msgspec.json.decode(_read(DATA / "zones.json"), type=dict[str, dict[str, dict[str, str]]])
-        offset = offsets_in(written.zone, zones)
-        sessions, last = sessions_in(written, offset)
+        sessions, through = sessions_in(written, zones)
     except ConfigError as error:
         raise ConfigError(f"{name}: {error.message}", error.hint) from None
     grid = SessionGrid(tuple(s.opening for s in sessions), tuple(s.closing for s in sessions))
-    through = midnight(last + 1) - offset(last) * 60_000
     return Calendar(name, written.zone, grid, through, tuple(s.day for s in sessions))

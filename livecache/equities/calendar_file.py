@@ -14,11 +14,10 @@ adds to its days.
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping
-from datetime import date, datetime, timedelta
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime, time, timedelta
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -26,10 +25,12 @@ import msgspec
 from ..errors import ConfigError
 from ..model.grid import DAY_MS
 
-__all__ = ["PRESUMED_YEARS", "Session", "Written", "merged", "midnight", "offsets_in", "sessions_in"]
+__all__ = ["PRESUMED_YEARS", "Session", "Written", "merged", "sessions_in"]
 
 PRESUMED_YEARS = 10
 """So long after its end a calendar goes on by the week's usual days and hours."""
+
+_T = TypeVar("_T")
 
 Days = Mapping[str, str]
 """Days by the year: `{"2026": "01-01 01-19"}`."""
@@ -37,6 +38,8 @@ Days = Mapping[str, str]
 _EPOCH = date(1970, 1, 1).toordinal()
 _WEEK = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _YEARS_MAX = 200
+_NOON = time(12)
+_MINUTE = 60_000
 
 
 class Written(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -80,36 +83,12 @@ def _both(these: Days, those: Days) -> dict[str, str]:
     return {**these, **{year: f"{these.get(year, '')} {days}" for year, days in those.items()}}
 
 
-def offsets_in(zone: str, written: Mapping[str, Mapping[str, Days]]) -> Callable[[int], int]:
-    """What tells the offset from UTC, in minutes, of a day (its ordinal) in that zone.
+def sessions_in(written: Written, zones: Mapping[str, Mapping[str, Days]]) -> tuple[list[Session], int]:
+    """The sessions, oldest first, and until when (Unix ms) the calendar is sure of them.
 
-    The zones that our own calendars need are written beside them, as `{"-05:00": {"1990": "10-28"}}`: not
-    every machine has a list of time zones.
+    `zones` are offsets from UTC and since when they hold, as `{"-05:00": {"1990": "10-28"}}`: not every
+    machine knows time zones.
     """
-    if zone in written:
-        steps = sorted(
-            (day, _minutes(offset.lstrip("+-")) * (-1 if offset.startswith("-") else 1))
-            for offset, days in written[zone].items()
-            for day in _ordinals("zones", days)
-        )
-        starts = [day for day, _ in steps]
-        return lambda day: steps[max(0, bisect_right(starts, day) - 1)][1]
-    try:
-        known = ZoneInfo(zone)
-    except (OSError, ValueError, ZoneInfoNotFoundError):
-        raise ConfigError(
-            f"zone: this machine knows no {zone!r}", "write one as America/New_York, or install tzdata"
-        ) from None
-
-    def offset(day: int) -> int:
-        noon = datetime.combine(date.fromordinal(day), datetime.min.time(), known) + timedelta(hours=12)
-        return int((noon.utcoffset() or timedelta()).total_seconds()) // 60
-
-    return offset
-
-
-def sessions_in(written: Written, offset: Callable[[int], int]) -> tuple[list[Session], int]:
-    """The sessions, oldest first, and the last day (ordinal) that the calendar is sure of."""
     since, through = _day("since", written.since), _day("through", written.through)
     if not since <= through < since + _YEARS_MAX * 366:
         raise ConfigError(
@@ -125,28 +104,52 @@ def sessions_in(written: Written, offset: Callable[[int], int]) -> tuple[list[Se
         raise ConfigError(f"hours: none on {written.since}", 'write "09:30-16:00"')
     closed = set(_ordinals("closed", written.closed))
     odd = {day: _hours("odd", text) for text, days in written.odd.items() for day in _ordinals("odd", days)}
-    starts = [day for day, _ in usual]
+    days = range(since, min(through + PRESUMED_YEARS * 365, date.max.toordinal() - 1) + 1)
+    offsets = _offsets(written.zone, zones, days)
     sessions = []
-    last = min(through + PRESUMED_YEARS * 365, date.max.toordinal() - 1)
-    for day in range(since, last + 1):
-        if not (here := odd.get(day)):
-            if not open_on[day % 7] or day in closed:
-                continue
-            here = usual[bisect_right(starts, day) - 1][1]
-        local = midnight(day) - offset(day) * 60_000
-        sessions.append(Session(day, local + here[0] * 60_000, local + here[1] * 60_000))
+    for day, local, (opening, closing) in zip(days, offsets, _each(usual, days), strict=True):
+        if day in odd:
+            opening, closing = odd[day]
+        elif not open_on[day % 7] or day in closed:
+            continue
+        midnight = (day - _EPOCH) * DAY_MS - local * _MINUTE
+        sessions.append(Session(day, midnight + opening * _MINUTE, midnight + closing * _MINUTE))
     if not sessions:
         raise ConfigError("closed: no day is left on which the exchange is open", "correct the calendar")
     overlapping = next((b for a, b in pairwise(sessions) if b.opening < a.closing), None)
     if overlapping:
-        day_text = date.fromordinal(overlapping.day)
-        raise ConfigError(f"hours: {day_text} opens before the day before it has ended", "correct its hours")
-    return sessions, through
+        on = date.fromordinal(overlapping.day)
+        raise ConfigError(f"hours: {on} opens before the day before it has ended", "correct its hours")
+    return sessions, (through + 1 - _EPOCH) * DAY_MS - offsets[through - since] * _MINUTE
 
 
-def midnight(day: int) -> int:
-    """Midnight of a day (its ordinal), UTC, in Unix ms."""
-    return (day - _EPOCH) * DAY_MS
+def _offsets(zone: str, zones: Mapping[str, Mapping[str, Days]], days: range) -> list[int]:
+    """How far clocks are from UTC on each of these days, in minutes."""
+    if zone in zones:
+        return _each(
+            sorted(
+                (day, _minutes(offset[1:]) * (-1 if offset.startswith("-") else 1))
+                for offset, since in zones[zone].items()
+                for day in _ordinals("zones", since)
+            ),
+            days,
+        )
+    try:
+        known = ZoneInfo(zone)
+    except (OSError, ValueError, ZoneInfoNotFoundError):
+        raise ConfigError(
+            f"zone: this machine knows no {zone!r}", "write one as America/New_York, or install tzdata"
+        ) from None
+    noons = (datetime.combine(date.fromordinal(day), _NOON, known) for day in days)
+    return [int((noon.utcoffset() or timedelta()).total_seconds()) // 60 for noon in noons]
+
+
+def _each(steps: Sequence[tuple[int, _T]], days: range) -> list[_T]:
+    """What holds on each of these days, of what holds from which day on; before the first, that."""
+    found: list[_T] = []
+    for (_, held), (until, _) in pairwise([*steps, (days.stop, steps[0][1])]):
+        found += [held] * (min(until, days.stop) - days.start - len(found))
+    return found
 
 
 def _day(field: str, text: str) -> int:
