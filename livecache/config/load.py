@@ -85,6 +85,14 @@ def check(
         if value is not None:
             flag = _FLAGS.get(key, key)
             given[key] = _Given(value, flag, flag, text=True)
+    for key, named in given.items():
+        if (
+            key.endswith(".calendars_file")
+            and named.value
+            and isinstance(named.value, str)
+            and not named.text
+        ):
+            given[key] = named._replace(value=str(file.parent / named.value))
     _add_symbols(given, file.parent, wrong)
     config, unusable = _convert(given, layout)
     wrong += unusable.values()

@@ -98,9 +98,9 @@ def _read(file: Path) -> bytes:
         read = read_regular(file, _FILE_MAX + 1)
     except OSError as error:
         why, mends = why_not(file, error)
-        raise ConfigError(f"calendars_file: {file} cannot be read: {why}", mends) from None
+        raise ConfigError(f"{file} cannot be read: {why}", mends) from None
     if len(read) > _FILE_MAX:
-        raise ConfigError(f"calendars_file: {file} is longer than {_FILE_MAX} bytes", "name another file")
+        raise ConfigError(f"{file} is longer than {_FILE_MAX} bytes", "name another file")
     return read
 
 

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Annotated, ClassVar, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
 
+from ..errors import ConfigError
 from ..model.budget import Budget, Rolling, Spacing
 from ..model.policy import CANDLES_MAX
 from ..model.timeframe import Timeframe
 
-__all__ = ["SYMBOL", "Count", "FedSettings", "Problem", "Rate", "Seconds", "VenueSettings", "list_problems"]
+if TYPE_CHECKING:
+    from ..equities.calendar import Calendar
+
+__all__ = [
+    *("SYMBOL", "Count", "FedSettings", "Problem", "Rate", "Seconds", "SessionSettings", "VenueSettings"),
+    "list_problems",
+]
 
 # Upper bounds are there so that a slip of the keyboard (`nan`, `inf`, a year in seconds) is told at once.
 Seconds = Annotated[float, Meta(gt=0, le=3600)]
@@ -116,6 +124,26 @@ class FedSettings(VenueSettings, frozen=True, forbid_unknown_fields=True):
         yield from super().problems()
         if not self.ws_url:
             yield "ws_url", "is empty", "it looks like wss://host or ws://host:port"
+
+
+class SessionSettings(VenueSettings, frozen=True, forbid_unknown_fields=True):
+    """Those of a venue whose symbols trade in the sessions of an exchange."""
+
+    calendar: str = "XNYS"  # by its name; "24/7" for what trades always
+    calendars_file: str = ""  # calendars of one's own, which go before those that there are
+
+    def its_calendar(self) -> Calendar | None:
+        """The calendar itself; None for "24/7". Raises ConfigError where there is none of that name."""
+        from ..equities.calendar import calendar_named  # Who has no such venue pays nothing for it.
+
+        return calendar_named(self.calendar, Path(self.calendars_file) if self.calendars_file else None)
+
+    def problems(self) -> Iterator[Problem]:
+        yield from super().problems()
+        try:
+            self.its_calendar()
+        except ConfigError as error:
+            yield "calendar", error.message, error.hint
 
 
 def list_problems(items: tuple[str, ...]) -> Iterator[tuple[str, str]]:

@@ -16,6 +16,7 @@ from livecache.equities.calendar_file import PRESUMED_YEARS
 from livecache.errors import ConfigError
 from livecache.model.grid import DAY_MS
 from livecache.model.timeframe import Timeframe
+from livecache.venues.settings import SessionSettings
 
 from .. import calendars
 
@@ -252,8 +253,21 @@ def test_what_is_wrong_with_a_file_is_told(tmp_path: Path, change: dict[str, obj
     assert str(file) in told.value.message and told.value.hint
 
 
+def test_a_setting_names_the_calendar(tmp_path: Path) -> None:
+    def told(**given: str) -> list[str]:
+        settings = SessionSettings(symbols=("AAPL",), rest_url="https://host", **given)
+        return [f"{name}: {what} ({hint})" for name, what, hint in settings.problems()]
+
+    file = str(mine(tmp_path))
+    assert told() == told(calendar="24/7") == told(calendar="DESERT", calendars_file=file) == []
+    (unknown,) = told(calendar="DESSERT", calendars_file=file)
+    assert unknown.startswith("calendar: there is no calendar 'DESSERT' (did you mean DESERT? one of ")
+    (unreadable,) = told(calendars_file=str(tmp_path))
+    assert unreadable.startswith(f"calendar: {tmp_path} cannot be read: Is a directory")
+
+
 def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"calendars_file: .*none\.json cannot be read"):
+    with pytest.raises(ConfigError, match=r"none\.json cannot be read"):
         calendar_named("XNYS", tmp_path / "none.json")
     file = tmp_path / "calendars.json"
     file.write_text("{")
