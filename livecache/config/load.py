@@ -85,14 +85,9 @@ def check(
         if value is not None:
             flag = _FLAGS.get(key, key)
             given[key] = _Given(value, flag, flag, text=True)
-    for key, named in given.items():
-        if (
-            key.endswith(".calendars_file")
-            and named.value
-            and isinstance(named.value, str)
-            and not named.text
-        ):
-            given[key] = named._replace(value=str(file.parent / named.value))
+    for key, one in given.items():
+        if key.endswith(".calendars_file") and isinstance(one.value, str) and one.value and not one.text:
+            given[key] = one._replace(value=str(file.parent / one.value))
     _add_symbols(given, file.parent, wrong)
     config, unusable = _convert(given, layout)
     wrong += unusable.values()

@@ -20,7 +20,14 @@ if TYPE_CHECKING:
     from ..equities.calendar import Calendar
 
 __all__ = [
-    *("SYMBOL", "Count", "FedSettings", "Problem", "Rate", "Seconds", "SessionSettings", "VenueSettings"),
+    "SYMBOL",
+    "Count",
+    "FedSettings",
+    "Problem",
+    "Rate",
+    "Seconds",
+    "SessionSettings",
+    "VenueSettings",
     "list_problems",
 ]
 

@@ -253,9 +253,25 @@ def test_what_is_wrong_with_a_file_is_told(tmp_path: Path, change: dict[str, obj
     assert str(file) in told.value.message and told.value.hint
 
 
+def test_the_example_is_what_its_page_says() -> None:
+    docs = Path(__file__).parents[2] / "docs"
+    file = docs / "examples/calendars.json"
+    assert f"```json\n{file.read_text()}```" in (docs / "configuration.md").read_text()
+    assert named("XNYS", file).session_on(date(2027, 3, 5)) is None
+    assert named("DESERT", file).session_on(date(2026, 12, 1)) == ms("2026-12-01T06:00")
+    assert named("XBRU", file).days == named("XPAR").days
+
+
+def test_every_calendar_that_there_is_is_told() -> None:
+    page = (Path(__file__).parents[2] / "docs/configuration.md").read_text()
+    assert [name for name in (*calendars.NAMES, *calendars.ALIASES) if f"`{name}`" not in page] == []
+
+
 def test_a_setting_names_the_calendar(tmp_path: Path) -> None:
-    def told(**given: str) -> list[str]:
-        settings = SessionSettings(symbols=("AAPL",), rest_url="https://host", **given)
+    def told(calendar: str = "XNYS", calendars_file: str = "") -> list[str]:
+        settings = SessionSettings(
+            symbols=("AAPL",), rest_url="https://host", calendar=calendar, calendars_file=calendars_file
+        )
         return [f"{name}: {what} ({hint})" for name, what, hint in settings.problems()]
 
     file = str(mine(tmp_path))
