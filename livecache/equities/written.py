@@ -7,26 +7,38 @@ from base64 import b64decode, b64encode
 from functools import lru_cache
 from itertools import accumulate, chain, pairwise
 
+from ..errors import ConfigError
 from ..model.grid import Grid, SessionGrid, read_grid
 from ..model.timeframe import Timeframe
+from .calendar import Calendar, calendar_named
 
-__all__ = ["grid_of", "grid_text"]
+__all__ = ["calendar_of", "grid_of", "grid_text"]
 
 _PACKED = "packed"
 _BYTES_MAX = 4_000_000  # of two hundred thousand sessions
 
 
-def grid_text(timeframe: Timeframe, grid: Grid) -> str:
-    """What `grid_of` makes such a grid of; "" where buckets lie where the timeframe says."""
-    if not isinstance(grid, SessionGrid):
-        return "" if grid == timeframe.grid else grid.text(0, 0)
-    return _packed(grid)
+def grid_text(timeframe: Timeframe, grid: Grid, calendar: str = "") -> str:
+    """What `grid_of` makes such a grid of; "" where buckets lie where the timeframe says.
+
+    It is the name of the calendar where ours of that name has just these sessions, else the sessions.
+    """
+    if isinstance(grid, SessionGrid):
+        return calendar if calendar and _is_ours(timeframe, grid, calendar) else _packed(grid)
+    return "" if grid == timeframe.grid else grid.text(0, 0)
+
+
+def calendar_of(text: str) -> Calendar | None:
+    """The calendar that such a text names; None for any other."""
+    return calendar_named(text) if text and " " not in text else None
 
 
 def grid_of(text: str, timeframe: Timeframe) -> Grid:
     """The grid that `grid_text` wrote down; of one text always the same. Raises ValueError for any other."""
     if not text:
         return timeframe.grid
+    if named := calendar_of(text):
+        return named.grid(timeframe)
     step, _, rest = text.partition(" ")
     if not rest.startswith(_PACKED):
         return read_grid(text, timeframe.ms)
@@ -34,6 +46,17 @@ def grid_of(text: str, timeframe: Timeframe) -> Grid:
         return _unpacked(int(step), rest.removeprefix(_PACKED))
     except (ValueError, zlib.error) as error:
         raise ValueError(f"no grid: {text[:40]!r}: {error}") from None
+
+
+@lru_cache(64)
+def _is_ours(timeframe: Timeframe, grid: SessionGrid, calendar: str) -> bool:
+    try:
+        ours = calendar_named(calendar)
+    except ConfigError:
+        return False
+    known = ours.grid(timeframe) if ours else None
+    told = (grid.step, grid.openings, grid.closings)
+    return isinstance(known, SessionGrid) and (known.step, known.openings, known.closings) == told
 
 
 @lru_cache(64)

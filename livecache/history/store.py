@@ -12,12 +12,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from ..equities.written import grid_of
+from ..equities.written import calendar_of, grid_of
 from ..model.coverage import Coverage, Span
 from ..model.grid import Grid
 from ..model.series import SeriesId
 
 if TYPE_CHECKING:
+    from ..equities.calendar import Calendar
     from .columns import Columns  # which needs numpy
 
 __all__ = [
@@ -66,6 +67,11 @@ class SeriesInfo:
     def grid(self) -> Grid:
         """Where its buckets lie."""
         return grid_of(self.grid_text, self.key.timeframe)
+
+    @property
+    def calendar(self) -> Calendar | None:
+        """The exchange in whose sessions they lie; None where it is none of ours."""
+        return calendar_of(self.grid_text)
 
 
 class Commit(NamedTuple):

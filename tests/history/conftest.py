@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from livecache.__main__ import main
 from livecache.history.sqlite.store import SqliteHistory
 
 from .support import HandClock, number_of, opened
+
+Check = Callable[..., Any]
 
 
 @pytest.fixture
@@ -27,3 +32,19 @@ def store(tmp_path: Path, clock: HandClock) -> Iterator[SqliteHistory]:
 @pytest.fixture
 def series(store: SqliteHistory) -> int:
     return number_of(store)
+
+
+@pytest.fixture
+def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Check:
+    """`livecache check --history --json` on the file of the test; its report, with the exit code in it."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("LIVECACHE_HISTORY_URL", "LIVECACHE_REDIS_URL"):
+        monkeypatch.delenv(name, raising=False)
+
+    def ran(*arguments: str) -> Any:
+        code = main(["check", "--history", "--history-url", "sqlite:///history.db", "--json", *arguments])
+        report = json.loads(capsys.readouterr().out)
+        assert report["clean"] is (code == 0) and code in (0, 7)
+        return report
+
+    return ran

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from livecache.equities.calendar import calendar_named
 from livecache.equities.written import grid_of, grid_text
 from livecache.history.ordering import series_of
 from livecache.history.sqlite.store import SqliteHistory
@@ -43,6 +44,20 @@ def test_timeframes_of_one_calendar_stay_multiples_of_one_another() -> None:
     days = sessions(*range(1, 40_000))
     assert held(days.within(HOUR), H1).divides(held(days))
     assert len(grid_text(D1, days)) < 4_000
+
+
+def test_a_calendar_of_ours_is_told_by_its_name() -> None:
+    calendar = calendar_named("XNYS")
+    assert calendar
+    for timeframe in (H1, D1, W1):
+        grid = calendar.grid(timeframe)
+        assert grid_text(timeframe, grid, "XNYS") == "XNYS" and grid_of("XNYS", timeframe) is grid
+    days = calendar.sessions
+    own = SessionGrid(days.openings[:-1], days.closings[:-1])
+    again = grid_of(grid_text(D1, own, "XNYS"), D1)
+    assert isinstance(again, SessionGrid)
+    assert again.openings == own.openings, "a calendar of the user's own by that name is told whole"
+    assert isinstance(grid_of(grid_text(D1, own, "HERE"), D1), SessionGrid)
 
 
 def test_what_is_usual_needs_no_text() -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,26 +26,9 @@ from livecache.quality.history.findings import Kind
 from livecache.quality.history.outliers import typical
 from livecache.quality.history.peers import asset_of
 
+from .conftest import Check
 from .support import KEY, covered, market, minute, number_of, put
 from .test_damage import cut
-
-Check = Callable[..., Any]
-
-
-@pytest.fixture
-def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Check:
-    """`livecache check --history --json` on the file of the test; its report, with the exit code in it."""
-    monkeypatch.chdir(tmp_path)
-    for name in ("LIVECACHE_HISTORY_URL", "LIVECACHE_REDIS_URL"):
-        monkeypatch.delenv(name, raising=False)
-
-    def ran(*arguments: str) -> Any:
-        code = main(["check", "--history", "--history-url", "sqlite:///history.db", "--json", *arguments])
-        report = json.loads(capsys.readouterr().out)
-        assert report["clean"] is (code == 0) and code in (0, 7)
-        return report
-
-    return ran
 
 
 def walk(count: int, *, seed: int = 1, start: int = 0) -> list[ExactCandle]:
@@ -274,7 +256,7 @@ def test_the_reports_are_files_too(
     store.commit(series, Columns.of(bad), covered(2_000, 2_010))
     check("--output", "report", "--gap", "60")
     assert sorted(each.name for each in (tmp_path / "report").iterdir()) == [
-        *("findings.csv", "gaps.csv", "ohlcv.csv", "report.json", "report.txt", "series.csv")
+        *("findings.csv", "gaps.csv", "months.csv", "ohlcv.csv", "report.json", "report.txt", "series.csv")
     ]
     tables = {
         name: list(csv.DictReader(io.StringIO((tmp_path / f"report/{name}.csv").read_text())))

@@ -269,4 +269,15 @@ OF_STORE = (
         ),
         ("tests/history/test_quality.py",),
     ),
+    Breakage(
+        "completeness counts holidays",
+        (
+            Edit(
+                "livecache/quality/history/check.py",
+                "expected = info.grid.count(*sure)",
+                "expected = info.key.timeframe.grid.count(*sure)",
+            ),
+        ),
+        ("tests/history/test_request_001_quality.py",),
+    ),
 )

@@ -78,7 +78,11 @@ def _checked(store: SqliteHistory, wanted: Wanted) -> Report:
     )
     rules = Rules(wanted.gap_buckets, wanted.move, wanted.wick)
     check = Check(store, rules, since, until, _unfinished(store))
-    series = [each for each in chosen(store, wanted.symbols, wanted.timeframes) if each.rev]
+    series = [
+        each
+        for each in chosen(store, wanted.symbols, wanted.timeframes)
+        if each.rev or each.id in check.wanted
+    ]
     for info in series:
         check.take(info)
     check.compare_timeframes(series)

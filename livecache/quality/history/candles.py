@@ -4,29 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+import numpy.typing as npt
+
+from ...errors import OutsideCalendar
 from ...history.columns import Columns
-from ...model.coverage import Coverage, Span
+from ...model.coverage import Coverage
 from ...model.grid import EpochGrid, Grid
 from ...model.series import SeriesId
-from ...model.timeframe import iso
+from ...model.timeframe import TIME_MAX, iso
 from .findings import Finding, Gap, Kind, Rules, fill_command
 
-__all__ = ["empty_gaps", "gap_finding", "missing_gaps", "unsound"]
+__all__ = ["aligned", "far_after", "gap_finding", "gaps_of", "unsound"]
+
+Mask = npt.NDArray[np.bool_]
 
 
-def unsound(series: SeriesId, rows: Columns, grid: Grid) -> Iterator[Finding]:
+def unsound(series: SeriesId, rows: Columns, in_buckets: Mask, grid: Grid) -> Iterator[Finding]:
     """Candles that cannot be, and such as open where no bucket does."""
     for row in rows.take(~rows.sound()).candles():
         numbers = ", ".join(row.numbers)
         yield _at(series, grid, Kind.OHLCV, row.time, f"holds {numbers}, which no candle can be")
-    for time in _off(rows, grid):
+    for time in rows.time[~in_buckets].tolist():
         yield _at(series, grid, Kind.MISALIGNED, time, "is not where a bucket opens")
 
 
-def _off(rows: Columns, grid: Grid) -> list[int]:
-    if isinstance(grid, EpochGrid):
-        return [int(each) for each in rows.time[(rows.time - grid.origin) % grid.step != 0]]
-    return [time for time in rows.time.tolist() if time not in grid]
+def aligned(rows: Columns, grid: Grid) -> Mask:
+    """Which open where a bucket does."""
+    if isinstance(grid, EpochGrid) or not len(rows):
+        step, origin = (grid.step, grid.origin) if isinstance(grid, EpochGrid) else (1, 0)
+        return np.asarray((rows.time - origin) % step == 0)
+    return np.isin(rows.time, grid.opens(int(rows.time[0]), int(rows.time[-1]) + 1))
+
+
+def far_after(grid: Grid, time: int, n: int) -> int:
+    """As `after`, but no further than the calendar goes."""
+    try:
+        return grid.after(time, n)
+    except OutsideCalendar:
+        return grid.closed(TIME_MAX)
 
 
 def _at(series: SeriesId, grid: Grid, kind: Kind, time: int, message: str) -> Finding:
@@ -35,28 +51,27 @@ def _at(series: SeriesId, grid: Grid, kind: Kind, time: int, message: str) -> Fi
     return Finding(kind, series, f"{iso(time)} {message}", remedy, start, grid.end(start))
 
 
-def missing_gaps(series: SeriesId, grid: Grid, coverage: Coverage, wanted: Span) -> list[Gap]:
-    """What of `wanted` nobody knows."""
-    return _gaps(series, grid, Kind.MISSING, coverage.missing(*wanted))
-
-
-def empty_gaps(series: SeriesId, grid: Grid, empty: Coverage) -> list[Gap]:
-    """What is known to hold no candle."""
-    return _gaps(series, grid, Kind.EMPTY, empty)
-
-
-def _gaps(series: SeriesId, grid: Grid, kind: Kind, spans: Coverage) -> list[Gap]:
+def gaps_of(series: SeriesId, grid: Grid, kind: Kind, spans: Coverage) -> list[Gap]:
+    """Stretches with at least a bucket, from its open."""
     counted = ((span, grid.count(*span)) for span in spans)
-    return [Gap(series, kind, *span, count) for span, count in counted if count]
+    return [Gap(series, kind, grid.ceil(span.start), span.end, count) for span, count in counted if count]
 
 
 def gap_finding(gap: Gap, rules: Rules) -> Finding | None:
     """What is to be said of it, if it is long enough."""
     if gap.buckets < rules.gap_buckets:
         return None
-    many = f"{gap.buckets:,} bucket{'s' * (gap.buckets > 1)} from {iso(gap.start)} to {iso(gap.end)}"
-    verb = "are" if gap.buckets > 1 else "is"
-    if gap.kind is Kind.EMPTY:
-        return Finding(gap.kind, gap.series, f"{many} {verb} known to hold no candle", "", gap.start, gap.end)
-    remedy = fill_command(gap.series, gap.start, gap.end)
-    return Finding(gap.kind, gap.series, f"{many} {verb} missing", remedy, gap.start, gap.end)
+    plural = gap.buckets > 1
+    many = f"{gap.buckets:,} bucket{'s' * plural} from {iso(gap.start)} to {iso(gap.end)}"
+    verb = "are" if plural else "is"
+    match gap.kind:
+        case Kind.EMPTY:
+            said, remedy = f"{verb} known to hold no candle", ""
+        case Kind.ABSENT:
+            said = f"{verb} expected by the calendar, and the venue shows no candle"
+            remedy = fill_command(gap.series, gap.start, gap.end, force=True)
+        case Kind.UNKNOWN:
+            said, remedy = "may be sessions or not: the calendar is not sure of them", "a newer livecache"
+        case _:
+            said, remedy = f"{verb} missing", fill_command(gap.series, gap.start, gap.end)
+    return Finding(gap.kind, gap.series, f"{many} {said}", remedy, gap.start, gap.end)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from ...history.columns import runs_of
-from ...history.store import Answer, HistoryStore, SeriesInfo
+from ...history.columns import Columns, runs_of
+from ...history.store import NONE, Answer, HistoryStore, SeriesInfo
 from ...model.coverage import Coverage, Span
-from ...model.grid import Grid
-from .candles import empty_gaps, gap_finding, missing_gaps, unsound
-from .findings import WARNINGS, Finding, Gap, Kind, Rules, few, fill_command
+from ...model.grid import Grid, SessionGrid
+from ...model.series import SeriesId
+from ...model.timeframe import Timeframe
+from .candles import aligned, far_after, gap_finding, gaps_of, unsound
+from .findings import NOTES, WARNINGS, Finding, Gap, Kind, Rules, few, fill_command
+from .months import MonthLine, Months, percent
 from .outliers import MARGIN_BUCKETS, outliers
 from .peers import asset_of, compare_peers
 from .report import Report, SeriesLine, largest
+from .sessions import little_volume, splits
 from .sums import compare_sums
 
 __all__ = ["Check"]
@@ -36,14 +40,17 @@ class Check:
     lines: list[SeriesLine] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
+    months: list[MonthLine] = field(default_factory=list)
     _damaged: dict[int, Coverage] = field(default_factory=dict)
     _sums: int = 0
     _assets: int = 0
 
     def report(self, *, path: str, checked_at: int, top: int, strict: bool = False) -> Report:
         """All that was found; with `strict` warnings count."""
-        findings = [one for one in self.findings if strict or not one.is_warning]
-        warnings = [one for one in self.findings if not strict and one.is_warning]
+        notes = [one for one in self.findings if one.kind in NOTES]
+        judged = [one for one in self.findings if one.kind not in NOTES]
+        findings = [one for one in judged if strict or not one.is_warning]
+        warnings = [one for one in judged if not strict and one.is_warning]
         return Report(
             clean=not findings,
             checked_at=checked_at,
@@ -51,6 +58,8 @@ class Check:
             series=self.lines,
             findings=findings,
             warnings=warnings,
+            notes=notes,
+            months=self.months,
             gaps=largest(self.gaps, top),
             gaps_in_all=len(self.gaps),
             sums_compared=self._sums,
@@ -70,27 +79,44 @@ class Check:
         ]
         (stats,) = self.store.stats(info.id)
         coverage, wanted = stats.coverage, self._stretch(info, stats.coverage)
-        gaps = missing_gaps(key, grid, coverage, wanted)
-        rows, first, last, empty = 0, None, None, list[Span]()
+        sure = self._sure(info, wanted)
+        gaps = gaps_of(key, grid, Kind.MISSING, coverage.missing(*sure))
+        gaps += gaps_of(key, grid, Kind.UNKNOWN, coverage.missing(sure.end, wanted.end))
+        rows, first, last, empty, months = 0, None, None, list[Span](), Months(key, grid, sure)
         for span, part in self._windows(info, wanted):
             inner, known = part.rows.clip(*span), part.coverage.clip(*span)
             if len(inner):
                 first = int(inner.time[0]) if first is None else first
                 last, rows = int(inner.time[-1]), rows + len(inner)
-            empty += known.without(runs_of(inner.time, grid))
-            found += unsound(key, inner, grid)
+            in_buckets = aligned(inner, grid)
+            empty += known.without(runs_of(inner.time[in_buckets], grid))
+            found += unsound(key, inner, in_buckets, grid)
+            months.add(inner.take(inner.sound() & in_buckets).clip(*sure).time)
             sound = part.rows.take(part.rows.sound())
-            standing_out = outliers(key, sound, part.coverage, grid, self.rules)
+            standing_out = self._standing_out(key, sound, part.coverage, grid)
             found += [one for one in standing_out if span.start <= one.start < span.end]
         outside = stats.rows - rows
-        if outside > 0 and not damage and coverage.clip(*wanted) == coverage:
+        beyond = coverage.without(Coverage([wanted]) if wanted.end else NONE)
+        if outside > 0 and not damage and not any(grid.count(*span) for span in beyond):
             many = f"{outside:,} candles lie where nothing is known, so nobody reads them"
             remedy = fill_command(key, *wanted) if wanted.end else ""
             found.append(Finding(Kind.UNREAD, key, many, remedy))
-        gaps += empty_gaps(key, grid, Coverage(empty))
+        nothing = Kind.ABSENT if isinstance(grid, SessionGrid) else Kind.EMPTY
+        gaps += gaps_of(key, grid, nothing, Coverage(empty).clip(*sure))
         found += filter(None, (gap_finding(gap, self.rules) for gap in gaps))
         self._told(found, gaps)
-        self.lines.append(_line(info, wanted, coverage.clip(*wanted), (rows, first, last), gaps, found))
+        self.months += months.lines(coverage)
+        self.lines.append(
+            _line(info, (wanted, sure), coverage, (rows, first, last, months.rows), gaps, found)
+        )
+
+    def _standing_out(
+        self, key: SeriesId, rows: Columns, coverage: Coverage, grid: Grid
+    ) -> Iterator[Finding]:
+        yield from outliers(key, rows, coverage, grid, self.rules)
+        if isinstance(grid, SessionGrid):
+            yield from splits(key, rows, coverage, grid, {}, self.rules)
+            yield from little_volume(key, rows, grid)
 
     def _told(self, found: Iterable[Finding], gaps: Iterable[Gap]) -> None:
         self.findings += few(found)
@@ -101,8 +127,14 @@ class Check:
         grid, spans = info.grid, [*coverage, *filter(None, [self.wanted.get(info.id)])]
         start = min((span.start for span in spans), default=0) if self.since is None else self.since
         end = max((span.end for span in spans), default=0) if self.until is None else self.until
-        start = grid.ceil(max(start, info.listed or 0))
-        return Span(start, grid.closed(end)) if spans and start < grid.closed(end) else Span(0, 0)
+        start, end = max(start, info.listed or 0), grid.closed(end) if spans else 0
+        return Span(grid.ceil(start), end) if grid.count(start, end) else Span(0, 0)
+
+    def _sure(self, info: SeriesInfo, wanted: Span) -> Span:
+        """As much of it as the calendar is sure of."""
+        if info.calendar is None or wanted.end <= info.calendar.through:
+            return wanted
+        return Span(wanted.start, max(wanted.start, info.grid.closed(info.calendar.through)))
 
     def _windows(self, info: SeriesInfo, wanted: Span) -> Iterator[tuple[Span, Answer]]:
         """Stretch by stretch, without damaged blocks, and what is known of each and around it."""
@@ -110,7 +142,7 @@ class Check:
         for region in Coverage([wanted]).without(self._damaged[info.id]):
             for span in _cut(grid, region, _AT_ONCE):
                 start = max(region.start, grid.far_back(span.start, MARGIN_BUCKETS))
-                end = min(region.end, grid.after(span.end, MARGIN_BUCKETS))
+                end = min(region.end, far_after(grid, span.end, MARGIN_BUCKETS))
                 yield span, self.store.read(info.id, start, end)
 
     # --- several
@@ -122,7 +154,7 @@ class Check:
             of_symbol[info.key[:2]].append(info)
         for infos in of_symbol.values():
             for parent in infos:
-                smaller = [one for one in infos if one.grid != parent.grid and one.grid.divides(parent.grid)]
+                smaller = [one for one in infos if _adds_up(one, parent)]
                 if smaller:
                     self._compare(parent, max(smaller, key=lambda one: one.key.timeframe.ms))
 
@@ -139,7 +171,7 @@ class Check:
         """Series of one asset and timeframe at several venues with one another."""
         alike: defaultdict[tuple[object, ...], list[SeriesInfo]] = defaultdict(list)
         for info in series:
-            alike[(*asset_of(info.key.symbol), info.key.timeframe, info.grid)].append(info)
+            alike[(*asset_of(info.key.symbol), info.key.timeframe, info.grid_text)].append(info)
         for infos in alike.values():
             if len({info.key.venue for info in infos}) > 1:
                 self._compare_venues(infos)
@@ -174,25 +206,38 @@ class Check:
 def _cut(grid: Grid, region: Span, most: int) -> Iterator[Span]:
     start = region.start
     while start < region.end:
-        end = min(region.end, grid.after(start, most))
+        end = min(region.end, far_after(grid, start, most))
         yield Span(start, end)
         start = end
 
 
+def _adds_up(smaller: SeriesInfo, bigger: SeriesInfo) -> bool:
+    """Auctions are in an exchange's day, and in none of its hours."""
+    day = Timeframe.D1.ms
+    if isinstance(smaller.grid, SessionGrid) and smaller.key.timeframe.ms < day <= bigger.key.timeframe.ms:
+        return False
+    return smaller.grid != bigger.grid and smaller.grid.divides(bigger.grid)
+
+
 def _line(
     info: SeriesInfo,
-    wanted: Span,
+    stretch: tuple[Span, Span],
     known: Coverage,
-    there: tuple[int, int | None, int | None],
+    there: tuple[int, int | None, int | None, int],
     gaps: Sequence[Gap],
     found: Sequence[Finding],
 ) -> SeriesLine:
-    rows, first, last = there
-    expected = info.grid.count(*wanted) if wanted.end else 0
-    covered = sum(info.grid.count(*span) for span in known)
+    wanted, sure = stretch
+    rows, first, last, complete = there
+    expected = info.grid.count(*sure) if sure.end else 0
+    covered = sum(info.grid.count(*span) for span in known.clip(*sure))
+    buckets = Counter[Kind]()
+    for gap in gaps:
+        buckets[gap.kind] += gap.buckets
     missing = [gap.buckets for gap in gaps if gap.kind is Kind.MISSING]
     return SeriesLine(
         series=info.key,
+        calendar=info.calendar.name if info.calendar else "",
         rows=rows,
         first=first,
         last=last,
@@ -201,19 +246,14 @@ def _line(
         end=wanted.end,
         expected=expected,
         known=covered,
-        empty=sum(gap.buckets for gap in gaps if gap.kind is Kind.EMPTY),
-        missing=sum(missing),
-        known_percent=_percent(covered, expected),
-        completeness_percent=_percent(rows, expected),
+        absent=buckets[Kind.ABSENT],
+        empty=buckets[Kind.EMPTY],
+        missing=buckets[Kind.MISSING],
+        unknown=buckets[Kind.UNKNOWN],
+        known_percent=percent(covered, expected),
+        completeness_percent=percent(complete, expected),
         gaps=len(missing),
         longest_gap=max(missing, default=0),
-        findings=sum(not one.is_warning for one in found),
+        findings=sum(one.kind not in WARNINGS | NOTES for one in found),
         warnings=sum(one.kind in WARNINGS for one in found),
     )
-
-
-def _percent(part: int, whole: int) -> float:
-    """Never 100 for less than all."""
-    if not whole:
-        return 0.0
-    return 100.0 if part >= whole else min(99.99, round(100 * part / whole, 2))

@@ -11,7 +11,17 @@ import msgspec
 from ...model.series import SeriesId
 from ...model.timeframe import Timeframe, iso
 
-__all__ = ["FINDINGS_A_KIND_MAX", "WARNINGS", "Finding", "Gap", "Kind", "Rules", "few", "fill_command"]
+__all__ = [
+    "FINDINGS_A_KIND_MAX",
+    "NOTES",
+    "WARNINGS",
+    "Finding",
+    "Gap",
+    "Kind",
+    "Rules",
+    "few",
+    "fill_command",
+]
 
 FINDINGS_A_KIND_MAX = 100
 """Findings of one kind in one series that are told one by one; the rest are counted in the last of them."""
@@ -26,13 +36,23 @@ class Kind(StrEnum):
     MISALIGNED = "misaligned"
     ROLLUP = "rollup"
     # Worth a look; it may be so.
+    ABSENT = "absent"
     EMPTY = "empty"
     OUTLIER = "outlier"
     PEERS = "peers"
+    SPLIT = "split"
     UNREAD = "unread"
+    VOLUME = "volume"
+    # Nobody can tell.
+    UNKNOWN = "unknown"
 
 
-WARNINGS = frozenset({Kind.EMPTY, Kind.OUTLIER, Kind.PEERS, Kind.UNREAD})
+NOTES = frozenset({Kind.UNKNOWN})
+"""Kinds that say what was not judged. No check fails by them."""
+
+WARNINGS = frozenset(
+    {Kind.ABSENT, Kind.EMPTY, Kind.OUTLIER, Kind.PEERS, Kind.SPLIT, Kind.UNREAD, Kind.VOLUME}
+)
 """Kinds that may be true of sound candles: a check fails by them only if it is told to."""
 
 
@@ -65,7 +85,9 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 class Gap(msgspec.Struct, frozen=True):
-    """Buckets without a candle: `missing` (nobody knows), or `empty` (known to hold none)."""
+    """Buckets without a candle: `missing` (nobody knows), `empty` (known to hold none), the same of an
+    exchange's session `absent`, or `unknown`: beyond what the calendar says for sure.
+    """
 
     series: SeriesId
     kind: Kind

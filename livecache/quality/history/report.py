@@ -12,6 +12,7 @@ import msgspec
 from ...model.series import SeriesId
 from ...model.timeframe import iso
 from .findings import Finding, Gap, Kind
+from .months import MonthLine
 
 __all__ = ["TABLES", "Report", "SeriesLine", "as_csv", "as_json", "as_text", "largest"]
 
@@ -23,6 +24,8 @@ class SeriesLine(msgspec.Struct, frozen=True):
     """One series in numbers, from where it should be known to where. Times in Unix ms, `end` exclusive."""
 
     series: SeriesId
+    calendar: str
+    """Of the exchange in whose sessions its buckets lie, by name; "" where it has none of ours."""
     rows: int
     first: int | None
     """Open of the oldest candle; None where there is none."""
@@ -31,14 +34,18 @@ class SeriesLine(msgspec.Struct, frozen=True):
     start: int
     end: int
     expected: int
-    """Buckets between these two."""
+    """Buckets between these two, of which a calendar is sure."""
     known: int
+    absent: int
+    """Sessions, or buckets of them, of which the venue shows no candle."""
     empty: int
-    """Known to hold no candle."""
+    """Known to hold no candle, where there are no sessions."""
     missing: int
+    unknown: int
+    """Beyond what the calendar is sure of."""
     known_percent: float
     completeness_percent: float
-    """Candles of the expected buckets."""
+    """Expected buckets with a candle that can be."""
     gaps: int
     longest_gap: int
     """In buckets, of the missing ones."""
@@ -55,6 +62,10 @@ class Report(msgspec.Struct):
     series: list[SeriesLine]
     findings: list[Finding]
     warnings: list[Finding]
+    notes: list[Finding]
+    """What could not be judged."""
+    months: list[MonthLine]
+    """Those in which something lacks; all others are complete."""
     gaps: list[Gap]
     gaps_in_all: int
     sums_compared: int
@@ -73,35 +84,39 @@ def as_json(report: Report) -> str:
     return msgspec.json.format(msgspec.json.encode(report), indent=2).decode() + "\n"
 
 
-TABLES = ("series", "findings", "gaps", "ohlcv")
+TABLES = ("series", "findings", "gaps", "ohlcv", "months")
 """What there is as CSV; `ohlcv` are the findings on candles that cannot be."""
 
 
 def as_csv(report: Report, table: str) -> str:
     """One of `TABLES` as CSV with a header; times both in Unix ms and to be read."""
-    rows: Sequence[SeriesLine | Gap | Finding]
+    rows: Sequence[SeriesLine | MonthLine | Gap | Finding]
     if table == "series":
         kind: type[msgspec.Struct] = SeriesLine
         rows = report.series
+    elif table == "months":
+        kind, rows = MonthLine, report.months
     elif table == "gaps":
         kind, rows = Gap, report.gaps
     else:
-        found = [*report.findings, *report.warnings]
+        found = [*report.findings, *report.warnings, *report.notes]
         kind, rows = Finding, [one for one in found if table == "findings" or one.kind is Kind.OHLCV]
     text = io.StringIO()
     names = ["venue", "symbol", "timeframe", *(name for name in kind.__struct_fields__ if name != "series")]
-    writer = csv.DictWriter(text, [*names, "from", "to"], lineterminator="\n")
+    spelled = ["from", "to"] if "start" in names else []
+    writer = csv.DictWriter(text, [*names, *spelled], lineterminator="\n")
     writer.writeheader()
     writer.writerows(map(_spelled, rows))
     return text.getvalue()
 
 
-def _spelled(one: SeriesLine | Gap | Finding) -> dict[str, object]:
+def _spelled(one: SeriesLine | MonthLine | Gap | Finding) -> dict[str, object]:
     fields: dict[str, object] = msgspec.to_builtins(one)
     del fields["series"]
     venue, symbol, timeframe = one.series
     named = {"venue": venue, "symbol": symbol, "timeframe": timeframe.value}
-    return {**named, **fields, "from": iso(one.start), "to": iso(one.end)}
+    times = {} if isinstance(one, MonthLine) else {"from": iso(one.start), "to": iso(one.end)}
+    return {**named, **fields, **times}
 
 
 def as_text(report: Report, *, verbose: bool = False) -> Iterator[str]:
@@ -110,7 +125,8 @@ def as_text(report: Report, *, verbose: bool = False) -> Iterator[str]:
     One line for each series and kind of finding, or `verbose`, one for each.
     """
     yield from _table(report.series)
-    for title, findings in (("", report.findings), ("Worth a look:", report.warnings)):
+    told = (("", report.findings), ("Worth a look:", report.warnings), ("Not judged:", report.notes))
+    for title, findings in told:
         lines = list(_lines(findings, verbose=verbose))
         if lines:
             yield ""
@@ -135,9 +151,12 @@ def _table(series: Sequence[SeriesLine]) -> Iterator[str]:
         yield "no series: livecache history fill makes some"
         return
     head = "SERIES CANDLES FROM THROUGH EXPECTED KNOWN COMPLETE MISSING GAPS LONGEST EMPTY FINDINGS WARNINGS"
-    table = [head.split()]
+    with_sessions = any(line.absent or line.calendar for line in series)
+    table = [head.replace("EMPTY", "EMPTY ABSENT" if with_sessions else "EMPTY").split()]
     for line in series:
-        numbers = (line.missing, line.gaps, line.longest_gap, line.empty, line.findings, line.warnings)
+        numbers = [line.missing, line.gaps, line.longest_gap, line.empty, line.findings, line.warnings]
+        if with_sessions:
+            numbers.insert(4, line.absent)
         table.append(
             [
                 f"{_name(line.series)}",
@@ -178,7 +197,8 @@ def _name(series: SeriesId) -> str:
 
 
 def _summary(report: Report) -> str:
-    counts = Counter(finding.kind.value for finding in (*report.findings, *report.warnings))
+    told = (*report.findings, *report.warnings, *report.notes)
+    counts = Counter(finding.kind.value for finding in told)
     what = ", ".join(f"{count:,} {kind}" for kind, count in counts.most_common())
     rows = sum(line.rows for line in report.series)
     compared = f", {report.sums_compared} compared with sums" if report.sums_compared else ""

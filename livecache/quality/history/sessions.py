@@ -1,0 +1,110 @@
+"""Sessions that stand out: prices that move as by a split that nobody told of, and next to no volume."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+
+import numpy as np
+import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
+
+from ...history.columns import Columns
+from ...model.coverage import Coverage
+from ...model.grid import SessionGrid
+from ...model.series import SeriesId
+from ...model.timeframe import iso
+from .findings import Finding, Kind, Rules, fill_command
+from .outliers import joined, typical
+
+__all__ = ["little_volume", "splits"]
+
+_WHOLE = (2, 3, 4, 5, 6, 7, 8, 10, 15, 20, 25, 30, 40, 50, 100)
+_RATIOS = tuple(
+    sorted({Fraction(3, 2), *map(Fraction, _WHOLE)} | {Fraction(2, 3), *(Fraction(1, n) for n in _WHOLE)})
+)
+_LOGS = np.log([float(ratio) for ratio in _RATIOS])
+_NOISE = 4.0  # times the usual move, by which a session after a split opens elsewhere
+_NOISE_MOST = 0.08
+_NEAR_MS = 7 * 86_400_000  # between a split and the day that a venue tells for it
+_SOON = 3
+_AROUND = 10  # sessions on either side
+_LITTLE = 5.0  # times less than the least of these
+
+
+def splits(
+    series: SeriesId,
+    rows: Columns,
+    coverage: Coverage,
+    grid: SessionGrid,
+    actions: Mapping[int, Fraction],
+    rules: Rules,
+) -> Iterator[Finding]:
+    """Overnight moves by a whole ratio, beyond what is usual; stored prices should not show any.
+
+    `actions` are the splits that are known: new shares for an old one, by the open that they hold from.
+    """
+    closes, opens = np.log(rows.close.floats()), np.log(rows.open.floats())
+    if len(closes) < 2:
+        return
+    usual = typical(np.abs(np.diff(closes)))
+    overnight = opens[1:] - closes[:-1]
+    nearest = np.abs(overnight[:, None] - _LOGS).argmin(axis=1)
+    noise = np.minimum(_NOISE * usual, _NOISE_MOST)
+    alike = np.abs(overnight - _LOGS[nearest]) <= noise
+    alike &= np.abs(closes[1:] - closes[:-1] - _LOGS[nearest]) <= 2 * noise
+    alike &= np.abs(overnight) > rules.move * usual
+    alike &= joined(rows, coverage) & np.isin(rows.time[1:], grid.openings)
+    places = np.flatnonzero(alike)
+    for at in places.tolist():
+        back = nearest[places[(abs(places - at) <= _SOON) & (places != at)]]
+        if (np.abs(_LOGS[back] + _LOGS[nearest[at]]) < 1e-9).any():
+            continue  # an outlier, and told as such
+        time, ratio = int(rows.time[at + 1]), _RATIOS[nearest[at]]
+        before = fill_command(series, int(rows.time[0]), time, force=True)
+        yield Finding(
+            Kind.SPLIT,
+            series,
+            f"{iso(time)} opens at {rows.open.take([at + 1]).texts()[0]} after a close of "
+            f"{rows.close.take([at]).texts()[0]}: {_reason(ratio, _split_near(time, actions))}",
+            before,
+            time,
+            grid.end(time),
+        )
+
+
+def _split_near(time: int, actions: Mapping[int, Fraction]) -> Fraction | None:
+    return next((ratio for at, ratio in actions.items() if abs(at - time) <= _NEAR_MS), None)
+
+
+def _reason(ratio: Fraction, split: Fraction | None) -> str:
+    new, old = (1 / ratio).as_integer_ratio()
+    as_by = f"as by a split of {new} for {old}"
+    if split is not None and split == 1 / ratio:
+        return f"{as_by}, which is known, and not applied to what lies before"
+    if split is not None and split == ratio:
+        return f"as if the split of {split.numerator} for {split.denominator} were applied twice before"
+    if max(new, old) == 100:
+        return f"{as_by}, or of a hundredth, as of pence and pounds"
+    return f"{as_by}, and none is known"
+
+
+def little_volume(series: SeriesId, rows: Columns, grid: SessionGrid) -> Iterator[Finding]:
+    """Whole sessions with far less volume than any near them, or none."""
+    if grid.step or len(rows) <= 2 * _AROUND:
+        return
+    volumes = rows.volume.floats()
+    windows = sliding_window_view(volumes, 2 * _AROUND + 1)
+    at = np.arange(len(volumes))
+    first = np.clip(at - _AROUND, 0, len(windows) - 1)
+    others = np.where(np.arange(2 * _AROUND + 1) == (at - first)[:, None], np.inf, windows[first])
+    least: npt.NDArray[np.float64] = others.min(axis=1)
+    for place in np.flatnonzero(volumes * _LITTLE < least).tolist():
+        time = int(rows.time[place])
+        told = rows.volume.take([place]).texts()[0]
+        said = (
+            f"{iso(time)} has a volume of {told}, and none of the {2 * _AROUND} sessions around it less than"
+        )
+        remedy = fill_command(series, time, grid.end(time), force=True)
+        message = f"{said} {least[place]:,.0f}"
+        yield Finding(Kind.VOLUME, series, message, remedy, time, grid.end(time))
