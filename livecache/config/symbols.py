@@ -37,7 +37,7 @@ def parse_symbols(source: str, text: str, config: Config) -> dict[str, tuple[str
         if venue is None:
             names = " or ".join(f"{one}:{symbol}" for one in known)
             raise ConfigError(f"{source}: {item!r} does not say at which venue", f"write {names}")
-        chosen.setdefault(venue, []).append(symbol)
+        chosen.setdefault(venue, []).append(config.venues[venue].symbol_meant(symbol))
     if not chosen:
         raise ConfigError(f"{source}: is empty", "name at least one")
     for venue, symbols in chosen.items():

@@ -35,6 +35,7 @@ KINDS: dict[str, str] = {
     "coinbase": "livecache.venues.coinbase",
     "deribit": "livecache.venues.deribit",
     "binance": "livecache.venues.binance",
+    "yahoo": "livecache.venues.yahoo",
     "ccxt": "livecache.venues.by_ccxt",
 }
 """The kinds by name, as `kind` gives them, and the package of each."""

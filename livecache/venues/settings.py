@@ -91,6 +91,10 @@ class VenueSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         hourly = self.requests_per_hour
         return (*delay, *(() if hourly is None else (Rolling("requests_per_hour", hourly, 3_600.0),)))
 
+    def symbol_meant(self, text: str) -> str:
+        """The symbol as the venue writes it, whichever way it is written here."""
+        return text
+
     def symbol_problem(self, symbol: str) -> tuple[str, str] | None:
         """Why that cannot be a symbol of the venue, and a hint; None if it may be one."""
         if SYMBOL.fullmatch(symbol):

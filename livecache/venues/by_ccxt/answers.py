@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from ...model.candle import ExactCandle, plain_number
@@ -14,7 +13,7 @@ from ..rows import Wire
 from ..text import complaint
 from ..venue import FailureKind, FetchFailure
 
-__all__ = ["failure_of", "refused", "too_early", "wire_of"]
+__all__ = ["failure_of", "refused", "wire_of"]
 
 # By the names of ccxt's classes; of an error's bases the nearest counts.
 _KINDS = {
@@ -54,21 +53,6 @@ def refused(answer: Answer, error: Exception | None) -> FetchFailure:
     if error is None or plain.kind is not FailureKind.BAD_REQUEST:
         return plain
     return failure_of(error, answer)
-
-
-def too_early(answer: Answer, over: int) -> FetchFailure | None:
-    """Why an answer cannot tell of what was over by `over` (Unix ms), if its `Date` is before that.
-
-    By a host's clock that is ahead buckets are asked for that go on; and an edge may keep an answer.
-    """
-    try:
-        dated = parsedate_to_datetime(answer.headers["Date"]).timestamp()
-    except (KeyError, ValueError):
-        return None
-    if (early_s := over / 1000 - dated) <= 0:
-        return None
-    said = f"answered {early_s:.0f} s before the end of what was asked for: is this machine's clock ahead?"
-    return FetchFailure(FailureKind.SERVER, said, answer.status)
 
 
 def wire_of(row: object) -> Wire:

@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 
 from ...clock import Clock
 from ...errors import ConfigError
-from ..net.http import Answer, HttpSource
+from ..net.http import Answer, HttpSource, too_early
 from ..stats import RequestStats
 from ..venue import FetchFailure
-from .answers import failure_of, refused, too_early
+from .answers import failure_of, refused
 
 __all__ = ["Exchange"]
 

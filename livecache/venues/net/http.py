@@ -22,7 +22,7 @@ from ..venue import FailureKind, FetchFailure
 from .network import Proxy, proxy_for, secured, unreachable
 from .tunnel import led_to
 
-__all__ = ["Answer", "HttpSource", "refusal"]
+__all__ = ["Answer", "HttpSource", "refusal", "too_early"]
 
 _BODY_BYTES = 8 * 1024 * 1024
 _COMPLAINT_BYTES = 16 * 1024
@@ -68,6 +68,21 @@ def refusal(answer: Answer) -> FetchFailure:
     return FetchFailure(FailureKind.of_status(answer.status), message, answer.status, answer.retry_after_s)
 
 
+def too_early(answer: Answer, over: int) -> FetchFailure | None:
+    """Why an answer cannot tell of what was over by `over` (Unix ms), if its `Date` is before that.
+
+    By a host's clock that is ahead buckets are asked for that go on; and an edge may keep an answer.
+    """
+    try:
+        dated = parsedate_to_datetime(answer.headers["Date"]).timestamp()
+    except (KeyError, ValueError):
+        return None
+    if (early_s := over / 1000 - dated) <= 0:
+        return None
+    said = f"answered {early_s:.0f} s before the end of what was asked for: is this machine's clock ahead?"
+    return FetchFailure(FailureKind.SERVER, said, answer.status)
+
+
 class HttpSource:
     """Requests below one URL, one attempt each. Never raises for the venue's or the network's trouble.
 
@@ -99,10 +114,10 @@ class HttpSource:
         *,
         posted: str | None = None,
         decode: Callable[[Answer], _T | FetchFailure],
-        refused: Callable[[Answer], FetchFailure] = refusal,
+        refused: Callable[[Answer], _T | FetchFailure] = refusal,
         body_bytes: int = _BODY_BYTES,
     ) -> _T | FetchFailure:
-        """What `decode` makes of the answer 200 to one GET, or why there is none. Counted as that `kind`.
+        """What `decode` makes of the answer 200 to one GET, `refused` of another one. Counted as that `kind`.
 
         With `posted`, a body, it is a POST. An answer of more than `body_bytes` is none.
         """

@@ -1,0 +1,94 @@
+"""Asks Yahoo itself, whose edge refuses what does not look like a browser: by curl_cffi, loaded late."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Any
+
+from ...clock import Clock
+from ...errors import ConfigError
+from ..net.http import Answer, HttpSource
+from ..net.network import Proxy, proxy_for
+from ..text import one_line
+
+__all__ = ["CurlSource"]
+
+_BROWSER = "chrome"
+_COMPLAINT_BYTES = 16 * 1024
+
+
+class CurlSource(HttpSource):
+    """As `HttpSource`, with the TLS and the headers of a browser. Cookies are kept, as by one."""
+
+    def __init__(self, url: str, *, clock: Clock, timeout_s: float) -> None:
+        """Raises ConfigError where curl_cffi is not installed."""
+        try:
+            self._curl: Any = import_module("curl_cffi")
+        except ImportError:
+            raise ConfigError("asking Yahoo needs curl_cffi", "pip install 'livecache[yahoo]'") from None
+        super().__init__(url, clock=clock, timeout_s=timeout_s)
+        self._browser: Any = None
+
+    async def aclose(self) -> None:
+        """Close the connections. A later call opens new ones."""
+        if self._browser is not None:
+            await self._browser.close()
+            self._browser = None
+
+    async def _ask(
+        self,
+        path: str,
+        parameters: Mapping[str, str] | Sequence[tuple[str, str]],
+        headers: Mapping[str, str],
+        posted: str | None,
+        body_bytes: int,
+    ) -> Answer:
+        if self._browser is None:
+            self._browser = self._curl.AsyncSession(impersonate=_BROWSER, **self._way())
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                response = await self._browser.request(
+                    "GET" if posted is None else "POST",
+                    self._url + path,
+                    params=parameters,
+                    data=posted,
+                    headers=dict(headers),
+                    timeout=self._timeout_s,
+                    allow_redirects=False,
+                    stream=True,
+                )
+                try:
+                    most = body_bytes if response.status_code == 200 else _COMPLAINT_BYTES
+                    return Answer(response.status_code, await _read(response, most), response.headers)
+                finally:
+                    await response.aclose()
+        except self._curl.requests.exceptions.Timeout as error:
+            raise TimeoutError from error
+        except self._curl.requests.exceptions.RequestException as error:
+            raise ConnectionError(one_line(str(error))) from error
+
+    def _way(self) -> dict[str, Any]:
+        """By which proxy and authorities, as the environment says, which libcurl reads in ways of its own."""
+        proxy, authorities = proxy_for(self._url), os.environ.get("SSL_CERT_FILE")
+        excepted = {self._curl.CurlOpt.NOPROXY: "" if proxy else "*"}
+        way: dict[str, Any] = {"curl_options": excepted, "verify": authorities or True}
+        return way | {"proxies": {"all": _url_of(proxy)}} if proxy else way
+
+
+def _url_of(proxy: Proxy) -> str:
+    login = base64.b64decode(proxy.authorization.removeprefix("Basic ")).decode()
+    return f"http://{login}@{proxy.name}" if login else f"http://{proxy.name}"
+
+
+async def _read(response: Any, most: int) -> bytes:
+    """The body, or its beginning."""
+    body = bytearray()
+    async for chunk in response.aiter_content():
+        body += chunk
+        if len(body) > most:
+            break
+    return bytes(body)

@@ -1,0 +1,173 @@
+"""Yahoo's chart as a page: which bucket each row is of, and which rows can be believed. Pure.
+
+A row is placed by the local day, or by the bucket that its stamp opens, never by the stamp itself: days bear
+the open, the time of asking, or 22:00 of the day before where clocks were changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+from ...model.candle import ExactCandle
+from ...model.grid import Grid
+from ...model.timeframe import Timeframe
+from ..rows import DecodedPage, Wire, clean_page, page_of
+from ..text import excerpt, one_line
+from ..venue import FailureKind, FetchFailure, PageRequest, Rejected
+from .digits import number_text
+from .hours import Hours
+from .told import about, actions
+
+__all__ = ["decode_page"]
+
+_COLUMNS = ("open", "high", "low", "close", "volume")
+_AFTER_HOURS = (22, 23)  # where a day's midnight went when clocks were changed
+
+
+class _Row(NamedTuple):
+    """A row that lies in a bucket of the request. `live`: it is the newest, and may be of the last trade."""
+
+    bucket: int
+    cells: tuple[Any, ...]
+    live: bool
+
+
+def decode_page(
+    request: PageRequest, grid: Grid, hours: Hours, chart: Mapping[str, Any], now: int | None
+) -> DecodedPage | FetchFailure:
+    """The page of one result of a chart. `grid` is where buckets lie; `now`: Yahoo's clock, Unix ms."""
+    meta = chart.get("meta")
+    meta = meta if isinstance(meta, dict) else {}
+    if not hours.in_zone(zone := meta.get("exchangeTimezoneName")):
+        return FetchFailure(
+            FailureKind.BAD_REQUEST,
+            one_line(
+                f"{request.symbol} trades by the clocks of {zone}, and the calendar {hours.name} by those of "
+                f"{hours.zone.key}: list it at a second venue with kind and calendar of its own"
+            ),
+        )
+    stamps, columns = chart.get("timestamp") or [], _columns(chart)
+    if not isinstance(stamps, list) or any(len(column) != len(stamps) for column in columns):
+        return FetchFailure(FailureKind.MALFORMED, "columns of unequal length, or none", 200)
+    odd: list[Rejected] = []
+    rows = _live_once(_placed(request, grid, hours, zip(stamps, *columns, strict=True), meta, now, odd))
+    decoded = _page(request, grid, rows, now)
+    if isinstance(decoded, FetchFailure):
+        return decoded
+    page, rejected = decoded
+    done, undone = actions(chart.get("events"), hours, request)
+    page = replace(page, spoiled=page.spoiled + len(odd), actions=done, about=about(meta, hours))
+    return DecodedPage(page, (*rejected, *odd, *undone))
+
+
+def _columns(chart: Mapping[str, Any]) -> list[list[Any]]:
+    """Those of the quotes, in the order of a candle's numbers. Without them: one that fits no rows."""
+    match chart.get("indicators"):
+        case {"quote": [dict() as quote, *_]}:
+            columns = [quote.get(name) or [] for name in _COLUMNS]
+            return columns if all(isinstance(column, list) for column in columns) else [[None]]
+    return [[None]]
+
+
+def _placed(
+    request: PageRequest,
+    grid: Grid,
+    hours: Hours,
+    told: Iterable[tuple[Any, ...]],
+    meta: Mapping[str, Any],
+    now: int | None,
+    odd: list[Rejected],
+) -> Iterator[_Row | Wire]:
+    """The rows within the request; those of a day without a session are put among the `odd`."""
+    rows = list(told)
+    newest = max((stamp for stamp, *_ in rows if _whole(stamp)), default=None)
+    daily = request.timeframe is Timeframe.D1
+    for stamp, *row in rows:
+        if not _whole(stamp):
+            yield Wire(None, None, "a row without a time", repr((stamp, *row)).encode())
+            continue
+        traded_now = stamp == newest == meta.get("regularMarketTime")
+        try:
+            local = hours.local(stamp)
+        except (ValueError, OverflowError, OSError):
+            yield Wire(None, None, "a row whose time is none", repr((stamp, *row)).encode())
+            continue
+        day = local.date()
+        if daily:
+            if not traded_now and local.hour in _AFTER_HOURS and not local.minute and not local.second:
+                day += timedelta(days=1)
+            bucket = hours.session_on(day)
+        else:
+            bucket = _bucket_at(stamp * 1000, grid, request)
+        if bucket is not None and request.start <= bucket < request.end:
+            going_on = now is not None and now < grid.end(bucket)
+            live = stamp == newest and (daily or traded_now or going_on)
+            if daily or live or bucket == stamp * 1000:
+                yield _Row(bucket, tuple(row), live)
+            else:
+                yield Wire(bucket, None, f"its time {stamp} is not the open of a bucket", repr(row).encode())
+        elif _volume(row) > 0 and request.start <= stamp * 1000 < request.end and not hours.session_on(day):
+            # In extended hours of a day that has a session rows are none of ours, and no harm.
+            reason = f"no session of {hours.name} on {day}: is the calendar right?"
+            odd.append(Rejected(reason, excerpt(repr((stamp, *row)).encode())))
+
+
+def _whole(stamp: object) -> bool:
+    return isinstance(stamp, int) and not isinstance(stamp, bool)
+
+
+def _bucket_at(time: int, grid: Grid, request: PageRequest) -> int | None:
+    """The bucket of the request in which that lies; None where it is closed then, or not asked for."""
+    if not request.start <= time < request.end:
+        return None
+    bucket = grid.floor(time)
+    return bucket if time < grid.end(bucket) else None
+
+
+def _live_once(rows: Iterator[_Row | Wire]) -> Iterator[_Row | Wire]:
+    """The same with the bucket in progress there once: of its row and the last trade's, the fuller one."""
+    held: _Row | None = None
+    for row in rows:
+        if held is not None:
+            if isinstance(row, _Row) and row.bucket == held.bucket and row.live != held.live:
+                held = max(held, row, key=lambda one: (_volume(one.cells), one.live))
+                continue
+            yield held
+        held = row if isinstance(row, _Row) else None
+        if held is None:
+            yield row
+    if held is not None:
+        yield held
+
+
+def _volume(cells: Sequence[Any]) -> float:
+    volume = cells[-1]
+    return float(volume) if isinstance(volume, int | float) and not isinstance(volume, bool) else -1.0
+
+
+def _page(
+    request: PageRequest, grid: Grid, rows: Iterator[_Row | Wire], now: int | None
+) -> DecodedPage | FetchFailure:
+    wires = [row if isinstance(row, Wire) else _wire(row) for row in rows if not _empty(row)]
+    candles = [wire.candle for wire in wires if wire.candle is not None]
+    if len(candles) == len(wires) and (page := clean_page(request, grid, candles, now)):  # nearly always
+        return page
+    return page_of(request, grid, wires, now)
+
+
+def _empty(row: _Row | Wire) -> bool:
+    """Whether it says that it was looked, and that nothing was traded: a halt. So says an absent row."""
+    return isinstance(row, _Row) and all(price is None for price in row.cells[:4])
+
+
+def _wire(row: _Row) -> Wire:
+    numbers = [number_text(cell) for cell in row.cells]
+    raw = repr(row.cells).encode()
+    if None in numbers:
+        return Wire(row.bucket, None, "a price or the volume is missing, or is no number", raw)
+    if any(number and number.startswith("-") for number in numbers):
+        return Wire(row.bucket, None, "a price or the volume is below zero, which is not kept", raw)
+    return Wire(row.bucket, ExactCandle(row.bucket, *map(str, numbers)), "", raw)
