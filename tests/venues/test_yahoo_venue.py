@@ -19,12 +19,12 @@ from livecache.venues.yahoo.venue import YahooVenue
 from tests.venues.loopback import rest_server
 from tests.venues.yahoo import CASES, SESSIONS, at, body_of, chart, request_of, row_of, venue_of
 
+Said = tuple[int, str, dict[str, str]]
+
 WEEK = request_of("2024-11-04", "2024-11-09")
 ROWS = list(map(row_of, SESSIONS.opens(WEEK.start, WEEK.end)))
-GOOD = (200, body_of(chart(ROWS)), {})
+GOOD: Said = (200, body_of(chart(ROWS)), {})
 SLOW = (429, "Too Many Requests\r\n", {"Content-Type": "text/html"})
-
-Said = tuple[int, str, dict[str, str]]
 
 
 @pytest.fixture
@@ -227,7 +227,7 @@ def test_how_far_back_it_says_to_go_is_heeded() -> None:
 
 
 def test_a_symbol_that_goes_by_another_name_is_told_once_and_kept(logged: list[dict[str, Any]]) -> None:
-    renamed = (200, body_of(chart(ROWS, symbol="META")), {})
+    renamed: Said = (200, body_of(chart(ROWS, symbol="META")), {})
     told = asked(renamed, requests=(WEEK._replace(symbol="FB"),) * 3)
     assert only(told).request.symbol == "FB" and len(only(told).rows) == 5
     assert [record["text"] for record in logged if record.get("event") == "symbol_renamed"] == [

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import ClassVar
 
 import msgspec
 
-from ..settings import Problem, VenueSettings
+from ..settings import Problem, SessionSettings
 
 __all__ = ["HOST", "SETTINGS", "YahooSettings"]
 
@@ -24,15 +23,11 @@ _CLASS = re.compile(r"([A-Z]{1,5})\.([A-Z])", re.ASCII)
 _EXCHANGES = frozenset("FLTV")  # Frankfurt, London, Tokyo, TSX Venture
 
 
-class YahooSettings(VenueSettings, frozen=True, forbid_unknown_fields=True):
+class YahooSettings(SessionSettings, frozen=True, forbid_unknown_fields=True):
     """See docs/configuration.md."""
-
-    LIVE: ClassVar[frozenset[str]] = VenueSettings.LIVE
 
     symbols: tuple[str, ...] = ("AAPL", "MSFT")
     rest_url: str = f"https://query2.finance.{HOST}"
-    calendar: str = "XNYS"  # whose sessions all its symbols trade in; "24/7" for what trades always
-    calendars_file: str = ""  # calendars of one's own
 
     def __post_init__(self) -> None:
         msgspec.structs.force_setattr(self, "symbols", tuple(map(self.symbol_meant, self.symbols)))

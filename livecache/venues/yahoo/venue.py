@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Unpack
 from urllib.parse import quote, urlsplit
 
-from ...equities.calendar import calendar_named
 from ...model.grid import Grid
 from ...model.timeframe import Timeframe
 from ...quiet import logger
@@ -40,8 +38,7 @@ class YahooVenue(HttpVenue[YahooSettings]):
     """One exchange's symbols. Raises ConfigError for a calendar that there is not."""
 
     def __init__(self, settings: YahooSettings, **ground: Unpack[Ground]) -> None:
-        file = Path(settings.calendars_file) if settings.calendars_file else None
-        self._hours = hours_of(calendar_named(settings.calendar, file))
+        self._hours = hours_of(settings.its_calendar())
         self._windows = dict(WINDOWS)
         clock = ground["clock"]
         self._renamed = Repeats(clock, _RENAMED_S)
