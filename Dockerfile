@@ -6,12 +6,15 @@ RUN python -m venv /opt/livecache
 ENV PATH=/opt/livecache/bin:$PATH
 COPY pyproject.toml README.md LICENSE ./
 COPY livecache ./livecache
-RUN pip install --no-cache-dir '.[service]'
+# With --build-arg EXTRAS=service,history,yahoo it also keeps years of candles, and asks Yahoo.
+ARG EXTRAS=service
+RUN pip install --no-cache-dir ".[$EXTRAS]"
 
 FROM python:3.13-slim
-RUN useradd --uid 10001 --user-group --no-create-home --home-dir /config --shell /usr/sbin/nologin livecache
+RUN useradd --uid 10001 --user-group --no-create-home --home-dir /config --shell /usr/sbin/nologin livecache \
+    && install -d -o livecache -g livecache /history
 COPY --from=build /opt/livecache /opt/livecache
-# An optional config.toml is mounted at /config/config.toml.
+# An optional config.toml is mounted at /config/config.toml. A volume for years of candles, at /history.
 WORKDIR /config
 USER 10001:10001
 # A container's disk ends with the container: the embedded server is refused, a Redis has to be given.

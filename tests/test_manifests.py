@@ -18,9 +18,12 @@ import yaml
 
 from livecache.config.load import load
 from livecache.errors import ConfigError
+from livecache.keys.history_file import path_of
 
 ROOT = Path(__file__).parent.parent
-MANIFESTS = ("redis.yaml", "sidecar.yaml")
+MANIFESTS = ("redis.yaml", "sidecar.yaml", "history-cronjob.yaml")
+LIVE = MANIFESTS[:2]
+HISTORY = MANIFESTS[2]
 KUBERNETES = "1.29"  # the first in which a native sidecar needs no switch
 
 
@@ -36,15 +39,16 @@ def manifests(*names: str) -> list[dict[str, Any]]:
 
 
 def one(kind: str, *names: str) -> dict[str, Any]:
-    (found,) = (manifest for manifest in manifests(*names) if manifest["kind"] == kind)
+    (found,) = (manifest for manifest in manifests(*names or LIVE) if manifest["kind"] == kind)
     return found
 
 
 def containers() -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     """Every container with its pod."""
     for manifest in manifests():
-        if manifest["kind"] in ("Deployment", "StatefulSet"):
-            pod = manifest["spec"]["template"]["spec"]
+        if manifest["kind"] in ("Deployment", "StatefulSet", "CronJob"):
+            spec = manifest["spec"].get("jobTemplate", manifest)["spec"]
+            pod = spec["template"]["spec"]
             for container in [*pod.get("initContainers", ()), *pod["containers"]]:
                 yield container, pod
 
@@ -53,6 +57,12 @@ def sidecar() -> dict[str, Any]:
     (container,) = one("Deployment")["spec"]["template"]["spec"]["initContainers"]
     found: dict[str, Any] = container
     return found
+
+
+def fill() -> tuple[dict[str, Any], dict[str, Any]]:
+    """The container of the fill, and its pod."""
+    pod: dict[str, Any] = one("CronJob", HISTORY)["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    return pod["containers"][0], pod
 
 
 @pytest.mark.parametrize("manifest", manifests(), ids=lambda m: f"{m['kind']}-{m['metadata']['name']}")
@@ -83,12 +93,18 @@ def test_selectors_find_their_pods_and_ports_have_their_names() -> None:
 
 def test_what_is_mounted_is_there() -> None:
     claimed = {c["metadata"]["name"] for c in one("StatefulSet")["spec"]["volumeClaimTemplates"]}
+    own = {document["metadata"]["name"] for document in manifests(HISTORY)}
     for container, pod in containers():
         volumes = {volume["name"] for volume in pod.get("volumes", ())}
         for mount in container.get("volumeMounts", ()):
             assert mount["name"] in volumes | claimed
     (volume,) = one("Deployment")["spec"]["template"]["spec"]["volumes"]
     assert volume["configMap"]["name"] == one("ConfigMap")["metadata"]["name"]
+    of_fill = {each["name"]: each for each in fill()[1]["volumes"]}
+    sources = [each["configMap"]["name"] for each in of_fill["config"]["projected"]["sources"]]
+    head = (ROOT / "docs/kubernetes" / HISTORY).read_text().partition("apiVersion")[0]
+    assert [name in own or f"create configmap {name} " in head for name in sources] == [True, True]
+    assert of_fill["history"]["persistentVolumeClaim"]["claimName"] in own
 
 
 def test_no_container_is_root_or_may_become_it_or_writes_into_its_image() -> None:
@@ -131,6 +147,8 @@ def test_the_sidecars_user_is_the_images_own() -> None:
     user = re.search(r"^USER (\d+):", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     assert user
     assert sidecar()["securityContext"]["runAsUser"] == int(user[1])
+    container, pod = fill()
+    assert container["securityContext"]["runAsUser"] == pod["securityContext"]["fsGroup"] == int(user[1])
 
 
 def test_the_sidecars_configuration_is_one_and_listens_where_the_probes_come() -> None:
@@ -168,6 +186,23 @@ def test_both_redis_keep_all_and_keep_it_dense() -> None:
         assert options["--client-output-buffer-limit"] == "pubsub 32mb 8mb 60"
 
 
+def test_a_fill_by_a_timer_never_runs_beside_itself_and_is_not_begun_anew_when_it_fails() -> None:
+    spec = one("CronJob", HISTORY)["spec"]
+    assert spec["concurrencyPolicy"] == "Forbid" and spec["timeZone"]
+    assert spec["jobTemplate"]["spec"]["backoffLimit"] == 0
+    assert fill()[1]["restartPolicy"] == "Never"
+    assert fill()[0]["args"] == ["history", "fill", "--scheduled"]
+
+
+def test_the_configuration_of_a_fill_loads_with_its_symbols_and_writes_to_its_volume(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(one("ConfigMap", HISTORY)["data"]["config.toml"])
+    (tmp_path / "sp500.json").write_bytes((ROOT / "docs/examples/sp500.json").read_bytes())
+    config = load(tmp_path / "config.toml", {}).config
+    assert len(config.venues["yahoo"].symbols) == 503
+    mounts = {each["name"]: each["mountPath"] for each in fill()[0]["volumeMounts"]}
+    assert path_of(config.history.url, tmp_path).is_relative_to(mounts["history"])
+
+
 # --- the compose file
 
 
@@ -192,10 +227,32 @@ def test_each_service_waits_until_the_one_before_is_healthy() -> None:
     assert "HEALTHCHECK" in (ROOT / "Dockerfile").read_text()
 
 
-def test_volumes_that_are_used_are_named() -> None:
+def test_volumes_that_are_used_are_named_and_files_are_there() -> None:
     named = set(yaml.safe_load((ROOT / "docs/compose.yaml").read_text())["volumes"])
     used = {v.split(":")[0] for service in compose().values() for v in service.get("volumes", ())}
-    assert used == named
+    files = {each for each in used if each.startswith(".")}
+    assert used - files == named
+    assert all((ROOT / "docs" / file).is_file() for file in files)
+
+
+def test_the_fill_has_all_it_needs_in_its_image_and_is_no_part_of_what_comes_up() -> None:
+    service = compose()["history"]
+    assert service["profiles"] and "profiles" not in compose()["livecache"]
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert set(service["build"]["args"]["EXTRAS"].split(",")) <= set(extras)
+    assert re.search(r"^ARG EXTRAS=service$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    assert compose()["history-scheduled"] == {
+        "extends": {"service": "history"},
+        "command": ["history", "fill", "--scheduled"],
+    }
+    path = path_of(service["environment"]["LIVECACHE_HISTORY_URL"], Path())
+    mounts = [volume.split(":")[1] for volume in service["volumes"]]
+    assert str(path.parent) in mounts and f"-g livecache {path.parent}" in (ROOT / "Dockerfile").read_text()
+
+
+def test_the_configuration_that_the_compose_file_mounts_loads() -> None:
+    example = ROOT / "docs/examples/equities.toml"
+    assert len(load(example, {}).config.venues["yahoo"].symbols) == 503
 
 
 def test_livecache_has_time_to_end_and_publishes_to_this_machine_only() -> None:
