@@ -140,6 +140,11 @@ class Backfiller:
         self.listing.knows(request.symbol)
         if self.schedule.succeeded(request) is not None and pick.want.witness is None:
             live.timeline.fail(request.symbol, request.timeframe, "")
+        if page.about and page.about.listed:
+            listed, finals = page.about.listed, live.timeline.traits.finals
+            # Before its calendar there is nothing to be had.
+            begins = finals.far_back(listed + 1, 1) if finals else listed
+            live.timeline.symbols[request.symbol].begins(begins)
         rows = {row.time: row for row in page.rows}
         facts = PageFacts(request.start, request.end, rows, heard, page.rejected, dict(page.reasons))
         if pick.want.witness is not None:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from ..model.series import SeriesId
 from ..model.timeframe import Timeframe
-from ..proof.history import begins_later, history_ends
+from ..proof.history import begins_later, final_edge, history_ends
 from ..proof.track import Track
 from ..quiet import logger
 from .live import Live
@@ -171,7 +171,7 @@ class FirstFill:
         if run is None:
             return begins_later(track, self._live.now())
         symbol = track.series.symbol
-        settleable = track.grid.closed(self._count.began - track.policy.settle_delay_ms)
+        settleable = final_edge(track, self._count.began)
         awaits_proof = self._live.timeline.symbols[symbol].awaits_proof(track, self._live.now())
         if run[0].end < settleable and not awaits_proof:
             return False

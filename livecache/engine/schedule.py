@@ -12,6 +12,7 @@ from ..model.budget import NOTHING, Costs
 from ..model.coverage import Span
 from ..model.timeframe import Timeframe
 from ..pacing.backoff import delay_s
+from ..proof.history import next_edge
 from ..proof.plan import Priority, Want, plan
 from ..proof.track import Track
 from ..venues.venue import PageRequest
@@ -242,9 +243,7 @@ class Schedule(msgspec.Struct):
             in_flight=self.in_flight.get(symbol, {}),
             failing=failing,
         )
-        delay = self.timeline.policy.settle_delay_ms
-        smallest = next(iter(tracks.values()))
-        until = smallest.grid.due(smallest.grid.closed(heard - delay)) + delay
+        until = next_edge(tracks.values(), heard)
         retries = [again for t in tracks.values() if (again := t.next_again(heard))]
         late = self.timeline.symbols[symbol].late
         ordered = [(_rank(want, tracks, late), self._order(want, tracks), want) for want in wants]

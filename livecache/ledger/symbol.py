@@ -13,6 +13,7 @@ from ..model.traits import Traits
 from ..proof.derive import Derived, derive
 from ..proof.evidence import DISPUTE_MS, PageFacts, PageOutcome
 from ..proof.feeding import EARLY_MS, Channel, Link, believe
+from ..proof.history import waits_for_retry
 from ..proof.joining import pass_on, review
 from ..proof.kin import Kindred
 from ..proof.track import Track
@@ -238,9 +239,8 @@ class SymbolTimeline:
     def awaits_proof(self, track: Track, now: int) -> bool:
         """Whether the newest buckets, or children of them, were read and only wait for proof."""
         child = self.children[track.series.timeframe]
-        return track.waits_for_retry(now) or (
-            child is not None and self.awaits_proof(self.tracks[child], now)
-        )
+        smaller = child is not None and self.awaits_proof(self.tracks[child], now)
+        return smaller or waits_for_retry(track, now)
 
     def bear_out(self, now: int) -> bool:
         """The feed carries the product: nothing that its snapshot showed speaks against what is likely since

@@ -25,6 +25,7 @@ from ..proof.track import Track
 from .adopting import adopt
 from .counters import Counters, Note, fields_of, note_of, notes_of
 from .symbol import SymbolTimeline
+from .watermarks import runs_out
 
 __all__ = ["Counters", "Note", "Timeline"]
 
@@ -254,15 +255,14 @@ class Timeline:
                 timeline.touch(timeframe, grid.back(closed))
                 if due:
                     self._closing.add((timeline.symbol, timeframe))
-            self._sweeps = sorted({*self._sweeps, closed + _CLOSE_GRACE_MS, closed + _CLOSE_WITHIN_MS})
+            edge = closed + grid.late
+            self._sweeps = sorted({*self._sweeps, edge + _CLOSE_GRACE_MS, edge + _CLOSE_WITHIN_MS})
             self._stirred.update(self.symbols)
         if now - self._minute >= 60_000:  # Readiness may have run out though nothing happened.
             self._minute = now
             for timeline in self.symbols.values():
                 for track in timeline.tracks.values():
-                    state = track.state
-                    may_run_out = state and (state.ready or not state.known_through)
-                    if state and may_run_out and track.grid.due(state.known_through) < now:
+                    if runs_out(track, now):
                         track.state_dirty = True
                         self._stirred.add(timeline.symbol)
 
@@ -354,7 +354,7 @@ class Timeline:
             if track.known(bucket, timeline.channel.through):
                 track.announce_closed(bucket)
                 self._closing.discard(key)
-            elif now >= edge + _CLOSE_WITHIN_MS:
+            elif now >= edge + track.grid.late + _CLOSE_WITHIN_MS:
                 self._closing.discard(key)
 
     def _hear(self, link_id: int, stamp: int, now: int) -> Link:

@@ -10,7 +10,7 @@ from ..model.timeframe import iso
 from ..proof.readiness import AWAITS_PROOF_MS, UNUSABLE, Facts, reason_not_ready, with_standing
 from ..proof.track import Track
 
-__all__ = ["compute_state"]
+__all__ = ["compute_state", "runs_out"]
 
 
 def compute_state(
@@ -29,7 +29,7 @@ def compute_state(
     """
     policy = track.policy
     closed_through = track.grid.closed(now)
-    known = _known_spans(track, min(heard_through, closed_through)).clip(track.keep_from, closed_through)
+    known = _known_spans(track, min(heard_through, closed_through), now).clip(track.keep_from, closed_through)
     run, have, elsewhere = _best_run(track, known, now)
     proven = track.proven()
     settled = proven.span_of(run.start) if run else None
@@ -77,11 +77,24 @@ def compute_state(
     return track.state
 
 
-def _known_spans(track: Track, heard_through: int) -> Coverage:
+def runs_out(track: Track, now: int) -> bool:
+    """Whether the state may be another one by the mere passing of time."""
+    state = track.state
+    if state is None or not (state.ready or not state.known_through):
+        return False
+    return track.grid.due(state.known_through) < now or any(_owed(track, t, now) for t in track.flagged)
+
+
+def _owed(track: Track, bucket: int, now: int) -> bool:
+    """Whether a page should have made final, long since, what another one showed of a bucket."""
+    return track.traits.finals is not None and track.flagged[bucket] + track.policy.max_lag_ms < now
+
+
+def _known_spans(track: Track, heard_through: int, now: int) -> Coverage:
     """All closed buckets that are known, as spans."""
     until, shown = max(heard_through, track.told_through), track.provisional.items()
     vouched = [track.owned(t) for t, each in shown if each.vouched and track.grid.end(t) <= until]
-    vouched += [track.owned(t) for t in track.flagged]
+    vouched += [track.owned(t) for t in track.flagged if not _owed(track, t, now)]
     return Coverage((*track.coverage.spans, *vouched)) if vouched else track.coverage
 
 

@@ -34,6 +34,9 @@ class Grid(ABC):
 
     __slots__ = ()
 
+    late: int = 0
+    """So many ms after its end nobody expects to know of a bucket."""
+
     @abstractmethod
     def number(self, time: int) -> int:
         """The number of the newest bucket that opens at `time` or before."""
@@ -97,8 +100,12 @@ class Grid(ABC):
         return end if end <= time else self.ending(number - 1)
 
     def due(self, through: int) -> int:
-        """When the first bucket ends that opens at `through` or after: what is known until then is behind."""
-        return self.ending(self.number(through - 1) + 1)
+        """From when on it is behind that nothing is known of what opens at `through` or after."""
+        return self.ending(self.number(through - 1) + 1) + self.late
+
+    def final_due(self, through: int) -> int:
+        """From when on it is behind that nothing is final of what opens at `through` or after."""
+        return self.due(through)
 
     def bounds(self, time: int) -> bool:
         """Whether a bucket opens or ends at `time`."""
@@ -251,6 +258,7 @@ class SessionGrid(Grid):
     openings: tuple[int, ...] = field(repr=False)  # ascending
     closings: tuple[int, ...] = field(repr=False)
     step: int = 0  # 0: a bucket is a whole session
+    late: int = 0
     _firsts: Sequence[int] = field(init=False, repr=False)  # the number of each session's first bucket
 
     def __post_init__(self) -> None:
@@ -269,7 +277,11 @@ class SessionGrid(Grid):
 
     def within(self, step: int) -> SessionGrid:
         """Steps of so many ms within the same sessions."""
-        return SessionGrid(self.openings, self.closings, step)
+        return SessionGrid(self.openings, self.closings, step, self.late)
+
+    def expected_after(self, late: int) -> SessionGrid:
+        """The same, where nobody expects to know of a bucket until so many ms after its end."""
+        return self if late == self.late else SessionGrid(self.openings, self.closings, self.step, late)
 
     def times(self, n: int) -> SessionGrid | None:
         if n == 1:
@@ -298,10 +310,18 @@ class SessionGrid(Grid):
         first = max(0, bisect_right(self.openings, start) - 2)
         within = slice(first, bisect_right(self.openings, end) + 2)
         sessions = zip(self.openings[within], self.closings[within], strict=True)
-        return f"{self.step} in {','.join(f'{opening}-{closing}' for opening, closing in sessions)}"
+        late = f" +{self.late}" if self.late else ""
+        return f"{self.step} in {','.join(f'{opening}-{closing}' for opening, closing in sessions)}{late}"
 
     def far_back(self, time: int, n: int) -> int:
         return self.opening(max(0, self.number(time - 1) + 1 - n))
+
+    def final_due(self, through: int) -> int:
+        """As `due`; where a bucket is expected late it is final once the next session has opened."""
+        if not self.late:
+            return self.due(through)
+        session = self._session(self.number(through - 1) + 1) + 1
+        return self.openings[session] + self.late if session < len(self.openings) else self.due(through)
 
     def _session(self, number: int) -> int:
         if not 0 <= number < self._firsts[-1]:
@@ -343,7 +363,12 @@ def read_grid(text: str, shortest: int = 1) -> Grid:
         return MonthGrid(int(step))
     if kind != "in":
         raise ValueError(f"no grid: {text[:40]!r}")
+    rest, _, late = rest.partition(" +")
+    if late and not 0 < int(late) < DAY_MS:
+        raise ValueError(f"no grid: {text[:40]!r}, of which nobody expects to know for {late[:40]} ms")
     sessions = [tuple(map(int, session.split("-"))) for session in rest.split(",")]
     if sessions[-1][-1] >= _YEAR_10000:
         raise ValueError(f"no grid: {text[:40]!r}, until {sessions[-1][-1]}")
-    return SessionGrid(tuple(o for o, _ in sessions), tuple(c for _, c in sessions), int(step))
+    return SessionGrid(
+        tuple(o for o, _ in sessions), tuple(c for _, c in sessions), int(step), int(late or 0)
+    )

@@ -84,8 +84,8 @@ class Traits:
     """
 
     shown_after_ms: Mapping[Timeframe, int] = field(default_factory=dict)
-    """So long after its end, in ms of its clock, a page shows a bucket that is not final yet, where `finals`
-    says when it is. Nothing shorter is asked for.
+    """So long after its end, in ms of its clock, a page shows a bucket that `finals` makes final later. Until
+    then nobody expects it.
     """
 
     clock: bool = True
@@ -103,9 +103,21 @@ class Traits:
     grids: Mapping[Timeframe, Grid] = field(default_factory=dict)
     """Where buckets begin, of those timeframes that do not keep to `Timeframe.grid`."""
 
+    def __post_init__(self) -> None:
+        late = {
+            timeframe: grid.expected_after(self.shown_after_ms.get(timeframe, 0))
+            for timeframe, grid in self.grids.items()
+            if isinstance(grid, SessionGrid)
+        }
+        object.__setattr__(self, "grids", {**self.grids, **late})
+
     def grid(self, timeframe: Timeframe) -> Grid:
         """Where its buckets of that timeframe begin and end."""
         return self.grids.get(timeframe, timeframe.grid)
+
+    def final_at(self, end: int, delay_ms: int) -> int:
+        """When a bucket is final that ended at `end` (Unix ms)."""
+        return (end if self.finals is None else self.finals.ceil(end)) + delay_ms
 
     def final_by(self, now: int, delay_ms: int) -> int:
         """What ended by then is final at `now` (Unix ms), so long after: a page may settle it."""

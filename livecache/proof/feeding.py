@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from ..model.candle import ExactCandle
 from ..model.coverage import Coverage
+from .evidence import Open, PageFacts
+from .history import shown_edge
 from .track import Track
 
-__all__ = ["EARLY_MS", "Channel", "Link", "believe", "take_word", "trusted"]
+__all__ = ["EARLY_MS", "Channel", "Link", "believe", "show", "take_word", "trusted"]
+
+_LOOKS_AGAIN, _LOOK_AGAIN_MS = 2, 900_000
 
 EARLY_MS = 1_000
 """A candle that is sent longer before its bucket's end is not the last one, whatever it says."""
@@ -71,8 +75,39 @@ def believe(
 def take_word(track: Track, bucket: int) -> None:
     """It has closed by the feed's own word: a page confirms that later, with others."""
     if bucket not in track.flagged:
-        track.flagged[bucket] = track.grid.end(bucket) + track.policy.confirm_after_ms
+        end, traits, policy = track.grid.end(bucket), track.traits, track.policy
+        final = traits.final_at(end, policy.settle_delay_ms) if traits.finals else 0
+        track.flagged[bucket] = final or end + policy.confirm_after_ms
         track.state_dirty = True
+
+
+def show(track: Track, page: PageFacts, edge: int) -> list[int]:
+    """What a page shows of the buckets after `edge`, which are not final yet. Those that have changed.
+
+    What it had time to show it is believed about, as a feed is of what it says has closed, until that is
+    final. What it lacks of that is asked for again, and again when it is final.
+    """
+    grid, heard, changed = track.grid, page.heard, list[int]()
+    closed, shown = grid.closed(heard), shown_edge(track, heard)
+    for bucket, row in page.rows.items():
+        # The bucket in progress is the feed's to show; here it only bears witness.
+        if bucket >= closed:
+            track.glimpse = row
+        elif edge <= bucket:
+            believed = bucket < shown
+            if track.lay(row, vouched=believed, replace=believed):
+                changed.append(bucket)
+            if believed:
+                track.open.pop(bucket, None)
+                take_word(track, bucket)
+    for bucket in grid.opens(max(edge, page.start), min(shown, page.end)):
+        if bucket not in page.rows and bucket not in track.flagged:
+            why = page.reasons.get(bucket, "") if bucket in page.rejected else ""
+            told = track.open.setdefault(bucket, Open(None, heard, heard, unusable=why, since=heard))
+            told.tries += 1
+            final = track.traits.final_at(grid.end(bucket), track.policy.settle_delay_ms)
+            told.again = min(heard + _LOOK_AGAIN_MS, final) if told.tries <= _LOOKS_AGAIN else final
+    return changed
 
 
 def trusted(track: Track, now: int) -> Coverage:

@@ -1,8 +1,8 @@
-"""Where the history of a series ends: how far the search for it went, and what that proves. Pure."""
+"""Where the history of a series ends, at either end: how far pages go, and what that proves. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from enum import Enum
 
 from ..model.coverage import Span
@@ -17,10 +17,14 @@ __all__ = [
     "asked_run",
     "begins_later",
     "end_of_search",
+    "final_edge",
     "history_ends",
+    "next_edge",
     "note_ends",
     "oldest_to_be_had",
     "searched",
+    "shown_edge",
+    "waits_for_retry",
 ]
 
 
@@ -30,6 +34,34 @@ class End(Enum):
     OPEN = "what lies further back is not proven"
     SEARCHED = "as far as it goes; there may be more"
     EXHAUSTED = "the venue has nothing older"
+
+
+def final_edge(track: Track, now: int) -> int:
+    """The end of the last bucket that a page asked for now could settle."""
+    return track.grid.closed(track.traits.final_by(now, track.policy.settle_delay_ms))
+
+
+def shown_edge(track: Track, now: int) -> int:
+    """The end of the last bucket that a page asked for now tells of, though it may not be final yet."""
+    if track.traits.finals is None:
+        return final_edge(track, now)
+    return max(final_edge(track, now), track.grid.closed(now - track.grid.late))
+
+
+def next_edge(tracks: Collection[Track], now: int) -> int:
+    """When a page of these, the smallest first, will settle or show what it could not now."""
+    track = next(iter(tracks))
+    delay, finals = track.policy.settle_delay_ms, track.traits.finals
+    if finals is None:
+        return track.grid.due(track.grid.closed(now - delay)) + delay
+    shown = (each.grid.due(each.grid.closed(now - each.grid.late)) for each in tracks)
+    return min(finals.after(now - delay) + delay, *shown)
+
+
+def waits_for_retry(track: Track, now: int) -> bool:
+    """Whether a page left the newest buckets open that are not worth asking for again yet."""
+    told = track.open.get(track.grid.back(shown_edge(track, now)))
+    return told is not None and told.again > now and not told.unusable
 
 
 def oldest_to_be_had(track: Track, now: int) -> int:
@@ -62,7 +94,7 @@ def asked_run(track: Track, now: int) -> tuple[Span, int] | None:
 
 def asked_once(track: Track, now: int) -> bool:
     """Whether the newest page was asked for only once or twice so far, and told nothing."""
-    told = track.open.get(track.grid.back(track.grid.closed(now - track.policy.settle_delay_ms)))
+    told = track.open.get(track.grid.back(shown_edge(track, now)))
     return told is not None and told.empty and told.tries <= 2
 
 

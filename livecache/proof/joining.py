@@ -8,6 +8,7 @@ from itertools import pairwise
 from ..model.policy import CONFIRM_MS
 from ..model.timeframe import Timeframe
 from .evidence import APART_MS, DISPUTE_MS, Kin, Open, PageFacts
+from .history import final_edge
 from .kin import Kindred, hear_bigger
 from .rebuilding import rebuild
 from .track import Track
@@ -140,7 +141,7 @@ def pass_on(parent: Track, child: Track, page: PageFacts) -> None:
         parent.end_asked = page.heard
         if any(time < parent.history_from for time in page.rows):
             parent.resume_search()
-    edge = min(page.end, child.grid.closed(page.heard - parent.policy.settle_delay_ms))
+    edge = min(page.end, final_edge(child, page.heard))
     for bucket in parent.grid.opens(page.start, edge):
         end = parent.grid.end(bucket)
         if bucket in parent.coverage or end > edge:

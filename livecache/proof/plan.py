@@ -20,7 +20,7 @@ from ..model.rollup import source_of
 from ..model.timeframe import Timeframe
 from .evidence import APART_MS, LAG_MS
 from .feeding import trusted
-from .history import asked_once, asked_run, oldest_to_be_had, searched
+from .history import asked_once, asked_run, final_edge, oldest_to_be_had, searched, shown_edge
 from .kin import asking_bigger
 from .rebuilding import rebuilding
 from .track import Track
@@ -141,7 +141,7 @@ def _want(
 ) -> Want | None:
     timeframe, grid, page = track.series.timeframe, track.grid, track.page
     edge = grid.closed(now)
-    settled_edge = _settled_edge(track, now)
+    shown = shown_edge(track, now)
     reach = oldest_to_be_had(track, now)
     if track.working:
         return _want_working(track, expected, now, parents)
@@ -151,7 +151,10 @@ def _want(
     have = run[1] if run else 0
     # No more than is likely to do, before any page of its own; and, as its last, the bucket in progress.
     newest = page if track.open or have >= track.policy.min_candles else track.first
-    newest_page = Span(max(grid.far_back(edge, newest - 1), reach), edge)
+    oldest = grid.far_back(edge, newest - 1)
+    if track.traits.finals:  # Those that are not final yet do not count.
+        oldest = max(grid.far_back(final_edge(track, now), newest - 1), grid.far_back(edge, page - 1))
+    newest_page = Span(max(oldest, reach), edge)
     if not asked or (
         have < track.policy.min_candles
         and _buckets(asked, grid) < track.policy.min_candles
@@ -165,14 +168,14 @@ def _want(
     if expected != _held(track, now) and _buckets(expected, grid) >= track.policy.candles:
         # What is on its way may be enough; whether older holes still matter shows when it is here.
         wanted_from = max(wanted_from, expected.spans[-1].start)
-    missing = asked.missing(wanted_from, settled_edge)
+    missing = asked.missing(wanted_from, shown)
     suspects = [t for t in track.suspect if t >= wanted_from or (t in track.contested and t >= reach)]
     if suspects:
         first = min(suspects)
         return Want(Priority.REPAIR, timeframe, first, _until(grid, first, page - 1, edge))
     if missing:
         hole = missing.spans[-1]
-        at_end = hole.end == settled_edge
+        at_end = hole.end == shown
         first = missing.spans[0].start
         if first < newest_page.start:
             # More than a page is missing: the newest page first, the rest page by page.
@@ -185,7 +188,8 @@ def _want(
         before = max((t for t in track.settled if t < hole.start), default=hole.start)
         bounded = at_end or before >= newest_page.start
         return Want(priority, timeframe, *(newest_page if bounded else _across(track, hole)))
-    return _older(track, asked, now, waiting) or _confirming(track, now)
+    older = _older(track, asked, now, waiting)
+    return older if older or _closed(track, now) else _confirming(track, now)
 
 
 def _across(track: Track, hole: Span) -> Span:
@@ -228,6 +232,11 @@ def _older(track: Track, asked: Coverage, now: int, waiting: bool) -> Want | Non
     end = edge if start > grid.far_back(edge, page - 1) else start
     first = grid.far_back(end, page)
     return Want(priority, timeframe, first, end) if first < end else None
+
+
+def _closed(track: Track, now: int) -> bool:
+    """Whether the exchange is closed: nobody looks again at what has not changed since."""
+    return track.traits.finals is not None and track.grid.closed(now) > track.grid.floor(now)
 
 
 def _confirming(track: Track, now: int) -> Want | None:
@@ -282,7 +291,7 @@ def _want_working(track: Track, expected: Coverage, now: int, parents: Collectio
     """A working series is wanted from where its parents are settled: nothing else reads it."""
     timeframe, grid = track.series.timeframe, track.grid
     edge = grid.closed(now)
-    settled_edge = _settled_edge(track, now)
+    shown = shown_edge(track, now)
     start = edge
     for parent in parents:
         forming = parent.grid.closed(now)
@@ -290,7 +299,7 @@ def _want_working(track: Track, expected: Coverage, now: int, parents: Collectio
         start = min(start, max(parent.grid.back(forming), min(forming, run[0].end) if run else forming))
     # What was asked for and stayed open is asked for again when that is worth a page.
     known = expected | track.waiting(now)
-    missing = known.missing(max(start, oldest_to_be_had(track, now)), settled_edge)
+    missing = known.missing(max(start, oldest_to_be_had(track, now)), shown)
     if not missing:
         return None
     # A longer page where history is missing: bigger parents may be settled by it too.
@@ -337,14 +346,9 @@ def _up_to_now(want: Want, now: int, track: Track) -> Want:
     return want._replace(start=max(want.start, track.grid.far_back(end, track.page)), end=end)
 
 
-def _settled_edge(track: Track, now: int) -> int:
-    """The end of the last bucket that a page asked for now could settle."""
-    return track.grid.closed(now - track.policy.settle_delay_ms)
-
-
 def _settleable(track: Track, span: Span, now: int) -> Coverage:
     start = track.grid.end_before(track.grid.ceil(span.start))
-    return Coverage([(start, min(span.end, _settled_edge(track, now)))])
+    return Coverage([(start, min(span.end, shown_edge(track, now)))])
 
 
 def _served(

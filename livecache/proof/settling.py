@@ -22,7 +22,8 @@ from .evidence import (
     Witnesses,
     verdict,
 )
-from .feeding import Channel
+from .feeding import Channel, show
+from .history import final_edge
 from .joining import KinOf, join, longest_sleep
 from .recognition import lags, recognise
 from .track import Track
@@ -53,7 +54,7 @@ def settle_page(
     if not recognise(track, page):
         return PageOutcome(strange=True)
     reading = _Reading(track, page, channel, feed=feed, kin=kin, halted=halted, searched=searched)
-    edge = track.grid.closed(page.heard - track.policy.settle_delay_ms)
+    edge = final_edge(track, page.heard)
     run: dict[int, ExactCandle] = {}  # of plain rows, one after another
     for bucket in track.grid.opens(page.start, min(page.end, edge)):
         if row := reading.plain(bucket):
@@ -68,13 +69,7 @@ def settle_page(
             reading.first(bucket)
     if run:
         reading.settle(run)
-    closed_edge = track.grid.closed(page.heard)
-    for bucket, row in page.rows.items():
-        # The bucket in progress is the feed's to show; here it only bears witness.
-        if bucket >= closed_edge:
-            track.glimpse = row
-        elif edge <= bucket and track.lay(row, vouched=False):
-            reading.outcome.touched.append(bucket)
+    reading.outcome.touched += show(track, page, edge)
     reading.end()
     reading.outcome.touched += join(track, page, kin)
     if page.start < track.history_from:

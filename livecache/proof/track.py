@@ -388,12 +388,6 @@ class Track:
         times = (at for told in self.open.values() for at in (told.again, told.others_again))
         return min((at for at in (*times, *self.flagged.values()) if at > now), default=0)
 
-    def waits_for_retry(self, now: int) -> bool:
-        """Whether a page left the newest buckets open that are not worth asking for again yet."""
-        newest = self.grid.back(self.grid.closed(now - self.policy.settle_delay_ms))
-        told = self.open.get(newest)
-        return told is not None and told.again > now and not told.unusable
-
     def members(self) -> Iterator[ExactCandle]:
         """Everything that Redis keeps of this series."""
         for held in (self.settled, {t: p.candle for t, p in self.provisional.items()}):

@@ -162,7 +162,8 @@ def _decide(request: Request, reply: Sequence[Any], key: str, older: Older | Non
         kind = "settled" if request.settled else "known"
         raise NotReady(f"{series}: nothing is {kind} yet{state.because}", want=request.count)
     # By the venue's clock alone: the newest that either the writer or its last sign of life has seen.
-    lag = max(alive.time, state.closed_through) - state.grid.due(through)
+    due = (state.grid.final_due if request.settled else state.grid.due)(through)
+    lag = max(alive.time, state.closed_through) - due
     if lag > request.max_lag:
         raise Stale(
             f"{series}: its newest bucket is overdue by {lag // 1000} s of the venue's clock, "

@@ -118,8 +118,8 @@ BREAKAGES = (
         (
             Edit(
                 "livecache/proof/settling.py",
-                "track.grid.closed(page.heard - track.policy.settle_delay_ms)",
-                "track.grid.closed(page.heard)",
+                "    edge = final_edge(track, page.heard)",
+                "    edge = track.grid.closed(page.heard)",
             ),
             Edit(
                 "livecache/model/policy.py",

@@ -83,7 +83,7 @@ def _settling_lag(engine: Engine) -> Values:
         if state is None or not state.ready:
             continue
         behind = state.settled_through < track.grid.closed(now)
-        lag = now - track.grid.due(state.settled_through) if behind else 0
+        lag = now - track.grid.final_due(state.settled_through) if behind else 0
         longest[timeframe.value] = max(lag, longest.get(timeframe.value, 0))
     for name, lag in longest.items():
         lags[name,] = lag / 1000

@@ -1,1 +1,0 @@
-"""Yahoo as a face of a simulated market of shares."""

@@ -1,0 +1,207 @@
+"""An exchange that is closed at night, at weekends and on holidays, and whose days are final a day later."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from livecache.engine.schedule import Pick, Schedule
+from livecache.ledger.timeline import Timeline
+from livecache.model.candle import ExactCandle
+from livecache.model.grid import Grid, SessionGrid
+from livecache.model.policy import Policy
+from livecache.model.series import SeriesState
+from livecache.model.timeframe import Timeframe
+from livecache.model.traits import Served, Traits
+from livecache.proof.evidence import PageFacts
+from tests.simulation.service import Running, service
+from tests.simulation.test_trouble import venue_at
+from tests.simulation.virtual import run_virtually
+
+H1, D1, W1 = map(Timeframe, ("1h", "1d", "1w"))
+MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
+SUNDAY = int(datetime(2026, 7, 12, 12, tzinfo=UTC).timestamp() * 1000)
+MONDAY, TUESDAY, WEDNESDAY = (SUNDAY + (n * 24 - 12) * HOUR_MS for n in (1, 2, 3))
+EARLY = MONDAY + 24 * HOUR_MS * 4  # a Friday on which it closes at one
+HOLIDAY = MONDAY + 24 * HOUR_MS * 2  # a Wednesday
+OPEN_MS, CLOSE_MS, EARLY_MS = 13 * HOUR_MS + 30 * MINUTE_MS, 20 * HOUR_MS, 17 * HOUR_MS
+DAYS = [day for n in range(-300, 60) if (day := MONDAY + n * DAY_MS) != HOLIDAY and n % 7 < 5]
+SESSIONS = SessionGrid(
+    tuple(day + OPEN_MS for day in DAYS),
+    tuple(day + (EARLY_MS if day == EARLY else CLOSE_MS) for day in DAYS),
+)
+QUARTER = 16 * MINUTE_MS
+TRAITS = Traits(
+    {H1: Served(2_000), D1: Served(2_000)},
+    grids={D1: SESSIONS, H1: SESSIONS.within(HOUR_MS)},
+    calendar="XTST",
+    finals=SESSIONS,
+    shown_after_ms={H1: QUARTER, D1: 45 * MINUTE_MS},
+    settle_delay_ms=QUARTER,
+    sums_below=D1,
+    clock=False,
+)
+
+
+class Shares:
+    """A session has a quarter more of volume once the next one has opened."""
+
+    def __init__(self) -> None:
+        self.halted: set[tuple[str, int]] = set()
+
+    def products(self) -> Sequence[str]:
+        return ("AAPL", "MSFT")
+
+    def candles(self, symbol: str, timeframe: Timeframe, start: int, end: int, now: int) -> list[ExactCandle]:
+        grid: Grid = TRAITS.grid(timeframe)
+        times = [
+            t for t in grid.opens(start, min(end, now)) if (symbol, SESSIONS.floor(t)) not in self.halted
+        ]
+        return [candle(symbol, t, final=SESSIONS.floor(t) < SESSIONS.floor(now)) for t in times]
+
+
+def candle(symbol: str, time: int, *, final: bool) -> ExactCandle:
+    price = Decimal(100 + (time // HOUR_MS + len(symbol)) % 17)
+    volume = 1_000 if final else 800
+    return ExactCandle(time, str(price), str(price + 2), str(price - 2), str(price + 1), str(volume))
+
+
+POLICY = Policy(candles=80, min_candles=60, settle_delay_ms=QUARTER)
+
+
+class Desk:
+    """A timeline and its schedule, whose requests are answered as they are made, minute by minute."""
+
+    def __init__(self, now: int, market: Shares) -> None:
+        self.now, self.market = now, market
+        self.timeline = Timeline("test", market.products(), (D1, H1), POLICY, TRAITS)
+        self.schedule = Schedule(self.timeline, jitter=lambda: 0.0)
+        self.asked: list[tuple[int, Timeframe]] = []
+        self.dead = False
+        self.until(now)
+
+    def until(self, time: int) -> None:
+        while self.now < time or not self.asked:
+            self.now = min(self.now + MINUTE_MS, max(time, self.now))
+            self.timeline.advance(self.now)
+            while not self.dead and (pick := self.schedule.pick(self.now, self.now / 1000)):
+                self._answer(pick)
+            self.timeline.take(self.now)
+
+    def _answer(self, pick: Pick) -> None:
+        symbol, timeframe, start, end, _ = pick.request
+        self.asked.append((self.now, timeframe))
+        rows = self.market.candles(symbol, timeframe, start, end, self.now)
+        before = self.timeline.symbols[symbol].tracks[timeframe].coverage
+        self.schedule.started(pick)
+        self.schedule.ended(pick.request)
+        page = PageFacts(start, end, {row.time: row for row in rows}, self.now)
+        self.timeline.apply_page(symbol, timeframe, page, self.now)
+        after = self.timeline.symbols[symbol].tracks[timeframe].coverage
+        self.schedule.brought(pick.request, self.now / 1000, news=after != before)
+        self.schedule.replan(symbol)
+
+    def state(self, timeframe: Timeframe, symbol: str = "AAPL") -> SeriesState:
+        self.timeline.take(self.now)
+        state = self.timeline.symbols[symbol].tracks[timeframe].state
+        assert state is not None
+        return state
+
+    def candle(self, time: int, symbol: str = "AAPL") -> ExactCandle | None:
+        return self.timeline.symbols[symbol].tracks[D1].candle(time)
+
+
+def test_it_is_warm_on_a_sunday_and_asks_for_nothing_until_the_exchange_opens() -> None:
+    desk, friday = Desk(SUNDAY, Shares()), SESSIONS.floor(SUNDAY)
+    assert len(desk.asked) == 4, "a page for each series"
+    for timeframe in (D1, H1):
+        state = desk.state(timeframe)
+        assert state.ready and state.known_through == SESSIONS.end(friday)
+        assert state.settled_through == SESSIONS.end_before(friday), "Friday's volume is not final yet"
+    assert desk.candle(friday) == candle("AAPL", friday, final=False)
+    desk.until(MONDAY + OPEN_MS + QUARTER - MINUTE_MS)
+    assert len(desk.asked) == 4, "nobody asks while it is closed, nor before it is final"
+    assert desk.state(D1).ready and desk.state(H1).ready
+
+    desk.until(MONDAY + OPEN_MS + QUARTER)
+    assert len(desk.asked) == 8 and desk.candle(friday) == candle("AAPL", friday, final=True)
+    assert {desk.state(t).settled_through for t in (D1, H1)} == {SESSIONS.end(friday)}
+    desk.until(MONDAY + OPEN_MS + HOUR_MS + QUARTER)
+    assert desk.state(H1).known_through == MONDAY + OPEN_MS + HOUR_MS
+    assert desk.state(H1).settled_through == SESSIONS.end(friday)
+    desk.until(MONDAY + CLOSE_MS + 44 * MINUTE_MS)
+    assert desk.state(D1).ready and desk.state(D1).known_through == SESSIONS.end(friday), "it is not due yet"
+    desk.until(MONDAY + CLOSE_MS + 45 * MINUTE_MS)
+    assert desk.state(D1).known_through == MONDAY + CLOSE_MS
+    asked = len(desk.asked)
+    desk.until(TUESDAY + OPEN_MS)
+    assert len(desk.asked) == asked, "a night is quiet, too"
+
+
+def test_over_a_holiday_and_an_early_close_nothing_is_late() -> None:
+    desk = Desk(TUESDAY, Shares())
+    while desk.now < EARLY + DAY_MS:
+        desk.until(desk.now + 10 * MINUTE_MS)
+        days, hours = desk.state(D1), desk.state(H1)
+        assert days.ready and hours.ready
+        assert days.known_through == TRAITS.grid(D1).closed(desk.now - 45 * MINUTE_MS)
+        assert hours.known_through == TRAITS.grid(H1).closed(desk.now - QUARTER)
+    assert days.known_through == hours.known_through == EARLY + EARLY_MS
+    assert [SESSIONS.back(EARLY, n) for n in (2, 1)] == [TUESDAY + OPEN_MS, TUESDAY + 2 * DAY_MS + OPEN_MS]
+    asked = [time for time, timeframe in desk.asked if HOLIDAY <= time < HOLIDAY + DAY_MS]
+    assert not asked, "nobody asks on a holiday"
+
+
+def test_if_nothing_comes_on_monday_morning_it_is_stale() -> None:
+    desk = Desk(SUNDAY, Shares())
+    desk.dead = True
+    desk.until(MONDAY + OPEN_MS + QUARTER)
+    assert desk.state(D1).ready and desk.state(H1).ready, "nothing is expected yet"
+    desk.until(MONDAY + OPEN_MS + HOUR_MS + QUARTER + POLICY.max_lag_ms + MINUTE_MS)
+    assert not desk.state(H1).ready and not desk.state(D1).ready
+    assert "lagging" in desk.state(H1).reason
+    desk.dead = False
+    desk.until(desk.now + 5 * MINUTE_MS)
+    assert desk.state(H1).ready and desk.state(D1).ready
+    assert desk.state(D1).settled_through == SESSIONS.closed(SUNDAY)
+
+
+def test_a_symbol_that_is_halted_for_a_day_is_asked_for_seldom_and_its_day_is_empty() -> None:
+    market = Shares()
+    market.halted = {("AAPL", MONDAY + OPEN_MS)}
+    desk = Desk(SUNDAY, market)
+    desk.until(MONDAY + CLOSE_MS + 40 * MINUTE_MS)
+    asked = len(desk.asked)
+    desk.until(TUESDAY + OPEN_MS)
+    assert len(desk.asked) - asked <= 8, "a few looks, and then nobody asks before it is final"
+    desk.until(TUESDAY + OPEN_MS + HOUR_MS + QUARTER)
+    days, track = desk.state(D1), desk.timeline.symbols["AAPL"].tracks[D1]
+    assert days.settled_through == MONDAY + CLOSE_MS and track.newest() < MONDAY
+    assert desk.state(H1).known_through == TUESDAY + OPEN_MS + HOUR_MS
+
+
+def test_a_reader_has_its_candles_on_a_sunday_and_sees_monday_come(clean_valkey: str) -> None:
+    async def main(start: int, take: Callable[[Running], Coroutine[Any, Any, None]]) -> None:
+        venue = venue_at(start, market=Shares(), traits=TRAITS, feedless=True)  # type: ignore[arg-type]
+        async with service(venue, clean_valkey, ["AAPL"], (D1, H1), policy=POLICY) as running:
+            await running.warm()
+            await take(running)
+
+    async def on_sunday(running: Running) -> None:
+        friday = SESSIONS.floor(SUNDAY)
+        days = running.reader.candles("AAPL", "1d", 60)
+        assert days[-1].time == friday and days[-1].volume == 800 and days[-2].volume == 1_000
+        assert days.settled_through == SESSIONS.end_before(friday) < days.known_through
+        assert len(running.reader.candles("AAPL", "1h", 60)) == 60
+        assert running.reader.candles("AAPL", "1d", 60, settled=True)[-1].time < friday
+
+    async def on_monday(running: Running) -> None:
+        await asyncio.sleep(QUARTER / 1000 + 180)
+        days = running.reader.candles("AAPL", "1d", 60)
+        assert days[-1].volume == 1_000 and days.settled_through == days.known_through
+
+    run_virtually(main(SUNDAY, on_sunday))
+    run_virtually(main(MONDAY + OPEN_MS - MINUTE_MS, on_monday))
