@@ -77,6 +77,12 @@ def test_it_lies_beside_the_configuration_and_adds_to_what_that_names(tmp_path: 
     assert configured(tmp_path, shown).venues["coinbase"].symbols == expected, "what is shown can be used"
 
 
+def test_a_symbol_that_both_name_is_one_however_it_is_written(tmp_path: Path) -> None:
+    (tmp_path / "list").write_text("brk-b\nAAPL\n")
+    config = configured(tmp_path, '[venues.yahoo]\nsymbols = ["BRK.B"]\nsymbols_file = "list"\n')
+    assert config.venues["yahoo"].symbols == ("BRK-B", "AAPL")
+
+
 def test_the_environment_names_it_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "list").write_text("SOL-USD\n")
     (tmp_path / "etc").mkdir()

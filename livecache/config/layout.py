@@ -44,7 +44,7 @@ class Layout:
         there: Container[str] = (),
         refused: Collection[str] = (),
     ) -> None:
-        self._kinds = kinds
+        self.kinds = kinds
         self._there = there
         self.refused = refused
         everything = Config(venues={venue: kind() for venue, kind in kinds.items()})
@@ -67,7 +67,7 @@ class Layout:
     def secrets(self) -> frozenset[str]:
         """Variables that are no settings."""
         venues = (
-            variable_of(f"{venue}.{name}") for venue, kind in self._kinds.items() for name in kind.SECRETS
+            variable_of(f"{venue}.{name}") for venue, kind in self.kinds.items() for name in kind.SECRETS
         )
         return frozenset((*_OTHER_VARIABLES, *venues))
 
@@ -80,7 +80,7 @@ class Layout:
     def named(self, given: Mapping[str, object]) -> dict[str, type[VenueSettings]]:
         """The venues that are configured, by a section or by any of these keys."""
         by_key = {key.split(".")[1] for key in given if key.startswith("venues.")}
-        return {venue: kind for venue, kind in self._kinds.items() if venue in self._there or venue in by_key}
+        return {venue: kind for venue, kind in self.kinds.items() if venue in self._there or venue in by_key}
 
 
 def layout_of(sections: object, env: Mapping[str, str], source: str, wrong: list[ConfigError]) -> Layout:

@@ -88,7 +88,7 @@ def check(
     for key, one in given.items():
         if key.endswith(".calendars_file") and isinstance(one.value, str) and one.value and not one.text:
             given[key] = one._replace(value=str(file.parent / one.value))
-    _add_symbols(given, file.parent, wrong)
+    _add_symbols(given, file.parent, layout, wrong)
     config, unusable = _convert(given, layout)
     wrong += unusable.values()
     for key, problem, hint in problems(config):
@@ -206,7 +206,7 @@ def _from_environment(env: Mapping[str, str], layout: Layout, wrong: list[Config
     return given
 
 
-def _add_symbols(given: dict[str, _Given], home: Path, wrong: list[ConfigError]) -> None:
+def _add_symbols(given: dict[str, _Given], home: Path, layout: Layout, wrong: list[ConfigError]) -> None:
     """Read each `symbols_file`: `symbols` come first, and then what it lists besides."""
     for key, named in [each for each in given.items() if each[0].endswith(".symbols_file")]:
         if not isinstance(named.value, str) or not named.value:
@@ -223,7 +223,9 @@ def _add_symbols(given: dict[str, _Given], home: Path, wrong: list[ConfigError])
             continue
         first = indicators.split(own.value) if own.text and isinstance(own.value, str) else own.value
         if isinstance(first, list):
-            more = [*first, *(symbol for symbol in listed if symbol not in first)]
+            meant = layout.kinds[key.split(".")[1]]().symbol_meant
+            there = {meant(str(symbol)) for symbol in first}
+            more = [*first, *(symbol for symbol in listed if meant(symbol) not in there)]
             sources = f"{own.source} and symbols_file", f"{own.origin} and {path}"
             given[symbols] = _Given(more, *sources, text=False)
 
