@@ -103,7 +103,7 @@ def demo(seconds: float | None, symbols: int, venue: str, given: Given) -> int:
 @click.option("--seed", type=int, default=1, help="The same seed makes the same market.")
 @click.option(
     "--symbols",
-    help="By comma, as BTC-USD whatever the venue calls it; thin ones as ANY-USD:thin or :very-thin.",
+    help="By comma, as BTC-USD whatever the venue calls it, or AAPL; thin as ANY-USD:thin or :very-thin.",
 )
 @click.option("--csv", multiple=True, help="SYMBOL=PATH: real candles instead; may be given many times.")
 @click.option(

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 from ..errors import ConfigError
+from .market.market import Market
 from .options import ServerOptions
 from .trouble.faults import Answer, Faults, RequestRecord
 from .trouble.spoiled import refusing
@@ -21,13 +22,14 @@ __all__ = ["KINDS", "Ask", "Counts", "Face", "FaceKind", "TwoSided", "kind_of"]
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One REST request. `query` holds every value of each name; `authorization` is that header."""
+    """One REST request. `query` holds every value of each name; the last two are headers."""
 
     method: str
     path: str
     query: Mapping[str, Sequence[str]]
     url: str  # path and query as sent: what the edge cache goes by
     authorization: str | None = None
+    cookie: str | None = None
 
     def get(self, name: str) -> str:
         """The first value of a name, or an empty string."""
@@ -53,7 +55,7 @@ class Face(Protocol):
     """One venue, as it shows a market. It knows no port: `server.py` gives it one."""
 
     greeting: str
-    """For whoever looks at `/`: where what is."""
+    """For whoever looks at `/`: where what is. None, and it is asked there, too."""
     options: Any
     """How it behaves."""
     symbols: Mapping[str, str]
@@ -113,7 +115,9 @@ class FaceKind(NamedTuple):
     """A kind of face: the class of its options, what makes it of them, and what else its venue is told.
 
     `settings` are of `[venues.<kind>]`, beside symbols and URLs. `faults` draws some of its own by a seed,
-    until a market time (Unix ms), None where a script's are drawn; `refusing` words an error.
+    until a market time (Unix ms), None where a script's are drawn; `refusing` words an error. `market` makes
+    what it shows of a seed, names, the start, since when there is history, and since when there is of some
+    names; None: any market will do. `feed`: whether it has one.
     """
 
     options: Callable[[], ServerOptions]
@@ -122,11 +126,14 @@ class FaceKind(NamedTuple):
     settings: Mapping[str, str] = {}
     faults: Callable[[int, int], Faults] | None = None
     refusing: Callable[[int, int | None], Answer] = refusing
+    market: Callable[[int, Sequence[str], int, int, Mapping[str, int]], Market] | None = None
+    feed: bool = True
 
 
 KINDS: dict[str, str] = {
     "coinbase": "livecache.simulator.coinbase.face",
     "deribit": "livecache.simulator.deribit.face",
+    "yahoo": "livecache.simulator.yahoo.face",
     **dict.fromkeys(("binance", "binance-usdm", "binance-us"), "livecache.simulator.binance.face"),
 }
 """The faces by name, and the module of each: its `FACES` has them by name, as `FaceKind`."""

@@ -39,6 +39,7 @@ YEARS = 10
 """Of history, unless a product was listed later."""
 
 _YEAR_MS = 31_557_600_000
+_NAMED_MOST = 40
 
 
 class Simulator:
@@ -101,8 +102,8 @@ class Simulator:
 
     def settings(self) -> tuple[str, dict[str, str]]:
         """What leads a service here: the venue's kind, and settings of it."""
-        own = {**self._kind.settings, "rest_url": self.rest_url, "ws_url": self.ws_url}
-        return self._kind.venue, own
+        own = {**self._kind.settings, "rest_url": self.rest_url}
+        return self._kind.venue, own | ({"ws_url": self.ws_url} if self._kind.feed else {})
 
     def now(self) -> int:
         """Market time in Unix ms."""
@@ -182,7 +183,7 @@ class Simulator:
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         if request.headers.get("Upgrade", "").lower() == "websocket":
             return await self.exchange.serve(request)
-        if request.path == "/":
+        if request.path == "/" and self.exchange.greeting:
             return web.Response(text=self.exchange.greeting)
         answer = await self.exchange.handle(
             Ask(
@@ -191,6 +192,7 @@ class Simulator:
                 query={name: request.query.getall(name) for name in request.query},
                 url=request.path_qs,
                 authorization=request.headers.get("Authorization"),
+                cookie=request.headers.get("Cookie"),
             )
         )
         if answer is None:
@@ -302,8 +304,12 @@ async def serve_forever(
         clock = MarketClock(start_ms, speed, hold_ms=hold_ms)
     else:
         clock = MarketClock(start_ms, speed, hold_ms=hold_ms)
-        products = [Product.parse(s) for s in symbols] or DEFAULT_PRODUCTS
-        market = SeededMarket(seed, _listed(products, clock.start_ms - years * _YEAR_MS, listed or {}))
+        since_ms = clock.start_ms - years * _YEAR_MS
+        if make := kind_of(venue).market:
+            market = make(seed, symbols, clock.start_ms, since_ms, listed or {})
+        else:
+            products = [Product.parse(s) for s in symbols] or DEFAULT_PRODUCTS
+            market = SeededMarket(seed, _listed(products, since_ms, listed or {}))
     if halts:
         market = OutOfOrder(market, halts)
     changes: dict[str, Any] = {} if rate is None else {"requests_per_second": rate}
@@ -317,10 +323,13 @@ async def serve_forever(
         faults=_faults(faults, venue, clock, market.products()),
     ) as simulator:
         announce(f"REST       {simulator.rest_url}")
-        announce(f"websocket  {simulator.ws_url}")
-        announce(f"at speed {speed:g}: {', '.join(simulator.exchange.symbols)}")
-        announce("To use it, in config.toml:")
         kind, settings = simulator.settings()
+        if "ws_url" in settings:
+            announce(f"websocket  {simulator.ws_url}")
+        names = [*simulator.exchange.symbols]
+        more = f" and {len(names) - _NAMED_MOST} more" if len(names) > _NAMED_MOST else ""
+        announce(f"at speed {speed:g}: {', '.join(names[:_NAMED_MOST])}{more}")
+        announce("To use it, in config.toml:")
         announce(f"[venues.{kind}]")
         for name, value in settings.items():
             announce(f'{name} = "{value}"')

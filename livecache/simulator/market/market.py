@@ -10,7 +10,15 @@ import msgspec
 from ...model.candle import ExactCandle
 from ...model.timeframe import Timeframe
 
-__all__ = ["Increments", "Market", "MarketOverlay", "MarketTrade", "decimal_text", "decimal_texts"]
+__all__ = [
+    "Increments",
+    "Market",
+    "MarketOverlay",
+    "MarketTrade",
+    "beneath",
+    "decimal_text",
+    "decimal_texts",
+]
 
 _EXACT = 10**15  # below it a float is told by its shortest digits from all others of so few digits
 
@@ -92,6 +100,13 @@ class MarketOverlay:
 
     def trades(self, product: str, from_ms: int, to_ms: int) -> list[MarketTrade]:
         return self._market.trades(product, from_ms, to_ms)
+
+
+def beneath(market: Market) -> Market:
+    """The market under all that shows some of it otherwise."""
+    while isinstance(market, MarketOverlay):
+        market = market._market
+    return market
 
 
 def decimal_text(units: int, decimals: int) -> str:

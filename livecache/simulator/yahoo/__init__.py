@@ -1,0 +1,1 @@
+"""Yahoo as a face of a simulated market of shares."""
