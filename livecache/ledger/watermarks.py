@@ -61,7 +61,6 @@ def compute_state(
     ready = not reason
     if ready and hole and hole.end == (run.start if run else 0):
         reason = f"further back a hole: {iso(hole.start)} to {iso(hole.end)}{': ' if why else ''}{why}"
-    usual = track.grid is track.series.timeframe.grid
     track.state = SeriesState(
         ready=ready,
         reason=reason,
@@ -72,9 +71,17 @@ def compute_state(
         coverage=proven.clip(track.keep_from, 1 << 62),
         history_from=track.history_from,
         forming=forming,
-        grid="" if usual else track.grid.text(run.start if run else closed_through, now),
+        grid=_told_grid(track, closed_through, now),
     )
     return track.state
+
+
+def _told_grid(track: Track, closed_through: int, now: int) -> str:
+    """Where its buckets lie, of all that is kept, if not where its timeframe says."""
+    if track.grid is track.series.timeframe.grid:
+        return ""
+    covered = [span.start for span in track.coverage.spans[:1]]
+    return track.grid.text(min([closed_through, *covered, *track.settled, *track.provisional]), now)
 
 
 def runs_out(track: Track, now: int) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -332,20 +332,33 @@ class SessionGrid(Grid):
         return bisect_right(self._firsts, number) - 1 if self.step else number
 
     def divides(self, parent: Grid) -> bool:
-        if not isinstance(parent, SessionGrid):
-            return False
-        same = parent.openings is self.openings and parent.closings is self.closings
-        if same and self.step and not parent.step % self.step:
-            return True  # Without looking at each: years of minutes are a million buckets.
-        if parent.openings[0] < self.openings[0] or parent.closings[-1] > self.closings[-1]:
-            return False
-        return all(
-            self.floor(opening) == opening
-            and self.end(self.floor(end - 1)) == end
-            and (not number or self.end_before(opening) == parent.ending(number - 1))
-            for number in range(parent._firsts[-1])
-            for opening, end in [(parent.opening(number), parent.ending(number))]
+        return isinstance(parent, SessionGrid) and _divides(self, parent)
+
+    def known_to(self, other: SessionGrid) -> SessionGrid | None:
+        """The same, of those sessions only that `other` may know; None if there are none."""
+        first = bisect_left(self.openings, other.openings[0])
+        within = slice(first, bisect_right(self.closings, other.closings[-1]))
+        opens = self.openings[within]
+        return SessionGrid(opens, self.closings[within], self.step) if opens else None
+
+
+@lru_cache(1024)  # Who plans asks for the same ones again and again, and years of sessions are many.
+def _divides(child: SessionGrid, parent: SessionGrid) -> bool:
+    if parent.openings is child.openings and parent.closings is child.closings:
+        longest = max(
+            closing - opening for opening, closing in zip(parent.openings, parent.closings, strict=True)
         )
+        step, steps = child.step or longest, parent.step or longest
+        return steps >= longest or (step < longest and not steps % step)
+    if parent.openings[0] < child.openings[0] or parent.closings[-1] > child.closings[-1]:
+        return False
+    return all(
+        child.floor(opening) == opening
+        and child.end(child.floor(end - 1)) == end
+        and (not number or child.end_before(opening) == parent.ending(number - 1))
+        for number in range(parent._firsts[-1])
+        for opening, end in [(parent.opening(number), parent.ending(number))]
+    )
 
 
 @lru_cache(1024)

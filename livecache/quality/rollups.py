@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from ..errors import OutsideCalendar
 from ..model.candle import ExactCandle
+from ..model.grid import Grid, SessionGrid
 from ..model.rollup import roll_up, same_sum
 from ..model.timeframe import Timeframe, iso
 from .findings import FINDINGS_A_KIND_MAX, Flaw, repair_command
@@ -23,7 +24,7 @@ def compare_rollups(symbol: Sequence[Examined]) -> int:
     compared = 0
     for timeframe, parent in sound.items():
         believed = [t for t in sound if t.ms < timeframe.ms and sound[t].record is not None]
-        smaller = [t for t in believed if sound[t].grid.divides(parent.grid)]
+        smaller = [t for t in believed if _adds_up(sound[t].grid, parent.grid)]
         if smaller:
             child = sound[max(smaller, key=_length)]
             try:
@@ -31,6 +32,14 @@ def compare_rollups(symbol: Sequence[Examined]) -> int:
             except OutsideCalendar as error:
                 child.outside(error)
     return compared
+
+
+def _adds_up(child: Grid, parent: Grid) -> bool:
+    """Whether the buckets of a child add up to those of its parent, as far as both tell of sessions."""
+    if isinstance(child, SessionGrid) and isinstance(parent, SessionGrid):
+        known = parent.known_to(child)
+        return known is not None and child.divides(known)
+    return child.divides(parent)
 
 
 def _length(timeframe: Timeframe) -> int:

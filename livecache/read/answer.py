@@ -326,7 +326,8 @@ def _traded_lately(request: Request, candles: Sequence[Candle], end: int, now: i
     """Raise `NotTraded` if the newest candle before `end` has ended longer ago than `newest_within`."""
     series, within = request.series, request.newest_within or 0
     newest = bisect_left(candles, end, key=_time_of) - 1
-    if newest >= 0 and now - state.grid.end(candles[newest].time) <= within:
+    # While the exchange is closed nothing can be traded.
+    if newest >= 0 and now - state.grid.after(candles[newest].time) <= within:
         return
     last = f"its newest candle opened at {iso(candles[newest].time)}" if newest >= 0 else "no candle is there"
     raise NotTraded(

@@ -16,7 +16,7 @@ import msgspec
 from ..errors import OutsideCalendar, ReadError, UnknownSeries
 from ..keys.keyspace import UNDECODABLE, Damaged, Keyspace, decode_member
 from ..model.candle import ExactCandle
-from ..model.grid import Grid, read_grid
+from ..model.grid import Grid, SessionGrid, read_grid
 from ..model.rollup import roll_up
 from ..model.series import SeriesId
 from ..model.timeframe import Multiple, Timeframe
@@ -152,9 +152,12 @@ def parts_of(series: SeriesId, replies: Sequence[Any]) -> Parts | None:
             return Parts(SeriesId(venue, symbol, source), its)
     if there:
         why = f"from {bound} on candles are no sums there" if bound else "their buckets begin elsewhere"
+        hint = "put it, or a larger part of it, into cache.timeframes"
+        if multiple.ms > Timeframe.D1.ms and any(isinstance(grid, SessionGrid) for _, grid in told):
+            why = "sessions of an exchange are never joined on read"
+            hint = "put 1d, 1w or 1M into cache.timeframes, and ask for these"
         raise UnknownSeries(
-            f"{series}: nobody fills it, and {', '.join(there)} do not add up to it: {why}",
-            "put it, or a larger part of it, into cache.timeframes",
+            f"{series}: nobody fills it, and {', '.join(there)} do not add up to it: {why}", hint
         )
     return None
 

@@ -378,7 +378,9 @@ def test_sessions_are_cut_into_multiples_and_never_joined(reader: Any, store: An
     assert times[-5:] == [3 * 1440 + 810 + n * 90 for n in range(5)], (
         "the last is shorter: it ends with the session"
     )
-    with pytest.raises(UnknownSeries, match="1d, 30m do not add up to it: their buckets begin elsewhere"):
+    with pytest.raises(
+        UnknownSeries, match="1d, 30m do not add up to it: sessions of an exchange are never joined"
+    ):
         reader.candles("BTC-USD", "2d", 1)
 
 

@@ -237,6 +237,19 @@ def test_what_divides_what(child: str, parent: str, divides: bool) -> None:
     assert KINDS[child][0].divides(KINDS[parent][0]) is divides
 
 
+@settings(deadline=None)
+@given(st.sets(st.integers(1, 8), min_size=1), st.integers(0, 9), st.integers(0, 9))
+def test_what_divides_what_within_the_same_sessions_is_found_without_looking_at_each(
+    hours: set[int], step: int, steps: int
+) -> None:
+    days = range(0, DAY * len(hours), DAY)
+    sessions = SessionGrid(tuple(days), tuple(day + n * HOUR for day, n in zip(days, hours, strict=True)))
+    child, parent = sessions.within(step * HOUR), sessions.within(steps * HOUR)
+    looked_at = SessionGrid(tuple(days), sessions.closings, steps * HOUR)
+    assert looked_at.openings is not child.openings
+    assert child.divides(parent) is child.divides(looked_at)
+
+
 def test_an_hour_divides_a_day_from_any_hour() -> None:
     assert HOURS.divides(EpochGrid(DAY, 8 * HOUR)) and HOURS.divides(WEEKS) and HOURS.divides(MonthGrid())
     assert not HOURS.divides(EpochGrid(DAY, 8 * HOUR + 1)) and not HOURS.divides(NEW_YORK.within(HOUR))
