@@ -89,6 +89,12 @@ class Bench:
         self.headers = answer.headers
         return answer.status, json.loads(answer.body) if answer.body[:1] == b"{" else answer.body.decode()
 
+    async def status(self, symbol: str, **query: object) -> int | None:
+        """Of a chart; None if the connection was cut."""
+        asked = {name: [str(value)] for name, value in query.items()}
+        answer = await self.face.handle(Ask("GET", CHART + symbol, asked, CHART + symbol))
+        return None if answer is None else answer.status
+
     def refusal(self, symbol: str, **query: object) -> tuple[int, str]:
         """Of a chart: status and description."""
         status, body = self.get(CHART + symbol, **query)

@@ -74,11 +74,11 @@ def _clock_stamps(rows: list[Row], meta: dict[str, Any]) -> list[Row]:
 
 
 def _around(rows: list[Row], meta: dict[str, Any]) -> list[Row]:
-    """Rows before and after hours, without a volume, of each session."""
+    """Rows before and after hours, without a volume, of each session that is over."""
     told = list(rows)
     for [period] in meta.get("tradingPeriods", ()):
         like = next((row for row in rows if row["stamp"] >= period["start"] and row["close"]), None)
-        if like:
+        if like and period["end"] < meta["regularMarketTime"]:
             times = (period["start"] - _HOUR_S, period["end"] + _HOUR_S)
             told += [{**like, "stamp": stamp, "volume": 0} for stamp in times]
     return sorted(told, key=lambda row: int(row["stamp"]))
