@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+import pytest
+
 from livecache.engine.schedule import Pick, Schedule
+from livecache.equities.action import Action
+from livecache.errors import NotReady, Stale
 from livecache.ledger.timeline import Timeline
 from livecache.model.candle import ExactCandle
 from livecache.model.grid import Grid, SessionGrid
@@ -17,9 +22,11 @@ from livecache.model.series import SeriesState
 from livecache.model.timeframe import Timeframe
 from livecache.model.traits import Served, Traits
 from livecache.proof.evidence import PageFacts
+from livecache.venues.venue import FetchFailure, Page, PageRequest
+from tests.simulation.model import ModelVenue
 from tests.simulation.service import Running, service
 from tests.simulation.test_trouble import venue_at
-from tests.simulation.virtual import run_virtually
+from tests.simulation.virtual import VirtualClock, run_virtually
 
 H1, D1, W1 = map(Timeframe, ("1h", "1d", "1w"))
 MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
@@ -51,6 +58,7 @@ class Shares:
 
     def __init__(self) -> None:
         self.halted: set[tuple[str, int]] = set()
+        self.split = 0  # from when on there are four shares for one
 
     def products(self) -> Sequence[str]:
         return ("AAPL", "MSFT")
@@ -60,7 +68,23 @@ class Shares:
         times = [
             t for t in grid.opens(start, min(end, now)) if (symbol, SESSIONS.floor(t)) not in self.halted
         ]
-        return [candle(symbol, t, final=SESSIONS.floor(t) < SESSIONS.floor(now)) for t in times]
+        rows = [candle(symbol, t, final=SESSIONS.floor(t) < SESSIONS.floor(now)) for t in times]
+        return [self.quoted(row) if row.time < self.split <= now else row for row in rows]
+
+    def quoted(self, row: ExactCandle) -> ExactCandle:
+        o, hi, lo, c = (str(Decimal(price) / 4) for price in (row.open, row.high, row.low, row.close))
+        return ExactCandle(row.time, o, hi, lo, c, str(Decimal(row.volume) * 4))
+
+
+class Exchange(ModelVenue):
+    """Tells of a split in what was asked for."""
+
+    async def fetch(self, request: PageRequest) -> Page | FetchFailure:
+        page = await super().fetch(request)
+        split = self.market.split  # type: ignore[attr-defined]
+        if isinstance(page, Page) and request.start <= split < request.end and split <= self.now():
+            return replace(page, actions=(Action(split, "split", "4/1"),))
+        return page
 
 
 def candle(symbol: str, time: int, *, final: bool) -> ExactCandle:
@@ -205,3 +229,36 @@ def test_a_reader_has_its_candles_on_a_sunday_and_sees_monday_come(clean_valkey:
 
     run_virtually(main(SUNDAY, on_sunday))
     run_virtually(main(MONDAY + OPEN_MS - MINUTE_MS, on_monday))
+
+
+@pytest.mark.parametrize("away", [False, True], ids=["while it runs", "while it is away"])
+def test_what_was_read_before_a_split_is_read_again_and_never_mixed(clean_valkey: str, away: bool) -> None:
+    market = Shares()
+
+    async def main(start: int, take: Callable[[Running], Coroutine[Any, Any, None]]) -> None:
+        clock = VirtualClock(start / 1000)
+        venue = Exchange(market, clock, start, clock.monotonic(), traits=TRAITS, feedless=True)  # type: ignore[arg-type]
+        async with service(venue, clean_valkey, ["AAPL"], (D1, H1), policy=POLICY) as running:
+            await running.warm()
+            await take(running)
+
+    async def before(running: Running) -> None:
+        assert running.reader.candles("AAPL", "1d", 60)[-1].close > 100
+
+    async def after(running: Running) -> None:
+        closes, mixed = [], 0
+        for _ in range(120 if away else 1_200):
+            await asyncio.sleep(1)
+            for timeframe in ("1d", "1h"):
+                try:
+                    candles = running.reader.candles("AAPL", timeframe, 60)
+                except (NotReady, Stale):
+                    continue
+                old = [c.close > 50 for c in candles if c.time < market.split]
+                mixed += len(set(old)) > 1
+                closes.append(any(old))
+        assert closes[0] is not away and not closes[-1] and not mixed
+
+    run_virtually(main(SUNDAY, before))
+    market.split = MONDAY + OPEN_MS
+    run_virtually(main(MONDAY + OPEN_MS + (20 if away else -2) * MINUTE_MS, after))

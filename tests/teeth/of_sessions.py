@@ -1,0 +1,50 @@
+"""Breakages of how the warm cache keeps to the sessions of an exchange."""
+
+from __future__ import annotations
+
+from .edits import Breakage, Edit
+
+__all__ = ["OF_SESSIONS"]
+
+_TESTS = ("tests/simulation/test_sessions.py",)
+
+OF_SESSIONS = (
+    Breakage(
+        "a day is final when it has closed",
+        (
+            Edit(
+                "livecache/model/traits.py",
+                "        return settled if self.finals is None else self.finals.floor(settled)\n",
+                "        return settled\n",
+            ),
+        ),
+        _TESTS,
+    ),
+    Breakage(
+        "what nobody expects yet is late",
+        (Edit("livecache/model/grid.py", "through - 1) + 1) + self.late", "through - 1) + 1)"),),
+        _TESTS,
+    ),
+    Breakage(
+        "what a page should have made final long since is known nevertheless",
+        (
+            Edit(
+                "livecache/ledger/watermarks.py",
+                "    return track.traits.finals is not None and track",
+                "    return False and track",
+            ),
+        ),
+        _TESTS,
+    ),
+    Breakage(
+        "a split is taken for revisions",
+        (
+            Edit(
+                "livecache/engine/backfiller.py",
+                "        if splits and (since",
+                "        if False and (since",
+            ),
+        ),
+        _TESTS,
+    ),
+)
