@@ -59,9 +59,12 @@ class Timeframe(StrEnum):
 
     @classmethod
     def parse(cls, name: str) -> Timeframe:
-        """The timeframe of that name; `UnknownTimeframe` with a suggestion for any other."""
+        """The timeframe of that name, or of another that venues have for it (`60m`, `1D`, `1wk`, `1mo`).
+
+        `UnknownTimeframe` with a suggestion for any other.
+        """
         try:
-            return cls(name)
+            return cls(_CANONICAL.get(name, name))
         except ValueError:
             raise UnknownTimeframe(str(name), _meant(str(name), list(cls)), [t.value for t in cls]) from None
 
@@ -83,6 +86,9 @@ class Timeframe(StrEnum):
         """The first bucket boundary at or after `time` (Unix ms)."""
         return _GRIDS[self].ceil(time)
 
+
+# Beside these case counts: 1M is a month.
+_CANONICAL = {"60m": "1h", "1D": "1d", "1wk": "1w", "1mo": "1M"}
 
 _UNIT_MS = {"m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 7 * 86_400_000, "M": 30 * 86_400_000}
 _MS: dict[Timeframe, int] = {t: int(t[:-1]) * _UNIT_MS[t[-1]] for t in Timeframe}
@@ -161,7 +167,7 @@ _MULTIPLE_DAYS_MAX = 3_660  # ten years
 def readable(name: str) -> Timeframe:
     """The timeframe, or the `Multiple`, of that name; `UnknownTimeframe` with a suggestion for any other."""
     try:
-        return Timeframe(name)
+        return Timeframe(_CANONICAL.get(name, name))
     except ValueError:
         pass
     if several := _multiple(str(name)):

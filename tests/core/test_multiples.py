@@ -21,7 +21,7 @@ def test_a_timeframe_is_itself_and_a_multiple_is_named_as_one() -> None:
     several = readable("45m")
     assert isinstance(several, Multiple) and several == "45m" and several.ms == 45 * 60_000
     assert ("BTC-USD", several) in {("BTC-USD", "45m")}
-    assert isinstance(readable("60m"), Multiple) and readable("60m").grid == Timeframe.H1.grid
+    assert isinstance(readable("120m"), Multiple) and readable("120m").grid == Timeframe.H2.grid
     assert stored_of(Timeframe.H1) is Timeframe.H1
 
 

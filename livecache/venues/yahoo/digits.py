@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from math import frexp, ldexp
 from struct import Struct
 
 __all__ = ["number_text"]
 
 _FLOAT32 = Struct("<f")
-_LEAST_DIGITS, _MOST_DIGITS = 6, 9  # so many always survive in 32 bits, and so many tell all of them
-_INTEGER_BELOW = 1e15  # a float below it tells a whole number exactly
+_BITS = 24  # of a 32-bit float, without its exponent
+_FEWEST, _MOST = 6, 9  # digits: so few always survive in 32 bits, and so many tell all of them
+_WHOLE_BELOW = 1e15  # a float below it tells a whole number exactly
 
 
 def number_text(value: object) -> str | None:
@@ -22,24 +24,24 @@ def number_text(value: object) -> str | None:
         return None if isinstance(value, bool) else str(value)
     if not isinstance(value, float) or value - value != 0:
         return None
-    if value.is_integer() and -_INTEGER_BELOW < value < _INTEGER_BELOW:
+    if value.is_integer() and -_WHOLE_BELOW < value < _WHOLE_BELOW:
         return str(int(value))
-    text = repr(value)
-    if len(text) > _LEAST_DIGITS + 2:
-        text = _shortest(value) or text
+    text = _shortest(value) or repr(value)
     return format(Decimal(text), "f") if "e" in text else text
 
 
 def _shortest(value: float) -> str | None:
     """The fewest digits that tell a 32-bit float; None if it is none."""
-    pack, unpack = _FLOAT32.pack, _FLOAT32.unpack
     try:
-        if unpack(pack(value))[0] != value:
+        if _FLOAT32.unpack(_FLOAT32.pack(value))[0] != value:
             return None
     except OverflowError:
         return None
-    for digits in range(_LEAST_DIGITS, _MOST_DIGITS):
+    part, exponent = frexp(value)
+    # What lies nearer to it than to the next one; below a power of two that one is twice as near.
+    near = ldexp(0.5, exponent - _BITS - (abs(part) == 0.5))
+    for digits in range(_FEWEST, _MOST):
         text = f"{value:.{digits}g}"
-        if unpack(pack(float(text)))[0] == value:
+        if abs(float(text) - value) < near:
             return text
-    return f"{value:.{_MOST_DIGITS}g}"
+    return f"{value:.{_MOST}g}"

@@ -149,18 +149,28 @@ def _volume(cells: Sequence[Any]) -> float:
 
 
 def _page(
-    request: PageRequest, grid: Grid, rows: Iterator[_Row | Wire], now: int | None
+    request: PageRequest, grid: Grid, told: Iterable[_Row | Wire], now: int | None
 ) -> DecodedPage | FetchFailure:
-    wires = [row if isinstance(row, Wire) else _wire(row) for row in rows if not _empty(row)]
-    candles = [wire.candle for wire in wires if wire.candle is not None]
-    if len(candles) == len(wires) and (page := clean_page(request, grid, candles, now)):  # nearly always
+    rows = [row for row in told if isinstance(row, Wire) or not _silent(row)]
+    candles = [None if isinstance(row, Wire) else _candle(row) for row in rows]
+    sound = [candle for candle in candles if candle is not None]
+    if len(sound) == len(rows) and (page := clean_page(request, grid, sound, now)):  # nearly always
         return page
+    wires = (row if isinstance(row, Wire) else _wire(row) for row in rows)
     return page_of(request, grid, wires, now)
 
 
-def _empty(row: _Row | Wire) -> bool:
+def _silent(row: _Row) -> bool:
     """Whether it says that it was looked, and that nothing was traded: a halt. So says an absent row."""
-    return isinstance(row, _Row) and all(price is None for price in row.cells[:4])
+    open_, high, low, close, _ = row.cells
+    return open_ is high is low is close is None
+
+
+def _candle(row: _Row) -> ExactCandle | None:
+    open_, high, low, close, volume = map(number_text, row.cells)
+    if open_ and high and low and close and volume:
+        return ExactCandle(row.bucket, open_, high, low, close, volume)
+    return None
 
 
 def _wire(row: _Row) -> Wire:
