@@ -109,7 +109,9 @@ class Listing:
         raise AssertionError("delays never end")
 
     async def run(self) -> None:
-        """Look at the list now and then, until cancelled."""
+        """Look at the list now and then, until cancelled; where there is none, not at all."""
+        if not self._venue.traits.lists:
+            return
         if not self._venue.traits.dated:  # Else the first fill goes by it.
             with suppress(TimeoutError):
                 async with asyncio.timeout(FIRST_FILL_MOST_S):

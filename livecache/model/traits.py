@@ -91,6 +91,9 @@ class Traits:
     clock: bool = True
     """Whether it tells its time when asked. Else stamps do, and before the first the host's clock."""
 
+    lists: bool = True
+    """Whether it has a list of products. Else its pages tell which there are, and what each is."""
+
     dated: bool = False
     """Whether its list tells since when a product is listed: nothing older is looked for."""
 

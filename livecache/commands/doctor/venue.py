@@ -17,6 +17,7 @@ from ...clock import SystemClock
 from ...config.render import Loaded
 from ...errors import ConfigError, LivecacheError
 from ...keys.keyspace import decode_ban
+from ...model.budget import Spacing
 from ...model.naming import near_symbols
 from ...model.timeframe import Timeframe, iso
 from ...venues.net.network import NO_NETWORK, is_loopback, passed_over
@@ -29,6 +30,7 @@ from ...venues.venue import (
     FeedCandles,
     FeedFailure,
     FetchFailure,
+    Instrument,
     PageRequest,
     Product,
     Subscribed,
@@ -50,6 +52,8 @@ _REQUEST_S = 6.0
 _FEED_S = 12.0
 _CLOCK_MS = 30_000
 _NAMED_MOST = 10
+_TRIED_MOST = 3  # symbols that are asked for where there is no list
+_DAYS = 5
 _BAD_MOST = 20  # symbols of which each is told by itself
 _ASKED_FOR_MOST = 100  # Of more symbols the whole list is asked for: their names would not fit into a URL.
 
@@ -216,6 +220,8 @@ class Examination:
     async def _symbols(self) -> tuple[list[Diagnosis], Mapping[str, Product] | None]:
         """Which of them the exchange lists, and trades."""
         symbols = self._config.symbols
+        if not self.venue.traits.lists:
+            return [await self._symbol(symbol) for symbol in symbols[:_TRIED_MOST]], None
         listed = await self.venue.products(symbols if len(symbols) <= _ASKED_FOR_MOST else ())
         if isinstance(listed, FetchFailure):
             remedy = rest_remedy(self.venue.name, listed.kind)
@@ -248,6 +254,26 @@ class Examination:
                 failed("symbols", f"and {more_bad} more like these", f"correct venues.{self._id}.symbols")
             )
         return found, {s: listed.get(s) or known[s] for s in symbols if s not in unknown}
+
+    async def _symbol(self, symbol: str) -> Diagnosis:
+        """Whether there is such a symbol, by a page of its days, where there is no list."""
+        traits = self.venue.traits
+        grid = traits.grid(Timeframe.D1)
+        today = grid.floor(self.now() or 0)
+        answer = await self.venue.fetch(PageRequest(symbol, Timeframe.D1, grid.back(today, _DAYS), today))
+        await self._clock.sleep(
+            max((1 / b.per_s for b in traits.budgets if isinstance(b, Spacing)), default=0)
+        )
+        if isinstance(answer, FetchFailure):
+            unknown = answer.kind is FailureKind.UNKNOWN_SYMBOL
+            mends = rest_remedy(self.venue.name, answer.kind)
+            remedy = f"correct venues.{self._id}.symbols" if unknown else mends
+            return failed("symbol", f"{symbol}: {answer.message}", remedy)
+        if not answer.rows:
+            return noted("symbol", f"{symbol}: no candle of the last {_DAYS} days", "is it still traded?")
+        told = answer.about or Instrument()
+        what = ", ".join(filter(None, (told.name, told.exchange, told.currency)))
+        return right("symbol", f"{symbol} ({what}): its newest day is {iso(answer.rows[-1].time)}")
 
     async def _feed(self, listed: Mapping[str, Product] | None) -> list[Diagnosis]:
         """Whether the feed can be connected to, and sends candles of the first symbol that there is."""

@@ -67,6 +67,7 @@ def traits_of(hours: Hours, now: int) -> Traits:
         finals=hours.calendar.sessions if hours.calendar else None,
         shown_after_ms=shown if hours.calendar else {},
         clock=False,
+        lists=False,
         sums_below=Timeframe.D1,
         grids=hours.grids,
         # By the names of the settings, which so take their place.

@@ -52,8 +52,8 @@ class YahooVenue(HttpVenue[YahooSettings]):
         return int(self._clock.wall() * 1000)
 
     async def products(self, only: Sequence[str] = ()) -> Mapping[str, Product] | FetchFailure:
-        """Nothing: there is no list. What a symbol is comes with its pages."""
-        return {}
+        """Those of `only`, without asking: there is no list. Which there are, pages tell."""
+        return {symbol: Product(symbol) for symbol in only}
 
     async def fetch(self, request: PageRequest) -> Page | FetchFailure:
         """The candles of one page. Refusals in a row say how long to ask for nothing."""
