@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from itertools import islice, pairwise
+from operator import gt, lt
 from typing import NamedTuple
 
 import msgspec
@@ -127,9 +128,9 @@ def malformed(error: Exception, body: bytes) -> FetchFailure:
 
 
 def _newest_first(wires: Sequence[Wire]) -> Sequence[Wire]:
-    times = [wire.time for wire in wires if wire.time is not None]
-    rising = sum(1 for one, other in pairwise(times) if one < other)
-    return wires[::-1] if 2 * rising > len(times) - 1 else wires
+    pairs = list(pairwise(wire.time for wire in wires if wire.time is not None))
+    rising, falling = (sum(1 for one, other in pairs if of(one, other)) for of in (lt, gt))
+    return wires[::-1] if rising > falling else wires
 
 
 def _in_order(times: Sequence[int | None]) -> frozenset[int]:

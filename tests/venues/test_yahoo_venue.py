@@ -86,7 +86,7 @@ def test_a_page_of_days_is_one_call() -> None:
         assert request.path == "/v8/finance/chart/AAPL"
         assert dict(request.query) == {
             "period1": str((WEEK.start - 12 * 3_600_000) // 1000),
-            "period2": str((WEEK.end + 6 * 3_600_000) // 1000),
+            "period2": str((SESSIONS.closed(WEEK.end) + 6 * 3_600_000) // 1000),
             "interval": "1d",
             "includePrePost": "false",
             "events": "div,splits,capitalGains",
@@ -111,7 +111,7 @@ def test_hours_are_asked_for_by_their_name_and_to_the_second() -> None:
         query = seen[0].query
         assert (query["interval"], query["period1"], query["period2"]) == (
             *("1h", str(hours.start // 1000)),
-            str(hours.end // 1000),
+            str(at("2024-11-04T21:00") // 1000),
         )
 
     asked(GOOD, requests=(hours,), then=look)

@@ -1,14 +1,14 @@
 """Yahoo's chart as a page: which bucket each row is of, and which rows can be believed. Pure.
 
 A row is placed by the local day, or by the bucket that its stamp opens, never by the stamp itself: days bear
-the open, the time of asking, or 22:00 of the day before where clocks were changed.
+the open, the time of asking, or an hour of the evening before where clocks were changed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any, NamedTuple
 
 from ...model.candle import ExactCandle
@@ -24,7 +24,7 @@ from .told import about, actions
 __all__ = ["decode_page"]
 
 _COLUMNS = ("open", "high", "low", "close", "volume")
-_AFTER_HOURS = (22, 23)  # where a day's midnight went when clocks were changed
+_EVENING = 20
 
 
 class _Row(NamedTuple):
@@ -53,7 +53,7 @@ def decode_page(
     if not isinstance(stamps, list) or any(len(column) != len(stamps) for column in columns):
         return FetchFailure(FailureKind.MALFORMED, "columns of unequal length, or none", 200)
     odd: list[Rejected] = []
-    rows = _live_once(_placed(request, grid, hours, zip(stamps, *columns, strict=True), meta, now, odd))
+    rows = _each_once(_placed(request, grid, hours, zip(stamps, *columns, strict=True), meta, now, odd))
     decoded = _page(request, grid, rows, now)
     if isinstance(decoded, FetchFailure):
         return decoded
@@ -82,41 +82,47 @@ def _placed(
     odd: list[Rejected],
 ) -> Iterator[_Row | Wire]:
     """The rows within the request; those of a day without a session are put among the `odd`."""
-    rows = list(told)
-    newest = max((stamp for stamp, *_ in rows if _whole(stamp)), default=None)
-    daily = request.timeframe is Timeframe.D1
-    for stamp, *row in rows:
-        if not _whole(stamp):
-            yield Wire(None, None, "a row without a time", repr((stamp, *row)).encode())
-            continue
-        traded_now = stamp == newest == meta.get("regularMarketTime")
-        try:
-            local = hours.local(stamp)
-        except (ValueError, OverflowError, OSError):
-            yield Wire(None, None, "a row whose time is none", repr((stamp, *row)).encode())
-            continue
-        day = local.date()
-        if daily:
-            if not traded_now and local.hour in _AFTER_HOURS and not local.minute and not local.second:
-                day += timedelta(days=1)
-            bucket = hours.session_on(day)
-        else:
-            bucket = _bucket_at(stamp * 1000, grid, request)
-        if bucket is not None and request.start <= bucket < request.end:
+    daily, traded = request.timeframe is Timeframe.D1, meta.get("regularMarketTime")
+    rows = [(stamp, row, _day(stamp, hours, live=stamp == traded)) for stamp, *row in told]
+    buckets = [
+        None if day is None else hours.session_on(day) if daily else _bucket_at(stamp * 1000, grid, request)
+        for stamp, _, day in rows
+    ]
+    here = [bucket is not None and request.start <= bucket < request.end for bucket in buckets]
+    newest = max((row[0] for row, inside in zip(rows, here, strict=True) if inside), default=None)
+    for (stamp, row, day), bucket, inside in zip(rows, buckets, here, strict=True):
+        if day is None:
+            yield Wire(None, None, "a row without a time", _raw(stamp, row))
+        elif bucket is not None and inside:
             going_on = now is not None and now < grid.end(bucket)
-            live = stamp == newest and (daily or traded_now or going_on)
+            live = stamp == traded or (stamp == newest and (daily or going_on))
             if daily or live or bucket == stamp * 1000:
                 yield _Row(bucket, tuple(row), live)
             else:
-                yield Wire(bucket, None, f"its time {stamp} is not the open of a bucket", repr(row).encode())
+                reason = f"its time {stamp} is not the open of a bucket"
+                yield Wire(bucket, None, reason, _raw(stamp, row))
         elif _volume(row) > 0 and request.start <= stamp * 1000 < request.end and not hours.session_on(day):
             # In extended hours of a day that has a session rows are none of ours, and no harm.
             reason = f"no session of {hours.name} on {day}: is the calendar right?"
-            odd.append(Rejected(reason, excerpt(repr((stamp, *row)).encode())))
+            odd.append(Rejected(reason, excerpt(_raw(stamp, row))))
 
 
-def _whole(stamp: object) -> bool:
-    return isinstance(stamp, int) and not isinstance(stamp, bool)
+def _raw(stamp: Any, cells: Sequence[Any]) -> bytes:
+    """The row, for the log."""
+    return repr((stamp, *cells)).encode()
+
+
+def _day(stamp: Any, hours: Hours, *, live: bool) -> date | None:
+    """The local day that a stamp is of; None for what is no time."""
+    if not isinstance(stamp, int) or isinstance(stamp, bool):
+        return None
+    try:
+        local = hours.local(stamp)
+    except (ValueError, OverflowError, OSError):
+        return None
+    # A midnight that a change of clocks put into the evening before.
+    early = not live and local.hour >= _EVENING and not local.minute and not local.second
+    return local.date() + timedelta(days=1) if early else local.date()
 
 
 def _bucket_at(time: int, grid: Grid, request: PageRequest) -> int | None:
@@ -127,14 +133,20 @@ def _bucket_at(time: int, grid: Grid, request: PageRequest) -> int | None:
     return bucket if time < grid.end(bucket) else None
 
 
-def _live_once(rows: Iterator[_Row | Wire]) -> Iterator[_Row | Wire]:
-    """The same with the bucket in progress there once: of its row and the last trade's, the fuller one."""
+def _each_once(rows: Iterator[_Row | Wire]) -> Iterator[_Row | Wire]:
+    """The same without what merely repeats the row before it, and with the bucket in progress there once.
+
+    Of its own row and the last trade's the fuller one counts.
+    """
     held: _Row | None = None
     for row in rows:
         if held is not None:
-            if isinstance(row, _Row) and row.bucket == held.bucket and row.live != held.live:
-                held = max(held, row, key=lambda one: (_volume(one.cells), one.live))
-                continue
+            if isinstance(row, _Row) and row.bucket == held.bucket:
+                if row.live != held.live:
+                    held = max(held, row, key=lambda one: (_volume(one.cells), one.live))
+                    continue
+                if row.cells == held.cells:
+                    continue
             yield held
         held = row if isinstance(row, _Row) else None
         if held is None:
@@ -175,7 +187,7 @@ def _candle(row: _Row) -> ExactCandle | None:
 
 def _wire(row: _Row) -> Wire:
     numbers = [number_text(cell) for cell in row.cells]
-    raw = repr(row.cells).encode()
+    raw = _raw(row.bucket, row.cells)
     if None in numbers:
         return Wire(row.bucket, None, "a price or the volume is missing, or is no number", raw)
     if any(number and number.startswith("-") for number in numbers):

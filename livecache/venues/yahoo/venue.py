@@ -69,7 +69,8 @@ class YahooVenue(HttpVenue[YahooSettings]):
         return told
 
     async def _page(self, request: PageRequest, grid: Grid, buckets: int) -> DecodedPage | FetchFailure:
-        start, end = request.start, request.end
+        # Without the closed hours around it, which would count as well.
+        start, end = grid.ceil(request.start), grid.end(grid.back(request.end))
         if request.timeframe is Timeframe.D1:
             start, end = start - _BEFORE_MS, end + _AFTER_MS
         parameters = {
