@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
+from email.utils import formatdate
 from typing import Any
 
 import msgspec
@@ -103,10 +105,13 @@ class Exchange:
             return self._charted(ask, symbol) if symbol else self._other(ask)
 
         answer = await self._faults.rest(record, proceed)
-        if answer is not None:
-            record.status = answer.status
-            self.counts.refused += answer.status in (429, self.options.ban_status)
-        return answer
+        if answer is None:
+            return None
+        record.status = answer.status
+        self.counts.refused += answer.status in (429, self.options.ban_status)
+        # By which alone a client can tell how late it is there.
+        date = formatdate(self._clock.now() / 1000, usegmt=True)
+        return replace(answer, headers={"Date": date, **answer.headers})
 
     # --- limits
 

@@ -12,7 +12,7 @@ Oddity = Literal[
     "null rows", "unequal columns", "no close", "negative", "huge", "no quote",
 ]  # fmt: skip
 ODDITIES: tuple[Oddity, ...] = get_args(Oddity)
-"""Those before "null rows" tell the truth to who knows how to read them; the others spoil some of it."""
+"""Those before "each twice" tell the truth to who knows how to read them; the others spoil some of it."""
 
 _HOUR_S = 3_600
 _EVERY = 7  # of rows is spoiled
@@ -54,7 +54,7 @@ def _columns(result: dict[str, Any], rows: list[Row]) -> dict[str, Any]:
 def _today_twice(rows: list[Row], meta: dict[str, Any]) -> list[Row]:
     """The session's row before the live one, with a volume that is a little less."""
     opened, last = meta["currentTradingPeriod"]["regular"]["start"], rows[-1]
-    if not opened < last["stamp"] or not last["volume"]:
+    if meta["dataGranularity"] != "1d" or not opened < last["stamp"] or not last["volume"]:
         return rows
     return [*rows[:-1], {**last, "stamp": opened, "volume": last["volume"] * 39 // 40}, last]
 
