@@ -78,6 +78,9 @@ class Traits:
     calendar: str = ""
     """The exchange whose sessions its buckets lie in, by name; "" where something may be traded any time."""
 
+    calendar_through: int = 0
+    """Unix ms: beyond it that exchange's sessions are only presumed; 0 where nothing ends."""
+
     finals: Grid | None = None
     """Whose opens make final what has ended before: the sessions of an exchange, where a day's volume is told
     right only after the next open. None: a bucket is final `settle_delay_ms` after its end.
@@ -108,11 +111,16 @@ class Traits:
 
     def __post_init__(self) -> None:
         late = {
-            timeframe: grid.expected_after(self.shown_after_ms.get(timeframe, 0))
+            timeframe: grid.expected_after(self._expected_after(timeframe))
             for timeframe, grid in self.grids.items()
             if isinstance(grid, SessionGrid)
         }
         object.__setattr__(self, "grids", {**self.grids, **late})
+
+    def _expected_after(self, timeframe: Timeframe) -> int:
+        """How long after its end it is shown; what is added up, as long after as the last of its parts."""
+        parts = [t for t in self.shown_after_ms if t.ms <= timeframe.ms]
+        return self.shown_after_ms[max(parts, key=lambda t: t.ms)] if parts else 0
 
     def grid(self, timeframe: Timeframe) -> Grid:
         """Where its buckets of that timeframe begin and end."""
@@ -133,6 +141,8 @@ class Traits:
             t.value: grid.text(0, 0) for t, grid in self.grids.items() if not isinstance(grid, SessionGrid)
         }
         told = {"grids": msgspec.json.encode(own).decode()} if own else {}
+        if self.calendar:
+            told |= {"calendar": self.calendar, "calendar_through": str(self.calendar_through)}
         return told | {"sums_below": self.sums_below.value} if self.sums_below else told
 
     def adds_up(self, smaller: Timeframe, bigger: Timeframe) -> bool:

@@ -9,7 +9,9 @@ from msgspec import structs
 
 from ..errors import OutsideCalendar
 from ..keys.keyspace import Keyspace
+from ..model.grid import DAY_MS
 from ..model.series import SeriesId
+from ..model.timeframe import iso
 from ..wire.advice import advice_on
 from .findings import Finding, Flaw, Options, repair_command
 from .inspection import Inspected, Shared
@@ -21,6 +23,9 @@ from .stored import Examined, examine
 from .venue import Compared
 
 __all__ = ["Check", "Rules"]
+
+_TOLD_BEFORE_MS = 60 * DAY_MS
+_RENEW = "update livecache, or name a calendars_file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,7 @@ class Check:
     stored: dict[SeriesId, Examined] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)  # about no series that is configured
     _writes: bool = True  # whether anybody holds the lease
+    _calendar: tuple[str, int] | None = None  # its name, and until when (Unix ms) it is sure
     _rollups: dict[str, int] = field(default_factory=dict)  # compared, by symbol
     _spans: dict[SeriesId, tuple[Tally, list[Gap]]] = field(default_factory=dict)
 
@@ -49,6 +55,7 @@ class Check:
         """Judge the shared keys; the announced series, by symbol."""
         announced, findings = judge_shared(shared, self.keys)
         self._writes = shared.lease is not None
+        self._calendar = shared.calendar
         self.findings += findings
         return announced
 
@@ -82,7 +89,12 @@ class Check:
     def _judged(self, stored: Examined) -> tuple[Tally, list[Gap]]:
         rules = self.rules
         try:
-            return judge_spans(stored, patience_ms=rules.patience_ms, gap_buckets=rules.gap_buckets)
+            return judge_spans(
+                stored,
+                patience_ms=rules.patience_ms,
+                gap_buckets=rules.gap_buckets,
+                sure_until=self._calendar[1] if self._calendar else None,
+            )
         except OutsideCalendar as error:
             stored.outside(error)
             return Tally(), []
@@ -136,6 +148,13 @@ class Check:
                 Flaw.UNVOUCHED,
                 f"nobody vouches for {len(unvouched)} of {len(self.stored)} series now",
                 "is `livecache run` running?",
+            )
+        name, through = self._calendar or ("", 0)
+        if through and any(stored.now > through - _TOLD_BEFORE_MS for stored in found):
+            yield Finding(
+                Flaw.CALENDAR,
+                f"the calendar {name[:100]} is sure of sessions until {iso(through)} only",
+                _RENEW,
             )
         others = {stored.record.origin for stored in found if stored.record} - {self.rules.origin}
         for origin in sorted(others) if self.rules.origin else ():

@@ -56,6 +56,7 @@ class Flaw(StrEnum):
     UNFINISHED = "unfinished"
     UNSEARCHED = "unsearched"
     UNSERVED = "unserved"
+    CALENDAR = "calendar"
 
 
 ADVICE = frozenset(
@@ -68,6 +69,7 @@ ADVICE = frozenset(
         Flaw.UNFINISHED,
         Flaw.UNSEARCHED,
         Flaw.UNSERVED,
+        Flaw.CALENDAR,
     }
 )
 """Kinds that say nothing against the data: a cache with nothing else counts as clean."""

@@ -5,6 +5,7 @@ Nothing is believed and nothing is changed here; every type but ours comes out a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -51,6 +52,7 @@ class Shared:
     expected: Mapping[str, str]
     announced: Sequence[str]  # members of the set of series
     lease: bytes | None
+    calendar: tuple[str, int] | None = None  # its name, and until when (Unix ms) it is sure
 
 
 class Inspector:
@@ -89,12 +91,14 @@ class Inspector:
                 pipe.type(key)
             pipe.smembers(keys.series)
             pipe.get(keys.lease)
-            *types, announced, lease = self._execute(pipe)
+            pipe.hmget(keys.feed, "calendar", "calendar_through")
+            *types, announced, lease, calendar = self._execute(pipe)
         return Shared(
             types={key: text_of(kind) for key, kind in zip(expected, types, strict=True)},
             expected=expected,
             announced=sorted(text_of(member) for member in announced) if isinstance(announced, set) else [],
             lease=lease if isinstance(lease, bytes) else None,
+            calendar=_calendar(calendar),
         )
 
     def names(self, *, most: float = KEYS_SEEN_MAX) -> Iterator[str]:
@@ -148,6 +152,11 @@ def _found(series: SeriesId, replies: Sequence[Any]) -> Inspected:
         alive_type=text_of(alive_type),
         expires_ms=min(ends, default=None),
     )
+
+
+def _calendar(reply: Any) -> tuple[str, int] | None:
+    name, through = map(text_of, reply) if isinstance(reply, list) and None not in reply else ("", "")
+    return (name, int(through)) if re.fullmatch(r"\d{1,15}", through, re.ASCII) else None
 
 
 def _members(reply: Any) -> list[tuple[bytes, float]]:

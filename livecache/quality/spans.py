@@ -57,11 +57,14 @@ class Tally:
         return round(100 * (self.settled + self.empty) / self.buckets, 2) if self.buckets else 0.0
 
 
-def judge_spans(stored: Examined, *, patience_ms: int, gap_buckets: int = 1) -> tuple[Tally, list[Gap]]:
+def judge_spans(
+    stored: Examined, *, patience_ms: int, gap_buckets: int = 1, sure_until: int | None = None
+) -> tuple[Tally, list[Gap]]:
     """The tally and the gaps; what is wrong goes to the series' findings.
 
-    `patience_ms`: how long after its end a bucket may be missing or provisional without a fault, in ms of the
-    venue's clock. `gap_buckets`: shorter gaps are not reported.
+    `patience_ms`: how long a bucket that is due may be missing or provisional without a fault, in ms of the
+    venue's clock. `gap_buckets`: shorter gaps are not reported. `sure_until`: sessions after it (Unix ms) may
+    be none.
     """
     if stored.record is None:
         return Tally(), []
@@ -86,11 +89,13 @@ def judge_spans(stored: Examined, *, patience_ms: int, gap_buckets: int = 1) -> 
         if (_is_claimed(stored, t) and stored.members < stored.record.count)
         # Of what the venue does not know or trade any more nothing new is to be expected.
         or (
-            stored.now - grid.end(t) > patience_ms
+            stored.now - grid.due(t) > patience_ms
             and not _is_claimed(stored, t)
             and not (idle and t >= state.known_through)
         )
     ]
+    if sure_until is not None:
+        due = _of_sure_sessions(stored, due, sure_until)
     gaps = _gaps(stored, due, gap_buckets)
     _report(stored, gaps, provisional, patience_ms)
     tally = Tally(
@@ -103,6 +108,16 @@ def judge_spans(stored: Examined, *, patience_ms: int, gap_buckets: int = 1) -> 
         missing=len(due) + len(damaged),
     )
     return tally, gaps
+
+
+def _of_sure_sessions(stored: Examined, due: list[int], sure_until: int) -> list[int]:
+    """The missing buckets that should be there for sure; what is to be said of the others is noted."""
+    unsure = [time for time in due if time >= sure_until and not _is_claimed(stored, time)]
+    if unsure:
+        count = f"{len(unsure)} bucket{'s' * (len(unsure) > 1)}"
+        message = f"{count} since {iso(unsure[0])} may be missing, or the exchange was closed"
+        stored.report(Flaw.CALENDAR, f"{message}: its calendar is not sure of them", mends=False)
+    return [time for time in due if time not in unsure]
 
 
 def _note_older(stored: Examined, start: int) -> None:
@@ -186,7 +201,7 @@ def _report(stored: Examined, gaps: list[Gap], provisional: list[int], patience_
         time
         for time in provisional
         # A newest row that only one page has shown is told as known, and proven after an hour at the latest.
-        if stored.now - grid.end(time) > patience_ms + 2 * LAG_MS * _is_likely(stored, time)
+        if stored.now - grid.final_due(time) > patience_ms + 2 * LAG_MS * _is_likely(stored, time)
     ]
     for run in runs(late, grid)[:GAPS_LISTED_MAX]:
         count = f"{run.buckets} closed bucket{'s' * (run.buckets > 1)}"

@@ -13,6 +13,7 @@ from livecache.keys.keyspace import AliveRecord, Keyspace, encode_alive, encode_
 from livecache.model.policy import Policy
 from livecache.model.series import SeriesId
 from livecache.model.timeframe import Timeframe
+from livecache.model.traits import Traits
 from livecache.proof.evidence import PageFacts
 from livecache.quality.check import Check, Rules
 from livecache.quality.inspection import Inspector
@@ -59,8 +60,9 @@ def put(venue: Venue, store: Any) -> Reader:
 
 
 def checked(store: Any, timeframes: Sequence[Timeframe], **rules: Any) -> Report:
-    check = Check(KEYS, Rules(**rules))
-    check.take_symbol(Inspector(store, KEYS).series([SeriesId("coinbase", SYMBOL, t) for t in timeframes]))
+    check, inspector = Check(KEYS, Rules(**rules)), Inspector(store, KEYS)
+    check.take_shared(inspector.shared())
+    check.take_symbol(inspector.series([SeriesId("coinbase", SYMBOL, t) for t in timeframes]))
     return check.report(checked_at="")
 
 
@@ -135,6 +137,37 @@ def test_stale_is_what_lags_in_sessions(store: Any) -> None:
     with pytest.raises(Stale, match="overdue by 660 s"):
         reader.candles(SYMBOL, "1h", 60)
     assert len(reader.candles(SYMBOL, "1d", 60)) == 60, "Monday's session has not ended"
+
+
+def test_beyond_the_end_of_its_calendar_nothing_is_called_missing(store: Any) -> None:
+    venue = filled((D1, H1), "2026-11-25T22:00", candles=100)
+    venue.now = ms("2026-11-28T12:00")  # nothing has come since
+    put(venue, store)
+    assert {(gap.timeframe, gap.buckets) for gap in checked(store, [D1, H1]).gaps} == {("1d", 1), ("1h", 4)}
+    sure = {"calendar": "XNYS", "calendar_through": ms("2026-11-26T05:00")}
+    store.hset(KEYS.feed, mapping=sure)
+    report = checked(store, [D1, H1])
+    assert (report.gaps, report.findings) == ([], [])
+    told = [each.message for each in report.advice]
+    assert "1 bucket since 2026-11-27T14:30Z may be missing, or the exchange was closed" in told[0]
+    assert told[2] == "the calendar XNYS is sure of sessions until 2026-11-26T05:00Z only"
+    # What readers are told to be known and is gone is missing whatever the calendar says.
+    state = f"{KEYS.candles(SYMBOL, H1)}:state"
+    store.hset(state, mapping={"known_through": ms("2026-11-27T18:00"), "count": 104})
+    assert [gap.claimed for gap in checked(store, [H1]).gaps] == [True]
+
+
+def test_a_venue_tells_its_calendar() -> None:
+    traits = Traits({}, calendar="XNYS", calendar_through=named("XNYS").through, grids=GRIDS)
+    assert traits.told() == {"calendar": "XNYS", "calendar_through": str(ms("2029-01-01T05:00"))}
+
+
+@pytest.mark.parametrize(("timeframe", "minutes"), [(M5, 16), (H1, 16), (H4, 16), (D1, 45), (W1, 45)])
+def test_what_is_added_up_is_expected_no_sooner_than_its_parts(timeframe: Timeframe, minutes: int) -> None:
+    shown = {t: n * 60_000 for t, n in ((M5, 16), (H1, 16), (D1, 45))}
+    traits = Traits({}, shown_after_ms=shown, finals=GRIDS[D1], grids=GRIDS)
+    friday = ms("2026-11-27T14:30")
+    assert traits.grid(timeframe).due(friday) == GRIDS[timeframe].due(friday) + minutes * 60_000
 
 
 def test_multiples_are_cut_out_of_sessions(store: Any) -> None:

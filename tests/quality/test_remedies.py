@@ -42,7 +42,7 @@ BY_REPAIR = {
     *(Flaw.ROLLUP, Flaw.VENUE),
 }
 BY_ANOTHER_COMMAND = {Flaw.LEFTOVER, Flaw.SERVER}  # run for real in tests/e2e/test_check_and_repair.py
-BY_WORDS = {Flaw.FOREIGN, Flaw.ABSENT, Flaw.NOT_COMPARED, Flaw.UNVOUCHED, Flaw.ORIGIN}
+BY_WORDS = {Flaw.FOREIGN, Flaw.ABSENT, Flaw.NOT_COMPARED, Flaw.UNVOUCHED, Flaw.ORIGIN, Flaw.CALENDAR}
 BY_NOTHING = {Flaw.UNKNOWN_KEY, Flaw.UNFINISHED, Flaw.UNSEARCHED, Flaw.UNSERVED}
 
 

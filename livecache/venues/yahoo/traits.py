@@ -64,6 +64,7 @@ def traits_of(hours: Hours, now: int) -> Traits:
         prepends=True,
         settle_delay_ms=_LATE_MS,
         calendar=hours.name if hours.calendar else "",
+        calendar_through=hours.calendar.through if hours.calendar else 0,
         finals=hours.calendar.sessions if hours.calendar else None,
         shown_after_ms=shown if hours.calendar else {},
         clock=False,
