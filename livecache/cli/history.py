@@ -189,8 +189,8 @@ def sql(given: Given, history_url: str | None, **told: Any) -> None:
     """Ask what is stored in SQL, answered by DuckDB.
 
     Such as "SELECT symbol, count(*), min(time), max(time) FROM ohlcv GROUP BY symbol". Tables: ohlcv (time,
-    venue, symbol, timeframe, open, high, low, close, volume), series, coverage and gaps. What is asked about
-    is read into memory; the file is not changed.
+    venue, symbol, timeframe, open, high, low, close, volume), provisional (the same, not final yet), series,
+    coverage and gaps. What is asked about is read into memory; the file is not changed.
     """
     from ..commands.history.sql import query
 

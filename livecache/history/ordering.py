@@ -31,10 +31,15 @@ def wants_of(
     timeframes: Sequence[Timeframe],
     span: Span,
     *,
+    final: int | None = None,
+    now: int = 0,
     force: bool = False,
     priority: int = PRIORITY,
 ) -> list[Want]:
-    """What is wanted of each series over `span`, which ends where candles are settled.
+    """What is wanted of each series over `span`.
+
+    What ended after `final` (Unix ms) is not, unless a page that is asked for `now` shows it. Without
+    `final` all of the span is.
 
     A timeframe that is bigger goes first, and days are asked for although nobody wants them where they tell
     in which of many pages there is nothing.
@@ -45,16 +50,28 @@ def wants_of(
     wants: dict[int, Want] = {}
     for timeframe in sorted(timeframes, key=lambda each: -each.ms):
         grid = traits.grid(timeframe)
-        stretch = Span(grid.ceil(span.start), grid.closed(span.end))
+        settled = grid.closed(span.end if final is None else min(span.end, final))
+        shown = _shown(traits, timeframe, span.end, now) if final is not None else settled
+        stretch = Span(grid.ceil(span.start), max(settled, shown))
+        if stretch.start >= stretch.end:
+            continue
         for symbol in symbols:
             series = series_of(store, SeriesId(venue, symbol, timeframe), traits)
             lacks = store.coverage(series.id).missing(*stretch)
-            wants[series.id] = Want(series.id, *stretch, force, priority)
+            beyond = settled if settled < stretch.end else None
+            wants[series.id] = Want(series.id, *stretch, force, priority, beyond)
             coarse = coarse_of(timeframe, traits)
             if coarse is None or not worth_it(lacks, timeframe, coarse, traits):
                 continue
             days = series_of(store, SeriesId(venue, symbol, coarse), traits)
-            first, last = traits.grid(coarse).floor(stretch.start), traits.grid(coarse).closed(stretch.end)
+            first, last = traits.grid(coarse).floor(stretch.start), traits.grid(coarse).closed(settled)
             if days.id not in wants:
                 wants[days.id] = Want(days.id, first, last, False, priority - 1)
     return sorted(wants.values(), key=lambda want: want.priority)
+
+
+def _shown(traits: Traits, timeframe: Timeframe, until: int, now: int) -> int:
+    """The end of the newest bucket that a page shows though it need not be final; 0 where none does."""
+    if traits.finals is None or timeframe not in traits.shown_after_ms or not now:
+        return 0
+    return traits.grid(timeframe).closed(min(until, now - traits.shown_after_ms[timeframe]))

@@ -81,6 +81,10 @@ class Found(NamedTuple):
     shows something may have been cut short.
     """
 
+    def without(self, part: Coverage) -> Found:
+        """The same of all but that part."""
+        return Found(*(each.without(part) for each in self)) if part else self
+
 
 @dataclass(slots=True, eq=False)
 class _Doubt:
@@ -170,6 +174,10 @@ class Walk:
         inside = Coverage([(shown[0], grid.end(shown[-1]))]) if shown else silent
         return Found(proven, silent, silent.without(silent.without(inside)))
 
+    def not_final(self, asked: Span, final: int | None) -> Coverage:
+        """The part of a page that is only shown; from `final` on nothing is settled."""
+        return Coverage() if final is None else Coverage([asked]).clip(final, asked.end)
+
     def believe(self, found: Found, word: Word, now_s: float) -> Coverage:
         """What a silent answer proves, given the bigger timeframe's word; else it is asked for once more."""
         if not found.silent or word is Word.EMPTY:
@@ -246,7 +254,9 @@ class Walk:
 
     def _fresh(self) -> Coverage:
         doubted = Coverage(span for each in self._doubts for span in each.piece)
-        return self.left.without(Coverage(self._flying)).without(doubted)
+        grid = self.grid  # a page brings the closed hours that its first bucket owns
+        flying = Coverage((grid.end_before(grid.ceil(start)), end) for start, end in self._flying)
+        return self.left.without(flying).without(doubted)
 
     def _page(self, piece: Span, *, alone: bool) -> Span:
         """A page of it, or around it if it is short: rows on both sides prove what lies between them."""

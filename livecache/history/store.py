@@ -6,7 +6,7 @@ while it works, so it belongs in a thread of its own, and to that thread alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -16,9 +16,11 @@ from ..equities.written import calendar_of, grid_of
 from ..model.coverage import Coverage, Span
 from ..model.grid import Grid
 from ..model.series import SeriesId
+from .records.past import Arrival, Revision
 
 if TYPE_CHECKING:
     from ..equities.calendar import Calendar
+    from ..model.candle import ExactCandle
     from .columns import Columns  # which needs numpy
 
 __all__ = [
@@ -26,7 +28,6 @@ __all__ = [
     "NONE",
     "PRIORITY",
     "Answer",
-    "Arrival",
     "Commit",
     "Damage",
     "HistoryStore",
@@ -36,7 +37,6 @@ __all__ = [
     "Lease",
     "Order",
     "Outcome",
-    "Revision",
     "SeriesInfo",
     "Stats",
     "Want",
@@ -83,6 +83,8 @@ class Commit(NamedTuple):
     same: int = 0
     rejected: int = 0
     """Beside these: rows that could not be believed."""
+    provisional: int = 0
+    """Beside these: rows that are not final yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,32 +98,8 @@ class Answer:
     """The series' revision."""
     block_rev: int
     """The largest revision of what was read: while it stays, these rows do."""
-
-
-class Revision(NamedTuple):
-    """A row that was stored until `at`, and then was revised or taken out."""
-
-    rev: int
-    time: int
-    at: int
-    source: str
-    """Where the row came from that took its place: `page`, `feed`, `roll-up` or a file's name."""
-    old: tuple[str, str, str, str, str] | None
-    """Open, high, low, close and volume; None: the bucket was known to be empty."""
-
-
-class Arrival(NamedTuple):
-    """Stretches that became known, from one source, within an hour; kept for ninety days.
-
-    A bucket of them was known at `at`, or `lag` ms after its open, whichever is earlier.
-    """
-
-    rev: int
-    began: int
-    at: int
-    lag: int
-    source: str
-    coverage: Coverage
+    provisional: Coverage = NONE
+    """The part of the coverage that pages have shown, but that is not final; only where it was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +115,8 @@ class Stats:
     bytes: int
     """Of its blocks."""
     revisions: int
+    provisional: int = 0
+    """Candles beside these that are not final."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,20 +155,26 @@ class HistoryStore(Protocol):
         covered: Coverage,
         *,
         replace: Coverage = NONE,
+        shown: Mapping[int, ExactCandle | None] | None = None,
         lease: Lease | None = None,
         rejected: int = 0,
         source: str = "page",
     ) -> Commit:
         """Store a page and what it proves, with its job's progress, in one transaction.
 
-        Every row lies within `covered`. Stored rows within `replace` that the page lacks are taken out. With
+        Every row lies within `covered`. Stored rows within `replace` that the page lacks are taken out. What
+        is not final yet is `shown`, by its opens: no candle where the page has none; it is no coverage. With
         a lease the job's counters grow, its lease is renewed and its failures are forgotten; `rejected`
         counts rows that could not be believed. Raises `LeaseLost` if the job is another's by now, and
         `DamagedBlock`; nothing is changed then.
         """
 
-    def read(self, series: int, start: int, end: int, *, as_of: int | None = None) -> Answer:
+    def read(
+        self, series: int, start: int, end: int, *, as_of: int | None = None, provisional: bool = False
+    ) -> Answer:
         """What is stored of `[start, end)`, or what was known of it at a time of the last ninety days.
+
+        With `provisional` also candles that are not final yet, but not as of another time.
 
         Raises `DamagedBlock`, and `HistoryError` for an earlier time.
         """
@@ -199,8 +185,8 @@ class HistoryStore(Protocol):
         Raises `HistoryChanged` if what was passed is revised meanwhile.
         """
 
-    def coverage(self, series: int) -> Coverage:
-        """All that is known of a series."""
+    def coverage(self, series: int, *, provisional: bool = False) -> Coverage:
+        """All that is known of a series; with `provisional` also what is shown, but not final."""
 
     def stats(self, series: int | None = None) -> Sequence[Stats]:
         """How much there is, of one series or of all."""
@@ -263,13 +249,17 @@ class Lease(NamedTuple):
 
 
 class Want(NamedTuple):
-    """A wish: that `[start, end)` of a series be known. `force`: even what is known is asked for again."""
+    """A wish: that `[start, end)` of a series be known. `force`: even what is known is asked for again.
+
+    From `final` on, where one is given, buckets are not final yet: one that a page has shown is known enough.
+    """
 
     series: int
     start: int
     end: int
     force: bool = False
     priority: int = PRIORITY
+    final: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,6 +350,9 @@ class JobStore(Protocol):
         `wait_s` is how long the venue wants to be left alone, five minutes at most, else it is 5, 10, 20, 40
         and 80 s. An attempt that does not count is not one of these.
         """
+
+    def lacks(self, want: Want) -> Coverage:
+        """What is missing of it, as if it were not forced."""
 
     def missing(self, job: int) -> Coverage:
         """What the job has still to ask for: its plan, where it resumes, and its progress."""

@@ -31,6 +31,8 @@ class Line:
     same: int = 0
     revised: int = 0
     rejected: int = 0
+    provisional: int = 0
+    """Candles that are not final yet."""
     requests: int = 0
     completeness: float = 0.0
     """Per cent of what was wanted that is known now."""
@@ -130,6 +132,7 @@ class Tally:
         line.same += commit.same
         line.revised += commit.revised
         line.rejected += commit.rejected
+        line.provisional += commit.provisional
         before = under.pages_left
         under.pages_left = requests_left(left, series.grid, under.page)
         self._done += min(1, before - under.pages_left)  # one page may show that many are not needed

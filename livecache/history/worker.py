@@ -8,7 +8,7 @@ twice.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, cast
 
@@ -17,6 +17,7 @@ from ..engine.limiter import Limiter, Urgency
 from ..errors import LeaseLost
 from ..model.candle import ExactCandle
 from ..model.coverage import Coverage, Span
+from ..model.grid import Grid
 from ..model.series import SeriesId
 from ..model.timeframe import iso
 from ..quiet import logger
@@ -27,6 +28,7 @@ from .columns import Columns, within
 from .planner import Found, PageLength, Walk, Word
 from .store import ACTIVE, NONE, Commit, HistoryStore, Job, JobState, JobStore, Outcome, SeriesInfo
 from .thread import Healing
+from .work.listings import Listings
 
 __all__ = ["HistoryDatabase", "Watch", "Worker"]
 
@@ -103,7 +105,6 @@ class Worker:
         oldest_first: bool = False,
         stop_s: float = _STOP_S,
     ) -> None:
-        self.requests = 0
         self._database = database
         self._thread = thread
         self._venue = venue
@@ -117,8 +118,7 @@ class Worker:
         self._oldest_first = oldest_first
         self._stop_s = stop_s
         self._lengths: dict[SeriesId, PageLength] = {}
-        self._listings: dict[str, int] = {}
-        self._asking = asyncio.Lock()
+        self._listings = Listings(database, thread, venue, limiter, urgency)
         self._claims = Claims(database, thread, clock, worker=name, venue=venue.name)
 
     async def run(self, *, once: bool = False, waits: bool = True) -> None:
@@ -259,7 +259,6 @@ class Worker:
         try:
             ticket = await self._limiter.acquire(self._urgency, self._venue.traits.costs(request.timeframe))
             work.waiting.discard(cast("asyncio.Task[None]", asyncio.current_task()))
-            self.requests += 1
             outcome = await self._venue.fetch(request)
             self._limiter.heard(ticket, outcome)
         except asyncio.CancelledError:
@@ -278,21 +277,30 @@ class Worker:
         flat = {row.time for row in page.rows if float(row.volume) == 0 and row.flat}
         rows = [row for row in page.rows if row.time not in flat] if flat else page.rows
         found = walk.answered(asked, [row.time for row in rows], flat, page.rejected)
-        walk.reject(page.rejected, page.reasons, now_s)
-        if found.silent and (before := found.silent.clip(0, await self._listed(work.series))):
+        beyond = walk.not_final(asked, work.job.want.final)
+        found = found.without(beyond)
+        walk.reject([each for each in page.rejected if each not in beyond], page.reasons, now_s)
+        shown = _shown(rows, beyond, walk.grid)
+        rows = [row for row in rows if row.time not in shown] if shown else rows
+        if found.silent and (before := found.silent.clip(0, await self._listings.of(work.series))):
             silent, sure = (each.without(before) for each in (found.silent, found.sure))
             found = Found(found.proven | before, silent, sure)
-        commit = await self._commit(work, rows, found.proven, rejected=page.spoiled)
+        commit = await self._commit(work, rows, found.proven, shown, rejected=page.spoiled)
         word = await self._word(work, found.silent)
         believed = walk.believe(found, word, now_s)
         if believed:
             await self._commit(work, (), believed)
-        walk.landed(asked, found.proven | believed)
+        walk.landed(asked, found.proven | believed | beyond)
         work.misses = 0
         self._watch.committed(work.job, work.series, asked, commit, walk.left)
 
     async def _commit(
-        self, work: _Work, rows: Sequence[ExactCandle], covered: Coverage, rejected: int = 0
+        self,
+        work: _Work,
+        rows: Sequence[ExactCandle],
+        covered: Coverage,
+        shown: Mapping[int, ExactCandle | None] | None = None,
+        rejected: int = 0,
     ) -> Commit:
         job = work.job
 
@@ -302,30 +310,14 @@ class Worker:
                 columns = columns.take(within(columns.time, covered))
             replace = covered if job.want.force else NONE
             return self._database.commit(
-                job.want.series, columns, covered, replace=replace, lease=job.lease, rejected=rejected
+                *(job.want.series, columns, covered),
+                replace=replace,
+                shown=shown,
+                lease=job.lease,
+                rejected=rejected,
             )
 
         return await self._thread(commit)
-
-    async def _listed(self, series: SeriesInfo) -> int:
-        """The bucket in which its symbol was listed, where the venue tells; 0 where it does not."""
-        symbol, traits = series.key.symbol, self._venue.traits
-        if not (traits.dated or traits.begins):
-            return 0
-        async with self._asking:
-            if symbol not in self._listings:
-                ticket = await self._limiter.acquire(self._urgency, traits.costs(series.key.timeframe))
-                self.requests += 1
-                told = await self._venue.begins(symbol)
-                self._limiter.heard(ticket, told)
-                if isinstance(told, FetchFailure):
-                    return 0
-                self._listings[symbol] = told
-            listed = self._listings[symbol]
-        first = series.grid.floor(listed)
-        if listed and series.listed is None:
-            await self._thread(lambda: self._database.list_since(series.id, first))
-        return first
 
     async def _word(self, work: _Work, silent: Coverage) -> Word:
         if not silent or (coarse := work.coarse) is None:
@@ -381,6 +373,12 @@ class Worker:
     async def _settle(self, work: _Work, outcome: Outcome, error: str) -> None:
         state = await self._claims.settle(work.job.lease, outcome, error)
         self._watch.ended(work.job, work.series, state, error, work.walk.missing)
+
+
+def _shown(rows: Iterable[ExactCandle], beyond: Coverage, grid: Grid) -> Mapping[int, ExactCandle | None]:
+    """What a page shows of each bucket that is not final yet."""
+    held = {row.time: row for row in rows if row.time in beyond}
+    return {time: held.get(time) for span in beyond for time in grid.opens(*span)}
 
 
 async def _cancelled(tasks: Iterable[asyncio.Task[None]]) -> None:

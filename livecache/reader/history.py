@@ -48,6 +48,7 @@ class HistoryOptions(TypedDict, total=False):
     empty: Empty
     source: Source
     as_of: Time | None
+    settled: bool
 
 
 class Place:
@@ -153,8 +154,12 @@ class HistoryReads:
         empty: Empty = "skip",
         source: Source = "auto",
         as_of: Time | None = None,
+        settled: bool = False,
     ) -> History:
-        """All settled candles that open within [start, end), of Redis and of the history. See `History`.
+        """All candles that open within [start, end), of Redis and of the history. See `History`.
+
+        They are settled, but where an exchange has final candles only after its next open: what was shown of
+        the newest before is told by `.provisional`.
 
         Neither livecache nor Redis has to run: then it is what is stored. numpy has to be installed, the
         extra `livecache[history]`.
@@ -167,6 +172,7 @@ class HistoryReads:
             source: "stored": the series itself. "derived": the exact sums of a smaller timeframe. "auto": the
                 series itself, and sums where it lacks something.
             as_of: what was stored at that time, within the last ninety days: without what was learnt since.
+            settled: only what is settled.
 
         Raises:
             Incomplete: something is missing, and `gaps` does not allow it. A `NotReady`.
@@ -175,7 +181,12 @@ class HistoryReads:
             StoreUnusable: the file cannot be read, or is not there although it was named.
         """
         return self._years().read(
-            symbol, timeframe, start, end, gaps=gaps, empty=empty, source=source, as_of=as_of
+            *(symbol, timeframe, start, end),
+            gaps=gaps,
+            empty=empty,
+            source=source,
+            as_of=as_of,
+            settled=settled,
         )
 
     def history_batches(

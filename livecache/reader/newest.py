@@ -39,7 +39,7 @@ def _older(years: Years, hot: Candles, grid: Grid, count: int) -> Older | None:
     """So many candles that end where those of Redis begin, without a gap, or as many as there are."""
     with years.place.opened() as store:
         name = f"{hot.series.venue}:{hot.series.symbol}"
-        reading = Reading(years, store, name, hot.series.timeframe, wish_of(0, None))
+        reading = Reading(years, store, name, hot.series.timeframe, wish_of(0, None, settled=True))
         if store is None or reading.grid != grid:
             return None
         edge, buckets, start = hot.contiguous_from, count, -1

@@ -46,6 +46,7 @@ class _Wish(NamedTuple):
     empty: Empty
     source: str
     as_of: int | None
+    settled: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +216,7 @@ class Reading:
         known = hot.spans[-1:]
         if self._store and (info := self._infos.get(series)):
             if self._wish.as_of is None:
-                stored = self._store.coverage(info.id)
+                stored = self._store.coverage(info.id, provisional=not self._wish.settled)
             else:
                 stored = self._store.read(info.id, 0, TIME_MAX, as_of=self._wish.as_of).coverage
             known += stored.spans[-1:]
@@ -237,7 +238,8 @@ class Reading:
         info = self._infos.get(series)
         if info is None or self._store is None:
             return NOTHING
-        answer = self._store.read(info.id, start, end, as_of=self._wish.as_of)
+        wish = self._wish
+        answer = self._store.read(info.id, start, end, as_of=wish.as_of, provisional=not wish.settled)
         unlisted = Coverage([(start, min(end, info.listed or 0))])
         return replace(answer, coverage=answer.coverage | unlisted)
 
@@ -330,6 +332,7 @@ def wish_of(
     empty: Empty = "skip",
     source: str = "auto",
     as_of: Time | None = None,
+    settled: bool = False,
 ) -> _Wish:
     """The wish. Raises `ValueError`."""
     for name, value in (("gaps", gaps), ("empty", empty), ("source", source)):
@@ -342,4 +345,5 @@ def wish_of(
         empty,
         source,
         None if as_of is None else time_of("as_of", as_of),
+        settled,
     )

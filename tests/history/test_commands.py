@@ -11,6 +11,7 @@ import pytest
 
 from livecache.__main__ import main
 from livecache.history.log import LogEntry
+from livecache.history.sqlite.schema import SCHEMA
 from livecache.history.sqlite.store import SqliteHistory
 from livecache.history.store import Outcome, Want
 from livecache.model.timeframe import Timeframe
@@ -214,7 +215,7 @@ def test_a_file_of_a_newer_livecache_is_left_as_it_is(
     run: Run, tmp_path: Path, command: tuple[str, ...]
 ) -> None:
     opened(tmp_path).close()
-    altered(tmp_path / "history.db", "PRAGMA user_version = 2")
+    altered(tmp_path / "history.db", f"PRAGMA user_version = {SCHEMA + 1}")
     before = (tmp_path / "history.db").read_bytes()
     code, _, err = run(*command)
     assert code == 8 and "made by a newer livecache" in err and "upgrade livecache" in err

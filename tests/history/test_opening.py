@@ -14,6 +14,7 @@ import pytest
 from livecache.errors import NewerSchema, StoreUnusable
 from livecache.history.columns import Columns
 from livecache.history.sqlite.database import network_file_system
+from livecache.history.sqlite.schema import SCHEMA
 from livecache.history.sqlite.store import SqliteHistory
 
 from .support import HandClock, covered, market, minute, number_of, opened, put, same
@@ -28,7 +29,7 @@ def altered(path: Path, *statements: str) -> None:
 
 def test_a_history_of_a_newer_livecache_is_left_as_it_is(store: SqliteHistory, tmp_path: Path) -> None:
     path = tmp_path / "history.db"
-    altered(path, "PRAGMA user_version = 2")
+    altered(path, f"PRAGMA user_version = {SCHEMA + 1}")
     before = path.read_bytes()
     for read_only in (False, True):
         with pytest.raises(NewerSchema, match="made by a newer livecache"):
@@ -124,6 +125,7 @@ folder, limit = Path(sys.argv[1]), int(sys.argv[2])
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 store = opened(folder)
 series = number_of(store)
+limit += (folder / "history.db").stat().st_size  # of an empty one
 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
 for page in range(1000):
     try:
@@ -136,7 +138,7 @@ put(store, series, page * 300, page * 300 + 300)
 """
 
 
-@pytest.mark.parametrize("limit", [90_000, 98_003])
+@pytest.mark.parametrize("limit", [24_464, 32_467])
 def test_a_full_disk_takes_whole_pages_or_none_and_it_goes_on_with_room(tmp_path: Path, limit: int) -> None:
     done = _python(FULL, str(tmp_path), str(limit))
     page = int(done.split(" ", 1)[0])

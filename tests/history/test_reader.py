@@ -20,6 +20,7 @@ from livecache import AsyncReader, Candles, ConfigError, Incomplete, NotReady, R
 from livecache.errors import DamagedBlock, HistoryChanged, HistoryError, NewerSchema, StoreUnusable
 from livecache.history.columns import Columns
 from livecache.history.ordering import wants_of
+from livecache.history.sqlite.schema import SCHEMA
 from livecache.history.sqlite.store import SqliteHistory
 from livecache.keys.keyspace import AliveRecord, Keyspace, encode_alive, encode_state
 from livecache.model.candle import ExactCandle
@@ -329,7 +330,7 @@ def test_a_file_that_cannot_be_used_or_believed_is_an_error_with_its_remedy(
     with pytest.raises(DamagedBlock, match="livecache history verify"):
         reader.history("BTC-USD", "1m", minute(0))
     assert len(reader.history("BTC-USD", "1m", minute(0), minute(1_000)).exact()), "the rest can be read"
-    altered(store.path, "PRAGMA user_version = 2")
+    altered(store.path, f"PRAGMA user_version = {SCHEMA + 1}")
     with pytest.raises(NewerSchema, match="upgrade livecache here"):
         reader.history("BTC-USD", "1m", minute(0))
 

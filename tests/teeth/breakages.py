@@ -12,6 +12,7 @@ from .of_limits import OF_LIMITS
 from .of_products import OF_PRODUCTS
 from .of_readers import OF_READERS
 from .of_sessions import OF_SESSIONS
+from .of_shares import OF_SHARES
 from .of_store import OF_STORE
 from .of_venues import OF_VENUES
 from .of_word import OF_WORD
@@ -384,6 +385,7 @@ BREAKAGES = (
     *OF_BINANCE,
     *OF_CCXT,
     *OF_SESSIONS,
+    *OF_SHARES,
     *OF_STORE,
     *OF_WRITERS,
 )

@@ -11,14 +11,14 @@ _ROOM = "livecache/history"
 OF_STORE = (
     Breakage(
         "all that pages are silent about is called unlisted, where the venue tells of listings",
-        (Edit(f"{_ROOM}/worker.py", "clip(0, await self._listed(work.series))", "clip(0, 1 << 60)"),),
+        (Edit(f"{_ROOM}/worker.py", "clip(0, await self._listings.of(work.series))", "clip(0, 1 << 60)"),),
         ("tests/history/test_worker.py",),
     ),
     Breakage(
         "a listing in the middle of a bucket ends what is known there",
         (
             Edit(
-                f"{_ROOM}/worker.py",
+                f"{_ROOM}/work/listings.py",
                 "        first = series.grid.floor(listed)\n",
                 "        first = listed\n",
             ),

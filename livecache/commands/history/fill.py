@@ -209,13 +209,14 @@ class _Filling:
         delay_ms = (
             traits.settle_delay_ms if settings.settle_delay is None else int(settings.settle_delay * 1000)
         )
-        settled = self._time.now() - delay_ms
+        now = self._time.now()
+        settled = traits.final_by(now, delay_ms)
         if wanted.scheduled is not None:
             await self._submit_due(wanted, wanted.scheduled, settled)
             return
-        end = wanted.until if wanted.until > 0 else self._time.now() + wanted.until
+        end = wanted.until if wanted.until > 0 else now + wanted.until
         start = wanted.since if wanted.since > 0 else end + wanted.since
-        span = Span(max(0, start), min(end, settled))
+        span = Span(max(0, start), min(end, now))
         if span.start >= span.end:
             raise ConfigError(
                 f"nothing lies between {iso(span.start)} and {iso(span.end)}", "see --since and --until"
@@ -224,12 +225,21 @@ class _Filling:
 
         def submit() -> list[tuple[Want, SeriesInfo]]:
             wants = wants_of(
-                store, self.venue.name, traits, symbols, wanted.timeframes, span, force=wanted.force
+                *(store, self.venue.name, traits, symbols, wanted.timeframes, span),
+                final=settled,
+                now=now,
+                force=wanted.force,
             )
             store.submit(wants)
             return [(want, store.info(want.series)) for want in wants]
 
-        await self._tell(await self._thread(submit))
+        wants = await self._thread(submit)
+        if not wants:
+            raise ConfigError(
+                f"no candle between {iso(span.start)} and {iso(span.end)} is final or shown by now",
+                "see --since and --until",
+            )
+        await self._tell(wants)
 
     async def _submit_due(self, wanted: Wanted, since: Callable[[Timeframe], int], settled: int) -> None:
         store, venue, now = self._store, self.venue, self._time.now()
@@ -256,7 +266,7 @@ class _Filling:
         store = self._store
         for want, series in wants:
             missing = await self._thread(
-                lambda want=want: store.coverage(want.series).missing(want.start, want.end)  # type: ignore[misc]
+                lambda want=want: store.lacks(want)  # type: ignore[misc]
             )
             self._tally.wanted(series, Span(want.start, want.end), missing)
 

@@ -31,8 +31,12 @@ def stats(path: Path, symbols: str | None, timeframes: str | None, *, as_json: b
         print(json.dumps(told))
         return
     if found:
+        later = any(each.provisional for each in found)
         print_table(
-            ("SERIES", "CANDLES", "FROM", "THROUGH", "KNOWN", "GAPS", "SIZE", "REVISED"),
+            (
+                *("SERIES", "CANDLES", "FROM", "THROUGH", "KNOWN", "GAPS", "SIZE", "REVISED"),
+                *(["PROVISIONAL"] if later else []),
+            ),
             [
                 (
                     name_of(each.series),
@@ -42,6 +46,7 @@ def stats(path: Path, symbols: str | None, timeframes: str | None, *, as_json: b
                     f"{max(0, len(spans) - 1):,}",
                     size_of(each.bytes),
                     f"{each.revisions:,}",
+                    *([f"{each.provisional:,}"] if later else []),
                 )
                 for each in found
             ],
@@ -150,4 +155,5 @@ def _stats(stats: Stats) -> dict[str, object]:
         "bytes": stats.bytes,
         "revision": info.rev,
         "revisions": stats.revisions,
+        "provisional": stats.provisional,
     }

@@ -33,6 +33,7 @@ def total_of(lines: Sequence[Line]) -> dict[str, object]:
         "same": sum(line.same for line in lines),
         "revised": sum(line.revised for line in lines),
         "rejected": sum(line.rejected for line in lines),
+        "provisional": sum(line.provisional for line in lines),
         "requests": sum(line.requests for line in lines),
         "failed_symbols": sorted({line.symbol for line in failed}),
     }
@@ -66,6 +67,7 @@ def print_report(lines: Sequence[Line], hours: Mapping[str, Hour], *, as_json: b
         f"{total['successful']} of {total['series']} series filled, {total['inserted']:,} candles new, "
         f"{total['requests']:,} requests"
         + (f", {total['rejected']:,} rows rejected" if total["rejected"] else "")
+        + (f", {total['provisional']:,} provisional until the next open" if total["provisional"] else "")
     )
     for spent in _spent(hours):
         print(spent)

@@ -35,6 +35,7 @@ _ROWS = (
     "SELECT make_timestamp_ms(time) AT TIME ZONE 'UTC' AS time, {venue} AS venue, {symbol} AS symbol,"
     " {timeframe} AS timeframe, open, high, low, close, volume FROM {table}"
 )
+_NUMBERS = ("open", "high", "low", "close", "volume")
 _NONE = (
     "SELECT NULL::TIMESTAMPTZ AS time, '' AS venue, '' AS symbol, '' AS timeframe, 0.0::DOUBLE AS open,"
     " 0.0::DOUBLE AS high, 0.0::DOUBLE AS low, 0.0::DOUBLE AS close, 0.0::DOUBLE AS volume WHERE false"
@@ -72,32 +73,38 @@ def query(
             names, rows = [column[0] for column in found.description or ()], found.fetchall()
         except duckdb.Error as error:
             raise ConfigError(
-                str(error).partition("\n")[0], "tables: ohlcv, series, coverage, gaps"
+                str(error).partition("\n")[0], "tables: ohlcv, provisional, series, coverage, gaps"
             ) from None
     _print(names, [[_plain(value) for value in row] for row in rows], as_csv=as_csv, as_json=as_json)
 
 
 def _fill(db: Any, store: SqliteHistory, series: Sequence[SeriesInfo], start: int, end: int) -> None:
     """Views on the arrays of each series: nothing is copied."""
+    from ...history.columns import within
     from ...model.timeframe import moment
 
-    views = [_NONE]
+    views, later = [_NONE], [_NONE]
     db.execute(_SERIES)
     db.execute(_COVERAGE)
     for info in series:
         venue, symbol, timeframe = named = (*info.key[:2], info.key.timeframe.value)
         listed = None if info.listed is None else moment(info.listed)
         db.execute("INSERT INTO series VALUES (?, ?, ?, ?)", (*named, listed))
-        answer = store.read(info.id, start, end)
-        for span in answer.coverage:
+        answer = store.read(info.id, start, end, provisional=True)
+        for span in answer.coverage.without(answer.provisional):
             db.execute("INSERT INTO coverage VALUES (?, ?, ?, ?, ?)", (*named, *map(moment, span)))
-        table = f"candles_{info.id}"
-        names = ("open", "high", "low", "close", "volume")
-        numbers = (each.floats() for each in answer.rows.numbers)
-        db.register(table, {"time": answer.rows.time, **dict(zip(names, numbers, strict=True))})
         quoted = {"venue": _quoted(venue), "symbol": _quoted(symbol), "timeframe": _quoted(timeframe)}
-        views.append(_ROWS.format(**quoted, table=table))
+        shown = within(answer.rows.time, answer.provisional)
+        for into, rows, kind in (
+            (views, answer.rows.take(~shown) if shown.any() else answer.rows, "candles"),
+            (later, answer.rows.take(shown), "provisional"),
+        ):
+            table = f"{kind}_{info.id}"
+            numbers = (each.floats() for each in rows.numbers)
+            db.register(table, {"time": rows.time, **dict(zip(_NUMBERS, numbers, strict=True))})
+            into.append(_ROWS.format(**quoted, table=table))
     db.execute("CREATE VIEW ohlcv AS " + " UNION ALL ".join(views))
+    db.execute("CREATE VIEW provisional AS " + " UNION ALL ".join(later))
     db.execute(_GAPS)
 
 

@@ -50,6 +50,8 @@ class History:
         self.series = series
         self.coverage = known.coverage
         """What is known of the stretch that was asked for: spans, half-open, Unix ms."""
+        self.provisional = known.provisional
+        """The part of it that is not final yet: of an exchange's newest session, until the next one opens."""
         self.missing = missing
         """What is not."""
         self.revision = known.rev
@@ -65,16 +67,18 @@ class History:
         spans = self.coverage.spans
         known = f"{iso(spans[0].start)} to {iso(spans[-1].end)}" if spans else "nothing is known"
         told = f", added up from {self.derived_from.value}" if self.derived_from else ""
+        later = ", the newest provisional" if self.provisional else ""
         holes = f", {len(self.missing.spans)} missing" if self.missing else ""
         return (
             f"<History: {len(self)} of {self.series.symbol} {self.series.timeframe.value}, "
-            f"{known}{told}{holes}>"
+            f"{known}{told}{later}{holes}>"
         )
 
     @property
     def settled_through(self) -> int:
-        """The end of the newest bucket that is known (Unix ms); 0 if none is."""
-        return self.coverage.spans[-1].end if self.coverage else 0
+        """The end of the newest bucket that is settled (Unix ms); 0 if none is."""
+        settled = self.coverage.without(self.provisional)
+        return settled.spans[-1].end if settled else 0
 
     def exact(self) -> list[ExactCandle]:
         """The candles that were traded, in the exchange's own digits less trailing zeros."""
@@ -128,6 +132,7 @@ class History:
         venue, symbol, timeframe = self.series
         frame.attrs = {"venue": venue, "symbol": symbol, "timeframe": timeframe.value}
         frame.attrs |= {"settled_through": self.settled_through, "missing": [*map(tuple, self.missing)]}
+        frame.attrs["provisional"] = [*map(tuple, self.provisional)]
         return frame
 
     def to_polars(self) -> polars.DataFrame:

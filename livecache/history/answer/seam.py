@@ -69,14 +69,28 @@ class Source(NamedTuple):
             upto = min(end, max(upto, self.grid.end(at)))
             part = seam.read(self.series, at, upto)
             rows, known = derive(part.rows, part.coverage, self.grid)
-            parts.append(Answer(rows, known, part.rev, part.block_rev))
+            later = _touched(self.grid, part.provisional)
+            parts.append(Answer(rows, known, part.rev, part.block_rev, known.without(known.without(later))))
             at = self.grid.ceil(upto)
         return Answer(
             concat(part.rows for part in parts),
             Coverage(span for part in parts for span in part.coverage),
             max((part.rev for part in parts), default=0),
             max((part.block_rev for part in parts), default=0),
+            Coverage(span for part in parts for span in part.provisional),
         )
+
+
+def _touched(grid: Grid, spans: Coverage) -> Coverage:
+    """The buckets that hold any of it."""
+    if not spans:
+        return spans
+    touched = []
+    for start, end in spans:
+        first, last = grid.floor(start), grid.floor(end - 1)
+        first = first if grid.end(first) > start else grid.after(first)
+        touched.append((grid.end_before(first), grid.end(last)))
+    return Coverage(touched)
 
 
 def over(upper: Answer, lower: Answer) -> Answer:
@@ -89,6 +103,7 @@ def over(upper: Answer, lower: Answer) -> Answer:
         upper.coverage | lower.coverage,
         max(upper.rev, lower.rev),
         max(upper.block_rev, lower.block_rev),
+        upper.provisional | lower.provisional.without(upper.coverage),
     )
 
 
@@ -108,7 +123,8 @@ def gather(seam: Seam, sources: Iterable[Source], wanted: Span) -> tuple[Answer,
         answer = over(answer, more)
     known = answer.coverage.clip(*wanted)
     rows = answer.rows.clip(*wanted)
-    return Answer(rows, known, answer.rev, answer.block_rev), derived_from
+    later = answer.provisional.clip(*wanted)
+    return Answer(rows, known, answer.rev, answer.block_rev, later), derived_from
 
 
 def newest_close(read: Callable[[int, int], Answer], grid: Grid, before: int) -> float:

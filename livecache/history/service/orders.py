@@ -42,8 +42,10 @@ def wanted(
     for timeframe in wishes.timeframes:
         since = wishes.since(timeframe)
         start = since if since > 0 else (now + since) // _DAY_MS * _DAY_MS
-        stretch = Span(max(0, start), settled)
-        for want in wants_of(store, venue, traits, wishes.symbols, [timeframe], stretch):
+        stretch = Span(max(0, start), now)
+        for want in wants_of(
+            store, venue, traits, wishes.symbols, [timeframe], stretch, final=settled, now=now
+        ):
             end = min(want.end, oldest.get(store.info(want.series).key, want.end))
             other = wants.get(want.series, want)
             wants[want.series] = want._replace(
@@ -53,7 +55,7 @@ def wanted(
             )
     found = []
     for want in wants.values():
-        missing = store.coverage(want.series).missing(want.start, max(want.start, want.end))
+        missing = store.lacks(want._replace(end=max(want.start, want.end)))
         left = missing.without(given_up.get(want.series, NONE))
         if not left or store.busy(want.series):
             continue

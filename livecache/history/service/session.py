@@ -118,7 +118,7 @@ class Session:
                 live.timeline.traits,
                 wishes,
                 now=now,
-                settled=now - live.timeline.policy.settle_delay_ms,
+                settled=live.timeline.traits.final_by(now, live.timeline.policy.settle_delay_ms),
                 oldest=oldest,
                 host_now=host_now,
             )

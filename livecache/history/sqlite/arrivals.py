@@ -12,7 +12,8 @@ from collections.abc import Iterable
 
 from ...model.coverage import Coverage
 from ...model.grid import Grid
-from ..store import NONE, Arrival
+from ..records.past import Arrival
+from ..store import NONE
 
 __all__ = ["arrivals", "forget", "record", "unknown_at"]
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import NewerSchema, StoreUnusable
-from .schema import APPLICATION, SCHEMA, STATEMENTS
+from .schema import APPLICATION, LATER, SCHEMA, STAND_INS, STATEMENTS
 
 __all__ = ["BUSY_S", "Database", "network_file_system"]
 
@@ -30,6 +30,7 @@ class Database:
 
     def __init__(self, path: Path, now: Callable[[], int], *, writes: bool, busy_s: float) -> None:
         self.path, self.now, self.writes = path, now, writes
+        self._schema = SCHEMA  # as this connection sees it: a reader may find an older one
         if writes:
             self._refuse_network()
         elif not path.exists():
@@ -42,6 +43,8 @@ class Database:
                 uri, uri=True, isolation_level=None, timeout=busy_s, check_same_thread=False
             )
         try:
+            if not writes:
+                self.db.execute("PRAGMA temp_store = MEMORY")
             self.check()
             self._prepare() if writes else self.db.execute("PRAGMA query_only = ON")
         except BaseException:
@@ -113,6 +116,19 @@ class Database:
                 f"{self.path} was made by a newer livecache (schema {schema}, this one knows {SCHEMA})",
                 "upgrade livecache here, too",
             )
+        if not self.writes and schema != self._schema:
+            self._stand_in(schema)
+
+    def _stand_in(self, schema: int) -> None:
+        """What the file lacks that a reader asks for is there, and empty; until a writer has made it."""
+        self.db.execute("PRAGMA query_only = OFF")
+        for kind, name in self.db.execute("SELECT type, name FROM temp.sqlite_master").fetchall():
+            self.db.execute(f"DROP {kind} temp.{name}")
+        for later in range(schema + 1, SCHEMA + 1):
+            for statement in STAND_INS[later]:
+                self.db.execute(statement)
+        self.db.execute("PRAGMA query_only = ON")
+        self._schema = schema
 
     def _prepare(self) -> None:
         with self._told():
@@ -125,12 +141,17 @@ class Database:
             self.db.execute("PRAGMA synchronous = FULL")
             self.db.execute("PRAGMA foreign_keys = ON")
         with self.writing() as db:
+            (schema,) = db.execute("PRAGMA user_version").fetchone()  # another one may just have made it
             if db.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,):
                 for statement in STATEMENTS:
                     db.execute(statement)
                 db.execute(f"PRAGMA application_id = {APPLICATION}")
+            else:
+                for later in range(schema + 1, SCHEMA + 1):
+                    for statement in LATER[later]:
+                        db.execute(statement)
             # Each time: where nothing can be written, SQLite would open it for reading, and say nothing.
-            db.execute(f"PRAGMA user_version = {SCHEMA}")
+            db.execute(f"PRAGMA user_version = {max(schema, SCHEMA)}")
 
     @contextmanager
     def _told(self) -> Iterator[None]:

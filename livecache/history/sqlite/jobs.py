@@ -10,7 +10,8 @@ from ...model.coverage import Coverage
 from ..store import ACTIVE, Job, JobState, Lease, Order, Outcome, Want
 from .database import Database
 from .leases import LEASE_MS, hold
-from .reading import known
+from .provisional import shown
+from .reading import info_of, known
 
 __all__ = ["PAUSES_S", "Jobs"]
 
@@ -19,7 +20,7 @@ PAUSES_S = (5, 10, 20, 40, 80)
 
 _JOB = (
     'id, series, start, "end", force, priority, state, attempts, not_before, token, worker, lease_until,'
-    " done, error, inserted, revised, same, rejected, pages, created, finished"
+    " done, error, inserted, revised, same, rejected, pages, created, finished, final"
 )
 _ACTIVE = "('pending', 'running', 'waiting')"
 
@@ -98,6 +99,11 @@ class Jobs(Database):
             )
         return state
 
+    def lacks(self, want: Want) -> Coverage:
+        """What is missing of it, as if it were not forced."""
+        with self.reading() as db:
+            return _lacks(db, want)
+
     def missing(self, job: int) -> Coverage:
         """What the job has still to ask for: its plan, where it resumes, and its progress."""
         with self.reading() as db:
@@ -163,12 +169,12 @@ class Jobs(Database):
 def _submit(db: sqlite3.Connection, want: Want, now: int) -> int | None:
     if want.start >= want.end:
         return None
-    if not want.force and known(db, want.series, want.start, want.end).covers(want.start, want.end):
+    if not want.force and not _lacks(db, want):
         return None
     key = f"{want.series}:{want.start}:{want.end}:{int(want.force)}"
     db.execute(
-        'INSERT INTO jobs (key, series, start, "end", force, priority, created) VALUES (?, ?, ?, ?, ?, ?, ?)'
-        " ON CONFLICT DO NOTHING",
+        'INSERT INTO jobs (key, series, start, "end", force, priority, final, created)'
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
         (key, *want, now),
     )
     found = db.execute(
@@ -180,7 +186,13 @@ def _submit(db: sqlite3.Connection, want: Want, now: int) -> int | None:
 
 def _missing(db: sqlite3.Connection, job: Job) -> Coverage:
     want = job.want
-    held = job.done if want.force else known(db, want.series, want.start, want.end)
+    return job.done.missing(want.start, want.end) if want.force else _lacks(db, want)
+
+
+def _lacks(db: sqlite3.Connection, want: Want) -> Coverage:
+    held = known(db, want.series, want.start, want.end)
+    if want.final is not None:
+        held |= shown(db, want.series, info_of(db, want.series)[0].grid, want.final, want.end)[1]
     return held.missing(want.start, want.end)
 
 
@@ -193,7 +205,7 @@ def _one(db: sqlite3.Connection, job: int) -> Job:
 
 def _job(row: Iterable[object]) -> Job:
     number, series, start, end, force, priority, state, *facts = row
-    attempts, not_before, token, worker, lease_until, done, *rest = facts
-    want = Want(series, start, end, bool(force), priority)  # type: ignore[arg-type]
+    attempts, not_before, token, worker, lease_until, done, *rest, final = facts
+    want = Want(series, start, end, bool(force), priority, final)  # type: ignore[arg-type]
     held = (attempts, not_before, token, worker, lease_until, Coverage(json.loads(done)))  # type: ignore[arg-type]
     return Job(number, want, JobState(state), *held, *rest)  # type: ignore[arg-type]

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
 from ...errors import DamagedBlock, HistoryChanged, HistoryError
 from ...model.candle import ExactCandle
 from ...model.coverage import Coverage
+from ...model.grid import Grid
 from ...model.series import SeriesId
 from ...model.timeframe import Timeframe, iso
 from ..block import Packed, block_of, decode, span_of, unpack
 from ..columns import Columns, merge, within
-from ..store import Answer, Arrival, Revision, SeriesInfo, Stats
+from ..records.past import Arrival, Revision
+from ..store import NONE, Answer, SeriesInfo, Stats
 from .arrivals import arrivals, unknown_at
 from .database import Database
+from .provisional import shown
 
 __all__ = ["KEPT_DAYS", "Reading", "info_of", "known", "rows_of"]
 
@@ -42,7 +45,9 @@ class Reading(Database):
         with self.reading() as db:
             return _all_series(db, symbols)
 
-    def read(self, series: int, start: int, end: int, *, as_of: int | None = None) -> Answer:
+    def read(
+        self, series: int, start: int, end: int, *, as_of: int | None = None, provisional: bool = False
+    ) -> Answer:
         """What is stored of `[start, end)`, or what was known of it at a time of the last ninety days."""
         if as_of is not None and as_of < self.now() - KEPT_DAYS * 86_400_000:
             raise HistoryError(
@@ -60,6 +65,8 @@ class Reading(Database):
             (revised,) = db.execute(_REVISED, (series, start, end)).fetchone()
             since = [] if as_of is None else _revisions(db, series, start, end, as_of)
             later = [] if as_of is None else arrivals(db, series, start, end)
+            also = provisional and as_of is None
+            beyond, _ = shown(db, series, info.grid, start, end) if also else ([], NONE)
         # Decoded when the transaction is over: commits wait for that.
         rows = rows_of(info, step, [(block, data) for block, _, data in found]).clip(start, end)
         coverage = coverage.clip(start, end)
@@ -68,6 +75,10 @@ class Reading(Database):
         if not coverage.covers(start, end):
             rows = rows.take(within(rows.time, coverage))
         block_rev = max(revised, *(rev for _, rev, _ in found), 0)
+        if beyond := [row for row in beyond if row.time not in coverage]:
+            spans = _spans(beyond, info.grid).clip(start, end)
+            rows, coverage = merge(rows, Columns.of(beyond)).rows, coverage | spans
+            return Answer(rows, coverage, info.rev, info.rev, spans)
         return Answer(rows, coverage, info.rev, block_rev)
 
     def batches(self, series: int, start: int, end: int, rows: int = 500_000) -> Iterator[Answer]:
@@ -108,10 +119,11 @@ class Reading(Database):
             (revised,) = db.execute(_REVISED, (series, start, at)).fetchone()
         return upto, info.rev, max(written, revised)
 
-    def coverage(self, series: int) -> Coverage:
-        """All that is known of a series."""
+    def coverage(self, series: int, *, provisional: bool = False) -> Coverage:
+        """All that is known of a series; with `provisional` also what is shown, but not final."""
         with self.reading() as db:
-            return known(db, series)
+            beyond = _beyond(db, info_of(db, series)[0]) if provisional else NONE
+            return known(db, series) | beyond
 
     def stats(self, series: int | None = None) -> Sequence[Stats]:
         """How much there is, of one series or of all."""
@@ -160,6 +172,15 @@ def known(db: sqlite3.Connection, series: int, start: int = -_FAR, end: int = _F
             {"series": series, "start": start, "end": end},
         )
     )
+
+
+def _beyond(db: sqlite3.Connection, info: SeriesInfo) -> Coverage:
+    return _spans(shown(db, info.id, info.grid, 0, _FAR)[0], info.grid)
+
+
+def _spans(rows: Iterable[ExactCandle], grid: Grid) -> Coverage:
+    """What these stand for."""
+    return Coverage((grid.end_before(row.time), grid.end(row.time)) for row in rows)
 
 
 def rows_of(info: SeriesInfo, step: int, blocks: Sequence[tuple[int, bytes]]) -> Columns:
@@ -218,4 +239,5 @@ def _stats(db: sqlite3.Connection, info: SeriesInfo) -> Stats:
         (info.id,),
     ).fetchone()
     (revisions,) = db.execute("SELECT count(*) FROM revisions WHERE series = ?", (info.id,)).fetchone()
-    return Stats(info, rows, first, last, known(db, info.id), size, revisions)
+    beyond, _ = shown(db, info.id, info.grid, 0, _FAR)
+    return Stats(info, rows, first, last, known(db, info.id), size, revisions, len(beyond))

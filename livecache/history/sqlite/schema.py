@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["APPLICATION", "SCHEMA", "STATEMENTS"]
+__all__ = ["APPLICATION", "LATER", "SCHEMA", "STAND_INS", "STATEMENTS"]
 
-SCHEMA = 1
+SCHEMA = 2
 """Grows with each change that an older livecache would not understand."""
 
 APPLICATION = 0x6C636831  # "lch1"
 """Tells such a file from other people's."""
 
-STATEMENTS = (
+_FIRST = (
     """CREATE TABLE series (
         id INTEGER PRIMARY KEY, venue TEXT NOT NULL, symbol TEXT NOT NULL, timeframe TEXT NOT NULL,
         grid TEXT NOT NULL DEFAULT '', step INTEGER NOT NULL, listed INTEGER,
@@ -59,3 +59,28 @@ STATEMENTS = (
         id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, level TEXT NOT NULL, event TEXT NOT NULL,
         message TEXT NOT NULL, job INTEGER, series INTEGER, detail TEXT NOT NULL)""",
 )
+
+_PROVISIONAL = """TABLE provisional (
+    series INTEGER NOT NULL, time INTEGER NOT NULL, candle TEXT, heard INTEGER NOT NULL,
+    PRIMARY KEY (series, time)) WITHOUT ROWID"""
+
+LATER = {
+    2: (
+        # Buckets that a page has shown before they were final, and are not covered yet. NULL: it had none.
+        f"CREATE {_PROVISIONAL}",
+        # From there on such a bucket is as good as known.
+        "ALTER TABLE jobs ADD COLUMN final INTEGER",
+    ),
+}
+"""What makes a file of each schema out of one of the schema before."""
+
+STATEMENTS = (*_FIRST, *(statement for each in LATER.values() for statement in each))
+"""What makes a new file."""
+
+STAND_INS = {
+    2: (
+        f"CREATE TEMP {_PROVISIONAL}",
+        "CREATE TEMP VIEW jobs AS SELECT *, NULL AS final FROM main.jobs",
+    ),
+}
+"""What a reader takes for what a file of an older schema lacks."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
 
+from ...model.candle import ExactCandle
 from ...model.coverage import Coverage
 from ...model.series import SeriesId
 from ..block import block_of, encode, span_of
@@ -16,6 +17,7 @@ from ..columns import NO_ROWS, Array, Columns, concat, merge, within
 from ..store import NONE, Commit, Lease, SeriesInfo
 from .arrivals import forget, record
 from .leases import advance, hold
+from .provisional import settled, show
 from .reading import Reading, info_of, known, rows_of
 
 __all__ = ["Writing"]
@@ -65,6 +67,7 @@ class Writing(Reading):
         covered: Coverage,
         *,
         replace: Coverage = NONE,
+        shown: Mapping[int, ExactCandle | None] | None = None,
         lease: Lease | None = None,
         rejected: int = 0,
         source: str = "page",
@@ -94,16 +97,21 @@ class Writing(Reading):
             if fresh:
                 _cover(db, series, near, near | covered)
                 record(db, series, rev, now, source, fresh)
-            if fresh or inserted or revised or removed:
+                settled(db, series, fresh)
+            provisional, news = show(db, series, now, shown or {}, known(db, series)) if shown else (0, False)
+            if fresh or inserted or revised or removed or news:
                 db.execute(
                     "UPDATE series SET rev = ?, rows = rows + ? WHERE id = ?",
                     (rev, inserted - removed, series),
                 )
             else:
                 rev -= 1
-            done = Commit(rev, inserted, revised + removed, len(rows) - inserted - revised, rejected)
+            same = len(rows) - inserted - revised
+            done = Commit(rev, inserted, revised + removed, same, rejected, provisional)
             if lease:
-                advance(db, lease, done, covered)
+                grid = info.grid
+                beyond = ((grid.end_before(time), grid.end(time)) for time in shown or ())
+                advance(db, lease, done, Coverage((*covered.spans, *beyond)))
         return done
 
     def uncover(self, series: int, spans: Coverage) -> None:
@@ -124,6 +132,7 @@ class Writing(Reading):
                 "SELECT ifnull(sum(rows), 0) FROM blocks WHERE series = ? AND block < ?", (series, edge)
             ).fetchone()
             db.execute("DELETE FROM blocks WHERE series = ? AND block < ?", (series, edge))
+            settled(db, series, Coverage([(-_FAR, before)]))
             if (old := _block(db, info, edge)) is not None and old.time[0] < before:
                 kept = old.clip(before, _FAR)
                 gone += len(old) - len(kept)

@@ -1,0 +1,35 @@
+"""What was stored before, and what became known when."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ...model.coverage import Coverage
+
+__all__ = ["Arrival", "Revision"]
+
+
+class Revision(NamedTuple):
+    """A row that was stored until `at`, and then was revised or taken out."""
+
+    rev: int
+    time: int
+    at: int
+    source: str
+    """Where the row came from that took its place: `page`, `feed`, `roll-up` or a file's name."""
+    old: tuple[str, str, str, str, str] | None
+    """Open, high, low, close and volume; None: the bucket was known to be empty."""
+
+
+class Arrival(NamedTuple):
+    """Stretches that became known, from one source, within an hour; kept for ninety days.
+
+    A bucket of them was known at `at`, or `lag` ms after its open, whichever is earlier.
+    """
+
+    rev: int
+    began: int
+    at: int
+    lag: int
+    source: str
+    coverage: Coverage

@@ -1,0 +1,46 @@
+-- The tables of a file that was made before schema 2.
+CREATE TABLE series (
+id INTEGER PRIMARY KEY, venue TEXT NOT NULL, symbol TEXT NOT NULL, timeframe TEXT NOT NULL,
+grid TEXT NOT NULL DEFAULT '', step INTEGER NOT NULL, listed INTEGER,
+rev INTEGER NOT NULL DEFAULT 0, rows INTEGER NOT NULL DEFAULT 0,
+UNIQUE (venue, symbol, timeframe));
+CREATE TABLE blocks (
+series INTEGER NOT NULL REFERENCES series, block INTEGER NOT NULL, rows INTEGER NOT NULL,
+first INTEGER NOT NULL, last INTEGER NOT NULL, rev INTEGER NOT NULL,
+data BLOB NOT NULL CHECK (typeof(data) = 'blob'),
+PRIMARY KEY (series, block));
+CREATE TABLE coverage (
+series INTEGER NOT NULL REFERENCES series, start INTEGER NOT NULL,
+"end" INTEGER NOT NULL CHECK (start < "end"), PRIMARY KEY (series, start)) WITHOUT ROWID;
+CREATE TABLE revisions (
+series INTEGER NOT NULL REFERENCES series, time INTEGER NOT NULL, rev INTEGER NOT NULL,
+at INTEGER NOT NULL, source TEXT NOT NULL, old TEXT,
+PRIMARY KEY (series, time, rev)) WITHOUT ROWID;
+CREATE TABLE arrivals (
+series INTEGER NOT NULL REFERENCES series, rev INTEGER NOT NULL, began INTEGER NOT NULL,
+at INTEGER NOT NULL, lag INTEGER NOT NULL, source TEXT NOT NULL, start INTEGER NOT NULL,
+"end" INTEGER NOT NULL, spans TEXT NOT NULL, PRIMARY KEY (series, rev)) WITHOUT ROWID;
+CREATE INDEX revisions_by_age ON revisions (at);
+CREATE TABLE damaged (
+id INTEGER PRIMARY KEY, series INTEGER NOT NULL, block INTEGER NOT NULL, at INTEGER NOT NULL,
+reason TEXT NOT NULL, data BLOB);
+CREATE TABLE orders (
+id INTEGER PRIMARY KEY, key TEXT UNIQUE, jobs TEXT NOT NULL, created INTEGER NOT NULL);
+CREATE TABLE jobs (
+id INTEGER PRIMARY KEY, key TEXT NOT NULL, series INTEGER NOT NULL REFERENCES series,
+start INTEGER NOT NULL, "end" INTEGER NOT NULL, force INTEGER NOT NULL, priority INTEGER NOT NULL,
+state TEXT NOT NULL DEFAULT 'pending'
+    CHECK (state IN ('pending', 'running', 'waiting', 'succeeded', 'failed', 'cancelled')),
+attempts INTEGER NOT NULL DEFAULT 0, not_before INTEGER NOT NULL DEFAULT 0,
+token INTEGER NOT NULL DEFAULT 0, worker TEXT NOT NULL DEFAULT '',
+lease_until INTEGER NOT NULL DEFAULT 0, done TEXT NOT NULL DEFAULT '[]',
+error TEXT NOT NULL DEFAULT '', inserted INTEGER NOT NULL DEFAULT 0,
+revised INTEGER NOT NULL DEFAULT 0, same INTEGER NOT NULL DEFAULT 0,
+rejected INTEGER NOT NULL DEFAULT 0, pages INTEGER NOT NULL DEFAULT 0,
+created INTEGER NOT NULL, finished INTEGER);
+CREATE UNIQUE INDEX jobs_active ON jobs (key) WHERE state IN ('pending', 'running', 'waiting');
+CREATE TABLE log (
+id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, level TEXT NOT NULL, event TEXT NOT NULL,
+message TEXT NOT NULL, job INTEGER, series INTEGER, detail TEXT NOT NULL);
+PRAGMA application_id = 1818454065;
+PRAGMA user_version = 1;
