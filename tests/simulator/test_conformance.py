@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
+import aiohttp
 import pytest
 import requests
 from coinbase.rest import RESTClient
@@ -170,6 +171,27 @@ def test_serving_for_ever_announces_what_to_configure() -> None:
     lines = asyncio.run(scenario())
     assert any("BTC-USD, ANY-USD" in line for line in lines)
     assert [line.partition(" = ")[0] for line in lines[-3:]] == ["[venues.coinbase]", "rest_url", "ws_url"]
+
+
+@pytest.mark.parametrize("venue", ["coinbase", "binance", "deribit", "yahoo"])
+def test_each_venue_is_served_until_somebody_ends_it(venue: str) -> None:
+    async def scenario() -> bool:
+        lines: list[str] = []
+        serving = asyncio.create_task(serve_forever(venue=venue, announce=lines.append), name="serve")
+        url = ""
+        async with asyncio.timeout(30), aiohttp.ClientSession() as session:
+            while not url and not serving.done():
+                await asyncio.sleep(0)
+                url = next((line.split()[-1] for line in lines if line.startswith("REST")), "")
+            for _ in range(3):
+                async with session.get(f"{url}/"):
+                    pass
+        ended = serving.done()
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
+        return ended
+
+    assert not asyncio.run(scenario())
 
 
 def test_the_default_page_of_a_day_timeframe_is_long() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 
 from aiohttp import web
@@ -57,7 +58,7 @@ class _NoFeed:
         raise web.HTTPNotFound
 
     async def run(self) -> None:
-        pass
+        await asyncio.Event().wait()  # until cancelled
 
     async def close_all(self, code: int | None) -> int:
         return 0
