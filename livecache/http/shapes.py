@@ -172,7 +172,10 @@ class SeriesRow(msgspec.Struct, frozen=True, kw_only=True):
         "damaged",
     ]
     reason: str
-    feed: Annotated[Literal["up", "down", ""], Meta(description='"" where nobody vouches')]
+    feed: Annotated[
+        Literal["up", "down", "none", ""],
+        Meta(description='"none" where there is no feed; "" where nobody vouches'),
+    ]
     candles: Annotated[int, Meta(ge=0, description="in Redis, the bucket in progress among them")]
     contiguous_from: Time
     settled_through: Time

@@ -31,9 +31,11 @@ class Row:
     state: str
     count: int
     settled_through: int  # Unix ms, 0 while nothing is settled
-    lag_ms: int | None  # how far that is behind the last bucket to close; None while nothing is settled
+    # How far that is behind the last bucket to close, or since when the next one should be final; None while
+    # nothing is settled.
+    lag_ms: int | None
     reason: str
-    feed: str  # up, down, or "" where nobody vouches
+    feed: str  # up, down, none of a series that is only asked for, or "" where nobody vouches
 
 
 def row_of(view: SeriesView) -> Row:
@@ -44,7 +46,10 @@ def row_of(view: SeriesView) -> Row:
         return Row(view.series, state, view.members, 0, None, reason, feed)
     stored = view.record.state
     now, through = _venue_time(view, view.record), stored.settled_through
-    lag = max(0, stored.grid_of(view.series.timeframe).closed(now) - through) if through else None
+    grid = stored.grid_of(view.series.timeframe)
+    due = grid.final_due(through) if grid.late and through else 0
+    lag = max(0, now - due if due else grid.closed(now) - through) if through else None
+    feed = "none" if feed and grid.late else feed
     state, reason = _vouched(stored.ready, stored.reason, vouched=view.alive is not None)
     if view.members != view.record.count:
         state, reason = "damaged", f"{view.members} of {view.record.count} candles are left"

@@ -22,6 +22,7 @@ from livecache.model.series import SeriesState
 from livecache.model.timeframe import Timeframe
 from livecache.model.traits import Served, Traits
 from livecache.proof.evidence import PageFacts
+from livecache.read.standing import row_of
 from livecache.venues.venue import FetchFailure, Page, PageRequest
 from tests.simulation.model import ModelVenue
 from tests.simulation.service import Running, service
@@ -221,6 +222,8 @@ def test_a_reader_has_its_candles_on_a_sunday_and_sees_monday_come(clean_valkey:
         assert days.settled_through == SESSIONS.end_before(friday) < days.known_through
         assert len(running.reader.candles("AAPL", "1h", 60)) == 60
         assert running.reader.candles("AAPL", "1d", 60, settled=True)[-1].time < friday
+        row = row_of(running.reader.state("AAPL", "1d"))
+        assert (row.state, row.lag_ms, row.feed) == ("ready", 0, "none")
 
     async def on_monday(running: Running) -> None:
         await asyncio.sleep(QUARTER / 1000 + 180)
