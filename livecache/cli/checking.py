@@ -41,6 +41,9 @@ __all__ = ["COMMANDS"]
 @click.option(
     "--output", type=options.FILE, help="Write all of it into this directory too: CSV, JSON and text."
 )
+@click.option(
+    "--html", type=options.FILE, help="With --history: write it as a page with plots into this file."
+)
 @click.option("--history", is_flag=True, help="Check the years in the history's file, not the cache.")
 @options.history_url
 @click.option("--since", help="With --history: from then on, a date or an age; else from what is known.")
@@ -90,7 +93,7 @@ def check(
 
 
 _OF_CACHE = {"against_venue", "requests_most", "redis_url", "prefix"}
-_OF_HISTORY = {"history_url", "since", "until", "top", "move", "wick", "peers", "strict"}
+_OF_HISTORY = {"history_url", "since", "until", "top", "move", "wick", "peers", "strict", "html"}
 
 
 @click.command()

@@ -24,7 +24,7 @@ from ..venues.registry import settings_named
 from ..wire.advice import SETTINGS
 from .reading import choose_series, connect, keyspace_of, open_reader
 
-__all__ = ["FINDINGS_EXIT_CODE", "Wanted", "check", "write_forms"]
+__all__ = ["FINDINGS_EXIT_CODE", "Wanted", "check", "write_files", "write_forms"]
 
 FINDINGS_EXIT_CODE = 7
 """What `livecache check` ends with if something is wrong with the data."""
@@ -135,13 +135,17 @@ def _compare(config: Config, venue: str, gathered: Check, wanted: Wanted) -> Com
 
 def write_forms(directory: Path, tables: Mapping[str, str], as_json: str, lines: Iterable[str]) -> None:
     """All forms of a report, into a directory that is made if need be. Raises ConfigError."""
-    files = {**tables, "report.json": as_json, "report.txt": "\n".join([*lines, ""])}
+    write_files(directory, {**tables, "report.json": as_json, "report.txt": "\n".join([*lines, ""])})
+
+
+def write_files(directory: Path, files: Mapping[str, str], option: str = "--output") -> None:
+    """Into a directory that is made if need be. Raises ConfigError, which names the option."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
         for name, text in files.items():
             (directory / name).write_text(text, encoding="utf-8")
     except OSError as error:
         raise ConfigError(
-            f"{directory} cannot be written: {error.strerror}", "name another --output"
+            f"{directory} cannot be written: {error.strerror}", f"name another {option}"
         ) from None
     print(f"written to {directory}: {', '.join(sorted(files))}", file=sys.stderr)

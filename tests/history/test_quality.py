@@ -256,7 +256,8 @@ def test_the_reports_are_files_too(
     store.commit(series, Columns.of(bad), covered(2_000, 2_010))
     check("--output", "report", "--gap", "60")
     assert sorted(each.name for each in (tmp_path / "report").iterdir()) == [
-        *("findings.csv", "gaps.csv", "months.csv", "ohlcv.csv", "report.json", "report.txt", "series.csv")
+        *("findings.csv", "gaps.csv", "months.csv", "ohlcv.csv"),
+        *("report.html", "report.json", "report.txt", "series.csv"),
     ]
     tables = {
         name: list(csv.DictReader(io.StringIO((tmp_path / f"report/{name}.csv").read_text())))

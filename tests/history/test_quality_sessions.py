@@ -115,7 +115,7 @@ def test_a_session_without_a_candle_is_absent_and_one_never_asked_for_missing(
         "2026-03": (21, 22),
         "2026-04": (18, 21),
     }
-    assert (months["2026-02"]["empty"], months["2026-04"]["missing"]) == (2, 3)
+    assert (months["2026-02"]["absent"], months["2026-04"]["missing"]) == (2, 3)
 
 
 def test_days_are_of_the_month_that_their_exchange_calls_them_by(check: Check, store: SqliteHistory) -> None:

@@ -131,7 +131,8 @@ def test_P21_completeness_is_records_by_expected_sessions(
     lacking = [month for month in report.months if month.rows < month.expected]
     assert lacking == report.months
     assert sum(month.expected - month.rows for month in lacking) == counted["a"] + counted["m"]
-    assert sum(month.empty for month in lacking) == counted["a"]
+    assert sum(month.absent for month in lacking) == counted["a"]
+    assert sum(month.missing for month in lacking) == counted["m"]
 
 
 def test_P21_what_a_calendar_expects_is_what_its_exchange_held() -> None:

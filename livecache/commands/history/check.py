@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ...clock import SystemClock
 from ...errors import ConfigError
 from ...model.coverage import Span
-from ..check import FINDINGS_EXIT_CODE, write_forms
+from ..check import FINDINGS_EXIT_CODE, write_files, write_forms
 from .asking import time_of
 from .chosen import chosen
 from .opened import open_history
@@ -43,6 +43,7 @@ class Wanted:
     as_json: bool
     csv_table: str | None
     output: Path | None
+    html: Path | None
 
 
 def check_history(path: Path, wanted: Wanted) -> int:
@@ -56,10 +57,12 @@ def check_history(path: Path, wanted: Wanted) -> int:
 
         if wanted.csv_table is not None and wanted.csv_table not in TABLES:
             raise ConfigError(f"--csv knows no table {wanted.csv_table!r}", f"one of {', '.join(TABLES)}")
-        report = _checked(store, wanted)
+        report, page = _checked(store, wanted)
     if wanted.output is not None:
-        tables = {f"{table}.csv": as_csv(report, table) for table in TABLES}
-        write_forms(wanted.output, tables, as_json(report), as_text(report))
+        others = {f"{table}.csv": as_csv(report, table) for table in TABLES}
+        write_forms(wanted.output, others | {"report.html": page}, as_json(report), as_text(report))
+    if wanted.html is not None:
+        write_files(wanted.html.parent, {wanted.html.name: page}, "--html")
     if wanted.as_json:
         sys.stdout.write(as_json(report))
     elif wanted.csv_table is not None:
@@ -69,7 +72,8 @@ def check_history(path: Path, wanted: Wanted) -> int:
     return 0 if report.clean else FINDINGS_EXIT_CODE
 
 
-def _checked(store: SqliteHistory, wanted: Wanted) -> Report:
+def _checked(store: SqliteHistory, wanted: Wanted) -> tuple[Report, str]:
+    """The report, and as a page if that is asked for."""
     from ...quality.history.check import Check
     from ...quality.history.findings import Rules
 
@@ -89,7 +93,14 @@ def _checked(store: SqliteHistory, wanted: Wanted) -> Report:
     if wanted.peers:
         check.compare_venues(series)
     now = int(SystemClock().wall() * 1000)
-    return check.report(path=str(store.path), checked_at=now, top=wanted.top, strict=wanted.strict)
+    report = check.report(path=str(store.path), checked_at=now, top=wanted.top, strict=wanted.strict)
+    if wanted.output is None and wanted.html is None:
+        return report, ""
+    from ...quality.history.excerpts import excerpts
+    from ...quality.history.page.page import as_html
+
+    around = excerpts(store, {info.key: info for info in series}, [*report.findings, *report.warnings])
+    return report, as_html(report, around)
 
 
 def _unfinished(store: SqliteHistory) -> dict[int, Span]:

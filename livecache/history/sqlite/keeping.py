@@ -29,9 +29,8 @@ class Keeping(Writing):
 
     def verify(self, series: int | None = None) -> Iterator[Damage]:
         """Read every block, of one series or of all; what cannot be believed."""
-        for each in self.all_series():
-            if series in (None, each.id):
-                yield from self._verify(each.id)
+        for number in [each.id for each in self.all_series()] if series is None else [series]:
+            yield from self._verify(number)
 
     def _verify(self, series: int) -> Iterator[Damage]:
         after: int | None = None

@@ -80,7 +80,8 @@ class Check:
         (stats,) = self.store.stats(info.id)
         coverage, wanted = stats.coverage, self._stretch(info, stats.coverage)
         sure = self._sure(info, wanted)
-        gaps = gaps_of(key, grid, Kind.MISSING, coverage.missing(*sure))
+        missing = coverage.missing(*sure)
+        gaps = gaps_of(key, grid, Kind.MISSING, missing)
         gaps += gaps_of(key, grid, Kind.UNKNOWN, coverage.missing(sure.end, wanted.end))
         rows, first, last, empty, months = 0, None, None, list[Span](), Months(key, grid, sure)
         for span, part in self._windows(info, wanted):
@@ -101,11 +102,11 @@ class Check:
             many = f"{outside:,} candles lie where nothing is known, so nobody reads them"
             remedy = fill_command(key, *wanted) if wanted.end else ""
             found.append(Finding(Kind.UNREAD, key, many, remedy))
-        nothing = Kind.ABSENT if isinstance(grid, SessionGrid) else Kind.EMPTY
-        gaps += gaps_of(key, grid, nothing, Coverage(empty).clip(*sure))
+        nothing = Coverage(empty).clip(*sure)
+        gaps += gaps_of(key, grid, Kind.ABSENT if isinstance(grid, SessionGrid) else Kind.EMPTY, nothing)
         found += filter(None, (gap_finding(gap, self.rules) for gap in gaps))
         self._told(found, gaps)
-        self.months += months.lines(coverage)
+        self.months += months.lines(missing, nothing)
         self.lines.append(
             _line(info, (wanted, sure), coverage, (rows, first, last, months.rows), gaps, found)
         )
@@ -250,6 +251,7 @@ def _line(
         empty=buckets[Kind.EMPTY],
         missing=buckets[Kind.MISSING],
         unknown=buckets[Kind.UNKNOWN],
+        complete=complete,
         known_percent=percent(covered, expected),
         completeness_percent=percent(complete, expected),
         gaps=len(missing),

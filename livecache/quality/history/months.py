@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from datetime import UTC, date, datetime
 
 import msgspec
@@ -12,10 +13,10 @@ from ...model.coverage import Coverage, Span
 from ...model.grid import Grid, SessionGrid
 from ...model.series import SeriesId
 
-__all__ = ["MonthLine", "Months", "percent"]
+__all__ = ["LATE_MS", "MonthLine", "Months", "percent"]
 
 _DAY_MS = 86_400_000
-_LATE_MS = 3 * 3_600_000
+LATE_MS = 3 * 3_600_000
 """Sessions that open so late in the evening of UTC are of the next day where their exchange is."""
 
 
@@ -28,8 +29,10 @@ class MonthLine(msgspec.Struct, frozen=True):
     expected: int
     rows: int
     """Candles that can be, each in a bucket."""
+    absent: int
+    """Sessions, or buckets of them, of which the venue shows none."""
     empty: int
-    """Known to hold none; of an exchange's session: absent."""
+    """Known to hold none, where there are no sessions."""
     missing: int
     completeness_percent: float
 
@@ -39,7 +42,7 @@ class Months:
 
     def __init__(self, series: SeriesId, grid: Grid, wanted: Span) -> None:
         self.series, self.grid, self.wanted = series, grid, wanted
-        shift = _LATE_MS if isinstance(grid, SessionGrid) else 0
+        shift = LATE_MS if isinstance(grid, SessionGrid) else 0
         self._opens = [day * _DAY_MS - shift for day in _firsts(wanted, shift)]
         self._names = [_date(each + shift).strftime("%Y-%m") for each in self._opens]
         self._rows = np.zeros(len(self._opens), np.int64)
@@ -54,18 +57,28 @@ class Months:
         """How many were added."""
         return int(self._rows.sum())
 
-    def lines(self, known: Coverage) -> list[MonthLine]:
-        """The months in which something lacks, the oldest first."""
+    def lines(self, missing: Coverage, nothing: Coverage) -> list[MonthLine]:
+        """The months in which something lacks, the oldest first: what nobody knows, what holds no candle."""
+        sessions = isinstance(self.grid, SessionGrid)
         found, ends = [], [*self._opens[1:], self.wanted.end]
-        for name, start, end, rows in zip(self._names, self._opens, ends, self._rows.tolist(), strict=True):
-            month = Span(max(start, self.wanted.start), min(end, self.wanted.end))
-            expected = self.grid.count(*month)
-            if rows >= expected:
-                continue
-            covered = sum(self.grid.count(*span) for span in known.clip(*month))
-            numbers = (expected, rows, max(0, covered - rows), expected - covered)
-            found.append(MonthLine(self.series, name, *numbers, percent(rows, expected)))
+        lacks, none = self._tally(missing), self._tally(nothing)
+        for at, rows in enumerate(self._rows.tolist()):
+            month = max(self._opens[at], self.wanted.start), min(ends[at], self.wanted.end)
+            if rows < (expected := self.grid.count(*month)):
+                absent, empty = (none[at], 0) if sessions else (0, none[at])
+                numbers = (expected, rows, absent, empty, lacks[at])
+                found.append(MonthLine(self.series, self._names[at], *numbers, percent(rows, expected)))
         return found
+
+    def _tally(self, spans: Coverage) -> list[int]:
+        """The buckets of these spans, by month."""
+        count, edges = [0] * len(self._opens), [*self._opens, self.wanted.end]
+        for start, end in spans:
+            at = max(0, bisect_right(self._opens, start) - 1)
+            while at < len(count) and edges[at] < end:
+                count[at] += self.grid.count(max(start, edges[at]), min(end, edges[at + 1]))
+                at += 1
+        return count
 
 
 def percent(part: int, whole: int) -> float:

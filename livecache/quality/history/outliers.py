@@ -94,4 +94,5 @@ def _beside(ranges: Floats) -> Floats:
 
 
 def _percent(move: float) -> str:
-    return f"{100 * np.expm1(move):.3g} %"
+    percent = 100 * np.expm1(move)
+    return f"{percent:,.0f} %" if percent >= 1_000 else f"{percent:.3g} %"

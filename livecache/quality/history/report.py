@@ -43,9 +43,10 @@ class SeriesLine(msgspec.Struct, frozen=True):
     missing: int
     unknown: int
     """Beyond what the calendar is sure of."""
+    complete: int
+    """Expected buckets with a candle that can be."""
     known_percent: float
     completeness_percent: float
-    """Expected buckets with a candle that can be."""
     gaps: int
     longest_gap: int
     """In buckets, of the missing ones."""

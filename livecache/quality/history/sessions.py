@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 
@@ -54,8 +55,8 @@ def splits(
     alike = np.abs(overnight - _LOGS[nearest]) <= noise
     alike &= np.abs(closes[1:] - closes[:-1] - _LOGS[nearest]) <= 2 * noise
     alike &= np.abs(overnight) > rules.move * usual
-    alike &= joined(rows, coverage) & np.isin(rows.time[1:], grid.openings)
-    places = np.flatnonzero(alike)
+    places = np.flatnonzero(alike & joined(rows, coverage))
+    places = places[[_begins(grid, int(time)) for time in rows.time[places + 1]]]
     for at in places.tolist():
         back = nearest[places[(abs(places - at) <= _SOON) & (places != at)]]
         if (np.abs(_LOGS[back] + _LOGS[nearest[at]]) < 1e-9).any():
@@ -71,6 +72,11 @@ def splits(
             time,
             grid.end(time),
         )
+
+
+def _begins(grid: SessionGrid, time: int) -> bool:
+    at = bisect_left(grid.openings, time)
+    return at < len(grid.openings) and grid.openings[at] == time
 
 
 def _split_near(time: int, actions: Mapping[int, Fraction]) -> Fraction | None:
