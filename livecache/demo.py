@@ -23,6 +23,7 @@ from .http.watch.instance import Instance
 from .model.timeframe import iso
 from .process.stopping import until_stopped
 from .simulator.clock import MarketClock
+from .simulator.face import kind_of
 from .simulator.market.products import DEFAULT_PRODUCTS, Product
 from .simulator.market.seeded import SeededMarket
 from .simulator.server import Simulator
@@ -36,6 +37,7 @@ __all__ = ["demo"]
 
 _REFRESH_S = 0.5
 _LINES_EVERY_S = 10.0
+_LEAST_DELAY_S = 0.25  # Where the venue is asked for everything: else it would take minutes.
 _ROWS_MOST = 12
 _ROWS_LEAST = 3
 _LINES_BESIDE = 12  # of the table: its title, head and foot, the line of those left out, and the cursor's
@@ -48,7 +50,8 @@ async def demo(
 
     `venue` is whose words the simulated exchange speaks.
     """
-    products = _products(symbols)
+    make = kind_of(venue).market
+    speed = 1.0 if make else speed  # Shares have no clock but the host's.
     engine: Engine | None = None
 
     async def main() -> None:
@@ -63,9 +66,11 @@ async def demo(
         # A free port, and no token: whatever is configured, a demo touches none of it.
         front = HttpFront(HttpConfig(listen="127.0.0.1:0"), instance, clock, environ={})
         with EmbeddedServer(temporary=True) as server, announce_demo(server.data_dir) as found, front as http:
-            market = SeededMarket(products=products)
-            async with Simulator(market, clock=MarketClock(speed=speed), venue=venue) as simulator:
-                config = _config(server.url, simulator)
+            market_clock = MarketClock(speed=speed)
+            made = make(1, (), market_clock.start_ms, 0, {}) if make else None
+            market = made or SeededMarket(products=_products(symbols))
+            async with Simulator(market, clock=market_clock, venue=venue) as simulator:
+                config = _config(server.url, simulator, symbols)
                 redis = DEMO if found else server.url
                 ways = [
                     f"see it in a browser: {http.url}/",
@@ -97,9 +102,10 @@ def _products(count: int) -> list[Product]:
     return [*DEFAULT_PRODUCTS, *made_up][:count]
 
 
-def _config(url: str, simulator: Simulator) -> Config:
+def _config(url: str, simulator: Simulator, symbols: int) -> Config:
     kind, own = simulator.settings()
-    told: dict[str, Any] = {**own, "symbols": tuple(simulator.exchange.symbols), "silence_timeout": 5.0}
+    told: dict[str, Any] = {**own, "symbols": tuple(simulator.exchange.symbols)[:symbols]}
+    told |= {"silence_timeout": 5.0} if "ws_url" in own else {"least_delay": _LEAST_DELAY_S}
     return Config(
         redis=RedisConfig(url=url),
         cache=CacheConfig(),

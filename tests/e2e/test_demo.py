@@ -65,8 +65,9 @@ def test_on_a_small_terminal_the_address_stays_below_what_is_told() -> None:
         assert screen.ended(60.0) in (0, 130)
 
 
-def test_the_demo_ends_by_itself_when_it_is_told_after_how_many_seconds() -> None:
-    with livecache("demo", "--symbols", "1", "--seconds", "1") as demo:
+@pytest.mark.parametrize("venue", ["coinbase", "yahoo"])
+def test_the_demo_ends_by_itself_when_it_is_told_after_how_many_seconds(venue: str) -> None:
+    with livecache("demo", "--symbols", "1", "--seconds", "1", "--venue", venue) as demo:
         assert demo.ended() in (0, 1), demo.story()
         assert "candle requests" in demo.output[-3]
         assert demo.output[-1].startswith("Next: `livecache doctor`")

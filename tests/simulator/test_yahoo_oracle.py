@@ -62,6 +62,13 @@ def serving(now: int = NOON, faults: YahooFaults | None = None, **options: Any) 
         loop.close()
 
 
+@pytest.fixture(scope="module")
+def exchange() -> Iterator[Simulator]:
+    """One on which nothing goes wrong."""
+    with serving() as simulator:
+        yield simulator
+
+
 @pytest.fixture
 def yfinance(tmp_path: Path) -> Iterator[Any]:
     """The library, as if it had just been loaded: it remembers answers, a cookie and a session."""
@@ -121,10 +128,9 @@ def truth_of(simulator: Simulator) -> Any:
     return face.truth
 
 
-@pytest.mark.parametrize("symbol", ["AAPL", "SPLIT", "REVERSE", "HALT", "IPO", "^GSPC", "BRK-A", "THIN"])
-def test_it_reads_the_days_that_were_traded(yfinance: Any, symbol: str) -> None:
-    start, end = ms("2025-07-15"), NOON
-    with serving() as simulator:
+def test_it_reads_the_days_that_were_traded(yfinance: Any, exchange: Simulator) -> None:
+    start, end, simulator = ms("2025-07-15"), NOON, exchange
+    for symbol in ("AAPL", "SPLIT", "REVERSE", "HALT", "IPO", "^GSPC", "BRK-A", "THIN"):
         frame, truth = history(yfinance, simulator, symbol, start, end), truth_of(simulator)
         rows = rows_of(frame, D1)
         known = truth.settled(symbol, D1, start, end)
@@ -137,24 +143,22 @@ def test_it_reads_the_days_that_were_traded(yfinance: Any, symbol: str) -> None:
         assert [*frame[frame["Dividends"] != 0]["Dividends"]] == [float(a.value) for a in dividends]
 
 
-@pytest.mark.parametrize("symbol", ["AAPL", "SPLIT"])
-def test_its_adjusted_closes_are_those_of_the_truth(yfinance: Any, symbol: str) -> None:
+def test_its_adjusted_closes_are_those_of_the_truth(yfinance: Any, exchange: Simulator) -> None:
     start, end = ms("2025-07-15"), ms("2026-07-15")
-    with serving() as simulator:
-        frame = history(yfinance, simulator, symbol, start, end, auto_adjust=True)
-        truth = truth_of(simulator).adjusted(symbol, start, end)
-    assert [*frame["Close"]] == pytest.approx([*truth.values()], rel=1e-6)
+    for symbol in ("AAPL", "SPLIT"):
+        frame = history(yfinance, exchange, symbol, start, end, auto_adjust=True)
+        truth = truth_of(exchange).adjusted(symbol, start, end)
+        assert [*frame["Close"]] == pytest.approx([*truth.values()], rel=1e-6)
 
 
 @pytest.mark.parametrize(("timeframe", "days"), [(H1, 60), (M15, 20)])
-@pytest.mark.parametrize("symbol", ["AAPL", "SPLIT", "HALT"])
 def test_it_reads_the_hours_that_were_traded(
-    yfinance: Any, symbol: str, timeframe: Timeframe, days: int
+    yfinance: Any, exchange: Simulator, timeframe: Timeframe, days: int
 ) -> None:
     start, end = ms("2026-07-15") - days * DAY, ms("2026-07-15")
-    with serving() as simulator:
-        rows = rows_of(history(yfinance, simulator, symbol, start, end, interval=timeframe.value), timeframe)
-        assert rows == truth_of(simulator).settled(symbol, timeframe, start, end)
+    for symbol in ("SPLIT", "HALT"):
+        frame = history(yfinance, exchange, symbol, start, end, interval=timeframe.value)
+        assert rows_of(frame, timeframe) == truth_of(exchange).settled(symbol, timeframe, start, end)
 
 
 def test_a_half_day_ends_early(yfinance: Any) -> None:
@@ -190,13 +194,12 @@ def test_a_refusal_is_told_by_its_own_error(yfinance: Any) -> None:
         assert simulator.exchange.counts.requests - before > 2, "it multiplies its load when told to stop"
 
 
-def test_an_unknown_share_is_told_by_the_exchanges_reason(yfinance: Any) -> None:
-    with serving() as simulator:
-        for symbol in ("NOPE", "GONE"):
-            ticker = yfinance.Ticker(symbol, session=session_to(simulator.port))
-            ticker._tz = str(ZONE)  # else it looks for that elsewhere
-            with pytest.raises(yfinance.exceptions.YFPricesMissingError, match="may be delisted"):
-                ticker.history(start="2026-07-01", end="2026-07-10")
+def test_an_unknown_share_is_told_by_the_exchanges_reason(yfinance: Any, exchange: Simulator) -> None:
+    for symbol in ("NOPE", "GONE"):
+        ticker = yfinance.Ticker(symbol, session=session_to(exchange.port))
+        ticker._tz = str(ZONE)  # else it looks for that elsewhere
+        with pytest.raises(yfinance.exceptions.YFPricesMissingError, match="may be delisted"):
+            ticker.history(start="2026-07-01", end="2026-07-10")
 
 
 def test_it_takes_cookie_and_crumb(yfinance: Any) -> None:
