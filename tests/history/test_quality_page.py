@@ -124,6 +124,7 @@ def worst(series: int, months: int) -> Report:
             series=key,
             calendar="XNYS",
             rows=2_500,
+            provisional=1,
             first=first,
             last=end,
             listed=None,

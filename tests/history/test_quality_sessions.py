@@ -136,6 +136,19 @@ def test_nothing_is_expected_before_the_listing(check: Check, store: SqliteHisto
     assert check("--strict")["series"][0]["completeness_percent"] == 100
 
 
+def test_what_is_not_final_yet_is_counted_apart(check: Check, store: SqliteHistory) -> None:
+    rows = wander(opens("2026-01-01", "2026-07-01"))
+    series = keep(store, rows[:-2])
+    shown: dict[int, ExactCandle | None] = {row.time: row for row in rows[-2:]}
+    store.commit(series, Columns.of(()), Coverage(), shown=shown)
+    store.submit([Want(series, ms("2026-01-01"), ms("2026-07-01"))])
+    report = check("--strict")
+    (line,) = report["series"]
+    assert report["clean"] and report["months"] == []
+    assert (line["rows"], line["provisional"], line["expected"], line["known"]) == (121, 2, 121, 121)
+    assert line["completeness_percent"] == 100
+
+
 def test_what_was_asked_for_in_vain_is_in_the_report(check: Check, store: SqliteHistory) -> None:
     made = store.series(KEY, create=True, grid_text="XNYS")
     assert made

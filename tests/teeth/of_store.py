@@ -274,8 +274,8 @@ OF_STORE = (
         (
             Edit(
                 "livecache/quality/history/check.py",
-                "expected = info.grid.count(*sure)",
-                "expected = info.key.timeframe.grid.count(*sure)",
+                "expected = grid.count(*sure)",
+                "expected = key.timeframe.grid.count(*sure)",
             ),
         ),
         ("tests/history/test_request_001_quality.py",),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -25,6 +25,19 @@ __all__ = ["Check"]
 
 _AT_ONCE = 200_000  # buckets that are judged together
 _PARTS_AT_ONCE = 500_000
+
+
+@dataclass(slots=True)
+class _Read:
+    """What the candles of a series say by themselves."""
+
+    months: Months
+    rows: int = 0
+    first: int | None = None
+    last: int | None = None
+    nothing: Coverage = NONE
+    """Known to hold no candle."""
+    found: list[Finding] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -80,36 +93,71 @@ class Check:
         (stats,) = self.store.stats(info.id)
         coverage, wanted = stats.coverage, self._stretch(info, stats.coverage)
         sure = self._sure(info, wanted)
-        missing = coverage.missing(*sure)
-        gaps = gaps_of(key, grid, Kind.MISSING, missing)
-        gaps += gaps_of(key, grid, Kind.UNKNOWN, coverage.missing(sure.end, wanted.end))
-        rows, first, last, empty, months = 0, None, None, list[Span](), Months(key, grid, sure)
-        for span, part in self._windows(info, wanted):
-            inner, known = part.rows.clip(*span), part.coverage.clip(*span)
-            if len(inner):
-                first = int(inner.time[0]) if first is None else first
-                last, rows = int(inner.time[-1]), rows + len(inner)
-            in_buckets = aligned(inner, grid)
-            empty += known.without(runs_of(inner.time[in_buckets], grid))
-            found += unsound(key, inner, in_buckets, grid)
-            months.add(inner.take(inner.sound() & in_buckets).clip(*sure).time)
-            sound = part.rows.take(part.rows.sound())
-            standing_out = self._standing_out(key, sound, part.coverage, grid)
-            found += [one for one in standing_out if span.start <= one.start < span.end]
-        outside = stats.rows - rows
+        shown = self.store.coverage(info.id, provisional=True).without(coverage).clip(*sure)
+        missing = coverage.missing(*sure).without(shown)
+        read = self._read(info, wanted, sure)
+        found += read.found
         beyond = coverage.without(Coverage([wanted]) if wanted.end else NONE)
-        if outside > 0 and not damage and not any(grid.count(*span) for span in beyond):
+        outside = 0 if damage or any(grid.count(*span) for span in beyond) else stats.rows - read.rows
+        if outside > 0:
             many = f"{outside:,} candles lie where nothing is known, so nobody reads them"
             remedy = fill_command(key, *wanted) if wanted.end else ""
             found.append(Finding(Kind.UNREAD, key, many, remedy))
-        nothing = Coverage(empty).clip(*sure)
-        gaps += gaps_of(key, grid, Kind.ABSENT if isinstance(grid, SessionGrid) else Kind.EMPTY, nothing)
+        gaps = gaps_of(key, grid, Kind.MISSING, missing)
+        gaps += gaps_of(key, grid, Kind.UNKNOWN, coverage.missing(sure.end, wanted.end))
+        gaps += gaps_of(key, grid, Kind.ABSENT if isinstance(grid, SessionGrid) else Kind.EMPTY, read.nothing)
         found += filter(None, (gap_finding(gap, self.rules) for gap in gaps))
         self._told(found, gaps)
-        self.months += months.lines(missing, nothing)
+        self.months += read.months.lines(missing, read.nothing, shown)
+        expected = grid.count(*sure) - _count(grid, shown) if sure.end else 0
+        known, buckets = _count(grid, coverage.clip(*sure)), dict.fromkeys(Kind, 0)
+        for gap in gaps:
+            buckets[gap.kind] += gap.buckets
         self.lines.append(
-            _line(info, (wanted, sure), coverage, (rows, first, last, months.rows), gaps, found)
+            SeriesLine(
+                series=key,
+                calendar=info.calendar.name if info.calendar else "",
+                rows=read.rows,
+                provisional=stats.provisional,
+                first=read.first,
+                last=read.last,
+                listed=info.listed,
+                start=wanted.start,
+                end=wanted.end,
+                expected=expected,
+                known=known,
+                absent=buckets[Kind.ABSENT],
+                empty=buckets[Kind.EMPTY],
+                missing=buckets[Kind.MISSING],
+                unknown=buckets[Kind.UNKNOWN],
+                complete=read.months.rows,
+                known_percent=percent(known, expected),
+                completeness_percent=percent(read.months.rows, expected),
+                gaps=sum(gap.kind is Kind.MISSING for gap in gaps),
+                longest_gap=max((gap.buckets for gap in gaps if gap.kind is Kind.MISSING), default=0),
+                findings=sum(one.kind not in WARNINGS | NOTES for one in found),
+                warnings=sum(one.kind in WARNINGS for one in found),
+            )
         )
+
+    def _read(self, info: SeriesInfo, wanted: Span, sure: Span) -> _Read:
+        """What the candles of a stretch say by themselves."""
+        key, grid = info.key, info.grid
+        read, empty = _Read(Months(key, grid, sure)), list[Span]()
+        for span, part in self._windows(info, wanted):
+            inner, known = part.rows.clip(*span), part.coverage.clip(*span)
+            if len(inner):
+                read.first = int(inner.time[0]) if read.first is None else read.first
+                read.last, read.rows = int(inner.time[-1]), read.rows + len(inner)
+            in_buckets = aligned(inner, grid)
+            empty += known.without(runs_of(inner.time[in_buckets], grid))
+            read.found += unsound(key, inner, in_buckets, grid)
+            read.months.add(inner.take(inner.sound() & in_buckets).clip(*sure).time)
+            sound = part.rows.take(part.rows.sound())
+            standing_out = self._standing_out(key, sound, part.coverage, grid)
+            read.found += [one for one in standing_out if span.start <= one.start < span.end]
+        read.nothing = Coverage(empty).clip(*sure)
+        return read
 
     def _standing_out(
         self, key: SeriesId, rows: Columns, coverage: Coverage, grid: Grid
@@ -204,6 +252,10 @@ class Check:
             yield from _cut(grid, Span(grid.ceil(region.start), grid.closed(region.end)), most)
 
 
+def _count(grid: Grid, spans: Coverage) -> int:
+    return sum(grid.count(*span) for span in spans)
+
+
 def _cut(grid: Grid, region: Span, most: int) -> Iterator[Span]:
     start = region.start
     while start < region.end:
@@ -218,44 +270,3 @@ def _adds_up(smaller: SeriesInfo, bigger: SeriesInfo) -> bool:
     if isinstance(smaller.grid, SessionGrid) and smaller.key.timeframe.ms < day <= bigger.key.timeframe.ms:
         return False
     return smaller.grid != bigger.grid and smaller.grid.divides(bigger.grid)
-
-
-def _line(
-    info: SeriesInfo,
-    stretch: tuple[Span, Span],
-    known: Coverage,
-    there: tuple[int, int | None, int | None, int],
-    gaps: Sequence[Gap],
-    found: Sequence[Finding],
-) -> SeriesLine:
-    wanted, sure = stretch
-    rows, first, last, complete = there
-    expected = info.grid.count(*sure) if sure.end else 0
-    covered = sum(info.grid.count(*span) for span in known.clip(*sure))
-    buckets = Counter[Kind]()
-    for gap in gaps:
-        buckets[gap.kind] += gap.buckets
-    missing = [gap.buckets for gap in gaps if gap.kind is Kind.MISSING]
-    return SeriesLine(
-        series=info.key,
-        calendar=info.calendar.name if info.calendar else "",
-        rows=rows,
-        first=first,
-        last=last,
-        listed=info.listed,
-        start=wanted.start,
-        end=wanted.end,
-        expected=expected,
-        known=covered,
-        absent=buckets[Kind.ABSENT],
-        empty=buckets[Kind.EMPTY],
-        missing=buckets[Kind.MISSING],
-        unknown=buckets[Kind.UNKNOWN],
-        complete=complete,
-        known_percent=percent(covered, expected),
-        completeness_percent=percent(complete, expected),
-        gaps=len(missing),
-        longest_gap=max(missing, default=0),
-        findings=sum(one.kind not in WARNINGS | NOTES for one in found),
-        warnings=sum(one.kind in WARNINGS for one in found),
-    )

@@ -57,14 +57,17 @@ class Months:
         """How many were added."""
         return int(self._rows.sum())
 
-    def lines(self, missing: Coverage, nothing: Coverage) -> list[MonthLine]:
-        """The months in which something lacks, the oldest first: what nobody knows, what holds no candle."""
+    def lines(self, missing: Coverage, nothing: Coverage, shown: Coverage) -> list[MonthLine]:
+        """The months in which something lacks, the oldest first: what nobody knows, what holds no candle.
+
+        What is `shown`, and not final yet, is not expected.
+        """
         sessions = isinstance(self.grid, SessionGrid)
         found, ends = [], [*self._opens[1:], self.wanted.end]
-        lacks, none = self._tally(missing), self._tally(nothing)
+        lacks, none, later = map(self._tally, (missing, nothing, shown))
         for at, rows in enumerate(self._rows.tolist()):
             month = max(self._opens[at], self.wanted.start), min(ends[at], self.wanted.end)
-            if rows < (expected := self.grid.count(*month)):
+            if rows < (expected := self.grid.count(*month) - later[at]):
                 absent, empty = (none[at], 0) if sessions else (0, none[at])
                 numbers = (expected, rows, absent, empty, lacks[at])
                 found.append(MonthLine(self.series, self._names[at], *numbers, percent(rows, expected)))

@@ -27,6 +27,8 @@ class SeriesLine(msgspec.Struct, frozen=True):
     calendar: str
     """Of the exchange in whose sessions its buckets lie, by name; "" where it has none of ours."""
     rows: int
+    provisional: int
+    """Candles beside these that are not final yet, and not expected before."""
     first: int | None
     """Open of the oldest candle; None where there is none."""
     last: int | None
@@ -203,6 +205,8 @@ def _summary(report: Report) -> str:
     what = ", ".join(f"{count:,} {kind}" for kind, count in counts.most_common())
     rows = sum(line.rows for line in report.series)
     compared = f", {report.sums_compared} compared with sums" if report.sums_compared else ""
+    if provisional := sum(line.provisional for line in report.series):
+        compared = f", {provisional:,} provisional ones beside them{compared}"
     if report.peers_compared:
         compared += f", {report.peers_compared} assets compared over venues"
     return f"{len(report.series)} series, {rows:,} candles{compared}: {what or 'clean'}"

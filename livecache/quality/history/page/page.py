@@ -80,6 +80,7 @@ def _totals(report: Report) -> Markup:
     tiles = [
         ("series", f"{len(report.series):,}"),
         ("candles", f"{total('rows'):,}"),
+        ("provisional", f"{total('provisional'):,}"),
         ("expected", f"{expected:,}"),
         ("complete", f"{percent(total('complete'), expected):g} %"),
         ("missing", f"{total('missing'):,}"),
