@@ -52,6 +52,8 @@ from livecache.venues.venue import (
     Trades,
 )
 
+from . import charts
+
 __all__ = ["TARGETS", "Target", "own_seeds"]
 
 PAYLOADS = Path(__file__).parents[1] / "venues" / "payloads"
@@ -170,6 +172,11 @@ def check_other_pages(data: bytes) -> None:
         if isinstance(one, FetchFailure):
             _is_fit_for_a_log(one.message)
             assert 0 <= (one.retry_after_s or 0.0) < 1e12
+
+
+def check_charts(data: bytes) -> None:
+    """The same of Yahoo's charts, whose rows are placed by a calendar."""
+    _is_fit_for_a_log(*charts.texts_of(data))
 
 
 def _is_a_page(decoded: DecodedPage | FetchFailure, data: bytes) -> None:
@@ -375,5 +382,6 @@ TARGETS: tuple[Target, ...] = (
     Target("presence", check_presence, tuple(_ALIVES)),
     Target("read", check_read, (*_members(_CANDLES), *_ALIVES, b"1784086500000", b"0", b"1")),
     Target("other-pages", check_other_pages, tuple(map(msgspec.json.encode, _OTHER_PAGES))),
+    Target("charts", check_charts, charts.SEEDS),
     Target("other-frames", check_other_frames, tuple(map(msgspec.json.encode, _OTHER_FRAMES))),
 )

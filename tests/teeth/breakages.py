@@ -17,6 +17,7 @@ from .of_store import OF_STORE
 from .of_venues import OF_VENUES
 from .of_word import OF_WORD
 from .of_writers import OF_WRITERS
+from .of_yahoo import OF_YAHOO
 
 __all__ = ["BREAKAGES", "Breakage", "Edit"]
 
@@ -388,4 +389,5 @@ BREAKAGES = (
     *OF_SHARES,
     *OF_STORE,
     *OF_WRITERS,
+    *OF_YAHOO,
 )

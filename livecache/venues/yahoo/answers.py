@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any, NamedTuple
 
@@ -20,6 +19,7 @@ _TOO_MANY = b"too many requests"
 _BAN_FROM_S = 300.0  # No pause is longer: who is to wait longer is banned.
 _SHUT_OUT = (403, 999)
 
+_NO_NUMBER = re.compile(rb"(?<=[:,\[\s])-?(?:NaN|Infinity)(?=[,\]}\s])")
 _REACH = re.compile(r"within the last (\d{1,5}) days")
 _SPAN = re.compile(r"Only (\d{1,5}) days worth")
 _NOTHING = re.compile(r"Data doesn.t exist for startDate")
@@ -37,13 +37,13 @@ def chart_of(answer: Answer) -> dict[str, Any] | FetchFailure:
     """The one result of an answer 200; an empty one where Yahoo says that it has nothing of that time."""
     try:
         told = msgspec.json.decode(answer.body)
-    except UNDECODABLE:
-        try:
-            told = json.loads(answer.body)  # It takes NaN, which costs its row and not the page.
-        except (ValueError, RecursionError) as error:
-            if answer.body.lstrip()[:1] == b"{":
-                return malformed(error, answer.body)
+    except UNDECODABLE as error:
+        if answer.body.lstrip()[:1] != b"{":
             return _no_json(answer)
+        try:  # NaN is no JSON. It costs its row, as null does, and not the page.
+            told = msgspec.json.decode(_NO_NUMBER.sub(b"null", answer.body))
+        except UNDECODABLE:
+            return malformed(error, answer.body)
     match told:
         case {"chart": {"result": [dict() as result, *_]}}:
             return result
@@ -85,7 +85,7 @@ def _no_json(answer: Answer) -> FetchFailure:
     leads = answer.headers.get("Location", "")
     if _TOO_MANY in body or status in (401, 429):
         kind, said = FailureKind.REFUSED, complaint(answer.body)
-    elif "consent" in leads or "guce." in leads or b"collectconsent" in body:
+    elif "consent" in leads or "guce." in leads or b"consent" in body:
         # It goes on asking, whatever is asked for: as good as a refusal.
         kind, said = FailureKind.REFUSED, "a page that asks for consent to cookies, and no chart"
     elif status in _SHUT_OUT:

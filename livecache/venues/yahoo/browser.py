@@ -18,7 +18,7 @@ from ..text import one_line
 __all__ = ["CurlSource"]
 
 _BROWSER = "chrome"
-_COMPLAINT_BYTES = 16 * 1024
+_NO_MORE = 0xFFFFFFFF  # what libcurl takes for: end it here
 
 
 class CurlSource(HttpSource):
@@ -49,6 +49,12 @@ class CurlSource(HttpSource):
     ) -> Answer:
         if self._browser is None:
             self._browser = self._curl.AsyncSession(impersonate=_BROWSER, **self._way())
+        body = bytearray()
+
+        def take(chunk: bytes) -> int:
+            body.extend(chunk)
+            return len(chunk) if len(body) <= body_bytes else _NO_MORE
+
         try:
             async with asyncio.timeout(self._timeout_s):
                 response = await self._browser.request(
@@ -59,17 +65,15 @@ class CurlSource(HttpSource):
                     headers=dict(headers),
                     timeout=self._timeout_s,
                     allow_redirects=False,
-                    stream=True,
+                    content_callback=take,
                 )
-                try:
-                    most = body_bytes if response.status_code == 200 else _COMPLAINT_BYTES
-                    return Answer(response.status_code, await _read(response, most), response.headers)
-                finally:
-                    await response.aclose()
         except self._curl.requests.exceptions.Timeout as error:
             raise TimeoutError from error
         except self._curl.requests.exceptions.RequestException as error:
-            raise ConnectionError(one_line(str(error))) from error
+            if len(body) <= body_bytes:
+                raise ConnectionError(one_line(str(error))) from error
+            response = error.response
+        return Answer(response.status_code, bytes(body), response.headers)
 
     def _way(self) -> dict[str, Any]:
         """By which proxy and authorities, as the environment says, which libcurl reads in ways of its own."""
@@ -82,13 +86,3 @@ class CurlSource(HttpSource):
 def _url_of(proxy: Proxy) -> str:
     login = base64.b64decode(proxy.authorization.removeprefix("Basic ")).decode()
     return f"http://{login}@{proxy.name}" if login else f"http://{proxy.name}"
-
-
-async def _read(response: Any, most: int) -> bytes:
-    """The body, or its beginning."""
-    body = bytearray()
-    async for chunk in response.aiter_content():
-        body += chunk
-        if len(body) > most:
-            break
-    return bytes(body)

@@ -11,6 +11,7 @@ __all__ = ["number_text"]
 _FLOAT32 = Struct("<f")
 _BITS = 24  # of a 32-bit float, without its exponent
 _FEWEST, _MOST = 6, 9  # digits: so few always survive in 32 bits, and so many tell all of them
+_ABSURD = 10**28  # no candle holds it, and printing it may take for ever
 _WHOLE_BELOW = 1e15  # a float below it tells a whole number exactly
 
 
@@ -21,7 +22,7 @@ def number_text(value: object) -> str | None:
     Anything else keeps its own.
     """
     if isinstance(value, int):
-        return None if isinstance(value, bool) else str(value)
+        return str(value) if not isinstance(value, bool) and abs(value) < _ABSURD else None
     if not isinstance(value, float) or value - value != 0:
         return None
     if value.is_integer() and -_WHOLE_BELOW < value < _WHOLE_BELOW:

@@ -157,7 +157,7 @@ def _each_once(rows: Iterator[_Row | Wire]) -> Iterator[_Row | Wire]:
 
 def _volume(cells: Sequence[Any]) -> float:
     volume = cells[-1]
-    return float(volume) if isinstance(volume, int | float) and not isinstance(volume, bool) else -1.0
+    return volume if isinstance(volume, int | float) and not isinstance(volume, bool) else -1.0
 
 
 def _page(
@@ -174,8 +174,8 @@ def _page(
 
 def _silent(row: _Row) -> bool:
     """Whether it says that it was looked, and that nothing was traded: a halt. So says an absent row."""
-    open_, high, low, close, _ = row.cells
-    return open_ is high is low is close is None
+    open_, high, low, close, volume = row.cells
+    return open_ is high is low is close is None and not volume
 
 
 def _candle(row: _Row) -> ExactCandle | None:

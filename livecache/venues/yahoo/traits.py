@@ -72,7 +72,7 @@ def traits_of(hours: Hours, now: int) -> Traits:
         sums_below=Timeframe.D1,
         grids=hours.grids,
         # By the names of the settings, which so take their place.
-        budgets=(Spacing("least_delay", 1.0, jitter_s=0.3), Rolling("requests_per_hour", 1_800, 3_600.0)),
+        budgets=(Spacing("least_delay", 1.0), Rolling("requests_per_hour", 1_800, 3_600.0)),
         list_costs={"least_delay": 0, "requests_per_hour": 0},
     )
 
