@@ -271,7 +271,11 @@ def _restored(
 
 
 def only(error: Exception | BaseExceptionGroup[Any]) -> BaseException:
-    """The one error inside nested groups, if it is one; a user wants that, not the nesting."""
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
+    """The one error inside nested groups, if all say the same; a user wants that, not the nesting."""
+    if isinstance(error, BaseExceptionGroup):
+        first, *others = map(only, error.exceptions)
+        said = type(first), str(first)
+        alike = all((type(other), str(other)) == said for other in others)
+        if not others or (alike and not isinstance(first, BaseExceptionGroup)):
+            return first
     return error

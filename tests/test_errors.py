@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from livecache import Reader, UnknownTimeframe, errors
-from livecache.errors import LivecacheError, NotReady, Stale
+from livecache.errors import LivecacheError, NotReady, Stale, StoreUnusable, only
 
 WAYS: dict[str, Callable[[Any], Any]] = {
     **{f"pickle {n}": lambda e, n=n: pickle.loads(pickle.dumps(e, n)) for n in range(6)},  # type: ignore[misc]
@@ -66,6 +66,16 @@ def test_so_it_is_with_one_that_is_derived_and_with_its_cause(way: str) -> None:
     there = WAYS[way](error)
     assert vars(there) == vars(error) and str(there) == str(error)
     assert str(there.__cause__) == "nobody vouches (is it running?)"
+
+
+def test_what_several_tasks_met_alike_is_one_error_and_nothing_else_is_lost() -> None:
+    full, bug = StoreUnusable("no room"), KeyError("x")
+    alike = ExceptionGroup("tasks", [ExceptionGroup("more", [full]), StoreUnusable("no room")])
+    assert only(ExceptionGroup("all", [alike])) is full
+    both = ExceptionGroup("tasks", [full, bug])
+    assert only(ExceptionGroup("all", [both])) is both
+    twice = ExceptionGroup("all", [both, ExceptionGroup("tasks", [full, ValueError("y")])])
+    assert only(twice) is twice
 
 
 def ask(timeframe: str) -> object:

@@ -71,7 +71,8 @@ class Listing:
         if symbol in products or symbol not in self._live.timeline.symbols:
             return ""
         gone = self._live.timeline.symbols[symbol].newest() > 0
-        error = UnknownSymbol(symbol, self._venue.name, near_symbols(symbol, products), gone=gone)
+        known = products or self._live.timeline.symbols.keys() - self.unknown - {symbol}
+        error = UnknownSymbol(symbol, self._venue.name, near_symbols(symbol, known), gone=gone)
         if symbol not in self.unknown:
             self.unknown.add(symbol)
             self.changed.set()

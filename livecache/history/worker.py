@@ -8,7 +8,7 @@ twice.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, cast
 
@@ -18,6 +18,7 @@ from ..errors import LeaseLost
 from ..model.candle import ExactCandle
 from ..model.coverage import Coverage, Span
 from ..model.grid import Grid
+from ..model.naming import near_symbols
 from ..model.series import SeriesId
 from ..model.timeframe import iso
 from ..quiet import logger
@@ -87,7 +88,8 @@ class Worker:
     """Fills one venue's series. `run` it once; it stops when cancelled, with what is in flight committed.
 
     At most `concurrency` pages are in flight. `urgency` is that of its requests: `HISTORY` beside a live
-    service, of whose budgets it takes a share only. At a stop, those in flight are waited for `stop_s`.
+    service, of whose budgets it takes a share only. At a stop, those in flight are waited for `stop_s`. For a
+    symbol that the venue does not have, near ones of those `known` are told.
     """
 
     def __init__(
@@ -104,6 +106,7 @@ class Worker:
         urgency: Urgency = Urgency.HISTORY,
         oldest_first: bool = False,
         stop_s: float = _STOP_S,
+        known: Collection[str] = (),
     ) -> None:
         self._database = database
         self._thread = thread
@@ -116,7 +119,7 @@ class Worker:
         self._slots = asyncio.Semaphore(concurrency)
         self._urgency = urgency
         self._oldest_first = oldest_first
-        self._stop_s = stop_s
+        self._stop_s, self._known = stop_s, known
         self._lengths: dict[SeriesId, PageLength] = {}
         self._listings = Listings(database, thread, venue, limiter, urgency)
         self._claims = Claims(database, thread, clock, worker=name, venue=venue.name)
@@ -335,6 +338,9 @@ class Worker:
     def _fail(self, work: _Work, asked: Span, failure: FetchFailure) -> None:
         walk = work.walk
         work.error = failure.message
+        if failure.kind is FailureKind.UNKNOWN_SYMBOL:
+            near = near_symbols(symbol := work.series.key.symbol, [n for n in self._known if n != symbol])
+            work.error += f"; did you mean {' or '.join(near)}?" if near else ""
         self._watch.failed(work.job, work.series, asked, failure.message)
         work.hopeless = work.hopeless or failure.kind in _HOPELESS
         if failure.kind.too_fast or failure.kind is FailureKind.PAGE_TOO_LONG:

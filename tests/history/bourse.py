@@ -115,9 +115,18 @@ class Filling:
 
     @property
     def span(self) -> Span:
-        """What is wanted: so many days back from now, of which the final ones can be had."""
-        final = self.bourse.traits.final_by(self.now, self.bourse.traits.settle_delay_ms)
-        return Span(self.now - self.days * DAY, final)
+        """What is wanted: so many days back from now."""
+        return Span(self.now - self.days * DAY, self.now)
+
+    @property
+    def sure(self) -> Span:
+        """The part of it that is final."""
+        return self.span._replace(end=self.final)
+
+    @property
+    def final(self) -> int:
+        """What ended before is final."""
+        return self.bourse.traits.final_by(self.now, self.bourse.traits.settle_delay_ms)
 
     def run(self, *, force: bool = False, until_s: float | None = None) -> Mapping[str, Line]:
         """Fill it, or be killed after so long. A line a symbol."""
@@ -130,15 +139,20 @@ class Filling:
             async with LogKeeper(self.path, clock, NAME, _threads) as log:
                 setup("INFO", "json", console, also=log.take)
                 traits = self.bourse.traits
-                wants = wants_of(store, NAME, traits, self.symbols, [D1], self.span, force=force)
+                wants = wants_of(
+                    *(store, NAME, traits, self.symbols, [D1], self.span),
+                    final=self.final,
+                    now=self.now,
+                    force=force,
+                )
                 store.submit(wants)
                 for want in wants:
-                    missing = store.coverage(want.series).missing(want.start, want.end)
-                    tally.wanted(store.info(want.series), Span(want.start, want.end), missing)
+                    span = Span(want.start, want.end)
+                    tally.wanted(store.info(want.series), span, store.lacks(want))
                 limiter = Limiter(traits.budgets, VenueTime(clock), lambda: 0.5)
                 worker = Worker(
                     store, Healing(_inline, store), cast("HistoryVenue", self.bourse), limiter, clock,
-                    name="worker", watch=tally, urgency=Urgency.WARM,
+                    name="worker", watch=tally, urgency=Urgency.WARM, known=self.symbols,
                 )  # fmt: skip
                 began_s = clock.monotonic()
                 try:

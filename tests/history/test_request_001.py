@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -50,7 +51,7 @@ def test_P2_errors_are_isolated_to_their_symbols(
         return None if kind is None else FetchFailure(kind, f"{request.symbol} fails")
 
     filling = Filling(folders.mktemp("fill"), Bourse(answer), SYMBOLS)
-    span = filling.span
+    span = filling.sure
     lines = filling.run()
     for symbol, line in lines.items():
         if symbol in failing:
@@ -61,6 +62,18 @@ def test_P2_errors_are_isolated_to_their_symbols(
             assert filling.is_whole(symbol, span)
     total = total_of(list(lines.values()))
     assert total["failed_symbols"] == sorted(failing)
+
+
+def test_for_an_unknown_symbol_a_near_one_is_told(tmp_path: Path) -> None:
+    def answer(request: PageRequest, before: int) -> FetchFailure | None:
+        unknown = request.symbol in ("AAPPL", "XQZW")
+        return FetchFailure(FailureKind.UNKNOWN_SYMBOL, "404") if unknown else None
+
+    filling = Filling(tmp_path, Bourse(answer), ["AAPPL", "AAPL", "XQZW", "BRK-B"])
+    lines = filling.run()
+    assert lines["AAPPL"].error == "404; did you mean AAPL?"
+    assert lines["XQZW"].error == "404"
+    assert lines["AAPL"].error == lines["BRK-B"].error == ""
 
 
 @few
@@ -74,7 +87,7 @@ def test_P7_no_candle_is_there_twice(
         filling.days = days
         filling.run(force=force, until_s=until_s)
     filling.days = 60
-    span = filling.span
+    span = filling.sure
     filling.run()
     for symbol in filling.symbols:
         rows, _ = filling.held(symbol)
@@ -91,7 +104,7 @@ def test_P22_what_was_left_unfinished_is_found_and_done_first(
     folders: pytest.TempPathFactory, kills: list[float], sooner: bool
 ) -> None:
     filling = Filling(folders.mktemp("fill"), Bourse(), SYMBOLS[2:])
-    span = filling.span
+    span = filling.sure
     for until_s in kills:
         filling.run(until_s=until_s)
     left = {job.id for job in filling.jobs() if job.state is not JobState.SUCCEEDED}

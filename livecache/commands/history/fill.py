@@ -174,6 +174,7 @@ class _Filling:
                 concurrency=_CONCURRENCY,
                 urgency=Urgency.WARM,  # nobody lives beside it
                 oldest_first=wanted.oldest_first,
+                known={*self._settings.symbols, *wanted.symbols[self.venue.name]},
             )
             await worker.run(once=True, waits=wanted.scheduled is None)
         finally:
