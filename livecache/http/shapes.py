@@ -126,7 +126,7 @@ class StreamQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 # --- answers
 
 
-class CandlesHead(msgspec.Struct, frozen=True, kw_only=True):
+class CandlesHead(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A series and who vouches for it how far: all of an answer but its candles."""
 
     venue: str
@@ -142,6 +142,12 @@ class CandlesHead(msgspec.Struct, frozen=True, kw_only=True):
     forming_from: Annotated[
         Time, Meta(description="open of the bucket in progress if it was asked for, else 0")
     ]
+    grid: Annotated[
+        str,
+        Meta(
+            description="where its buckets lie, if in an exchange's sessions: `STEP in OPEN-CLOSE,…`, in ms"
+        ),
+    ] = ""
 
 
 class CandlesAnswer(CandlesHead, frozen=True, kw_only=True):

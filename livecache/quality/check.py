@@ -13,7 +13,7 @@ from ..model.grid import DAY_MS
 from ..model.series import SeriesId
 from ..model.timeframe import iso
 from ..wire.advice import advice_on
-from .findings import Finding, Flaw, Options, repair_command
+from .findings import RENEW, Finding, Flaw, Options, repair_command
 from .inspection import Inspected, Shared
 from .keys import judge_shared, sort_keys
 from .report import Report, largest, line_of
@@ -25,7 +25,6 @@ from .venue import Compared
 __all__ = ["Check", "Rules"]
 
 _TOLD_BEFORE_MS = 60 * DAY_MS
-_RENEW = "update livecache, or name a calendars_file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +153,7 @@ class Check:
             yield Finding(
                 Flaw.CALENDAR,
                 f"the calendar {name[:100]} is sure of sessions until {iso(through)} only",
-                _RENEW,
+                RENEW,
             )
         others = {stored.record.origin for stored in found if stored.record} - {self.rules.origin}
         for origin in sorted(others) if self.rules.origin else ():

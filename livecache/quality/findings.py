@@ -14,12 +14,16 @@ from ..model.grid import Grid
 from ..model.series import SeriesId
 from ..model.timeframe import TIME_MAX, iso
 
-__all__ = ["ADVICE", "FINDINGS_A_KIND_MAX", "Finding", "Flaw", "Options", "repair_command", "runs"]
+__all__ = ["ADVICE", "FINDINGS_A_KIND_MAX", "RENEW", "Finding", "Flaw", "Options", "repair_command", "runs"]
 
 _COMMAND = re.compile(r"(?:^|(?<=; ))livecache (repair|prune|redis|run)\b")
 
 FINDINGS_A_KIND_MAX = 100
 """Findings of one kind in one series that are told one by one; the rest are counted in the last of them."""
+
+
+RENEW = "update livecache, or name a calendars_file"
+"""What goes on from where a calendar ends."""
 
 
 class Flaw(StrEnum):
@@ -85,6 +89,7 @@ class Finding(msgspec.Struct, frozen=True):
     timeframe: str = ""
     start: int = 0
     end: int = 0
+    buckets: int = 0  # how many of them
 
     @property
     def is_advice(self) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
-from ..model.timeframe import Timeframe, iso
+from ..model.timeframe import iso
 from .findings import Finding
 from .spans import GAPS_LISTED_MAX, Gap, Tally
 from .stored import Examined
@@ -201,8 +201,7 @@ def _folded(findings: Sequence[Finding]) -> Iterator[str]:
             yield from map(_line, group)
             continue
         largest = max(spans, key=lambda one: one.end - one.start)
-        grid = Timeframe.parse(timeframe).grid
-        buckets = sum(grid.count(one.start, one.end) for one in spans)
+        buckets = sum(one.buckets for one in spans)
         of = f"the largest from {iso(largest.start)} to {iso(largest.end)}"
         if len(spans) == buckets:
             of = f"from {iso(min(one.start for one in spans))} to {iso(max(one.end for one in spans))}"

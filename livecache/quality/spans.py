@@ -11,7 +11,7 @@ from ..model.timeframe import iso
 from ..proof.evidence import LAG_MS
 from ..proof.readiness import UNUSABLE
 from ..read.standing import state_of
-from .findings import Flaw, runs
+from .findings import RENEW, Flaw, runs
 from .stored import Examined
 
 __all__ = ["GAPS_LISTED_MAX", "Gap", "Tally", "judge_spans"]
@@ -116,7 +116,9 @@ def _of_sure_sessions(stored: Examined, due: list[int], sure_until: int) -> list
     if unsure:
         count = f"{len(unsure)} bucket{'s' * (len(unsure) > 1)}"
         message = f"{count} since {iso(unsure[0])} may be missing, or the exchange was closed"
-        stored.report(Flaw.CALENDAR, f"{message}: its calendar is not sure of them", mends=False)
+        stored.report(
+            Flaw.CALENDAR, f"{message}: its calendar is not sure of them", remedy=RENEW, mends=False
+        )
     return [time for time in due if time not in unsure]
 
 

@@ -60,7 +60,8 @@ class Examined:
             self.doubt(start, end)
             remedy = repair_command(self.series, start, end, self.grid)
         symbol, timeframe = self.series.symbol, self.series.timeframe.value
-        self.findings.append(Finding(kind, message, remedy, symbol, timeframe, start, end))
+        buckets = self.grid.count(start, end)
+        self.findings.append(Finding(kind, message, remedy, symbol, timeframe, start, end, buckets))
 
     def outside(self, error: OutsideCalendar) -> None:
         """Times of it are none of its grid's: nothing of the state can be judged."""

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from ..errors import OutsideCalendar
 from ..keys.keyspace import Damaged, StateRecord, decode_member
 from ..model.candle import ExactCandle
 from ..model.series import SHORT, SeriesId
@@ -45,10 +46,13 @@ def row_of(view: SeriesView) -> Row:
         state, reason = ("damaged", view.damage) if view.damage else ("warming", "nothing written yet")
         return Row(view.series, state, view.members, 0, None, reason, feed)
     stored = view.record.state
-    now, through = _venue_time(view, view.record), stored.settled_through
-    grid = stored.grid_of(view.series.timeframe)
-    due = grid.final_due(through) if grid.late and through else 0
-    lag = max(0, now - due if due else grid.closed(now) - through) if through else None
+    through, grid = stored.settled_through, stored.grid_of(view.series.timeframe)
+    try:
+        now = _venue_time(view, view.record)
+        due = grid.final_due(through) if grid.late and through else 0
+        lag = max(0, now - due if due else grid.closed(now) - through) if through else None
+    except OutsideCalendar as error:
+        return Row(view.series, "damaged", view.members, through, None, error.message, feed)
     feed = "none" if feed and grid.late else feed
     state, reason = _vouched(stored.ready, stored.reason, vouched=view.alive is not None)
     if view.members != view.record.count:
@@ -63,7 +67,7 @@ def forming_in(view: SeriesView) -> ExactCandle | None:
     try:
         grid = view.record.state.grid_of(view.series.timeframe)
         newest = decode_member(view.newest, view.series.timeframe, grid)
-    except Damaged:
+    except (Damaged, OutsideCalendar):
         return None
     return newest if newest.time == view.record.state.forming else None
 

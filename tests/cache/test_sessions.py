@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import fakeredis
 import pytest
 
-from livecache import NotReady, NotTraded, Reader, Stale, UnknownSeries
+from livecache import NotReady, NotTraded, Reader, ReadError, Stale, UnknownSeries
+from livecache.http.api.table import row
 from livecache.keys.keyspace import AliveRecord, Keyspace, encode_alive, encode_state
+from livecache.model.grid import DAY_MS
 from livecache.model.policy import Policy
 from livecache.model.series import SeriesId
 from livecache.model.timeframe import Timeframe
@@ -18,6 +22,7 @@ from livecache.proof.evidence import PageFacts
 from livecache.quality.check import Check, Rules
 from livecache.quality.inspection import Inspector
 from livecache.quality.report import Report
+from livecache.read.standing import forming_in
 from livecache.writer.adoption import LoadedSeries, judge
 
 from ..core.test_calendar import ms, named
@@ -101,7 +106,9 @@ def test_a_hole_makes_nothing_older_unreadable(store: Any) -> None:
     assert len(reader.candles(SYMBOL, "1h", 60)) == 60
     with pytest.raises(NotReady, match=r"69 of 90 .* further back a hole"):
         reader.candles(SYMBOL, "1h", 90)
-    (gap,) = checked(store, [H1]).gaps
+    report = checked(store, [H1])
+    (gap,), (finding,) = report.gaps, report.findings
+    assert finding.buckets == gap.buckets
     assert (gap.start, gap.end) == (ms("2026-05-20T14:30"), ms("2026-11-12T20:30"))
     assert gap.buckets == grid.count(gap.start, gap.end) == 859, "sessions, not days"
     key = KEYS.candles(SYMBOL, H1)
@@ -168,6 +175,37 @@ def test_what_is_added_up_is_expected_no_sooner_than_its_parts(timeframe: Timefr
     traits = Traits({}, shown_after_ms=shown, finals=GRIDS[D1], grids=GRIDS)
     friday = ms("2026-11-27T14:30")
     assert traits.grid(timeframe).due(friday) == GRIDS[timeframe].due(friday) + minutes * 60_000
+
+
+@pytest.mark.parametrize("timeframe", [H1, D1])
+def test_a_calendar_that_does_not_hold_its_times_harms_nobody_but_who_reads_that_series(
+    store: Any, timeframe: Timeframe
+) -> None:
+    """Of the sessions that a state tells some are gone, or somebody has written others."""
+    venue = filled((H1, D1), "2026-11-30T16:00:15", candles=100)
+    reader, state = put(venue, store), f"{KEYS.candles(SYMBOL, timeframe)}:state"
+    head, _, told = store.hget(state, "grid").decode().partition(" in ")
+    sessions, dice = told.split(","), random.Random(17)
+    for now in (venue.now, venue.now - 90 * DAY_MS, venue.now + 40 * DAY_MS):
+        for _ in range(4):
+            first, last = sorted(dice.sample(range(len(sessions)), 2))
+            store.hset(state, "grid", f"{head} in {','.join(sessions[first:last])}")
+            store.set(KEYS.alive(SYMBOL), encode_alive(AliveRecord("one", now, "up")))
+            for ask in (
+                lambda: reader.candles(SYMBOL, timeframe, 60, empty="carry"),
+                lambda: reader.candles(SYMBOL, timeframe, 6, newest_within=3600, forming=True),
+                lambda: reader.range(SYMBOL, timeframe, ms("2026-11-20"), ms("2026-11-28")),
+                lambda: reader.range(SYMBOL, timeframe, ms("2020-11-20"), ms("2020-11-28")),
+                lambda: reader.fetch_ohlcv(SYMBOL, timeframe.value, since=ms("2026-01-01")),
+                lambda: reader.candles(SYMBOL, "2h", 6),
+            ):
+                with contextlib.suppress(ReadError):  # and nothing else
+                    ask()
+            views = reader.states()
+            assert [view.series.timeframe for view in views] == [H1, D1]
+            assert {row(view).timeframe for view in views} == {"1h", "1d"}
+            assert all(forming_in(view) is None for view in views)
+            assert len(checked(store, [H1, D1]).series) == 2
 
 
 def test_multiples_are_cut_out_of_sessions(store: Any) -> None:

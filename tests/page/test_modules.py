@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -263,3 +264,49 @@ def test_times_are_those_of_utc_or_of_whoever_looks(browser: Tab, name: str, mom
         assert zone(browser, True, "z.mark(Date.parse('2026-02-20T12:00Z'), false)").startswith("20 Feb")
     finally:
         browser.call("Emulation.setTimezoneOverride", timezoneId="")
+
+
+# --- buckets
+
+
+def test_an_exchange_that_closes_has_no_bucket_at_night(browser: Tab) -> None:
+    hour, evening, morning = 3_600_000, 1_000 * 3_600_000, 1_017 * 3_600_000
+    sessions = f"{evening - 3 * hour}-{evening},{morning}-{morning + hour + 600_000}"
+    closed = [evening - 3 * hour, evening - hour]
+
+    def candle(time: int) -> list[float]:
+        return [time, 1, 1, 1, 1, 1]
+
+    answer = {
+        "grid": f"{hour} in {sessions} +960000",
+        "contiguous_from": closed[0],
+        "settled_through": evening,
+        "known_through": evening,
+        "closed_through": evening,
+        "forming_from": 0,
+        "forming": None,
+        "candles": [candle(time) for time in closed],
+    }
+    told = [
+        ["settled", {"time": morning, "candle": candle(morning)}],
+        ["closed", {"time": morning + hour, "candle": None}],
+        ["closed", {"time": morning + 24 * hour, "candle": candle(morning + 24 * hour)}],
+    ]
+    script = f"""import('/page/buckets.js').then(({{ Buckets }}) => {{
+      const buckets = new Buckets("1h");
+      buckets.load({json.dumps(answer)});
+      const before = buckets.list();
+      for (const [event, data] of {json.dumps(told)}) buckets.apply(event, data);
+      return [before, buckets.list(), buckets.known, buckets.settled];
+    }})"""
+    before, after, known, settled = browser.run(script)
+    assert [(each["time"], each["kind"]) for each in before] == [
+        (closed[0], "settled"),
+        (closed[0] + hour, "empty"),
+        (closed[1], "settled"),
+    ]
+    assert [(each["time"], each["kind"]) for each in after[3:]] == [
+        (morning, "settled"),
+        (morning + hour, "quiet"),
+    ]
+    assert (known, settled) == (morning + hour + 600_000, morning + hour), "the last one is shorter"

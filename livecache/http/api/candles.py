@@ -12,6 +12,7 @@ from aiohttp import web
 from msgspec import structs
 
 from ...errors import ConfigError, NotReady, UnknownSeries
+from ...model.grid import SessionGrid
 from ...model.timeframe import Timeframe, time_in
 from ...read.answer import Request, Verbatim
 from ...read.reading import Core
@@ -85,10 +86,19 @@ def body_of(read: Verbatim, skipped: int = 0) -> bytes:
             known_through=candles.known_through,
             closed_through=read.closed_through,
             forming_from=candles.forming,
+            grid=_sessions(read),
         )
     )
     members = b",".join(read.members[skipped:])
     return b'%b,"forming":%b,"candles":[%b]}' % (head[:-1], read.forming or b"null", members)
+
+
+def _sessions(read: Verbatim) -> str:
+    """The sessions that its buckets lie in; "" where there are none."""
+    if not isinstance(read.grid, SessionGrid):
+        return ""
+    first = read.candles[0].time if len(read.candles) else read.closed_through
+    return read.grid.text(first, max(first, read.closed_through))
 
 
 def _wanted(core: Core, query: CandlesQuery) -> tuple[Request, int | None]:

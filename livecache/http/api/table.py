@@ -9,6 +9,7 @@ from msgspec import UNSET
 
 from ...clock import Clock
 from ...config.render import redact
+from ...errors import OutsideCalendar
 from ...keys.keyspace import Damaged, decode_member
 from ...read.reading import SeriesView, trips
 from ...read.standing import row_of
@@ -62,7 +63,7 @@ def row(view: SeriesView) -> SeriesRow:
     """A series as the API tells of it."""
     seen, stored = row_of(view), view.record.state if view.record else None
     last = None
-    with contextlib.suppress(Damaged):  # It shows no price; readers tell of the damage.
+    with contextlib.suppress(Damaged, OutsideCalendar):  # It shows no price; readers tell of the damage.
         grid = stored.grid_of(view.series.timeframe) if stored else None
         last = decode_member(view.newest, view.series.timeframe, grid) if view.newest else None
     return SeriesRow(

@@ -8,6 +8,7 @@ export class Buckets {
   constructor(timeframe) {
     this.step = TIMEFRAMES[timeframe];
     this.monthly = timeframe === "1M";
+    this.grid = null; // of an exchange that closes
     this.loaded = false;
     this.digits = 0;
     this.#forget();
@@ -15,9 +16,20 @@ export class Buckets {
 
   /** The open of the bucket so many after that of `time`. */
   #after(time, count = 1) {
+    if (this.grid) return this.grid.after(time, count);
     if (!this.monthly) return time + count * this.step;
     const month = new Date(time);
     return Date.UTC(month.getUTCFullYear(), month.getUTCMonth() + count);
+  }
+
+  /** When the bucket that opens at `time` ends. */
+  #end(time) {
+    return this.grid ? this.grid.end(time) : this.#after(time);
+  }
+
+  /** Whether all before the bucket that opens at `time` lies before `through`; it may be closed hours between. */
+  #reaches(through, time) {
+    return through === time || (this.grid && through < time && this.#end(this.#after(time, -1)) === through);
   }
 
   #forget() {
@@ -33,6 +45,7 @@ export class Buckets {
   load(answer) {
     this.#forget();
     this.loaded = true;
+    this.grid = answer.grid ? new Sessions(answer.grid) : null;
     this.from = answer.contiguous_from;
     this.known = answer.known_through;
     this.settled = answer.settled_through;
@@ -51,10 +64,11 @@ export class Buckets {
       return;
     }
     this.#put(time, candle);
-    const end = this.#after(time);
+    const end = this.#end(time);
+    if (!end) return; // Its session has not been told of: what is loaded anew brings it.
     this.closed = Math.max(this.closed, end);
-    if (this.known === time) this.known = end;
-    if (event !== "closed" && this.settled === time) this.settled = end;
+    if (this.#reaches(this.known, time)) this.known = end;
+    if (event !== "closed" && this.#reaches(this.settled, time)) this.settled = end;
   }
 
   /**
@@ -82,7 +96,8 @@ export class Buckets {
     const times = [...this.candles.keys()];
     if (!times.length) return [];
     const first = times.reduce((a, b) => Math.min(a, b));
-    const last = Math.max(times.reduce((a, b) => Math.max(a, b)), this.#after(this.closed, -1), this.forming);
+    const closed = this.grid ? this.grid.lastBefore(this.closed) : this.#after(this.closed, -1);
+    const last = Math.max(times.reduce((a, b) => Math.max(a, b)), closed, this.forming);
     const found = [];
     for (let time = Math.max(first, this.#after(last, 1 - MOST)); time <= last; time = this.#after(time)) {
       const candle = this.candles.get(time) ?? null;
@@ -106,5 +121,47 @@ export class Buckets {
     this.candles.set(time, candle);
     this.digits = Math.max(this.digits, ...candle.slice(1, 5).map(decimals));
     if (this.candles.size > MOST) this.candles.delete(this.candles.keys().next().value);
+  }
+}
+
+/** The buckets of an exchange that closes, of `STEP in OPEN-CLOSE,…`; what ends it, `+LATE`, is not needed here. */
+class Sessions {
+  #opens = [];
+  #ends = [];
+
+  constructor(text) {
+    const [step, , sessions] = text.split(" ");
+    for (const [open, close] of sessions.split(",").map((session) => session.split("-").map(Number))) {
+      for (let time = open; time < close; time += +step || close) {
+        this.#opens.push(time);
+        this.#ends.push(Math.min(time + (+step || close), close));
+      }
+    }
+  }
+
+  /** The open so many after; Infinity beyond what was told. */
+  after(time, count) {
+    return this.#opens[Math.max(0, this.#index(time) + count)] ?? Infinity;
+  }
+
+  /** When the bucket that opens at `time` ends; 0 if none does. */
+  end(time) {
+    const index = this.#index(time);
+    return this.#opens[index] === time ? this.#ends[index] : 0;
+  }
+
+  lastBefore(time) {
+    return this.#opens[this.#index(time - 1)] ?? 0;
+  }
+
+  /** Of the newest bucket that opens at `time` or before; -1 for none. */
+  #index(time) {
+    let [low, high] = [0, this.#opens.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.#opens[middle] <= time) low = middle + 1;
+      else high = middle;
+    }
+    return low - 1;
   }
 }
