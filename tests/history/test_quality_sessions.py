@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from datetime import date, datetime
+from fractions import Fraction
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -20,6 +21,8 @@ from livecache.model.coverage import Coverage
 from livecache.model.grid import Grid
 from livecache.model.series import SeriesId
 from livecache.model.timeframe import Timeframe
+from livecache.quality.history.findings import Rules
+from livecache.quality.history.sessions import splits
 
 from .conftest import Check
 from .test_quality import changed, kinds
@@ -192,8 +195,37 @@ def test_a_move_as_by_a_split_that_nobody_told_of_is_a_warning(
     assert report["clean"] and kinds(report, "warnings") == ["split"]
     (found,) = report["warnings"]
     assert found["start"] == rows[70].time
-    assert "pence" in found["message"] if by == 100 else "none is known" in found["message"]
+    assert "pence" in found["message"] if by == 100 else "no such one is known" in found["message"]
     assert found["remedy"].endswith("--since 2026-01-02T14:30Z --until 2026-04-15T13:30Z --force")
+
+
+def test_a_split_is_found_in_few_sessions_too(check: Check, store: SqliteHistory) -> None:
+    times = opens("2026-06-01", "2026-06-16")
+    flat = [ExactCandle(time, "14.5", "14.5", "14.5", "14.5", "0") for time in times]
+    keep(store, [*flat[:4], *(times_as_much(row, 0.01) for row in flat[4:7]), *flat[7:]])
+    found = check()["warnings"]
+    assert [one["start"] for one in found] == [times[4], times[7]], "days in pounds among such in pence"
+    keep(store, wander(times))
+    assert check("--strict")["clean"]
+
+
+@pytest.mark.parametrize(
+    ("by", "told"),
+    [
+        (1.0, []),
+        (5.0, ["which is known, and not applied to what lies before"]),
+        (0.2, ["as if the split of 5 for 1 were applied twice before"]),
+        (2.0, ["and no such one is known"]),
+    ],
+)
+def test_a_known_split_that_is_not_applied_or_twice_is_told_as_that(by: float, told: list[str]) -> None:
+    rows = wander(opens("2026-01-01", "2026-07-01"))
+    shown = Columns.of([*(times_as_much(row, by) for row in rows[:70]), *rows[70:]])
+    span = Coverage([(rows[0].time, rows[-1].time + 1)])
+    actions = {rows[71].time: Fraction(5)}  # a day late, as venues tell some
+    found = [one.message for one in splits(KEY, shown, span, calendar().sessions, actions, Rules())]
+    assert len(found) == len(told)
+    assert all(message.endswith(end) for message, end in zip(found, told, strict=True))
 
 
 def test_a_day_in_pence_stands_out_once(check: Check, store: SqliteHistory) -> None:

@@ -21,13 +21,11 @@ from .outliers import joined, typical
 __all__ = ["little_volume", "splits"]
 
 _WHOLE = (2, 3, 4, 5, 6, 7, 8, 10, 15, 20, 25, 30, 40, 50, 100)
-_RATIOS = tuple(
-    sorted({Fraction(3, 2), *map(Fraction, _WHOLE)} | {Fraction(2, 3), *(Fraction(1, n) for n in _WHOLE)})
-)
-_LOGS = np.log([float(ratio) for ratio in _RATIOS])
+_RATIOS = {Fraction(3, 2), Fraction(2, 3), *map(Fraction, _WHOLE), *(Fraction(1, n) for n in _WHOLE)}
 _NOISE = 4.0  # times the usual move, by which a session after a split opens elsewhere
 _NOISE_MOST = 0.08
-_NEAR_MS = 7 * 86_400_000  # between a split and the day that a venue tells for it
+_USUAL = 0.02  # of shares, where there are too few to tell
+_NEAR_MS = 10 * 86_400_000  # between a split and the day that a venue tells for it
 _SOON = 3
 _AROUND = 10  # sessions on either side
 _LITTLE = 5.0  # times less than the least of these
@@ -48,30 +46,32 @@ def splits(
     closes, opens = np.log(rows.close.floats()), np.log(rows.open.floats())
     if len(closes) < 2:
         return
+    known = {ratio for split in actions.values() for ratio in (split, 1 / split)}
+    ratios = sorted(_RATIOS | known)
+    logs = np.log([float(ratio) for ratio in ratios])
     usual = typical(np.abs(np.diff(closes)))
+    few = bool(np.isinf(usual[0]))
+    usual = np.full(len(usual), _USUAL) if few else usual
     overnight = opens[1:] - closes[:-1]
-    nearest = np.abs(overnight[:, None] - _LOGS).argmin(axis=1)
+    nearest = np.abs(overnight[:, None] - logs).argmin(axis=1)
     noise = np.minimum(_NOISE * usual, _NOISE_MOST)
-    alike = np.abs(overnight - _LOGS[nearest]) <= noise
-    alike &= np.abs(closes[1:] - closes[:-1] - _LOGS[nearest]) <= 2 * noise
+    alike = np.abs(overnight - logs[nearest]) <= noise
+    alike &= np.abs(closes[1:] - closes[:-1] - logs[nearest]) <= 2 * noise
     alike &= np.abs(overnight) > rules.move * usual
     places = np.flatnonzero(alike & joined(rows, coverage))
     places = places[[_begins(grid, int(time)) for time in rows.time[places + 1]]]
     for at in places.tolist():
         back = nearest[places[(abs(places - at) <= _SOON) & (places != at)]]
-        if (np.abs(_LOGS[back] + _LOGS[nearest[at]]) < 1e-9).any():
+        if not few and (np.abs(logs[back] + logs[nearest[at]]) < 1e-9).any():
             continue  # an outlier, and told as such
-        time, ratio = int(rows.time[at + 1]), _RATIOS[nearest[at]]
+        time, ratio = int(rows.time[at + 1]), ratios[nearest[at]]
+        split = _split_near(time, actions)
+        if ratio not in _RATIOS and split not in (ratio, 1 / ratio):
+            continue
+        prices = rows.open.take([at + 1]).texts()[0], rows.close.take([at]).texts()[0]
+        said = f"{iso(time)} opens at {prices[0]} after a close of {prices[1]}: {_reason(ratio, split)}"
         before = fill_command(series, int(rows.time[0]), time, force=True)
-        yield Finding(
-            Kind.SPLIT,
-            series,
-            f"{iso(time)} opens at {rows.open.take([at + 1]).texts()[0]} after a close of "
-            f"{rows.close.take([at]).texts()[0]}: {_reason(ratio, _split_near(time, actions))}",
-            before,
-            time,
-            grid.end(time),
-        )
+        yield Finding(Kind.SPLIT, series, said, before, time, grid.end(time))
 
 
 def _begins(grid: SessionGrid, time: int) -> bool:
@@ -92,7 +92,7 @@ def _reason(ratio: Fraction, split: Fraction | None) -> str:
         return f"as if the split of {split.numerator} for {split.denominator} were applied twice before"
     if max(new, old) == 100:
         return f"{as_by}, or of a hundredth, as of pence and pounds"
-    return f"{as_by}, and none is known"
+    return f"{as_by}, and no such one is known"
 
 
 def little_volume(series: SeriesId, rows: Columns, grid: SessionGrid) -> Iterator[Finding]:
