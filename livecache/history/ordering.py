@@ -44,9 +44,12 @@ def wants_of(
     A timeframe that is bigger goes first, and days are asked for although nobody wants them where they tell
     in which of many pages there is nothing.
     """
-    for symbol in symbols:
-        for own in traits.grids:  # whoever adds up to it has to know where its buckets open
-            series_of(store, SeriesId(venue, symbol, own), traits)
+    # Whoever adds up to a timeframe has to know where its buckets open.
+    added_up = [own for own in traits.grids if any(traits.adds_up(each, own) for each in timeframes)]
+    with store.writing():  # one transaction: thousands of series take a moment each
+        for symbol in symbols:
+            for own in {*timeframes, *added_up}:
+                series_of(store, SeriesId(venue, symbol, own), traits)
     wants: dict[int, Want] = {}
     for timeframe in sorted(timeframes, key=lambda each: -each.ms):
         grid = traits.grid(timeframe)

@@ -7,6 +7,7 @@ while it works, so it belongs in a thread of its own, and to that thread alone.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -132,6 +133,9 @@ class Damage:
 
 class HistoryStore(Protocol):
     """Candles of many series, each with what is known of it."""
+
+    def writing(self) -> AbstractContextManager[object]:
+        """A transaction around what is done within: all of it is stored, or nothing."""
 
     def series(self, key: SeriesId, *, create: bool = False, grid_text: str = "") -> SeriesInfo | None:
         """The series of that name; None where there is none, unless it is to be made.

@@ -57,7 +57,10 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """A transaction that alone may write; all of it is stored, or nothing."""
+        """A transaction that alone may write; all is stored, or nothing. Within one it is part of that."""
+        if self.db.in_transaction:
+            yield self.db
+            return
         with self._told():
             self.db.execute("BEGIN IMMEDIATE")
             try:
@@ -71,6 +74,9 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """A transaction in which all is as it was at its first statement. Commits wait for its end."""
+        if self.db.in_transaction:
+            yield self.db
+            return
         with self._told():
             self.db.execute("BEGIN")
             try:
