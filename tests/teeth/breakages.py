@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .edits import Breakage, Edit
 from .of_binance import OF_BINANCE
+from .of_calendars import OF_CALENDARS
 from .of_ccxt import OF_CCXT
 from .of_changes import OF_CHANGES
 from .of_deribit import OF_DERIBIT
@@ -384,6 +385,7 @@ BREAKAGES = (
     *OF_VENUES,
     *OF_DERIBIT,
     *OF_BINANCE,
+    *OF_CALENDARS,
     *OF_CCXT,
     *OF_SESSIONS,
     *OF_SHARES,
