@@ -17,7 +17,8 @@ __all__ = ["series_of", "wants_of"]
 
 def series_of(store: HistoryStore, key: SeriesId, traits: Traits) -> SeriesInfo:
     """The series of that name, made if need be."""
-    where = grid_text(key.timeframe, traits.grid(key.timeframe), traits.calendar)
+    grid = traits.grid(key.timeframe)
+    where = grid_text(key.timeframe, grid, traits.calendar, traits.calendar_through)
     made = store.series(key, create=True, grid_text=where)
     assert made is not None
     return made

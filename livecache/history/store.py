@@ -13,14 +13,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from ..equities.written import calendar_of, grid_of
+from ..equities.written import Told, calendar_of, grid_of
 from ..model.coverage import Coverage, Span
 from ..model.grid import Grid
 from ..model.series import SeriesId
 from .records.past import Arrival, Revision
 
 if TYPE_CHECKING:
-    from ..equities.calendar import Calendar
     from ..model.candle import ExactCandle
     from .columns import Columns  # which needs numpy
 
@@ -70,8 +69,8 @@ class SeriesInfo:
         return grid_of(self.grid_text, self.key.timeframe)
 
     @property
-    def calendar(self) -> Calendar | None:
-        """The exchange in whose sessions they lie; None where it is none of ours."""
+    def calendar(self) -> Told | None:
+        """The exchange in whose sessions they lie, if they do."""
         return calendar_of(self.grid_text)
 
 

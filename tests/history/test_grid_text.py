@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from livecache.equities.calendar import calendar_named
-from livecache.equities.written import grid_of, grid_text
+from livecache.equities.written import calendar_of, grid_of, grid_text
 from livecache.history.ordering import series_of
 from livecache.history.sqlite.store import SqliteHistory
 from livecache.model.grid import DAY_MS, EpochGrid, Grid, SessionGrid
@@ -57,7 +57,11 @@ def test_a_calendar_of_ours_is_told_by_its_name() -> None:
     again = grid_of(grid_text(D1, own, "XNYS"), D1)
     assert isinstance(again, SessionGrid)
     assert again.openings == own.openings, "a calendar of the user's own by that name is told whole"
-    assert isinstance(grid_of(grid_text(D1, own, "HERE"), D1), SessionGrid)
+    told = grid_text(D1, own, "MY OWN", 1_900_000_000_000)
+    assert isinstance(grid_of(told, D1), SessionGrid)
+    assert calendar_of(told) == ("MY OWN", 1_900_000_000_000)
+    assert calendar_of("XNYS") == ("XNYS", calendar.through)
+    assert calendar_of("") is None and calendar_of("86400000 from 0") is None
 
 
 def test_what_is_usual_needs_no_text() -> None:
@@ -66,7 +70,7 @@ def test_what_is_usual_needs_no_text() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["0 packed", "0 packed eJw=", "x packed eJwzBAAAMgAy", "0 packed !!", "1 packed"]
+    "text", ["0 packed", "0 packed eJw=", "x packed eJwzBAAAMgAy", "0 packed !! 0 ", "1 packed"]
 )
 def test_a_text_that_is_cut_off_or_foreign_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="no grid"):

@@ -12,7 +12,9 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
+from livecache.__main__ import main
 from livecache.equities.calendar import Calendar, calendar_named
+from livecache.equities.written import grid_text
 from livecache.history.columns import Columns
 from livecache.history.sqlite.store import SqliteHistory
 from livecache.history.store import Want
@@ -139,6 +141,22 @@ def test_nothing_is_expected_before_the_listing(check: Check, store: SqliteHisto
     assert check("--strict")["series"][0]["completeness_percent"] == 100
 
 
+def test_one_fill_mends_what_is_missing_of_shares_that_reach_as_far(
+    check: Check, store: SqliteHistory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    times, grid = opens("2026-01-01", "2026-07-01"), calendar().sessions
+    for symbol, first in (("AA", 0), ("BB", 0), ("LATE", 50)):
+        series = keep(store, wander(times[first:]), KEY._replace(symbol=symbol))
+        hole = 70 if symbol == "AA" else 90
+        store.uncover(series, Coverage([(grid.end_before(times[hole]), grid.end(times[hole + 1]))]))
+    assert main(["check", "--history", "--history-url", "sqlite:///history.db"]) == 7
+    mends = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  livecache")]
+    assert [line.partition("--symbols ")[2] for line in mends] == [
+        "AA,BB --timeframe 1d --since 2026-04-15T13:30Z --until 2026-05-14T20:00Z",
+        "LATE --timeframe 1d --since 2026-05-13T13:30Z --until 2026-05-14T20:00Z",
+    ]
+
+
 def test_what_is_not_final_yet_is_counted_apart(check: Check, store: SqliteHistory) -> None:
     rows = wander(opens("2026-01-01", "2026-07-01"))
     series = keep(store, rows[:-2])
@@ -160,16 +178,21 @@ def test_what_was_asked_for_in_vain_is_in_the_report(check: Check, store: Sqlite
     assert kinds(report) == ["missing"] and report["series"][0]["expected"] == 123
 
 
-def test_beyond_what_the_calendar_is_sure_of_nothing_is_missing(check: Check, store: SqliteHistory) -> None:
+@pytest.mark.parametrize("own", [False, True])
+def test_beyond_what_the_calendar_is_sure_of_nothing_is_missing(
+    check: Check, store: SqliteHistory, own: bool
+) -> None:
     through = calendar().through
+    name = grid_text(D1, calendar().sessions, "OF ONE'S OWN", through) if own else "XNYS"
     year = ms("2028-01-01")
     times = calendar().sessions.opens(year, through)
-    series = keep(store, wander(times))
+    series = keep(store, wander(times), name=name)
     store.submit([Want(series, year, ms("2030-01-01"))])
     report = check("--strict")
     assert report["clean"] and kinds(report, "notes") == ["unknown"]
     assert report["notes"][0]["start"] >= through
     (line,) = report["series"]
+    assert line["calendar"] == ("OF ONE'S OWN" if own else "XNYS")
     assert (line["rows"], line["missing"]) == (line["expected"], 0) and line["unknown"] > 240
     assert line["completeness_percent"] == 100
     store.submit([Want(series, ms("1962-01-01"), ms("2060-01-01"))])

@@ -181,9 +181,10 @@ class Check:
 
     def _sure(self, info: SeriesInfo, wanted: Span) -> Span:
         """As much of it as the calendar is sure of."""
-        if info.calendar is None or wanted.end <= info.calendar.through:
+        through = info.calendar.through if info.calendar else 0
+        if not through or wanted.end <= through:
             return wanted
-        return Span(wanted.start, max(wanted.start, info.grid.closed(info.calendar.through)))
+        return Span(wanted.start, max(wanted.start, info.grid.closed(through)))
 
     def _windows(self, info: SeriesInfo, wanted: Span) -> Iterator[tuple[Span, Answer]]:
         """Stretch by stretch, without damaged blocks, and what is known of each and around it."""

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import csv
 import io
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
 from ...model.series import SeriesId
 from ...model.timeframe import iso
-from .findings import Finding, Gap, Kind
+from .findings import Finding, Gap, Kind, fill_command
 from .months import MonthLine
 
-__all__ = ["TABLES", "Report", "SeriesLine", "as_csv", "as_json", "as_text", "largest"]
+__all__ = ["TABLES", "Report", "SeriesLine", "as_csv", "as_json", "as_text", "commands", "largest"]
 
 _SHOWN = 50
 """Lines of findings in the text; the files hold all."""
+
+_SYMBOLS_MAX = 50
+"""Of one command."""
 
 
 class SeriesLine(msgspec.Struct, frozen=True):
@@ -25,7 +28,7 @@ class SeriesLine(msgspec.Struct, frozen=True):
 
     series: SeriesId
     calendar: str
-    """Of the exchange in whose sessions its buckets lie, by name; "" where it has none of ours."""
+    """Of the exchange in whose sessions its buckets lie, by name; "" where there is none."""
     rows: int
     provisional: int
     """Candles beside these that are not final yet, and not expected before."""
@@ -75,6 +78,28 @@ class Report(msgspec.Struct):
     """Series whose candles were compared with the sums of a smaller timeframe."""
     peers_compared: int
     """Assets that were compared over several venues."""
+
+
+def commands(findings: Sequence[Finding], series: Iterable[SeriesLine]) -> list[str]:
+    """What mends these, each once; what is missing of several series that should reach as far by one fill."""
+    reach = {line.series: (line.start, line.end) for line in series}
+    told: dict[str, None] = {}
+    together: defaultdict[tuple[object, ...], list[Finding]] = defaultdict(list)
+    for one in findings:
+        if one.kind is Kind.MISSING and one.end:
+            together[one.series.venue, one.series.timeframe, reach.get(one.series)].append(one)
+    for one in findings:
+        alike = together.get((one.series.venue, one.series.timeframe, reach.get(one.series)), [])
+        if one.kind is not Kind.MISSING or not one.end:
+            told |= {one.remedy: None} if one.remedy else {}
+        elif one is alike[0]:
+            # It asks for nothing that is there.
+            start, end = min(gap.start for gap in alike), max(gap.end for gap in alike)
+            symbols = sorted({gap.series.symbol for gap in alike})
+            for at in range(0, len(symbols), _SYMBOLS_MAX):
+                names = ",".join(symbols[at : at + _SYMBOLS_MAX])
+                told[fill_command(one.series._replace(symbol=names), start, end)] = None
+    return [*told]
 
 
 def largest(gaps: Iterable[Gap], most: int) -> list[Gap]:
@@ -138,7 +163,7 @@ def as_text(report: Report, *, verbose: bool = False) -> Iterator[str]:
         yield from lines if verbose else lines[:_SHOWN]
         if len(lines) > _SHOWN and not verbose:
             yield f"and {len(lines) - _SHOWN} more such lines: see --verbose, --json or --output"
-    remedies = list(dict.fromkeys(one.remedy for one in report.findings if one.remedy))
+    remedies = commands(report.findings, report.series)
     if remedies:
         yield ""
         yield "What would mend it:"

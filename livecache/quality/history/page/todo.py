@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from ..findings import Finding, Kind, fill_command
-from ..report import Report
+from ..findings import Finding, Kind
+from ..report import Report, commands
 from .heat import level_of, title_of
 from .markup import Markup, el, joined
 
 __all__ = ["every_finding", "what_to_do"]
 
 _COMMANDS_MAX = 20
-_SYMBOLS_MAX = 50  # in one command
 _LISTED = 500
 
 _MEANS = {
@@ -41,47 +40,31 @@ def what_to_do(report: Report) -> Markup:
     if not kinds:
         return el("p", "Nothing: all that is expected is there, and nothing stands out.")
     failing = {one.kind for one in report.findings}
-    return joined(_kind(kind, kinds[kind], fails=kind in failing) for kind in _MEANS if kind in kinds)
+    return joined(
+        _kind(kind, kinds[kind], commands(kinds[kind], report.series), fails=kind in failing)
+        for kind in _MEANS
+        if kind in kinds
+    )
 
 
-def _kind(kind: Kind, found: Sequence[Finding], *, fails: bool) -> Markup:
+def _kind(kind: Kind, found: Sequence[Finding], mends: Sequence[str], *, fails: bool) -> Markup:
     of = len({one.series for one in found})
     many = f"{len(found):,} in {of:,} series" if of > 1 else f"{len(found):,} in {title_of(found[0].series)}"
     level = "finding" if fails else level_of(kind)
     head = el("h3", el("span", kind.value, cls=f"kind {level}"), f" {many}")
-    commands = list(dict.fromkeys(_commands(kind, found)))
     worst = max(found, key=lambda one: one.end - one.start)
     such = f"Such as {title_of(worst.series)}: {worst.message}"
     parts = [head, el("p", _MEANS[kind]), el("p", such, cls="quiet")]
-    if commands:
-        more = len(commands) - _COMMANDS_MAX
+    if mends:
+        more = len(mends) - _COMMANDS_MAX
         lines = [
-            *commands[:_COMMANDS_MAX],
+            *mends[:_COMMANDS_MAX],
             *([f"# and {more:,} more: report.json has each"] if more > 0 else []),
         ]
         code = el("pre", el("code", "\n".join(lines)))
         few = len(lines) <= 3
-        parts.append(code if few else el("details", el("summary", f"{len(commands):,} commands"), code))
+        parts.append(code if few else el("details", el("summary", f"{len(mends):,} commands"), code))
     return el("div", *parts, cls="task")
-
-
-def _commands(kind: Kind, found: Iterable[Finding]) -> Iterable[str]:
-    if kind is not Kind.MISSING:
-        return (one.remedy for one in found if one.remedy)
-    # A fill asks for nothing that is there: one is enough for all of a venue and timeframe.
-    of: defaultdict[tuple[str, str], list[Finding]] = defaultdict(list)
-    for one in found:
-        of[one.series.venue, one.series.timeframe].append(one)
-    return (
-        fill_command(
-            together[0].series._replace(symbol=",".join(symbols[at : at + _SYMBOLS_MAX])),
-            min(one.start for one in together),
-            max(one.end for one in together),
-        )
-        for together in of.values()
-        for symbols in [sorted({one.series.symbol for one in together})]
-        for at in range(0, len(symbols), _SYMBOLS_MAX)
-    )
 
 
 def every_finding(report: Report) -> Markup:
