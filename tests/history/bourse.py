@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+from livecache.commands.history.fill import Wanted
 from livecache.engine.limiter import Limiter, Urgency
 from livecache.engine.venue_time import VenueTime
 from livecache.equities.calendar import calendar_named
@@ -116,7 +117,7 @@ class Filling:
     @property
     def span(self) -> Span:
         """What is wanted: so many days back from now."""
-        return Span(self.now - self.days * DAY, self.now)
+        return Wanted({NAME: self.symbols}, [D1], -self.days * DAY).span(self.now)
 
     @property
     def sure(self) -> Span:
@@ -128,8 +129,17 @@ class Filling:
         """What ended before is final."""
         return self.bourse.traits.final_by(self.now, self.bourse.traits.settle_delay_ms)
 
-    def run(self, *, force: bool = False, until_s: float | None = None) -> Mapping[str, Line]:
-        """Fill it, or be killed after so long. A line a symbol."""
+    def run(
+        self,
+        *,
+        force: bool = False,
+        until_s: float | None = None,
+        look: Callable[[int, Sequence[Job]], None] | None = None,
+    ) -> Mapping[str, Line]:
+        """Fill it, or be killed after so long. A line a symbol.
+
+        `look` is shown all jobs at each moment that matters, with the time.
+        """
         clock = VirtualClock(self.now / 1000)
         console = io.StringIO()
 
@@ -154,13 +164,21 @@ class Filling:
                     store, Healing(_inline, store), cast("HistoryVenue", self.bourse), limiter, clock,
                     name="worker", watch=tally, urgency=Urgency.WARM, known=self.symbols,
                 )  # fmt: skip
+
+                async def looking() -> None:
+                    while look:
+                        look(int(clock.wall() * 1000), store.jobs(limit=1_000))
+                        await clock.sleep(0.25)
+
                 began_s = clock.monotonic()
+                looker = asyncio.create_task(looking(), name="looker")
                 try:
                     async with asyncio.timeout(until_s):
                         await worker.run(once=True)
                 except TimeoutError:
                     pass
                 self.seconds = clock.monotonic() - began_s
+                looker.cancel()
             self.now = int(clock.wall() * 1000) + 60_000
             store.close()
             return tally.lines

@@ -62,6 +62,12 @@ class Wanted:
     scheduled: Callable[[Timeframe], int] | None = None
     """Only what is due is wanted: since when, of each timeframe, in place of `since`."""
 
+    def span(self, now: int) -> Span:
+        """From when until when, at that time."""
+        end = self.until if self.until > 0 else now + self.until
+        start = self.since if self.since > 0 else end + self.since
+        return Span(max(0, start), min(end, now))
+
 
 def fill(config: Config, path: Path, wanted: Wanted, *, report: Path | None, as_json: bool) -> int:
     """Fill, and print a report; 0, 1 where symbols failed, 130 where it was stopped. Raises StoreUnusable."""
@@ -215,9 +221,7 @@ class _Filling:
         if wanted.scheduled is not None:
             await self._submit_due(wanted, wanted.scheduled, settled)
             return
-        end = wanted.until if wanted.until > 0 else now + wanted.until
-        start = wanted.since if wanted.since > 0 else end + wanted.since
-        span = Span(max(0, start), min(end, now))
+        span = wanted.span(now)
         if span.start >= span.end:
             raise ConfigError(
                 f"nothing lies between {iso(span.start)} and {iso(span.end)}", "see --since and --until"
