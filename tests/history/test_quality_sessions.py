@@ -17,7 +17,7 @@ from livecache.equities.calendar import Calendar, calendar_named
 from livecache.equities.written import grid_text
 from livecache.history.columns import Columns
 from livecache.history.sqlite.store import SqliteHistory
-from livecache.history.store import Want
+from livecache.history.store import Outcome, Want
 from livecache.model.candle import ExactCandle
 from livecache.model.coverage import Coverage
 from livecache.model.grid import Grid
@@ -170,12 +170,20 @@ def test_what_is_not_final_yet_is_counted_apart(check: Check, store: SqliteHisto
     assert line["completeness_percent"] == 100
 
 
-def test_what_was_asked_for_in_vain_is_in_the_report(check: Check, store: SqliteHistory) -> None:
+def test_what_was_asked_for_in_vain_is_in_the_report_with_the_reason(
+    check: Check, store: SqliteHistory
+) -> None:
     made = store.series(KEY, create=True, grid_text="XNYS")
     assert made
     store.submit([Want(made.id, ms("2026-01-01"), ms("2026-07-01"))])
     report = check()
     assert kinds(report) == ["missing"] and report["series"][0]["expected"] == 123
+    assert report["findings"][0]["message"].endswith(" are missing")
+    job = store.claim("me")
+    assert job
+    store.settle(job.lease, Outcome.FAILED, "HTTP 404: it may be delisted")
+    (found,) = check()["findings"]
+    assert found["message"].endswith(" are missing, asked for in vain: HTTP 404: it may be delisted")
 
 
 @pytest.mark.parametrize("own", [False, True])

@@ -81,7 +81,7 @@ def _checked(store: SqliteHistory, wanted: Wanted) -> tuple[Report, str]:
         time_of(flag, text) for flag, text in (("--since", wanted.since), ("--until", wanted.until))
     )
     rules = Rules(wanted.gap_buckets, wanted.move, wanted.wick)
-    check = Check(store, rules, since, until, _unfinished(store))
+    check = Check(store, rules, since, until, *_unfinished(store))
     series = [
         each
         for each in chosen(store, wanted.symbols, wanted.timeframes)
@@ -103,14 +103,18 @@ def _checked(store: SqliteHistory, wanted: Wanted) -> tuple[Report, str]:
     return report, as_html(report, around)
 
 
-def _unfinished(store: SqliteHistory) -> dict[int, Span]:
-    """What was asked for and has not come, by series."""
+def _unfinished(store: SqliteHistory) -> tuple[dict[int, Span], dict[int, str]]:
+    """What was asked for and has not come, by series, and why it has not."""
     from ...history.store import ACTIVE, JobState
 
     spans: defaultdict[int, list[Span]] = defaultdict(list)
-    for job in store.jobs(states=[*ACTIVE, JobState.FAILED], limit=_JOBS_MOST):
+    failed: dict[int, str] = {}
+    for job in store.jobs(states=[*ACTIVE, JobState.FAILED], limit=_JOBS_MOST):  # the newest first
         spans[job.want.series].append(Span(job.want.start, job.want.end))
-    return {
+        if job.state is JobState.FAILED:
+            failed.setdefault(job.want.series, job.error[:200])
+    wanted = {
         series: Span(min(span.start for span in each), max(span.end for span in each))
         for series, each in spans.items()
     }
+    return wanted, failed

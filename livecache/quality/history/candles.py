@@ -57,8 +57,8 @@ def gaps_of(series: SeriesId, grid: Grid, kind: Kind, spans: Coverage) -> list[G
     return [Gap(series, kind, grid.ceil(span.start), span.end, count) for span, count in counted if count]
 
 
-def gap_finding(gap: Gap, rules: Rules) -> Finding | None:
-    """What is to be said of it, if it is long enough."""
+def gap_finding(gap: Gap, rules: Rules, failed: str = "") -> Finding | None:
+    """What is to be said of it, if it is long enough; `failed` is why it was asked for in vain."""
     if gap.buckets < rules.gap_buckets:
         return None
     plural = gap.buckets > 1
@@ -74,4 +74,5 @@ def gap_finding(gap: Gap, rules: Rules) -> Finding | None:
             said, remedy = "may be sessions or not: the calendar is not sure of them", "a newer livecache"
         case _:
             said, remedy = f"{verb} missing", fill_command(gap.series, gap.start, gap.end)
+            said += f", asked for in vain: {failed}" if failed else ""
     return Finding(gap.kind, gap.series, f"{many} {said}", remedy, gap.start, gap.end)

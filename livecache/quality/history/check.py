@@ -50,6 +50,8 @@ class Check:
     until: int | None = None
     wanted: Mapping[int, Span] = field(default_factory=dict)
     """What jobs that are not done want of a series, by its number."""
+    failed: Mapping[int, str] = field(default_factory=dict)
+    """Why the last of them failed, by the same."""
     lines: list[SeriesLine] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
@@ -106,7 +108,8 @@ class Check:
         gaps = gaps_of(key, grid, Kind.MISSING, missing)
         gaps += gaps_of(key, grid, Kind.UNKNOWN, coverage.missing(sure.end, wanted.end))
         gaps += gaps_of(key, grid, Kind.ABSENT if isinstance(grid, SessionGrid) else Kind.EMPTY, read.nothing)
-        found += filter(None, (gap_finding(gap, self.rules) for gap in gaps))
+        why = self.failed.get(info.id, "")
+        found += filter(None, (gap_finding(gap, self.rules, why) for gap in gaps))
         self._told(found, gaps)
         self.months += read.months.lines(missing, read.nothing, shown)
         expected = grid.count(*sure) - _count(grid, shown) if sure.end else 0
