@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from ..model.coverage import Coverage, Span
 from ..model.grid import Grid
+from ..model.timeframe import iso
 
 __all__ = ["Found", "PageLength", "Walk", "Word", "requests_left", "unseen", "word_of"]
 
@@ -113,6 +114,8 @@ class Walk:
     prepends: bool = False
     filled: bool = False
     oldest_first: bool = False
+    oldest: int = 0
+    """What opens before is not to be had: it is set aside, and no page reaches there."""
     covered: Coverage = field(default_factory=Coverage)
     aside: dict[Span, str] = field(default_factory=dict)
     """What cannot be had, and why."""
@@ -120,6 +123,10 @@ class Walk:
     _doubts: list[_Doubt] = field(default_factory=list)
     _overlap: int = 0
     """Buckets that pages share where they are thin: a row of both vouches for what lies beside it."""
+
+    def __post_init__(self) -> None:
+        reason = f"the venue has nothing from before {iso(self.oldest)} any more"
+        self.aside |= dict.fromkeys(self.missing.clip(0, self.oldest), reason)
 
     @property
     def missing(self) -> Coverage:
@@ -266,9 +273,9 @@ class Walk:
         # Not beyond what is wanted, where candles are not final yet.
         beyond = _after(grid, end, min(shared, grid.count(end, whole[-1].end)))
         if self.oldest_first:
-            start = grid.far_back(start, min(shared, grid.count(whole[0].start, start)))
+            start = max(self.oldest, grid.far_back(start, min(shared, grid.count(whole[0].start, start))))
             return Span(start, min(beyond, _after(grid, start, most)))
-        return Span(max(grid.far_back(piece.start, shared), grid.far_back(beyond, most)), beyond)
+        return Span(max(self.oldest, grid.far_back(start, shared), grid.far_back(beyond, most)), beyond)
 
     def _flies(self, doubt: _Doubt) -> bool:
         return any(doubt.piece.clip(*span) for span in self._flying)

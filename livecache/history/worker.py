@@ -219,6 +219,7 @@ class Worker:
             prepends=traits.prepends,
             filled=traits.empty == "flat",
             oldest_first=self._oldest_first,
+            oldest=traits.oldest(series.key.timeframe, int(self._clock.wall() * 1000)),
             covered=missing.without(left),
         )
         self._watch.began(job, series, missing, left)

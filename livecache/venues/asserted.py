@@ -105,7 +105,7 @@ class Sight:
     async def newest(self, symbol: str, timeframe: Timeframe, buckets: int) -> Page:
         """So many candles, the newest that are over."""
         grid = self.venue.traits.grid(timeframe)
-        end = grid.floor(await self.time())
+        end = grid.closed(await self.time())
         return await self.page(symbol, timeframe, grid.back(end, buckets), end)
 
     async def until(self, time: int) -> None:

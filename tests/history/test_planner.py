@@ -133,6 +133,17 @@ def test_a_dense_past_costs_no_page_more_than_it_must(oldest_first: bool) -> Non
     assert len(past.asked) == 20 == requests_left(wanted(0, 6_000), GRID, 300)
 
 
+@pytest.mark.parametrize("oldest_first", [False, True])
+@pytest.mark.parametrize("buckets", [100, 950])
+def test_what_a_venue_has_no_more_is_told_and_not_asked_for(buckets: int, oldest_first: bool) -> None:
+    past, oldest = Past(set(opens(GRID, span(0, 1_000)))), span(1_000 - buckets, 1_000).start
+    walk = Walk(GRID, wanted(0, 1_000), PageLength(300), oldest_first=oldest_first, oldest=oldest)
+    walk_through(walk, past)
+    assert walk.missing == Coverage(walk.aside) == wanted(0, 1_000 - buckets)
+    assert all(asked.start >= oldest for asked in past.asked) and len(past.asked) == -(-buckets // 300)
+    assert "nothing from before" in next(iter(walk.aside.values()))
+
+
 def test_a_thin_past_costs_hardly_more() -> None:
     chance = random.Random(7)
     past = Past({t for t in opens(GRID, span(0, 30_000)) if chance.random() < 0.1})

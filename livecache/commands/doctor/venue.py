@@ -259,8 +259,8 @@ class Examination:
         """Whether there is such a symbol, by a page of its days, where there is no list."""
         traits = self.venue.traits
         grid = traits.grid(Timeframe.D1)
-        today = grid.floor(self.now() or 0)
-        answer = await self.venue.fetch(PageRequest(symbol, Timeframe.D1, grid.back(today, _DAYS), today))
+        end = grid.closed(self.now() or 0)
+        answer = await self.venue.fetch(PageRequest(symbol, Timeframe.D1, grid.back(end, _DAYS), end))
         await self._clock.sleep(
             max((1 / b.per_s for b in traits.budgets if isinstance(b, Spacing)), default=0)
         )
