@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from fractions import Fraction
 
-from ..ledger.splitting import forget, rescaled_since
 from ..model.candle import ExactCandle
 from ..model.timeframe import iso
 from ..pacing.meter import Ticket
@@ -149,7 +147,8 @@ class Backfiller:
             begins = finals.far_back(listed + 1, 1) if finals else listed
             live.timeline.symbols[request.symbol].begins(begins)
         rows = {row.time: row for row in page.rows}
-        self._heed_splits(page, rows)
+        if any(action.kind == "split" for action in page.actions):
+            self._heed_splits(page, rows)
         facts = PageFacts(request.start, request.end, rows, heard, page.rejected, dict(page.reasons))
         if pick.want.witness is not None:
             told = request.symbol, pick.want.witness, request.timeframe
@@ -171,10 +170,14 @@ class Backfiller:
 
     def _heed_splits(self, page: Page, rows: Mapping[int, ExactCandle]) -> None:
         """What was read before a split is read again: the venue tells it in another scale by now."""
+        from fractions import Fraction  # late: few venues have shares
+
+        from ..ledger.splitting import forget, rescaled_since
+
         splits = [(each.time, Fraction(each.value)) for each in page.actions if each.kind == "split"]
         symbol, timeframe = page.request.symbol, page.request.timeframe
         timeline = self._live.timeline.symbols[symbol]
-        if splits and (since := rescaled_since(timeline.tracks[timeframe], rows, splits)):
+        if since := rescaled_since(timeline.tracks[timeframe], rows, splits):
             forget(timeline, since)
             logger.bind(event="split", symbol=symbol, ratio=str(splits[-1][1]), time=since).warning(
                 f"{symbol} was split {splits[-1][1]} at {iso(since)}: its candles are read again"

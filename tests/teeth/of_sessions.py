@@ -38,13 +38,7 @@ OF_SESSIONS = (
     ),
     Breakage(
         "a split is taken for revisions",
-        (
-            Edit(
-                "livecache/engine/backfiller.py",
-                "        if splits and (since",
-                "        if False and (since",
-            ),
-        ),
+        (Edit("livecache/engine/backfiller.py", "        if (since :=", "        if False and (since :="),),
         _TESTS,
     ),
 )
