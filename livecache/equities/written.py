@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from base64 import b64decode, b64encode
+from collections.abc import Mapping
 from functools import lru_cache
 from itertools import accumulate, chain, pairwise
 from typing import NamedTuple
@@ -13,7 +14,7 @@ from ..model.grid import Grid, SessionGrid, read_grid
 from ..model.timeframe import Timeframe
 from .calendar import Calendar, calendar_named
 
-__all__ = ["Told", "calendar_of", "grid_of", "grid_text"]
+__all__ = ["Told", "calendar_of", "grid_of", "grid_text", "grids_beside"]
 
 _PACKED = "packed"
 _BYTES_MAX = 4_000_000  # of two hundred thousand sessions
@@ -68,6 +69,12 @@ def grid_of(text: str, timeframe: Timeframe) -> Grid:
         return _unpacked(int(step), rest.split(" ", 2)[1])
     except (ValueError, IndexError, zlib.error) as error:
         raise ValueError(f"no grid: {text[:40]!r}: {error}") from None
+
+
+def grids_beside(text: str) -> Mapping[Timeframe, Grid]:
+    """Where the buckets of all timeframes lie, if such a text names a calendar of ours; else nothing."""
+    ours = _named(text)
+    return ours.grids() if ours else {}
 
 
 @lru_cache(64)

@@ -53,6 +53,10 @@ class Grid(ABC):
     def divides(self, parent: Grid) -> bool:
         """Whether each bucket of `parent`, and the closed hours that it owns, is a union of ours."""
 
+    def agrees(self, other: Grid) -> bool:
+        """Whether both have the same buckets, as far as both may know."""
+        return self == other
+
     @abstractmethod
     def times(self, n: int) -> Grid | None:
         """`n` buckets as one, always the same ones; None where numbers depend on how much is known."""
@@ -333,6 +337,12 @@ class SessionGrid(Grid):
 
     def divides(self, parent: Grid) -> bool:
         return isinstance(parent, SessionGrid) and _divides(self, parent)
+
+    def agrees(self, other: Grid) -> bool:
+        if not isinstance(other, SessionGrid) or self.step != other.step:
+            return False
+        mine, theirs = self.known_to(other), other.known_to(self)
+        return bool(mine and theirs and (mine.openings, mine.closings) == (theirs.openings, theirs.closings))
 
     def known_to(self, other: SessionGrid) -> SessionGrid | None:
         """The same, of those sessions only that `other` may know; None if there are none."""

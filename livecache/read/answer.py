@@ -83,6 +83,7 @@ class Older(NamedTuple):
 
     start: int
     candles: Sequence[Candle]
+    grid: Grid  # which knows as old sessions
 
 
 def decide(request: Request, reply: Sequence[Any], key: str, older: Older | None = None) -> Candles:
@@ -185,7 +186,8 @@ def _decide(request: Request, reply: Sequence[Any], key: str, older: Older | Non
     if closed and closed[0].time < state.contiguous_from:
         closed = [candle for candle in closed if candle.time >= state.contiguous_from]
     if older is not None:
-        closed, state = [*older.candles, *closed], state._replace(contiguous_from=older.start)
+        closed = [*older.candles, *closed]
+        state = state._replace(contiguous_from=older.start, grid=older.grid)
     if request.span:
         start, end = _span(request, request.span, closed, state, through)
     else:

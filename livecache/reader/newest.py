@@ -40,8 +40,9 @@ def _older(years: Years, hot: Candles, grid: Grid, count: int) -> Older | None:
     with years.place.opened() as store:
         name = f"{hot.series.venue}:{hot.series.symbol}"
         reading = Reading(years, store, name, hot.series.timeframe, wish_of(0, None, settled=True))
-        if store is None or reading.grid != grid:
+        if store is None or not reading.grid.agrees(grid):
             return None
+        grid = reading.grid
         edge, buckets, start = hot.contiguous_from, count, -1
         # One more, whose close an empty bucket may carry.
         while (before := grid.far_back(edge, buckets + 1)) != start:
@@ -55,5 +56,6 @@ def _older(years: Years, hot: Candles, grid: Grid, count: int) -> Older | None:
                 break
         rows = rows.take(slice(-count - 1, None))
         columns = (rows.time.tolist(), *(each.floats().tolist() for each in rows.numbers))
-        begins = max(whole, grid.floor(reading.listed))
-        return Older(grid.ceil(begins), [*map(Candle, *columns)])
+        listed = reading.listed
+        begins = max(whole, grid.floor(listed) if grid.count(0, listed + 1) else 0)
+        return Older(grid.ceil(begins), [*map(Candle, *columns)], grid)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import msgspec
 
+from ..equities.written import grids_beside
 from ..errors import HistoryChanged, Incomplete, ReadError, RedisUnavailable, UnknownSeries
 from ..history.answer.history import History
 from ..history.answer.seam import NOTHING, Seam, Source, gather, newest_close
@@ -30,6 +31,7 @@ from .history import Place
 __all__ = ["Reading", "Years", "wish_of"]
 
 _BATCH_MAX = 100_000_000
+_TOLD = ("sums_below", "grids", "calendar")
 _CHOICES = {
     "gaps": ("raise", "allow"),
     "empty": ("skip", "carry", "null"),
@@ -189,9 +191,14 @@ class Reading:
         """The series itself, and what adds up to it, the longest first. Raises `UnknownSeries`."""
         venue, symbol, timeframe = self.series
         there = {key.timeframe for key in (*self._infos, *self._filled) if key[:2] == (venue, symbol)}
-        bound, told = self._told.get(venue, (None, {}))
-        stored = (info for info in self._infos.values() if info.key.venue == venue and info.grid_text)
+        bound, told, sessions = self._told.get(venue, (None, {}, False))
+        stored = [info for info in self._infos.values() if info.key.venue == venue and info.grid_text]
+        for text in {info.grid_text for info in stored}:
+            told = {**told, **grids_beside(text)}
         grids = {**told, **{info.key.timeframe: info.grid for info in stored}}
+        if sessions and (unknown := [t for t in there if t not in grids]):
+            series = [SeriesId(venue, symbol, t) for t in unknown]
+            grids |= self._ask(_sessions(self._core, series), {})
         found = []
         if timeframe in there and self._wish.source != "derived":
             found.append(Source(self.series, grids.get(timeframe, timeframe.grid), False))
@@ -200,7 +207,7 @@ class Reading:
             if smaller not in there or (bound and smaller.ms < bound.ms <= timeframe.ms):
                 continue
             its = multiple.added_up(smaller, grids.get(smaller, smaller.grid), grids)
-            if its and (not found or its.grid == found[0].grid):
+            if its and (not found or its.grid.agrees(found[0].grid)):
                 found.append(Source(SeriesId(venue, symbol, smaller), its.grid, True))
         if not found:
             names = ", ".join(sorted({t.value for t in there}))
@@ -276,8 +283,8 @@ class Reading:
         return f"{hint}; Redis could not be asked: {self._problem.message}" if self._problem else hint
 
 
-_Told = tuple[Timeframe | None, dict[Timeframe, Grid]]
-"""From which timeframe on a venue's candles are no sums, and its own grids."""
+_Told = tuple[Timeframe | None, Mapping[Timeframe, Grid], bool]
+"""From which timeframe on a venue's candles are no sums, its own grids, and whether it keeps to sessions."""
 
 
 def _filled(core: Core, names: set[str]) -> Steps[tuple[set[SeriesId], dict[str, _Told]]]:
@@ -287,19 +294,27 @@ def _filled(core: Core, names: set[str]) -> Steps[tuple[set[SeriesId], dict[str,
     told: dict[str, _Told] = {}
     for venue in core.venues or ():
         keys = core.keyspace(venue)
-        members, fields = yield [("SMEMBERS", keys.series), ("HMGET", keys.feed, "sums_below", "grids")]
+        members, fields = yield [("SMEMBERS", keys.series), ("HMGET", keys.feed, *_TOLD)]
         if isinstance(members, Exception) or isinstance(fields, Exception):  # nobody's that we know
             continue
-        bound, grids = fields
+        bound, grids, calendar = fields
         try:
             texts = msgspec.json.decode(grids, type=dict[Timeframe, str]) if grids else {}
             own = {timeframe: read_grid(text, timeframe.ms) for timeframe, text in texts.items()}
-            told[venue] = Timeframe(text_of(bound)) if bound else None, own
+            told[venue] = Timeframe(text_of(bound)) if bound else None, own, calendar is not None
         except (ValueError, *UNDECODABLE):
             raise ReadError(f"{venue}: where buckets lie cannot be understood", "update livecache") from None
         texts_of = (text for text in map(text_of, members) if not names or text.rpartition(":")[0] in names)
         found |= {series for text in texts_of if (series := keys.parse_series(text))}
     return found, told
+
+
+def _sessions(core: Core, series: Sequence[SeriesId]) -> Steps[dict[Timeframe, Grid]]:
+    """The sessions that Redis tells of these."""
+    commands = [("HGET", f"{core.keys_of(one)[0]}:state", "grid") for one in series]
+    texts = yield commands
+    told = zip(series, texts, strict=True)
+    return {one.timeframe: read_grid(text_of(text)) for one, text in told if isinstance(text, bytes)}
 
 
 def _settled(core: Core, series: SeriesId, start: int, end: int) -> Steps[tuple[Answer, Coverage]]:

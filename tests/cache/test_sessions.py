@@ -60,7 +60,8 @@ def put(venue: Venue, store: Any) -> Reader:
         store.hset(f"{key}:state", mapping={**fields, "count": len(candles)})
         store.sadd(KEYS.series, f"{SYMBOL}:{timeframe.value}")
     store.set(KEYS.alive(SYMBOL), encode_alive(AliveRecord("one", venue.now, "up")))
-    store.hset(KEYS.feed, mapping=venue.timeline.traits.told() or {"symbols": SYMBOL})
+    told = {"calendar": "XNYS", "calendar_through": named("XNYS").through}
+    store.hset(KEYS.feed, mapping={**venue.timeline.traits.told(), **told})
     return Reader(client=store)
 
 
@@ -151,6 +152,7 @@ def test_beyond_the_end_of_its_calendar_nothing_is_called_missing(store: Any) ->
     venue.now = ms("2026-11-28T12:00")  # nothing has come since
     put(venue, store)
     assert {(gap.timeframe, gap.buckets) for gap in checked(store, [D1, H1]).gaps} == {("1d", 1), ("1h", 4)}
+    assert checked(store, [D1, H1]).advice == []
     sure = {"calendar": "XNYS", "calendar_through": ms("2026-11-26T05:00")}
     store.hset(KEYS.feed, mapping=sure)
     report = checked(store, [D1, H1])
