@@ -129,6 +129,16 @@ def test_a_candle_that_cannot_be_is_found(check: Check, store: SqliteHistory, fi
     )
 
 
+def test_of_the_gaps_those_come_first_that_should_not_be(
+    check: Check, store: SqliteHistory, series: int
+) -> None:
+    rows = walk(500)
+    keep(store, [*rows[:100], *rows[108:300], *rows[301:]])
+    store.uncover(series, covered(400, 402))
+    (gap,) = check("--top", "1")["gaps"]
+    assert (gap["kind"], gap["buckets"]) == ("missing", 2), "of longer ones it is known that they are empty"
+
+
 def test_a_candle_between_two_buckets_is_found(check: Check, store: SqliteHistory) -> None:
     rows = walk(400)
     late = ExactCandle(rows[200].time + 1_000, *rows[200].numbers)

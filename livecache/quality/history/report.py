@@ -103,8 +103,8 @@ def commands(findings: Sequence[Finding], series: Iterable[SeriesLine]) -> list[
 
 
 def largest(gaps: Iterable[Gap], most: int) -> list[Gap]:
-    """So many, the longest first."""
-    return sorted(gaps, key=lambda gap: (-gap.buckets, gap.series, gap.start))[:most]
+    """So many, the longest first; before what is known to be empty whatever should not be."""
+    return sorted(gaps, key=lambda gap: (gap.kind is Kind.EMPTY, -gap.buckets, gap.series, gap.start))[:most]
 
 
 def as_json(report: Report) -> str:
