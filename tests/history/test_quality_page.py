@@ -17,7 +17,8 @@ from livecache.history.store import Want
 from livecache.model.coverage import Coverage
 from livecache.model.series import SeriesId
 from livecache.model.timeframe import Timeframe
-from livecache.quality.history.findings import Finding, Gap, Kind, fill_command
+from livecache.quality.history.check import Check
+from livecache.quality.history.findings import Finding, Gap, Kind, Rules, fill_command
 from livecache.quality.history.months import MonthLine
 from livecache.quality.history.page.page import as_html
 from livecache.quality.history.report import Report, SeriesLine
@@ -106,6 +107,20 @@ def test_the_page_has_the_worst_first_and_what_mends_it(written: Path) -> None:
     pictures = [attributes for tag, attributes in page.elements if tag == "svg" and "role" in attributes]
     titles = [tag for tag, _ in page.elements].count("title")
     assert len(pictures) >= 3 + 2 + 6 and titles >= len(pictures), "each says in words what it shows"
+
+
+def test_a_quiet_market_is_no_worse_than_one_of_which_something_is_missing(store: SqliteHistory) -> None:
+    hours = [ms("2026-01-01") + n * 3_600_000 for n in range(2_000)]
+    keys = [SeriesId("exchange", name, Timeframe.H1) for name in ("QUIET", "HOLE")]
+    keep(store, wander(hours[::2]), keys[0], name="")
+    keep(store, wander(hours), keys[1], name="")
+    store.uncover(store.all_series(["HOLE"])[0].id, Coverage([(hours[900], hours[903])]))
+    check = Check(store, Rules())
+    for info in store.all_series():
+        check.take(info)
+    page = Page(as_html(check.report(path="", checked_at=0, top=100), []))
+    assert [row.partition(" ")[0] for row in page.rows()] == ["exchange:HOLE", "exchange:QUIET"]
+    assert any(text == "50.03 %" for text in page.text)
 
 
 def test_a_page_of_nothing_says_so() -> None:

@@ -40,8 +40,12 @@ _RANK = {shade: at for at, shade in enumerate(LEGEND)}
 
 
 def _worst_first(lines: Iterable[SeriesLine]) -> list[SeriesLine]:
-    """Those of which the least is there."""
-    return sorted(lines, key=lambda line: (line.completeness_percent, -line.missing, line.series))
+    """Those of which the most should be there and is not; a quiet market is no fault."""
+
+    def rank(line: SeriesLine) -> tuple[object, ...]:
+        return -(line.missing + line.absent) / line.expected, line.completeness_percent, line.series
+
+    return sorted(lines, key=rank)
 
 
 def title_of(series: SeriesId) -> str:
@@ -72,7 +76,7 @@ def heat_map(report: Report) -> Markup:
     ]
     parts = [el("ul", *legend, cls="legend"), _table(shown[:count], axis, lacks)]
     if rest := shown[count:]:
-        least = rest[0].completeness_percent
+        least = min(line.completeness_percent for line in rest)
         says = f"{len(rest):,} more, " + (
             "all complete" if least == 100 else f"{least:g} % and more complete"
         )

@@ -80,13 +80,11 @@ def _totals(report: Report) -> Markup:
     tiles = [
         ("series", f"{len(report.series):,}"),
         ("candles", f"{total('rows'):,}"),
-        ("provisional", f"{total('provisional'):,}"),
         ("expected", f"{expected:,}"),
         ("complete", f"{percent(total('complete'), expected):g} %"),
         ("missing", f"{total('missing'):,}"),
-        ("absent", f"{total('absent'):,}"),
-        ("nothing traded", f"{total('empty'):,}"),
-        ("findings", f"{len(report.findings):,}"),
-        ("warnings", f"{len(report.warnings):,}"),
     ]
+    others = (("absent", "absent"), ("nothing traded", "empty"), ("provisional", "provisional"))
+    tiles += [(told, f"{total(name):,}") for told, name in others if total(name)]
+    tiles += [("findings", f"{len(report.findings):,}"), ("warnings", f"{len(report.warnings):,}")]
     return el("dl", *(el("div", el("dt", name), el("dd", value)) for name, value in tiles), cls="totals")

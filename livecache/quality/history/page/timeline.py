@@ -27,7 +27,7 @@ def gaps_in_time(report: Report) -> Markup:
     for gap in report.gaps:
         of[gap.series].append(gap)
     lines = {line.series: line for line in report.series if line.series in of and line.end}
-    worst = sorted(lines.values(), key=lambda line: -sum(gap.buckets for gap in of[line.series]))[:_ROWS_MAX]
+    worst = sorted(lines.values(), key=lambda line: _lost(of[line.series]), reverse=True)[:_ROWS_MAX]
     if not worst:
         return el("p", "There are none.")
     start, end = min(line.start for line in worst), max(line.end for line in worst)
@@ -44,6 +44,12 @@ def gaps_in_time(report: Report) -> Markup:
     head = el("tr", el("th", "Series", scope="col"), el("th", axis, scope="col"))
     table = el("table", el("thead", head), el("tbody", *rows), cls="times")
     return joined([table, _listed(report)])
+
+
+def _lost(gaps: Sequence[Gap]) -> tuple[int, int]:
+    """Buckets that should be there, and all."""
+    all_of_them = sum(gap.buckets for gap in gaps)
+    return all_of_them - sum(gap.buckets for gap in gaps if gap.kind is Kind.EMPTY), all_of_them
 
 
 def _bar(line: SeriesLine, gaps: Sequence[Gap], start: int, end: int) -> Markup:
