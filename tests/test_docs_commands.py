@@ -50,7 +50,10 @@ NEEDED = {
 }
 """First words of commands that are held to their syntax only, with what they need."""
 
-ELSEWHERE = {"docs/keyspace.md": "tests/cache/test_documentation.py"}
+ELSEWHERE = {
+    "docs/keyspace.md": "tests/cache/test_documentation.py",
+    "docs/equities.md": "tests/e2e/test_equities_guide.py",
+}
 """Pages whose commands another test runs, over a store of its own."""
 
 MEANWHILE = {"livecache run": "runs beside all of this", "livecache simulator": "that too"}
