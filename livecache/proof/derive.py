@@ -60,11 +60,11 @@ def derive(
             outcome.touched.append(time)  # Also where nothing was shown: a grandparent may have relied on it.
             continue
         rolled = roll_up(time, candles)
-        if rolled is None and end <= child_edge:
-            take_word(parent, time)  # No candle stands there to be vouched for.
         # Known to be empty so far is news as well: a grandparent may wait for it.
         if rolled is None or parent.lay(rolled, vouched=True, replace=True):
             outcome.touched.append(time)
+        if end <= child_edge and (rolled is None or parent.traits.finals is not None):
+            take_word(parent, time)  # No candle stands there to be vouched for, or no feed that would.
     return outcome
 
 

@@ -287,8 +287,10 @@ class Track:
                 starts = [s.start for s in self.coverage.spans[:1]] + times[:1]
                 keep_from = min(starts or sorted(self.provisional)[:1], default=0)
             everything = sorted((*times, *self.provisional))
-            if len(self.provisional) > CROWD and len(everything) > wanted + CROWD:
-                keep_from = max(keep_from, everything[-wanted - CROWD])  # Nothing has settled for long.
+            # Those of a session are known, and settle all at once.
+            crowd = CROWD + (len(self.flagged) if self.traits.finals is not None else 0)
+            if len(self.provisional) > crowd and len(everything) > wanted + crowd:
+                keep_from = max(keep_from, everything[-wanted - crowd])  # Nothing has settled for long.
             if keep_from != self.keep_from:
                 # What lies between was held back as too old while it moved the other way: Redis lacks it.
                 self.whole = self.whole or keep_from < self.keep_from
