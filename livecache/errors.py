@@ -102,15 +102,18 @@ class UnknownTimeframe(ConfigError):
 
 
 class UnknownSymbol(ConfigError):
-    """The venue has no such product; `gone`: none any more."""
+    """The venue has no such product; `gone`: none any more. `said`: its own words where it has no list."""
 
-    def __init__(self, symbol: str, venue: str, near: Sequence[str], *, gone: bool = False) -> None:
+    def __init__(
+        self, symbol: str, venue: str, near: Sequence[str], *, gone: bool = False, said: str = ""
+    ) -> None:
         meant = f"; did you mean {' or '.join(near)}?" if near and not gone else ""
         if gone:
             hint = f"it was delisted or renamed: correct venues.{venue}.symbols"
         else:
             hint = f"correct venues.{venue}.symbols{meant}"
-        super().__init__(f"{venue.title()} does not know {symbol}{' any more' if gone else ''}", hint)
+        words = f" ({said})" if said else ""
+        super().__init__(f"{venue.title()} does not know {symbol}{' any more' if gone else ''}{words}", hint)
         self.symbol = symbol
         self.near = tuple(near)
 

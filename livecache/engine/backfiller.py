@@ -188,7 +188,7 @@ class Backfiller:
         if failure.kind in (FailureKind.PAGE_TOO_LONG, FailureKind.UNSUPPORTED_TIMEFRAME):
             self.schedule.brought(request, live.clock.monotonic(), news=False)
             return
-        if failure.kind is FailureKind.UNKNOWN_SYMBOL and await self._forsake(request.symbol):
+        if failure.kind is FailureKind.UNKNOWN_SYMBOL and await self._forsake(request.symbol, failure):
             return
         self.failures += 1
         attempts = self.schedule.failed(
@@ -221,7 +221,7 @@ class Backfiller:
             live.changed.set()
             self.first_fill.failed(request.symbol, request.timeframe)
 
-    async def _forsake(self, symbol: str) -> bool:
+    async def _forsake(self, symbol: str, failure: FetchFailure) -> bool:
         """The venue does not know the symbol: say so, go on with the others. False if its list names it."""
         live, schedule = self._live, self.schedule
         now_s = live.clock.monotonic()
@@ -231,7 +231,7 @@ class Backfiller:
             schedule.failed(symbol, timeframe, "unknown", now_s, _UNKNOWN_RETRY_S)
         if symbol in self.listing.unknown:
             return True
-        standing = await self.listing.forsake(symbol)
+        standing = await self.listing.forsake(symbol, failure.message)
         if symbol not in live.timeline.symbols:
             return True
         if not standing:

@@ -65,14 +65,15 @@ class Listing:
         self._absent: set[str] = set()  # from the last list
         self._listed: set[str] = set()  # though they seemed unknown
 
-    async def forsake(self, symbol: str) -> str:
+    async def forsake(self, symbol: str, said: str = "") -> str:
         """The venue says that it has no such symbol. How it stands to it: "" if its own list names it."""
         products = await self._everything()
         if symbol in products or symbol not in self._live.timeline.symbols:
             return ""
         gone = self._live.timeline.symbols[symbol].newest() > 0
         known = products or self._live.timeline.symbols.keys() - self.unknown - {symbol}
-        error = UnknownSymbol(symbol, self._venue.name, near_symbols(symbol, known), gone=gone)
+        near, said = near_symbols(symbol, known), "" if self._venue.traits.lists else said
+        error = UnknownSymbol(symbol, self._venue.name, near, gone=gone, said=said)
         if symbol not in self.unknown:
             self.unknown.add(symbol)
             self.changed.set()

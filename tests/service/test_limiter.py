@@ -377,16 +377,18 @@ def test_a_wall_clock_that_is_set_back_by_years_holds_nobody_up_for_longer_than_
     asyncio.run(scenario())
 
 
-def test_where_there_is_no_list_a_near_one_of_our_own_symbols_is_told() -> None:
+def test_where_there_is_no_list_the_venue_s_own_words_and_a_near_one_of_our_symbols_are_told() -> None:
     async def scenario() -> str:
         clock = VirtualClock()
         timeline = Timeline("coinbase", ["AAPPL", "MSFT", "AAPL"], [Timeframe.M5], Policy(), TRAITS)
         live = Live(timeline, VenueTime(clock), "test", "http://venue")
         venue = ModelVenue(SeededMarket(1, products=[]), clock, 0, clock.time)
+        venue.traits = replace(venue.traits, lists=False)
         listing = Listing(live, venue, Limiter((), live.time, lambda: 0.5))
-        return await listing.forsake("AAPPL")
+        return await listing.forsake("AAPPL", "it may be delisted")
 
-    assert "did you mean AAPL?" in asyncio.run(scenario())
+    told = asyncio.run(scenario())
+    assert "did you mean AAPL?" in told and "(it may be delisted)" in told
 
 
 def test_the_list_of_products_takes_what_it_costs_of_what_is_left_for_pages() -> None:

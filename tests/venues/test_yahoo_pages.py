@@ -17,7 +17,7 @@ from livecache.equities.calendar import calendar_named
 from livecache.model.timeframe import Timeframe
 from livecache.venues.net.http import Answer
 from livecache.venues.rows import DecodedPage
-from livecache.venues.venue import FetchFailure, PageRequest
+from livecache.venues.venue import FailureKind, FetchFailure, PageRequest
 from livecache.venues.yahoo.answers import chart_of
 from livecache.venues.yahoo.digits import number_text
 from livecache.venues.yahoo.hours import hours_of
@@ -321,7 +321,7 @@ def test_a_symbol_of_another_time_zone_is_refused_with_the_remedy() -> None:
     told = decode_page(
         WEEK, SESSIONS, NEW_YORK, chart([row_of(DAYS[0])], exchangeTimezoneName="Europe/London"), None
     )
-    assert isinstance(told, FetchFailure)
+    assert isinstance(told, FetchFailure) and told.kind is FailureKind.UNKNOWN_SYMBOL, "it is not asked on"
     assert "Europe/London" in told.message and "second venue" in told.message
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from hypothesis import given
+from hypothesis import strategies as st
 from loguru import logger
 
 from livecache.errors import ConfigError
@@ -235,6 +237,24 @@ def test_a_symbol_that_goes_by_another_name_is_told_once_and_kept(logged: list[d
     ]
 
 
+@pytest.mark.parametrize(
+    ("start", "end", "told"),
+    [
+        ("2024-11-04T14:30", "2024-11-04T21:00", ""),
+        ("2024-11-29T14:30", "2024-11-29T18:00", ""),
+        ("2024-11-04T14:30", "2024-11-04T18:00", "on 2024-11-04 it is open from 09:30 to 13:00"),
+        ("2024-11-28T14:30", "2024-11-28T21:00", ""),  # a holiday, of which it tells as of any day
+    ],
+)
+def test_an_exchange_that_is_open_at_other_times_than_by_its_calendar_is_told_of_once(
+    logged: list[dict[str, Any]], start: str, end: str, told: str
+) -> None:
+    period = {"regular": {"start": at(start) // 1000, "end": at(end) // 1000}}
+    asked((200, body_of(chart(ROWS, currentTradingPeriod=period)), {}), requests=(WEEK,) * 3)
+    texts = [record["text"] for record in logged if record.get("event") == "other_hours"]
+    assert len(texts) == bool(told) and all(told in text for text in texts)
+
+
 def test_a_calendar_that_there_is_not_is_told_with_near_ones() -> None:
     with pytest.raises(ConfigError, match="XNYZ") as raised:
         venue_of("http://127.0.0.1:1", calendar="XNYZ")
@@ -295,6 +315,20 @@ def test_a_ticker_is_known_however_it_is_written(written: str, symbol: str) -> N
 def test_what_is_no_ticker_is_told(written: str) -> None:
     settings = YahooSettings()
     assert settings.symbol_problem(written) and settings.symbol_problem(settings.symbol_meant(written))
+
+
+@given(st.text("aAbBzZ0.9-^=&/ éß", max_size=12))
+def test_whichever_way_a_ticker_is_written_the_verdict_is_the_same(written: str) -> None:
+    settings = YahooSettings()
+    meant = settings.symbol_meant(written)
+    assert settings.symbol_meant(meant) == meant
+    verdict = settings.symbol_problem(meant) is None
+    if written.isascii():
+        assert {
+            settings.symbol_meant(each) for each in (written.lower(), written.upper(), f" {written} ")
+        } == {meant}
+    assert (settings.symbol_problem(written) is None) is verdict
+    assert verdict is not any(name == "symbols" for name, *_ in YahooSettings(symbols=(written,)).problems())
 
 
 def test_one_ticker_written_in_two_ways_is_named_twice() -> None:

@@ -43,10 +43,10 @@ def decode_page(
     meta = meta if isinstance(meta, dict) else {}
     if not hours.in_zone(zone := meta.get("exchangeTimezoneName")):
         return FetchFailure(
-            FailureKind.BAD_REQUEST,
+            FailureKind.UNKNOWN_SYMBOL,  # at this venue
             one_line(
-                f"{request.symbol} trades by the clocks of {zone}, and the calendar {hours.name} by those of "
-                f"{hours.zone.key}: list it at a second venue with kind and calendar of its own"
+                f"it trades by the clocks of {zone}, and the calendar {hours.name} goes by {hours.zone.key}: "
+                "list it at a second venue of this kind, with a calendar of its own"
             ),
         )
     stamps, columns = chart.get("timestamp") or [], _columns(chart)

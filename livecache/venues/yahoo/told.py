@@ -13,7 +13,7 @@ from ..venue import Instrument, PageRequest, Rejected
 from .digits import number_text
 from .hours import Hours
 
-__all__ = ["about", "actions"]
+__all__ = ["about", "actions", "other_hours"]
 
 _DIVIDENDS = ("dividends", "capitalGains")
 _NAME_MOST = 80  # characters
@@ -36,6 +36,19 @@ def about(meta: Mapping[str, Any], hours: Hours) -> Instrument:
         listed=listed,
         name=text("longName", "shortName"),
     )
+
+
+def other_hours(meta: Mapping[str, Any], hours: Hours) -> str:
+    """What it says of the hours of its day that the calendar does not; "" where these agree."""
+    match meta.get("currentTradingPeriod"):
+        case {"regular": {"start": int(start), "end": int(end)}} if 0 < start * 1000 < end * 1000 < TIME_MAX:
+            day = hours.local(start).date()
+            opening = hours.session_on(day)
+            if opening is None or (opening, hours.sessions.end(opening)) == (start * 1000, end * 1000):
+                return ""
+            told = " to ".join(f"{hours.local(time):%H:%M}" for time in (start, end))
+            return f"on {day} it is open from {told}, and by the calendar {hours.name} it is not"
+    return ""
 
 
 def actions(

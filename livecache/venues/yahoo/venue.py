@@ -20,6 +20,7 @@ from .answers import chart_of, failure_of, limit_in
 from .hours import hours_of
 from .pages import decode_page
 from .settings import HOST, YahooSettings
+from .told import other_hours
 from .traits import INTERVALS, WINDOWS, Window, served_of, traits_of
 
 __all__ = ["VENUE", "YahooVenue"]
@@ -31,7 +32,7 @@ _BEFORE_MS = 12 * Timeframe.H1.ms
 _AFTER_MS = 6 * Timeframe.H1.ms
 """So far around its sessions a day may be stamped."""
 
-_RENAMED_S = 86_400.0
+_NOTICED_S = 86_400.0
 
 
 class YahooVenue(HttpVenue[YahooSettings]):
@@ -41,7 +42,7 @@ class YahooVenue(HttpVenue[YahooSettings]):
         self._hours = hours_of(settings.its_calendar())
         self._windows = dict(WINDOWS)
         clock = ground["clock"]
-        self._renamed = Repeats(clock, _RENAMED_S)
+        self._noticed = Repeats(clock, _NOTICED_S)
         self._refusals = 0  # in a row
         source = _source(settings, ground)
         super().__init__(settings, traits_of(self._hours, int(clock.wall() * 1000)), source, **ground)
@@ -91,7 +92,7 @@ class YahooVenue(HttpVenue[YahooSettings]):
                 return chart
             if not chart:
                 return DecodedPage(Page(request, ()))
-            self._heed_name(request.symbol, chart)
+            self._heed(request.symbol, chart)
             return decode_page(request, grid, self._hours, chart, now)
 
         path = f"/v8/finance/chart/{quote(request.symbol, safe='')}"
@@ -99,13 +100,19 @@ class YahooVenue(HttpVenue[YahooSettings]):
             "candles", path, parameters, decode=decode, refused=lambda answer: page(failure_of(answer), None)
         )
 
-    def _heed_name(self, symbol: str, chart: Mapping[str, Any]) -> None:
-        """Say that what was asked for goes by another name now. It stays stored under the one that it had."""
+    def _heed(self, symbol: str, chart: Mapping[str, Any]) -> None:
+        """Say that what was asked for goes by another name now, and stays stored under its own; or that an
+        exchange has other hours today than its calendar.
+        """
         meta = chart.get("meta")
-        named = meta.get("symbol") if isinstance(meta, dict) else None
+        if not isinstance(meta, dict):
+            return
+        named = meta.get("symbol")
         if isinstance(named, str) and named.upper() != symbol:
             told = f"{self.name} tells of {symbol} as {one_line(named, 40)}: was it renamed?"
-            self._renamed.log("symbol_renamed", symbol, told, symbol=symbol)
+            self._noticed.log("symbol_renamed", symbol, told, symbol=symbol)
+        if self._hours.calendar and (other := other_hours(meta, self._hours)):
+            self._noticed.log("other_hours", other, f"{self.name} says of {symbol}: {other}", symbol=symbol)
 
     def _past(self, grid: Grid, now: int) -> int:
         """What has passed by this machine's clock, if that is right (Unix ms)."""
