@@ -38,8 +38,8 @@ class Filled:
     seconds: float
 
 
-def killed_twice(folder: Path, usual: int, per_s: float) -> Filled:
-    """A year of so many shares, at so many requests a second at most, past which it is refused."""
+def killed_twice(folder: Path, usual: int, *, least_delay: float, refused_above: int) -> Filled:
+    """A year of so many shares. More requests than that within a second are refused."""
     calendar, start = calendar_named("XNYS"), int(time.time() * 1000)
     assert calendar
     shares = default_shares(start, calendar.days)
@@ -48,11 +48,11 @@ def killed_twice(folder: Path, usual: int, per_s: float) -> Filled:
         json.dumps({"name": "S&P 500", "last_updated": "2026-07-01", "symbols": [*names, "GONE", *UNKNOWN]})
     )
     with exchange(
-        ShareMarket(calendar, shares), venue="yahoo", start_ms=start, requests_per_second=int(per_s)
+        ShareMarket(calendar, shares), venue="yahoo", start_ms=start, requests_per_second=refused_above
     ) as served:
         (folder / "config.toml").write_text(
             f'[venues.yahoo]\nsymbols_file = "sp500.json"\nrest_url = "{served.rest_url}"\n'
-            + (f"least_delay = {1.1 / per_s}\n" if per_s > 1 else "")
+            f"least_delay = {least_delay}\n"
         )
         command = [
             *(*COMMAND, "history", "fill", "--config", str(folder / "config.toml"), "--timeframe", "1d"),
@@ -88,13 +88,13 @@ def killed_twice(folder: Path, usual: int, per_s: float) -> Filled:
 
 @pytest.mark.takes(15)
 def test_a_year_of_shares_survives_two_kills_and_is_right_to_the_row(tmp_path: Path) -> None:
-    filled = killed_twice(tmp_path, 25, 20)
+    filled = killed_twice(tmp_path, 25, least_delay=0.05, refused_above=1_000)
     assert filled.requests <= 25 + 6 + 2 * _CONCURRENCY
 
 
 @pytest.mark.long
 @pytest.mark.takes(700)
 def test_a_year_of_the_sp500_survives_two_kills_at_a_request_a_second(tmp_path: Path) -> None:
-    filled = killed_twice(tmp_path, 503, 1)
+    filled = killed_twice(tmp_path, 503, least_delay=1.0, refused_above=3)
     print(filled)
     assert filled.requests <= 503 + 6 + 2 * _CONCURRENCY

@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from random import Random
 from typing import Any
 
 import pytest
@@ -206,6 +207,40 @@ def test_a_symbol_that_is_halted_for_a_day_is_asked_for_seldom_and_its_day_is_em
     days, track = desk.state(D1), desk.timeline.symbols["AAPL"].tracks[D1]
     assert days.settled_through == MONDAY + CLOSE_MS and track.newest() < MONDAY
     assert desk.state(H1).known_through == TUESDAY + OPEN_MS + HOUR_MS
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_whenever_it_starts_and_whatever_fails_nothing_is_final_too_early_or_asked_for_at_night(
+    seed: int,
+) -> None:
+    random, market = Random(seed), Shares()
+    days = [t for t in SESSIONS.openings if SUNDAY - 8 * DAY_MS < t < SUNDAY + 20 * DAY_MS]
+    market.halted = {("AAPL", day) for day in random.sample(days, 3)}
+    desk = Desk(SUNDAY + random.randrange(-7 * DAY_MS, 5 * DAY_MS) // MINUTE_MS * MINUTE_MS, market)
+    while desk.now < SUNDAY + 12 * DAY_MS:
+        before, was = len(desk.asked), desk.now
+        desk.until(desk.now + random.choice((1, 7, 29, 61)) * MINUTE_MS)
+        desk.dead = random.random() < 0.1
+        for symbol in market.products():
+            track = desk.timeline.symbols[symbol].tracks[D1]
+            for time, held in track.settled.items():
+                assert held == candle(symbol, time, final=True), f"{symbol} {time} at {desk.now}"
+            assert not track.coverage or track.coverage.spans[-1].end <= SESSIONS.end_before(
+                SESSIONS.floor(desk.now)
+            ), "what is not final is not settled"
+            assert all(day not in track.settled for name, day in market.halted if name == symbol)
+        opened, closed = SESSIONS.floor(was), SESSIONS.closed(was)
+        if closed > opened and closed + 3 * HOUR_MS < was and SESSIONS.floor(desk.now) == opened:
+            assert len(desk.asked) - before <= 8, "what had failed, and no more"
+    desk.dead = False
+    desk.until(desk.now + 2 * DAY_MS)
+    for symbol in market.products():
+        for timeframe in (D1, H1):
+            grid, track = TRAITS.grid(timeframe), desk.timeline.symbols[symbol].tracks[timeframe]
+            assert track.coverage.spans[-1].end == grid.closed(TRAITS.final_by(desk.now, QUARTER))
+    night = len(desk.asked)
+    desk.until(SESSIONS.after(desk.now) - MINUTE_MS)
+    assert len(desk.asked) - night <= 4 * 3
 
 
 def test_a_reader_has_its_candles_on_a_sunday_and_sees_monday_come(clean_valkey: str) -> None:
