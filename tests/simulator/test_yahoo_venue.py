@@ -20,7 +20,7 @@ MEANT: dict[Refusal | Oddity, FailureKind] = {
     "999": FailureKind.BANNED,
     "403": FailureKind.BANNED,
     "html": FailureKind.SERVER,
-    "consent": FailureKind.SERVER,
+    "consent": FailureKind.REFUSED,
     "nothing": FailureKind.SERVER,
     "down": FailureKind.SERVER,
     "500": FailureKind.SERVER,
