@@ -104,7 +104,7 @@ class Chart:
     def rows(self, window: Window, candles: Sequence[ExactCandle]) -> list[Row]:
         """As they are printed: with those of a halt, and the newest day under the time of its last trade."""
         known = {candle.time: candle for candle in candles}
-        times = sorted({*known, *self._halted(window)})
+        times = sorted({*known, *self._nulls(window)})
         rows = [Row(time // 1000, known.get(time)) for time in times]
         if rows and rows[-1].candle and window.timeframe is Timeframe.D1:
             session = self.shares.session(window.seen)
@@ -117,8 +117,10 @@ class Chart:
 
     def live(self, window: Window) -> Row | None:
         """The newest row of all, where it lies after the window: the venue tells it all the same."""
-        newest = window._replace(start=self._sessions.floor(window.seen), end=window.seen + 1)
-        candles = self.candles(newest)
+        opened = self._sessions.floor(window.seen)
+        if window.timeframe is Timeframe.D1 and opened < window.end:
+            return None
+        candles = self.candles(window._replace(start=opened, end=window.seen + 1))
         if not candles or candles[-1].time < window.end:
             return None
         candle = candles[-1]
@@ -161,15 +163,22 @@ class Chart:
         then = self._sessions.openings[paid.session]
         return paid.cents / 100 / float(shares(window.symbol, window.seen) / shares(window.symbol, then))
 
-    def _halted(self, window: Window) -> list[int]:
-        """The buckets of the window in which the share alone was not traded."""
-        sessions = self._sessions
-        opens = self.shares.calendar.grid(window.timeframe)
-        halted: list[int] = []
+    def _nulls(self, window: Window) -> list[int]:
+        """The buckets of the window in which nothing was traded of that share alone, as far as it says so.
+
+        Of a halt it does, and of every second one of a share that is thin.
+        """
+        sessions, share = self._sessions, self.shares.share(window.symbol)
+        grid = self.shares.calendar.grid(window.timeframe)
+        end = min(window.end, window.seen)
+        nulls: list[int] = []
         for session in self.shares.halts(window.symbol):
             first = max(window.start, sessions.openings[session])
-            halted += opens.opens(first, min(window.end, window.seen, sessions.closings[session]))
-        return halted
+            nulls += grid.opens(first, min(end, sessions.closings[session]))
+        if share.thin and window.timeframe is not Timeframe.D1:
+            opens = grid.opens(max(window.start, self.shares.listed(window.symbol)), end)
+            nulls += [time for time in opens[::2] if self.shares.held(self.shares.session(time))]
+        return nulls
 
     def _prints(self, window: Window, candles: Sequence[ExactCandle]) -> list[Row]:
         """Of a bucket in progress the last price once more; on half days that of the closing auction."""
@@ -204,7 +213,9 @@ class Chart:
         listed = self._sessions.openings[self.shares.first_session(window.symbol)]
         session = self.shares.session(window.seen)
         recent = window._replace(timeframe=Timeframe.D1, end=window.seen + 1)
-        newest = self.candles(recent._replace(start=window.seen - 10 * Timeframe.D1.ms))
+        opened = self._sessions.openings
+        starts = (opened[max(0, session - back)] for back in (0, 10))
+        newest = next(filter(None, (self.candles(recent._replace(start=start)) for start in starts)), None)
         zone, offset = self._local(window.seen)
         nyse = self.shares.number(share.symbol) % 2
         exchange = {"America/New_York": (("NYQ", "NYSE"), ("NMS", "NasdaqGS"))[1 - nyse]}

@@ -16,7 +16,7 @@ from ...equities.calendar import Calendar
 from ...model.candle import ExactCandle
 from ...model.timeframe import Timeframe
 from ..market.market import Increments, MarketTrade, decimal_texts
-from ..market.shaped import Node, Parts, Shape, draw_shape, spread_out, total
+from ..market.shaped import Node, Parts, Shape, draw_shape, spread_out
 from .course import Course, Dividend
 from .shares import Share, Split
 
@@ -227,12 +227,18 @@ def _parts(nodes: Sequence[Node]) -> Parts:
 
 def _grouped(parts: Parts, firsts: Sequence[int], many: int) -> Parts:
     """So many as one, where each of these begins; the last one may be of fewer."""
-    if regular := len(parts.open) // many if firsts == [*range(0, len(parts.open), many)] else 0:
-        rest = total(parts.at(n) for n in range(regular * many, len(parts.open)))
-        return Parts.joined([parts.some(0, regular * many).by(many), _parts([rest] if rest else [])])
-    bounds = zip(firsts, [*firsts[1:], len(parts.open)], strict=True)
-    sums = [total(parts.at(n) for n in range(a, b)) for a, b in bounds]
-    return _parts([each for each in sums if each])
+    if firsts != [*range(0, len(parts.open), many)]:
+        bounds = zip(firsts, [*firsts[1:], len(parts.open)], strict=True)
+        return _parts([_one(parts.some(a, b)) for a, b in bounds])
+    regular = len(parts.open) // many * many
+    rest = [_one(parts.some(regular, len(parts.open)))] if regular < len(parts.open) else []
+    return Parts.joined([parts.some(0, regular).by(many), _parts(rest)])
+
+
+def _one(parts: Parts) -> Node:
+    """All of them as one; there is one at least."""
+    prices = parts.open[0], max(parts.high), min(parts.low), parts.close[-1]
+    return Node(*prices, sum(parts.volume), sum(parts.trades), parts.first_id[0])
 
 
 def _begun(minute: Node, passed_ms: int) -> Node:
