@@ -109,6 +109,18 @@ def gaps(given: Given, history_url: str | None, **told: Any) -> int:
 
 
 @history.command()
+@_place
+def assets(given: Given, history_url: str | None, **told: Any) -> None:
+    """List the symbols of which something is stored.
+
+    Since when, the last update, and what the exchange says of each: listing, currency, calendar, name.
+    """
+    from ..commands.history.look import assets
+
+    assets(_path(given, history_url), **told)
+
+
+@history.command()
 @click.option("--job", type=int, help="Only what is about this job.")
 @click.option("--count", "-n", type=click.IntRange(1, 100_000), default=100, help="So many, the newest.")
 @_place

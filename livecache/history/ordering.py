@@ -71,6 +71,9 @@ def wants_of(
             first, last = traits.grid(coarse).floor(stretch.start), traits.grid(coarse).closed(settled)
             if days.id not in wants:
                 wants[days.id] = Want(days.id, first, last, False, priority - 1)
+    if traits.finals is not None:  # What reaches furthest hears first of a split.
+        newest = max((want.end for want in wants.values()), default=0)
+        wants = {n: w if w.end == newest else w._replace(priority=priority + 1) for n, w in wants.items()}
     return sorted(wants.values(), key=lambda want: want.priority)
 
 

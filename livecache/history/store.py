@@ -22,6 +22,7 @@ from .records.past import Arrival, Revision
 if TYPE_CHECKING:
     from ..model.candle import ExactCandle
     from .columns import Columns  # which needs numpy
+    from .records.symbols import AboutSymbol
 
 __all__ = [
     "ACTIVE",
@@ -85,6 +86,10 @@ class Commit(NamedTuple):
     """Beside these: rows that could not be believed."""
     provisional: int = 0
     """Beside these: rows that are not final yet."""
+    rescaled: int = 0
+    """Beside these: rows that are the same but for a split."""
+    news: tuple[tuple[str, str], ...] = ()
+    """Of the symbol: names of events, each with what happened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +105,8 @@ class Answer:
     """The largest revision of what was read: while it stays, these rows do."""
     provisional: Coverage = NONE
     """The part of the coverage that pages have shown, but that is not final; only where it was asked for."""
+    converted: Coverage = NONE
+    """What was read before a split, and is converted, not read again yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,14 +169,17 @@ class HistoryStore(Protocol):
         lease: Lease | None = None,
         rejected: int = 0,
         source: str = "page",
+        told: AboutSymbol | None = None,
     ) -> Commit:
         """Store a page and what it proves, with its job's progress, in one transaction.
 
         Every row lies within `covered`. Stored rows within `replace` that the page lacks are taken out. What
         is not final yet is `shown`, by its opens: no candle where the page has none; it is no coverage. With
         a lease the job's counters grow, its lease is renewed and its failures are forgotten; `rejected`
-        counts rows that could not be believed. Raises `LeaseLost` if the job is another's by now, and
-        `DamagedBlock`; nothing is changed then.
+        counts rows that could not be believed. What a page is `told` of its symbol may be that it was split:
+        then what was read before is to be read again, by a job of its own, and until then converted.
+
+        Raises `LeaseLost` if the job is another's by now, and `DamagedBlock`; nothing is changed then.
         """
 
     def read(
@@ -263,6 +273,8 @@ class Want(NamedTuple):
     force: bool = False
     priority: int = PRIORITY
     final: int | None = None
+    again: bool = False
+    """Only what was read before a split."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,6 +387,9 @@ class JobStore(Protocol):
 
     def busy(self, series: int) -> bool:
         """Whether a job of that series is not over."""
+
+    def later(self, job: int) -> bool:
+        """Whether it is to wait for another one of its symbol, which hears first whether that was split."""
 
     def cancel(self, job: int) -> bool:
         """Whether it was active, and is no more. Its worker's next commit finds its lease lost."""

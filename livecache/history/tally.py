@@ -33,6 +33,8 @@ class Line:
     rejected: int = 0
     provisional: int = 0
     """Candles that are not final yet."""
+    rescaled: int = 0
+    """Candles that are the same but for a split."""
     requests: int = 0
     completeness: float = 0.0
     """Per cent of what was wanted that is known now."""
@@ -62,7 +64,7 @@ class _Under:
 
 @dataclass(slots=True)
 class Tally:
-    """Looks on at workers (`worker.Watch`). `now_s` tells monotonic seconds, `page` the longest page.
+    """Looks on at workers (`work.watch.Watch`). `now_s` tells monotonic seconds, `page` the longest page.
 
     `changed` is called after each page, with nothing to tell. `least_s` tells how long so many requests take
     at least: a venue may let through more at first than later.
@@ -133,6 +135,9 @@ class Tally:
         line.revised += commit.revised
         line.rejected += commit.rejected
         line.provisional += commit.provisional
+        line.rescaled += commit.rescaled
+        for event, text in commit.news:
+            self._log(event, text, series, job, level="WARNING")
         before = under.pages_left
         under.pages_left = requests_left(left, series.grid, under.page)
         self._done += min(1, before - under.pages_left)  # one page may show that many are not needed

@@ -26,12 +26,14 @@ from ..venues.venue import FailureKind, FetchFailure, HistoryVenue, Page, PageRe
 from .claims import Claims
 from .coarse import Coarse, coarse_of
 from .columns import Columns, within
-from .planner import Found, PageLength, Walk, Word
+from .planner import PageLength, Walk, Word
+from .records.symbols import AboutSymbol, SymbolStore
 from .store import ACTIVE, NONE, Commit, HistoryStore, Job, JobState, JobStore, Outcome, SeriesInfo
 from .thread import Healing
 from .work.listings import Listings
+from .work.watch import Watch
 
-__all__ = ["HistoryDatabase", "Watch", "Worker"]
+__all__ = ["HistoryDatabase", "Worker"]
 
 _SOON_MS = 3_000  # what waits for the days of its symbol waits no longer, and what has failed does
 _DAYS_S = 1.0  # the days of the same symbol are looked for again
@@ -48,24 +50,8 @@ _HOPELESS = (
 _BY_LENGTH = (FailureKind.SERVER, FailureKind.TIMEOUT, FailureKind.BAD_REQUEST, FailureKind.MALFORMED)
 
 
-class HistoryDatabase(HistoryStore, JobStore, Protocol):
-    """A store that keeps the jobs, too."""
-
-
-class Watch(Protocol):
-    """Whoever looks on. Nothing may raise."""
-
-    def began(self, job: Job, series: SeriesInfo, missing: Coverage, left: Coverage) -> None:
-        """Work on a job begins: so much of it is missing, of which so much is worth asking for."""
-
-    def committed(self, job: Job, series: SeriesInfo, asked: Span, commit: Commit, left: Coverage) -> None:
-        """A page is stored."""
-
-    def failed(self, job: Job, series: SeriesInfo, asked: Span, error: str) -> None:
-        """A request brought nothing."""
-
-    def ended(self, job: Job, series: SeriesInfo, state: JobState, error: str, missing: Coverage) -> None:
-        """The job was left in that state, and so much of it is missing."""
+class HistoryDatabase(HistoryStore, JobStore, SymbolStore, Protocol):
+    """A store that keeps the jobs, and what is known of symbols, too."""
 
 
 @dataclass(slots=True)
@@ -186,10 +172,12 @@ class Worker:
             await _cancelled([heart])
 
     async def _begin(self, job: Job) -> _Work | None:
-        """What there is to do; None while days are under way that will tell where there is anything."""
+        """What there is to do; None while another job will tell where there is anything, or of a split."""
         database, traits = self._database, self._venue.traits
 
         def look() -> tuple[SeriesInfo, Coverage, Coarse | None, Coverage] | None:
+            if traits.finals and database.later(job.id):
+                return None
             series = database.info(job.want.series)
             missing, coarse = database.missing(job.id), None
             day = coarse_of(series.key.timeframe, traits)
@@ -259,11 +247,13 @@ class Worker:
 
     async def _page(self, work: _Work, asked: Span) -> None:
         """Ask for one page, and commit what it proves."""
-        request = PageRequest(work.series.key.symbol, work.series.key.timeframe, *asked)
+        symbol, timeframe = work.series.key.symbol, work.series.key.timeframe
         try:
-            ticket = await self._limiter.acquire(self._urgency, self._venue.traits.costs(request.timeframe))
+            ticket = await self._limiter.acquire(self._urgency, self._venue.traits.costs(timeframe))
             work.waiting.discard(cast("asyncio.Task[None]", asyncio.current_task()))
-            outcome = await self._venue.fetch(request)
+            sent = int(self._clock.wall() * 1000)
+            end = work.walk.heard_until(asked, sent) if self._venue.traits.finals else asked.end
+            outcome = await self._venue.fetch(PageRequest(symbol, timeframe, asked.start, end))
             self._limiter.heard(ticket, outcome)
         except asyncio.CancelledError:
             work.walk.drop(asked)
@@ -271,25 +261,27 @@ class Worker:
         finally:
             self._slots.release()
         if isinstance(outcome, Page):
-            await self._take(work, asked, outcome)
+            await self._take(work, asked, outcome, AboutSymbol(sent, outcome.actions, outcome.about))
         else:
             self._fail(work, asked, outcome)
 
-    async def _take(self, work: _Work, asked: Span, page: Page) -> None:
+    async def _take(self, work: _Work, asked: Span, page: Page, told: AboutSymbol) -> None:
         """What is proven is stored first: what a bigger timeframe says of the rest depends on it."""
         walk, now_s = work.walk, self._clock.monotonic()
-        flat = {row.time for row in page.rows if float(row.volume) == 0 and row.flat}
-        rows = [row for row in page.rows if row.time not in flat] if flat else page.rows
-        found = walk.answered(asked, [row.time for row in rows], flat, page.rejected)
+        told_of = page.rows if page.request.end == asked.end else [r for r in page.rows if r.time < asked.end]
+        flat = {row.time for row in told_of if float(row.volume) == 0 and row.flat}
+        rows = [row for row in told_of if row.time not in flat] if flat else told_of
+        rejected = {each for each in page.rejected if each < asked.end}
+        found = walk.answered(asked, [row.time for row in rows], flat, rejected)
         beyond = walk.not_final(asked, work.job.want.final)
         found = found.without(beyond)
-        walk.reject([each for each in page.rejected if each not in beyond], page.reasons, now_s)
+        walk.reject([each for each in rejected if each not in beyond], page.reasons, now_s)
         shown = _shown(rows, beyond, walk.grid)
         rows = [row for row in rows if row.time not in shown] if shown else rows
-        if found.silent and (before := found.silent.clip(0, await self._listings.of(work.series))):
-            silent, sure = (each.without(before) for each in (found.silent, found.sure))
-            found = Found(found.proven | before, silent, sure)
-        commit = await self._commit(work, rows, found.proven, shown, rejected=page.spoiled)
+        listed = await self._listings.of(work.series, page.about) if found.silent else 0
+        if before := walk.left.clip(0, listed):
+            found = found.without(before)._replace(proven=found.proven | before)
+        commit = await self._commit(work, rows, found.proven, shown, rejected=page.spoiled, told=told)
         word = await self._word(work, found.silent)
         believed = walk.believe(found, word, now_s)
         if believed:
@@ -305,6 +297,7 @@ class Worker:
         covered: Coverage,
         shown: Mapping[int, ExactCandle | None] | None = None,
         rejected: int = 0,
+        told: AboutSymbol | None = None,
     ) -> Commit:
         job = work.job
 
@@ -319,6 +312,7 @@ class Worker:
                 shown=shown,
                 lease=job.lease,
                 rejected=rejected,
+                told=told,
             )
 
         return await self._thread(commit)

@@ -18,7 +18,7 @@ from ..history.sqlite.store import SqliteHistory
 from ..history.store import Answer, SeriesInfo
 from ..keys.keyspace import UNDECODABLE, Damaged, decode_member
 from ..model.coverage import Coverage, Span
-from ..model.grid import Grid, read_grid
+from ..model.grid import Grid, SessionGrid, read_grid
 from ..model.naming import find_symbol, near_names
 from ..model.series import SeriesId
 from ..model.timeframe import TIME_MAX, Multiple, Timeframe, iso, readable
@@ -193,6 +193,8 @@ class Reading:
         there = {key.timeframe for key in (*self._infos, *self._filled) if key[:2] == (venue, symbol)}
         bound, told, sessions = self._told.get(venue, (None, {}, False))
         stored = [info for info in self._infos.values() if info.key.venue == venue and info.grid_text]
+        if bound is None and any(isinstance(info.grid, SessionGrid) for info in stored):
+            bound = Timeframe.D1  # an auction is in the day, and in no hour
         for text in {info.grid_text for info in stored}:
             told = {**told, **grids_beside(text)}
         grids = {**told, **{info.key.timeframe: info.grid for info in stored}}

@@ -120,7 +120,7 @@ class Exchange:
             volume -= 64 * 7
         ratio = self.ratio(time, now) if adjusted else Fraction(1)
         prices = (low + 2, low + span, low, low + 3)
-        texts = [_text(price / ratio) for price in prices] + [_text(volume * ratio)]
+        texts = [_text(price / ratio) for price in prices] + [str(round(volume * ratio))]
         return ExactCandle(time, *texts)
 
     def rows(self, timeframe: Timeframe, start: int, end: int, now: int) -> list[ExactCandle]:
@@ -159,11 +159,8 @@ class Exchange:
 
 
 def _text(number: Fraction) -> str:
-    """Exact: the market is made so."""
-    scaled = number * 10**12
-    assert scaled.denominator == 1, number
-    whole, part = divmod(scaled.numerator, 10**12)
-    return f"{whole}.{part:012}".rstrip("0").rstrip(".")
+    whole, part = divmod(round(number * 10**9), 10**9)
+    return f"{whole}.{part:09}".rstrip("0").rstrip(".")
 
 
 class Desk:

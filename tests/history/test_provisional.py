@@ -58,8 +58,9 @@ def test_the_newest_day_is_stored_as_provisional_and_settled_after_the_next_open
 def test_what_a_page_shows_too_early_is_not_asked_for(desk: Desk) -> None:
     desk.at(session(30) + CLOSE - OPEN + 44 * MINUTE)
     run_virtually(desk.fill(session(10)))
-    assert desk.exchange.asked[0].end == session(29) + CLOSE - OPEN
-    assert not desk.held(session(10), session(31))[2]
+    assert desk.store.jobs()[0].want.end == session(29) + CLOSE - OPEN
+    rows, known, provisional = desk.held(session(10), session(31))
+    assert len(rows) == 20 and session(30) not in known and not provisional
 
 
 def test_over_a_weekend_nothing_is_asked_for_and_on_monday_evening_one_page(desk: Desk) -> None:
@@ -144,7 +145,9 @@ def test_a_reader_gets_what_is_not_final_and_is_told_which(
         assert same(settled.exact(), truth[:-1]) and not settled.provisional
         with pytest.raises(Incomplete):
             reader.history("AAPL", "1d", session(10), session(31), settled=True)
-        past = desk.store.read(1, session(10), session(31), as_of=desk.exchange.now + DAY, provisional=True)
+        past = desk.store.read(
+            desk.series().id, session(10), session(31), as_of=desk.exchange.now + DAY, provisional=True
+        )
         assert same(past.rows.candles(), truth[:-1]), "what was shown is not what was known"
 
         friday = next(n for n in range(30, 40) if session(n + 1) - session(n) == 3 * DAY)

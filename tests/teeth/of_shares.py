@@ -20,4 +20,34 @@ OF_SHARES = (
         ),
         ("tests/history/test_provisional.py",),
     ),
+    Breakage(
+        "a split makes thousands of revisions",
+        (Edit(f"{_ROOM}/sqlite/writing.py", "        changed = changed[~split]\n", ""),),
+        ("tests/history/test_splits.py",),
+    ),
+    Breakage(
+        "what was read before a split is told as it was",
+        (
+            Edit(
+                f"{_ROOM}/sqlite/reading.py",
+                "rows, old = rescaled(rows, scales), stale",
+                "rows, old = rows, stale",
+            ),
+        ),
+        ("tests/history/test_splits.py",),
+    ),
+    Breakage(
+        "what was asked for after a split is taken for older than it",
+        (Edit(f"{_ROOM}/sqlite/symbols.py", "if each.at >= since for span", "if False for span"),),
+        ("tests/history/test_splits.py",),
+    ),
+    Breakage(
+        "nobody listens for a split of today",
+        (
+            Edit(
+                f"{_ROOM}/worker.py", "if self._venue.traits.finals else asked.end", "if False else asked.end"
+            ),
+        ),
+        ("tests/history/test_splits.py",),
+    ),
 )

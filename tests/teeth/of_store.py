@@ -11,7 +11,13 @@ _ROOM = "livecache/history"
 OF_STORE = (
     Breakage(
         "all that pages are silent about is called unlisted, where the venue tells of listings",
-        (Edit(f"{_ROOM}/worker.py", "clip(0, await self._listings.of(work.series))", "clip(0, 1 << 60)"),),
+        (
+            Edit(
+                f"{_ROOM}/worker.py",
+                "before := walk.left.clip(0, listed)",
+                "before := found.silent.clip(0, listed and 1 << 60)",
+            ),
+        ),
         ("tests/history/test_worker.py",),
     ),
     Breakage(
@@ -19,8 +25,8 @@ OF_STORE = (
         (
             Edit(
                 f"{_ROOM}/work/listings.py",
-                "        first = series.grid.floor(listed)\n",
-                "        first = listed\n",
+                "        first = grid.floor(listed) if",
+                "        first = listed if",
             ),
         ),
         ("tests/history/test_worker.py",),
@@ -131,8 +137,8 @@ OF_STORE = (
         (
             Edit(
                 f"{_ROOM}/sqlite/writing.py",
-                "_change(db, info, block, page, fresh | replace)",
-                "_change(db, info, block, page, replace)",
+                "_change(db, info, block, page, decided, scales)",
+                "_change(db, info, block, page, replace, scales)",
             ),
         ),
         ("tests/history/test_damage.py",),

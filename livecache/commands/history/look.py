@@ -1,4 +1,4 @@
-"""`livecache history stats`, `gaps` and `log`: what is there, what is not, and what happened."""
+"""`livecache history stats`, `gaps`, `assets` and `log`: what is there, what is not, and what happened."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .report import percent
 if TYPE_CHECKING:
     from ...history.store import SeriesInfo, Stats
 
-__all__ = ["gaps", "log", "stats"]
+__all__ = ["assets", "gaps", "log", "stats"]
 
 
 def stats(path: Path, symbols: str | None, timeframes: str | None, *, as_json: bool) -> None:
@@ -96,6 +96,31 @@ def gaps(
         else "nothing is missing"
     )
     return 1 if found else 0
+
+
+def assets(path: Path, *, as_json: bool) -> None:
+    """Print the symbols of which something is stored."""
+    with open_history(path) as store:
+        found = store.assets()
+    if as_json:
+        print(json.dumps({"assets": [asdict(each) for each in found]}))
+        return
+    if found:
+        head = ("SYMBOL", "FIRST SEEN", "LAST UPDATE", "LISTED", "EXCHANGE", "CURRENCY", "CALENDAR", "NAME")
+        print_table(
+            head,
+            [
+                (
+                    f"{each.venue}:{each.symbol}",
+                    *(iso(each.first_seen), iso(each.last_update)),
+                    iso(each.listed)[:10] if each.listed else "-",
+                    *(text or "-" for text in (each.exchange, each.currency, each.calendar, each.name)),
+                )
+                for each in found
+            ],
+        )
+        print()
+    print(f"{len(found):,} symbol{'s' * (len(found) != 1)}")
 
 
 def log(path: Path, *, job: int | None, count: int, as_json: bool) -> None:

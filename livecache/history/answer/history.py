@@ -54,6 +54,8 @@ class History:
         """The part of it that is not final yet: of an exchange's newest session, until the next one opens."""
         self.missing = missing
         """What is not."""
+        self.converted = known.converted
+        """What was read before a split, and is converted to today's shares until it has been read again."""
         self.revision = known.rev
         """Of the stored series: it grows whenever something in it changes. 0 where nothing is stored."""
         self.derived_from = derived_from
@@ -68,6 +70,7 @@ class History:
         known = f"{iso(spans[0].start)} to {iso(spans[-1].end)}" if spans else "nothing is known"
         told = f", added up from {self.derived_from.value}" if self.derived_from else ""
         later = ", the newest provisional" if self.provisional else ""
+        later += ", partly converted after a split" if self.converted else ""
         holes = f", {len(self.missing.spans)} missing" if self.missing else ""
         return (
             f"<History: {len(self)} of {self.series.symbol} {self.series.timeframe.value}, "

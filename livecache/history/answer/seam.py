@@ -70,7 +70,9 @@ class Source(NamedTuple):
             part = seam.read(self.series, at, upto)
             rows, known = derive(part.rows, part.coverage, self.grid)
             later = _touched(self.grid, part.provisional)
-            parts.append(Answer(rows, known, part.rev, part.block_rev, known.without(known.without(later))))
+            later = known.without(known.without(later))
+            old = _touched(self.grid, part.converted)
+            parts.append(Answer(rows, known, part.rev, part.block_rev, later, old))
             at = self.grid.ceil(upto)
         return Answer(
             concat(part.rows for part in parts),
@@ -78,6 +80,7 @@ class Source(NamedTuple):
             max((part.rev for part in parts), default=0),
             max((part.block_rev for part in parts), default=0),
             Coverage(span for part in parts for span in part.provisional),
+            Coverage(span for part in parts for span in part.converted),
         )
 
 
@@ -104,6 +107,7 @@ def over(upper: Answer, lower: Answer) -> Answer:
         max(upper.rev, lower.rev),
         max(upper.block_rev, lower.block_rev),
         upper.provisional | lower.provisional.without(upper.coverage),
+        upper.converted | lower.converted.without(upper.coverage),
     )
 
 
@@ -123,8 +127,8 @@ def gather(seam: Seam, sources: Iterable[Source], wanted: Span) -> tuple[Answer,
         answer = over(answer, more)
     known = answer.coverage.clip(*wanted)
     rows = answer.rows.clip(*wanted)
-    later = answer.provisional.clip(*wanted)
-    return Answer(rows, known, answer.rev, answer.block_rev, later), derived_from
+    later, old = (each.clip(*wanted) for each in (answer.provisional, answer.converted))
+    return Answer(rows, known, answer.rev, answer.block_rev, later, old), derived_from
 
 
 def newest_close(read: Callable[[int, int], Answer], grid: Grid, before: int) -> float:

@@ -15,14 +15,26 @@ from ...model.grid import Grid
 from ..records.past import Arrival
 from ..store import NONE
 
-__all__ = ["arrivals", "forget", "record", "unknown_at"]
+__all__ = ["READ_AGAIN", "arrivals", "forget", "record", "unknown_at"]
+
+READ_AGAIN = "read again"
+"""The source of what had been read before a split."""
 
 _TOGETHER_MS = 3_600_000
 _FAR = 1 << 62
 
 
-def record(db: sqlite3.Connection, series: int, rev: int, now: int, source: str, fresh: Coverage) -> None:
-    """These became known just now."""
+def record(
+    db: sqlite3.Connection,
+    series: int,
+    rev: int,
+    now: int,
+    source: str,
+    fresh: Coverage,
+    *,
+    together: bool = True,
+) -> None:
+    """These became known just now, or were read again; `together` with what did within the last hour."""
     lag = now - fresh.spans[0].start
     last = db.execute(
         "SELECT rev, began, lag, spans FROM arrivals WHERE series = ? AND source = ?"
@@ -30,7 +42,7 @@ def record(db: sqlite3.Connection, series: int, rev: int, now: int, source: str,
         (series, source),
     ).fetchone()
     began = now
-    if last and 0 <= now - last[1] < _TOGETHER_MS:
+    if together and last and 0 <= now - last[1] < _TOGETHER_MS:
         _, began, before, spans = last
         fresh, lag = Coverage(json.loads(spans)) | fresh, max(lag, before)
         db.execute("DELETE FROM arrivals WHERE series = ? AND rev = ?", (series, last[0]))
@@ -75,6 +87,8 @@ def unknown_at(time: int, held: Iterable[Arrival], grid: Grid) -> Coverage:
     """What these brought only after that time."""
     before, after = NONE, NONE
     for each in held:
+        if each.source == READ_AGAIN:  # it was known before
+            continue
         edge = _FAR if each.at <= time else grid.after(time - each.lag)
         before |= each.coverage.clip(-_FAR, edge)
         after |= each.coverage.clip(edge, _FAR)

@@ -6,12 +6,14 @@ import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 
+from ...equities.scale import stale
 from ...model.coverage import Coverage
 from ..store import ACTIVE, Job, JobState, Lease, Order, Outcome, Want
 from .database import Database
 from .leases import LEASE_MS, hold
 from .provisional import shown
 from .reading import info_of, known
+from .symbols import AGAIN, scales_of
 
 __all__ = ["PAUSES_S", "Jobs"]
 
@@ -33,6 +35,13 @@ _CLAIM = f"""UPDATE jobs SET state = 'running', worker = :worker, token = token 
                OR state = 'running' AND NOT lease_until BETWEEN :now + 1 AND :now + 10 * :lease)
         ORDER BY priority, jobs.id LIMIT 1)
     RETURNING {_JOB}"""
+
+
+_LATER = f"""SELECT 1 FROM jobs JOIN series ON series.id = jobs.series
+    JOIN jobs other ON other.id != jobs.id AND other.state IN {_ACTIVE}
+    JOIN series its ON its.id = other.series AND its.venue = series.venue AND its.symbol = series.symbol
+    WHERE jobs.id = ? AND other.force < {AGAIN}
+      AND (jobs.force = {AGAIN} OR other."end" > jobs."end" AND other.pages = 0) LIMIT 1"""
 
 
 class Jobs(Database):
@@ -145,6 +154,10 @@ class Jobs(Database):
         found = self.one(f"SELECT 1 FROM jobs WHERE series = ? AND state IN {_ACTIVE} LIMIT 1", series)
         return found is not None
 
+    def later(self, job: int) -> bool:
+        """Whether another job of its symbol is to hear first whether it was split."""
+        return self.one(_LATER, job) is not None
+
     def cancel(self, job: int) -> bool:
         """Whether it was active, and is no more."""
         with self.writing() as db:
@@ -175,7 +188,7 @@ def _submit(db: sqlite3.Connection, want: Want, now: int) -> int | None:
     db.execute(
         'INSERT INTO jobs (key, series, start, "end", force, priority, final, created)'
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-        (key, *want, now),
+        (key, *want[:6], now),
     )
     found = db.execute(
         f"UPDATE jobs SET priority = min(priority, ?) WHERE key = ? AND state IN {_ACTIVE} RETURNING id",
@@ -186,6 +199,8 @@ def _submit(db: sqlite3.Connection, want: Want, now: int) -> int | None:
 
 def _missing(db: sqlite3.Connection, job: Job) -> Coverage:
     want = job.want
+    if want.again:
+        return stale(scales_of(db, want.series)).clip(want.start, want.end)
     return job.done.missing(want.start, want.end) if want.force else _lacks(db, want)
 
 
@@ -206,6 +221,6 @@ def _one(db: sqlite3.Connection, job: int) -> Job:
 def _job(row: Iterable[object]) -> Job:
     number, series, start, end, force, priority, state, *facts = row
     attempts, not_before, token, worker, lease_until, done, *rest, final = facts
-    want = Want(series, start, end, bool(force), priority, final)  # type: ignore[arg-type]
+    want = Want(series, start, end, bool(force), priority, final, force == AGAIN)  # type: ignore[arg-type]
     held = (attempts, not_before, token, worker, lease_until, Coverage(json.loads(done)))  # type: ignore[arg-type]
     return Job(number, want, JobState(state), *held, *rest)  # type: ignore[arg-type]

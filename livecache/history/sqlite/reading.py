@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
+from ...equities.scale import stale
 from ...errors import DamagedBlock, HistoryChanged, HistoryError
 from ...model.candle import ExactCandle
 from ...model.coverage import Coverage
@@ -17,10 +18,12 @@ from ...model.timeframe import Timeframe, iso
 from ..block import Packed, block_of, decode, span_of, unpack
 from ..columns import Columns, merge, within
 from ..records.past import Arrival, Revision
+from ..scaling import rescaled
 from ..store import NONE, Answer, SeriesInfo, Stats
 from .arrivals import arrivals, unknown_at
 from .database import Database
 from .provisional import shown
+from .symbols import scales_of
 
 __all__ = ["KEPT_DAYS", "Reading", "info_of", "known", "rows_of"]
 
@@ -65,6 +68,7 @@ class Reading(Database):
             (revised,) = db.execute(_REVISED, (series, start, end)).fetchone()
             since = [] if as_of is None else _revisions(db, series, start, end, as_of)
             later = [] if as_of is None else arrivals(db, series, start, end)
+            scales = scales_of(db, series)
             also = provisional and as_of is None
             beyond, _ = shown(db, series, info.grid, start, end) if also else ([], NONE)
         # Decoded when the transaction is over: commits wait for that.
@@ -74,12 +78,13 @@ class Reading(Database):
             rows, coverage = _put_back(rows, since), coverage.without(unknown_at(as_of, later, info.grid))
         if not coverage.covers(start, end):
             rows = rows.take(within(rows.time, coverage))
+        rows, old = rescaled(rows, scales), stale(scales).clip(start, end)
         block_rev = max(revised, *(rev for _, rev, _ in found), 0)
         if beyond := [row for row in beyond if row.time not in coverage]:
             spans = _spans(beyond, info.grid).clip(start, end)
             rows, coverage = merge(rows, Columns.of(beyond)).rows, coverage | spans
-            return Answer(rows, coverage, info.rev, info.rev, spans)
-        return Answer(rows, coverage, info.rev, block_rev)
+            return Answer(rows, coverage, info.rev, info.rev, spans, old)
+        return Answer(rows, coverage, info.rev, block_rev, NONE, old)
 
     def batches(self, series: int, start: int, end: int, rows: int = 500_000) -> Iterator[Answer]:
         """The same, oldest first, in answers of about so many rows.

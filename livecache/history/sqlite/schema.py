@@ -64,11 +64,29 @@ _PROVISIONAL = """TABLE provisional (
     series INTEGER NOT NULL, time INTEGER NOT NULL, candle TEXT, heard INTEGER NOT NULL,
     PRIMARY KEY (series, time)) WITHOUT ROWID"""
 
+_ASSETS = """TABLE assets (
+    venue TEXT NOT NULL, symbol TEXT NOT NULL, first_seen INTEGER NOT NULL, last_update INTEGER NOT NULL,
+    listed INTEGER NOT NULL, exchange TEXT NOT NULL, currency TEXT NOT NULL, calendar TEXT NOT NULL,
+    name TEXT NOT NULL, PRIMARY KEY (venue, symbol)) WITHOUT ROWID"""
+
+_ACTIONS = """TABLE actions (
+    venue TEXT NOT NULL, symbol TEXT NOT NULL, time INTEGER NOT NULL, kind TEXT NOT NULL, value TEXT NOT NULL,
+    asked INTEGER NOT NULL, PRIMARY KEY (venue, symbol, time, kind)) WITHOUT ROWID"""
+
+_STALE = """TABLE stale (
+    series INTEGER NOT NULL, start INTEGER NOT NULL, "end" INTEGER NOT NULL, ratio TEXT NOT NULL,
+    PRIMARY KEY (series, start)) WITHOUT ROWID"""
+
 LATER = {
     2: (
         # Buckets that a page has shown before they were final, and are not covered yet. NULL: it had none.
         f"CREATE {_PROVISIONAL}",
-        # From there on such a bucket is as good as known.
+        f"CREATE {_ASSETS}",
+        f"CREATE {_ACTIONS}",
+        # Spans of the coverage that were read before a split, and in which shares: "4": four of today's are
+        # one of those. They are read again.
+        f"CREATE {_STALE}",
+        # From there on a bucket that is not final is as good as known.
         "ALTER TABLE jobs ADD COLUMN final INTEGER",
     ),
 }
@@ -79,7 +97,7 @@ STATEMENTS = (*_FIRST, *(statement for each in LATER.values() for statement in e
 
 STAND_INS = {
     2: (
-        f"CREATE TEMP {_PROVISIONAL}",
+        *(f"CREATE TEMP {table}" for table in (_PROVISIONAL, _ASSETS, _ACTIONS, _STALE)),
         "CREATE TEMP VIEW jobs AS SELECT *, NULL AS final FROM main.jobs",
     ),
 }

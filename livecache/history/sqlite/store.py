@@ -10,12 +10,13 @@ from .database import BUSY_S
 from .jobs import Jobs
 from .keeping import Keeping
 from .log import Log
+from .symbols import Symbols
 
 __all__ = ["SqliteHistory"]
 
 
-class SqliteHistory(Keeping, Jobs, Log):
-    """A `HistoryStore`, `JobStore` and `LogStore` in one file."""
+class SqliteHistory(Keeping, Jobs, Log, Symbols):
+    """A `HistoryStore`, `JobStore`, `LogStore` and `SymbolStore` in one file."""
 
     @classmethod
     def open(

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from ...equities.scale import Scale, stale
 from ...model.candle import ExactCandle
 from ...model.coverage import Coverage
 from ...model.series import SeriesId
 from ..block import block_of, encode, span_of
 from ..columns import NO_ROWS, Array, Columns, concat, merge, within
+from ..records.symbols import AboutSymbol
+from ..scaling import alike, rescaled
 from ..store import NONE, Commit, Lease, SeriesInfo
-from .arrivals import forget, record
+from .arrivals import READ_AGAIN, forget, record
 from .leases import advance, hold
 from .provisional import settled, show
 from .reading import Reading, info_of, known, rows_of
+from .symbols import note, read_again, scales_of, settle_scales
 
 __all__ = ["Writing"]
 
@@ -34,6 +38,11 @@ class _Change(NamedTuple):
     replaced: Columns
     """Rows as they were that differ now."""
     removed: Columns
+    rescaled: int = 0
+    """How many more differ, but only by a split."""
+
+    def __bool__(self) -> bool:
+        return bool(len(self.inserted) or len(self.replaced) or len(self.removed) or self.rescaled)
 
 
 class Writing(Reading):
@@ -71,6 +80,7 @@ class Writing(Reading):
         lease: Lease | None = None,
         rejected: int = 0,
         source: str = "page",
+        told: AboutSymbol | None = None,
     ) -> Commit:
         """Store a page and what it proves, with its job's progress, in one transaction."""
         if not within(rows.time, covered).all():
@@ -79,14 +89,20 @@ class Writing(Reading):
             now = self.now()
             if lease:
                 hold(db, lease, now)
+            news = tuple(note(db, info_of(db, series)[0], now, told, covered)) if told else ()
             info, step = info_of(db, series)
             near = known(db, series, covered.spans[0].start, covered.spans[-1].end) if covered else NONE
-            fresh = covered.without(near)
-            rev, inserted, revised, removed = info.rev + 1, 0, 0, 0
+            scales = scales_of(db, series)
+            fresh, again = covered.without(near), _both(covered, stale(scales))
+            decided = fresh | replace | again
+            rev, inserted, revised, removed, split = info.rev + 1, 0, 0, 0, 0
             # What nobody knew is as the page says: also where rows lie that are known no more.
-            for block, page in _pages(db, series, rows, fresh | replace, step):
-                change = _change(db, info, block, page, fresh | replace)
-                if not (len(change.inserted) or len(change.replaced) or len(change.removed)):
+            for block, page in _pages(db, series, rows, decided, step):
+                change = _change(db, info, block, page, decided, scales)
+                split += change.rescaled
+                if not (
+                    len(change.inserted) or len(change.replaced) or len(change.removed) or change.rescaled
+                ):
                     continue
                 inserted += len(change.inserted)
                 revised += len(change.replaced)
@@ -96,18 +112,25 @@ class Writing(Reading):
                 _store(db, series, block, change.rows, rev, step)
             if fresh:
                 _cover(db, series, near, near | covered)
-                record(db, series, rev, now, source, fresh)
+                record(db, series, rev, now, source, fresh, together=not (told and told.about))
                 settled(db, series, fresh)
-            provisional, news = show(db, series, now, shown or {}, known(db, series)) if shown else (0, False)
-            if fresh or inserted or revised or removed or news:
+            provisional, shows = (
+                show(db, series, now, shown or {}, known(db, series)) if shown else (0, False)
+            )
+            if again:
+                rev += 1
+                record(db, series, rev, now, READ_AGAIN, again, together=False)
+            if told or scales:
+                settle_scales(db, info, now, scales, covered, told.asked if told else now)
+            if fresh or again or inserted or revised or removed or shows:
                 db.execute(
                     "UPDATE series SET rev = ?, rows = rows + ? WHERE id = ?",
                     (rev, inserted - removed, series),
                 )
             else:
                 rev -= 1
-            same = len(rows) - inserted - revised
-            done = Commit(rev, inserted, revised + removed, same, rejected, provisional)
+            same = len(rows) - inserted - revised - split
+            done = Commit(rev, inserted, revised + removed, same, rejected, provisional, split, news)
             if lease:
                 grid = info.grid
                 beyond = ((grid.end_before(time), grid.end(time)) for time in shown or ())
@@ -121,6 +144,7 @@ class Writing(Reading):
             if had != (kept := had.without(spans)):
                 _cover(db, series, had, kept)
                 forget(db, series, spans)
+                read_again(db, series, self.now(), spans)
                 db.execute("UPDATE series SET rev = rev + 1 WHERE id = ?", (series,))
 
     def drop(self, series: int, before: int) -> int:
@@ -140,6 +164,7 @@ class Writing(Reading):
             had = known(db, series)
             _cover(db, series, had, had.clip(before, _FAR))
             forget(db, series, had.clip(-_FAR, before))
+            read_again(db, series, self.now(), Coverage([(-_FAR, before)]))
             db.execute("UPDATE series SET rev = ?, rows = rows - ? WHERE id = ?", (rev, gone, series))
         return int(gone)
 
@@ -161,7 +186,12 @@ def _pages(
 
 
 def _change(
-    db: sqlite3.Connection, info: SeriesInfo, block: int, page: Columns, decided: Coverage
+    db: sqlite3.Connection,
+    info: SeriesInfo,
+    block: int,
+    page: Columns,
+    decided: Coverage,
+    scales: Sequence[Scale],
 ) -> _Change:
     old = _block(db, info, block)
     if old is None:
@@ -171,7 +201,21 @@ def _change(
     if gone.any():
         gone &= ~np.isin(old.time, page.time)
     rows = merged.rows.take(~np.isin(merged.rows.time, old.time[gone])) if gone.any() else merged.rows
-    return _Change(rows, merged.inserted, old.take(merged.changed), old.take(gone))
+    changed = merged.changed
+    if scales and len(changed):
+        before = old.take(changed)
+        after = page.take(np.isin(page.time, before.time))
+        split = within(before.time, stale(scales)) & alike(
+            rescaled(before, scales), after, max(each.ratio for each in scales)
+        )
+        changed = changed[~split]
+    return _Change(
+        *(rows, merged.inserted, old.take(changed), old.take(gone), len(merged.changed) - len(changed))
+    )
+
+
+def _both(some: Coverage, others: Coverage) -> Coverage:
+    return some.without(some.without(others)) if others else others
 
 
 def _block(db: sqlite3.Connection, info: SeriesInfo, block: int) -> Columns | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from ...engine.limiter import Limiter, Urgency
-from ...venues.venue import FetchFailure, HistoryVenue
+from ...venues.venue import FetchFailure, HistoryVenue, Instrument
 from ..store import HistoryStore, SeriesInfo
 from ..thread import Blocking
 
@@ -23,10 +23,12 @@ class Listings:
         self._known: dict[str, int] = {}
         self._turn = asyncio.Lock()
 
-    async def of(self, series: SeriesInfo) -> int:
-        """The bucket in which its symbol was listed; 0 where the venue does not tell."""
+    async def of(self, series: SeriesInfo, about: Instrument | None) -> int:
+        """The bucket in which its symbol was listed; 0 where the venue does not tell, nor a page of it."""
         symbol, traits = series.key.symbol, self._venue.traits
-        if not (traits.dated or traits.begins):
+        if about and about.listed:
+            self._known[symbol] = about.listed
+        elif not (traits.dated or traits.begins):
             return 0
         async with self._turn:
             if symbol not in self._known:
@@ -37,7 +39,8 @@ class Listings:
                     return 0
                 self._known[symbol] = told
             listed = self._known[symbol]
-        first = series.grid.floor(listed)
+        grid = series.grid
+        first = grid.floor(listed) if grid.number(listed) >= 0 else grid.ceil(listed)
         if listed and series.listed is None:
             await self._thread(lambda: self._store.list_since(series.id, first))
         return first
