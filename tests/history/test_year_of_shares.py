@@ -25,6 +25,8 @@ from livecache.model.candle import ExactCandle
 from livecache.model.series import SeriesId
 from livecache.model.timeframe import Timeframe, iso
 from livecache.simulator import MarketClock, Simulator
+from livecache.simulator.trouble.faults import RequestRecord
+from livecache.simulator.yahoo.faults import YahooFaults
 from livecache.simulator.yahoo.market import ShareMarket
 from livecache.simulator.yahoo.shares import PECULIAR, Share, default_shares
 from livecache.simulator.yahoo.truth import Truth
@@ -66,6 +68,8 @@ class Market:
     refused: int = 0
     took_s: float = 0.0
     truth: Truth | None = None
+    faults: YahooFaults | None = None
+    asked: Sequence[RequestRecord] = ()
 
     def __post_init__(self) -> None:
         shares = default_shares(EVENING, NEW_YORK.days)
@@ -83,7 +87,12 @@ class Market:
             time = MarketClock(self.now, 1.0, clock.monotonic)
             market = ShareMarket(NEW_YORK, self.shares, closed=[ABSENT])
             async with Simulator(
-                market, clock=time, venue="yahoo", host_clock=clock, requests_per_second=1
+                market,
+                clock=time,
+                venue="yahoo",
+                host_clock=clock,
+                requests_per_second=1,
+                faults=self.faults,
             ) as simulator:
                 settings = YahooSettings(symbols=tuple(symbols), rest_url=simulator.rest_url)
                 config = Config(venues={"yahoo": settings})
@@ -96,7 +105,8 @@ class Market:
                         async with asyncio.timeout(until_s):
                             await filling.run(wanted)
                     self.took_s = clock.monotonic() - began
-                asked = [r.product for r in simulator.exchange.requests]
+                self.asked = list(simulator.exchange.requests)
+                asked = [r.product for r in self.asked]
                 self.fetched = {symbol: asked.count(symbol) for symbol in asked}
                 self.refused = simulator.exchange.counts.refused
                 self.truth, self.now = simulator.exchange.truth, time.now()  # type: ignore[attr-defined]
