@@ -154,7 +154,8 @@ class SessionSettings(VenueSettings, frozen=True, forbid_unknown_fields=True):
         try:
             self.its_calendar()
         except ConfigError as error:
-            yield "calendar", error.message, error.hint
+            of_file = self.calendars_file and error.message.startswith(str(Path(self.calendars_file)))
+            yield "calendars_file" if of_file else "calendar", error.message, error.hint
 
 
 def list_problems(items: tuple[str, ...]) -> Iterator[tuple[str, str]]:

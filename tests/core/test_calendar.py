@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from livecache.config.load import load
 from livecache.equities.calendar import ALWAYS, DATA, Calendar, calendar_named
 from livecache.equities.calendar_file import PRESUMED_YEARS
 from livecache.errors import ConfigError
@@ -279,7 +280,7 @@ def test_a_setting_names_the_calendar(tmp_path: Path) -> None:
     (unknown,) = told(calendar="DESSERT", calendars_file=file)
     assert unknown.startswith("calendar: there is no calendar 'DESSERT' (did you mean DESERT? one of ")
     (unreadable,) = told(calendars_file=str(tmp_path))
-    assert unreadable.startswith(f"calendar: {tmp_path} cannot be read: Is a directory")
+    assert unreadable.startswith(f"calendars_file: {tmp_path} cannot be read: Is a directory")
 
 
 def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
@@ -289,3 +290,35 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     file.write_text("{")
     with pytest.raises(ConfigError, match="holds no calendars"):
         calendar_named("XNYS", file)
+
+
+def test_each_venue_has_its_calendar_and_its_file_lies_beside_the_configuration(tmp_path: Path) -> None:
+    mine(tmp_path)
+    config = tmp_path / "config.toml"
+    config.write_text(
+        '[venues.yahoo]\n[venues.london]\nkind = "yahoo"\nsymbols = ["VOD.L"]\ncalendar = "XLON"\n'
+        '[venues.desert]\nkind = "yahoo"\ncalendar = "DESERT"\ncalendars_file = "calendars.json"\n'
+    )
+    loaded = load(config, {})
+    names = {}
+    for venue, own in loaded.config.venues.items():
+        assert isinstance(own, SessionSettings)
+        its = own.its_calendar()
+        names[venue] = its and (its.name, its.zone)
+    assert names == {
+        "yahoo": ("XNYS", "America/New_York"),
+        "london": ("XLON", "Europe/London"),
+        "desert": ("DESERT", "Asia/Dubai"),
+    }
+    for value, told in (
+        ("calendar = 5", "venues.yahoo.calendar: '5' cannot be used"),
+        ('calendar = "XLND"', "venues.yahoo.calendar: there is no calendar 'XLND' .*did you mean XLON"),
+        ("calendars_file = 5", "venues.yahoo.calendars_file: '5' cannot be used"),
+        ('calendars_file = "none.json"', "venues.yahoo.calendars_file: .*none.json cannot be read"),
+    ):
+        config.write_text(f"[venues.yahoo]\n{value}\n")
+        with pytest.raises(ConfigError, match=f"config.toml: {told}"):
+            load(config, {})
+    config.write_text('[venues.coinbase]\ncalendar = "XNYS"\n')
+    with pytest.raises(ConfigError, match=r"unknown key 'venues\.coinbase\.calendar'"):
+        load(config, {})
