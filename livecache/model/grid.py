@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from functools import lru_cache
 from itertools import accumulate
-from operator import le, lt
+from operator import le, lt, sub
 
 from ..errors import OutsideCalendar
 
@@ -317,6 +317,11 @@ class SessionGrid(Grid):
         late = f" +{self.late}" if self.late else ""
         return f"{self.step} in {','.join(f'{opening}-{closing}' for opening, closing in sessions)}{late}"
 
+    def back(self, time: int, n: int = 1) -> int:
+        """As `Grid.back`; before the first session, which is no end of a search, a time before it."""
+        number = self.number(time - 1) + 1 - n
+        return self.opening(number) if number >= 0 else self.openings[0] - 1
+
     def far_back(self, time: int, n: int) -> int:
         return self.opening(max(0, self.number(time - 1) + 1 - n))
 
@@ -341,8 +346,8 @@ class SessionGrid(Grid):
     def agrees(self, other: Grid) -> bool:
         if not isinstance(other, SessionGrid) or self.step != other.step:
             return False
-        mine, theirs = self.known_to(other), other.known_to(self)
-        return bool(mine and theirs and (mine.openings, mine.closings) == (theirs.openings, theirs.closings))
+        known = [(g.openings, g.closings) for g in (self.known_to(other), other.known_to(self)) if g]
+        return len(known) == 2 and known[0] == known[1]
 
     def known_to(self, other: SessionGrid) -> SessionGrid | None:
         """The same, of those sessions only that `other` may know; None if there are none."""
@@ -355,9 +360,7 @@ class SessionGrid(Grid):
 @lru_cache(1024)  # Who plans asks for the same ones again and again, and years of sessions are many.
 def _divides(child: SessionGrid, parent: SessionGrid) -> bool:
     if parent.openings is child.openings and parent.closings is child.closings:
-        longest = max(
-            closing - opening for opening, closing in zip(parent.openings, parent.closings, strict=True)
-        )
+        longest = max(map(sub, parent.closings, parent.openings))
         step, steps = child.step or longest, parent.step or longest
         return steps >= longest or (step < longest and not steps % step)
     if parent.openings[0] < child.openings[0] or parent.closings[-1] > child.closings[-1]:

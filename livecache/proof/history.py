@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from enum import Enum
 
 from ..model.coverage import Span
+from ..model.grid import SessionGrid
 from ..model.timeframe import Timeframe
 from .evidence import ENDS_MS
 from .kin import holds_older
@@ -68,6 +69,8 @@ def oldest_to_be_had(track: Track, now: int) -> int:
     """The oldest bucket that a page asked for now can bring; 0 where nobody knows of an end."""
     oldest = track.traits.oldest(track.source, now)
     listed = track.grid.floor(track.listed) if track.listed else 0
+    if isinstance(track.grid, SessionGrid):
+        listed = max(listed, track.grid.openings[0])
     return max(track.grid.ceil(oldest), listed) if oldest else listed
 
 

@@ -322,7 +322,7 @@ def _through(source: Track, parent: Track, want: Want, lacks: Coverage) -> Want:
     longest = parent.grid.ceil(source.grid.far_back(until, source.page))
     start = min(max(want.start, longest), parent.grid.back(until))
     # With what follows, for rows on both sides prove most.
-    end = max(until, min(want.end, source.grid.after(start, source.page)))
+    end = max(until, _until(source.grid, start, source.page, want.end))
     return Want(want.priority, source.series.timeframe, start, end)
 
 

@@ -11,7 +11,7 @@ from ..errors import OutsideCalendar
 from ..keys.keyspace import Keyspace
 from ..model.grid import DAY_MS
 from ..model.series import SeriesId
-from ..model.timeframe import iso
+from ..model.timeframe import Timeframe, iso
 from ..wire.advice import advice_on
 from .findings import RENEW, Finding, Flaw, Options, repair_command
 from .inspection import Inspected, Shared
@@ -47,6 +47,7 @@ class Check:
     findings: list[Finding] = field(default_factory=list)  # about no series that is configured
     _writes: bool = True  # whether anybody holds the lease
     _calendar: tuple[str, int] | None = None  # its name, and until when (Unix ms) it is sure
+    _sums_below: Timeframe | None = None  # from here on candles are no sums of smaller ones
     _rollups: dict[str, int] = field(default_factory=dict)  # compared, by symbol
     _spans: dict[SeriesId, tuple[Tally, list[Gap]]] = field(default_factory=dict)
 
@@ -54,7 +55,7 @@ class Check:
         """Judge the shared keys; the announced series, by symbol."""
         announced, findings = judge_shared(shared, self.keys)
         self._writes = shared.lease is not None
-        self._calendar = shared.calendar
+        self._calendar, self._sums_below = shared.calendar, shared.sums_below
         self.findings += findings
         return announced
 
@@ -81,7 +82,7 @@ class Check:
         for stored in symbol:
             self._spans[stored.series] = self._judged(stored)
         if symbol:
-            self._rollups[symbol[0].series.symbol] = compare_rollups(symbol)
+            self._rollups[symbol[0].series.symbol] = compare_rollups(symbol, self._sums_below)
         self.stored.update({stored.series: stored for stored in symbol})
         return not any(finding.kind is Flaw.ROLLUP for stored in symbol for finding in stored.findings)
 

@@ -14,6 +14,7 @@ import redis
 
 from ..keys.keyspace import Keyspace
 from ..model.series import SeriesId
+from ..model.timeframe import Timeframe
 from ..wire.refusals import ERRORS, unavailable
 from ..wire.scripts import text_of
 
@@ -26,6 +27,7 @@ KEYS_SEEN_MAX = 1_000_000
 """Keys of the server that are looked at for ours, and how many come in one step."""
 _KEYS_A_STEP = 1_000
 
+_TIME = re.compile(r"\d{1,15}", re.ASCII)
 _GLOB = str.maketrans({character: f"\\{character}" for character in "*?[]^-\\"})
 
 
@@ -53,6 +55,7 @@ class Shared:
     announced: Sequence[str]  # members of the set of series
     lease: bytes | None
     calendar: tuple[str, int] | None = None  # its name, and until when (Unix ms) it is sure
+    sums_below: Timeframe | None = None  # from here on candles are no sums of smaller ones
 
 
 class Inspector:
@@ -91,14 +94,16 @@ class Inspector:
                 pipe.type(key)
             pipe.smembers(keys.series)
             pipe.get(keys.lease)
-            pipe.hmget(keys.feed, "calendar", "calendar_through")
-            *types, announced, lease, calendar = self._execute(pipe)
+            pipe.hmget(keys.feed, "calendar", "calendar_through", "sums_below")
+            *types, announced, lease, told = self._execute(pipe)
+        calendar, through, bound = map(text_of, told) if isinstance(told, list) else ("", "", "")
         return Shared(
             types={key: text_of(kind) for key, kind in zip(expected, types, strict=True)},
             expected=expected,
             announced=sorted(text_of(member) for member in announced) if isinstance(announced, set) else [],
             lease=lease if isinstance(lease, bytes) else None,
-            calendar=_calendar(calendar),
+            calendar=(calendar, int(through)) if _TIME.fullmatch(through) else None,
+            sums_below=Timeframe(bound) if bound in list(Timeframe) else None,
         )
 
     def names(self, *, most: float = KEYS_SEEN_MAX) -> Iterator[str]:
@@ -152,11 +157,6 @@ def _found(series: SeriesId, replies: Sequence[Any]) -> Inspected:
         alive_type=text_of(alive_type),
         expires_ms=min(ends, default=None),
     )
-
-
-def _calendar(reply: Any) -> tuple[str, int] | None:
-    name, through = map(text_of, reply) if isinstance(reply, list) and None not in reply else ("", "")
-    return (name, int(through)) if re.fullmatch(r"\d{1,15}", through, re.ASCII) else None
 
 
 def _members(reply: Any) -> list[tuple[bytes, float]]:

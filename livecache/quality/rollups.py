@@ -15,15 +15,17 @@ from .stored import Examined
 __all__ = ["compare_rollups"]
 
 
-def compare_rollups(symbol: Sequence[Examined]) -> int:
-    """Compare all series of one symbol, each with the largest smaller one that divides it.
+def compare_rollups(symbol: Sequence[Examined], sums_below: Timeframe | None = None) -> int:
+    """Compare all series of one symbol, each with the largest smaller one that adds up to it.
 
-    What differs goes to the parent's findings. Returns how many parent buckets were compared.
+    From `sums_below` on candles are no sums of smaller ones. What differs goes to the parent's findings.
+    Returns how many parent buckets were compared.
     """
     sound = {stored.series.timeframe: stored for stored in symbol if stored.record is not None}
     compared = 0
     for timeframe, parent in sound.items():
-        believed = [t for t in sound if t.ms < timeframe.ms and sound[t].record is not None]
+        least = sums_below.ms if sums_below and sums_below.ms <= timeframe.ms else 0
+        believed = [t for t in sound if least <= t.ms < timeframe.ms and sound[t].record is not None]
         smaller = [t for t in believed if _adds_up(sound[t].grid, parent.grid)]
         if smaller:
             child = sound[max(smaller, key=_length)]

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import fakeredis
+import msgspec
 import pytest
 
 from livecache import NotReady, NotTraded, Reader, ReadError, Stale, UnknownSeries
@@ -20,6 +21,7 @@ from livecache.model.timeframe import Timeframe
 from livecache.model.traits import Traits
 from livecache.proof.evidence import PageFacts
 from livecache.quality.check import Check, Rules
+from livecache.quality.findings import Flaw
 from livecache.quality.inspection import Inspector
 from livecache.quality.report import Report
 from livecache.read.standing import forming_in
@@ -93,6 +95,20 @@ def test_every_reader_gets_its_candles_whenever_it_asks(store: Any, now: str) ->
         assert [c.volume for c in candles] == [GRIDS[M5].count(t, grid.end(t)) for t in candles.time]
     report = checked(store, ALL)
     assert report.findings == [] and report.rollups_compared > 100
+
+
+def test_where_days_have_auctions_check_expects_no_sums_of_hours(store: Any) -> None:
+    venue = filled((H1, D1, W1), "2026-11-29T12:00", candles=100)
+    track = venue.symbol.tracks[D1]
+    for time, candle in track.settled.items():
+        track.settled[time] = msgspec.structs.replace(candle, volume="1000")
+    put(venue, store)
+    assert {finding.kind for finding in checked(store, [H1, D1]).findings} == {Flaw.ROLLUP}
+    store.hset(KEYS.feed, "sums_below", "1d")
+    report = checked(store, [H1, D1])
+    assert (report.findings, report.rollups_compared) == ([], 0)
+    told = checked(store, [H1, D1, W1]).findings
+    assert {finding.timeframe for finding in told} == {"1w"}, "of days it is one"
 
 
 def test_a_hole_makes_nothing_older_unreadable(store: Any) -> None:

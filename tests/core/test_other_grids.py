@@ -132,6 +132,16 @@ def test_a_closed_exchange_is_neither_behind_nor_asked() -> None:
     assert len(venue.state(H1).coverage.spans) == 1, "Monday's first hour brings the weekend along"
 
 
+@pytest.mark.parametrize("left", [0, 1, 5])
+def test_pages_are_planned_within_a_calendar_that_is_shorter_than_a_page(left: int) -> None:
+    last, h4 = EXCHANGE.number(MONDAY) + left + 1, Timeframe("4h")
+    short = SessionGrid(EXCHANGE.openings[last - 40 : last], EXCHANGE.closings[last - 40 : last])
+    grids = {t: short.within(t.ms) for t in Timeframe if t.ms < DAY} | {D1: short}
+    venue = Venue((H1, h4), short.closed(MONDAY) - HOUR, grids=grids, unserved=(h4,))
+    venue.fill()
+    assert venue.state(H1).ready and venue.state(h4).ready
+
+
 def test_a_series_that_lags_is_told_only_when_a_bucket_is_overdue() -> None:
     venue = Venue((W1,), MONDAY + HOUR, grids={})
     venue.fill()

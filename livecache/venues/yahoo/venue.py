@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, Unpack
 from urllib.parse import quote, urlsplit
 
+from ...errors import ConfigError
 from ...model.grid import Grid
 from ...model.timeframe import Timeframe
 from ...quiet import logger
@@ -39,9 +40,13 @@ class YahooVenue(HttpVenue[YahooSettings]):
     """One exchange's symbols. Raises ConfigError for a calendar that there is not."""
 
     def __init__(self, settings: YahooSettings, **ground: Unpack[Ground]) -> None:
-        self._hours = hours_of(settings.its_calendar())
-        self._windows = dict(WINDOWS)
         clock = ground["clock"]
+        calendar = settings.its_calendar()
+        if calendar and calendar.sessions.closings[-1] < clock.wall() * 1000:
+            hint = "update livecache, or name a calendars_file"
+            raise ConfigError(f"the calendar {calendar.name} knows no session that is still to come", hint)
+        self._hours = hours_of(calendar)
+        self._windows = dict(WINDOWS)
         self._noticed = Repeats(clock, _NOTICED_S)
         self._refusals = 0  # in a row
         source = _source(settings, ground)
