@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from datetime import date, datetime
-from fractions import Fraction
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -13,9 +12,11 @@ import numpy as np
 import pytest
 
 from livecache.__main__ import main
+from livecache.equities.action import Action
 from livecache.equities.calendar import Calendar, calendar_named
 from livecache.equities.written import grid_text
 from livecache.history.columns import Columns
+from livecache.history.records.symbols import AboutSymbol
 from livecache.history.sqlite.store import SqliteHistory
 from livecache.history.store import Outcome, Want
 from livecache.model.candle import ExactCandle
@@ -23,8 +24,6 @@ from livecache.model.coverage import Coverage
 from livecache.model.grid import Grid
 from livecache.model.series import SeriesId
 from livecache.model.timeframe import Timeframe
-from livecache.quality.history.findings import Rules
-from livecache.quality.history.sessions import splits
 
 from .conftest import Check
 from .test_quality import changed, kinds
@@ -73,14 +72,14 @@ def keep(
     key: SeriesId = KEY,
     *,
     name: str = "XNYS",
-    end: int | None = None,
+    told: AboutSymbol | None = None,
 ) -> int:
     """Store these, and that there is nothing between them."""
     made = store.series(key, create=True, grid_text=name)
     assert made
     grid: Grid = made.grid
-    span = (grid.end_before(rows[0].time), end or grid.end(rows[-1].time))
-    store.commit(made.id, Columns.of(rows), Coverage([span]), replace=Coverage([span]))
+    span = (grid.end_before(rows[0].time), grid.end(rows[-1].time))
+    store.commit(made.id, Columns.of(rows), Coverage([span]), replace=Coverage([span]), told=told)
     return made.id
 
 
@@ -241,7 +240,7 @@ def test_a_split_is_found_in_few_sessions_too(check: Check, store: SqliteHistory
 
 
 @pytest.mark.parametrize(
-    ("by", "told"),
+    ("by", "said"),
     [
         (1.0, []),
         (5.0, ["which is known, and not applied to what lies before"]),
@@ -249,14 +248,24 @@ def test_a_split_is_found_in_few_sessions_too(check: Check, store: SqliteHistory
         (2.0, ["and no such one is known"]),
     ],
 )
-def test_a_known_split_that_is_not_applied_or_twice_is_told_as_that(by: float, told: list[str]) -> None:
+def test_a_known_split_that_is_not_applied_or_twice_is_told_as_that(
+    check: Check, store: SqliteHistory, by: float, said: list[str]
+) -> None:
     rows = wander(opens("2026-01-01", "2026-07-01"))
-    shown = Columns.of([*(times_as_much(row, by) for row in rows[:70]), *rows[70:]])
-    span = Coverage([(rows[0].time, rows[-1].time + 1)])
-    actions = {rows[71].time: Fraction(5)}  # a day late, as venues tell some
-    found = [one.message for one in splits(KEY, shown, span, calendar().sessions, actions, Rules())]
-    assert len(found) == len(told)
-    assert all(message.endswith(end) for message, end in zip(found, told, strict=True))
+    split = Action(rows[71].time, "split", "5/1")  # a day late, as venues tell some
+    shown = [*(times_as_much(row, by) for row in rows[:70]), *rows[70:]]
+    keep(store, shown, told=AboutSymbol(rows[-1].time + D1.ms, (split,)))
+    found = [one["message"] for one in check()["warnings"]]
+    assert len(found) == len(said)
+    assert all(message.endswith(end) for message, end in zip(found, said, strict=True))
+
+
+def test_a_split_that_is_still_to_be_read_again_is_no_finding(check: Check, store: SqliteHistory) -> None:
+    rows = wander(opens("2026-01-01", "2026-07-01"))
+    keep(store, [times_as_much(row, 5) for row in rows[:70]], told=AboutSymbol(rows[69].time + D1.ms))
+    split = Action(rows[70].time, "split", "5/1")
+    keep(store, rows[70:], told=AboutSymbol(rows[-1].time + D1.ms, (split,)))
+    assert check()["warnings"] == []
 
 
 def test_a_day_in_pence_stands_out_once(check: Check, store: SqliteHistory) -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
+from ...equities.scale import ratio_of
 from ...history.columns import Columns, runs_of
+from ...history.records.symbols import SymbolStore
 from ...history.store import NONE, Answer, HistoryStore, SeriesInfo
 from ...model.coverage import Coverage, Span
 from ...model.grid import Grid, SessionGrid
@@ -27,6 +30,10 @@ _AT_ONCE = 200_000  # buckets that are judged together
 _PARTS_AT_ONCE = 500_000
 
 
+class Store(HistoryStore, SymbolStore, Protocol):
+    """Candles, and what is known of their symbols."""
+
+
 @dataclass(slots=True)
 class _Read:
     """What the candles of a series say by themselves."""
@@ -44,7 +51,7 @@ class _Read:
 class Check:
     """Reads a store, series by series, and gathers what is wrong."""
 
-    store: HistoryStore
+    store: Store
     rules: Rules
     since: int | None = None
     until: int | None = None
@@ -167,7 +174,9 @@ class Check:
     ) -> Iterator[Finding]:
         yield from outliers(key, rows, coverage, grid, self.rules)
         if isinstance(grid, SessionGrid):
-            yield from splits(key, rows, coverage, grid, {}, self.rules)
+            actions = self.store.actions(key.venue, key.symbol)
+            known = {each.time: ratio_of(each) for each in actions if each.kind == "split"}
+            yield from splits(key, rows, coverage, grid, known, self.rules)
             yield from little_volume(key, rows, grid)
 
     def _told(self, found: Iterable[Finding], gaps: Iterable[Gap]) -> None:
