@@ -15,6 +15,8 @@ __all__ = ["Line", "Tally"]
 
 _EVERY_ROWS = 10_000
 _EVERY_S = 10.0
+_EVERY_SERIES = 10
+_OVER = (JobState.SUCCEEDED, JobState.FAILED, "there already")
 _FIRST = 8  # requests: of days that are asked for alone, and of what was in flight before anything came
 _PAUSE_S = 20.0  # without a page, or as many times as long as one takes: no pace, but a budget or a ban
 
@@ -180,6 +182,10 @@ class Tally:
         }.get(state, ("history_left", "INFO"))
         told = f"{line.inserted:,} candles new, {line.completeness:.1f} % there"
         self._log(event, f"{line.name}: {error or told}", series, job, level=level)
+        over = sum(each.state in _OVER for each in self.lines.values())
+        if state in _OVER and over % _EVERY_SERIES == 0:
+            told = f"{over} of {len(self.lines)} series are over; in all {self.summary()}"
+            self._log("history_progress", told, series, job)
         self.changed()
 
     @property

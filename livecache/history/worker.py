@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Protocol, cast
 
 from ..clock import Clock
@@ -41,6 +42,7 @@ _LOOK_S = 0.5  # for a job that is due, where there is none
 _MISSES_MOST = 12  # in a row, and the attempt has failed
 _MISS_S, _MISS_MOST_S = 0.25, 5.0
 _STOP_S = 3.0
+_TOLD_MOST = 100  # stretches of a job that cannot be had, each in the log
 
 _HOPELESS = (
     FailureKind.UNKNOWN_SYMBOL,
@@ -362,6 +364,10 @@ class Worker:
             span, reason = next(iter(aside.items()))
             more = f", and {len(aside) - 1} more stretches" if len(aside) > 1 else ""
             error = f"cannot be had: {iso(span.start)} to {iso(span.end)}: {reason}{more}"
+            about = {"symbol": work.series.key.symbol, "timeframe": work.series.key.timeframe.value}
+            log = logger.bind(event="history_cannot_be_had", job=work.job.id, **about)
+            for span, reason in islice(aside.items(), _TOLD_MOST):
+                log.warning("{}: {} to {}: {}", work.series.key, iso(span.start), iso(span.end), reason)
         if work.hopeless:
             await self._settle(work, Outcome.FAILED, work.error)
         elif work.misses:

@@ -209,6 +209,16 @@ class Filling:
         same = len(rows) == len(truth) and all(a.equals(b) for a, b in zip(rows, truth, strict=True))
         return same and coverage.covers(SESSIONS.ceil(span.start), SESSIONS.closed(span.end))
 
+    def pages(self, symbol: str) -> int:
+        """How many of a symbol were stored."""
+        if not self.path.exists():
+            return 0
+        store = self.store()
+        series = store.series(SeriesId(NAME, symbol, D1))
+        count = sum(job.pages for job in store.jobs(limit=10_000) if series and job.want.series == series.id)
+        store.close()
+        return count
+
     def jobs(self) -> list[Job]:
         """All of them, the oldest first."""
         store = self.store()
