@@ -202,7 +202,7 @@ def sql(given: Given, history_url: str | None, **told: Any) -> None:
 
     Such as "SELECT symbol, count(*), min(time), max(time) FROM ohlcv GROUP BY symbol". Tables: ohlcv (time,
     venue, symbol, timeframe, open, high, low, close, volume), provisional (the same, not final yet), series,
-    coverage and gaps. What is asked about is read into memory; the file is not changed.
+    coverage, gaps and actions. What is asked about is read into memory; the file is not changed.
     """
     from ..commands.history.sql import query
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from ..embedded.state import default_data_dir
+from ..equities.adjust import Adjust
 from ..errors import ConfigError, NotReady
 from ..keys.history_file import path_of, place_problem
 from ..model.timeframe import Timeframe
@@ -49,6 +50,7 @@ class HistoryOptions(TypedDict, total=False):
     source: Source
     as_of: Time | None
     settled: bool
+    adjust: Adjust
 
 
 class Place:
@@ -155,6 +157,7 @@ class HistoryReads:
         source: Source = "auto",
         as_of: Time | None = None,
         settled: bool = False,
+        adjust: Adjust = "splits",
     ) -> History:
         """All candles that open within [start, end), of Redis and of the history. See `History`.
 
@@ -173,6 +176,8 @@ class HistoryReads:
                 series itself, and sums where it lacks something.
             as_of: what was stored at that time, within the last ninety days: without what was learnt since.
             settled: only what is settled.
+            adjust: of shares. "splits": as they are stored, all in today's shares. "none": as they were
+                traded that day, volume too. "all": for dividends, too, as doubles; of ten decimal places.
 
         Raises:
             Incomplete: something is missing, and `gaps` does not allow it. A `NotReady`.
@@ -187,6 +192,7 @@ class HistoryReads:
             source=source,
             as_of=as_of,
             settled=settled,
+            adjust=adjust,
         )
 
     def history_batches(

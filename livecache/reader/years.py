@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
 
+from ..equities.adjust import ADJUSTS, Adjust, newest_split
 from ..equities.written import grids_beside
 from ..errors import HistoryChanged, Incomplete, ReadError, RedisUnavailable, UnknownSeries
+from ..history.answer.adjusting import Adjuster
 from ..history.answer.history import History
-from ..history.answer.seam import NOTHING, Seam, Source, gather, newest_close
+from ..history.answer.seam import NOTHING, Ask, Seam, Source, gather, newest_close
 from ..history.columns import Columns
 from ..history.sqlite.store import SqliteHistory
 from ..history.store import Answer, SeriesInfo
@@ -36,6 +39,7 @@ _CHOICES = {
     "gaps": ("raise", "allow"),
     "empty": ("skip", "carry", "null"),
     "source": ("auto", "stored", "derived"),
+    "adjust": ADJUSTS,
 }
 
 
@@ -49,6 +53,7 @@ class _Wish(NamedTuple):
     source: str
     as_of: int | None
     settled: bool
+    adjust: Adjust
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +117,8 @@ class Reading:
         self.series = self._meant(symbol, timeframe)
         self._sources = self._all_sources()
         self.grid: Grid = self._sources[0].grid
-        self._seam = Seam(self._hot, self._stored)
+        self._adjuster = self._adjusting()
+        self._seam = Seam(self._adjusted(self._hot), self._adjusted(self._stored))
 
     def stretch(self) -> Span:
         """From the first to the last bucket that is wanted."""
@@ -130,6 +136,9 @@ class Reading:
     def answer(self, start: int, end: int) -> History:
         """What is known of it. Raises `Incomplete` where that is not all, and should be."""
         known, derived_from = gather(self._seam, self._sources, Span(start, end))
+        if (now := self._adjusting()).actions != self._adjuster.actions:  # what is stored tells of a new one
+            self._adjuster = now
+            known, derived_from = gather(self._seam, self._sources, Span(start, end))
         missing = known.coverage.missing(start, end)
         if missing and self._wish.gaps == "raise":
             raise self._incomplete(known.coverage, Span(start, end), missing)
@@ -144,6 +153,8 @@ class Reading:
             empty=self._wish.empty,
             carried=carried,
             derived_from=derived_from,
+            adjust=self._wish.adjust,
+            split=newest_split(self._adjuster.actions),
         )
 
     def revised(self, start: int, end: int) -> bool:
@@ -232,6 +243,23 @@ class Reading:
         return max((span.end for span in known), default=0)
 
     # --- the tiers
+
+    def _adjusting(self) -> Adjuster:
+        """Closes before dividends are those of days, where there are any."""
+        venue, symbol, _ = self.series
+        days = SeriesId(venue, symbol, Timeframe.D1)
+        info = self._infos.get(days)
+        source = Source(days, info.grid, False) if info and info.rev else self._sources[0]
+        raw = Seam(self._hot, self._stored)
+        actions = self._store.actions(venue, symbol) if self._store else ()
+        return Adjuster(self.series, self._wish.adjust, actions, partial(source.read, raw), source.grid)
+
+    def _adjusted(self, ask: Ask) -> Ask:
+        def read(series: SeriesId, start: int, end: int) -> Answer:
+            answer = ask(series, start, end)
+            return replace(answer, rows=self._adjuster(answer.rows))
+
+        return read
 
     def known(self, start: int, end: int) -> Answer:
         """What both tiers know of it."""
@@ -350,9 +378,10 @@ def wish_of(
     source: str = "auto",
     as_of: Time | None = None,
     settled: bool = False,
+    adjust: Adjust = "splits",
 ) -> _Wish:
     """The wish. Raises `ValueError`."""
-    for name, value in (("gaps", gaps), ("empty", empty), ("source", source)):
+    for name, value in (("gaps", gaps), ("empty", empty), ("source", source), ("adjust", adjust)):
         if value not in (allowed := _CHOICES[name]):
             raise ValueError(f"{name} is {' or '.join(map(repr, allowed))}, not {value!r:.80}")
     return _Wish(
@@ -363,4 +392,5 @@ def wish_of(
         source,
         None if as_of is None else time_of("as_of", as_of),
         settled,
+        adjust,
     )

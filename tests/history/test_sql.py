@@ -79,7 +79,7 @@ def test_what_is_no_question_about_it_is_refused(
 ) -> None:
     (tmp_path / "secret.csv").write_text("a,b\n1,2\n")
     code, out, err = run("sql", statement.format(tmp_path / "secret.csv"))
-    assert code == 2 and out == "" and "tables: ohlcv, provisional, series, coverage, gaps" in err
+    assert code == 2 and out == "" and "tables: ohlcv, provisional, series, coverage, gaps, actions" in err
 
 
 def test_without_the_extra_it_is_named(

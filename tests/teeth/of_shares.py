@@ -50,4 +50,20 @@ OF_SHARES = (
         ),
         ("tests/history/test_splits.py",),
     ),
+    Breakage(
+        "prices are adjusted twice",
+        (
+            Edit(
+                "livecache/reader/years.py",
+                "return replace(answer, rows=self._adjuster(answer.rows))",
+                "return replace(answer, rows=self._adjuster(self._adjuster(answer.rows)))",
+            ),
+        ),
+        ("tests/history/test_adjust.py",),
+    ),
+    Breakage(
+        "a split is undone on the day from which it holds",
+        (Edit("livecache/equities/adjust.py", "Scale(each.time, end, 1", "Scale(each.time + 1, end, 1"),),
+        ("tests/history/test_adjust.py",),
+    ),
 )

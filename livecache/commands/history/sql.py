@@ -26,6 +26,9 @@ _COVERAGE = (
     "CREATE TABLE coverage (venue VARCHAR, symbol VARCHAR, timeframe VARCHAR,"
     ' "start" TIMESTAMPTZ, "end" TIMESTAMPTZ)'
 )
+_ACTIONS = (
+    "CREATE TABLE actions (venue VARCHAR, symbol VARCHAR, time TIMESTAMPTZ, kind VARCHAR, value VARCHAR)"
+)
 _GAPS = (
     'CREATE VIEW gaps AS SELECT * FROM (SELECT venue, symbol, timeframe, "end" AS gap_start,'
     ' lead("start") OVER (PARTITION BY venue, symbol, timeframe ORDER BY "start") AS gap_end FROM coverage)'
@@ -73,7 +76,7 @@ def query(
             names, rows = [column[0] for column in found.description or ()], found.fetchall()
         except duckdb.Error as error:
             raise ConfigError(
-                str(error).partition("\n")[0], "tables: ohlcv, provisional, series, coverage, gaps"
+                str(error).partition("\n")[0], "tables: ohlcv, provisional, series, coverage, gaps, actions"
             ) from None
     _print(names, [[_plain(value) for value in row] for row in rows], as_csv=as_csv, as_json=as_json)
 
@@ -86,6 +89,12 @@ def _fill(db: Any, store: SqliteHistory, series: Sequence[SeriesInfo], start: in
     views, later = [_NONE], [_NONE]
     db.execute(_SERIES)
     db.execute(_COVERAGE)
+    db.execute(_ACTIONS)
+    for venue, symbol in sorted({info.key[:2] for info in series}):
+        for time, what, value in store.actions(venue, symbol):
+            db.execute(
+                "INSERT INTO actions VALUES (?, ?, ?, ?, ?)", (venue, symbol, moment(time), what, value)
+            )
     for info in series:
         venue, symbol, timeframe = named = (*info.key[:2], info.key.timeframe.value)
         listed = None if info.listed is None else moment(info.listed)

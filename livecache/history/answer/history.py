@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...equities.action import Action
+from ...equities.adjust import Adjust
 from ...model.candle import ExactCandle
 from ...model.coverage import Coverage
 from ...model.grid import Grid
@@ -46,6 +48,8 @@ class History:
         empty: Empty = "skip",
         carried: float = np.nan,
         derived_from: Timeframe | None = None,
+        adjust: Adjust = "splits",
+        split: Action | None = None,
     ) -> None:
         self.series = series
         self.coverage = known.coverage
@@ -60,6 +64,10 @@ class History:
         """Of the stored series: it grows whenever something in it changes. 0 where nothing is stored."""
         self.derived_from = derived_from
         """The timeframe that was added up for all or a part of it, or None."""
+        self.adjust = adjust
+        """What prices are adjusted for: "splits", "none", or "all": splits and dividends."""
+        self.split = split
+        """The newest split that is accounted for, or None: there is none, or nobody has told of it."""
         self._rows, self._grid, self._empty, self._carried = known.rows, grid, empty, carried
 
     def __len__(self) -> int:
@@ -68,13 +76,14 @@ class History:
     def __repr__(self) -> str:
         spans = self.coverage.spans
         known = f"{iso(spans[0].start)} to {iso(spans[-1].end)}" if spans else "nothing is known"
+        adjusted = "" if self.adjust == "splits" else f", adjusted for {self.adjust}"
         told = f", added up from {self.derived_from.value}" if self.derived_from else ""
         later = ", the newest provisional" if self.provisional else ""
         later += ", partly converted after a split" if self.converted else ""
         holes = f", {len(self.missing.spans)} missing" if self.missing else ""
         return (
             f"<History: {len(self)} of {self.series.symbol} {self.series.timeframe.value}, "
-            f"{known}{told}{later}{holes}>"
+            f"{known}{adjusted}{told}{later}{holes}>"
         )
 
     @property
@@ -135,6 +144,7 @@ class History:
         venue, symbol, timeframe = self.series
         frame.attrs = {"venue": venue, "symbol": symbol, "timeframe": timeframe.value}
         frame.attrs |= {"settled_through": self.settled_through, "missing": [*map(tuple, self.missing)]}
+        frame.attrs |= {"adjust": self.adjust, "split": self.split and tuple(self.split)}
         frame.attrs["provisional"] = [*map(tuple, self.provisional)]
         return frame
 
