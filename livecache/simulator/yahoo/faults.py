@@ -32,6 +32,7 @@ _DOWN = (
     "Will be right back...</html>"
 )
 _HANGS_S = 60.0
+_ROUNDED_UP_S = 0.5  # as Retry-After is
 _AT_RANDOM: tuple[Refusal | Oddity, ...] = (
     *("429", "cut", "down", "html", "today twice", "429 with a time", "500", "null rows", "cut json"),
     *("clock stamps", "429 in 200", "unequal columns", "each twice", "hang", "negative", "no quote"),
@@ -88,7 +89,7 @@ class YahooFaults(Faults):
         self._until_ms = until_ms
         self._share = share
         self._host = host_clock or SystemClock()
-        self._struck = 0
+        self._struck = 5 * seed  # each seed begins elsewhere among them
         self._coming: list[tuple[str, str, int]] = []  # what, for which symbol, its Retry-After
         self._wait_until_s = 0.0
 
@@ -122,7 +123,7 @@ class YahooFaults(Faults):
         if answered := _ANSWERS.get(kind):
             headers = {**answered.headers, **({"Retry-After": str(wait_s)} if wait_s else {})}
             if told := headers.get("Retry-After"):
-                self._wait_until_s = max(self._wait_until_s, request.at + int(told))
+                self._wait_until_s = max(self._wait_until_s, request.at + int(told) - _ROUNDED_UP_S)
             return replace(answered, headers=headers)
         return _odd(await proceed(), kind)
 
@@ -137,7 +138,7 @@ class YahooFaults(Faults):
         if self._chance.random() >= self._share:
             return "", 0
         self._struck += 1
-        return _AT_RANDOM[(self._struck - 1) % len(_AT_RANDOM)], 0
+        return _AT_RANDOM[self._struck % len(_AT_RANDOM)], 0
 
 
 def _odd(answer: Answer, oddity: Any) -> Answer:
