@@ -24,6 +24,7 @@ WHOLE: tuple[tuple[str, ...], ...] = (
     ("history_store",),
     ("history_reading",),
     ("venues",),
+    ("calendars",),
 )
 QUICK: tuple[tuple[str, ...], ...] = (
     *(("warmup",), ("live", "--quick"), ("reading",), ("api",), ("memory",)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -259,6 +260,15 @@ def test_a_calendar_that_there_is_not_is_told_with_near_ones() -> None:
     with pytest.raises(ConfigError, match="XNYZ") as raised:
         venue_of("http://127.0.0.1:1", calendar="XNYZ")
     assert "XNYS" in raised.value.hint
+
+
+def test_a_calendar_that_has_ended_long_since_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "calendars.json"
+    old = {"zone": "America/New_York", "since": "2010-01-01", "through": "2012-12-31", "hours": "09:30-16:00"}
+    file.write_text(json.dumps({"OLD": old}))
+    with pytest.raises(ConfigError, match="OLD knows no session that is still to come") as raised:
+        venue_of("http://127.0.0.1:1", calendar="OLD", calendars_file=str(file))
+    assert "calendars_file" in raised.value.hint
 
 
 def test_payloads_of_refusals() -> None:
