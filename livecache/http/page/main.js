@@ -175,6 +175,7 @@ function standing() {
   if (row?.state === "stale" || row?.state === "unknown") return ["gone", row.state];
   if (row?.state === "halted") return ["waiting", "halted"];
   if (row?.feed === "up") return ["live", "live"];
+  if (row?.feed === "none" && row.state === "ready") return ["live", "without a feed"];
   return ["waiting", row?.state === "warming" ? "warming up" : "feed down"];
 }
 
