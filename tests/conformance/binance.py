@@ -13,6 +13,7 @@ from livecache.simulator.binance.face import BinanceFace as Simulated
 from livecache.simulator.binance.options import Api, BinanceOptions
 from livecache.venues.binance.settings import BinanceSettings
 from livecache.venues.binance.venue import BinanceVenue
+from livecache.venues.venue import FailureKind
 
 __all__ = ["BinanceFace"]
 
@@ -25,6 +26,8 @@ class BinanceFace:
     data = '"e":"kline"'
     flag: tuple[str, str] | None = ('"x":true', '"x":false')
     bad_row = (rb'\[(\d{13}),"[^"]+"', rb'[\1,"none"')
+    pause_s: float | None = None
+    sorry = FailureKind.MALFORMED
 
     def __init__(
         self, start: int, speed: float, host: Clock, api: Api = "spot", market: Market | None = None

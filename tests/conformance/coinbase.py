@@ -11,6 +11,7 @@ from livecache.model.timeframe import Timeframe
 from livecache.simulator import Faults, Market, MarketClock, SeededMarket, ServerOptions, Simulator
 from livecache.venues.coinbase.settings import CoinbaseSettings
 from livecache.venues.coinbase.venue import CoinbaseVenue
+from livecache.venues.venue import FailureKind
 
 __all__ = ["CoinbaseFace"]
 
@@ -23,6 +24,8 @@ class CoinbaseFace:
     data, leaving = '"type":"update"', ""
     flag: tuple[str, str] | None = None
     bad_row = (rb'"open":"[^"]+"', rb'"open":"none"')
+    pause_s: float | None = None
+    sorry = FailureKind.MALFORMED
 
     def __init__(self, start: int, speed: float, host: Clock, market: Market | None = None) -> None:
         self.clock = MarketClock(start, speed, host.monotonic)

@@ -17,6 +17,7 @@ from .coinbase import CoinbaseFace
 from .deribit import DeribitFace
 from .polled import BybitFace, KrakenFace, OkxFace
 from .toy import TRAITS, ToyFace
+from .yahoo import YahooFace
 
 
 class TemplateFace(ToyFace):
@@ -39,7 +40,7 @@ FACES: dict[str, Make] = {
     "binance-us": partial(BinanceFace, api="us"),
     "toy": ToyFace,
     "template": TemplateFace,
-    **(POLLED := {"kraken": KrakenFace, "bybit": BybitFace, "okx": OkxFace}),
+    **(POLLED := {"kraken": KrakenFace, "bybit": BybitFace, "okx": OkxFace, "yahoo": YahooFace}),
 }
 """What makes the face of each venue, of when its market begins (Unix ms), how fast it goes, and our clock."""
 

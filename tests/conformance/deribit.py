@@ -13,6 +13,7 @@ from livecache.simulator.deribit.chart import Chart, instruments_of
 from livecache.simulator.deribit.exchange import DeribitOptions
 from livecache.venues.deribit.settings import DeribitSettings
 from livecache.venues.deribit.venue import DeribitVenue
+from livecache.venues.venue import FailureKind
 
 __all__ = ["DeribitFace"]
 
@@ -27,6 +28,8 @@ class DeribitFace:
     data, leaving = '"method":"subscription"', ""
     flag: tuple[str, str] | None = None
     bad_row = (rb'"open":\[[^,]+,', rb'"open":["none",')
+    pause_s: float | None = None
+    sorry = FailureKind.MALFORMED
 
     def __init__(self, start: int, speed: float, host: Clock, market: Market | None = None) -> None:
         self.clock = MarketClock(start, speed, host.monotonic)

@@ -9,7 +9,7 @@ from typing import Protocol
 from livecache.clock import Clock
 from livecache.model.candle import ExactCandle
 from livecache.model.timeframe import Timeframe
-from livecache.venues.venue import Venue
+from livecache.venues.venue import FailureKind, Venue
 
 __all__ = ["Face"]
 
@@ -22,6 +22,8 @@ class Face(Protocol):
     and acknowledges and beats as ever. `flag` is what the last candle of a bucket has and what another has
     there, if there is a flag; `leaving` is a frame that says that the connection is about to end, "" where
     the venue says no such thing.
+    After a refusal that says nothing of it the venue itself waits `pause_s`, if that is not None. `sorry` is
+    what its page for people is told as that says that it will be right back.
     `bad_row` is a pattern of a page's body and what takes its first place, so that one row has a price that
     is no number.
     """
@@ -34,6 +36,8 @@ class Face(Protocol):
     muted: bool
     flag: tuple[str, str] | None
     bad_row: tuple[bytes, bytes]
+    pause_s: float | None
+    sorry: FailureKind
 
     @property
     def leaving(self) -> str: ...

@@ -15,6 +15,7 @@ from livecache.model.candle import ExactCandle
 from livecache.model.grid import Grid
 from livecache.model.timeframe import Timeframe
 from livecache.simulator import MarketClock
+from livecache.venues.venue import FailureKind
 from tests.venues.loopback import rest_server
 
 __all__ = ["PlayedFace", "Row"]
@@ -34,6 +35,8 @@ class PlayedFace(ABC):
     carried: Timeframe
     first, last = 0, 24
     muted = False
+    pause_s: float | None = None
+    sorry = FailureKind.MALFORMED
 
     def __init__(self, start: int, speed: float, host: Clock) -> None:
         self.clock = MarketClock(start, speed, host.monotonic)

@@ -21,7 +21,7 @@ MEANT: dict[Refusal | Oddity, FailureKind] = {
     "403": FailureKind.BANNED,
     "html": FailureKind.SERVER,
     "consent": FailureKind.REFUSED,
-    "nothing": FailureKind.SERVER,
+    "nothing": FailureKind.MALFORMED,
     "down": FailureKind.SERVER,
     "500": FailureKind.SERVER,
     "404": FailureKind.UNKNOWN_SYMBOL,

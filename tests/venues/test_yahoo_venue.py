@@ -147,7 +147,7 @@ def test_hours_are_asked_for_by_their_name_and_to_the_second() -> None:
             "right back",
         ),
         ((200, "<!DOCTYPE html>\n<html><body></body></html>", {}), FailureKind.SERVER, "no chart"),
-        ((200, "", {}), FailureKind.SERVER, "no chart"),
+        ((200, "", {}), FailureKind.MALFORMED, "not the expected answer"),
         ((500, "oops", {}), FailureKind.SERVER, "HTTP 500"),
         (
             error(404, "Not Found", "No data found, symbol may be delisted"),

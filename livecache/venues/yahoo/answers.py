@@ -92,6 +92,8 @@ def _no_json(answer: Answer) -> FetchFailure:
         kind, said = FailureKind.BANNED, complaint(answer.body)
     elif b"will be right back" in body:
         kind, said = FailureKind.SERVER, "Will be right back"
+    elif status == 200 and not body.lstrip().startswith(b"<"):
+        return malformed(ValueError("no JSON"), answer.body)
     elif status == 200 or 300 <= status < 400:
         kind, said = FailureKind.SERVER, f"no chart but {complaint(answer.body) or leads or 'nothing'}"
     else:
