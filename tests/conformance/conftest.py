@@ -32,6 +32,9 @@ class TemplateFace(ToyFace):
         return TemplateVenue(settings, name=name, now=now, clock=clock, jitter=lambda: 0.5, traits=TRAITS)
 
 
+POLLED: dict[str, Make] = {"kraken": KrakenFace, "bybit": BybitFace, "okx": OkxFace, "yahoo": YahooFace}
+"""Those without a feed."""
+
 FACES: dict[str, Make] = {
     "coinbase": CoinbaseFace,
     "deribit": DeribitFace,
@@ -40,7 +43,7 @@ FACES: dict[str, Make] = {
     "binance-us": partial(BinanceFace, api="us"),
     "toy": ToyFace,
     "template": TemplateFace,
-    **(POLLED := {"kraken": KrakenFace, "bybit": BybitFace, "okx": OkxFace, "yahoo": YahooFace}),
+    **POLLED,
 }
 """What makes the face of each venue, of when its market begins (Unix ms), how fast it goes, and our clock."""
 

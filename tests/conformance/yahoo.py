@@ -29,7 +29,8 @@ class YahooFace:
     muted = False
     flag: tuple[str, str] | None = None
     bad_row = (rb'"close":\[[\d.]+', rb'"close":["none"')
-    pause_s, sorry = 5.0, FailureKind.SERVER
+    pause_s: float | None = 5.0
+    sorry = FailureKind.SERVER
 
     def __init__(self, start: int, speed: float, host: Clock) -> None:
         self.clock = MarketClock(start, speed, host.monotonic)
