@@ -6,7 +6,7 @@ import math
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import formatdate
 from typing import Any
 
@@ -219,8 +219,8 @@ class Exchange:
         if asked == "max":
             return self._shares.listed(named) // 1000, now // 1000
         if asked == "ytd":
-            year = datetime.fromtimestamp(now / 1000).year
-            return int(datetime(year, 1, 1).timestamp()), now // 1000
+            year = datetime.fromtimestamp(now / 1000, UTC).year
+            return int(datetime(year, 1, 1, tzinfo=UTC).timestamp()), now // 1000
         if days := RANGES.get(asked, 0):
             return now // 1000 - days * _DAY_S, now // 1000
         return openings[max(0, session - (4 if asked == "5d" else 0))] // 1000, now // 1000
