@@ -24,6 +24,7 @@ from livecache.model.coverage import Coverage
 from livecache.model.grid import Grid
 from livecache.model.series import SeriesId
 from livecache.model.timeframe import Timeframe
+from livecache.venues.venue import Instrument
 
 from .conftest import Check
 from .test_quality import changed, kinds
@@ -138,6 +139,22 @@ def test_nothing_is_expected_before_the_listing(check: Check, store: SqliteHisto
     assert check()["series"][0]["completeness_percent"] < 50
     store.list_since(series, times[0])
     assert check("--strict")["series"][0]["completeness_percent"] == 100
+
+
+def test_nothing_is_expected_before_the_day_that_a_page_calls_the_first(
+    check: Check, store: SqliteHistory
+) -> None:
+    times, grid = opens("2026-01-02", "2026-07-01"), calendar().sessions
+    about = Instrument(listed=times[60])
+    keep(store, wander(times[60:]), told=AboutSymbol(times[-1] + D1.ms, about=about))
+    (info,) = store.all_series()
+    store.commit(info.id, Columns.of(()), Coverage([(grid.end_before(times[0]), grid.end(times[59]))]))
+    report = check("--strict")
+    assert report["clean"] and report["months"] == []
+    (line,) = report["series"]
+    assert (line["start"], line["listed"], line["expected"]) == (times[60], times[60], len(times) - 60)
+    keep(store, [changed(row, high="1") for row in wander(times[:60])])
+    assert len(kinds(check())) == 60, "candles of before are judged all the same"
 
 
 def test_one_fill_mends_what_is_missing_of_shares_that_reach_as_far(

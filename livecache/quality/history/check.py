@@ -10,7 +10,7 @@ from typing import Protocol
 from ...equities.scale import ratio_of
 from ...history.columns import Columns, runs_of
 from ...history.records.symbols import SymbolStore
-from ...history.store import NONE, Answer, HistoryStore, SeriesInfo
+from ...history.store import NONE, Answer, HistoryStore, SeriesInfo, Stats
 from ...model.coverage import Coverage, Span
 from ...model.grid import Grid, SessionGrid
 from ...model.series import SeriesId
@@ -64,6 +64,7 @@ class Check:
     gaps: list[Gap] = field(default_factory=list)
     months: list[MonthLine] = field(default_factory=list)
     _damaged: dict[int, Coverage] = field(default_factory=dict)
+    _listed: dict[tuple[str, str], int] | None = None
     _sums: int = 0
     _assets: int = 0
 
@@ -100,7 +101,7 @@ class Check:
             for each in damage
         ]
         (stats,) = self.store.stats(info.id)
-        coverage, wanted = stats.coverage, self._stretch(info, stats.coverage)
+        coverage, wanted = stats.coverage, self._stretch(info, stats)
         sure = self._sure(info, wanted)
         shown = self.store.coverage(info.id, provisional=True).without(coverage).clip(*sure)
         missing = coverage.missing(*sure).without(shown)
@@ -131,7 +132,7 @@ class Check:
                 provisional=stats.provisional,
                 first=read.first,
                 last=read.last,
-                listed=info.listed,
+                listed=self._since(info),
                 start=wanted.start,
                 end=wanted.end,
                 expected=expected,
@@ -183,13 +184,23 @@ class Check:
         self.findings += few(found)
         self.gaps += (gap for gap in gaps if gap.buckets >= self.rules.gap_buckets)
 
-    def _stretch(self, info: SeriesInfo, coverage: Coverage) -> Span:
+    def _stretch(self, info: SeriesInfo, stats: Stats) -> Span:
         """From where to where all should be known; two zeros where nobody has said so."""
-        grid, spans = info.grid, [*coverage, *filter(None, [self.wanted.get(info.id)])]
+        grid, spans = info.grid, [*stats.coverage, *filter(None, [self.wanted.get(info.id)])]
         start = min((span.start for span in spans), default=0) if self.since is None else self.since
         end = max((span.end for span in spans), default=0) if self.until is None else self.until
-        start, end = max(start, info.listed or 0), grid.closed(end) if spans else 0
+        listed = self._since(info) or 0
+        # There may be candles of before: a venue can be wrong about that day.
+        start = max(start, listed if stats.first is None else min(listed, stats.first))
+        end = grid.closed(end) if spans else 0
         return Span(grid.ceil(start), end) if grid.count(start, end) else Span(0, 0)
+
+    def _since(self, info: SeriesInfo) -> int | None:
+        """When its first candle opens, or its symbol was listed, where that is known."""
+        if self._listed is None:
+            self._listed = {(each.venue, each.symbol): each.listed for each in self.store.assets()}
+        known = (info.listed or 0, self._listed.get((info.key.venue, info.key.symbol), 0))
+        return max(known) or None
 
     def _sure(self, info: SeriesInfo, wanted: Span) -> Span:
         """As much of it as the calendar is sure of."""
