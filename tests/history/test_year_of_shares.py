@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import date
+from fractions import Fraction
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,6 +25,7 @@ from livecache.history.tally import Line
 from livecache.model.candle import ExactCandle
 from livecache.model.series import SeriesId
 from livecache.model.timeframe import Timeframe, iso
+from livecache.reader.reader import Reader
 from livecache.simulator import MarketClock, Simulator
 from livecache.simulator.trouble.faults import RequestRecord
 from livecache.simulator.yahoo.faults import YahooFaults
@@ -215,3 +217,47 @@ def test_halts_early_closes_and_days_that_nobody_expected_are_counted_right(tmp_
         assert line.inserted == GRID.count(start, final) - len(
             truth.absent(name, D1, start, final, market.now)
         )
+
+
+def test_adjusted_as_the_exchange_adjusts_and_as_it_was_traded(tmp_path: Path) -> None:
+    market = Market(tmp_path, 3)
+    names = [n for n in market.names if n not in ("GONE", "^GSPC", "IPO", "HALT")]
+    market.fill(names, days=700)
+    start, end = GRID.ceil(market.now - 690 * DAY_MS), GRID.floor(market.now)
+    truth, paid, split = market.truth, 0, 0
+    assert truth is not None
+    with Reader("redis://127.0.0.1:1", history=f"sqlite:///{tmp_path}/history.db", venue="yahoo") as reader:
+        for name in names:
+            told = truth.adjusted(name, start, end, market.now)
+            got = reader.history(name, "1d", start, end, adjust="all", source="stored")
+            for time, close in zip(got.time.tolist(), got.close.tolist(), strict=True):
+                assert close == pytest.approx(told[time], rel=1e-6), f"{name} {iso(time)}"
+            quoted = {c.time: c for c in truth.settled(name, D1, start, end, market.now)}
+            actions = truth.actions(name, 0, end, market.now)
+            traded = reader.history(name, "1d", start, end, adjust="none", source="stored")
+            for time, close in zip(traded.time.tolist(), traded.close.tolist(), strict=True):
+                ratio = 1.0
+                for each in actions:
+                    if each.kind == "split" and each.time > time:
+                        ratio *= float(Fraction(each.value))
+                assert close == pytest.approx(float(quoted[time].close) * ratio, rel=1e-9)
+            paid += any(each.kind == "dividend" for each in truth.actions(name, start, end, market.now))
+            split += any(each.kind == "split" for each in truth.actions(name, start, end, market.now))
+    assert paid and split
+
+
+def test_a_split_overnight_costs_one_more_reading_and_no_revisions(tmp_path: Path) -> None:
+    market = Market(tmp_path, 0)
+    market.fill(["TONIGHT"])
+    for days in (1, 2):  # Thursday, and Friday at whose open there are three shares for two
+        market.now = EVENING + days * DAY_MS
+        lines = market.fill(["TONIGHT"])
+    assert market.fetched["TONIGHT"] <= 2, "the new day, and the year again"
+    market.check(["TONIGHT"])
+    assert sum(line.revised for line in lines) == 0
+    with closing(SqliteHistory.open(tmp_path / "history.db", lambda: market.now)) as store:
+        (stats,) = [each for each in store.stats() if each.series.key.timeframe is D1]
+        assert stats.revisions == 0
+    market.now += HOUR_MS
+    market.fill(["TONIGHT"])
+    assert not market.fetched
