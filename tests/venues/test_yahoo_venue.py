@@ -127,7 +127,11 @@ def test_hours_are_asked_for_by_their_name_and_to_the_second() -> None:
         ((200, "Too Many Requests\r\n", {}), FailureKind.REFUSED, "Too Many Requests"),
         ((503, "<html>Too Many Requests</html>", {}), FailureKind.REFUSED, "Too Many Requests"),
         (error(200, "x", "Too Many Requests", "finance"), FailureKind.REFUSED, "Too Many Requests"),
-        (error(401, "Unauthorized", "Invalid Crumb", "finance"), FailureKind.REFUSED, "Invalid Crumb"),
+        (
+            error(401, "Unauthorized", "Invalid Crumb", "finance"),
+            FailureKind.REFUSED,
+            "Invalid Crumb, and none was sent",
+        ),
         ((302, "", {"Location": "https://guce.yahoo.com/consent"}), FailureKind.REFUSED, "consent"),
         (
             (200, '<form action="/v2/collectConsent?sessionId=3">', {}),
@@ -198,6 +202,16 @@ def test_what_yahoo_says_to_wait_is_waited() -> None:
         (FailureKind.REFUSED, 17.0),
         (FailureKind.BANNED, 3600.0),
     ]
+
+
+@pytest.mark.parametrize(("dated", "believed"), [("14:31:25", True), ("14:30:30", True), ("14:20:00", False)])
+def test_an_answer_from_before_what_has_passed_here_is_none(dated: str, believed: bool) -> None:
+    """By a clock that is ahead Friday would be final before Monday has begun."""
+    answer = (*GOOD[:2], {"Date": f"Mon, 11 Nov 2024 {dated} GMT"})
+    (told,) = asked(answer, now=at("2024-11-11T14:31:30"))
+    assert isinstance(told, Page) is believed
+    if isinstance(told, FetchFailure):
+        assert told.kind is FailureKind.SERVER and "clock ahead" in told.message
 
 
 def test_a_window_that_is_refused_as_too_long_is_shorter_from_then_on() -> None:

@@ -69,7 +69,8 @@ def failure_of(answer: Answer) -> dict[str, Any] | FetchFailure:
         kind = FailureKind.UNKNOWN_SYMBOL
     elif _INTERVAL.search(said):
         kind = FailureKind.UNSUPPORTED_TIMEFRAME
-    return _waiting(kind, f"HTTP {status}: {one_line(f'{code}: {said}')}", status, wait_s)
+    sent = ", and none was sent" if "crumb" in said.lower() else ""
+    return _waiting(kind, f"HTTP {status}: {one_line(f'{code}: {said}')}{sent}", status, wait_s)
 
 
 def limit_in(failure: FetchFailure) -> Limit:

@@ -33,6 +33,7 @@ _BEFORE_MS = 12 * Timeframe.H1.ms
 _AFTER_MS = 6 * Timeframe.H1.ms
 """So far around its sessions a day may be stamped."""
 
+_CLOCK_OFF_MS = 60_000  # by which this machine's clock may be ahead: what is final has been so for longer
 _NOTICED_S = 86_400.0
 
 
@@ -120,9 +121,9 @@ class YahooVenue(HttpVenue[YahooSettings]):
             self._noticed.log("other_hours", other, f"{self.name} says of {symbol}: {other}", symbol=symbol)
 
     def _past(self, grid: Grid, now: int) -> int:
-        """What has passed by this machine's clock, if that is right (Unix ms)."""
-        finals = self.traits.finals
-        return max(grid.closed(now), finals.floor(now) if finals else 0)
+        """What has passed by this machine's clock, if that is about right (Unix ms)."""
+        finals, then = self.traits.finals, now - _CLOCK_OFF_MS
+        return max(grid.closed(then), finals.floor(then) if finals else 0)
 
     def _learned(self, failure: FetchFailure, request: PageRequest, buckets: int) -> FetchFailure:
         """It says itself how much may be asked for."""
