@@ -78,6 +78,28 @@ OF_CALENDARS = (
         tests=_SESSIONS,
     ),
     Breakage(
+        "check adds hours up to days that have auctions",
+        (
+            Edit(
+                "livecache/quality/rollups.py",
+                "least = sums_below.ms if sums_below and sums_below.ms <= timeframe.ms else 0",
+                "least = 0",
+            ),
+        ),
+        tests=_SESSIONS,
+    ),
+    Breakage(
+        "a calendar gone wrong takes the table of all series down",
+        (
+            Edit(
+                "livecache/read/standing.py",
+                '    except OutsideCalendar as error:\n        return Row(view.series, "damaged"',
+                '    except ZeroDivisionError as error:\n        return Row(view.series, "damaged"',
+            ),
+        ),
+        tests=_SESSIONS,
+    ),
+    Breakage(
         "a closed exchange counts as one where nothing is traded",
         (
             Edit(
