@@ -277,12 +277,14 @@ def test_a_known_split_that_is_not_applied_or_twice_is_told_as_that(
     assert all(message.endswith(end) for message, end in zip(found, said, strict=True))
 
 
-def test_a_split_that_is_still_to_be_read_again_is_no_finding(check: Check, store: SqliteHistory) -> None:
+def test_what_is_still_to_be_read_again_after_a_split_is_a_note(check: Check, store: SqliteHistory) -> None:
     rows = wander(opens("2026-01-01", "2026-07-01"))
     keep(store, [times_as_much(row, 5) for row in rows[:70]], told=AboutSymbol(rows[69].time + D1.ms))
     split = Action(rows[70].time, "split", "5/1")
     keep(store, rows[70:], told=AboutSymbol(rows[-1].time + D1.ms, (split,)))
-    assert check()["warnings"] == []
+    report = check("--strict")
+    assert report["clean"] and kinds(report, "notes") == ["converted"]
+    assert report["notes"][0]["end"] == rows[69].time + 23_400_000
 
 
 def test_a_day_in_pence_stands_out_once(check: Check, store: SqliteHistory) -> None:

@@ -14,7 +14,7 @@ from ...history.store import NONE, Answer, HistoryStore, SeriesInfo, Stats
 from ...model.coverage import Coverage, Span
 from ...model.grid import Grid, SessionGrid
 from ...model.series import SeriesId
-from ...model.timeframe import Timeframe
+from ...model.timeframe import Timeframe, iso
 from .candles import aligned, far_after, gap_finding, gaps_of, unsound
 from .findings import NOTES, WARNINGS, Finding, Gap, Kind, Rules, few, fill_command
 from .months import MonthLine, Months, percent
@@ -167,6 +167,11 @@ class Check:
             sound = part.rows.take(part.rows.sound())
             standing_out = self._standing_out(key, sound, part.coverage, grid)
             read.found += [one for one in standing_out if span.start <= one.start < span.end]
+            for stretch in part.converted.clip(*span):
+                many = f"{iso(stretch.start)} to {iso(stretch.end)} was read before a split, and is converted"
+                read.found.append(
+                    Finding(Kind.CONVERTED, key, f"{many} until it is read again", "", *stretch)
+                )
         read.nothing = Coverage(empty).clip(*sure)
         return read
 

@@ -43,12 +43,13 @@ class Kind(StrEnum):
     SPLIT = "split"
     UNREAD = "unread"
     VOLUME = "volume"
-    # Nobody can tell.
+    # So it is.
+    CONVERTED = "converted"
     UNKNOWN = "unknown"
 
 
-NOTES = frozenset({Kind.UNKNOWN})
-"""Kinds that say what was not judged. No check fails by them."""
+NOTES = frozenset({Kind.CONVERTED, Kind.UNKNOWN})
+"""Kinds that say how far a judgement goes. No check fails by them."""
 
 WARNINGS = frozenset(
     {Kind.ABSENT, Kind.EMPTY, Kind.OUTLIER, Kind.PEERS, Kind.SPLIT, Kind.UNREAD, Kind.VOLUME}

@@ -69,7 +69,7 @@ class Report(msgspec.Struct):
     findings: list[Finding]
     warnings: list[Finding]
     notes: list[Finding]
-    """What could not be judged."""
+    """How far the judgement goes."""
     months: list[MonthLine]
     """Those in which something lacks; all others are complete."""
     gaps: list[Gap]
@@ -153,7 +153,7 @@ def as_text(report: Report, *, verbose: bool = False) -> Iterator[str]:
     One line for each series and kind of finding, or `verbose`, one for each.
     """
     yield from _table(report.series)
-    told = (("", report.findings), ("Worth a look:", report.warnings), ("Not judged:", report.notes))
+    told = (("", report.findings), ("Worth a look:", report.warnings), ("To be known:", report.notes))
     for title, findings in told:
         lines = list(_lines(findings, verbose=verbose))
         if lines:

@@ -28,6 +28,7 @@ _MEANS = {
     Kind.PEERS: "A move that no other venue shows at the time.",
     Kind.EMPTY: "Nothing was traded in these buckets, as the venue says. Of a quiet market that is sound.",
     Kind.UNREAD: "Candles where nothing is known, as after damage: nobody reads them before a page does.",
+    Kind.CONVERTED: "Read before a split, and converted to today's shares: the next fill reads it again.",
     Kind.UNKNOWN: "Beyond the day that the calendar is sure of: nothing is expected, and nothing missing.",
 }
 
