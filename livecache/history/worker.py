@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Protocol, cast
 
 from ..clock import Clock
@@ -21,7 +20,6 @@ from ..model.coverage import Coverage, Span
 from ..model.grid import Grid
 from ..model.naming import near_symbols
 from ..model.series import SeriesId
-from ..model.timeframe import iso
 from ..quiet import logger
 from ..venues.venue import FailureKind, FetchFailure, HistoryVenue, Page, PageRequest
 from .claims import Claims
@@ -31,6 +29,7 @@ from .planner import PageLength, Walk, Word
 from .records.symbols import AboutSymbol, SymbolStore
 from .store import ACTIVE, NONE, Commit, HistoryStore, Job, JobState, JobStore, Outcome, SeriesInfo
 from .thread import Healing
+from .work.aside import tell_aside
 from .work.listings import Listings
 from .work.watch import Watch
 
@@ -42,7 +41,7 @@ _LOOK_S = 0.5  # for a job that is due, where there is none
 _MISSES_MOST = 12  # in a row, and the attempt has failed
 _MISS_S, _MISS_MOST_S = 0.25, 5.0
 _STOP_S = 3.0
-_TOLD_MOST = 100  # stretches of a job that cannot be had, each in the log
+_REFUSED_MOST = 5  # in a row, and so it has: it may be this symbol alone that is refused
 
 _HOPELESS = (
     FailureKind.UNKNOWN_SYMBOL,
@@ -65,6 +64,8 @@ class _Work:
     walk: Walk
     coarse: Coarse | None
     misses: int = 0
+    refused: int = 0
+    refused_s: float = 0.0  # when that was counted last: what was under way then is of that refusal
     error: str = ""
     hopeless: bool = False
     flying: set[asyncio.Task[None]] = field(default_factory=set)
@@ -218,7 +219,7 @@ class Worker:
     async def _walk(self, work: _Work) -> None:
         """Ask for what is left, several pages at a time, until nothing is or the attempt has failed."""
         walk = work.walk
-        while not work.hopeless and work.misses < _MISSES_MOST:
+        while not work.hopeless and work.misses < _MISSES_MOST and work.refused < _REFUSED_MOST:
             if work.flying and (work.misses or self._slots.locked()):
                 await self._one_ends(work)
                 continue
@@ -265,7 +266,7 @@ class Worker:
         if isinstance(outcome, Page):
             await self._take(work, asked, outcome, AboutSymbol(sent, outcome.actions, outcome.about))
         else:
-            self._fail(work, asked, outcome)
+            self._fail(work, asked, outcome, ticket.started)
 
     async def _take(self, work: _Work, asked: Span, page: Page, told: AboutSymbol) -> None:
         """What is proven is stored first: what a bigger timeframe says of the rest depends on it."""
@@ -289,7 +290,7 @@ class Worker:
         if believed:
             await self._commit(work, (), believed)
         walk.landed(asked, found.proven | believed | beyond)
-        work.misses = 0
+        work.misses = work.refused = 0
         self._watch.committed(work.job, work.series, asked, commit, walk.left)
 
     async def _commit(
@@ -332,7 +333,7 @@ class Worker:
                 await self._commit(work, (), silent)
                 work.walk.cover(silent)
 
-    def _fail(self, work: _Work, asked: Span, failure: FetchFailure) -> None:
+    def _fail(self, work: _Work, asked: Span, failure: FetchFailure, started: float) -> None:
         walk = work.walk
         work.error = failure.message
         if failure.kind is FailureKind.UNKNOWN_SYMBOL:
@@ -343,6 +344,8 @@ class Worker:
         if failure.kind.too_fast or failure.kind is FailureKind.PAGE_TOO_LONG:
             walk.length.limit(self._venue.traits.deep_page(work.series.key.timeframe))
             walk.drop(asked)  # The limiter waits as long as it must.
+            if failure.kind is FailureKind.REFUSED and started >= work.refused_s:
+                work.refused, work.refused_s = work.refused + 1, self._clock.monotonic()
             return
         work.misses += 1
         by_length = failure.kind in _BY_LENGTH
@@ -361,16 +364,10 @@ class Worker:
     async def _leave(self, work: _Work) -> None:
         error = work.error
         if aside := work.walk.aside:
-            span, reason = next(iter(aside.items()))
-            more = f", and {len(aside) - 1} more stretches" if len(aside) > 1 else ""
-            error = f"cannot be had: {iso(span.start)} to {iso(span.end)}: {reason}{more}"
-            about = {"symbol": work.series.key.symbol, "timeframe": work.series.key.timeframe.value}
-            log = logger.bind(event="history_cannot_be_had", job=work.job.id, **about)
-            for span, reason in islice(aside.items(), _TOLD_MOST):
-                log.warning("{}: {} to {}: {}", work.series.key, iso(span.start), iso(span.end), reason)
+            error = tell_aside(work.job, work.series, aside)
         if work.hopeless:
             await self._settle(work, Outcome.FAILED, work.error)
-        elif work.misses:
+        elif work.misses or work.refused >= _REFUSED_MOST:
             await self._settle(work, Outcome.RETRY, error)
         elif aside:
             await self._settle(work, Outcome.FAILED, error)
