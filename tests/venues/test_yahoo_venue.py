@@ -276,12 +276,13 @@ def test_a_calendar_that_there_is_not_is_told_with_near_ones() -> None:
     assert "XNYS" in raised.value.hint
 
 
-def test_a_calendar_that_has_ended_long_since_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("years", [(2010, 2012), (2090, 2091)])
+def test_a_calendar_of_other_times_is_refused(tmp_path: Path, years: tuple[int, int]) -> None:
     file = tmp_path / "calendars.json"
-    old = {"zone": "America/New_York", "since": "2010-01-01", "through": "2012-12-31", "hours": "09:30-16:00"}
-    file.write_text(json.dumps({"OLD": old}))
-    with pytest.raises(ConfigError, match="OLD knows no session that is still to come") as raised:
-        venue_of("http://127.0.0.1:1", calendar="OLD", calendars_file=str(file))
+    bounds = {"since": f"{years[0]}-01-01", "through": f"{years[1]}-12-31"}
+    file.write_text(json.dumps({"MINE": {"zone": "America/New_York", "hours": "09:30-16:00", **bounds}}))
+    with pytest.raises(ConfigError, match="MINE does not know the sessions of these days") as raised:
+        venue_of("http://127.0.0.1:1", calendar="MINE", calendars_file=str(file))
     assert "calendars_file" in raised.value.hint
 
 

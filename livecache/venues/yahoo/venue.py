@@ -42,10 +42,10 @@ class YahooVenue(HttpVenue[YahooSettings]):
 
     def __init__(self, settings: YahooSettings, **ground: Unpack[Ground]) -> None:
         clock = ground["clock"]
-        calendar = settings.its_calendar()
-        if calendar and calendar.sessions.closings[-1] < clock.wall() * 1000:
+        calendar, now = settings.its_calendar(), clock.wall() * 1000
+        if calendar and not calendar.sessions.closings[1] < now < calendar.sessions.openings[-1]:
             hint = "update livecache, or name a calendars_file"
-            raise ConfigError(f"the calendar {calendar.name} knows no session that is still to come", hint)
+            raise ConfigError(f"the calendar {calendar.name} does not know the sessions of these days", hint)
         self._hours = hours_of(calendar)
         self._windows = dict(WINDOWS)
         self._noticed = Repeats(clock, _NOTICED_S)
