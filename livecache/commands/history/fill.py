@@ -168,6 +168,7 @@ class _Filling:
         try:
             await self._learn_time()
             await self._submit(wanted)
+            kept = {each.symbol for each in await self._thread(self._store.assets)}
             self._began_ms = self._time.now()
             worker = Worker(
                 self._store,
@@ -180,7 +181,7 @@ class _Filling:
                 concurrency=_CONCURRENCY,
                 urgency=Urgency.WARM,  # nobody lives beside it
                 oldest_first=wanted.oldest_first,
-                known={*self._settings.symbols, *wanted.symbols[self.venue.name]},
+                known={*self._settings.symbols, *wanted.symbols[self.venue.name], *kept},
             )
             await worker.run(once=True, waits=wanted.scheduled is None)
         finally:

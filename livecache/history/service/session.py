@@ -61,6 +61,7 @@ class Session:
             concurrency=_CONCURRENCY,
             urgency=Urgency.HISTORY,
             stop_s=_STOP_S,
+            known=tuple(engine.live.timeline.symbols),
         )
 
     async def run(self) -> None:
