@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from curl_cffi.requests.exceptions import DNSError
 
 from livecache.clock import SystemClock
 from livecache.errors import ConfigError
 from livecache.venues.net.http import Answer, HttpSource
+from livecache.venues.net.network import NO_NETWORK, unreachable
 from livecache.venues.venue import FailureKind, FetchFailure
 from livecache.venues.yahoo.browser import CurlSource
 from tests.venues.loopback import raw_server, rest_server
@@ -86,20 +88,24 @@ def test_a_request_is_bounded_in_time() -> None:
     assert "within 0.2 s" in failure.message
 
 
-def test_where_nobody_listens_that_is_said() -> None:
-    async def main() -> Any:
+def test_where_nobody_is_that_is_said_in_plain_words() -> None:
+    async def main() -> tuple[Any, int, CurlSource]:
         async with raw_server(lambda reader, writer: asyncio.sleep(0)) as port:
             pass
         source = CurlSource(f"http://127.0.0.1:{port}", clock=SystemClock(), timeout_s=20.0)
         try:
-            return await source.get("candles", "/", decode=lambda answer: answer), source.stats
+            return await source.get("candles", "/", decode=lambda answer: answer), port, source
         finally:
             await source.aclose()
 
-    failure, stats = asyncio.run(main())
+    failure, port, source = asyncio.run(main())
     assert isinstance(failure, FetchFailure) and failure.kind is FailureKind.NETWORK
-    assert "127.0.0.1" in failure.message and "\n" not in failure.message
-    assert stats.requests["candles", FailureKind.NETWORK] == 1
+    where = f"127.0.0.1:{port}"
+    assert failure.message.startswith(f"{where} cannot be reached: Failed to connect to {where}")
+    assert "curl" not in failure.message and "\n" not in failure.message
+    assert source.stats.requests["candles", FailureKind.NETWORK] == 1
+    unresolved = source._plainly(DNSError("curl: (6) Could not resolve host: x"))
+    assert unreachable("x", unresolved, 1.0).endswith(NO_NETWORK)
 
 
 def test_it_goes_by_the_proxy_that_is_named_and_no_secret_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

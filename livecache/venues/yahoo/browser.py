@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
+import re
+import socket
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
@@ -18,6 +20,7 @@ from ..text import one_line
 __all__ = ["CurlSource"]
 
 _BROWSER = "chrome"
+_SAID = re.compile(r"curl: \(\d+\) (.*?)\.? See https:", re.DOTALL)  # what of its words is about this error
 _NO_MORE = 0xFFFFFFFF  # what libcurl takes for: end it here
 
 
@@ -71,9 +74,16 @@ class CurlSource(HttpSource):
             raise TimeoutError from error
         except self._curl.requests.exceptions.RequestException as error:
             if len(body) <= body_bytes:
-                raise ConnectionError(one_line(str(error))) from error
+                raise self._plainly(error) from error
             response = error.response
         return Answer(response.status_code, bytes(body), response.headers)
+
+    def _plainly(self, error: Exception) -> OSError:
+        """The error that the system would have raised, or with as few words as tell it."""
+        if isinstance(error, self._curl.requests.exceptions.DNSError):
+            return socket.gaierror(socket.EAI_NONAME, "unknown")
+        said = _SAID.search(str(error))
+        return ConnectionError(one_line(said[1] if said else str(error)))
 
     def _way(self) -> dict[str, Any]:
         """By which proxy and authorities, as the environment says, which libcurl reads in ways of its own."""
