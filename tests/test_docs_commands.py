@@ -212,6 +212,7 @@ def test_every_block_is_of_a_kind_that_is_looked_at() -> None:
 @pytest.mark.parametrize("block", [b for b in blocks() if b.language == "toml"], ids=lambda b: b.page)
 def test_what_is_shown_of_a_configuration_is_understood(block: Block, tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text(block.text)
+    shutil.copy(ROOT / "docs/examples/sp500.json", tmp_path)
     _, wrong = check(tmp_path / "config.toml", {})
     assert wrong == []
 
