@@ -108,6 +108,16 @@ def test_P19_validation_finds_each_violation_and_no_other(
     assert len(report.findings) == len(wrong), "and in what is stored"
 
 
+@given(
+    st.sampled_from(["open", "high", "low", "close", "volume"]),
+    st.sampled_from(["", " ", "null", "None", "nan", "inf", "1,5", "--"]),
+)
+def test_P19_a_row_without_one_of_its_numbers_is_refused(field: str, value: str) -> None:
+    row = flat(D1.ms)
+    assert rejection(row, D1, None) is None
+    assert rejection(msgspec.structs.replace(row, **{field: value}), D1, None) is not None
+
+
 @settings(max_examples=25)
 @given(exchanges, timeframes, starts, st.data())
 def test_P21_completeness_is_records_by_expected_sessions(
