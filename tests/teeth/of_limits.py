@@ -15,6 +15,19 @@ OF_LIMITS = (
         ),
     ),
     Breakage(
+        "a request is forgotten a second before its hour is over",
+        (
+            Edit(
+                "livecache/pacing/meter.py",
+                "        self._starts.append(now)",
+                "        self._starts.append(min(now, slot) - 1.0)",
+            ),
+        ),
+        tests=(
+            "tests/history/test_request_001_limits.py::test_P10_the_hours_count_is_exact_and_never_above_its_limit",
+        ),
+    ),
+    Breakage(
         "a run that follows asks into the ban of the one before",
         (
             Edit(
