@@ -30,6 +30,8 @@ class Line:
     timeframe: str
     state: str = "pending"
     inserted: int = 0
+    skipped: int = 0
+    """Buckets that were known before: they are asked for only where it is forced."""
     same: int = 0
     revised: int = 0
     rejected: int = 0
@@ -42,6 +44,10 @@ class Line:
     """Per cent of what was wanted that is known now."""
     seconds: float = 0.0
     error: str = ""
+    began: int = 0
+    """When it was wanted, Unix ms by the host's clock."""
+    ended: int = 0
+    """When the last of it was stored, or given up."""
 
     @property
     def name(self) -> str:
@@ -76,6 +82,8 @@ class Tally:
     page: Callable[[SeriesInfo], int]
     changed: Callable[[], None] = lambda: None
     least_s: Callable[[float], float] = lambda requests: 0.0
+    wall_s: Callable[[], float] = lambda: 0.0
+    """Seconds since 1970, by the host's clock."""
     lines: dict[int, Line] = field(default_factory=dict)
     """By the store's number of the series."""
     _under: dict[int, _Under] = field(default_factory=dict)
@@ -97,6 +105,9 @@ class Tally:
         under.pages_left = requests_left(missing, series.grid, under.page)
         self.lines[series.id], self._under[series.id] = line, under
         self._lacks(under, series, span, missing)
+        count = series.grid.count
+        line.began = line.ended = self._wall()
+        line.skipped = count(*span) - sum(count(*each) for each in missing)
         if not missing:
             line.state = "there already"
 
@@ -147,7 +158,7 @@ class Tally:
         self._lacks(under, series, Span(job.want.start, job.want.end), left)
         rows = line.inserted + line.same + line.revised
         now_s = self.now_s()
-        line.seconds = now_s - under.began_s
+        line.seconds, line.ended = now_s - under.began_s, self._wall()
         if rows // _EVERY_ROWS > under.told or now_s - self._told_s >= _EVERY_S:
             under.told, self._told_s = rows // _EVERY_ROWS, now_s
             self._log(
@@ -171,7 +182,7 @@ class Tally:
         under.ends[job.id] = state.value, error
         # An earlier run may have left a job of the same series: neither hides what became of the other.
         line.state, line.error = next((end for end in under.ends.values() if end[1]), under.ends[job.id])
-        line.seconds = self.now_s() - under.began_s
+        line.seconds, line.ended = self.now_s() - under.began_s, self._wall()
         self._lacks(under, series, Span(job.want.start, job.want.end), missing)
         if state in (JobState.FAILED, JobState.SUCCEEDED):
             under.pages_left = 0
@@ -210,6 +221,9 @@ class Tally:
         eta_s = self.eta_s
         eta = "" if eta_s is None else f", {_duration(eta_s)} to go"
         return f"{rows:,} candles, {rows / passed_s:,.0f}/s, {self._answered:,} pages, {left:,} left{eta}"
+
+    def _wall(self) -> int:
+        return int(self.wall_s() * 1000)
 
     def _keep_pace(self) -> None:
         now_s, (since_s, asked, done) = self.now_s(), self._since

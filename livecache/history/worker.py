@@ -368,7 +368,8 @@ class Worker:
         if work.hopeless:
             await self._settle(work, Outcome.FAILED, work.error)
         elif work.misses or work.refused >= _REFUSED_MOST:
-            await self._settle(work, Outcome.RETRY, error)
+            told = "rate limited: " if work.refused >= _REFUSED_MOST else ""
+            await self._settle(work, Outcome.RETRY, told + error)
         elif aside:
             await self._settle(work, Outcome.FAILED, error)
         else:

@@ -198,7 +198,7 @@ class Desk:
             force=force,
         )
         store.submit(wants)
-        tally = Tally(self.clock.monotonic, lambda _: 100)
+        tally = Tally(self.clock.monotonic, lambda _: 100, wall_s=self.clock.wall)
         for want in wants:
             tally.wanted(store.info(want.series), Span(want.start, want.end), store.lacks(want))
 

@@ -9,7 +9,7 @@ import pytest
 
 from livecache import Incomplete, Reader
 from livecache.commands.history.look import stats
-from livecache.commands.history.report import print_report
+from livecache.commands.history.report import print_report, total_of
 from livecache.commands.history.sql import query
 from livecache.history.store import JobState
 from livecache.model.coverage import Coverage
@@ -49,6 +49,9 @@ def test_the_newest_day_is_stored_as_provisional_and_settled_after_the_next_open
 
     desk.at(session(31) + EVENING)
     assert run_virtually(desk.fill(session(10))) == 1, "yesterday, settled, and today in one page"
+    total = total_of(desk.lines)
+    assert (total["skipped"], total["inserted"], total["provisional"]) == (20, 1, 1)
+    assert total["began"] == "2024-11-18T21:46Z" and total["ended"] != total["began"] and total["seconds"]
     rows, _, provisional = desk.held(session(10), session(32))
     truth = desk.exchange.rows(D1, session(10), session(32), desk.exchange.now)
     assert same(rows, truth) and [row.time for row in rows if row.time in provisional] == [session(31)]

@@ -82,7 +82,8 @@ def test_P13_after_five_attempts_it_has_failed_for_good_and_others_go_on(
         "ODD": JobState.SUCCEEDED,
         "BAD": JobState.FAILED,
     }
-    assert lines["BAD"].error == "not today"
+    limited = "rate limited: " if kind is FailureKind.REFUSED else ""
+    assert lines["BAD"].error == f"{limited}not today"
     (bad,) = (job for job in filling.jobs() if job.state is JobState.FAILED)
     assert bad.attempts == 6 and bad.finished is not None, "five after the first"
     asked = len(filling.bourse.asked)

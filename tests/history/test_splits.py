@@ -98,6 +98,21 @@ def test_old_splits_of_a_first_fill_make_nothing_stale_in_whatever_order(desk: D
     assert not [job for job in desk.store.jobs() if job.want.again]
 
 
+def test_what_was_asked_for_after_a_split_is_not_older_than_it(desk: Desk) -> None:
+    """Also where nobody knew of it then."""
+    desk.at(session(150) + EVENING)
+    run_virtually(desk.fill(session(140)))
+    desk.exchange.splits[session(151)] = Fraction(4)
+    desk.at(session(151) + EVENING)
+    run_virtually(desk.fill(session(60), until=session(100)))
+    run_virtually(desk.fill(session(140), until_s=0.06))
+    answer = desk.store.read(desk.series().id, session(10), session(151))
+    assert answer.converted.clip(session(10), session(101)) == Coverage() and answer.converted
+    assert agrees(desk, session(10), session(152))
+    run_virtually(desk.fill(session(60)))
+    assert exactly(desk, session(60), session(152))
+
+
 def test_a_dividend_is_told_in_the_shares_of_today(desk: Desk) -> None:
     desk.exchange.dividends = {session(20): Fraction(8)}
     desk.at(session(150) + EVENING)

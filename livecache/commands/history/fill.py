@@ -151,7 +151,7 @@ class _Filling:
         self._limiter = Limiter(self._settings.bounds, self._time, random.random)
         self._limiter.learn(self.venue.traits.budgets)
         self._began_ms = 0
-        self._tally = Tally(clock.monotonic, self._page, least_s=self._least_s)
+        self._tally = Tally(clock.monotonic, self._page, least_s=self._least_s, wall_s=clock.wall)
 
     @property
     def lines(self) -> list[Line]:

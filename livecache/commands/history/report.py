@@ -14,6 +14,7 @@ from pathlib import Path
 from ...errors import ConfigError
 from ...history.tally import Line
 from ...model.budget import Hour
+from ...model.timeframe import iso
 
 __all__ = ["draw", "percent", "print_report", "total_of", "write_report"]
 
@@ -30,13 +31,25 @@ def total_of(lines: Sequence[Line]) -> dict[str, object]:
         "successful": sum(line.state in _WHOLE for line in lines),
         "failed": len(failed),
         "inserted": sum(line.inserted for line in lines),
+        "skipped": sum(line.skipped for line in lines),
         "same": sum(line.same for line in lines),
         "revised": sum(line.revised for line in lines),
         "rejected": sum(line.rejected for line in lines),
         "provisional": sum(line.provisional for line in lines),
         "requests": sum(line.requests for line in lines),
+        **_when(lines),
         "failed_symbols": sorted({line.symbol for line in failed}),
     }
+
+
+def _when(lines: Sequence[Line]) -> dict[str, object]:
+    """From when to when it was worked on, and for how long."""
+    began, ended = (
+        min((each.began for each in lines), default=0),
+        max((each.ended for each in lines), default=0),
+    )
+    told = {"began": iso(began) if began else "", "ended": iso(ended) if ended else ""}
+    return told | {"seconds": round(max(0, ended - began) / 1000, 3)}
 
 
 def _as_object(lines: Sequence[Line], hours: Mapping[str, Hour]) -> dict[str, object]:
