@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import tempfile
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -322,3 +324,26 @@ def test_each_venue_has_its_calendar_and_its_file_lies_beside_the_configuration(
     config.write_text('[venues.coinbase]\ncalendar = "XNYS"\n')
     with pytest.raises(ConfigError, match=r"unknown key 'venues\.coinbase\.calendar'"):
         load(config, {})
+
+
+TEXTS = st.sampled_from(
+    [
+        *("", "x", "\x00", "+1", "Mon", "Sun Sun", "XNYS", "UTC", "01-01 12-31", "02-29"),
+        *("2026-01-01", "2026-02-30", "1-1-1", "0001-01-01", "2199-12-31", "9999-12-31"),
+        *("09:30-16:00", "16:00-09:30", "00:00-24:00", "24:00-00:00"),
+    ]
+)
+CHANGES = {
+    **dict.fromkeys(("zone", "like", "since", "through", "week"), TEXTS),
+    "hours": TEXTS | st.dictionaries(TEXTS, TEXTS, max_size=2),
+    "closed": st.dictionaries(st.sampled_from(["2026", "0", "-1", "x"]), TEXTS, max_size=2),
+    "odd": st.dictionaries(TEXTS, st.dictionaries(st.just("2026"), TEXTS, max_size=2), max_size=2),
+}
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.fixed_dictionaries({}, optional=CHANGES))
+def test_whatever_a_file_says_it_is_a_calendar_or_an_error(changes: dict[str, object]) -> None:
+    with tempfile.TemporaryDirectory() as folder, contextlib.suppress(ConfigError):
+        found = named("MINE", mine(Path(folder), {"MINE": MINE["NIGHT"] | changes}))  # type: ignore[operator]
+        assert found.grid(W1).count(0, 1 << 50) <= found.grid(D1).count(0, 1 << 50)
