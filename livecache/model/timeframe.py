@@ -64,7 +64,7 @@ class Timeframe(StrEnum):
         `UnknownTimeframe` with a suggestion for any other.
         """
         try:
-            return cls(_CANONICAL.get(name, name))
+            return cls(_CANONICAL.get(str(name), name))
         except ValueError:
             raise UnknownTimeframe(str(name), _meant(str(name), list(cls)), [t.value for t in cls]) from None
 
@@ -167,7 +167,7 @@ _MULTIPLE_DAYS_MAX = 3_660  # ten years
 def readable(name: str) -> Timeframe:
     """The timeframe, or the `Multiple`, of that name; `UnknownTimeframe` with a suggestion for any other."""
     try:
-        return Timeframe(_CANONICAL.get(name, name))
+        return Timeframe(_CANONICAL.get(str(name), name))
     except ValueError:
         pass
     if several := _multiple(str(name)):
