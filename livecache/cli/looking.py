@@ -170,6 +170,12 @@ def ready(names: tuple[str, ...], health: bool, given: Given, as_json: bool) -> 
     default="csv",
     help="With --history: the last two into the directory --output.",
 )
+@click.option(
+    "--adjust",
+    type=click.Choice(("splits", "none", "all")),
+    default="splits",
+    help="With --history: shares in today's, as traded that day, or without dividends too.",
+)
 @options.cache
 @click.option("--json", "as_json", is_flag=True, help="JSON, with each series' watermarks.")
 def export(
@@ -187,7 +193,7 @@ def export(
     --history all that is stored, also as Parquet or Feather.
     If a series cannot be exported, stderr says why and the exit code is 1.
     """
-    years = {name: wish.pop(name) for name in ("history_url", "since", "until", "form")}
+    years = {name: wish.pop(name) for name in ("history_url", "since", "until", "form", "adjust")}
     options.refuse({*wish, "as_json", "redis_url", "prefix"} if history else years, history=history)
     if history:
         from ..commands.files import exporting

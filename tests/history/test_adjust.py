@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import csv
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from livecache import AsyncReader, Incomplete, Reader
+from livecache.commands.files.exporting import Wish, export_history
 from livecache.equities.action import Action
 from livecache.equities.adjust import as_traded, dividend_factors, newest_split
 from livecache.equities.scale import Scale, ratio_of
@@ -115,6 +118,18 @@ def test_a_close_that_is_not_known_is_named(desk: Desk, reader: Reader) -> None:
 def test_what_is_asked_for_is_one_of_three(reader: Reader) -> None:
     with pytest.raises(ValueError, match="adjust is 'splits' or 'none' or 'all', not 'split'"):
         reader.history("AAPL", "1d", session(20), adjust="split")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("adjust", ["splits", "none", "all"])
+def test_an_export_is_adjusted_as_a_reader_is(
+    desk: Desk, reader: Reader, tmp_path: Path, adjust: Literal["splits", "none", "all"]
+) -> None:
+    output = tmp_path / "out.csv"
+    assert export_history(desk.path, Wish("AAPL", "1d", None, None, "csv", adjust, output)) == 0
+    with output.open() as file:
+        rows = [(row["close"], row["volume"]) for row in csv.DictReader(file)]
+    answer = reader.history("AAPL", "1d", session(10), session(150), adjust=adjust, settled=True)
+    assert rows == [(row.close, row.volume) for row in answer.exact()]
 
 
 def test_without_waiting_and_in_parts_it_is_the_same(desk: Desk, reader: Reader) -> None:

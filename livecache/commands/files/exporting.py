@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ...equities.adjust import Adjust
 from ...errors import ConfigError
 from ...model.coverage import Span
 from ..history.asking import time_of
@@ -36,6 +37,7 @@ class Wish:
     since: str | None
     until: str | None
     form: str
+    adjust: Adjust
     output: Path | None
 
 
@@ -76,14 +78,16 @@ def _span(store: SqliteHistory, info: SeriesInfo, wish: Wish) -> Span | None:
 
 
 def _write(store: SqliteHistory, found: Sequence[tuple[SeriesInfo, Span]], wish: Wish) -> list[int]:
+    from ...history.answer.adjusting import Adjusted
     from ...history.files.writing import COLUMNS, write_csv, write_feather, write_parquet
 
+    rows = Adjusted(store, wish.adjust)
     if wish.form == "csv":
         with replacing(wish.output) if wish.output else nullcontext(sys.stdout) as out:
             csv.writer(out, lineterminator="\n").writerow(COLUMNS)
-            return [write_csv(store, info, span, out) for info, span in found]
+            return [write_csv(rows, info, span, out) for info, span in found]
     assert wish.output is not None
-    write = partial(write_parquet if wish.form == "parquet" else write_feather, store)
+    write = partial(write_parquet if wish.form == "parquet" else write_feather, rows)
     try:
         return [write(info, span, wish.output) for info, span in found]
     except OSError as error:

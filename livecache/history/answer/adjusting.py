@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 
@@ -12,15 +14,20 @@ from ...equities.adjust import Adjust, Factor, as_traded, dividend_factors
 from ...errors import Incomplete
 from ...model.grid import Grid
 from ...model.series import SeriesId
-from ...model.timeframe import iso
+from ...model.timeframe import Timeframe, iso
 from ..columns import BIG, Array, Columns, Decimals
+from ..records.symbols import SymbolStore
 from ..scaling import rescaled
-from ..store import Answer
+from ..store import Answer, HistoryStore
 
-__all__ = ["Adjuster"]
+__all__ = ["Adjusted", "Adjuster"]
 
 _PLACES = 10
 _BACK = 10  # sessions: a symbol may have been halted before a dividend
+
+
+class _Store(HistoryStore, SymbolStore, Protocol):
+    """A store that knows symbols, too."""
 
 
 class Adjuster:
@@ -74,6 +81,35 @@ class Adjuster:
             return float(closes[at])
 
         return dividend_factors(self.actions, before)
+
+
+@dataclass(frozen=True, slots=True)
+class Adjusted:
+    """A store whose rows are read adjusted."""
+
+    store: _Store
+    adjust: Adjust
+
+    def read(self, series: int, start: int, end: int) -> Answer:
+        """What is stored of `[start, end)`."""
+        answer = self.store.read(series, start, end)
+        return replace(answer, rows=self._adjuster(series)(answer.rows))
+
+    def batches(self, series: int, start: int, end: int) -> Iterator[Answer]:
+        """The same, oldest first, in parts."""
+        adjuster = self._adjuster(series)
+        for answer in self.store.batches(series, start, end):
+            yield replace(answer, rows=adjuster(answer.rows))
+
+    def _adjuster(self, series: int) -> Adjuster:
+        info = self.store.info(series)
+        days = self.store.series(info.key._replace(timeframe=Timeframe.D1)) or info
+        days = days if days.rev else info
+        actions = self.store.actions(*info.key[:2])
+        return Adjuster(
+            *(info.key, self.adjust, actions, lambda start, end: self.store.read(days.id, start, end)),
+            days.grid,
+        )
 
 
 def _multiplied(rows: Columns, factors: Sequence[Factor]) -> Columns:

@@ -7,22 +7,32 @@ import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 from urllib.parse import quote
 
 from ...model.coverage import Span
 from ...model.timeframe import Timeframe, iso
 from ...read.candles import package
 from ..columns import Columns, concat
-from ..store import HistoryStore, SeriesInfo
+from ..store import Answer, SeriesInfo
 
-__all__ = ["COLUMNS", "write_csv", "write_feather", "write_parquet"]
+__all__ = ["COLUMNS", "Rows", "write_csv", "write_feather", "write_parquet"]
 
 COLUMNS = ("venue", "symbol", "timeframe", "time", "utc", "open", "high", "low", "close", "volume")
 _NUMBERS = COLUMNS[-5:]
 
 
-def write_csv(store: HistoryStore, info: SeriesInfo, span: Span, out: TextIO) -> int:
+class Rows(Protocol):
+    """What is written: a store, or what is made of its rows."""
+
+    def read(self, series: int, start: int, end: int) -> Answer:
+        """What there is of `[start, end)`."""
+
+    def batches(self, series: int, start: int, end: int) -> Iterator[Answer]:
+        """The same, oldest first, in parts."""
+
+
+def write_csv(store: Rows, info: SeriesInfo, span: Span, out: TextIO) -> int:
     """A line a candle, without a head. Returns how many."""
     writer = csv.writer(out, lineterminator="\n")
     venue, symbol, timeframe = info.key
@@ -36,7 +46,7 @@ def write_csv(store: HistoryStore, info: SeriesInfo, span: Span, out: TextIO) ->
     return count
 
 
-def write_parquet(store: HistoryStore, info: SeriesInfo, span: Span, directory: Path) -> int:
+def write_parquet(store: Rows, info: SeriesInfo, span: Span, directory: Path) -> int:
     """`venue=/timeframe=/symbol=/year=/candles.parquet`, a file a year. Returns how many candles."""
     parquet = _arrow("pyarrow.parquet")
     venue, symbol, timeframe = info.key
@@ -55,7 +65,7 @@ def write_parquet(store: HistoryStore, info: SeriesInfo, span: Span, directory: 
     return count
 
 
-def write_feather(store: HistoryStore, info: SeriesInfo, span: Span, directory: Path) -> int:
+def write_feather(store: Rows, info: SeriesInfo, span: Span, directory: Path) -> int:
     """`BTC_USD-1h.feather` with the columns of freqtrade. Returns how many candles."""
     feather = _arrow("pyarrow.feather")
     _, symbol, timeframe = info.key
