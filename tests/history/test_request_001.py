@@ -22,7 +22,7 @@ SYMBOLS = [f"S{number}" for number in range(6)]
 HOPELESS = [FailureKind.UNKNOWN_SYMBOL, FailureKind.UNAUTHORIZED]
 PASSING = [FailureKind.SERVER, FailureKind.TIMEOUT, FailureKind.NETWORK, FailureKind.MALFORMED]
 
-few = settings(max_examples=8, deadline=None)
+few = settings(max_examples=5, deadline=None)
 """Each fills a file or several."""
 
 
@@ -42,7 +42,7 @@ def _restored() -> Iterator[None]:
 
 
 @few
-@given(st.dictionaries(st.sampled_from(SYMBOLS), st.sampled_from(HOPELESS + PASSING), max_size=3))
+@given(st.dictionaries(st.sampled_from(SYMBOLS), st.sampled_from(HOPELESS + PASSING), max_size=2))
 def test_P2_errors_are_isolated_to_their_symbols(
     folders: pytest.TempPathFactory, failing: dict[str, FailureKind]
 ) -> None:

@@ -18,7 +18,7 @@ def answer(request: PageRequest, before: int) -> FetchFailure | None:
     return FetchFailure(FailureKind.UNKNOWN_SYMBOL, "404") if request.symbol == "GONE" else None
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(
     st.lists(
         st.tuples(

@@ -35,7 +35,7 @@ def test_P3_the_range_is_just_so_many_days_before_its_end(now: datetime, days: i
     assert span.end == min(now_ms, int(until.timestamp() * 1000)), "what is to come is not asked for"
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(moments, st.integers(1, 90))
 def test_P3_and_its_sessions_are_what_is_stored(
     tmp_path_factory: pytest.TempPathFactory, now: datetime, days: int

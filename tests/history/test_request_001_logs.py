@@ -19,7 +19,7 @@ from .bourse import SESSIONS, Bourse, Filling
 SYMBOLS = [f"S{number}" for number in range(6)]
 KINDS = [FailureKind.UNKNOWN_SYMBOL, FailureKind.UNAUTHORIZED, FailureKind.SERVER]
 
-few = settings(max_examples=6, deadline=None)
+few = settings(max_examples=4, deadline=None)
 
 
 @pytest.fixture(autouse=True)

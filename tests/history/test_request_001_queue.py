@@ -21,7 +21,7 @@ NEXT = {P: {P, R}, R: {R, P, W, *OVER}, W: {W, R}} | {state: {state} for state i
 PASSING = [FailureKind.SERVER, FailureKind.TIMEOUT, FailureKind.NETWORK, FailureKind.REFUSED]
 SYMBOLS = ["GOOD", "ODD", "BAD"]
 
-few = settings(max_examples=8, deadline=None)
+few = settings(max_examples=5, deadline=None)
 
 
 @few
