@@ -15,8 +15,11 @@ from hypothesis import strategies as st
 from livecache.equities.scale import Scale, rescale, stale, unscale
 from livecache.history.columns import Columns
 from livecache.history.scaling import alike, in_shares, times
-from livecache.history.store import JobState
+from livecache.history.service.orders import wanted
+from livecache.history.service.service import Wishes
+from livecache.history.store import JobState, Want
 from livecache.model.coverage import Coverage
+from livecache.model.series import SeriesId
 from livecache.model.timeframe import Timeframe
 
 from ..simulation.virtual import run_virtually
@@ -111,6 +114,36 @@ def test_what_was_asked_for_after_a_split_is_not_older_than_it(desk: Desk) -> No
     assert agrees(desk, session(10), session(152))
     run_virtually(desk.fill(session(60)))
     assert exactly(desk, session(60), session(152))
+
+
+def test_where_all_is_copied_a_page_a_session_hears_of_a_split(desk: Desk) -> None:
+    """As beside a live service, which settles each day before anybody asks for it."""
+    exchange, store = desk.exchange, desk.store
+
+    def asked() -> list[Want]:
+        now = exchange.now
+        settled = exchange.traits.final_by(now, exchange.traits.settle_delay_ms)
+        wishes = Wishes(["AAPL"], [H1, D1], lambda _: session(10))
+        oldest = {SeriesId("bourse", "AAPL", each): session(140) for each in (D1, H1)}
+        return wanted(
+            store, "bourse", exchange.traits, wishes, now=now, settled=settled, oldest=oldest, host_now=now
+        )
+
+    desk.at(session(150) + 17 * 60_000)
+    run_virtually(desk.fill(session(10), timeframes=(D1, H1)))
+    assert asked() == []
+    exchange.splits[session(151)] = Fraction(4)
+    desk.at(session(151) + 17 * 60_000)
+    for timeframe in (D1, H1):  # the live service has heard of it
+        rows = exchange.rows(timeframe, session(150), session(151), exchange.now)
+        covered = Coverage([(session(149) + CLOSE - OPEN, session(150) + CLOSE - OPEN)])
+        store.commit(desk.series(timeframe).id, Columns.of(rows), covered, replace=covered, source="feed")
+    (want,) = asked()
+    assert (want.series, want.end) == (desk.series().id, session(150) + CLOSE - OPEN)
+    store.submit([want])
+    run_virtually(desk.fill(session(140), until=session(141), timeframes=(D1, H1)))
+    assert exactly(desk, session(10), session(151)) and exactly(desk, session(10), session(151), H1)
+    assert asked() == []
 
 
 def test_a_dividend_is_told_in_the_shares_of_today(desk: Desk) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ...model.coverage import Coverage, Span
 from ...model.series import SeriesId
 from ...model.traits import Traits
-from ..ordering import wants_of
+from ..ordering import series_of, wants_of
 from ..store import NONE, JobState, Want
 from ..worker import HistoryDatabase
 
@@ -62,7 +62,33 @@ def wanted(
         if left != missing:
             want = want._replace(start=left.spans[0].start, end=left.spans[-1].end)
         found.append(want)
+    found += _to_hear_of_splits(store, venue, traits, wishes, settled, found, given_up)
     return sorted(found, key=lambda want: want.priority)
+
+
+def _to_hear_of_splits(
+    store: HistoryDatabase,
+    venue: str,
+    traits: Traits,
+    wishes: Wishes,
+    settled: int,
+    found: Sequence[Want],
+    given_up: Mapping[int, Coverage],
+) -> Iterator[Want]:
+    """Once a session a page of each symbol: where all else is copied, nothing would tell of a split."""
+    if traits.finals is None or not wishes.timeframes:
+        return
+    timeframe = max(wishes.timeframes, key=lambda each: each.ms)
+    opened, grid = traits.finals.floor(settled), traits.grid(timeframe)
+    newest = Span(grid.far_back(grid.closed(opened), 1), grid.closed(opened))
+    asked = {store.info(want.series).key.symbol for want in found if want.end >= newest.end}
+    heard = {each.symbol: each.last_update for each in store.assets() if each.venue == venue}
+    for symbol in wishes.symbols:
+        if symbol in asked or heard.get(symbol, opened) >= opened:
+            continue
+        series = series_of(store, SeriesId(venue, symbol, timeframe), traits)
+        if Coverage([newest]).without(given_up.get(series.id, NONE)) and not store.busy(series.id):
+            yield Want(series.id, *newest, force=True)
 
 
 def _given_up(store: HistoryDatabase, venue: str, host_now: int) -> dict[int, Coverage]:
