@@ -173,6 +173,27 @@ def test_an_action_that_is_told_no_more_is_gone_and_its_split_undone(desk: Desk)
     assert desk.store.stats(desk.series().id)[0].revisions == 0
 
 
+def test_what_was_asked_for_before_a_split_and_came_after_it_is_of_before(desk: Desk) -> None:
+    desk.exchange.splits[session(151)] = Fraction(4)
+    desk.exchange.latency_s = 0.5
+    desk.at(session(151) - 300)
+    run_virtually(desk.fill(session(100), until=session(140)))
+    desk.at(session(151) + 20 * 60_000)
+    run_virtually(desk.fill(session(145), until_s=0.6))
+    assert agrees(desk, session(100), session(151))
+
+
+def test_what_was_forced_since_a_split_that_nobody_had_told_of_is_converted_no_more(desk: Desk) -> None:
+    desk.at(session(150) + EVENING)
+    run_virtually(desk.fill(session(100)))
+    desk.exchange.splits[session(151)] = Fraction(4)
+    desk.at(session(151) + EVENING)
+    run_virtually(desk.fill(session(100), until=session(140), force=True))
+    run_virtually(desk.fill(session(145), until_s=0.1))
+    assert agrees(desk, session(100), session(151))
+    assert desk.store.read(desk.series().id, session(100), session(151)).converted
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_whatever_splits_and_kills_come_what_is_read_is_never_mixed(tmp_path: Path, seed: int) -> None:
     _a_life(tmp_path, seed, days=8)

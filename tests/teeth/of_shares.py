@@ -38,7 +38,12 @@ OF_SHARES = (
     ),
     Breakage(
         "what was asked for after a split is taken for older than it",
-        (Edit(f"{_ROOM}/sqlite/symbols.py", "if each.at >= since for span", "if False for span"),),
+        (Edit(f"{_ROOM}/sqlite/symbols.py", "if each.began >= since for span", "if False for span"),),
+        ("tests/history/test_splits.py",),
+    ),
+    Breakage(
+        "what was asked for before a split and stored after it is taken for younger",
+        (Edit(f"{_ROOM}/sqlite/arrivals.py", "began = asked\n", "began = now\n"),),
         ("tests/history/test_splits.py",),
     ),
     Breakage(

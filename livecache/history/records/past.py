@@ -24,7 +24,8 @@ class Revision(NamedTuple):
 class Arrival(NamedTuple):
     """Stretches that became known, from one source, within an hour; kept for ninety days.
 
-    A bucket of them was known at `at`, or `lag` ms after its open, whichever is earlier.
+    A bucket of them was known at `at`, or `lag` ms after its open, whichever is earlier. None was asked for
+    before `began`.
     """
 
     rev: int

@@ -32,17 +32,21 @@ def record(
     source: str,
     fresh: Coverage,
     *,
-    together: bool = True,
+    asked: int,
+    since: int,
 ) -> None:
-    """These became known just now, or were read again; `together` with what did within the last hour."""
+    """These became known just now, or were read again; together with what did within the last hour.
+
+    They were `asked` for then. What was before `since` is kept apart.
+    """
     lag = now - fresh.spans[0].start
     last = db.execute(
         "SELECT rev, began, lag, spans FROM arrivals WHERE series = ? AND source = ?"
         " ORDER BY rev DESC LIMIT 1",
         (series, source),
     ).fetchone()
-    began = now
-    if together and last and 0 <= now - last[1] < _TOGETHER_MS:
+    began = asked
+    if last and 0 <= now - last[1] < _TOGETHER_MS and since <= min(asked, last[1]):
         _, began, before, spans = last
         fresh, lag = Coverage(json.loads(spans)) | fresh, max(lag, before)
         db.execute("DELETE FROM arrivals WHERE series = ? AND rev = ?", (series, last[0]))

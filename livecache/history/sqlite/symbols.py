@@ -125,8 +125,6 @@ def _unread(
     (first_seen,) = db.execute(
         "SELECT first_seen FROM assets WHERE venue = ? AND symbol = ?", (venue, symbol)
     ).fetchone()
-    if first_seen >= since:
-        return False
     any_found = False
     found = db.execute("SELECT id FROM series WHERE venue = ? AND symbol = ?", (venue, symbol)).fetchall()
     for (series,) in found:
@@ -135,9 +133,11 @@ def _unread(
         )
         known = db.execute('SELECT start, "end" FROM coverage WHERE series = ?', (series,))
         before = Coverage(known).clip(-_FAR, split)
-        later = Coverage(
-            span for each in arrivals(db, series, -_FAR, split) if each.at >= since for span in each.coverage
-        )
+        held = arrivals(db, series, -_FAR, split)
+        later = Coverage(span for each in held if each.began >= since for span in each.coverage)
+        if first_seen >= since:  # Long before, or copied: only that is older of which just this is known.
+            older = Coverage(span for each in held if each.began < since for span in each.coverage)
+            before = before.without(before.without(older))
         if spans := before.without(later):
             _keep(db, series, now, rescale(scales_of(db, series), spans, ratio))
             db.execute("UPDATE series SET rev = rev + 1 WHERE id = ?", (series,))
@@ -176,10 +176,17 @@ def _update(db: sqlite3.Connection, venue: str, symbol: str, now: int, told: Abo
     texts = {name: getattr(about, name) for name in _TEXTS} if about else dict.fromkeys(_TEXTS, "")
     kept = ", ".join(f"{name} = ifnull(nullif(excluded.{name}, ''), {name})" for name in _TEXTS)
     db.execute(
-        f"INSERT INTO assets ({_ASSET}) VALUES (:venue, :symbol, :now, :now, :listed, :exchange, :currency,"
+        f"INSERT INTO assets ({_ASSET}) VALUES (:venue, :symbol, :asked, :now, :listed, :exchange, :currency,"
         f" :calendar, :name) ON CONFLICT DO UPDATE SET last_update = excluded.last_update,"
         f" listed = ifnull(nullif(excluded.listed, 0), listed), {kept}",
-        {"venue": venue, "symbol": symbol, "now": now, "listed": about.listed if about else 0, **texts},
+        {
+            "venue": venue,
+            "symbol": symbol,
+            "now": now,
+            "asked": told.asked,
+            "listed": about.listed if about else 0,
+            **texts,
+        },
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ import numpy as np
 from ...equities.scale import Scale, stale
 from ...model.candle import ExactCandle
 from ...model.coverage import Coverage
+from ...model.grid import Grid, SessionGrid
 from ...model.series import SeriesId
 from ..block import block_of, encode, span_of
 from ..columns import NO_ROWS, Array, Columns, concat, merge, within
@@ -94,6 +96,8 @@ class Writing(Reading):
             near = known(db, series, covered.spans[0].start, covered.spans[-1].end) if covered else NONE
             scales = scales_of(db, series)
             fresh, again = covered.without(near), _both(covered, stale(scales))
+            asked, opened = told.asked if told else now, _opened(info.grid, now)
+            heard = again | _both(replace, near) if told and opened else again
             decided = fresh | replace | again
             rev, inserted, revised, removed, split = info.rev + 1, 0, 0, 0, 0
             # What nobody knew is as the page says: also where rows lie that are known no more.
@@ -112,17 +116,17 @@ class Writing(Reading):
                 _store(db, series, block, change.rows, rev, step)
             if fresh:
                 _cover(db, series, near, near | covered)
-                record(db, series, rev, now, source, fresh, together=not (told and told.about))
+                record(db, series, rev, now, source, fresh, asked=asked, since=opened)
                 settled(db, series, fresh)
             provisional, shows = (
                 show(db, series, now, shown or {}, known(db, series)) if shown else (0, False)
             )
-            if again:
+            if heard:
                 rev += 1
-                record(db, series, rev, now, READ_AGAIN, again, together=False)
+                record(db, series, rev, now, READ_AGAIN, heard, asked=asked, since=opened)
             if told or scales:
-                settle_scales(db, info, now, scales, covered, told.asked if told else now)
-            if fresh or again or inserted or revised or removed or shows:
+                settle_scales(db, info, now, scales, covered, asked)
+            if fresh or heard or inserted or revised or removed or shows:
                 db.execute(
                     "UPDATE series SET rev = ?, rows = rows + ? WHERE id = ?",
                     (rev, inserted - removed, series),
@@ -212,6 +216,13 @@ def _change(
     return _Change(
         *(rows, merged.inserted, old.take(changed), old.take(gone), len(merged.changed) - len(changed))
     )
+
+
+def _opened(grid: Grid, now: int) -> int:
+    """When the newest session did; 0 of what keeps to none. A split may have come with it."""
+    if not isinstance(grid, SessionGrid) or now < grid.openings[0]:
+        return 0
+    return grid.openings[bisect_right(grid.openings, now) - 1]
 
 
 def _both(some: Coverage, others: Coverage) -> Coverage:
