@@ -18,6 +18,7 @@ from livecache.history.scaling import alike, in_shares, times
 from livecache.history.service.orders import wanted
 from livecache.history.service.service import Wishes
 from livecache.history.store import JobState, Want
+from livecache.model.candle import ExactCandle
 from livecache.model.coverage import Coverage
 from livecache.model.series import SeriesId
 from livecache.model.timeframe import Timeframe
@@ -171,6 +172,41 @@ def test_an_action_that_is_told_no_more_is_gone_and_its_split_undone(desk: Desk)
     assert desk.store.actions("bourse", "AAPL") == []
     assert exactly(desk, session(10), session(103))
     assert desk.store.stats(desk.series().id)[0].revisions == 0
+
+
+@pytest.mark.parametrize("corrected", ["before the split", "while it is read again", "since"])
+def test_what_was_stored_at_a_time_is_told_in_the_shares_of_today(desk: Desk, corrected: str) -> None:
+    """Of a split no backtest sees half."""
+    quoted, wrong = desk.exchange.row, {session(120)}
+
+    def with_errors(
+        timeframe: Timeframe, time: int, now: int, *, adjusted: bool = True
+    ) -> ExactCandle | None:
+        row = quoted(timeframe, time, now, adjusted=adjusted)
+        return ExactCandle(time, *row.numbers[:4], str(2 * int(row.volume))) if row and time in wrong else row
+
+    def corrects(when: str) -> None:
+        if when == corrected:
+            wrong.clear()
+
+    desk.exchange.row = with_errors  # type: ignore[method-assign]
+    desk.at(session(150) + EVENING)
+    run_virtually(desk.fill(session(100)))
+    then = session(150) + EVENING + 60_000
+    corrects("before the split")
+    desk.at(session(151) + EVENING)
+    run_virtually(desk.fill(session(100), force=True))
+    desk.exchange.splits[session(152)] = Fraction(4)
+    corrects("while it is read again")
+    desk.at(session(152) + EVENING)
+    run_virtually(desk.fill(session(100)))
+    corrects("since")
+    desk.at(session(153) + EVENING)
+    run_virtually(desk.fill(session(100), force=True))
+    rows = desk.store.read(desk.series().id, session(100), session(150), as_of=then).rows.candles()
+    wrong.add(session(120))
+    truth = desk.exchange.rows(D1, session(100), session(150), desk.exchange.now)
+    assert [row.numbers for row in rows] == [row.numbers for row in truth]
 
 
 def test_what_was_asked_for_before_a_split_and_came_after_it_is_of_before(desk: Desk) -> None:

@@ -73,12 +73,12 @@ class Reading(Database):
             beyond, _ = shown(db, series, info.grid, start, end) if also else ([], NONE)
         # Decoded when the transaction is over: commits wait for that.
         rows = rows_of(info, step, [(block, data) for block, _, data in found]).clip(start, end)
+        rows, old = rescaled(rows, scales), stale(scales).clip(start, end)
         coverage = coverage.clip(start, end)
         if as_of is not None:
             rows, coverage = _put_back(rows, since), coverage.without(unknown_at(as_of, later, info.grid))
         if not coverage.covers(start, end):
             rows = rows.take(within(rows.time, coverage))
-        rows, old = rescaled(rows, scales), stale(scales).clip(start, end)
         block_rev = max(revised, *(rev for _, rev, _ in found), 0)
         if beyond := [row for row in beyond if row.time not in coverage]:
             spans = _spans(beyond, info.grid).clip(start, end)

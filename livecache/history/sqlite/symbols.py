@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 from ...equities.action import Action
 from ...equities.scale import Scale, ratio_of, rescale, since_then, stale, text_of, unscale
+from ...model.candle import ExactCandle
 from ...model.coverage import Coverage
 from ...model.timeframe import Timeframe, iso
+from ..columns import Columns
 from ..records.symbols import AboutSymbol, Asset
+from ..scaling import in_shares
 from ..store import PRIORITY, SeriesInfo
 from .arrivals import arrivals
 from .database import Database
@@ -131,6 +135,7 @@ def _unread(
         db.execute(
             "DELETE FROM provisional WHERE series = ? AND time < ? AND heard < ?", (series, split, since)
         )
+        _restate(db, series, split, since, ratio)
         known = db.execute('SELECT start, "end" FROM coverage WHERE series = ?', (series,))
         before = Coverage(known).clip(-_FAR, split)
         held = arrivals(db, series, -_FAR, split)
@@ -143,6 +148,20 @@ def _unread(
             db.execute("UPDATE series SET rev = rev + 1 WHERE id = ?", (series,))
             any_found = True
     return any_found
+
+
+def _restate(db: sqlite3.Connection, series: int, split: int, since: int, ratio: Fraction) -> None:
+    """What rows were is told in today's shares, as they are: of an earlier time nobody gets both."""
+    found = db.execute(
+        "SELECT rev, time, old FROM revisions WHERE series = ? AND time < ? AND at < ? AND old IS NOT NULL",
+        (series, split, since),
+    ).fetchall()
+    for rev, time, old in found:
+        (row,) = in_shares(Columns.of([ExactCandle(time, *json.loads(old))]), ratio).candles()
+        db.execute(
+            "UPDATE revisions SET old = ? WHERE series = ? AND time = ? AND rev = ?",
+            (json.dumps(row.numbers), series, time, rev),
+        )
 
 
 def _keep(db: sqlite3.Connection, series: int, now: int, scales: Sequence[Scale]) -> None:

@@ -16,7 +16,7 @@ from ...model.coverage import Coverage
 from ...model.grid import Grid, SessionGrid
 from ...model.series import SeriesId
 from ..block import block_of, encode, span_of
-from ..columns import NO_ROWS, Array, Columns, concat, merge, within
+from ..columns import NO_ROWS, Array, Columns, merge, within
 from ..records.symbols import AboutSymbol
 from ..scaling import alike, rescaled
 from ..store import NONE, Commit, Lease, SeriesInfo
@@ -112,7 +112,8 @@ class Writing(Reading):
                 revised += len(change.replaced)
                 removed += len(change.removed)
                 empty = change.inserted[within(change.inserted, near)]
-                _keep_old(db, (series, rev, now, source), concat([change.replaced, change.removed]), empty)
+                gone = rescaled(merge(change.replaced, change.removed).rows, scales)
+                _keep_old(db, (series, rev, now, source), gone, empty)
                 _store(db, series, block, change.rows, rev, step)
             if fresh:
                 _cover(db, series, near, near | covered)
