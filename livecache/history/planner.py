@@ -186,13 +186,10 @@ class Walk:
         return Coverage() if final is None else Coverage([asked]).clip(final, asked.end)
 
     def heard_until(self, asked: Span, now: int) -> int:
-        """A page of the newest buckets holds the one in progress, too: a split of today changes all others.
-
-        It takes no room that a wanted bucket could have.
-        """
+        """A page of the newest buckets holds the one in progress: a split of today changes all others."""
         grid = self.grid
         newest = asked.end <= grid.floor(now) == grid.ceil(asked.end)
-        return grid.end(grid.floor(now)) if newest and grid.count(*asked) < self.length.most else asked.end
+        return grid.end(grid.floor(now)) if newest else asked.end
 
     def believe(self, found: Found, word: Word, now_s: float) -> Coverage:
         """What a silent answer proves, given the bigger timeframe's word; else it is asked for once more."""
