@@ -41,7 +41,8 @@ _LATER = f"""SELECT 1 FROM jobs JOIN series ON series.id = jobs.series
     JOIN jobs other ON other.id != jobs.id AND other.state IN {_ACTIVE}
     JOIN series its ON its.id = other.series AND its.venue = series.venue AND its.symbol = series.symbol
     WHERE jobs.id = ? AND other.force < {AGAIN}
-      AND (jobs.force = {AGAIN} OR other."end" > jobs."end" AND other.pages = 0) LIMIT 1"""
+      AND (jobs.force = {AGAIN} OR other.pages = 0
+        AND (other."end" > jobs."end" OR other."end" = jobs."end" AND jobs.pages)) LIMIT 1"""
 
 
 class Jobs(Database):
