@@ -106,7 +106,9 @@ def _judge(series: SeriesId, found: LoadedSeries, origin: str, now: int, venues:
             return f"two members for the bucket of {candle.time}"
         candles.append(candle)
     state = record.state
-    if not all(c.time in venues for c in candles) or not all(map(venues.bounds, chain(*coverage))):
+    there = all(c.time in venues for c in candles) and all(map(venues.bounds, chain(*coverage)))
+    # A session that its calendar did not know was never asked for, and would count as empty.
+    if not there or any(grid.opens(*span) != venues.opens(*span) for span in coverage):
         return "its buckets do not lie where the venue's do"
     closed = grid.closed(now + _APART_MS)
     known = Span(state.contiguous_from, min(state.known_through, closed))

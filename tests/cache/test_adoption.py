@@ -143,3 +143,16 @@ def test_times_that_lie_outside_of_their_sessions_are_a_reason_and_no_end() -> N
 def test_what_lies_on_another_grid_than_the_venues_is_not_taken_over() -> None:
     verdict = judge(BTC, found(), origin=ORIGIN, now=NOW, grid=EpochGrid(STEP, STEP // 2))
     assert verdict == "its buckets do not lie where the venue's do"
+
+
+@pytest.mark.parametrize("more", [True, False], ids=["a session more", "a session less"])
+def test_a_session_that_an_earlier_runs_calendar_did_not_know_is_not_taken_for_empty(more: bool) -> None:
+    short = SessionGrid((T0, T0 + 12 * STEP), (T0 + 10 * STEP, T0 + 20 * STEP), STEP)
+    long = SessionGrid(
+        (T0, T0 + 10 * STEP, T0 + 12 * STEP), (T0 + 10 * STEP, T0 + 11 * STEP, T0 + 20 * STEP), STEP
+    )
+    before, now = (short, long) if more else (long, short)
+    coverage = f"[[{T0},{T0 + 14 * STEP}]]"
+    left = found(coverage=coverage, known_through=str(T0 + 14 * STEP), grid=before.text(T0, NOW))
+    assert isinstance(judge(BTC, left, origin=ORIGIN, now=NOW, grid=before), Stored)
+    assert judge(BTC, left, origin=ORIGIN, now=NOW, grid=now) == "its buckets do not lie where the venue's do"

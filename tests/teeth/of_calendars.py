@@ -121,4 +121,15 @@ OF_CALENDARS = (
         ),
         tests=_SESSIONS,
     ),
+    Breakage(
+        "a session that an earlier run's calendar did not know counts as empty",
+        (
+            Edit(
+                "livecache/writer/adoption.py",
+                "if not there or any(grid.opens(*span) != venues.opens(*span) for span in coverage):",
+                "if not there:",
+            ),
+        ),
+        ("tests/cache/test_adoption.py",),
+    ),
 )
