@@ -50,13 +50,13 @@ def dividend_factors(
     """What takes dividends out of the prices before them, the oldest first: `1 - dividend / close before`.
 
     `close_before` tells the close of the session before a time, in today's shares as the dividend is. The
-    number beside is the newest dividend whose close it does not know (Unix ms), 0 for none: what opens before
-    it is not known adjusted.
+    number beside is the newest dividend whose close it does not know, or that is no less than that (Unix ms),
+    0 for none: what opens before it is not known adjusted.
     """
     factors, factor = list[Factor](), 1.0
     for each in sorted((each for each in actions if each.kind == "dividend"), reverse=True):
         close = close_before(each.time)
-        if not close:
+        if not close or float(each.value) >= close:
             return factors[::-1], each.time
         factor *= 1 - float(each.value) / close
         factors.append(Factor(each.time, factor))

@@ -91,11 +91,11 @@ class Years:
         with self.place.opened() as store:
             reading = Reading(self, store, symbol, timeframe, wish)
             start, end = reading.stretch()
-            at, grid = start, reading.grid
+            at, grid, told = start, reading.grid, None
             while at < end:
                 upto = min(end, grid.end(grid.after(at, rows - 1)))
                 part = reading.answer(at, upto)
-                if reading.revised(start, at):
+                if reading.revised(start, at) or told not in (None, told := reading.adjuster.heeded):
                     raise HistoryChanged(
                         f"what was read before {iso(at)} has been revised meanwhile", "read it once more"
                     )
@@ -117,7 +117,7 @@ class Reading:
         self.series = self._meant(symbol, timeframe)
         self._sources = self._all_sources()
         self.grid: Grid = self._sources[0].grid
-        self._adjuster = self._adjusting()
+        self.adjuster = self._adjusting()
         self._seam = Seam(self._adjusted(self._hot), self._adjusted(self._stored))
 
     def stretch(self) -> Span:
@@ -136,8 +136,8 @@ class Reading:
     def answer(self, start: int, end: int) -> History:
         """What is known of it. Raises `Incomplete` where that is not all, and should be."""
         known, derived_from = gather(self._seam, self._sources, Span(start, end))
-        if (now := self._adjusting()).actions != self._adjuster.actions:  # what is stored tells of a new one
-            self._adjuster = now
+        if (now := self._adjusting()).actions != self.adjuster.actions:  # what is stored tells of a new one
+            self.adjuster = now
             known, derived_from = gather(self._seam, self._sources, Span(start, end))
         missing = known.coverage.missing(start, end)
         if missing and self._wish.gaps == "raise":
@@ -154,7 +154,7 @@ class Reading:
             carried=carried,
             derived_from=derived_from,
             adjust=self._wish.adjust,
-            split=newest_split(self._adjuster.actions),
+            split=newest_split(self.adjuster.actions),
         )
 
     def revised(self, start: int, end: int) -> bool:
@@ -257,7 +257,7 @@ class Reading:
     def _adjusted(self, ask: Ask) -> Ask:
         def read(series: SeriesId, start: int, end: int) -> Answer:
             answer = ask(series, start, end)
-            return replace(answer, rows=self._adjuster(answer.rows))
+            return replace(answer, rows=self.adjuster(answer.rows))
 
         return read
 

@@ -16,8 +16,11 @@ from hypothesis import strategies as st
 from livecache import AsyncReader, Incomplete, Reader
 from livecache.commands.files.exporting import Wish, export_history
 from livecache.equities.action import Action
-from livecache.equities.adjust import as_traded, dividend_factors, newest_split
+from livecache.equities.adjust import Adjust, as_traded, dividend_factors, newest_split
 from livecache.equities.scale import Scale, ratio_of
+from livecache.errors import HistoryChanged, HistoryError
+from livecache.history.sqlite.store import SqliteHistory
+from livecache.history.store import Answer
 
 from ..simulation.virtual import run_virtually
 from .exchange import CLOSE, D1, H1, OPEN, SESSIONS, WEEKS, Desk, session
@@ -113,6 +116,50 @@ def test_a_close_that_is_not_known_is_named(desk: Desk, reader: Reader) -> None:
         reader.history("AAPL", "1d", session(20), session(30), adjust="all")
     assert "history fill --symbols AAPL" in error.value.hint
     assert len(reader.history("AAPL", "1d", session(60), session(70), adjust="all")) == 10
+
+
+def test_a_dividend_that_is_no_less_than_the_price_makes_none_of_it(desk: Desk, reader: Reader) -> None:
+    desk.exchange.dividends[session(145)] = Fraction(500_000)  # in pence
+    run_virtually(desk.fill(session(10), force=True))
+    with pytest.raises(HistoryError, match="is no less than the close before it, 40") as error:
+        reader.history("AAPL", "1d", session(100), adjust="all")
+    assert "adjust='splits' does without" in error.value.hint
+    assert len(reader.history("AAPL", "1d", session(145), session(151), adjust="all")) == 6
+
+
+@pytest.mark.parametrize("adjust", ["splits", "none", "all"])
+def test_parts_of_one_read_are_not_adjusted_for_different_splits(
+    desk: Desk, reader: Reader, adjust: Adjust
+) -> None:
+    desk.exchange.splits[session(151)] = Fraction(2)
+    parts = reader.history_batches("AAPL", "1d", session(10), session(151), rows=50, adjust=adjust)
+    next(parts)
+    desk.at(session(151) + EVENING)
+    run_virtually(desk.fill(session(140), until_s=0.1))
+    with pytest.raises(HistoryChanged):
+        next(parts)
+
+
+def test_no_export_holds_prices_of_before_a_split_and_of_after_it(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process may store a page between any two reads."""
+    parts = type(desk.store).batches
+
+    def slowly(store: SqliteHistory, *asked: int) -> Iterator[Answer]:
+        for part in parts(store, *asked):
+            yield part
+            run_virtually(desk.fill(session(140), until_s=0.1))
+
+    monkeypatch.setattr(type(desk.store), "batches", slowly)
+    desk.exchange.splits[session(151)] = Fraction(2)
+    desk.at(session(151) + EVENING)
+    out = tmp_path / "out.csv"
+    with pytest.raises(HistoryChanged, match="AAPL 1d: a split or a dividend was told of"):
+        export_history(desk.path, Wish("AAPL", "1d", None, None, "csv", "splits", out))
+    assert not out.exists()
+    monkeypatch.setattr(type(desk.store), "batches", parts)
+    assert export_history(desk.path, Wish("AAPL", "1d", None, None, "csv", "splits", out)) == 0
 
 
 def test_what_is_asked_for_is_one_of_three(reader: Reader) -> None:

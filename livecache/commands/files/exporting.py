@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ...equities.adjust import Adjust
-from ...errors import ConfigError
+from ...errors import ConfigError, HistoryChanged
 from ...model.coverage import Span
 from ..history.asking import time_of
 from ..history.chosen import chosen, name_of
@@ -20,6 +19,7 @@ from ..history.opened import open_history
 from ..look.export import replacing
 
 if TYPE_CHECKING:
+    from ...history.answer.adjusting import Adjusted
     from ...history.sqlite.store import SqliteHistory
     from ...history.store import SeriesInfo
 
@@ -45,7 +45,7 @@ def export_history(path: Path, wish: Wish) -> int:
     """Write the stored candles. What was done, and what is missing, is said on stderr; 1 for nothing.
 
     Raises StoreUnusable, UnknownSeries for what is not stored, and ConfigError for a place that cannot be
-    written to.
+    written to; HistoryChanged where a split is told of meanwhile: no file has prices from before and after.
     """
     if wish.form != "csv" and wish.output is None:
         raise ConfigError(f"--format {wish.form} makes several files", "name a directory by --output")
@@ -82,14 +82,24 @@ def _write(store: SqliteHistory, found: Sequence[tuple[SeriesInfo, Span]], wish:
     from ...history.files.writing import COLUMNS, write_csv, write_feather, write_parquet
 
     rows = Adjusted(store, wish.adjust)
+
+    def whole(write: Callable[[Adjusted, SeriesInfo, Span, Any], int], out: Any) -> list[int]:
+        counts = []
+        for info, span in found:
+            told = rows.heeded(info.id)
+            counts.append(write(rows, info, span, out))
+            if rows.heeded(info.id) != told:
+                news = f"{name_of(info)}: a split or a dividend was told of while it was written"
+                raise HistoryChanged(news, "export it once more")
+        return counts
+
     if wish.form == "csv":
         with replacing(wish.output) if wish.output else nullcontext(sys.stdout) as out:
             csv.writer(out, lineterminator="\n").writerow(COLUMNS)
-            return [write_csv(rows, info, span, out) for info, span in found]
+            return whole(write_csv, out)
     assert wish.output is not None
-    write = partial(write_parquet if wish.form == "parquet" else write_feather, rows)
     try:
-        return [write(info, span, wish.output) for info, span in found]
+        return whole(write_parquet if wish.form == "parquet" else write_feather, wish.output)
     except OSError as error:
         raise ConfigError(
             f"--output {wish.output} cannot be written: {error.strerror or error}", "name another directory"

@@ -11,7 +11,7 @@ import numpy as np
 
 from ...equities.action import Action
 from ...equities.adjust import Adjust, Factor, as_traded, dividend_factors
-from ...errors import Incomplete
+from ...errors import HistoryError, Incomplete
 from ...model.grid import Grid
 from ...model.series import SeriesId
 from ...model.timeframe import Timeframe, iso
@@ -48,14 +48,27 @@ class Adjuster:
         self.adjust, self.actions = adjust, actions
         self._series, self._closes, self._grid = series, closes, grid
 
+    @property
+    def heeded(self) -> list[Action]:
+        """What rows are adjusted for, by the venue or here."""
+        return [each for each in self.actions if self.adjust == "all" or each.kind == "split"]
+
     def __call__(self, rows: Columns) -> Columns:
-        """The same rows. Raises `Incomplete` where a close before a dividend is not known."""
+        """The same rows. Raises `Incomplete` where a close before a dividend is not known, `HistoryError`
+        where that is no more than the dividend.
+        """
         if self.adjust == "splits" or not self.actions or not len(rows):
             return rows
         if self.adjust == "none":
             return rescaled(rows, as_traded(self.actions))
-        factors, unknown = self._factors
+        factors, unknown, close = self._factors
         if rows.time[0] < unknown:
+            if close:
+                raise HistoryError(
+                    f"{self._series}: the dividend of {iso(unknown)} is no less than the close before it, "
+                    f"{close:g}",
+                    "one of them is wrong, or in pence: adjust='splits' does without",
+                )
             raise Incomplete(
                 f"{self._series}: the close before the dividend of {iso(unknown)} is not known",
                 f"livecache history fill --symbols {self._series.symbol} --timeframe 1d --since "
@@ -67,10 +80,11 @@ class Adjuster:
         return _multiplied(rows, factors)
 
     @cached_property
-    def _factors(self) -> tuple[list[Factor], int]:
+    def _factors(self) -> tuple[list[Factor], int, float | None]:
+        """What `dividend_factors` says, and the close before the dividend that it ends at."""
         times, grid = [each.time for each in self.actions if each.kind == "dividend"], self._grid
         if not times:
-            return [], 0
+            return [], 0, None
         answer = self._closes(grid.far_back(min(times), _BACK), max(times))
         closes = answer.rows.close.floats()
 
@@ -80,7 +94,8 @@ class Adjuster:
                 return None
             return float(closes[at])
 
-        return dividend_factors(self.actions, before)
+        factors, unknown = dividend_factors(self.actions, before)
+        return factors, unknown, before(unknown) if unknown else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +115,10 @@ class Adjusted:
         adjuster = self._adjuster(series)
         for answer in self.store.batches(series, start, end):
             yield replace(answer, rows=adjuster(answer.rows))
+
+    def heeded(self, series: int) -> list[Action]:
+        """What rows of a series are adjusted for."""
+        return self._adjuster(series).heeded
 
     def _adjuster(self, series: int) -> Adjuster:
         info = self.store.info(series)
