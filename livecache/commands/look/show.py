@@ -103,7 +103,7 @@ def _head(view: SeriesView) -> Iterator[str]:
     if state.history_from:
         yield f"  searched back to  {utc(state.history_from)}"
     if alive := view.alive:
-        yield f"  vouched for by    {alive.instance}, feed {alive.feed}, venue time {utc(alive.time)}"
+        yield f"  vouched for by    {alive.instance}, feed {row.feed}, venue time {utc(alive.time)}"
     yield f"  origin            {view.record.origin}"
 
 

@@ -12,6 +12,7 @@ from ...config.schema import Config
 from ...errors import RedisUnavailable
 from ...model.series import Kind
 from ...read.reading import SeriesView
+from ...read.standing import row_of
 from .. import terminal
 from ..reading import connect, find_series, keyspace_of, open_reader
 from .candle_table import Columns
@@ -112,12 +113,11 @@ class _Screen:
             print(flush=True)
 
     def _standing(self, view: SeriesView) -> None:
-        alive = view.alive
-        said = f"vouched for by {alive.instance}, feed {alive.feed}" if alive else "nobody vouches for it now"
+        alive, feed = view.alive, row_of(view).feed
+        said = f"vouched for by {alive.instance}, feed {feed}" if alive else "nobody vouches for it now"
         if said == self._vouched:
             return
         self._vouched = said
-        feed = alive.feed if alive else ""
         self._print({"kind": "standing", "vouched": alive is not None, "feed": feed}, f"-- {said}")
 
     def _print(self, told: dict[str, Any], line: str, kind: Kind | None = None) -> None:
