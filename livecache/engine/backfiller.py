@@ -147,7 +147,9 @@ class Backfiller:
             begins = finals.far_back(listed + 1, 1) if finals else listed
             live.timeline.symbols[request.symbol].begins(begins)
         rows = {row.time: row for row in page.rows}
-        if any(action.kind == "split" for action in page.actions):
+        if heard < live.timeline.symbols[request.symbol].rescaled:
+            return  # It was asked for before a split, and may tell of what was before.
+        if live.timeline.traits.finals or page.actions:
             self._heed_splits(page, rows)
         facts = PageFacts(request.start, request.end, rows, heard, page.rejected, dict(page.reasons))
         if pick.want.witness is not None:
@@ -172,15 +174,20 @@ class Backfiller:
         """What was read before a split is read again: the venue tells it in another scale by now."""
         from fractions import Fraction  # late: few venues have shares
 
-        from ..ledger.splitting import forget, rescaled_since
+        from ..ledger.splitting import forget, rescaled, rescaled_since
 
         splits = [(each.time, Fraction(each.value)) for each in page.actions if each.kind == "split"]
-        symbol, timeframe = page.request.symbol, page.request.timeframe
+        symbol, heard = page.request.symbol, self._live.time.heard
         timeline = self._live.timeline.symbols[symbol]
-        if since := rescaled_since(timeline.tracks[timeframe], rows, splits):
-            forget(timeline, since)
-            logger.bind(event="split", symbol=symbol, ratio=str(splits[-1][1]), time=since).warning(
-                f"{symbol} was split {splits[-1][1]} at {iso(since)}: its candles are read again"
+        track = timeline.tracks[page.request.timeframe]
+        if since := rescaled_since(track, rows, splits):
+            ratio = splits[-1][1]
+        elif (ratio := rescaled(track, rows, heard).limit_denominator(100)) != 1:
+            since = heard
+        if since:
+            forget(timeline, since, heard)
+            logger.bind(event="split", symbol=symbol, ratio=str(ratio), time=since).warning(
+                f"{symbol} was split {ratio} at {iso(since)}: its candles are read again"
             )
 
     async def _fail(self, pick: Pick, failure: FetchFailure) -> None:

@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 from ..model.candle import ExactCandle
+from ..proof.evidence import DISPUTE_MS
 from ..proof.track import Track
 from .symbol import SymbolTimeline
 
-__all__ = ["forget", "rescaled_since"]
+__all__ = ["forget", "rescaled", "rescaled_since"]
 
 _NEAR = Fraction(1, 200)  # A candle that is revised besides is not off by a ratio.
+_ROWS = 3  # that are all off by one ratio are no revisions
 
 
 def rescaled_since(
@@ -36,9 +38,27 @@ def rescaled_since(
     return 0
 
 
-def forget(symbol: SymbolTimeline, before: int) -> None:
-    """Nothing that opened before is known any more, of any timeframe: it is asked for again."""
+def rescaled(track: Track, rows: Mapping[int, ExactCandle], heard: int) -> Fraction:
+    """By what a page's rows are all off from what is held, as others were for a while, so that it would be
+    taken: a split that no page has told yet. 1 if they are not.
+    """
+    shared = [t for t in rows if t in track.settled]
+    agreed = any(told.pages > 1 and heard >= told.first + DISPUTE_MS for told in track.strange.values())
+    if len(shared) < _ROWS or not agreed:
+        return Fraction(1)
+    ratios = [Fraction(track.settled[t].close) / Fraction(rows[t].close) for t in shared]
+    one = max(ratios) <= min(ratios) * (1 + _NEAR) and abs(ratios[0] - 1) > 2 * _NEAR
+    return ratios[0] if one else Fraction(1)
+
+
+def forget(symbol: SymbolTimeline, before: int, now: int) -> None:
+    """Nothing that opened before is known any more, of any timeframe: it is asked for again. What was asked
+    for until `now` (Unix ms) may still tell it as it was.
+    """
+    symbol.rescaled = now
     for track in symbol.tracks.values():
+        if track.announce_from and track.coverage:  # That it is settled is no news once more.
+            track.announce_from = max(track.announce_from, track.coverage.spans[-1].end)
         first = track.grid.ceil(before)
         track.coverage = track.coverage.clip(track.grid.end_before(first), 1 << 62)
         track.settled = {t: each for t, each in track.settled.items() if t >= first}

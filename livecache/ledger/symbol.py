@@ -42,6 +42,7 @@ class SymbolTimeline:
         "minutes",
         "parents",
         "pending",
+        "rescaled",
         "sources",
         "standing",
         "stands_since",
@@ -70,6 +71,7 @@ class SymbolTimeline:
         self.listed = 0  # since when there are candles of it, Unix ms; 0: nobody has told
         self.hurried = False  # something is worth a page that was not when its pages were planned
         self.late: set[Timeframe] = set()  # those that came while others were served: these go before them
+        self.rescaled = 0  # when (heard) it turned out to be told in other units than before
         self.minutes = MinuteBuilder()
         # Parent buckets to be rolled up again, per parent.
         self.pending: dict[Timeframe, set[int]] = {}
@@ -168,8 +170,7 @@ class SymbolTimeline:
         channel = self.channel
         if channel.since and channel.link is link:
             return False
-        channel.since = stamp
-        channel.link = link
+        channel.since, channel.link = stamp, link
         self.stir()
         return True
 
@@ -214,8 +215,7 @@ class SymbolTimeline:
 
     def forming(self, track: Track, now: int) -> int:
         """Open time of the bucket in progress if all of it since its open is vouched for, else 0."""
-        timeframe = track.series.timeframe
-        bucket = track.grid.floor(now)
+        timeframe, bucket = track.series.timeframe, track.grid.floor(now)
         if not self.feed_up or track.grid.end(bucket) <= now:
             return 0
         shown = track.provisional.get(bucket)
