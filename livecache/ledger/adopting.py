@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..model.policy import CONFIRM_MS, Provisional
 from ..model.series import Stored
+from ..proof.feeding import take_word
 from ..proof.track import Track
 
 __all__ = ["adopt"]
@@ -48,6 +49,8 @@ def _stand_by(track: Track, one: Stored) -> None:
     for candle in one.candles:
         if start <= candle.time < track.told_through and candle.time not in track.coverage:
             track.provisional[candle.time] = Provisional(candle, True)
+            if track.traits.finals is not None:  # … until a page should have made it final.
+                take_word(track, candle.time)
 
 
 def _stay_likely(track: Track, one: Stored, asked: int) -> None:

@@ -100,8 +100,11 @@ def _owed(track: Track, bucket: int, now: int) -> bool:
 def _known_spans(track: Track, heard_through: int, now: int) -> Coverage:
     """All closed buckets that are known, as spans."""
     until, shown = max(heard_through, track.told_through), track.provisional.items()
-    vouched = [track.owned(t) for t, each in shown if each.vouched and track.grid.end(t) <= until]
-    vouched += [track.owned(t) for t in track.flagged if not _owed(track, t, now)]
+    owed = {t for t in track.flagged if _owed(track, t, now)}
+    vouched = [
+        track.owned(t) for t, each in shown if each.vouched and track.grid.end(t) <= until and t not in owed
+    ]
+    vouched += [track.owned(t) for t in track.flagged if t not in owed]
     return Coverage((*track.coverage.spans, *vouched)) if vouched else track.coverage
 
 

@@ -17,9 +17,10 @@ from livecache.equities.action import Action
 from livecache.errors import NotReady, Stale
 from livecache.ledger.timeline import Timeline
 from livecache.model.candle import ExactCandle
+from livecache.model.coverage import Span
 from livecache.model.grid import Grid, SessionGrid
 from livecache.model.policy import Policy
-from livecache.model.series import SeriesState
+from livecache.model.series import SeriesId, SeriesState, Stored
 from livecache.model.timeframe import Timeframe
 from livecache.model.traits import Served, Traits
 from livecache.proof.evidence import PageFacts
@@ -101,16 +102,17 @@ POLICY = Policy(candles=80, min_candles=60, settle_delay_ms=QUARTER)
 class Desk:
     """A timeline and its schedule, whose requests are answered as they are made, minute by minute."""
 
-    def __init__(self, now: int, market: Shares) -> None:
+    def __init__(self, now: int, market: Shares, left: Sequence[Stored] = ()) -> None:
         self.now, self.market = now, market
         self.timeline = Timeline("test", market.products(), (D1, H1), POLICY, TRAITS)
         self.schedule = Schedule(self.timeline, jitter=lambda: 0.0)
         self.asked: list[tuple[int, Timeframe]] = []
-        self.dead = False
+        self.dead = bool(left)
+        self.timeline.adopt(left, now)
         self.until(now)
 
     def until(self, time: int) -> None:
-        while self.now < time or not self.asked:
+        while self.now < time or not (self.asked or self.dead):
             self.now = min(self.now + MINUTE_MS, max(time, self.now))
             self.timeline.advance(self.now)
             while not self.dead and (pick := self.schedule.pick(self.now, self.now / 1000)):
@@ -193,6 +195,28 @@ def test_if_nothing_comes_on_monday_morning_it_is_stale() -> None:
     desk.until(desk.now + 5 * MINUTE_MS)
     assert desk.state(H1).ready and desk.state(D1).ready
     assert desk.state(D1).settled_through == SESSIONS.closed(SUNDAY)
+
+
+def test_after_a_restart_what_should_be_final_by_monday_is_not_known_for_ever() -> None:
+    left = [
+        Stored(
+            SeriesId("test", symbol, timeframe), tuple(sorted(track.members())), track.coverage,
+            track.history_from, Span(state.contiguous_from, state.known_through), state.ready,
+        )
+        for desk in [Desk(SUNDAY, Shares())]
+        for symbol, timeline in desk.timeline.symbols.items()
+        for timeframe, track in timeline.tracks.items()
+        for state in [desk.state(timeframe, symbol)]
+    ]  # fmt: skip
+    desk = Desk(SUNDAY + HOUR_MS, Shares(), left)
+    desk.until(MONDAY + OPEN_MS + QUARTER)
+    assert not desk.asked, "all was known"
+    assert desk.state(D1).ready and desk.state(D1).known_through == SESSIONS.closed(SUNDAY)
+    desk.until(desk.now + POLICY.max_lag_ms + MINUTE_MS)
+    assert not desk.state(D1).ready and "lagging" in desk.state(D1).reason
+    desk.dead = False
+    desk.until(desk.now + 5 * MINUTE_MS)
+    assert desk.state(D1).ready and desk.state(D1).settled_through == SESSIONS.closed(SUNDAY)
 
 
 def test_a_symbol_that_is_halted_for_a_day_is_asked_for_seldom_and_its_day_is_empty() -> None:

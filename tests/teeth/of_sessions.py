@@ -68,4 +68,9 @@ OF_SESSIONS = (
         (Edit("livecache/ledger/splitting.py", "if track.announce_from and", "if 0 and"),),
         _SPLITS,
     ),
+    Breakage(
+        "after a restart what should be final long since is known for ever",
+        (Edit("livecache/ledger/adopting.py", "if track.traits.finals is not None:", "if False:"),),
+        _TESTS,
+    ),
 )
