@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from livecache.equities.scale import Scale, rescale, stale, unscale
 from livecache.history.columns import Columns
+from livecache.history.ordering import series_of
 from livecache.history.scaling import alike, in_shares, times
 from livecache.history.service.orders import wanted
 from livecache.history.service.service import Wishes
@@ -25,7 +26,7 @@ from livecache.model.timeframe import Timeframe
 
 from ..simulation.virtual import run_virtually
 from .drawing import candles
-from .exchange import CLOSE, D1, H1, OPEN, Desk, session
+from .exchange import CLOSE, D1, H1, OPEN, SESSIONS, Desk, session
 
 EVENING = CLOSE - OPEN + 46 * 60_000
 RATIOS = [Fraction(4), Fraction(3, 2), Fraction(1, 8), Fraction(2)]
@@ -117,9 +118,15 @@ def test_what_was_asked_for_after_a_split_is_not_older_than_it(desk: Desk) -> No
     assert exactly(desk, session(60), session(152))
 
 
-def test_where_all_is_copied_a_page_a_session_hears_of_a_split(desk: Desk) -> None:
+@pytest.mark.parametrize("all_copied", [False, True])
+def test_where_all_is_copied_a_page_a_session_hears_of_a_split(desk: Desk, all_copied: bool) -> None:
     """As beside a live service, which settles each day before anybody asks for it."""
     exchange, store = desk.exchange, desk.store
+
+    def copy(timeframe: Timeframe, first: int, last: int) -> None:
+        rows = exchange.rows(timeframe, session(first), session(last), exchange.now)
+        covered = Coverage([(SESSIONS.end_before(session(first)), SESSIONS.end_before(session(last)))])
+        store.commit(desk.series(timeframe).id, Columns.of(rows), covered, replace=covered, source="feed")
 
     def asked() -> list[Want]:
         now = exchange.now
@@ -131,18 +138,28 @@ def test_where_all_is_copied_a_page_a_session_hears_of_a_split(desk: Desk) -> No
         )
 
     desk.at(session(150) + 17 * 60_000)
-    run_virtually(desk.fill(session(10), timeframes=(D1, H1)))
-    assert asked() == []
+    for timeframe in (D1, H1) if all_copied else ():
+        series_of(store, SeriesId("bourse", "AAPL", timeframe), exchange.traits)
+        copy(timeframe, 10, 150)
+    if not all_copied:
+        run_virtually(desk.fill(session(10), timeframes=(D1, H1)))
+        assert asked() == []
     exchange.splits[session(151)] = Fraction(4)
     desk.at(session(151) + 17 * 60_000)
     for timeframe in (D1, H1):  # the live service has heard of it
-        rows = exchange.rows(timeframe, session(150), session(151), exchange.now)
-        covered = Coverage([(session(149) + CLOSE - OPEN, session(150) + CLOSE - OPEN)])
-        store.commit(desk.series(timeframe).id, Columns.of(rows), covered, replace=covered, source="feed")
+        copy(timeframe, 140, 151)
     (want,) = asked()
     assert (want.series, want.end) == (desk.series().id, session(150) + CLOSE - OPEN)
     store.submit([want])
-    run_virtually(desk.fill(session(140), until=session(141), timeframes=(D1, H1)))
+    run_virtually(desk.fill(session(140), until=session(141), timeframes=(D1, H1), until_s=0.1))
+    for timeframe in (D1, H1):
+        assert agrees(desk, session(10), session(151), timeframe), "before all is read again, too"
+        was = store.read(
+            desk.series(timeframe).id, session(10), session(150), as_of=session(150) + 18 * 60_000
+        )
+        now = store.read(desk.series(timeframe).id, session(10), session(150))
+        assert alike(was.rows, now.rows, Fraction(64)).all()
+    run_virtually(desk.fill(session(140), until=session(141), timeframes=(D1, H1), until_s=99))
     assert exactly(desk, session(10), session(151)) and exactly(desk, session(10), session(151), H1)
     assert asked() == []
 
@@ -172,6 +189,17 @@ def test_an_action_that_is_told_no_more_is_gone_and_its_split_undone(desk: Desk)
     assert desk.store.actions("bourse", "AAPL") == []
     assert exactly(desk, session(10), session(103))
     assert desk.store.stats(desk.series().id)[0].revisions == 0
+
+
+def test_a_ratio_that_is_corrected_by_hours_has_the_days_read_again_once(desk: Desk) -> None:
+    desk.exchange.splits[session(100)] = Fraction(4)
+    desk.at(session(110) + EVENING)
+    run_virtually(desk.fill(session(10), timeframes=(D1, H1)))
+    desk.exchange.splits[session(100)] = Fraction(5)
+    desk.at(session(111) + EVENING)
+    run_virtually(desk.fill(session(95), until=session(103), timeframes=(H1,), force=True, until_s=99))
+    assert exactly(desk, session(10), session(110))
+    assert not [job for job in desk.store.jobs() if job.state is not JobState.SUCCEEDED]
 
 
 @pytest.mark.parametrize("corrected", ["before the split", "while it is read again", "since"])

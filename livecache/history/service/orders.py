@@ -84,7 +84,7 @@ def _to_hear_of_splits(
     asked = {store.info(want.series).key.symbol for want in found if want.end >= newest.end}
     heard = {each.symbol: each.last_update for each in store.assets() if each.venue == venue}
     for symbol in wishes.symbols:
-        if symbol in asked or heard.get(symbol, opened) >= opened:
+        if symbol in asked or heard.get(symbol, 0) >= opened:
             continue
         series = series_of(store, SeriesId(venue, symbol, timeframe), traits)
         if Coverage([newest]).without(given_up.get(series.id, NONE)) and not store.busy(series.id):

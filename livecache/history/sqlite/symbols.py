@@ -9,6 +9,7 @@ from fractions import Fraction
 
 from ...equities.action import Action
 from ...equities.scale import Scale, ratio_of, rescale, since_then, stale, text_of, unscale
+from ...equities.written import grid_of
 from ...model.candle import ExactCandle
 from ...model.coverage import Coverage
 from ...model.timeframe import Timeframe, iso
@@ -130,14 +131,17 @@ def _unread(
         "SELECT first_seen FROM assets WHERE venue = ? AND symbol = ?", (venue, symbol)
     ).fetchone()
     any_found = False
-    found = db.execute("SELECT id FROM series WHERE venue = ? AND symbol = ?", (venue, symbol)).fetchall()
-    for (series,) in found:
+    found = db.execute(
+        "SELECT id, timeframe, grid FROM series WHERE venue = ? AND symbol = ?", (venue, symbol)
+    ).fetchall()
+    for series, timeframe, text in found:
         db.execute(
             "DELETE FROM provisional WHERE series = ? AND time < ? AND heard < ?", (series, split, since)
         )
         _restate(db, series, split, since, ratio)
         known = db.execute('SELECT start, "end" FROM coverage WHERE series = ?', (series,))
-        before = Coverage(known).clip(-_FAR, split)
+        grid = grid_of(text, Timeframe(timeframe))  # No page brings closed hours without the bucket after.
+        before = Coverage(known).clip(-_FAR, grid.end_before(grid.ceil(split)))
         held = arrivals(db, series, -_FAR, split)
         later = Coverage(span for each in held if each.began >= since for span in each.coverage)
         if first_seen >= since:  # Long before, or copied: only that is older of which just this is known.
@@ -153,7 +157,9 @@ def _unread(
 def _restate(db: sqlite3.Connection, series: int, split: int, since: int, ratio: Fraction) -> None:
     """What rows were is told in today's shares, as they are: of an earlier time nobody gets both."""
     found = db.execute(
-        "SELECT rev, time, old FROM revisions WHERE series = ? AND time < ? AND at < ? AND old IS NOT NULL",
+        "SELECT rev, time, old FROM revisions AS its WHERE series = ? AND time < ? AND old IS NOT NULL"
+        " AND ? > ifnull((SELECT max(at) FROM revisions WHERE series = its.series AND time = its.time"
+        " AND rev < its.rev), 0)",
         (series, split, since),
     ).fetchall()
     for rev, time, old in found:

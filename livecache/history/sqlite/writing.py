@@ -113,6 +113,9 @@ class Writing(Reading):
                 removed += len(change.removed)
                 empty = change.inserted[within(change.inserted, near)]
                 gone = rescaled(merge(change.replaced, change.removed).rows, scales)
+                if opened and source == "feed":  # A live service has read them anew.
+                    grid, anew = info.grid, change.replaced.time.tolist()
+                    heard |= Coverage((grid.end_before(time), grid.end(time)) for time in anew)
                 _keep_old(db, (series, rev, now, source), gone, empty)
                 _store(db, series, block, change.rows, rev, step)
             if fresh:
