@@ -26,6 +26,8 @@ from livecache.model.traits import Served, Traits
 from livecache.proof.evidence import PageFacts
 from livecache.read.standing import row_of
 from livecache.venues.venue import FetchFailure, Page, PageRequest
+from livecache.venues.yahoo.hours import hours_of
+from livecache.venues.yahoo.traits import traits_of
 from tests.simulation.model import ModelVenue
 from tests.simulation.service import Running, service
 from tests.simulation.test_trouble import venue_at
@@ -102,9 +104,12 @@ POLICY = Policy(candles=80, min_candles=60, settle_delay_ms=QUARTER)
 class Desk:
     """A timeline and its schedule, whose requests are answered as they are made, minute by minute."""
 
-    def __init__(self, now: int, market: Shares, left: Sequence[Stored] = ()) -> None:
+    def __init__(
+        self, now: int, market: Shares, left: Sequence[Stored] = (), traits: Traits = TRAITS
+    ) -> None:
         self.now, self.market = now, market
-        self.timeline = Timeline("test", market.products(), (D1, H1), POLICY, TRAITS)
+        policy = replace(POLICY, settle_delay_ms=traits.settle_delay_ms)
+        self.timeline = Timeline("test", market.products(), (D1, H1), policy, traits)
         self.schedule = Schedule(self.timeline, jitter=lambda: 0.0)
         self.asked: list[tuple[int, Timeframe]] = []
         self.dead = bool(left)
@@ -217,6 +222,20 @@ def test_after_a_restart_what_should_be_final_by_monday_is_not_known_for_ever() 
     desk.dead = False
     desk.until(desk.now + 5 * MINUTE_MS)
     assert desk.state(D1).ready and desk.state(D1).settled_through == SESSIONS.closed(SUNDAY)
+
+
+def test_what_yahoo_trades_always_is_never_late() -> None:
+    class Coins(Shares):
+        def candles(
+            self, symbol: str, timeframe: Timeframe, start: int, end: int, now: int
+        ) -> list[ExactCandle]:
+            return [candle(symbol, t, final=True) for t in timeframe.grid.opens(start, min(end, now))]
+
+    desk = Desk(SUNDAY, Coins(), traits=traits_of(hours_of(None), SUNDAY))
+    for _ in range(14 * 60):
+        desk.until(desk.now + MINUTE_MS)
+        assert desk.state(H1).ready and desk.state(D1).ready, desk.state(H1).reason
+    assert desk.state(D1).settled_through == MONDAY
 
 
 def test_a_symbol_that_is_halted_for_a_day_is_asked_for_seldom_and_its_day_is_empty() -> None:

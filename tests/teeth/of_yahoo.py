@@ -61,4 +61,15 @@ OF_YAHOO = (
         (Edit(_DIGITS, "text = _shortest(value) or repr(value)", "text = repr(value)"),),
         (_OF_PAGES,),
     ),
+    Breakage(
+        "what is always traded is asked for later than anybody waits",
+        (
+            Edit(
+                "livecache/venues/yahoo/traits.py",
+                "_LATE_MS if hours.calendar else _ALWAYS_LATE_MS",
+                "_LATE_MS",
+            ),
+        ),
+        ("tests/simulation/test_sessions.py",),
+    ),
 )

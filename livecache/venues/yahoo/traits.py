@@ -54,6 +54,7 @@ _AHEAD = 400 * _DAY_MS  # so far ahead windows are measured: a year's holidays c
 # Quotes of many exchanges come 15 minutes late. A day's prices stand after its closing auction.
 _LATE_MS = 16 * _MINUTE_MS
 _DAY_SHOWN_MS = 45 * _MINUTE_MS
+_ALWAYS_LATE_MS = 5 * _MINUTE_MS  # what is always traded comes at once; within any usual max_lag
 
 
 def traits_of(hours: Hours, now: int) -> Traits:
@@ -62,7 +63,7 @@ def traits_of(hours: Hours, now: int) -> Traits:
     return Traits(
         served=served_of(hours, WINDOWS, now),
         prepends=True,
-        settle_delay_ms=_LATE_MS,
+        settle_delay_ms=_LATE_MS if hours.calendar else _ALWAYS_LATE_MS,
         calendar=hours.name if hours.calendar else "",
         calendar_through=hours.calendar.through if hours.calendar else 0,
         finals=hours.calendar.sessions if hours.calendar else None,
