@@ -55,8 +55,10 @@ def test_the_demo_warms_up_goes_live_and_sums_up() -> None:
     assert demo.errors == [], demo.story()
 
 
-def test_on_a_small_terminal_the_address_stays_below_what_is_told() -> None:
-    with on_a_terminal("demo", "--symbols", "2", env={}, columns=80, rows=24) as screen:
+def test_on_a_small_terminal_the_address_stays_below_what_is_told(tmp_path: Path) -> None:
+    # Its own folder: somebody else's demo on this machine is none of ours.
+    env = {"XDG_DATA_HOME": str(tmp_path)}
+    with on_a_terminal("demo", "--symbols", "2", env=env, columns=80, rows=24) as screen:
         screen.shows("filling up to 100 candles: ", WITHIN_S)
         screen.shows("warm: ", WITHIN_S)
         screen.shows("http://127.0.0.1:", WITHIN_S, below="warm: ")
