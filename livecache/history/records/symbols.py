@@ -29,9 +29,9 @@ class Asset:
     venue: str
     symbol: str
     first_seen: int
-    """When its first page was stored."""
+    """When its first page was asked for."""
     last_update: int
-    """When its newest one was."""
+    """When its newest one was stored."""
     listed: int = 0
     """When its history begins; 0 where nobody says."""
     exchange: str = ""
