@@ -141,7 +141,7 @@ class Backfiller:
         self.listing.knows(request.symbol)
         if self.schedule.succeeded(request) is not None and pick.want.witness is None:
             live.timeline.fail(request.symbol, request.timeframe, "")
-        if page.about and page.about.listed:
+        if page.about and 0 < page.about.listed <= heard:
             listed, finals = page.about.listed, live.timeline.traits.finals
             # Before its calendar there is nothing to be had.
             begins = finals.far_back(listed + 1, 1) if finals else listed

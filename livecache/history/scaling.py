@@ -11,10 +11,13 @@ import numpy.typing as npt
 from ..equities.scale import Scale
 from .columns import BIG, Columns, Decimals, concat
 
-__all__ = ["alike", "in_shares", "rescaled", "times"]
+__all__ = ["alike", "apart", "in_shares", "rescaled", "times"]
 
 _PLACES = 12
 """More digits than a price has, where a ratio leaves none that end."""
+
+_SPLIT, _ROWS = 0.01, 3
+"""So far off, and so many rows by the same ratio, are no revisions."""
 
 _NEAR = 2e-6
 """Quotes are floats of 24 bits: so far apart two of them may be that are the same but for a ratio."""
@@ -56,3 +59,14 @@ def alike(rows: Columns, others: Columns, most: Fraction = Fraction(1)) -> npt.N
     same = [np.isclose(mine, theirs, rtol=_NEAR, atol=0) for mine, theirs in prices]
     same.append(np.isclose(*volume, rtol=_NEAR, atol=max(1.0, float(most))))
     return np.asarray(np.all(same, axis=0), dtype=np.bool_)
+
+
+def apart(rows: Columns, others: Columns) -> bool:
+    """Whether the oldest rows of the same times differ by just one ratio: some are from before a split."""
+    _, mine, theirs = np.intersect1d(rows.time, others.time, return_indices=True)
+    ratio = rows.close.floats()[mine] / others.close.floats()[theirs]
+    off = np.abs(ratio - 1) > _SPLIT
+    many = int(off.sum())
+    if many < _ROWS or not off[:many].all():
+        return False
+    return bool((np.abs(ratio[:many] / ratio[0] - 1) < _SPLIT / 4).all())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar, cast
@@ -13,19 +14,30 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from livecache.engine.live import Live
+from livecache.equities.action import Action
+from livecache.errors import HistoryChanged
+from livecache.history.answer.seam import Seam
+from livecache.history.columns import Columns
+from livecache.history.records.symbols import AboutSymbol
 from livecache.history.service.copying import Copier, Held, difference
 from livecache.history.sqlite.store import SqliteHistory
+from livecache.history.store import Answer
+from livecache.ledger.splitting import forget
 from livecache.ledger.timeline import Timeline
 from livecache.model.candle import ExactCandle
 from livecache.model.coverage import Coverage
+from livecache.model.grid import SessionGrid
 from livecache.model.policy import Policy
+from livecache.model.series import SeriesId
 from livecache.model.timeframe import Timeframe
 from livecache.model.traits import Served, Traits
 
-from .support import MINUTE, minute, opened, same
+from .support import MINUTE, HandClock, minute, opened, same
 
 T = TypeVar("T")
-M1 = Timeframe.M1
+M1, D1 = Timeframe.M1, Timeframe.D1
+HOUR = 3_600_000
+OPENS = [1_700_000_000_000 + n * 24 * HOUR for n in range(30)]
 TRAITS = Traits(served={M1: Served(300)})
 KEPT = 20
 
@@ -92,7 +104,7 @@ class FakeLive:
         self.timeline = timeline
 
     def configured(self) -> object:
-        return [symbol.tracks[M1] for symbol in self.timeline.symbols.values()]
+        return [track for symbol in self.timeline.symbols.values() for track in symbol.tracks.values()]
 
 
 steps = st.lists(
@@ -208,3 +220,42 @@ def test_what_the_hot_tier_lets_go_of_is_no_loss() -> None:
     after = Held(Coverage([(5 * MINUTE, 11 * MINUTE)]), {})
     found = difference(before, after, grid)
     assert (found.rows, found.covered, found.lost) == ([], Coverage([(10 * MINUTE, 11 * MINUTE)]), Coverage())
+
+
+def test_what_a_split_has_rescaled_waits_until_the_store_has_heard_of_it(tmp_path: Path) -> None:
+    """Else the file would hold new prices beside old ones, and nobody could tell which is which."""
+    days, told = SessionGrid(tuple(OPENS), tuple(t + 6 * HOUR for t in OPENS)), list[int]()
+    traits = Traits({D1: Served(300)}, grids={D1: days}, finals=days, settle_delay_ms=0)
+    key = SeriesId("venue", "AAPL", D1)
+
+    def rows(ratio: int, since: int = 0) -> dict[int, ExactCandle]:
+        first, high, low, last = (f"{price / ratio:g}" for price in (100, 120, 80, 110))
+        return {t: ExactCandle(t, first, high, low, last, str(1_000 * ratio)) for t in OPENS[since:20]}
+
+    clock = HandClock(OPENS[20] - HOUR)
+    with closing(SqliteHistory.open(tmp_path / "history.db", clock)) as store:
+        timeline = Timeline("venue", ["AAPL"], [D1], Policy(KEPT, 1), traits)
+        track, live = timeline.symbols["AAPL"].tracks[D1], cast("Live", FakeLive(timeline))
+        copier = Copier(live, store, inline, lambda: told.append(1))
+        track.settle_run(rows(1))
+        asyncio.run(copier.copy())
+        stored = store.series(key)
+        assert stored
+        forget(timeline.symbols["AAPL"], OPENS[20], OPENS[21])
+        track.settle_run(rows(4, since=10))
+        clock.now = OPENS[21]
+        for _ in range(3):
+            asyncio.run(copier.copy())
+        assert copier.unheard == {"AAPL"} and len(told) == 1
+        assert store.read(stored.id, 0, OPENS[20]).rows.candles() == [*rows(1).values()], "nothing is mixed"
+        hot = Answer(Columns.of(rows(4, since=10).values()), track.proven(), 0, 0)
+        with pytest.raises(HistoryChanged, match="split"):
+            Seam(lambda *_: hot, lambda _, start, end: store.read(stored.id, start, end)).read(
+                key, OPENS[0], OPENS[20]
+            )
+        split = AboutSymbol(OPENS[20] + 1, (Action(OPENS[20], "split", "4/1"),), None)
+        store.commit(stored.id, Columns.of(()), Coverage(), told=split)
+        asyncio.run(copier.copy())
+        answer = store.read(stored.id, 0, OPENS[20])
+        assert not copier.unheard and answer.rows.candles() == [*rows(4).values()]
+        assert answer.converted and not answer.converted.clip(OPENS[10], OPENS[20]), "the copied are new"

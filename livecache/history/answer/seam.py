@@ -12,12 +12,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ...errors import HistoryChanged
 from ...model.coverage import Coverage, Span
 from ...model.grid import Grid
 from ...model.series import SeriesId
 from ...model.timeframe import Timeframe
 from ..block import BUCKETS
 from ..columns import NO_ROWS, concat, merge, within
+from ..scaling import apart
 from ..store import NONE, Answer
 from .derive import derive
 
@@ -49,7 +51,12 @@ class Seam:
 
     def _once(self, series: SeriesId, start: int, end: int) -> Answer:
         hot = self.hot(series, start, end)
-        return over(hot, self.stored(series, start, end))
+        stored = self.stored(series, start, end)
+        if apart(hot.rows, stored.rows):
+            raise HistoryChanged(
+                f"{series}: of a split either Redis or the history has not heard yet", "read it in a minute"
+            )
+        return over(hot, stored)
 
 
 class Source(NamedTuple):

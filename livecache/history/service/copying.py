@@ -7,7 +7,7 @@ absence, is missing there, and filled as anything else. Needs numpy.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...engine.live import Live
@@ -17,6 +17,7 @@ from ...model.grid import Grid
 from ...model.series import SeriesId
 from ..columns import Columns
 from ..ordering import series_of
+from ..scaling import apart
 from ..store import NONE, HistoryStore
 from ..thread import Blocking
 
@@ -58,10 +59,18 @@ def difference(before: Held, now: Held, grid: Grid) -> Difference:
 
 
 class Copier:
-    """Copies one venue's series. `copied` counts candles that were new in the store, or differed there."""
+    """Copies one venue's series. `copied` counts candles that were new in the store, or differed there.
 
-    def __init__(self, live: Live, store: HistoryStore, thread: Blocking) -> None:
+    What a split has rescaled is copied only once the store has heard of that: till then its symbol is
+    `unheard`, and `heed` is called once.
+    """
+
+    def __init__(
+        self, live: Live, store: HistoryStore, thread: Blocking, heed: Callable[[], None] = lambda: None
+    ) -> None:
         self.copied = 0
+        self.unheard: set[str] = set()
+        self._heed = heed
         self._live, self._store, self._thread = live, store, thread
         self._saved: dict[SeriesId, Held] = {}
         self._turn = asyncio.Lock()
@@ -89,26 +98,38 @@ class Copier:
             if before is not None and track.proven() == before.coverage and _same(track, before):
                 continue
             now = _held(track)
-            await self._store_it(track.series, difference(before or Held(NONE, {}), now, track.grid))
-            self._saved[track.series] = now
+            if await self._store_it(track.series, difference(before or Held(NONE, {}), now, track.grid)):
+                self._saved[track.series] = now
+                self.unheard.discard(track.series.symbol)
+            elif track.series.symbol not in self.unheard:
+                self.unheard.add(track.series.symbol)
+                self._heed()
         there = {track.series for track in tracks}
         self._saved = {series: held for series, held in self._saved.items() if series in there}
 
-    async def _store_it(self, series: SeriesId, found: Difference) -> None:
+    async def _store_it(self, series: SeriesId, found: Difference) -> bool:
+        """Whether it is stored."""
         store, traits = self._store, self._live.timeline.traits
 
-        def work() -> int:
+        def work() -> int | None:
             number = series_of(store, series, traits).id
             if found.lost:
                 store.uncover(number, found.lost)
             if not found.covered:
                 return 0
             rows = Columns.of(found.rows)
+            if traits.finals and len(rows):
+                held = store.read(number, int(rows.time[0]), int(rows.time[-1]) + 1)
+                if apart(rows, held.rows):
+                    return None
             done = store.commit(number, rows, found.covered, replace=found.covered, source="feed")
             return done.inserted + done.revised
 
         if found.covered or found.lost:
-            self.copied += await self._thread(work)
+            if (copied := await self._thread(work)) is None:
+                return False
+            self.copied += copied
+        return True
 
 
 def _same(track: Track, before: Held) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ...model.coverage import Coverage, Span
@@ -30,12 +30,13 @@ def wanted(
     settled: int,
     oldest: Mapping[SeriesId, int],
     host_now: int,
+    unheard: Collection[str] = (),
 ) -> list[Want]:
     """The jobs to submit, the first first.
 
     `settled`: until then the venue's candles are final; `oldest`: from there on the live service looks after
-    a series. One that is under way is not wanted twice; what could not be had, or was cancelled, within a day
-    is not asked for again.
+    a series; `unheard` are symbols whose splits are to be asked for once more. One that is under way is not
+    wanted twice; what could not be had, or was cancelled, within a day is not asked for again.
     """
     given_up = _given_up(store, venue, host_now)
     wants: dict[int, Want] = {}
@@ -62,7 +63,7 @@ def wanted(
         if left != missing:
             want = want._replace(start=left.spans[0].start, end=left.spans[-1].end)
         found.append(want)
-    found += _to_hear_of_splits(store, venue, traits, wishes, settled, found, given_up)
+    found += _to_hear_of_splits(store, venue, traits, wishes, settled, found, given_up, unheard)
     return sorted(found, key=lambda want: want.priority)
 
 
@@ -74,6 +75,7 @@ def _to_hear_of_splits(
     settled: int,
     found: Sequence[Want],
     given_up: Mapping[int, Coverage],
+    unheard: Collection[str],
 ) -> Iterator[Want]:
     """Once a session a page of each symbol: where all else is copied, nothing would tell of a split."""
     if traits.finals is None or not wishes.timeframes:
@@ -84,7 +86,7 @@ def _to_hear_of_splits(
     asked = {store.info(want.series).key.symbol for want in found if want.end >= newest.end}
     heard = {each.symbol: each.last_update for each in store.assets() if each.venue == venue}
     for symbol in wishes.symbols:
-        if symbol in asked or heard.get(symbol, 0) >= opened:
+        if symbol in asked or (heard.get(symbol, 0) >= opened and symbol not in unheard):
             continue
         series = series_of(store, SeriesId(venue, symbol, timeframe), traits)
         if Coverage([newest]).without(given_up.get(series.id, NONE)) and not store.busy(series.id):

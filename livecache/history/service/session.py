@@ -46,8 +46,8 @@ class Session:
         self._engine, self._store, self._wishes, self._standing = engine, store, wishes, standing
         self._clock = engine.clock
         self._thread = Healing(thread, store, self._look_again)
-        self._copier = Copier(engine.live, store, self._thread)
         self._again = asyncio.Event()  # to be looked at what is missing
+        self._copier = Copier(engine.live, store, self._thread, self._look_again)
         standing.copied = 0
         standing.tally = Tally(engine.clock.monotonic, self._page)
         self._worker = Worker(
@@ -111,6 +111,7 @@ class Session:
         now = live.now()
         wishes, oldest = self._wishes(self._engine), self._copier.oldest
         host_now = int(self._clock.wall() * 1000)
+        unheard = frozenset(self._copier.unheard)
 
         def order() -> int:
             wants = wanted(
@@ -122,6 +123,7 @@ class Session:
                 settled=live.timeline.traits.final_by(now, live.timeline.policy.settle_delay_ms),
                 oldest=oldest,
                 host_now=host_now,
+                unheard=unheard,
             )
             return len(store.submit(wants).jobs) if wants else 0
 
