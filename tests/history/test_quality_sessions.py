@@ -279,7 +279,8 @@ def test_a_known_split_that_is_not_applied_or_twice_is_told_as_that(
 
 def test_what_is_still_to_be_read_again_after_a_split_is_a_note(check: Check, store: SqliteHistory) -> None:
     rows = wander(opens("2026-01-01", "2026-07-01"))
-    keep(store, [times_as_much(row, 5) for row in rows[:70]], told=AboutSymbol(rows[69].time + D1.ms))
+    evening = rows[69].time + D1.ms // 2
+    keep(store, [times_as_much(row, 5) for row in rows[:70]], told=AboutSymbol(evening))
     split = Action(rows[70].time, "split", "5/1")
     keep(store, rows[70:], told=AboutSymbol(rows[-1].time + D1.ms, (split,)))
     report = check("--strict")

@@ -37,9 +37,9 @@ OF_STORE = (
             Edit(
                 f"{_ROOM}/answer/seam.py",
                 "        hot = self.hot(series, start, end)\n"
-                "        return over(hot, self.stored(series, start, end))\n",
+                "        stored = self.stored(series, start, end)\n",
                 "        stored = self.stored(series, start, end)\n"
-                "        return over(self.hot(series, start, end), stored)\n",
+                "        hot = self.hot(series, start, end)\n",
             ),
         ),
         ("tests/history/test_answer.py",),
