@@ -103,7 +103,7 @@ OF_SHARES = (
     ),
     Breakage(
         "beside a live service nobody hears of a split",
-        (Edit(f"{_ROOM}/service/orders.py", "if symbol in asked or heard", "if True or heard"),),
+        (Edit(f"{_ROOM}/service/orders.py", "if symbol in asked or (heard", "if True or (heard"),),
         ("tests/history/test_splits.py",),
     ),
     Breakage(
