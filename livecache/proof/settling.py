@@ -29,6 +29,7 @@ from .recognition import lags, recognise
 from .track import Track
 
 _DAY_MS = 86_400_000
+_LOOKS = 5  # at what stays open while an exchange is closed
 _FIRST_AGAIN_MS = 2_000  # after a page poorer than the feed, or not to be believed; then more slowly
 _PAGES_LACKING = 2  # take back a settled candle which somebody doubts
 
@@ -231,7 +232,7 @@ class _Reading:
         if found is Verdict.OPEN:
             disputed = poorer or kin is Kin.DENIES
             self.outcome.disputed += poorer
-            told.again = self._next(bucket, told, disputed=disputed)
+            told.again = max(self._next(bucket, told, disputed=disputed), self._reopens(told))
             track.open[bucket] = told
             if row is not None and not poorer and track.lay(row, vouched=False):
                 self.outcome.touched.append(bucket)
@@ -247,6 +248,14 @@ class _Reading:
         if self._towards_the_past(bucket):
             return heard + CONFIRM_MS
         return max(heard, told.last + min(APART_MS << min(told.pages - 1, 6), CONFIRM_MS))
+
+    def _reopens(self, told: Open) -> int:
+        """When it is open again: nothing changes while an exchange is closed, after some looks. Else 0."""
+        track, heard = self._track, self._page.heard
+        finals = track.traits.finals
+        if finals is None or told.tries <= _LOOKS or finals.closed(heard) <= finals.floor(heard):
+            return 0
+        return finals.after(heard) + track.policy.settle_delay_ms
 
     def _towards_the_past(self, bucket: int) -> bool:
         """Whether it is older than all that is known: the search goes on beyond it, or has ended."""

@@ -286,6 +286,19 @@ def test_whenever_it_starts_and_whatever_fails_nothing_is_final_too_early_or_ask
     assert len(desk.asked) - night <= 4 * 3
 
 
+def test_a_symbol_that_is_halted_for_a_week_is_not_asked_for_at_night() -> None:
+    market = Shares()
+    market.halted = {("AAPL", day) for day in SESSIONS.openings if day > SUNDAY}
+    desk, nights = Desk(SUNDAY, market), list[int]()
+    for day in (MONDAY, TUESDAY, TUESDAY + 2 * DAY_MS):
+        desk.until(day + CLOSE_MS + 3 * HOUR_MS)
+        asked = len(desk.asked)
+        desk.until(SESSIONS.after(desk.now) - MINUTE_MS)
+        nights.append(len(desk.asked) - asked)
+    assert max(nights) <= 2, nights
+    assert not desk.state(D1).ready and desk.state(D1, "MSFT").ready
+
+
 def test_a_reader_has_its_candles_on_a_sunday_and_sees_monday_come(clean_valkey: str) -> None:
     async def main(start: int, take: Callable[[Running], Coroutine[Any, Any, None]]) -> None:
         venue = venue_at(start, market=Shares(), traits=TRAITS, feedless=True)  # type: ignore[arg-type]
