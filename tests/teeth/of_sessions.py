@@ -73,4 +73,15 @@ OF_SESSIONS = (
         (Edit("livecache/ledger/adopting.py", "if track.traits.finals is not None:", "if False:"),),
         _TESTS,
     ),
+    Breakage(
+        "what stays open while an exchange is closed is asked for all night",
+        (
+            Edit(
+                "livecache/proof/settling.py",
+                "max(self._next(bucket, told, disputed=disputed), self._reopens(told))",
+                "self._next(bucket, told, disputed=disputed)",
+            ),
+        ),
+        _TESTS,
+    ),
 )
