@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ..equities.scale import Scale
 from .columns import BIG, Columns, Decimals, concat
 
-__all__ = ["alike", "apart", "in_shares", "rescaled", "times"]
+__all__ = ["alike", "apart", "in_shares", "off", "rescaled", "times"]
 
 _PLACES = 12
 """More digits than a price has, where a ratio leaves none that end."""
@@ -59,6 +59,13 @@ def alike(rows: Columns, others: Columns, most: Fraction = Fraction(1)) -> npt.N
     same = [np.isclose(mine, theirs, rtol=_NEAR, atol=0) for mine, theirs in prices]
     same.append(np.isclose(*volume, rtol=_NEAR, atol=max(1.0, float(most))))
     return np.asarray(np.all(same, axis=0), dtype=np.bool_)
+
+
+def off(rows: Columns, others: Columns) -> float:
+    """By what most prices differ from the others of the same times; NaN: there are none."""
+    _, mine, theirs = np.intersect1d(rows.time, others.time, return_indices=True)
+    ratio = rows.close.floats()[mine] / others.close.floats()[theirs]
+    return float(np.median(ratio)) if len(ratio) else np.nan
 
 
 def apart(rows: Columns, others: Columns) -> bool:

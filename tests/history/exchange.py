@@ -82,6 +82,7 @@ class Exchange:
         self.stats = RequestStats()
         self.asked: list[PageRequest] = []
         self.splits: dict[int, Fraction] = {}
+        self.forgetful = False  # a page lacks its splits and dividends
         """By the open from which they hold; told from then on."""
         self.dividends: dict[int, Fraction] = {}
         """A share, as it was that day."""
@@ -153,7 +154,7 @@ class Exchange:
         return Page(
             request,
             tuple(rows),
-            actions=tuple(self.actions(start, end, now)),
+            actions=() if self.forgetful else tuple(self.actions(start, end, now)),
             about=self.about.get(symbol),
         )
 

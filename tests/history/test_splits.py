@@ -191,6 +191,18 @@ def test_an_action_that_is_told_no_more_is_gone_and_its_split_undone(desk: Desk)
     assert desk.store.stats(desk.series().id)[0].revisions == 0
 
 
+def test_an_answer_that_lacks_a_split_does_not_undo_it(desk: Desk) -> None:
+    desk.exchange.splits = {session(100): Fraction(4)}
+    desk.at(session(110) + EVENING)
+    run_virtually(desk.fill(session(10)))
+    desk.exchange.forgetful = True
+    desk.at(session(111) + EVENING)
+    run_virtually(desk.fill(session(90), force=True, until_s=0.1))
+    assert exactly(desk, session(10), session(111))
+    assert [action.kind for action in desk.store.actions("bourse", "AAPL")] == ["split"]
+    assert not [job for job in desk.store.jobs() if job.state is JobState.PENDING]
+
+
 def test_a_ratio_that_is_corrected_by_hours_has_the_days_read_again_once(desk: Desk) -> None:
     desk.exchange.splits[session(100)] = Fraction(4)
     desk.at(session(110) + EVENING)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
+from math import isclose
 
 from ...equities.action import Action
 from ...equities.scale import Scale, ratio_of, rescale, since_then, stale, text_of, unscale
@@ -48,9 +49,19 @@ class Symbols(Database):
 
 
 def note(
-    db: sqlite3.Connection, info: SeriesInfo, now: int, told: AboutSymbol, proven: Coverage
+    db: sqlite3.Connection,
+    info: SeriesInfo,
+    now: int,
+    told: AboutSymbol,
+    proven: Coverage,
+    off_by: Callable[[int], float],
 ) -> Iterator[tuple[str, str]]:
-    """Store what a page tells of its symbol. What of that is news: the name of the event, and a text."""
+    """Store what a page tells of its symbol. What of that is news: the name of the event, and a text.
+
+    `off_by` tells by what the page's prices before a time differ from those that are stored; NaN: by nothing
+    that is known. A split that is told no more is gone if they differ by its ratio: an answer may lack what
+    it should have told.
+    """
     venue, symbol, timeframe = info.key
     _update(db, venue, symbol, now, told)
     held = {(a.time, a.kind): (a, asked) for a, asked in _held(db, venue, symbol)}
@@ -83,7 +94,8 @@ def note(
     # Who asks for minutes may be told less than who asks for days.
     for key in held.keys() - fresh.keys() if timeframe.ms >= Timeframe.D1.ms else ():
         action, asked = held[key]
-        if action.time in proven and asked < told.asked:
+        still = action.kind == "split" and not isclose(off_by(action.time), ratio_of(action), rel_tol=0.005)
+        if action.time in proven and asked < told.asked and not still:
             where = (venue, symbol, *key)
             db.execute("DELETE FROM actions WHERE venue = ? AND symbol = ? AND time = ? AND kind = ?", where)
             if action.kind == "split":

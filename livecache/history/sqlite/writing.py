@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +19,7 @@ from ...model.series import SeriesId
 from ..block import block_of, encode, span_of
 from ..columns import NO_ROWS, Array, Columns, merge, within
 from ..records.symbols import AboutSymbol
-from ..scaling import alike, rescaled
+from ..scaling import alike, off, rescaled
 from ..store import NONE, Commit, Lease, SeriesInfo
 from .arrivals import READ_AGAIN, forget, record
 from .leases import advance, hold
@@ -91,7 +92,12 @@ class Writing(Reading):
             now = self.now()
             if lease:
                 hold(db, lease, now)
-            news = tuple(note(db, info_of(db, series)[0], now, told, covered)) if told else ()
+
+            def off_by(time: int) -> float:
+                page = rows.clip(0, time)
+                return off(page, self.read(series, int(page.time[0]), time).rows) if len(page) else math.nan
+
+            news = tuple(note(db, info_of(db, series)[0], now, told, covered, off_by)) if told else ()
             info, step = info_of(db, series)
             near = known(db, series, covered.spans[0].start, covered.spans[-1].end) if covered else NONE
             scales = scales_of(db, series)
