@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import tempfile
@@ -120,3 +121,17 @@ def _free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+@pytest.fixture
+def logs_end() -> Iterator[None]:
+    """What an earlier test of this process has set up to log is silent here, and what this one does after it.
+
+    A sink looks up stderr at each write, so one that is left writes into what another test captures.
+    """
+    handlers, level = logging.root.handlers[:], logging.root.level
+    logger.remove()
+    yield
+    logger.remove()
+    logging.root.handlers[:] = handlers
+    logging.root.setLevel(level)

@@ -31,7 +31,6 @@ from livecache.config.render import Loaded
 from livecache.errors import ConfigError
 from livecache.keys.keyspace import LeaseRecord, encode_lease
 from livecache.quality.findings import Options
-from livecache.quiet import logger
 from livecache.simulator.coinbase.auth import KeyRing, throwaway_key
 
 from ..e2e.support import Exchange, exchange, free_port, market_of
@@ -39,11 +38,7 @@ from ..e2e.test_access import allowed, as_user, guarded
 from ..http.api import served
 from .support import KEYS
 
-
-@pytest.fixture(autouse=True)
-def _quiet() -> None:
-    """What an earlier test in this process has set up to log goes on logging to whatever is stderr now."""
-    logger.remove()
+pytestmark = pytest.mark.usefixtures("logs_end")
 
 
 class Patient:

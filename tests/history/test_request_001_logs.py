@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
@@ -11,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from livecache.history.store import JobState
-from livecache.quiet import logger
 from livecache.venues.venue import FailureKind, FetchFailure, Page, PageRequest
 
 from .bourse import SESSIONS, Bourse, Filling
@@ -22,13 +19,7 @@ KINDS = [FailureKind.UNKNOWN_SYMBOL, FailureKind.UNAUTHORIZED, FailureKind.SERVE
 few = settings(max_examples=4, deadline=None)
 
 
-@pytest.fixture(autouse=True)
-def _restored() -> Iterator[None]:
-    handlers, level = logging.root.handlers[:], logging.root.level
-    yield
-    logger.remove()
-    logging.root.handlers[:] = handlers
-    logging.root.setLevel(level)
+pytestmark = pytest.mark.usefixtures("logs_end")
 
 
 def failing_as(failing: dict[str, FailureKind]) -> Bourse:
