@@ -40,7 +40,7 @@ from livecache.http.listen import bind
 from livecache.http.route import Requests
 from livecache.http.routes import routes
 from livecache.http.server import Server
-from livecache.http.shapes import CandlesAnswer
+from livecache.http.shapes.candles import CandlesAnswer
 from livecache.http.watch.instance import Instance
 from livecache.keys.keyspace import Keyspace
 

@@ -177,9 +177,13 @@ def _hours(field: str, text: str) -> tuple[int, int]:
     """Opening and closing in minutes since midnight."""
     try:
         opening, closing = (_minutes(part) for part in text.split("-"))
+        if opening >= closing:
+            opening -= 24 * 60
+        if opening >= closing:  # 24:00-00:00
+            raise ValueError
     except ValueError:
         raise ConfigError(f"{field}: {text!r} are no hours", 'write "09:30-16:00"') from None
-    return (opening if opening < closing else opening - 24 * 60), closing
+    return opening, closing
 
 
 def _minutes(text: str) -> int:

@@ -23,7 +23,7 @@ from ..errors import (
     UnknownSeries,
 )
 from ..plainly import plainly
-from .shapes import ErrorAnswer, ErrorKind
+from .shapes.problem import ErrorAnswer, ErrorKind
 
 __all__ = ["NotServed", "answer", "decode", "of_error", "refusal"]
 

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from livecache.config.load import load
@@ -343,6 +343,7 @@ CHANGES = {
 
 @settings(deadline=None, max_examples=60)
 @given(st.fixed_dictionaries({}, optional=CHANGES))
+@example({"hours": "24:00-00:00"})  # no minute of a day
 def test_whatever_a_file_says_it_is_a_calendar_or_an_error(changes: dict[str, object]) -> None:
     with tempfile.TemporaryDirectory() as folder, contextlib.suppress(ConfigError):
         found = named("MINE", mine(Path(folder), {"MINE": MINE["NIGHT"] | changes}))  # type: ignore[operator]

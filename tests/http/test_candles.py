@@ -17,7 +17,7 @@ from livecache import Reader
 from livecache.errors import ConfigError
 from livecache.http.api.candles import moment
 from livecache.http.conditional import GZIP_FROM_BYTES
-from livecache.http.shapes import CandlesAnswer
+from livecache.http.shapes.candles import CandlesAnswer
 from livecache.http.source import Allowance
 from livecache.model.candle import ExactCandle
 from livecache.model.series import SeriesId

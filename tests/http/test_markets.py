@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from livecache.http.api.markets import DAY_MS, MARKETS_AGAIN_S, POINTS, chosen, course
-from livecache.http.shapes import SeriesRow
+from livecache.http.shapes.series import SeriesRow
 
 from .api import Served
 from .filling import FROM_EIGHT, NOW, announce, fill

@@ -16,20 +16,13 @@ import redis
 
 from livecache.clock import SystemClock
 from livecache.config.schema import Config
-from livecache.http import shapes
 from livecache.http.api.openapi import document
 from livecache.http.route import Requests
 from livecache.http.routes import routes
-from livecache.http.shapes import (
-    AliveAnswer,
-    CandlesAnswer,
-    ErrorAnswer,
-    IndexAnswer,
-    MarketsAnswer,
-    ReadyAnswer,
-    SeriesAnswer,
-    ServiceAnswer,
-)
+from livecache.http.shapes.candles import CandlesAnswer
+from livecache.http.shapes.problem import ErrorAnswer, ErrorKind
+from livecache.http.shapes.series import MarketsAnswer, SeriesAnswer
+from livecache.http.shapes.service import AliveAnswer, IndexAnswer, ReadyAnswer, ServiceAnswer
 from livecache.http.watch.instance import Instance
 from livecache.http.watch.repair import RepairAnswer, RepairRequest
 
@@ -83,7 +76,7 @@ def test_the_page_tells_every_path_parameter_and_field() -> None:
     for name, schema in told_of["components"]["schemas"].items():
         for field in schema.get("properties", {}):
             assert field in told, f"{name}.{field}"
-    for kind in (*typing.get_args(shapes.ErrorKind), "state", "forming", "closed", "settled", "revised"):
+    for kind in (*typing.get_args(ErrorKind), "state", "forming", "closed", "settled", "revised"):
         assert kind in told, kind
 
 

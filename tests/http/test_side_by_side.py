@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from livecache.http.shapes import AliveAnswer, MarketsAnswer, ReadyAnswer, SeriesAnswer, ServiceAnswer
+from livecache.http.shapes.series import MarketsAnswer, SeriesAnswer
+from livecache.http.shapes.service import AliveAnswer, ReadyAnswer, ServiceAnswer
 from livecache.keys.keyspace import Keyspace
 from livecache.model.series import SeriesId
 from livecache.model.timeframe import Timeframe

@@ -39,6 +39,8 @@ _FLAGS = (
 )
 
 # The text and the code of a key.
+CLICKS_MOST = 5
+
 _KEYS = {
     "Enter": ("\r", 13),
     "Escape": ("", 27),
@@ -176,21 +178,32 @@ class Tab:
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
 
     def click(self, selector: str) -> None:
-        """A click in the middle of the first such element, which has to be the uppermost there."""
+        """A click in the middle of the first such element, which has to be the uppermost there.
+
+        It comes to the element although what is above it is drawn meanwhile, and all below moves.
+        """
         name = json.dumps(selector)
-        x, y, hit = self.run(
-            f"""(() => {{
-                const element = document.querySelector({name});
-                element.scrollIntoView({{ block: "nearest" }});
-                const box = element.getBoundingClientRect();
-                const [x, y] = [box.x + box.width / 2, box.y + box.height / 2];
-                const there = document.elementFromPoint(x, y);
-                return [x, y, element.contains(there)];
-            }})()"""
-        )
-        assert hit, f"{selector} is covered by something"
-        for kind in ("mousePressed", "mouseReleased"):
-            self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+        for _ in range(CLICKS_MOST):
+            x, y, hit = self.run(
+                f"""(() => {{
+                    const element = document.querySelector({name});
+                    element.scrollIntoView({{ block: "nearest" }});
+                    window.clicked = false;
+                    addEventListener("click", ({{ target }}) => {{
+                        window.clicked = element.contains(target);
+                    }}, {{ once: true, capture: true }});
+                    const box = element.getBoundingClientRect();
+                    const [x, y] = [box.x + box.width / 2, box.y + box.height / 2];
+                    const there = document.elementFromPoint(x, y);
+                    return [x, y, element.contains(there)];
+                }})()"""
+            )
+            assert hit, f"{selector} is covered by something"
+            for kind in ("mousePressed", "mouseReleased"):
+                self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+            if self.run("window.clicked ?? true"):  # else it is another page by now
+                return
+        raise AssertionError(f"{selector} moves away from each click")
 
     def focus(self, selector: str) -> None:
         """The keyboard's focus on the first such element."""

@@ -316,7 +316,7 @@ async def venue_time(simulator: Simulator) -> int:
         ("truncated", lambda text: text.startswith('{"channel":"candles"') and not text.endswith("}")),
         ("not_json", lambda text: not text.startswith("{")),
         ("unknown_channel", lambda text: json.loads(text)["channel"] == "candles_v2"),
-        ("unknown_type", lambda text: json.loads(text)["events"][0]["type"] == "correction"),
+        ("unknown_type", lambda text: json.loads(text)["events"][0].get("type") == "correction"),
         ("nan", lambda text: candle_in(text)["volume"] == "NaN"),
         ("negative", lambda text: float(candle_in(text)["low"]) < 0),
         ("upside_down", lambda text: float(candle_in(text)["high"]) < float(candle_in(text)["low"])),

@@ -17,7 +17,8 @@ from ...model.timeframe import Timeframe, time_in
 from ...read.answer import Request, Verbatim
 from ...read.reading import Core
 from ..conditional import given
-from ..shapes import ROWS_MOST, ROWS_USUAL, CandlesHead, CandlesQuery
+from ..shapes.candles import CandlesHead, CandlesQuery
+from ..shapes.fields import ROWS_MOST, ROWS_USUAL
 from ..source import Source, parse
 
 __all__ = ["PATH", "CandlesRoute", "body_of", "moment"]

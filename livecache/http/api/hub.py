@@ -29,7 +29,7 @@ from ...repeats import Repeats
 from ...wire.refusals import ERRORS
 from ...wire.scripts import cancellable
 from ..answers import NotServed
-from ..shapes import LostEvent, StateEvent
+from ..shapes.events import LostEvent, StateEvent
 from ..source import Source, Way
 from ..watch.lookout import LOOK_AGAIN_S, LOOK_SHARE
 from .events import Happening, closed_event, forming_event, framed, position_of

@@ -11,7 +11,8 @@ from msgspec import UNSET
 
 from ...config.render import redact
 from ..answers import answer
-from ..shapes import NoQuery, ServiceAnswer, VenueStands
+from ..shapes.fields import NoQuery
+from ..shapes.service import ServiceAnswer, VenueStands
 from ..source import parse
 from ..watch.instance import Instance
 

@@ -12,7 +12,7 @@ from aiohttp import web
 from ...clock import Clock
 from ...errors import RedisUnavailable
 from ..conditional import GZIP_FROM_BYTES, given, packed, tag_of
-from ..shapes import NoQuery
+from ..shapes.fields import NoQuery
 from ..source import Source, Way, parse
 from ..watch.lookout import LOOK_SHARE
 

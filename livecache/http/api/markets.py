@@ -13,7 +13,7 @@ from ...model.grid import Grid
 from ...model.series import SeriesId
 from ...model.timeframe import Timeframe
 from ...read.candles import Candles
-from ..shapes import MarketRow, MarketsAnswer, SeriesAnswer, SeriesRow
+from ..shapes.series import MarketRow, MarketsAnswer, SeriesAnswer, SeriesRow
 from ..source import Source, Way
 from .kept import Kept
 

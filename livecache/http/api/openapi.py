@@ -9,8 +9,13 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from .. import shapes
 from ..conditional import given
+from ..shapes.candles import CandlesAnswer, CandlesQuery
+from ..shapes.events import ClosedEvent, FormingEvent, LostEvent, StateEvent, StreamQuery
+from ..shapes.fields import NoQuery
+from ..shapes.problem import ErrorAnswer
+from ..shapes.series import MarketsAnswer, SeriesAnswer
+from ..shapes.service import AliveAnswer, IndexAnswer, ReadyAnswer, ServiceAnswer, StartedAnswer
 from ..source import parse
 from ..watch import reload, repair
 
@@ -23,21 +28,21 @@ _REF = "#/components/schemas/{name}"
 _TEXT = {"type": "string"}
 
 _SHAPES: tuple[type[msgspec.Struct], ...] = (
-    shapes.CandlesQuery,
-    shapes.StreamQuery,
-    shapes.CandlesAnswer,
-    shapes.SeriesAnswer,
-    shapes.MarketsAnswer,
-    shapes.ServiceAnswer,
-    shapes.ErrorAnswer,
-    shapes.StateEvent,
-    shapes.FormingEvent,
-    shapes.ClosedEvent,
-    shapes.LostEvent,
-    shapes.IndexAnswer,
-    shapes.AliveAnswer,
-    shapes.StartedAnswer,
-    shapes.ReadyAnswer,
+    CandlesQuery,
+    StreamQuery,
+    CandlesAnswer,
+    SeriesAnswer,
+    MarketsAnswer,
+    ServiceAnswer,
+    ErrorAnswer,
+    StateEvent,
+    FormingEvent,
+    ClosedEvent,
+    LostEvent,
+    IndexAnswer,
+    AliveAnswer,
+    StartedAnswer,
+    ReadyAnswer,
     repair.RepairsQuery,
     repair.RepairRequest,
     repair.RepairAnswer,
@@ -70,14 +75,14 @@ class OpenApi:
 
     async def show_index(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer with the paths of the API, as the document has them."""
-        parse(request, shapes.NoQuery)
+        parse(request, NoQuery)
         return given(request, self._bodies[1])
 
     @cached_property
     def _bodies(self) -> tuple[bytes, bytes]:
         told = document()
         paths = {path: next(iter(methods.values()))["summary"] for path, methods in told["paths"].items()}
-        index = shapes.IndexAnswer(version=told["info"]["version"], paths=paths)
+        index = IndexAnswer(version=told["info"]["version"], paths=paths)
         return msgspec.json.encode(told), msgspec.json.encode(index)
 
 

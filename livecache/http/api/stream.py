@@ -11,7 +11,8 @@ from aiohttp import web
 from ...errors import ClosesLost, ConfigError
 from ...model.series import SeriesId
 from ...read.close_events import entries_after
-from ..shapes import SERIES_A_STREAM_MOST, LostEvent, StateEvent, StreamQuery
+from ..shapes.events import LostEvent, StateEvent, StreamQuery
+from ..shapes.fields import SERIES_A_STREAM_MOST
 from ..source import Source, Way, parse
 from .events import RETRY, Happening, closed_event, entries_of, framed, position_of
 from .hub import Hub, Listener, Slow

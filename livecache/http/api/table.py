@@ -13,7 +13,7 @@ from ...errors import OutsideCalendar
 from ...keys.keyspace import Damaged, decode_member
 from ...read.reading import SeriesView, trips
 from ...read.standing import row_of
-from ..shapes import SeriesAnswer, SeriesRow, VenueRow
+from ..shapes.series import SeriesAnswer, SeriesRow, VenueRow
 from ..source import Source, Way
 from ..watch.lookout import LOOK_AGAIN_MOST_S, LOOK_AGAIN_S
 from .kept import Kept

@@ -14,7 +14,7 @@ from ...config.render import redact
 from ..answers import answer
 from ..api.identity import Identity, stands
 from ..guard import Guard
-from ..shapes import VenueStands
+from ..shapes.service import VenueStands
 from .instance import Instance
 from .lookout import Look, Lookout
 

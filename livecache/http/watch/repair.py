@@ -21,7 +21,7 @@ from ...errors import RepairNotNow
 from ...model.naming import ambiguous, split_venue
 from ...model.timeframe import Timeframe
 from ..answers import answer, decode, refusal
-from ..shapes import Symbol
+from ..shapes.fields import Symbol
 from ..source import parse
 from .instance import Instance
 
