@@ -79,7 +79,7 @@ class Service:
     def _refusal(self, status: int, raw: bytes) -> LivecacheError:
         try:
             told = json.loads(raw)
-            message, hint = str(told["error"])[:500], str(told["hint"])[:500]
+            message, hint = str(told["detail"])[:500], str(told["hint"])[:500]
         except (ValueError, KeyError, TypeError):
             message, hint = f"{self._url} answered {status}", "is it a livecache service? see http.listen"
         if status == 400 and self._refused is ReloadRefused:

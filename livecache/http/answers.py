@@ -1,4 +1,4 @@
-"""Answers in JSON, and what becomes of errors: `error` and `hint`, as the command line tells them."""
+"""Answers in JSON, and what becomes of errors: problem details, with the hint of the command line."""
 
 from __future__ import annotations
 
@@ -23,22 +23,33 @@ from ..errors import (
     UnknownSeries,
 )
 from ..plainly import plainly
-from .shapes.problem import ErrorAnswer, ErrorKind
+from .shapes.problem import MEDIA_TYPE, TITLES, Problem, ProblemKind
 
 __all__ = ["NotServed", "answer", "decode", "of_error", "refusal"]
 
 
 class NotServed(LivecacheError):
-    """Not now: the API is asked too much, or there is nobody to ask."""
+    """A refusal with a kind and a status of its own. `more` are what a `Problem` has beside."""
 
-    def __init__(self, kind: ErrorKind, status: int, message: str, hint: str) -> None:
+    def __init__(
+        self,
+        kind: ProblemKind,
+        status: int,
+        message: str,
+        hint: str,
+        *,
+        again_s: int | None = 1,
+        **more: Any,
+    ) -> None:
         super().__init__(message, hint)
-        self.kind: ErrorKind = kind
+        self.kind: ProblemKind = kind
         self.status = status
+        self.again_s = again_s  # after which it may be asked again
+        self.more = more
 
 
 # The first match counts: what a client got wrong, what there is not, and what cannot be had now.
-_OF_ERRORS: tuple[tuple[type[LivecacheError], int, ErrorKind], ...] = (
+_OF_ERRORS: tuple[tuple[type[LivecacheError], int, ProblemKind], ...] = (
     (ConfigError, 400, "bad_request"),
     (UnknownSeries, 404, "unknown_series"),
     (NotListed, 404, "not_listed"),
@@ -53,7 +64,7 @@ _OF_ERRORS: tuple[tuple[type[LivecacheError], int, ErrorKind], ...] = (
 )
 
 # Of what the server itself refuses.
-_OF_STATUS: Mapping[int, ErrorKind] = {
+_OF_STATUS: Mapping[int, ProblemKind] = {
     401: "unauthorized",
     403: "forbidden",
     404: "not_found",
@@ -65,29 +76,46 @@ _OF_STATUS: Mapping[int, ErrorKind] = {
 }
 
 
-def answer(content: object, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+def answer(
+    content: object,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+    *,
+    media_type: str = "application/json",
+) -> web.Response:
     """`content` as JSON."""
     body = msgspec.json.encode(content)
-    return web.Response(body=body, status=status, headers=headers, content_type="application/json")
+    return web.Response(body=body, status=status, headers=headers, content_type=media_type)
 
 
 def refusal(
     status: int,
-    error: str,
+    detail: str,
     hint: str = "",
     headers: Mapping[str, str] | None = None,
     *,
-    kind: ErrorKind | None = None,
+    kind: ProblemKind | None = None,
+    **more: Any,
 ) -> web.Response:
     """An answer that says no, and why. Its `kind` goes with the status, unless told otherwise."""
     kind = kind or _OF_STATUS.get(status, "bad_request")
-    return answer(ErrorAnswer(error=redact(error), hint=redact(hint), kind=kind), status, headers)
+    problem = Problem(
+        type=f"urn:livecache:problem:{kind}",
+        title=TITLES[kind],
+        status=status,
+        detail=redact(detail),
+        kind=kind,
+        hint=redact(hint),
+        **more,
+    )
+    return answer(problem, status, headers, media_type=MEDIA_TYPE)
 
 
 def of_error(error: LivecacheError) -> web.Response:
     """The answer for an error: 400, 404 or 503 by its type, or as it says itself."""
     if isinstance(error, NotServed):
-        return refusal(error.status, error.message, error.hint, {"Retry-After": "1"}, kind=error.kind)
+        again = {} if error.again_s is None else {"Retry-After": str(error.again_s)}
+        return refusal(error.status, error.message, error.hint, again, kind=error.kind, **error.more)
     status, kind = next((status, kind) for of, status, kind in _OF_ERRORS if isinstance(error, of))
     return refusal(status, error.message, error.hint, kind=kind)
 

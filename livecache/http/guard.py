@@ -55,7 +55,7 @@ class Refusal(NamedTuple):
     """An answer that says no."""
 
     status: int
-    error: str
+    detail: str
     hint: str
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import socket
 from collections.abc import Sequence
 from typing import Any
@@ -21,7 +22,7 @@ from ..repeats import Repeats
 from .answers import of_error, refusal
 from .guard import Guard
 from .listen import BACKLOG
-from .route import Handler, Requests, Route
+from .route import PARTS, Handler, Requests, Route
 
 __all__ = ["Server"]
 
@@ -44,6 +45,7 @@ class Server:
         self._requests = requests
         self._repeats = Repeats(clock)
         self._routes = {(route.method, route.path): route for route in table}
+        self._patterns = [(_pattern(route.path), route) for route in table if "{" in route.path]
         shown = (route.path for route in table if not route.path.startswith("/page/"))
         self._paths = list(dict.fromkeys(shown))
 
@@ -61,7 +63,7 @@ class Server:
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """One request: never raises but for a cancellation."""
         method = "GET" if request.method == "HEAD" else request.method
-        route = self._routes.get((method, request.path))
+        route = self._routes.get((method, request.path)) or self._parted(method, request)
         response: web.StreamResponse
         if route is None:
             response = self._nowhere(request)
@@ -117,32 +119,67 @@ class Server:
             return None
         return refusal(*refused, {"WWW-Authenticate": "Bearer"} if refused.status == 401 else None)
 
+    def _parted(self, method: str, request: web.BaseRequest) -> Route | None:
+        """The route of whose path parts are given."""
+        for pattern, route in self._patterns:
+            if route.method == method and (found := pattern.fullmatch(request.path)):
+                request[PARTS] = found.groupdict()
+                return route
+        return None
+
     def _nowhere(self, request: web.BaseRequest) -> web.Response:
         allowed = [route.method for route in self._routes.values() if route.path == request.path]
+        allowed += [route.method for pattern, route in self._patterns if pattern.fullmatch(request.path)]
         if allowed:
             allow = {"Allow": ", ".join(allowed)}
             return refusal(405, f"{request.method} is not for this", headers=_HEADERS | allow)
         return refusal(404, "there is nothing here", f"there are {', '.join(self._paths)}", headers=_HEADERS)
 
 
+def _pattern(path: str) -> re.Pattern[str]:
+    return re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(path)))
+
+
+class _Connection(web.RequestHandler):
+    """One connection. What is no request is refused as everything is."""
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        if request.writer.output_size > 0:
+            raise ConnectionError("an answer has begun")
+        told = f"HTTP/1.1, of {HEADERS_MOST} headers of {HEADER_BYTES_MOST // 1024} KB at most"
+        response = refusal(status, "this is no request", told, _HEADERS)
+        response.force_close()
+        return response
+
+
 class _Clients(web.Server):
     """The connections: so many at most, and nothing of them in the log."""
 
     def __init__(self, handler: Any) -> None:
+        super().__init__(self._busy_with(handler), request_factory=_request)
+        self._loop = asyncio.get_running_loop()
         # Its complaints about what clients send are no news to whoever runs this.
-        silent = logging.Logger("livecache.http", level=logging.CRITICAL + 1)
-        super().__init__(
-            self._busy_with(handler),
-            request_factory=_request,
-            access_log=None,
-            logger=silent,
+        self._logger = logging.Logger("livecache.http", level=logging.CRITICAL + 1)
+        self._busy: set[Any] = set()
+
+    def __call__(self) -> web.RequestHandler:
+        return _Connection(
+            self,
+            loop=self._loop,
+            access_log=None,  # type: ignore[arg-type]
+            logger=self._logger,
             keepalive_timeout=IDLE_S,
             lingering_time=STOP_S,
             max_line_size=HEADER_BYTES_MOST,
             max_field_size=HEADER_BYTES_MOST,
             max_headers=HEADERS_MOST,
         )
-        self._busy: set[Any] = set()
 
     def connection_made(self, handler: Any, transport: asyncio.Transport) -> None:
         super().connection_made(handler, transport)

@@ -38,7 +38,7 @@ def ask(
         connection.request(method, path, body, named)
         response = connection.getresponse()
         text = response.read().decode()
-        is_json = text and response.headers.get_content_type() == "application/json"
+        is_json = text and response.headers.get_content_type().endswith("json")
         content = json.loads(text) if is_json else text
         return Answer(response.status, content, dict(response.headers))
     finally:

@@ -148,7 +148,7 @@ def test_a_multiple_of_what_is_kept_is_added_up_exactly(store: Any, server: Serv
     assert (short.status, short.content["kind"]) == (503, "not_ready")
     assert "added up from 5m, of which [2025-07-21T00:00Z, 2025-07-21T00:50Z)" in short.content["hint"]
     refused = ask(server.url, "/api/v1/stream?series=BTC-USD:45m")
-    assert refused.status == 400 and "unknown timeframe" in refused.content["error"], (
+    assert refused.status == 400 and "unknown timeframe" in refused.content["detail"], (
         "it tells of what is kept"
     )
 
@@ -189,7 +189,7 @@ def test_an_argument_that_makes_no_sense_is_named(
     put(store, state(0, 10, 10), range(10))
     answer = ask(server.url, f"/api/v1/candles?{query}")
     assert (answer.status, answer.content["kind"]) == (400, "bad_request"), answer
-    assert error in answer.content["error"] and hint in answer.content["hint"], answer.content
+    assert error in answer.content["detail"] and hint in answer.content["hint"], answer.content
 
 
 def test_days_from_eight_are_asked_for_by_their_own_opens(store: Any, server: Served) -> None:
@@ -208,7 +208,7 @@ def test_days_from_eight_are_asked_for_by_their_own_opens(store: Any, server: Se
     assert closes("from=2026-02-16T00:00&to=2026-02-17T01:00&limit=1") == [6.0]
     assert closes("from=2026-02-16T00:00&to=2026-02-16T08:00") == []
     both = "/api/v1/candles?symbol=BTC-USD&timeframe=1d&from=2026-02-16T01:00&to=2026-02-17T09:00&limit=1"
-    assert "holds the opens of 2 buckets" in ask(server.url, both).content["error"]
+    assert "holds the opens of 2 buckets" in ask(server.url, both).content["detail"]
 
 
 def test_a_series_that_nobody_fills_names_what_there_is(store: Any, server: Served) -> None:
@@ -230,7 +230,7 @@ def test_what_a_reader_would_raise_is_a_503_that_says_why(store: Any, server: Se
     put(store, state(0, 10, 10, reason="warming up: 10 of 60", ready=False), range(10))
     short = candles(server, "&limit=60")
     assert (short.status, short.content["kind"]) == (503, "not_ready")
-    assert "10 of 60 candles" in short.content["error"] and "warming up" in short.content["error"]
+    assert "10 of 60 candles" in short.content["detail"] and "warming up" in short.content["detail"]
     fewer = candles(server, "&limit=60&at_least=1")
     assert times(fewer) == [*range(10)]
     assert (fewer.content["ready"], fewer.content["reason"]) == (False, "warming up: 10 of 60")
@@ -239,7 +239,7 @@ def test_what_a_reader_would_raise_is_a_503_that_says_why(store: Any, server: Se
     assert candles(server, "&limit=5").content["kind"] == "stale"
     put(store, state(0, 10, 10), range(10))
     store.delete(ALIVE)
-    assert "nobody vouches" in candles(server, "&limit=5").content["error"]
+    assert "nobody vouches" in candles(server, "&limit=5").content["detail"]
 
     put(store, state(0, 10, 10), range(10))
     store.zremrangebyscore(SET, T0 + 9 * STEP, T0 + 9 * STEP)
@@ -252,7 +252,7 @@ def test_what_a_reader_would_raise_is_a_503_that_says_why(store: Any, server: Se
     assert candles(server, "&limit=5").content["kind"] == "unreadable"
     store.flushall()
     store.sadd(KEYS.series, KEYS.series_member(BTC))
-    assert "no state yet" in candles(server, "&limit=5").content["error"]
+    assert "no state yet" in candles(server, "&limit=5").content["detail"]
 
 
 def test_without_a_service_or_a_redis_it_says_so(store: Any, server: Served) -> None:

@@ -20,7 +20,7 @@ from livecache.http.api.openapi import document
 from livecache.http.route import Requests
 from livecache.http.routes import routes
 from livecache.http.shapes.candles import CandlesAnswer
-from livecache.http.shapes.problem import ErrorAnswer, ErrorKind
+from livecache.http.shapes.problem import Problem, ProblemKind
 from livecache.http.shapes.series import MarketsAnswer, SeriesAnswer
 from livecache.http.shapes.service import AliveAnswer, IndexAnswer, ReadyAnswer, ServiceAnswer
 from livecache.http.watch.instance import Instance
@@ -76,7 +76,7 @@ def test_the_page_tells_every_path_parameter_and_field() -> None:
     for name, schema in told_of["components"]["schemas"].items():
         for field in schema.get("properties", {}):
             assert field in told, f"{name}.{field}"
-    for kind in (*typing.get_args(ErrorKind), "state", "forming", "closed", "settled", "revised"):
+    for kind in (*typing.get_args(ProblemKind), "state", "forming", "closed", "settled", "revised"):
         assert kind in told, kind
 
 
@@ -89,7 +89,7 @@ def test_the_examples_on_the_page_are_such_answers() -> None:
         ServiceAnswer,
         RepairRequest,
         RepairAnswer,
-        ErrorAnswer,
+        Problem,
     )
     assert len(examples) == len(kinds)
     for example, kind in zip(examples, kinds, strict=True):
@@ -135,7 +135,7 @@ def test_every_refusal_says_of_which_kind_it_is(server: Served) -> None:
         ("/api/v1/candles", {"Origin": "http://evil.example"}),
         ("/api/v1/candles?symbol=BTC-USD", {}),
     ]
-    told = [msgspec.convert(ask(server.url, path, **how).content, ErrorAnswer).kind for path, how in asked]
+    told = [msgspec.convert(ask(server.url, path, **how).content, Problem).kind for path, how in asked]
     assert told == ["not_found", "method_not_allowed", "not_json", "forbidden", "bad_request"]
 
 

@@ -100,7 +100,9 @@ def test_without_a_start_or_an_end_it_is_as_far_as_is_kept() -> None:
     ],
 )
 def test_a_refusal_is_told_with_its_hint(refusal: Exception, status: int, kind: str) -> None:
-    assert posted(BODY, Reading(refusal)) == (status, {"error": "no", "hint": "why", "kind": kind})
+    told, problem = posted(BODY, Reading(refusal))
+    assert (told, problem["status"], problem["type"]) == (status, status, f"urn:livecache:problem:{kind}")
+    assert (problem["detail"], problem["hint"], problem["kind"]) == ("no", "why", kind)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +122,7 @@ def test_what_cannot_be_read_is_answered_with_what_is_wrong_with_it(body: Any, t
     reading = Reading()
     status, answer = posted(body, reading)
     assert status == 400
-    assert told in answer["error"]
+    assert told in answer["detail"]
     assert reading.orders == []
 
 
@@ -144,7 +146,7 @@ def test_what_is_left_of_a_series_is_told() -> None:
 def test_a_process_without_a_service_says_so() -> None:
     status, answer = posted(BODY, None)
     assert status == 503
-    assert "no service" in answer["error"]
+    assert "no service" in answer["detail"]
 
 
 def test_where_there_is_a_token_only_who_knows_it_may_order() -> None:

@@ -110,4 +110,4 @@ def test_thousands_of_series_are_one_compressed_answer(store: Any, server: Serve
 
 def test_there_is_nothing_to_say(server: Served) -> None:
     answer = ask(server.url, "/api/v1/series?symbol=BTC-USD")
-    assert (answer.status, answer.content["error"]) == (400, "there is no parameter 'symbol'")
+    assert (answer.status, answer.content["detail"]) == (400, "there is no parameter 'symbol'")

@@ -23,9 +23,10 @@ from livecache.http.answers import answer, decode
 from livecache.http.front import HttpFront
 from livecache.http.guard import Guard
 from livecache.http.listen import bind, url_of
-from livecache.http.route import Requests
+from livecache.http.route import PARTS, Requests
 from livecache.http.routes import Route
 from livecache.http.server import Server
+from livecache.http.shapes.problem import TITLES, Problem
 from livecache.http.watch.instance import Instance
 
 from .support import Answer, ask
@@ -56,6 +57,10 @@ async def long(request: web.BaseRequest) -> web.Response:
     return web.Response(body=b"x" * 30_000_000)
 
 
+async def parted(request: web.BaseRequest) -> web.Response:
+    return answer(request[PARTS])
+
+
 async def wishes(request: web.BaseRequest) -> web.Response:
     wish = await decode(request, Wish)
     errors: dict[str, Exception] = {
@@ -75,6 +80,9 @@ TABLE = (
     Route("GET", "/endless", hanging, public=True, endless=True),
     Route("GET", "/long", long, public=True),
     Route("POST", "/wishes", wishes),
+    Route("GET", "/parts/{id}", parted, public=True),
+    Route("DELETE", "/parts/{id}", parted, public=True),
+    Route("POST", "/parts/{id}/again", parted, public=True),
 )
 
 
@@ -141,7 +149,7 @@ def test_what_is_not_served_is_said_in_json() -> None:
         stats = Requests()
         async with serving(stats=stats) as url:
             nowhere = await asked(url, "/no/such/thing")
-            assert (nowhere.status, nowhere.content["error"]) == (404, "there is nothing here")
+            assert (nowhere.status, nowhere.content["detail"]) == (404, "there is nothing here")
             assert nowhere.content["kind"] == "not_found"
             assert "/fine" in nowhere.content["hint"]
             wrong = await asked(url, "/fine", method="POST")
@@ -155,6 +163,24 @@ def test_what_is_not_served_is_said_in_json() -> None:
         assert stats["other", "404"] == 101
         assert stats["/fine", "200"] == 1
         assert len(stats) == 3, "nobody can make more of them"
+
+    asyncio.run(main())
+
+
+def test_a_part_of_a_path_is_given_to_the_handler() -> None:
+    async def main() -> None:
+        stats = Requests()
+        async with serving(stats=stats) as url:
+            assert (await asked(url, "/parts/17")).content == {"id": "17"}
+            assert (await asked(url, "/parts/a%20b", method="DELETE")).content == {"id": "a b"}
+            wrong = await asked(url, "/parts/17", method="POST")
+            assert (wrong.status, wrong.headers["Allow"]) == (405, "GET, DELETE")
+            assert (await asked(url, "/parts/17/again", method="POST")).content == {"id": "17"}
+            for path in ("/parts", "/parts/", "/parts/17/", "/parts/1/2/again", "/partsx/1"):
+                assert (await asked(url, path)).status == 404, path
+            for number in range(20):
+                await asked(url, f"/parts/{number}")
+        assert stats["/parts/{id}", "200"] == 22, "a route is one, whatever its parts"
 
     asyncio.run(main())
 
@@ -196,9 +222,13 @@ def test_a_route_raises_what_cannot_be_answered(
             given = await asked(url, "/wishes", method="POST", body=body)
         assert given.status == status
         if error is not None:
-            kind = given.content.pop("kind")
-            assert given.content == {"error": error, "hint": hint}
-            assert kind == {404: "unknown_series", 413: "too_long", 503: "stale"}.get(status, "bad_request")
+            told = msgspec.convert(given.content, Problem)
+            assert given.headers["Content-Type"] == "application/problem+json"
+            assert (told.status, told.detail, told.hint) == (status, error, hint)
+            assert (told.type, told.title) == (f"urn:livecache:problem:{told.kind}", TITLES[told.kind])
+            assert told.kind == {404: "unknown_series", 413: "too_long", 503: "stale"}.get(
+                status, "bad_request"
+            )
 
     asyncio.run(main())
 
@@ -243,6 +273,7 @@ def test_what_is_no_request_is_refused_without_a_word_in_the_log(sent: bytes) ->
             with closing(raw(url, sent)) as client:
                 reply = await asyncio.to_thread(client.recv, 1000)
                 assert reply.startswith((b"HTTP/1.0 400", b"HTTP/1.1 400")), reply
+                assert b"application/problem+json" in reply and b'"kind":"bad_request"' in reply
             assert (await asked(url, "/fine")).status == 200
 
     with logged() as told:

@@ -65,7 +65,7 @@ def test_a_symbol_of_both_says_its_venue_and_others_need_not(server: Served) -> 
     assert candles(server, "B:B", limit=3).content["venue"] == "toy"
     both, unknown, near = (candles(server, name) for name in ("BTC-USD", "DOGE-USD", "ETH/USD"))
     assert (both.status, both.content["hint"]) == (404, "say coinbase:BTC-USD or toy:BTC-USD")
-    assert unknown.content["error"] == "DOGE-USD: nobody fills this symbol"
+    assert unknown.content["detail"] == "DOGE-USD: nobody fills this symbol"
     assert near.content["hint"] == "did you mean coinbase:ETH-USD?"
     assert ask(server.url, "/api/v1/stream?series=BTC-USD:5m").status == 404
 

@@ -301,7 +301,7 @@ def test_a_stream_that_cannot_be_is_refused(
 ) -> None:
     answer = ask(server.url, f"/api/v1/stream?{query}")
     assert answer.status == status, answer
-    assert error in answer.content["error"] and hint in answer.content["hint"], answer.content
+    assert error in answer.content["detail"] and hint in answer.content["hint"], answer.content
 
 
 def test_a_header_that_is_no_id_is_refused(store: Any, server: Served) -> None:

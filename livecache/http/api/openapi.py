@@ -13,7 +13,7 @@ from ..conditional import given
 from ..shapes.candles import CandlesAnswer, CandlesQuery
 from ..shapes.events import ClosedEvent, FormingEvent, LostEvent, StateEvent, StreamQuery
 from ..shapes.fields import NoQuery
-from ..shapes.problem import ErrorAnswer
+from ..shapes.problem import MEDIA_TYPE, Problem
 from ..shapes.series import MarketsAnswer, SeriesAnswer
 from ..shapes.service import AliveAnswer, IndexAnswer, ReadyAnswer, ServiceAnswer, StartedAnswer
 from ..source import parse
@@ -34,7 +34,7 @@ _SHAPES: tuple[type[msgspec.Struct], ...] = (
     SeriesAnswer,
     MarketsAnswer,
     ServiceAnswer,
-    ErrorAnswer,
+    Problem,
     StateEvent,
     FormingEvent,
     ClosedEvent,
@@ -174,7 +174,7 @@ def _get(
     *,
     but: tuple[str, ...] = (),
 ) -> dict[str, Any]:
-    refusals = {status: _json("ErrorAnswer", why) for status, why in _REFUSALS.items()}
+    refusals = {status: _problem(why) for status, why in _REFUSALS.items()}
     unchanged = {"304": {"description": "as the client has it: `If-None-Match` names its ETag"}}
     responses = {"200": answer} | unchanged | refusals
     told = {status: what for status, what in responses.items() if status not in but}
@@ -182,10 +182,10 @@ def _get(
 
 
 def _post(name: str, summary: str, body: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
-    refusals = {status: _json("ErrorAnswer", why) for status, why in _REFUSALS.items() if status != "429"}
+    refusals = {status: _problem(why) for status, why in _REFUSALS.items() if status != "429"}
     refusals |= {
-        "413": _json("ErrorAnswer", "the body is too long: `too_long`"),
-        "415": _json("ErrorAnswer", "the body is no JSON: `not_json`"),
+        "413": _problem("the body is too long: `too_long`"),
+        "415": _problem("the body is no JSON: `not_json`"),
     }
     told = {"required": True, "content": body["content"]}
     what = {"operationId": name, "summary": summary, "requestBody": told, "responses": answer | refusals}
@@ -218,8 +218,12 @@ def _parameter(name: str, field: dict[str, Any], *, required: bool) -> dict[str,
     return parameter | ({"description": field["description"]} if "description" in field else {})
 
 
-def _json(name: str, description: str = "as asked") -> dict[str, Any]:
+def _json(name: str, description: str = "as asked", media_type: str = "application/json") -> dict[str, Any]:
     return {
         "description": description,
-        "content": {"application/json": {"schema": {"$ref": _REF.format(name=name)}}},
+        "content": {media_type: {"schema": {"$ref": _REF.format(name=name)}}},
     }
+
+
+def _problem(why: str) -> dict[str, Any]:
+    return _json("Problem", why, MEDIA_TYPE)

@@ -8,8 +8,8 @@ const TOKEN = "livecache-token";
 
 /** The service answered, and said no. */
 export class Refused extends Error {
-  constructor(status, { error, hint = "", kind = "" }) {
-    super(error ?? `the service answers ${status}`);
+  constructor(status, { detail, hint = "", kind = "" }) {
+    super(detail ?? `the service answers ${status}`);
     this.status = status;
     this.hint = hint;
     this.kind = kind;

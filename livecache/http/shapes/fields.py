@@ -23,6 +23,7 @@ __all__ = [
     "RoleName",
     "Rows",
     "SeriesName",
+    "Stretch",
     "Symbol",
     "TheVenue",
     "Time",
@@ -63,6 +64,8 @@ Moment = Annotated[
 Rows = Annotated[int, Meta(ge=1, le=ROWS_MOST)]
 
 Time = Annotated[int, Meta(ge=0, description="Unix ms, venue time")]
+
+Stretch = Annotated[tuple[int, int], Meta(description="[start, end), Unix ms")]
 
 FeedState = Literal["up", "down"]
 

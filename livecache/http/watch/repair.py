@@ -5,7 +5,7 @@
     GET  ?symbol=BTC-USD&timeframe=5m
     200  {"symbol": …, "timeframe": …, "pages": 0}
 
-What is refused is answered with `{"error": …, "hint": …, "kind": …}`: 400 for what makes no sense, 404
+What is refused is answered with a problem: 400 for what makes no sense, 404
 for a series that nobody fills, 503 while too much is waiting. Who may ask is decided before.
 """
 
