@@ -17,7 +17,7 @@ _LIVE = frozenset(
         *("cache.timeframes", "cache.candles", "cache.min_candles", "cache.indicators"),
         *("cache.widen_pages", "cache.max_lag", "cache.require"),
         *("backfill.batch_size", "backfill.batch_delay_ms"),
-        *("log.level", "log.format"),
+        *("history.fill_pages", "log.level", "log.format"),
     }
 )
 

@@ -68,6 +68,7 @@ class HistoryConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     since: str = "100d"  # how far back; for one timeframe alone: "100d, 1d=5y"
     # Of a venue's budgets, the most that filling takes beside the live service.
     share: Annotated[float, Meta(gt=0, le=1)] = 0.5
+    fill_pages: Annotated[int, Meta(ge=0, le=100)] = 5  # most that one read may cause; 0: none
 
 
 class HttpConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

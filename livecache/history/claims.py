@@ -18,16 +18,25 @@ _RENEW_S = 10.0
 class Claims:
     """What is noted of a job is noted in the store's thread: whatever ends the wait for it, it is known."""
 
-    def __init__(self, jobs: JobStore, thread: Blocking, clock: Clock, *, worker: str, venue: str) -> None:
+    def __init__(
+        self,
+        jobs: JobStore,
+        thread: Blocking,
+        clock: Clock,
+        *,
+        worker: str,
+        venue: str,
+        urgent: bool | None = None,
+    ) -> None:
         self._jobs, self._thread, self._clock = jobs, thread, clock
-        self._worker, self._venue = worker, venue
+        self._worker, self._venue, self._urgent = worker, venue, urgent
         self._held: dict[int, Lease] = {}
 
     async def claim(self) -> Job | None:
         """The most urgent job that may begin; None if there is none."""
 
         def claim() -> Job | None:
-            job = self._jobs.claim(self._worker, self._venue)
+            job = self._jobs.claim(self._worker, self._venue, urgent=self._urgent)
             if job is not None:
                 self._held[job.id] = job.lease
             return job

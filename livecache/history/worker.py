@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Protocol, cast
+from typing import cast
 
 from ..clock import Clock
 from ..engine.limiter import Limiter, Urgency
@@ -23,17 +24,18 @@ from ..model.series import SeriesId
 from ..quiet import logger
 from ..venues.venue import FailureKind, FetchFailure, HistoryVenue, Page, PageRequest
 from .claims import Claims
-from .coarse import Coarse, coarse_of
+from .coarse import Coarse
 from .columns import Columns, within
 from .planner import PageLength, Walk, Word
-from .records.symbols import AboutSymbol, SymbolStore
-from .store import ACTIVE, NONE, Commit, HistoryStore, Job, JobState, JobStore, Outcome, SeriesInfo
+from .records.symbols import AboutSymbol
+from .store import ACTIVE, NONE, Commit, HistoryDatabase, Job, JobState, Outcome, SeriesInfo
 from .thread import Healing
 from .work.aside import tell_aside
 from .work.listings import Listings
+from .work.outlook import outlook
 from .work.watch import Watch
 
-__all__ = ["HistoryDatabase", "Worker"]
+__all__ = ["Worker"]
 
 _SOON_MS = 3_000  # what waits for the days of its symbol waits no longer, and what has failed does
 _DAYS_S = 1.0  # the days of the same symbol are looked for again
@@ -49,10 +51,6 @@ _HOPELESS = (
     FailureKind.UNSUPPORTED_TIMEFRAME,
 )
 _BY_LENGTH = (FailureKind.SERVER, FailureKind.TIMEOUT, FailureKind.BAD_REQUEST, FailureKind.MALFORMED)
-
-
-class HistoryDatabase(HistoryStore, JobStore, SymbolStore, Protocol):
-    """A store that keeps the jobs, and what is known of symbols, too."""
 
 
 @dataclass(slots=True)
@@ -77,8 +75,9 @@ class Worker:
     """Fills one venue's series. `run` it once; it stops when cancelled, with what is in flight committed.
 
     At most `concurrency` pages are in flight. `urgency` is that of its requests: `HISTORY` beside a live
-    service, of whose budgets it takes a share only. At a stop, those in flight are waited for `stop_s`. For a
-    symbol that the venue does not have, near ones of those `known` are told.
+    service, of whose budgets it takes a share only. It takes those jobs that are `urgent`, or the others, or
+    all, and looks for one whenever some are `asked` for. At a stop, those in flight are waited for `stop_s`.
+    For a symbol that the venue does not have, near ones of those `known` are told.
     """
 
     def __init__(
@@ -93,6 +92,8 @@ class Worker:
         watch: Watch,
         concurrency: int = 8,
         urgency: Urgency = Urgency.HISTORY,
+        urgent: bool | None = None,
+        asked: asyncio.Event | None = None,
         oldest_first: bool = False,
         stop_s: float = _STOP_S,
         known: Collection[str] = (),
@@ -111,7 +112,8 @@ class Worker:
         self._stop_s, self._known = stop_s, known
         self._lengths: dict[SeriesId, PageLength] = {}
         self._listings = Listings(database, thread, venue, limiter, urgency)
-        self._claims = Claims(database, thread, clock, worker=name, venue=venue.name)
+        self._claims = Claims(database, thread, clock, worker=name, venue=venue.name, urgent=urgent)
+        self._asked = asked or asyncio.Event()
 
     async def run(self, *, once: bool = False, waits: bool = True) -> None:
         """Work until cancelled; with `once`, until no job of the venue is left that is not over.
@@ -137,7 +139,10 @@ class Worker:
             elif len(working) == self._concurrency:
                 await asyncio.wait(working, return_when=asyncio.FIRST_COMPLETED)
             else:
-                await self._clock.sleep(_LOOK_S)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_LOOK_S):
+                        await self._asked.wait()
+                self._asked.clear()
 
     async def _over(self, *, waits: bool) -> bool:
         states = tuple(ACTIVE) if waits else (JobState.PENDING, JobState.WAITING)
@@ -176,27 +181,8 @@ class Worker:
 
     async def _begin(self, job: Job) -> _Work | None:
         """What there is to do; None while another job will tell where there is anything, or of a split."""
-        database, traits = self._database, self._venue.traits
-
-        def look() -> tuple[SeriesInfo, Coverage, Coarse | None, Coverage] | None:
-            if traits.finals and database.later(job.id):
-                return None
-            series = database.info(job.want.series)
-            missing, coarse = database.missing(job.id), None
-            day = coarse_of(series.key.timeframe, traits)
-            if day is not None and (bigger := database.series(series.key._replace(timeframe=day))):
-                coarse = Coarse(database, bigger, traits.grid(day))
-                if database.busy(bigger.id):
-                    return None
-            left = missing if coarse is None else coarse.unseen(missing)
-            if empty := missing.without(left):
-                replace = empty if job.want.force else NONE
-                database.commit(
-                    series.id, Columns.of(()), empty, replace=replace, lease=job.lease, source="roll-up"
-                )
-            return series, missing, coarse, left
-
-        found = await self._thread(look)
+        traits = self._venue.traits
+        found = await self._thread(lambda: outlook(self._database, traits, job))
         if found is None:
             return None
         series, missing, coarse, left = found

@@ -12,6 +12,7 @@ from .of_evidence import OF_EVIDENCE
 from .of_limits import OF_LIMITS
 from .of_products import OF_PRODUCTS
 from .of_readers import OF_READERS
+from .of_reads import OF_READS
 from .of_sessions import OF_SESSIONS
 from .of_shares import OF_SHARES
 from .of_store import OF_STORE
@@ -380,6 +381,7 @@ BREAKAGES = (
     *OF_PRODUCTS,
     *OF_WORD,
     *OF_READERS,
+    *OF_READS,
     *OF_EVIDENCE,
     *OF_CHANGES,
     *OF_VENUES,

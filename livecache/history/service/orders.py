@@ -9,8 +9,7 @@ from ...model.coverage import Coverage, Span
 from ...model.series import SeriesId
 from ...model.traits import Traits
 from ..ordering import series_of, wants_of
-from ..store import NONE, JobState, Want
-from ..worker import HistoryDatabase
+from ..store import NONE, HistoryDatabase, JobState, Want
 
 if TYPE_CHECKING:
     from .service import Wishes

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import cast
 
 from ...engine.engine import Engine
@@ -12,10 +13,10 @@ from ...engine.limiter import Urgency
 from ...errors import LivecacheError
 from ...quiet import logger
 from ...venues.venue import HistoryVenue
-from ..store import SeriesInfo
+from ..store import HistoryDatabase, SeriesInfo
 from ..tally import Tally
 from ..thread import Blocking, Healing
-from ..worker import HistoryDatabase, Worker
+from ..worker import Worker
 from .copying import Copier
 from .orders import wanted
 from .service import Wishes
@@ -30,6 +31,7 @@ _ORDER_S = 3_600.0
 _TIDY_S = 86_400.0
 _HEAL_S = 1.0  # between two series, all of which are read once a day
 _CONCURRENCY = 8
+_READS = 4  # the same of what readers wait for, beside it
 
 
 class Session:
@@ -50,18 +52,26 @@ class Session:
         self._copier = Copier(engine.live, store, self._thread, self._look_again)
         standing.copied = 0
         standing.tally = Tally(engine.clock.monotonic, self._page)
-        self._worker = Worker(
+        worker = partial(
+            Worker,
             store,
             self._thread,
             cast("HistoryVenue", engine.venue),  # as every one is that is configured
             engine.limiter,
             engine.clock,
             name=engine.name,
-            watch=standing.tally,
-            concurrency=_CONCURRENCY,
-            urgency=Urgency.HISTORY,
             stop_s=_STOP_S,
             known=tuple(engine.live.timeline.symbols),
+        )
+        self._deep = worker(
+            watch=standing.tally, concurrency=_CONCURRENCY, urgency=Urgency.HISTORY, urgent=False
+        )
+        self._reads = worker(
+            watch=standing.reads,
+            concurrency=_READS,
+            urgency=Urgency.READ,
+            urgent=True,
+            asked=standing.reads.asked,
         )
 
     async def run(self) -> None:
@@ -72,7 +82,8 @@ class Session:
             tasks.create_task(self._copy_forever(), name="history copy")
             tasks.create_task(self._order_forever(), name="history orders")
             tasks.create_task(self._keep_sound(), name="history upkeep")
-            tasks.create_task(self._worker.run(), name="history worker")
+            tasks.create_task(self._deep.run(), name="history worker")
+            tasks.create_task(self._reads.run(), name="history of readers")
 
     async def _copy(self) -> None:
         before = self._copier.copied

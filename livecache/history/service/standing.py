@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ...quiet import logger
 from ..tally import Tally
+from ..work.reads import Reads
 
 __all__ = ["Standing"]
 
@@ -20,11 +21,14 @@ class Standing:
     """Candles that the live service had settled, and that were new in the store."""
     tally: Tally | None = None
     """What is filled; None before anything is."""
+    reads: Reads = field(default_factory=Reads)
+    """What is filled because a reader asked for it."""
 
     @property
     def filled(self) -> int:
         """Candles that pages brought."""
-        return sum(line.inserted + line.revised for line in self.tally.lines.values()) if self.tally else 0
+        lines = self.tally.lines.values() if self.tally else ()
+        return self.reads.candles + sum(line.inserted + line.revised for line in lines)
 
     @property
     def failed(self) -> int:

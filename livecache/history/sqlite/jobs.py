@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from ...equities.scale import stale
 from ...model.coverage import Coverage
-from ..store import ACTIVE, Job, JobState, Lease, Order, Outcome, Want
+from ..store import ACTIVE, PRIORITY_READ, Job, JobState, Lease, Order, Outcome, Want
 from .database import Database
 from .leases import LEASE_MS, hold
 from .provisional import shown
@@ -30,7 +30,8 @@ _ACTIVE = "('pending', 'running', 'waiting')"
 _CLAIM = f"""UPDATE jobs SET state = 'running', worker = :worker, token = token + 1,
         lease_until = :now + :lease
     WHERE id = (SELECT jobs.id FROM jobs JOIN series ON series.id = jobs.series
-        WHERE (venue = :venue OR :venue = '')
+        WHERE state IN {_ACTIVE} AND (venue = :venue OR :venue = '')
+          AND (:urgent IS NULL OR (priority <= {PRIORITY_READ}) = :urgent)
           AND (state IN ('pending', 'waiting') AND NOT not_before BETWEEN :now + 1 AND :now + 10 * :lease
                OR state = 'running' AND NOT lease_until BETWEEN :now + 1 AND :now + 10 * :lease)
         ORDER BY priority, jobs.id LIMIT 1)
@@ -41,6 +42,7 @@ _LATER = f"""SELECT 1 FROM jobs JOIN series ON series.id = jobs.series
     JOIN jobs other ON other.id != jobs.id AND other.state IN {_ACTIVE}
     JOIN series its ON its.id = other.series AND its.venue = series.venue AND its.symbol = series.symbol
     WHERE jobs.id = ? AND other.force < {AGAIN}
+      AND (jobs.priority > {PRIORITY_READ} OR other.priority <= {PRIORITY_READ})
       AND (jobs.force = {AGAIN} OR other.pages = 0
         AND (other."end" > jobs."end" OR other."end" = jobs."end" AND jobs.pages)) LIMIT 1"""
 
@@ -63,10 +65,11 @@ class Jobs(Database):
             )
         return Order(made.lastrowid or 0, key, tuple(jobs), now)
 
-    def claim(self, worker: str, venue: str = "") -> Job | None:
+    def claim(self, worker: str, venue: str = "", *, urgent: bool | None = None) -> Job | None:
         """The most urgent job that may begin, now this worker's for thirty seconds; None if there is none."""
         with self.writing() as db:
             values = {"worker": worker, "venue": venue, "now": self.now(), "lease": LEASE_MS}
+            values["urgent"] = urgent
             found = db.execute(_CLAIM, values).fetchall()
         return _job(found[0]) if found else None
 
@@ -151,9 +154,9 @@ class Jobs(Database):
         return [_job(row) for row in found]
 
     def busy(self, series: int) -> bool:
-        """Whether a job of that series is not over."""
-        found = self.one(f"SELECT 1 FROM jobs WHERE series = ? AND state IN {_ACTIVE} LIMIT 1", series)
-        return found is not None
+        """Whether a job of that series is not over, urgent ones apart."""
+        deep = f"state IN {_ACTIVE} AND priority > {PRIORITY_READ}"
+        return self.one(f"SELECT 1 FROM jobs WHERE series = ? AND {deep} LIMIT 1", series) is not None
 
     def later(self, job: int) -> bool:
         """Whether another job of its symbol is to hear first whether it was split."""
