@@ -49,13 +49,13 @@ def check_config(path: Path | None, flags: Mapping[str, object], *, as_json: boo
 
 
 def _wrong_secrets(config: Config) -> list[ConfigError]:
-    from ..http.guard import load_token
+    from ..http.guard import load_tokens
 
     wrong: list[ConfigError] = []
     reads: list[Callable[[], object]] = [
         partial(own.key_of, venue, os.environ) for venue, own in config.venues.items()
     ]
-    reads.append(partial(load_token, config.http.token_file, os.environ))
+    reads.append(partial(load_tokens, config.http, os.environ))
     for read in reads:
         try:
             read()

@@ -124,13 +124,14 @@ def told_by_service(loaded: Loaded) -> dict[str, Any]:
     from http.client import HTTPConnection, HTTPException
 
     from ..config.schema import listen_address
-    from ..http.guard import load_token
+    from ..http.guard import load_tokens
 
     address = listen_address(loaded.config.http.listen)
     if address is None:
         return {}
     try:
-        token = load_token(loaded.config.http.token_file, os.environ)
+        full, read = load_tokens(loaded.config.http, os.environ)
+        token = full or read
     except ConfigError:
         token = None  # The commands that need it say what is wrong with it.
     here = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address[0], address[0])

@@ -23,7 +23,7 @@ _KIND_VARIABLE = re.compile(r"LIVECACHE_VENUES_([A-Z0-9_]+)_KIND")
 _IN_FILE = "the section"
 
 # Secrets of the service itself, and what the image sets to refuse the embedded server.
-_OTHER_VARIABLES = ("LIVECACHE_EMBEDDED", "LIVECACHE_HTTP_TOKEN")
+_OTHER_VARIABLES = ("LIVECACHE_EMBEDDED", "LIVECACHE_HTTP_TOKEN", "LIVECACHE_HTTP_READ_TOKEN")
 
 
 def variable_of(key: str) -> str:

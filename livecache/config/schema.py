@@ -74,6 +74,7 @@ class HistoryConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class HttpConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     listen: str = "127.0.0.1:8787"  # address:port; "off" serves nothing
     token_file: str = ""  # asked for by all but health and metrics; or LIVECACHE_HTTP_TOKEN
+    read_token_file: str = ""  # another one, which only reads; or LIVECACHE_HTTP_READ_TOKEN
 
 
 class LogConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

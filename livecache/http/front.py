@@ -13,7 +13,7 @@ from ..clock import Clock
 from ..config.schema import HttpConfig, listen_address
 from ..errors import ConfigError
 from ..quiet import logger
-from .guard import TOKEN_VARIABLE, Guard, is_loopback, load_token
+from .guard import TOKEN_VARIABLE, Guard, Tokens, is_loopback, load_tokens
 from .listen import bind, is_mistake, url_of
 from .watch.instance import Instance
 
@@ -42,7 +42,7 @@ class HttpFront:
         self._instance = instance
         self._clock = clock
         self._address = listen_address(config.listen)
-        self._token = load_token(config.token_file, environ) if self._address else None
+        self._tokens = load_tokens(config, environ) if self._address else Tokens(None, None)
         self._sockets: list[socket.socket] = []
         self.url = ""
         """Where it listens; "" while it does not."""
@@ -82,7 +82,7 @@ class HttpFront:
         from .routes import routes
         from .server import Server
 
-        guard = Guard(self._token, loopback=is_loopback(self._address[0]))
+        guard = Guard(self._tokens.full, read=self._tokens.read, loopback=is_loopback(self._address[0]))
         if guard.closed:
             logger.bind(event="http_no_token", listen=self._config.listen).warning(
                 "http.listen is beyond loopback and there is no token ({} or http.token_file): only health "

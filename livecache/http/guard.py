@@ -1,4 +1,7 @@
-"""Who may use what: health and metrics all, anything else who knows the token, or is on this machine."""
+"""Who may use what: health and metrics all, anything else who knows a token, or is on this machine.
+
+One token opens everything; another one, if there is any, only what is read.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,23 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import NamedTuple
 
+from ..config.schema import HttpConfig
 from ..errors import ConfigError
 from ..files import read_regular, why_not
 
-__all__ = ["TOKEN_VARIABLE", "Guard", "Refusal", "is_loopback", "load_token"]
+__all__ = [
+    "READ_TOKEN_VARIABLE",
+    "TOKEN_VARIABLE",
+    "Guard",
+    "Refusal",
+    "Tokens",
+    "is_loopback",
+    "load_token",
+    "load_tokens",
+]
 
 TOKEN_VARIABLE = "LIVECACHE_HTTP_TOKEN"
+READ_TOKEN_VARIABLE = "LIVECACHE_HTTP_READ_TOKEN"
 
 _TOKEN_LEAST = 16  # characters; a shorter one could be guessed
 _TOKEN_MOST = 1_000
@@ -22,16 +36,36 @@ _PLAIN = frozenset(string.ascii_letters + string.digits + string.punctuation)
 _HINT = f"{_TOKEN_LEAST} characters at least, such as `openssl rand -hex 32` prints"
 
 
+class Tokens(NamedTuple):
+    """None: there is none."""
+
+    full: str | None
+    read: str | None
+
+
+def load_tokens(config: HttpConfig, environ: Mapping[str, str]) -> Tokens:
+    """Both tokens, each from the environment, else from its file. Raises as `load_token`."""
+    full = load_token(config.token_file, environ)
+    read = _load(READ_TOKEN_VARIABLE, "http.read_token_file", config.read_token_file, environ)
+    if read is not None and read == full:
+        raise ConfigError("the token that only reads is the one that opens everything", "take another one")
+    return Tokens(full, read)
+
+
 def load_token(token_file: str, environ: Mapping[str, str]) -> str | None:
-    """The token in the environment, else the one in `token_file`, else None.
+    """The token that opens everything: in the environment, else in `token_file`, else None.
 
     Raises ConfigError, which never shows it, if there is one that cannot be used.
     """
-    source, token = TOKEN_VARIABLE, environ.get(TOKEN_VARIABLE, "")
+    return _load(TOKEN_VARIABLE, "http.token_file", token_file, environ)
+
+
+def _load(variable: str, setting: str, token_file: str, environ: Mapping[str, str]) -> str | None:
+    source, token = variable, environ.get(variable, "")
     if not token:
         if not token_file:
             return None
-        source, path = f"http.token_file {token_file}", Path(token_file)
+        source, path = f"{setting} {token_file}", Path(token_file)
         try:
             path = path.expanduser()
             token = read_regular(path, _TOKEN_MOST + 2).decode("ascii")
@@ -62,31 +96,44 @@ class Refusal(NamedTuple):
 class Guard:
     """Decides about requests for what is neither health nor metrics."""
 
-    def __init__(self, token: str | None, *, loopback: bool) -> None:
-        self._token = token.encode() if token is not None else None
+    def __init__(self, token: str | None, *, loopback: bool, read: str | None = None) -> None:
+        self._full, self._read = (one if one is None else one.encode() for one in (token, read))
         self._loopback = loopback
 
     @property
     def closed(self) -> bool:
         """Whether nobody gets past it: others can connect, and no token tells who may."""
-        return self._token is None and not self._loopback
+        return self._full is None and self._read is None and not self._loopback
 
-    def refuses_request(self, header: Callable[[str], str | None]) -> Refusal | None:
+    def refuses_request(self, header: Callable[[str], str | None], *, orders: bool = False) -> Refusal | None:
         """As `refuses`, of a request whose headers that function gets."""
         return self.refuses(
-            authorization=header("Authorization"), host=header("Host"), origin=header("Origin")
+            authorization=header("Authorization"),
+            host=header("Host"),
+            origin=header("Origin"),
+            orders=orders,
         )
 
     def refuses(
-        self, *, authorization: str | None, host: str | None, origin: str | None = None
+        self,
+        *,
+        authorization: str | None,
+        host: str | None,
+        origin: str | None = None,
+        orders: bool = False,
     ) -> Refusal | None:
-        """Why a request with these headers is not answered; None if it is."""
-        if self._token is not None:
-            scheme, _, given = (authorization or "").partition(" ")
-            known = hmac.compare_digest(given.strip().encode(errors="replace"), self._token)
-            if scheme.lower() == "bearer" and known:
+        """Why a request with these headers is not answered; None if it is. `orders`: it is for work."""
+        if self._full is not None or self._read is not None:
+            scheme, _, text = (authorization or "").partition(" ")
+            given = text.strip().encode(errors="replace") if scheme.lower() == "bearer" else b""
+            if self._full is not None and hmac.compare_digest(given, self._full):
                 return None
-            return Refusal(401, "this needs the token", "Authorization: Bearer …")
+            if self._read is None or not hmac.compare_digest(given, self._read):
+                return Refusal(401, "this needs the token", "Authorization: Bearer …")
+            if orders:
+                hint = f"the one of {TOKEN_VARIABLE} or http.token_file may do everything"
+                return Refusal(403, "this token only reads", hint)
+            return None
         if not self._loopback:
             hint = f"set {TOKEN_VARIABLE} or http.token_file, or let http.listen be on loopback"
             return Refusal(403, "beyond loopback this needs a token, and none is configured", hint)

@@ -38,9 +38,9 @@ def routes(
         Route("GET", "/startupz", health.started, public=True),
         Route("GET", "/readyz", health.ready, public=True),
         Route("GET", "/metrics", metrics.show, public=True),
-        Route("POST", REPAIR, repairs.order),
+        Route("POST", REPAIR, repairs.order, orders=True),
         Route("GET", REPAIR, repairs.left),
-        Route("POST", RELOAD, Reload(instance).order),
+        Route("POST", RELOAD, Reload(instance).order, orders=True),
         *(api or Api(instance, clock)).routes,
         *PageFiles().routes,
     )

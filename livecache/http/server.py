@@ -114,7 +114,7 @@ class Server:
     def _refused(self, route: Route, request: web.BaseRequest) -> web.Response | None:
         if route.public:
             return None
-        refused = self._guard.refuses_request(request.headers.get)
+        refused = self._guard.refuses_request(request.headers.get, orders=route.orders)
         if refused is None:
             return None
         return refusal(*refused, {"WWW-Authenticate": "Bearer"} if refused.status == 401 else None)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from livecache.config.schema import HttpConfig
 from livecache.errors import ConfigError
-from livecache.http.guard import TOKEN_VARIABLE, Guard, load_token
+from livecache.http.guard import READ_TOKEN_VARIABLE, TOKEN_VARIABLE, Guard, load_token, load_tokens
 
 TOKEN = "0123456789abcdef-secret"
+READS = "fedcba9876543210-reading"
 
 
-def status(guard: Guard, **headers: str | None) -> int:
+def status(guard: Guard, **headers: Any) -> int:
     refusal = guard.refuses(**{"authorization": None, "host": "127.0.0.1:8787", **headers})
     return refusal.status if refusal else 200
 
@@ -26,6 +29,30 @@ def test_where_there_is_a_token_nothing_else_opens(given: str | None, loopback: 
     guard = Guard(TOKEN, loopback=loopback)
     assert status(guard, authorization=given) == 401
     assert status(guard, authorization=f"bearer  {TOKEN}", host="example.com", origin="http://x") == 200
+
+
+@pytest.mark.parametrize("loopback", [True, False])
+@pytest.mark.parametrize("both", [True, False])
+def test_a_token_that_reads_orders_nothing(loopback: bool, both: bool) -> None:
+    guard = Guard(TOKEN if both else None, read=READS, loopback=loopback)
+    assert not guard.closed
+    by_reader, by_owner = f"Bearer {READS}", f"Bearer {TOKEN}"
+    assert status(guard, authorization=by_reader) == 200
+    assert status(guard, authorization=by_reader, orders=True) == 403
+    assert status(guard, authorization=by_owner, orders=True) == (200 if both else 401)
+    for wrong in (None, "Bearer", f"Bearer {READS}x", f"Basic {READS}"):
+        assert status(guard, authorization=wrong) == status(guard, authorization=wrong, orders=True) == 401
+
+
+def test_who_may_only_read_is_told_by_another_token(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text(f"{READS}\n")
+    assert load_tokens(HttpConfig(), {}) == (None, None)
+    config = HttpConfig(read_token_file=str(file))
+    assert load_tokens(config, {TOKEN_VARIABLE: TOKEN}) == (TOKEN, READS)
+    assert load_tokens(config, {READ_TOKEN_VARIABLE: READS[::-1]}) == (None, READS[::-1])
+    with pytest.raises(ConfigError, match="the one that opens everything"):
+        load_tokens(config, {TOKEN_VARIABLE: READS})
 
 
 def test_beyond_loopback_without_a_token_nobody_gets_past() -> None:

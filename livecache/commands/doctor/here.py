@@ -15,7 +15,7 @@ from ...embedded.server import EmbeddedServer, default_data_dir, find_url
 from ...embedded.state import REFUSE
 from ...embedded.trouble import check_loopback
 from ...errors import ConfigError, EmbeddedError, LivecacheError, RedisUnavailable
-from ...http.guard import is_loopback, load_token
+from ...http.guard import is_loopback, load_tokens
 from ...http.listen import bind, is_mistake
 from ...redis_url import address_of
 from ..reading import redis_url_of
@@ -34,10 +34,10 @@ def token(loaded: Loaded) -> list[Diagnosis]:
     if address is None:
         return []
     try:
-        given = load_token(http.token_file, os.environ)
+        given = any(load_tokens(http, os.environ))
     except ConfigError as error:
         return [failed("token", error.message, error.hint)]
-    if given is None and not is_loopback(address[0]):
+    if not given and not is_loopback(address[0]):
         message = f"none, and {http.listen} is beyond loopback: only health and metrics will be served"
         return [noted("token", message, "set LIVECACHE_HTTP_TOKEN or http.token_file")]
     return [right("token", "is set" if given else "none is needed on loopback")]

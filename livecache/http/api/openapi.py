@@ -54,7 +54,7 @@ _SHAPES: tuple[type[msgspec.Struct], ...] = (
 _REFUSALS = {
     "400": "an argument makes no sense: `bad_request`",
     "401": "it needs the token",
-    "403": "not for you: beyond loopback without a token, or a web page of another site",
+    "403": "not for you: a token that only reads, beyond loopback without one, or a web page of another site",
     "404": "nobody fills this series: `unknown_series`",
     "429": "the API is asked too often: `too_many`",
     "503": "what a reader would raise, or Redis or the service is not there",
