@@ -125,7 +125,7 @@ export class Buckets {
 }
 
 /** The buckets of an exchange that closes, of `STEP in OPEN-CLOSE,…`; what ends it, `+LATE`, is not needed here. */
-class Sessions {
+export class Sessions {
   #opens = [];
   #ends = [];
 
@@ -148,6 +148,11 @@ class Sessions {
   end(time) {
     const index = this.#index(time);
     return this.#opens[index] === time ? this.#ends[index] : 0;
+  }
+
+  /** The opens within [from, to). */
+  within(from, to) {
+    return this.#opens.slice(this.#index(from - 1) + 1, this.#index(to - 1) + 1);
   }
 
   lastBefore(time) {

@@ -1,21 +1,18 @@
 // The page: all markets in a table, one series as a chart, and in words whatever is amiss.
 
 import { Around } from "./around.js";
-import { Chart } from "./chart.js";
 import { Head } from "./head.js";
 import { keep, recall } from "./keep.js";
 import { keyOf, nameOf, named, rowOf } from "./markets.js";
-import { Newest } from "./newest.js";
 import { One } from "./one.js";
-import { Overlays } from "./overlays.js";
 import { Pause, Refused, get, hasToken, keepToken } from "./service.js";
 import { Table } from "./table.js";
-import { TIMEFRAMES, decimals, duration, price, reasonOf, sentence, troubles } from "./words.js";
+import { View } from "./view.js";
+import { TIMEFRAMES, decimals, troubles } from "./words.js";
 import { Zone } from "./zone.js";
 
 const LOOK_MS = 2_000;
 const LOOK_UNSEEN_MS = 15_000; // while nobody sees the page
-const TICK_MS = 1_000; // the age of the last price
 
 const $ = (id) => document.getElementById(id);
 
@@ -25,9 +22,6 @@ let toldAt = 0; // when that came, by performance.now()
 let goneSince = null; // a Date while the service does not answer
 let refused = null; // why it does not tell
 let one = null; // the chosen series
-let drawn = null; // the one that the chart shows
-let pointed = null; // the open time that is read out; null: the newest
-let keyed = false; // that one was chosen by key: the pointer, which may be anywhere, has no say then
 let drawing = false;
 const digitsOf = new Map(); // by name
 const look = new Pause();
@@ -38,29 +32,7 @@ const around = new Around(() => {
   listedOf = null;
   soon();
 });
-const newest = new Newest($("newest"), $("opened"), soon);
-const overlays = new Overlays({ averages: $("averages"), macd: $("macd") }, $("overlays-note"), $("legend"), overlay);
-const chart = makeChart();
-
-function makeChart() {
-  if (window.LightweightCharts) return new Chart($("chart"), $("legend"), zone, (time) => keyed || point(time));
-  instead(
-    "There is no chart: the package litecharts, which brings the drawing library, is not installed where livecache runs. " +
-      "It comes with pip install 'livecache[service]'. The candles are in the table below.",
-  );
-  $("newest").open = true;
-  $("legend").hidden = $("attribution").hidden = true;
-  return null;
-}
-
-/** A text in the place of the chart. */
-function instead(text) {
-  const note = document.createElement("p");
-  note.className = "instead";
-  note.textContent = text;
-  $("chart").replaceChildren(note);
-  for (const name of ["role", "tabindex", "aria-describedby"]) $("chart").removeAttribute(name);
-}
+const view = new View(zone, soon);
 
 // --- what the service tells
 
@@ -106,9 +78,8 @@ function choose() {
     look.wake(); // Is the service there at all?
     soon();
   });
-  pointed = null;
-  keyed = false;
   table.choose(one);
+  view.choose(one);
   one.follow();
   soon();
 }
@@ -208,96 +179,14 @@ function chosenRow() {
 }
 
 function drawOne() {
-  const { buckets, name, timeframe } = one;
-  const row = chosenRow();
-  learn(name, buckets.digits);
-  set($("chosen"), `${name} ${timeframe}`);
-  set($("state"), row?.state ?? "");
-  $("state").dataset.state = row?.state ?? "";
-  const reason = (row && reasonOf(row, zone)) || (one.failed?.message ?? "");
-  $("reason").hidden = !reason;
-  set($("reason"), reason);
-  const last = row?.last === null || row === null ? "" : price(row.last, digits(name));
-  set($("last"), last);
-  drawAge();
-  const [standsAs, words] = standing();
-  const title = `${last} ${name} ${timeframe} · livecache`.trim();
-  set(document.querySelector("title"), standsAs === "live" ? title : `(${words}) ${title}`);
-  drawTimeframes();
-
-  const anew = drawn !== one && buckets.loaded;
-  const list = buckets.list();
-  chart?.show(list, { digits: digits(name), step: buckets.step, anew });
-  if (anew) {
-    drawn = one;
-    tell(`${name} ${timeframe}: ${row?.state ?? ""}, last price ${last}`);
-  }
-  const failed = row?.state === "warming" ? null : one.failed; // else there is nothing amiss yet
-  const past = goneSince || refused || failed || row?.state === "stale" || row?.state === "unknown";
-  $("chart").classList.toggle("past", Boolean(past));
-  $("last").classList.toggle("past", Boolean(past));
-  if (chart) {
-    drawNote(list, past, failed || one.refused || row?.state === "unknown");
-    const span = list.length ? `${list.length} buckets, ${zone.time(list[0].time)} to ${zone.text(list.at(-1).time)}` : "empty";
-    $("chart").ariaLabel = `${name} ${timeframe}, candlestick chart: ${span}`;
-  }
-  overlays.show(list, buckets.loaded);
-  drawReadout(list);
-  newest.show(list, digits(name), zone);
-}
-
-/** How old the last price is: since it was heard; else no more is known than its bucket. */
-function drawAge() {
-  const row = one && chosenRow();
-  if (!row || row.last === null) {
-    set($("age"), "");
-    return;
-  }
-  const { heard } = one;
-  const known = heard && heard.price === row.last && heard.time === row.last_time;
-  set($("age"), known ? `${duration(performance.now() - heard.at)} ago` : `in the bucket of ${zone.text(row.last_time)}`);
-}
-
-/** In the chart: why there is nothing, or that it is of the past. */
-function drawNote(list, past, refusal) {
-  const nothing = refusal ? "No candles can be shown" : "No candles yet";
-  const text = list.length ? (past ? "not current" : "") : nothing;
-  $("note").hidden = !text;
-  set($("note"), text);
-}
-
-function drawTimeframes() {
-  const there = told.series.filter((row) => nameOf(row) === one.name);
-  const nav = $("timeframes");
-  if ([...nav.children].map((link) => link.hash).join() !== there.map((row) => `#${keyOf(row)}`).join()) {
-    nav.replaceChildren(
-      ...there.map((row) => {
-        const link = document.createElement("a");
-        link.href = `#${keyOf(row)}`;
-        link.textContent = row.timeframe;
-        return link;
-      }),
-    );
-  }
-  for (const link of nav.children) {
-    if (link.textContent === one.timeframe) link.setAttribute("aria-current", "true");
-    else link.removeAttribute("aria-current");
-  }
-}
-
-function drawReadout(list) {
-  const bucket = list.find(({ time }) => time === pointed) ?? list.at(-1);
-  set($("readout"), bucket ? sentence(bucket, digits(one.name), zone) + overlays.words(list, bucket, digits(one.name)) : "");
-}
-
-function point(time) {
-  pointed = time;
-  if (one) drawReadout(one.buckets.list());
-}
-
-/** Have a screen reader say it: for what somebody asked for, never for what happens by itself. */
-function tell(text) {
-  $("told").textContent = text;
+  learn(one.name, one.buckets.digits);
+  view.show({
+    row: chosenRow(),
+    rows: told.series.filter((row) => nameOf(row) === one.name),
+    standing: standing(),
+    lost: Boolean(goneSince || refused),
+    digits: digits(one.name),
+  });
 }
 
 /** Each price of a symbol is shown with as many digits as the longest one needed. */
@@ -328,42 +217,11 @@ $("login").addEventListener("submit", (event) => {
   tryAgain();
 });
 
-$("chart").addEventListener("keydown", (event) => {
-  if (!chart || !one) return;
-  const list = one.buckets.list();
-  if (!list.length) return;
-  const found = list.findIndex(({ time }) => time === pointed);
-  const at = found < 0 ? list.length : found;
-  const to = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: list.length - 1, Escape: null }[event.key];
-  if (to === undefined) return;
-  event.preventDefault();
-  const index = to === null ? null : Math.min(Math.max(to, 0), list.length - 1);
-  keyed = index !== null;
-  chart.point(index);
-  point(keyed ? list[index].time : null);
-  tell(index === null ? "" : $("readout").textContent);
-});
-
-$("chart").addEventListener("blur", () => {
-  if (!keyed) return;
-  keyed = false;
-  chart.point(null);
-  point(null);
-});
-
-function overlay() {
-  const { averages, macd } = overlays.wanted;
-  $("chart").classList.toggle("taller", macd);
-  $("readout").classList.toggle("longer", averages || macd);
-  chart?.overlay(overlays.wanted);
-  soon();
-}
-
 $("zone").value = zone.local ? "local" : "";
 $("zone").addEventListener("change", () => {
   zone.local = $("zone").value === "local";
   keep("zone", $("zone").value);
-  chart?.retime(zone);
+  view.retime();
   table.retell();
   soon();
 });
@@ -375,10 +233,4 @@ addEventListener("hashchange", choose);
 addEventListener("online", tryAgain);
 document.addEventListener("visibilitychange", tryAgain);
 
-const recolour = () => chart?.recolour();
-new MutationObserver(recolour).observe(document.documentElement, { attributeFilter: ["data-theme"] });
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour);
-
-overlay();
-setInterval(drawAge, TICK_MS);
 watchAll();
