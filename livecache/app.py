@@ -235,7 +235,7 @@ async def run(config: Config, source: str = "", again: Callable[[], Loaded] | No
     instance = Instance(config, clock, source)
     history, log = _history(config, clock)
     if history is not None:
-        instance.history = history.standings
+        instance.history, instance.history_path = history.standings, history.path
     reloading = Reloading(instance, again, log.take if log else None) if again is not None else None
     instance.reload = reloading.reload if reloading is not None else None
 

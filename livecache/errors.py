@@ -226,13 +226,24 @@ class NotListed(NotReady):
 
 
 class Incomplete(NotReady):
-    """Not all of a stretch of history is known. `missing` are its spans, half-open, Unix ms."""
+    """Not all of a stretch of history is known. `missing` are its spans, half-open, Unix ms.
+
+    `have` and `want` count buckets. `job` fetches what is missing, if anything does.
+    """
 
     def __init__(
-        self, message: str, hint: str = "", *, have: int = 0, want: int = 0, missing: Sequence[Any] = ()
+        self,
+        message: str,
+        hint: str = "",
+        *,
+        have: int = 0,
+        want: int = 0,
+        missing: Sequence[Any] = (),
+        job: int | None = None,
     ) -> None:
         super().__init__(message, hint, have=have, want=want)
         self.missing = tuple(missing)
+        self.job = job
 
 
 class Stale(ReadError):

@@ -53,7 +53,7 @@ MAY_IMPORT = {
     },
     "http": {
         *("errors", "clock", "files", "plainly", "repeats", "model", "config", "venues", "keys", "wire"),
-        *("read", "reader", "engine"),
+        *("equities", "history", "read", "reader", "engine"),
     },
     "process": {"errors", "clock", "config", "http"},
     "app": {

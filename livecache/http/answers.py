@@ -11,6 +11,7 @@ from aiohttp import web
 from ..config.render import redact
 from ..errors import (
     ConfigError,
+    Incomplete,
     LivecacheError,
     NotListed,
     NotReady,
@@ -62,6 +63,9 @@ _OF_ERRORS: tuple[tuple[type[LivecacheError], int, ProblemKind], ...] = (
     (ReloadRefused, 400, "bad_request"),
     (LivecacheError, 503, "unreadable"),
 )
+
+_AGAIN_S = 2
+"""When it may be asked again for what is missing."""
 
 # Of what the server itself refuses.
 _OF_STATUS: Mapping[int, ProblemKind] = {
@@ -116,6 +120,10 @@ def of_error(error: LivecacheError) -> web.Response:
     if isinstance(error, NotServed):
         again = {} if error.again_s is None else {"Retry-After": str(error.again_s)}
         return refusal(error.status, error.message, error.hint, again, kind=error.kind, **error.more)
+    if isinstance(error, Incomplete):
+        told = {"missing": list(error.missing), "have": error.have, "want": error.want, "job": error.job}
+        again = {"Retry-After": str(_AGAIN_S)}
+        return refusal(503, error.message, error.hint, again, kind="incomplete", **told)
     status, kind = next((status, kind) for of, status, kind in _OF_ERRORS if isinstance(error, of))
     return refusal(status, error.message, error.hint, kind=kind)
 

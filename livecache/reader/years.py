@@ -3,57 +3,33 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
-import msgspec
-
-from ..equities.adjust import ADJUSTS, Adjust, newest_split
+from ..equities.adjust import newest_split
 from ..equities.written import grids_beside
-from ..errors import HistoryChanged, Incomplete, ReadError, RedisUnavailable, UnknownSeries
+from ..errors import HistoryChanged, Incomplete, RedisUnavailable, UnknownSeries
 from ..history.answer.adjusting import Adjuster
 from ..history.answer.history import History
 from ..history.answer.seam import NOTHING, Ask, Seam, Source, gather, newest_close
-from ..history.columns import Columns
 from ..history.sqlite.store import SqliteHistory
 from ..history.store import Answer, SeriesInfo
-from ..keys.keyspace import UNDECODABLE, Damaged, decode_member
 from ..model.coverage import Coverage, Span
-from ..model.grid import Grid, SessionGrid, read_grid
+from ..model.grid import Grid, SessionGrid
 from ..model.naming import find_symbol, near_names
 from ..model.series import SeriesId
 from ..model.timeframe import TIME_MAX, Multiple, Timeframe, iso, readable
-from ..read.answer import Empty, State
-from ..read.asking import Time, time_of, whole_number
+from ..read.asking import Time, whole_number
 from ..read.reading import Core, Steps
-from ..wire.scripts import text_of
+from . import hot
 from .history import Place
+from .wish import Wish, wish_of
 
 __all__ = ["Reading", "Years", "wish_of"]
 
 _BATCH_MAX = 100_000_000
-_TOLD = ("sums_below", "grids", "calendar")
-_CHOICES = {
-    "gaps": ("raise", "allow"),
-    "empty": ("skip", "carry", "null"),
-    "source": ("auto", "stored", "derived"),
-    "adjust": ADJUSTS,
-}
-
-
-class _Wish(NamedTuple):
-    """What was asked for, checked."""
-
-    start: int
-    end: int | None
-    gaps: str
-    empty: Empty
-    source: str
-    as_of: int | None
-    settled: bool
-    adjust: Adjust
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +63,7 @@ class Years:
         wish, rows = wish_of(start, end, **options), whole_number("rows", rows, _BATCH_MAX)
         return self._batches(symbol, readable(timeframe), wish, rows)
 
-    def _batches(self, symbol: str, timeframe: Timeframe, wish: _Wish, rows: int) -> Iterator[History]:
+    def _batches(self, symbol: str, timeframe: Timeframe, wish: Wish, rows: int) -> Iterator[History]:
         with self.place.opened() as store:
             reading = Reading(self, store, symbol, timeframe, wish)
             start, end = reading.stretch()
@@ -107,16 +83,16 @@ class Reading:
     """One read: what there is of a symbol in both tiers."""
 
     def __init__(
-        self, years: Years, store: SqliteHistory | None, symbol: str, timeframe: Timeframe, wish: _Wish
+        self, years: Years, store: SqliteHistory | None, symbol: str, timeframe: Timeframe, wish: Wish
     ) -> None:
         self._core, self._drive, self._store, self._wish = years.core, years.drive, store, wish
         self._problem: RedisUnavailable | None = None
         self._infos: dict[SeriesId, SeriesInfo] = {}
         self._filled: set[SeriesId] = set()
-        self._told: dict[str, _Told] = {}
+        self._told: dict[str, hot.Told] = {}
         self.series = self._meant(symbol, timeframe)
-        self._sources = self._all_sources()
-        self.grid: Grid = self._sources[0].grid
+        self.sources = self._all_sources()
+        self.grid: Grid = self.sources[0].grid
         self.adjuster = self._adjusting()
         self._seam = Seam(self._adjusted(self._hot), self._adjusted(self._stored))
 
@@ -124,7 +100,8 @@ class Reading:
         """From the first to the last bucket that is wanted."""
         grid, start = self.grid, self.grid.ceil(self._wish.start)
         if self._wish.end is None:
-            through = max(self._through(source.series) for source in self._sources)
+            known = [self.known_of(source.series).spans[-1:] for source in self.sources]
+            through = max((span.end for spans in known for span in spans), default=0)
             return Span(start, max(grid.closed(max(through, start)), grid.end(start)))
         end = grid.end(grid.floor(self._wish.end - 1))
         if end <= start:
@@ -135,10 +112,10 @@ class Reading:
 
     def answer(self, start: int, end: int) -> History:
         """What is known of it. Raises `Incomplete` where that is not all, and should be."""
-        known, derived_from = gather(self._seam, self._sources, Span(start, end))
+        known, derived_from = gather(self._seam, self.sources, Span(start, end))
         if (now := self._adjusting()).actions != self.adjuster.actions:  # what is stored tells of a new one
             self.adjuster = now
-            known, derived_from = gather(self._seam, self._sources, Span(start, end))
+            known, derived_from = gather(self._seam, self.sources, Span(start, end))
         missing = known.coverage.missing(start, end)
         if missing and self._wish.gaps == "raise":
             raise self._incomplete(known.coverage, Span(start, end), missing)
@@ -159,7 +136,7 @@ class Reading:
 
     def revised(self, start: int, end: int) -> bool:
         """Whether stored candles of that stretch have been others since this reading began."""
-        held = [info for source in self._sources if (info := self._infos.get(source.series))]
+        held = [info for source in self.sources if (info := self._infos.get(source.series))]
         assert self._store or not held
         return end > start and any(
             each.rev > info.rev
@@ -170,8 +147,8 @@ class Reading:
     @property
     def listed(self) -> int:
         """When its first candle opens, as far as that is known; else 0."""
-        info = self._infos.get(self._sources[0].series)
-        return (info.listed if info else None) or 0
+        infos = [self._infos.get(source.series) for source in self.sources]
+        return next((info.listed for info in infos if info and info.listed), 0)
 
     # --- what there is
 
@@ -191,7 +168,7 @@ class Reading:
         """Look for series of these names in both tiers, or for all; their symbols by venue."""
         stored = self._store.all_series([*names]) if self._store else ()
         self._infos = {info.key: info for info in stored}
-        self._filled, self._told = self._ask(_filled(self._core, names), (set(), {}))
+        self._filled, self._told = self._ask(hot.filled(self._core, names), (set(), {}))
         known: dict[str, set[str]] = {}
         for venue, name, _ in (*self._infos, *self._filled):
             known.setdefault(venue, set()).add(name)
@@ -211,7 +188,7 @@ class Reading:
         grids = {**told, **{info.key.timeframe: info.grid for info in stored}}
         if sessions and (unknown := [t for t in there if t not in grids]):
             series = [SeriesId(venue, symbol, t) for t in unknown]
-            grids |= self._ask(_sessions(self._core, series), {})
+            grids |= self._ask(hot.sessions(self._core, series), {})
         found = []
         if timeframe in there and self._wish.source != "derived":
             found.append(Source(self.series, grids.get(timeframe, timeframe.grid), False))
@@ -230,17 +207,22 @@ class Reading:
             )
         return found
 
-    def _through(self, series: SeriesId) -> int:
-        """Where the newest of what is known of it ends; 0 for nothing."""
-        _, hot = self._ask(_settled(self._core, series, TIME_MAX - 1, TIME_MAX), (NOTHING, Coverage()))
-        known = hot.spans[-1:]
+    def kept(self, series: SeriesId) -> Coverage:
+        """All that Redis has of it."""
+        if series not in self._filled:
+            return Coverage()
+        steps = hot.known(self._core, series, TIME_MAX - 1, TIME_MAX, vouched=self._wish.vouched)
+        covered: Coverage = self._ask(steps, (NOTHING, Coverage()))[1]
+        return covered
+
+    def known_of(self, series: SeriesId) -> Coverage:
+        """All that is known of it."""
+        covered = self.kept(series)
         if self._store and (info := self._infos.get(series)):
             if self._wish.as_of is None:
-                stored = self._store.coverage(info.id, provisional=not self._wish.settled)
-            else:
-                stored = self._store.read(info.id, 0, TIME_MAX, as_of=self._wish.as_of).coverage
-            known += stored.spans[-1:]
-        return max((span.end for span in known), default=0)
+                return covered | self._store.coverage(info.id, provisional=not self._wish.settled)
+            return covered | self._store.read(info.id, 0, TIME_MAX, as_of=self._wish.as_of).coverage
+        return covered
 
     # --- the tiers
 
@@ -249,7 +231,7 @@ class Reading:
         venue, symbol, _ = self.series
         days = SeriesId(venue, symbol, Timeframe.D1)
         info = self._infos.get(days)
-        source = Source(days, info.grid, False) if info and info.rev else self._sources[0]
+        source = Source(days, info.grid, False) if info and info.rev else self.sources[0]
         raw = Seam(self._hot, self._stored)
         actions = self._store.actions(venue, symbol) if self._store else ()
         return Adjuster(self.series, self._wish.adjust, actions, partial(source.read, raw), source.grid)
@@ -263,12 +245,13 @@ class Reading:
 
     def known(self, start: int, end: int) -> Answer:
         """What both tiers know of it."""
-        return gather(self._seam, self._sources, Span(start, end))[0]
+        return gather(self._seam, self.sources, Span(start, end))[0]
 
     def _hot(self, series: SeriesId, start: int, end: int) -> Answer:
         if series not in self._filled:
             return NOTHING
-        found: Answer = self._ask(_settled(self._core, series, start, end), (NOTHING, None))[0]
+        steps = hot.known(self._core, series, start, end, vouched=self._wish.vouched)
+        found: Answer = self._ask(steps, (NOTHING, None))[0]
         return found
 
     def _stored(self, series: SeriesId, start: int, end: int) -> Answer:
@@ -311,86 +294,3 @@ class Reading:
 
     def _hint(self, hint: str) -> str:
         return f"{hint}; Redis could not be asked: {self._problem.message}" if self._problem else hint
-
-
-_Told = tuple[Timeframe | None, Mapping[Timeframe, Grid], bool]
-"""From which timeframe on a venue's candles are no sums, its own grids, and whether it keeps to sessions."""
-
-
-def _filled(core: Core, names: set[str]) -> Steps[tuple[set[SeriesId], dict[str, _Told]]]:
-    """The series of these symbols, or all, that are filled; and what is told of each venue."""
-    yield from core.learn()
-    found: set[SeriesId] = set()
-    told: dict[str, _Told] = {}
-    for venue in core.venues or ():
-        keys = core.keyspace(venue)
-        members, fields = yield [("SMEMBERS", keys.series), ("HMGET", keys.feed, *_TOLD)]
-        if isinstance(members, Exception) or isinstance(fields, Exception):  # nobody's that we know
-            continue
-        bound, grids, calendar = fields
-        try:
-            texts = msgspec.json.decode(grids, type=dict[Timeframe, str]) if grids else {}
-            own = {timeframe: read_grid(text, timeframe.ms) for timeframe, text in texts.items()}
-            told[venue] = Timeframe(text_of(bound)) if bound else None, own, calendar is not None
-        except (ValueError, *UNDECODABLE):
-            raise ReadError(f"{venue}: where buckets lie cannot be understood", "update livecache") from None
-        texts_of = (text for text in map(text_of, members) if not names or text.rpartition(":")[0] in names)
-        found |= {series for text in texts_of if (series := keys.parse_series(text))}
-    return found, told
-
-
-def _sessions(core: Core, series: Sequence[SeriesId]) -> Steps[dict[Timeframe, Grid]]:
-    """The sessions that Redis tells of these."""
-    commands = [("HGET", f"{core.keys_of(one)[0]}:state", "grid") for one in series]
-    texts = yield commands
-    told = zip(series, texts, strict=True)
-    return {one.timeframe: read_grid(text_of(text)) for one, text in told if isinstance(text, bytes)}
-
-
-def _settled(core: Core, series: SeriesId, start: int, end: int) -> Steps[tuple[Answer, Coverage]]:
-    """What Redis has settled of `[start, end)`, in the venue's digits; and all that it covers."""
-    keys = core.keys_of(series)
-    (reply,) = yield from core.evaluate([(keys, ("range", start, end))])
-    if isinstance(reply, Exception) or not reply:
-        return NOTHING, Coverage()
-    fields, _, size, members, _ = reply
-    state = State.of(fields, series, keys[0])
-    covered = Coverage([(state.contiguous_from, state.settled_through)])
-    if size != state.members or not covered:  # some are lost: they come back with the next write
-        return NOTHING, Coverage()
-    try:
-        candles = [decode_member(member, series.timeframe, state.grid) for member in members]
-    except Damaged as error:
-        raise ReadError(
-            f"a candle in {keys[0]} cannot be read: {str(error)[:200]}",
-            f"delete {keys[0]}, and its writer restores it",
-        ) from None
-    asked = covered.clip(start, end)
-    return Answer(Columns.of(each for each in candles if each.time in asked), asked, 0, 0), covered
-
-
-def wish_of(
-    start: Time,
-    end: Time | None,
-    *,
-    gaps: str = "raise",
-    empty: Empty = "skip",
-    source: str = "auto",
-    as_of: Time | None = None,
-    settled: bool = False,
-    adjust: Adjust = "splits",
-) -> _Wish:
-    """The wish. Raises `ValueError`."""
-    for name, value in (("gaps", gaps), ("empty", empty), ("source", source), ("adjust", adjust)):
-        if value not in (allowed := _CHOICES[name]):
-            raise ValueError(f"{name} is {' or '.join(map(repr, allowed))}, not {value!r:.80}")
-    return _Wish(
-        time_of("start", start),
-        None if end is None else time_of("end", end),
-        gaps,
-        empty,
-        source,
-        None if as_of is None else time_of("as_of", as_of),
-        settled,
-        adjust,
-    )

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple, cast
 from urllib.parse import urlsplit
@@ -29,7 +30,9 @@ from livecache.http.routes import routes
 from livecache.http.server import Server
 from livecache.http.watch.instance import Instance
 from livecache.keys.keyspace import Keyspace
+from livecache.model.traits import Traits
 from livecache.redis_url import address_of
+from livecache.venues.coinbase.traits import TRAITS
 
 __all__ = ["Event", "Served", "StreamClient", "listening", "served"]
 
@@ -47,7 +50,10 @@ class Served:
         venues: Sequence[str] = ("coinbase",),
         per_s: float = UNHURRIED_PER_S,
         token: str | None = None,
+        traits: Traits = TRAITS,
+        history: Path | None = None,
     ) -> None:
+        self._traits = traits
         self._redis_url = redis_url
         self._venues = venues
         self._per_s = per_s
@@ -57,6 +63,7 @@ class Served:
         self._task: asyncio.Task[None] | None = None
         self._clock = SystemClock()
         self._instance = Instance(Config(), self._clock, "config.toml")
+        self._instance.history_path = history
         self.failure: BaseException | None = None
         self.url = ""
         self.thread = threading.Thread(target=self._run, name="server under test")
@@ -99,7 +106,7 @@ class Served:
             store=self._store,
             keys=Keyspace(venue=venue),
             name="here-1-0aff1e",
-            venue=SimpleNamespace(name=venue, origin=f"https://api.{venue}.com"),
+            venue=SimpleNamespace(name=venue, origin=f"https://api.{venue}.com", traits=self._traits),
             writer=SimpleNamespace(writing=True, pulse=SimpleNamespace(stirred_at_s=self._clock.monotonic())),
             clock=self._clock,
         )

@@ -68,7 +68,11 @@ class History:
         """What prices are adjusted for: "splits", "none", or "all": splits and dividends."""
         self.split = split
         """The newest split that is accounted for, or None: there is none, or nobody has told of it."""
-        self._rows, self._grid, self._empty, self._carried = known.rows, grid, empty, carried
+        self.grid = grid
+        """Where its buckets lie."""
+        self.rows = known.rows
+        """The candles that were traded, as exact columns."""
+        self._empty, self._carried = empty, carried
 
     def __len__(self) -> int:
         return len(self.time)
@@ -94,39 +98,39 @@ class History:
 
     def exact(self) -> list[ExactCandle]:
         """The candles that were traded, in the exchange's own digits less trailing zeros."""
-        return self._rows.candles()
+        return self.rows.candles()
 
     # --- columns
 
     @cached_property
     def time(self) -> Array:
         """Open times, Unix ms."""
-        return _frozen(self._rows.time if self._empty == "skip" else self._opens)
+        return _frozen(self.rows.time if self._empty == "skip" else self._opens)
 
     @cached_property
     def open(self) -> Array:
         """Opening prices."""
-        return self._price(self._rows.open)
+        return self._price(self.rows.open)
 
     @cached_property
     def high(self) -> Array:
         """Highest prices."""
-        return self._price(self._rows.high)
+        return self._price(self.rows.high)
 
     @cached_property
     def low(self) -> Array:
         """Lowest prices."""
-        return self._price(self._rows.low)
+        return self._price(self.rows.low)
 
     @cached_property
     def close(self) -> Array:
         """Closing prices."""
-        return self._price(self._rows.close)
+        return self._price(self.rows.close)
 
     @cached_property
     def volume(self) -> Array:
         """Volumes in base units."""
-        return self._filled(self._rows.volume, np.float64(0.0 if self._empty == "carry" else np.nan))
+        return self._filled(self.rows.volume, np.float64(0.0 if self._empty == "carry" else np.nan))
 
     def to_numpy(self) -> Array:
         """A structured array of your own: a row a candle, fields named as the columns."""
@@ -166,21 +170,21 @@ class History:
     @cached_property
     def _opens(self) -> Array:
         """The opens of all buckets that are known."""
-        grid = self._grid
+        grid = self.grid
         opens = [opens_in(grid, grid.ceil(start), end) for start, end in self.coverage]
         return np.concatenate(opens) if opens else np.empty(0, np.int64)
 
     @cached_property
     def _row_before(self) -> Array:
         """For each known bucket, the index of its row or of the last one before it; -1 for none."""
-        return np.searchsorted(self._rows.time, self._opens, "right") - 1
+        return np.searchsorted(self.rows.time, self._opens, "right") - 1
 
     @cached_property
     def _traded(self) -> Array:
         """For each known bucket, whether it has a row."""
-        if not len(self._rows):
+        if not len(self.rows):
             return np.zeros(len(self._opens), np.bool_)
-        return np.asarray(self._rows.time[self._row_before] == self._opens)
+        return np.asarray(self.rows.time[self._row_before] == self._opens)
 
     @cached_property
     def _carries(self) -> Array:
@@ -188,8 +192,8 @@ class History:
         spans = self.coverage.spans
         starts = np.array([start for start, _ in spans], np.int64)
         begins = starts[np.searchsorted(starts, self._opens, "right") - 1]
-        closes = np.append(self._rows.close.floats(), np.nan)
-        times = np.append(self._rows.time, -1)
+        closes = np.append(self.rows.close.floats(), np.nan)
+        times = np.append(self.rows.time, -1)
         closes = np.where(times[self._row_before] >= begins, closes[self._row_before], np.nan)
         first = (self._row_before < 0) & (begins == spans[0].start) if spans else np.empty(0, np.bool_)
         return np.where(first, self._carried, closes)

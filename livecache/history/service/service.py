@@ -60,7 +60,7 @@ class HistoryService:
     ) -> None:
         self.standings: dict[str, Standing] = {}
         """By venue, of those whose engine has started."""
-        self._path, self._clock, self._jitter = path, clock, jitter
+        self.path, self._clock, self._jitter = path, clock, jitter
         self._timeframes, self._since, self._share = tuple(timeframes), since, share
         self._threads = threads
 
@@ -109,12 +109,12 @@ class HistoryService:
         from .session import Session
 
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             hint = "it takes a directory that is there, or may be made"
-            raise StoreUnusable(f"{self._path.parent}: {error.strerror}", hint) from None
+            raise StoreUnusable(f"{self.path.parent}: {error.strerror}", hint) from None
         wall = self._clock.wall
-        return Session, SqliteHistory.open(self._path, lambda: int(wall() * 1000), busy_s=_BUSY_S)
+        return Session, SqliteHistory.open(self.path, lambda: int(wall() * 1000), busy_s=_BUSY_S)
 
     def _wishes(self, engine: Engine) -> Wishes:
         settings = engine.settings

@@ -9,17 +9,18 @@ import re
 
 import msgspec
 from aiohttp import web
-from msgspec import structs
+from msgspec import UNSET, structs
 
-from ...errors import ConfigError, NotReady, UnknownSeries
+from ...errors import ConfigError, LivecacheError, NotReady, Stale, UnknownSeries
 from ...model.grid import SessionGrid
 from ...model.timeframe import Timeframe, time_in
 from ...read.answer import Request, Verbatim
 from ...read.reading import Core
 from ..conditional import given
-from ..shapes.candles import CandlesHead, CandlesQuery
+from ..past.window import Ask, Past
+from ..shapes.candles import BUCKETS_USUAL, CandlesHead, CandlesQuery
 from ..shapes.fields import ROWS_MOST, ROWS_USUAL
-from ..source import Source, parse
+from ..source import Source, Way, parse
 
 __all__ = ["PATH", "CandlesRoute", "body_of", "moment"]
 
@@ -34,14 +35,38 @@ _head = msgspec.json.Encoder()
 class CandlesRoute:
     """The handler."""
 
-    def __init__(self, source: Source) -> None:
-        self._source = source
+    def __init__(self, source: Source, past: Past) -> None:
+        self._source, self._past = source, past
 
     async def show(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request. Raises LivecacheError for what cannot be answered."""
         query = parse(request, CandlesQuery)
         way, symbol = self._source.way(), await self._source.place(query.symbol)
         query = structs.replace(query, symbol=symbol)
+        if query.before is not None or query.adjust != "splits":
+            return given(request, await self._years(query))
+        try:
+            return given(request, await self._warm(way, query))
+        except (NotReady, Stale, UnknownSeries) as error:
+            body = await self._instead(query, error)
+        return given(request, body)
+
+    async def _instead(self, query: CandlesQuery, error: LivecacheError) -> bytes:
+        """What years have of it, where what is kept warm is not enough; else raises the error."""
+        before = query.from_ is not None and type(error) in (NotReady, Stale, UnknownSeries)
+        if not before or query.settled:
+            raise error
+        try:
+            return await self._years(query)
+        except UnknownSeries:
+            raise error from None
+
+    async def _years(self, query: CandlesQuery) -> bytes:
+        window = await self._past.window(_ask(query))
+        return await self._past.encoded(window)
+
+    async def _warm(self, way: Way, query: CandlesQuery) -> bytes:
+        """What is kept warm. Raises what a reader raises."""
         try:
             wanted, since = _wanted(way.core, query)
         except ValueError as error:
@@ -54,7 +79,35 @@ class CandlesRoute:
         if wanted.span and (buckets := read.grid.count(*wanted.span)) > most:
             raise _miscounted(wanted.span, buckets, most)
         skipped = 0 if since is None else _before(since, read, wanted)
-        return given(request, body_of(read, skipped))
+        return body_of(read, skipped)
+
+
+def _ask(query: CandlesQuery) -> Ask:
+    """The window that is meant. Raises ConfigError."""
+    for name, told in (("forming", query.forming), ("settled", query.settled), ("at_least", query.at_least)):
+        if told:
+            raise ConfigError(f"{name} is for what is kept warm", "leave it out")
+    times = [
+        None if text is None else moment(name, text)
+        for name, text in (("from", query.from_), ("to", query.to), ("before", query.before))
+    ]
+    start, end, before = times
+    if before is not None and (start is not None or end is not None):
+        raise ConfigError("before is there beside from or to", "say one or the other")
+    if end is not None and start is None:
+        raise ConfigError("to is there without from", "say from when on, or how many by before and limit")
+    return Ask(
+        query.symbol,
+        query.timeframe,
+        start,
+        end,
+        before,
+        query.limit or (BUCKETS_USUAL if start is None else ROWS_MOST),
+        query.adjust,
+        query.fill,
+        query.timeout,
+        query.partial,
+    )
 
 
 def moment(name: str, text: str) -> int:
@@ -87,7 +140,7 @@ def body_of(read: Verbatim, skipped: int = 0) -> bytes:
             known_through=candles.known_through,
             closed_through=read.closed_through,
             forming_from=candles.forming,
-            grid=_sessions(read),
+            grid=_sessions(read) or UNSET,
         )
     )
     members = b",".join(read.members[skipped:])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...clock import Clock
+from ..past.window import Past
 from ..route import Route
 from ..source import REQUESTS_PER_S, Source, asked
 from ..watch.instance import Instance
@@ -31,7 +32,9 @@ class Api:
     def __init__(self, instance: Instance, clock: Clock, per_s: float = REQUESTS_PER_S) -> None:
         source = Source(instance, clock, per_s)
         self._hub = Hub(source, clock)
-        candles, series, streams = CandlesRoute(source), table(source, clock), Streams(source, self._hub)
+        self._past = Past(source, instance)
+        candles, series = CandlesRoute(source, self._past), table(source, clock)
+        streams = Streams(source, self._hub)
         openapi = OpenApi()
         self.routes: Sequence[Route] = (
             Route("GET", INDEX, asked(source, openapi.show_index)),
@@ -44,5 +47,8 @@ class Api:
         )
 
     async def run(self) -> None:
-        """Listen for the streams until cancelled."""
-        await self._hub.run()
+        """Listen for the streams until cancelled; then nothing is read any more."""
+        try:
+            await self._hub.run()
+        finally:
+            self._past.close()

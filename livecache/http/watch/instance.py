@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...clock import Clock
@@ -31,6 +32,7 @@ class Instance:
         self.places: Mapping[str, Place] = {}
         self.changes: dict[str, Change] = {}  # of each venue whose engine runs
         self.history: Mapping[str, Standing] = {}  # of each venue whose history is kept
+        self.history_path: Path | None = None  # of its file; None where none is kept
         self.redis = ""  # its address, for people
         self.started_at_s = clock.wall()
         self.was_ready = False  # all was ready once, as readers saw it; stays so

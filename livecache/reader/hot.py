@@ -1,0 +1,86 @@
+"""What Redis knows of a stretch of years, as steps. Needs numpy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from ..errors import ReadError
+from ..history.answer.seam import NOTHING
+from ..history.columns import Columns
+from ..history.store import Answer
+from ..keys.keyspace import UNDECODABLE, Damaged, decode_member
+from ..model.coverage import Coverage
+from ..model.grid import Grid, read_grid
+from ..model.series import SeriesId
+from ..model.timeframe import Timeframe
+from ..read.answer import State
+from ..read.reading import Core, Steps
+from ..wire.scripts import text_of
+
+__all__ = ["Told", "filled", "known", "sessions"]
+
+_TOLD = ("sums_below", "grids", "calendar")
+
+Told = tuple[Timeframe | None, Mapping[Timeframe, Grid], bool]
+"""From which timeframe on a venue's candles are no sums, its own grids, and whether it keeps to sessions."""
+
+
+def filled(core: Core, names: set[str]) -> Steps[tuple[set[SeriesId], dict[str, Told]]]:
+    """The series of these symbols, or all, that are filled; and what is told of each venue."""
+    yield from core.learn()
+    found: set[SeriesId] = set()
+    told: dict[str, Told] = {}
+    for venue in core.venues or ():
+        keys = core.keyspace(venue)
+        members, fields = yield [("SMEMBERS", keys.series), ("HMGET", keys.feed, *_TOLD)]
+        if isinstance(members, Exception) or isinstance(fields, Exception):  # nobody's that we know
+            continue
+        bound, grids, calendar = fields
+        try:
+            texts = msgspec.json.decode(grids, type=dict[Timeframe, str]) if grids else {}
+            own = {timeframe: read_grid(text, timeframe.ms) for timeframe, text in texts.items()}
+            told[venue] = Timeframe(text_of(bound)) if bound else None, own, calendar is not None
+        except (ValueError, *UNDECODABLE):
+            raise ReadError(f"{venue}: where buckets lie cannot be understood", "update livecache") from None
+        texts_of = (text for text in map(text_of, members) if not names or text.rpartition(":")[0] in names)
+        found |= {series for text in texts_of if (series := keys.parse_series(text))}
+    return found, told
+
+
+def sessions(core: Core, series: Sequence[SeriesId]) -> Steps[dict[Timeframe, Grid]]:
+    """The sessions that Redis tells of these."""
+    commands = [("HGET", f"{core.keys_of(one)[0]}:state", "grid") for one in series]
+    texts = yield commands
+    told = zip(series, texts, strict=True)
+    return {one.timeframe: read_grid(text_of(text)) for one, text in told if isinstance(text, bytes)}
+
+
+def known(
+    core: Core, series: SeriesId, start: int, end: int, *, vouched: bool = False
+) -> Steps[tuple[Answer, Coverage]]:
+    """What Redis has settled of `[start, end)`, in the venue's digits; and all that it covers.
+
+    With `vouched` also what has closed and is vouched for; it is provisional.
+    """
+    keys = core.keys_of(series)
+    (reply,) = yield from core.evaluate([(keys, ("range", start, end))])
+    if isinstance(reply, Exception) or not reply:
+        return NOTHING, Coverage()
+    fields, _, size, members, _ = reply
+    state = State.of(fields, series, keys[0])
+    through = state.known_through if vouched else state.settled_through
+    covered = Coverage([(state.contiguous_from, through)])
+    if size != state.members or not covered:  # some are lost: they come back with the next write
+        return NOTHING, Coverage()
+    try:
+        candles = [decode_member(member, series.timeframe, state.grid) for member in members]
+    except Damaged as error:
+        raise ReadError(
+            f"a candle in {keys[0]} cannot be read: {str(error)[:200]}",
+            f"delete {keys[0]}, and its writer restores it",
+        ) from None
+    asked = covered.clip(start, end)
+    rows = Columns.of(each for each in candles if each.time in asked)
+    return Answer(rows, asked, 0, 0, asked.clip(state.settled_through, end)), covered
