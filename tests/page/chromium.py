@@ -45,8 +45,12 @@ _KEYS = {
     "Enter": ("\r", 13),
     "Escape": ("", 27),
     "Tab": ("\t", 9),
+    "PageUp": ("", 33),
+    "PageDown": ("", 34),
     "ArrowLeft": ("", 37),
+    "ArrowUp": ("", 38),
     "ArrowRight": ("", 39),
+    "ArrowDown": ("", 40),
     "Home": ("", 36),
     "End": ("", 35),
 }

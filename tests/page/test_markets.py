@@ -101,7 +101,7 @@ def test_the_counts_in_the_head_filter_and_the_filter_knows_states(
     tab.type("halted 15m")
     assert column(tab, 1) == ["HALT-USD"]
     tab.type("x")
-    assert tab.text("#hidden-rows") == "There is no such market."
+    assert tab.text("#no-rows") == "There is no such market."
     nothing_in_the_console(tab)
 
 
@@ -283,34 +283,3 @@ def test_the_foot_says_who_answers_and_leads_to_what_programs_read(
     assert links == ["metrics", "readyz", "api/v1", "openapi.json"]
     answers = tab.run(f"Promise.all({links!r}.map(async (path) => (await fetch(path)).status))")
     assert answers[2:] == [200, 200] and 404 not in answers
-
-
-# --- very many
-
-
-def test_with_6300_series_it_asks_no_more_often_and_stays_usable(
-    store: Any, server: Served, tab: Tab
-) -> None:
-    symbols = [f"COIN{number}-USD" for number in range(900)]
-    timeframes = ["1m", "5m", "15m", "30m", "1h", "4h", "1d"]
-    announce(store, symbols, timeframes)
-    fill(store, "COIN0-USD", "1h", [5.0] * 60)
-    fill(store, "COIN899-USD", "1h", [5.0] * 60, reason=HOLE)
-    tab.open(f"{server.url}/#COIN0-USD/1h")
-    tab.until("they are there", "document.querySelectorAll('#markets .market').length === 500", 60.0)
-    assert column(tab, 1)[:2] == ["COIN899-USD", "COIN0-USD"], "trouble first, among all of them"
-    assert tab.text("#hidden-rows") == "and 400 more: use the filter"
-    wide = "(({ scrollWidth, clientWidth }) => scrollWidth - clientWidth)"
-    assert tab.run(f"{wide}(document.querySelector('#all .scroll'))") == 0, "seven dots fit beside the rest"
-    tab.focus("#filter")
-    tab.type("coin777")
-    assert column(tab, 1) == ["COIN777-USD"]
-    tab.until(
-        "the courses were asked for",
-        "performance.getEntriesByName(new URL('api/v1/markets', location)).length",
-    )
-    paths = tab.run(
-        "performance.getEntriesByType('resource').map(({ name }) => new URL(name).pathname)"
-        ".filter((path) => path.startsWith('/api/') && path !== '/api/v1/series')"
-    )
-    assert len(paths) < 10, paths

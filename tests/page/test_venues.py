@@ -76,6 +76,27 @@ def test_an_address_without_the_venue_still_leads_somewhere_and_the_last_one_is_
     assert tab.texts("#markets tbody th") == ["coinbase", "BTC-USD", "ETH-USD"]
 
 
+def test_a_venue_says_how_many_it_has_and_how_many_are_amiss_and_folds(server: Served, tab: Tab) -> None:
+    opened(tab, server.url)
+    assert tab.texts("#markets .venue .amount") == ["2 markets", "3 markets, 1 amiss"]
+    tab.focus("#markets [data-symbol='coinbase:ETH-USD'] a")
+    tab.press("ArrowDown")
+    assert tab.run("document.activeElement.innerText") == "toy"
+    tab.press("Enter")
+    assert tab.texts("#markets tbody th") == ["coinbase", "BTC-USD", "ETH-USD", "toy"]
+    assert tab.run("document.activeElement.ariaExpanded") == "false"
+    assert tab.texts("#markets .venue .amount") == ["2 markets", "3 markets, 1 amiss"]
+    tab.focus("#filter")
+    tab.type("hole")
+    assert tab.texts("#markets tbody th") == ["toy", "HOLE-USD"], "what is looked for is found in it"
+    tab.reload()
+    tab.until("the markets are there", "document.querySelectorAll('#markets .market').length > 0")
+    assert tab.texts("#markets tbody th") == ["coinbase", "BTC-USD", "ETH-USD", "toy"], "it stays as it was"
+    tab.click("#markets [aria-expanded='false']")
+    assert len(tab.texts("#markets tbody th")) == 7
+    nothing_in_the_console(tab)
+
+
 def test_the_trouble_of_one_venue_is_told_as_its_own(store: Any, server: Served, tab: Tab) -> None:
     for symbol in ("BTC-USD", "BTC/USDT:USDT"):
         fill(store, symbol, "15m", [5.0] * 80, venue="toy", feed="down")

@@ -5,7 +5,7 @@ import { Head } from "./head.js";
 import { keep, recall } from "./keep.js";
 import { keyOf, nameOf, named, rowOf } from "./markets.js";
 import { One } from "./one.js";
-import { Pause, Refused, get, hasToken, keepToken } from "./service.js";
+import { Pause, Refused, getAnew, hasToken, keepToken } from "./service.js";
 import { Table } from "./table.js";
 import { View } from "./view.js";
 import { TIMEFRAMES, decimals, troubles } from "./words.js";
@@ -26,7 +26,7 @@ let drawing = false;
 const digitsOf = new Map(); // by name
 const look = new Pause();
 const zone = new Zone(recall("zone") === "local");
-const table = new Table($("markets"), $("filter"), $("hidden-rows"), zone);
+const table = new Table($("markets"), $("filter"), $("no-rows"), zone);
 const head = new Head($("filter"), () => intoView($("all")));
 const around = new Around(() => {
   listedOf = null;
@@ -39,8 +39,9 @@ const view = new View(zone, soon);
 async function watchAll() {
   for (;;) {
     try {
-      told = await get("api/v1/series");
-      told.series = named(told.series, told.venues);
+      const found = await getAnew("api/v1/series");
+      if (found !== told) found.series = named(found.series, found.venues);
+      told = found;
       toldAt = performance.now();
       if (goneSince || refused) one?.wake();
       goneSince = refused = null;

@@ -32,6 +32,19 @@ export async function get(path, signal) {
   return response.json();
 }
 
+const latest = new Map(); // by path: `{tag, answer}`
+
+/** As `get`, for what is asked for again and again: the very same object as long as the answer is the same. */
+export async function getAnew(path) {
+  const before = latest.get(path);
+  const response = await ask(path, AbortSignal.timeout(ANSWER_MS), before ? { "If-None-Match": before.tag } : {});
+  if (response.status === 304) return before.answer;
+  const answer = await response.json();
+  const tag = response.headers.get("ETag");
+  if (tag) latest.set(path, { tag, answer });
+  return answer;
+}
+
 /** Server-sent events as `{event, data}`, until the stream ends. Raises as `get`; or because it fell silent. */
 export async function* events(path, signal) {
   const silent = new AbortController();
@@ -67,11 +80,11 @@ function fieldsOf(block) {
   );
 }
 
-async function ask(path, signal) {
+async function ask(path, signal, headers = {}) {
   const token = sessionStorage.getItem(TOKEN);
-  const headers = token === null ? {} : { Authorization: `Bearer ${token}` };
+  if (token !== null) headers.Authorization = `Bearer ${token}`;
   const response = await fetch(path, { headers, signal });
-  if (response.ok) return response;
+  if (response.ok || response.status === 304) return response;
   throw new Refused(response.status, await response.json().catch(() => ({})));
 }
 

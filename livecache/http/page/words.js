@@ -19,6 +19,8 @@ export const TIMEFRAMES = {
   "1M": 2_592_000_000, // about
 };
 
+const PRICES = new Map(); // by their digits
+
 /** What a bucket is worth, in words. */
 export const KINDS = {
   settled: "settled",
@@ -38,7 +40,9 @@ export function decimals(number) {
 /** `76,324.10` with two digits. */
 export function price(number, digits) {
   const shown = Math.min(digits, 20);
-  return number.toLocaleString("en-US", { minimumFractionDigits: shown, maximumFractionDigits: shown });
+  const texts = { minimumFractionDigits: shown, maximumFractionDigits: shown };
+  if (!PRICES.has(shown)) PRICES.set(shown, new Intl.NumberFormat("en-US", texts)); // It takes long to make one.
+  return PRICES.get(shown).format(number);
 }
 
 export function volume(number) {
