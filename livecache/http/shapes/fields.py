@@ -5,6 +5,7 @@ Times are Unix ms of the venue's clock; `…_through` are exclusive ends.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import msgspec
@@ -65,7 +66,7 @@ Rows = Annotated[int, Meta(ge=1, le=ROWS_MOST)]
 
 Time = Annotated[int, Meta(ge=0, description="Unix ms, venue time")]
 
-Stretch = Annotated[tuple[int, int], Meta(description="[start, end), Unix ms")]
+Stretch = Annotated[Sequence[int], Meta(min_length=2, max_length=2, description="[start, end), Unix ms")]
 
 FeedState = Literal["up", "down"]
 
