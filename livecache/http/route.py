@@ -26,6 +26,8 @@ class Route(NamedTuple):
     what cannot be answered: see `answers.of_error`. Whoever may ask only with a token is asked for it before,
     unless the route is `public`; what `orders` work needs the one that may order.
 
+    `retold` makes of a problem what whoever asks here can read.
+
     A `{name}` in the path stands for one part of it, which the handler finds in `request[PARTS]`.
     """
 
@@ -35,3 +37,4 @@ class Route(NamedTuple):
     public: bool = False
     endless: bool = False
     orders: bool = False
+    retold: Callable[[web.StreamResponse], web.StreamResponse] | None = None

@@ -75,7 +75,7 @@ class Server:
         return response
 
     async def _in_time(self, route: Route, request: web.BaseRequest) -> web.StreamResponse:
-        response: web.StreamResponse = refusal(503, "no answer in time")
+        response = _told(route, refusal(503, "no answer in time"))
         try:
             async with asyncio.timeout(ANSWER_S):
                 response = await self._ask(route, request)
@@ -106,6 +106,7 @@ class Server:
             if self._repeats.log("http_failed", route.path, message):
                 logger.bind(event="http_failed").opt(exception=error).debug("{}: the traceback", message)
             response = refusal(500, "this is a bug; the log says more")
+        response = _told(route, response)
         if not response.prepared:
             for name, value in _HEADERS.items():
                 response.headers.setdefault(name, value)
@@ -134,6 +135,10 @@ class Server:
             allow = {"Allow": ", ".join(allowed)}
             return refusal(405, f"{request.method} is not for this", headers=_HEADERS | allow)
         return refusal(404, "there is nothing here", f"there are {', '.join(self._paths)}", headers=_HEADERS)
+
+
+def _told(route: Route, response: web.StreamResponse) -> web.StreamResponse:
+    return route.retold(response) if route.retold and response.status >= 400 else response
 
 
 def _pattern(path: str) -> re.Pattern[str]:

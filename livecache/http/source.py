@@ -173,10 +173,11 @@ def _near(symbol: str, known: Iterable[SeriesId]) -> str:
 # --- requests and refusals
 
 
-def parse(request: web.BaseRequest, kind: type[_T], *, repeated: str = "") -> _T:
+def parse(request: web.BaseRequest, kind: type[_T], *, repeated: str = "", lenient: bool = False) -> _T:
     """The query as a struct. Raises ConfigError that names the parameter which cannot be used.
 
-    Only `repeated` may come more than once, and then is a list.
+    Only `repeated` may come more than once, and then is a list. `lenient`: others than the struct's are
+    passed over.
     """
     query: dict[str, object] = {}
     for name in dict.fromkeys(request.query):
@@ -188,7 +189,7 @@ def parse(request: web.BaseRequest, kind: type[_T], *, repeated: str = "") -> _T
         else:
             query[name] = values[0]
     names = kind.__struct_encode_fields__
-    for name in query:
+    for name in () if lenient else query:
         if name not in names:
             near = difflib.get_close_matches(name, names, n=1)
             hint = f"did you mean {near[0]}? " if near else ""

@@ -52,6 +52,7 @@ class Served:
         token: str | None = None,
         traits: Traits = TRAITS,
         history: Path | None = None,
+        config: Config | None = None,
     ) -> None:
         self._traits = traits
         self._redis_url = redis_url
@@ -62,7 +63,7 @@ class Served:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
         self._clock = SystemClock()
-        self._instance = Instance(Config(), self._clock, "config.toml")
+        self._instance = Instance(config or Config(), self._clock, "config.toml")
         self._instance.history_path = history
         self.failure: BaseException | None = None
         self.url = ""

@@ -33,6 +33,7 @@ from .support import ask
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "api.md").read_text(encoding="utf-8")
+UDF = (DOCS / "udf.md").read_text(encoding="utf-8")
 PROBES = (DOCS / "http.md").read_text(encoding="utf-8")
 
 
@@ -63,6 +64,11 @@ def test_the_page_tells_every_path_parameter_and_field() -> None:
     told = names_in(PAGE)
     told_of = document()
     for path, methods in told_of["paths"].items():
+        if path.startswith("/udf/"):
+            assert re.search(rf"^\| `{path}[?`]", UDF, re.MULTILINE), path
+            for parameter in methods["get"]["parameters"]:
+                assert parameter["name"] in names_in(UDF), parameter["name"]
+            continue
         if not path.startswith("/api/"):
             assert f"| `{path}` |" in PROBES, path
             continue
@@ -72,7 +78,7 @@ def test_the_page_tells_every_path_parameter_and_field() -> None:
                 assert parameter["name"] in told, parameter["name"]
             for status in method["responses"]:
                 assert re.search(rf"\b{status}\b", PAGE), status
-    told |= names_in(PROBES)
+    told |= names_in(PROBES) | names_in(UDF)
     for name, schema in told_of["components"]["schemas"].items():
         for field in schema.get("properties", {}):
             assert field in told, f"{name}.{field}"

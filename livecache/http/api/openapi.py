@@ -16,6 +16,17 @@ from ..shapes.fields import NoQuery
 from ..shapes.problem import MEDIA_TYPE, Problem
 from ..shapes.series import MarketsAnswer, SeriesAnswer
 from ..shapes.service import AliveAnswer, IndexAnswer, ReadyAnswer, ServiceAnswer, StartedAnswer
+from ..shapes.udf import (
+    UdfBars,
+    UdfConfig,
+    UdfError,
+    UdfFound,
+    UdfHistoryQuery,
+    UdfNoData,
+    UdfSearchQuery,
+    UdfSymbol,
+    UdfSymbolQuery,
+)
 from ..source import parse
 from ..watch import reload, repair
 
@@ -49,6 +60,15 @@ _SHAPES: tuple[type[msgspec.Struct], ...] = (
     repair.RepairsLeft,
     reload.ReloadRequest,
     reload.ReloadAnswer,
+    UdfConfig,
+    UdfSymbolQuery,
+    UdfSymbol,
+    UdfSearchQuery,
+    UdfFound,
+    UdfHistoryQuery,
+    UdfBars,
+    UdfNoData,
+    UdfError,
 )
 
 _REFUSALS = {
@@ -90,6 +110,9 @@ def document() -> dict[str, Any]:
     """The document, as JSON has it."""
     _, schemas = msgspec.json.schema_components(_SHAPES, ref_template=_REF)
     candles, stream, repairs = (schemas.pop(name) for name in ("CandlesQuery", "StreamQuery", "RepairsQuery"))
+    symbol, search, bars = (
+        _parameters(schemas.pop(f"Udf{name}Query")) for name in ("Symbol", "Search", "History")
+    )
     resume = {
         "name": "Last-Event-ID",
         "in": "header",
@@ -149,6 +172,23 @@ def document() -> dict[str, Any]:
                 _json("ReloadRequest"),
                 {"200": _json("ReloadAnswer", "it was; what could not be taken over is named")},
             ),
+            "/udf/config": _udf("udfConfig", "What this feed offers a chart", [], _ref("UdfConfig")),
+            "/udf/symbols": _udf(
+                "udfSymbol", "What a chart has to know of a symbol", symbol, _ref("UdfSymbol")
+            ),
+            "/udf/search": _udf(
+                "udfSearch",
+                "Symbols by a part of their name",
+                search,
+                {"type": "array", "items": _ref("UdfFound")},
+            ),
+            "/udf/history": _udf(
+                "udfHistory",
+                "Bars before a time, without a gap",
+                bars,
+                {"oneOf": [_ref("UdfBars"), _ref("UdfNoData")]},
+            ),
+            "/udf/time": _udf("udfTime", "The time, in seconds", [], {"type": "integer"}),
             "/healthz": _probe("alive", "Whether it lives", "AliveAnswer"),
             "/startupz": _probe("started", "Whether all was ready once", "StartedAnswer"),
             "/readyz": _probe("ready", "Whether readers find everything ready now", "ReadyAnswer"),
@@ -179,6 +219,17 @@ def _get(
     responses = {"200": answer} | unchanged | refusals
     told = {status: what for status, what in responses.items() if status not in but}
     return {"get": {"operationId": name, "summary": summary, "parameters": parameters, "responses": told}}
+
+
+def _udf(name: str, summary: str, parameters: list[dict[str, Any]], schema: dict[str, Any]) -> dict[str, Any]:
+    """What a chart asks: a refusal says `s` and `errmsg` beside what a problem does."""
+    told = _get(name, summary, parameters, {"description": "as asked", "content": _content(schema)})
+    problem = {"content": _content(_ref("UdfError"), MEDIA_TYPE)}
+    responses = {
+        status: what | problem if status >= "400" else what
+        for status, what in told["get"]["responses"].items()
+    }
+    return {"get": told["get"] | {"responses": responses}}
 
 
 def _post(name: str, summary: str, body: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
@@ -219,10 +270,15 @@ def _parameter(name: str, field: dict[str, Any], *, required: bool) -> dict[str,
 
 
 def _json(name: str, description: str = "as asked", media_type: str = "application/json") -> dict[str, Any]:
-    return {
-        "description": description,
-        "content": {media_type: {"schema": {"$ref": _REF.format(name=name)}}},
-    }
+    return {"description": description, "content": _content(_ref(name), media_type)}
+
+
+def _ref(name: str) -> dict[str, Any]:
+    return {"$ref": _REF.format(name=name)}
+
+
+def _content(schema: dict[str, Any], media_type: str = "application/json") -> dict[str, Any]:
+    return {media_type: {"schema": schema}}
 
 
 def _problem(why: str) -> dict[str, Any]:

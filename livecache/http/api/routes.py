@@ -8,6 +8,7 @@ from ...clock import Clock
 from ..past.window import Past
 from ..route import Route
 from ..source import REQUESTS_PER_S, Source, asked
+from ..udf.feed import Feed
 from ..watch.instance import Instance
 from .candles import PATH as CANDLES
 from .candles import CandlesRoute
@@ -44,6 +45,7 @@ class Api:
             Route("GET", SERVICE, asked(source, Identity(instance).show)),
             Route("GET", STREAM, asked(source, streams.show), endless=True),
             Route("GET", OPENAPI, asked(source, openapi.show)),
+            *Feed(source, instance, clock).routes,
         )
 
     async def run(self) -> None:
