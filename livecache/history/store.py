@@ -28,7 +28,7 @@ from .records.jobs import (
     Outcome,
     Want,
 )
-from .records.past import Arrival, Revision
+from .records.past import Arrival, Revision, Version
 from .records.symbols import AboutSymbol, SymbolStore
 
 if TYPE_CHECKING:
@@ -201,6 +201,9 @@ class HistoryStore(Protocol):
 
         Raises `DamagedBlock`, and `HistoryError` for an earlier time.
         """
+
+    def version(self, series: int, start: int, end: int) -> Version:
+        """What changes whenever `read` would answer something else; nothing is decoded for it."""
 
     def batches(self, series: int, start: int, end: int, rows: int = 500_000) -> Iterator[Answer]:
         """The same, oldest first, in answers of about so many rows.

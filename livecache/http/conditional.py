@@ -7,7 +7,7 @@ from hashlib import blake2b
 
 from aiohttp import web
 
-__all__ = ["GZIP_FROM_BYTES", "given", "packed", "tag_of"]
+__all__ = ["GZIP_FROM_BYTES", "given", "named_in", "packed", "tag_of", "takes_gzip"]
 
 GZIP_FROM_BYTES = 1_400
 """Below that an answer is one packet of a network anyway."""
@@ -32,16 +32,16 @@ def given(
     """`body`, which is JSON, as this client wants it. `tag` and `gzipped`: where they are known already."""
     tag = tag or tag_of(body)
     headers = {"ETag": tag, "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
-    if _names(request.headers.get("If-None-Match", ""), tag):
+    if named_in(request.headers.get("If-None-Match", ""), tag):
         return web.Response(status=304, headers=headers)
-    if len(body) >= GZIP_FROM_BYTES and _takes_gzip(request.headers.get("Accept-Encoding", "")):
+    if len(body) >= GZIP_FROM_BYTES and takes_gzip(request.headers.get("Accept-Encoding", "")):
         body = gzipped or packed(body)
         headers["Content-Encoding"] = "gzip"
     headers["Content-Type"] = "application/json"
     return web.Response(body=body, headers=headers)
 
 
-def _names(header: str, tag: str) -> bool:
+def named_in(header: str, tag: str) -> bool:
     """Whether an If-None-Match names that tag; strong or weak is all the same to it."""
     if not header:
         return False
@@ -49,7 +49,8 @@ def _names(header: str, tag: str) -> bool:
     return header.strip() == "*" or any(one.strip().removeprefix("W/") == opaque for one in header.split(","))
 
 
-def _takes_gzip(header: str) -> bool:
+def takes_gzip(header: str) -> bool:
+    """Whether who sends that Accept-Encoding takes gzip."""
     for one in header.lower().split(","):
         coding, _, weight = one.partition(";")
         if coding.strip() in ("gzip", "*"):

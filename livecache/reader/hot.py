@@ -19,7 +19,7 @@ from ..read.answer import State
 from ..read.reading import Core, Steps
 from ..wire.scripts import text_of
 
-__all__ = ["Told", "filled", "known", "sessions"]
+__all__ = ["Told", "filled", "known", "mark", "sessions"]
 
 _TOLD = ("sums_below", "grids", "calendar")
 
@@ -84,3 +84,12 @@ def known(
     asked = covered.clip(start, end)
     rows = Columns.of(each for each in candles if each.time in asked)
     return Answer(rows, asked, 0, 0, asked.clip(state.settled_through, end)), covered
+
+
+def mark(core: Core, series: SeriesId, start: int, end: int) -> Steps[bytes]:
+    """What changes whenever `known` would say something else; nothing is decoded for it."""
+    (reply,) = yield from core.evaluate([(core.keys_of(series), ("range", start, end))])
+    if isinstance(reply, Exception) or not reply:
+        return b""
+    fields, _, size, members, _ = reply
+    return repr((fields, size, members)).encode()

@@ -30,6 +30,7 @@ from .wish import Wish, wish_of
 __all__ = ["Reading", "Years", "wish_of"]
 
 _BATCH_MAX = 100_000_000
+_EVER = Coverage([(0, TIME_MAX)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,7 @@ class Reading:
         self._infos: dict[SeriesId, SeriesInfo] = {}
         self._filled: set[SeriesId] = set()
         self._told: dict[str, hot.Told] = {}
+        self._kept: dict[SeriesId, Coverage] = {}
         self.series = self._meant(symbol, timeframe)
         self.sources = self._all_sources()
         self.grid: Grid = self.sources[0].grid
@@ -150,6 +152,26 @@ class Reading:
         infos = [self._infos.get(source.series) for source in self.sources]
         return next((info.listed for info in infos if info and info.listed), 0)
 
+    def version(self, start: int, end: int) -> tuple[bool, list[object]]:
+        """Whether all of it is known, and what changes whenever `answer` would; nothing is decoded for it."""
+        covered = Coverage([(start, min(end, self.listed))])
+        told: list[object] = [self._wish, self.adjuster.actions, self.listed]
+        days = self._infos.get(self.series._replace(timeframe=Timeframe.D1))
+        if self._wish.adjust == "all" and days:
+            told.append(days.rev)  # closes before dividends, wherever they are
+        for source in self.sources:
+            kept = self.kept(source.series).clip(start, end)
+            if kept:
+                told.append(self._ask(hot.mark(self._core, source.series, start, end), b""))
+            covered |= kept
+            if self._store and (info := self._infos.get(source.series)):
+                version = self._store.version(info.id, start, end)
+                told += [source.series, self._store.identity, version]
+                covered |= version.coverage
+            if covered.covers(start, end):
+                break
+        return covered.covers(start, end), told
+
     # --- what there is
 
     def _meant(self, symbol: str, timeframe: Timeframe) -> SeriesId:
@@ -208,12 +230,12 @@ class Reading:
         return found
 
     def kept(self, series: SeriesId) -> Coverage:
-        """All that Redis has of it."""
-        if series not in self._filled:
-            return Coverage()
-        steps = hot.known(self._core, series, TIME_MAX - 1, TIME_MAX, vouched=self._wish.vouched)
-        covered: Coverage = self._ask(steps, (NOTHING, Coverage()))[1]
-        return covered
+        """All that Redis has of it, as it was when this was asked first."""
+        if series not in self._kept:
+            steps = hot.known(self._core, series, TIME_MAX - 1, TIME_MAX, vouched=self._wish.vouched)
+            there = series in self._filled
+            self._kept[series] = self._ask(steps, (NOTHING, Coverage()))[1] if there else Coverage()
+        return self._kept[series]
 
     def known_of(self, series: SeriesId) -> Coverage:
         """All that is known of it."""
@@ -248,7 +270,7 @@ class Reading:
         return gather(self._seam, self.sources, Span(start, end))[0]
 
     def _hot(self, series: SeriesId, start: int, end: int) -> Answer:
-        if series not in self._filled:
+        if series not in self._filled or not self._kept.get(series, _EVER).clip(start, end):
             return NOTHING
         steps = hot.known(self._core, series, start, end, vouched=self._wish.vouched)
         found: Answer = self._ask(steps, (NOTHING, None))[0]

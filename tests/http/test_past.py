@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import gzip
+import json
+import sys
 from collections.abc import Iterator
 from contextlib import closing
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
+from hypothesis import given
+from hypothesis import strategies as st
 
 from livecache import Reader
 from livecache.equities.written import grid_text
 from livecache.history.columns import Columns
 from livecache.history.sqlite.store import SqliteHistory
+from livecache.http.past.formats import json_of
+from livecache.keys.keyspace import AliveRecord, Keyspace, encode_alive
 from livecache.model.candle import ExactCandle
 from livecache.model.coverage import Coverage
 from livecache.model.grid import read_grid
@@ -26,10 +34,13 @@ from ..cache.test_sessions import D1, GRIDS, H1, filled
 from ..cache.test_sessions import put as put_warm
 from ..core.test_calendar import ms
 from ..core.test_other_grids import SYMBOL
-from ..history.support import HandClock, market, minute, number_of, put
+from ..history.support import HandClock, covered, market, minute, number_of, put
 from ..history.test_reader import redis_holds
 from .api import Served, served
 from .support import Answer, ask
+from .test_candles import raw
+
+pyarrow = pytest.importorskip("pyarrow")
 
 TRAITS = Traits(served={Timeframe.M1: ServedBy(page=300), Timeframe.D1: ServedBy(page=300, reach=500)})
 
@@ -164,6 +175,144 @@ def test_a_symbol_of_which_nothing_is_stored_yet_is_all_missing(server: Served, 
     assert answer.content["next_before"] == minute(540) and answer.content["revision"] == 0
     refused = ask(server.url, f"/api/v1/candles?symbol=NO-SUCH&timeframe=1m&before={minute(640)}")
     assert (refused.status, refused.content["kind"]) == (404, "unknown_series")
+
+
+def fetched(server: Served, query: str, **headers: str) -> tuple[int, bytes, dict[str, str]]:
+    return raw(server, f"/api/v1/candles?symbol=BTC-USD&timeframe=1m{query}", **headers)
+
+
+def test_csv_and_arrow_have_the_same_candles(
+    history: SqliteHistory, server: Served, clean_valkey: str
+) -> None:
+    put(history, number_of(history), 0, 300)
+    put(history, number_of(history), 350, 700)
+    holds(clean_valkey, 640, 760)
+    for query in (f"&before={minute(600)}&limit=400&partial=true", "&limit=20"):
+        if "before" not in query:
+            with redis.Redis.from_url(clean_valkey) as client:
+                alive = encode_alive(AliveRecord("one", minute(760), "up"))
+                client.set(Keyspace(venue="venue").alive("BTC-USD"), alive)
+        _, body, _ = fetched(server, query)
+        text = body.decode()
+        told = json.loads(text)
+        expected = json.loads(text, parse_float=str, parse_int=str)["candles"]
+        _, body, headers = fetched(server, f"{query}&format=csv")
+        assert headers["Content-Type"] == "text/csv"
+        names, *lines = body.decode().splitlines()
+        assert names == "time,open,high,low,close,volume"
+        assert [line.split(",") for line in lines] == expected and len(lines) > 10
+        assert fetched(server, query, Accept="text/csv")[1] == body
+        status, body, also = fetched(server, query, Accept="application/vnd.apache.arrow.stream")
+        assert status == 200
+        table = pyarrow.ipc.open_stream(body).read_all()
+        assert str(table.schema.field("time").type) == "timestamp[ms, tz=UTC]"
+        columns = [table["time"].cast("int64").to_pylist(), *(c.to_pylist() for c in table.columns[1:])]
+        assert [list(row) for row in zip(*columns, strict=True)] == told["candles"]
+        head = json.loads(table.schema.metadata[b"livecache"])
+        assert head == {name: value for name, value in told.items() if name not in ("candles", "forming")}
+        for name, value in head.items():
+            shown = also[f"Livecache-{name.replace('_', '-').title()}"]
+            assert shown == headers[f"Livecache-{name.replace('_', '-').title()}"]
+            if isinstance(value, int | str):
+                assert shown == (str(value).lower() if isinstance(value, bool) else str(value))
+            elif isinstance(value, list):
+                assert shown == ", ".join(f"{start}-{end}" for start, end in value)
+            else:
+                assert value is None and shown == ""
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.decimals(min_value=0, max_value=10**22, places=6, allow_nan=False),
+            st.integers(0, 10**16).map(lambda n: Decimal(n).scaleb(-12)),
+            st.sampled_from(["0.00001", "7", "0.1", "1234567.25", "0.000000000000000123", "10.0"]).map(
+                Decimal
+            ),
+        ),
+        max_size=20,
+    )
+)
+def test_json_has_every_digit_of_any_number(numbers: list[tuple[Decimal, ...]]) -> None:
+    candles = [
+        ExactCandle(minute(n), f"{one:f}", f"{two:f}", f"{two:f}", f"{one:f}", f"{three:f}")
+        for n, (one, two, three) in enumerate(numbers)
+    ]
+    body = json_of(Columns.of(candles)).decode()
+    assert "e" not in body and ".0," not in body and ".0]" not in body
+    found = json.loads(body, parse_float=Decimal, parse_int=Decimal)
+    assert found == [[each.time, *map(Decimal, each.numbers)] for each in candles]
+
+
+def test_without_pyarrow_it_says_what_to_install(
+    history: SqliteHistory, server: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(history, number_of(history), 0, 300)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    refused = candles(server, f"&before={minute(300)}&limit=300&format=arrow")
+    assert (refused.status, refused.content["kind"]) == (406, "not_acceptable")
+    assert "pip install 'livecache[pyarrow]'" in refused.content["hint"]
+
+
+# --- what a client has already
+
+
+def test_who_has_it_gets_no_body_until_something_of_it_changes(
+    history: SqliteHistory, server: Served, clean_valkey: str
+) -> None:
+    series = number_of(history)
+    put(history, series, 0, 700)
+    holds(clean_valkey, 640, 760)
+    old, new = f"&before={minute(600)}&limit=300", f"&before={minute(700)}&limit=300"
+    tags = {}
+    for query in (old, new):
+        status, _, headers = fetched(server, query)
+        assert status == 200
+        tags[query] = headers["ETag"]
+        assert headers["Cache-Control"] == ("private, max-age=300" if query == old else "no-cache")
+        for form in ("", "&format=csv", "&format=arrow"):
+            _, _, headers = fetched(server, query + form)
+            status, body, again = fetched(server, query + form, If_None_Match=headers["ETag"])
+            assert (status, body, again["ETag"]) == (304, b"", headers["ETag"])
+            tags[query + form] = headers["ETag"]
+    assert len({*tags.values()}) == 6
+
+    def changed() -> list[bool]:
+        now = {query: fetched(server, query, If_None_Match=tag) for query, tag in tags.items()}
+        told = [status == 200 for status, _, _ in now.values()]
+        tags.update({query: headers["ETag"] for query, (_, _, headers) in now.items()})
+        assert told[0] == told[1] == told[2] and told[3] == told[4] == told[5]
+        return told[::3]
+
+    put(history, series, 0, 50)
+    assert changed() == [False, False], "the same page again changes nothing"
+    put(history, series, 620, 621, of=2)
+    assert changed() == [True, True], "blocks are revised whole"
+    holds(clean_valkey, 640, 780)
+    assert changed() == [False, True]
+    history.uncover(series, covered(400, 410))
+    assert [fetched(server, query, If_None_Match=tag)[0] for query, tag in tags.items()] == [503] * 6
+
+
+def test_what_is_missing_is_no_news_but_asked_for_again(history: SqliteHistory, server: Served) -> None:
+    put(history, number_of(history), 0, 300)
+    query = f"&from={minute(100)}&to={minute(400)}&partial=true"
+    _, body, headers = fetched(server, query)
+    assert headers["Cache-Control"] == "no-cache"
+    assert fetched(server, query, If_None_Match=headers["ETag"])[:2] == (304, b"")
+    put(history, number_of(history), 300, 400)
+    status, whole, _ = fetched(server, query, If_None_Match=headers["ETag"])
+    assert status == 200 and len(whole) > len(body)
+
+
+def test_who_takes_gzip_gets_it(history: SqliteHistory, server: Served) -> None:
+    put(history, number_of(history), 0, 3_000)
+    for form in ("json", "csv", "arrow"):
+        query = f"&before={minute(3_000)}&limit=3000&format={form}"
+        _, plain, _ = fetched(server, query)
+        _, packed, headers = fetched(server, query, Accept_Encoding="gzip")
+        assert headers["Content-Encoding"] == "gzip" and headers["Vary"] == "Accept, Accept-Encoding"
+        assert gzip.decompress(packed) == plain and len(packed) < len(plain)
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,8 @@ class History:
         """What was read before a split, and is converted to today's shares until it has been read again."""
         self.revision = known.rev
         """Of the stored series: it grows whenever something in it changes. 0 where nothing is stored."""
+        self.rows_revision = known.block_rev
+        """The largest revision of what was read: while it stays, what is stored of the stretch does."""
         self.derived_from = derived_from
         """The timeframe that was added up for all or a part of it, or None."""
         self.adjust = adjust

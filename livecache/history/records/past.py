@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from ...equities.scale import Scale
+from ...model.candle import ExactCandle
 from ...model.coverage import Coverage
 
-__all__ = ["Arrival", "Revision"]
+__all__ = ["Arrival", "Revision", "Version"]
 
 
 class Revision(NamedTuple):
@@ -34,3 +36,18 @@ class Arrival(NamedTuple):
     lag: int
     source: str
     coverage: Coverage
+
+
+class Version(NamedTuple):
+    """What an answer of a store is made of, undecoded."""
+
+    coverage: Coverage
+    """What is settled, within the stretch that was asked for."""
+    written: int
+    """The largest revision of its blocks."""
+    revised: int
+    """The largest revision that changed a row or took it out."""
+    shown: tuple[ExactCandle, ...]
+    """What is not final yet."""
+    scales: tuple[Scale, ...]
+    """What is stored in other shares than today's."""

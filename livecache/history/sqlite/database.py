@@ -42,6 +42,9 @@ class Database:
             self.db = sqlite3.connect(
                 uri, uri=True, isolation_level=None, timeout=busy_s, check_same_thread=False
             )
+        found = path.stat()
+        self.identity = found.st_dev, found.st_ino
+        """Of the file."""
         try:
             if not writes:
                 self.db.execute("PRAGMA temp_store = MEMORY")

@@ -17,7 +17,7 @@ from ...model.series import SeriesId
 from ...model.timeframe import Timeframe, iso
 from ..block import Packed, block_of, decode, span_of, unpack
 from ..columns import Columns, merge, within
-from ..records.past import Arrival, Revision
+from ..records.past import Arrival, Revision, Version
 from ..scaling import rescaled
 from ..store import NONE, Answer, SeriesInfo, Stats
 from .arrivals import arrivals, unknown_at
@@ -85,6 +85,19 @@ class Reading(Database):
             rows, coverage = merge(rows, Columns.of(beyond)).rows, coverage | spans
             return Answer(rows, coverage, info.rev, info.rev, spans, old)
         return Answer(rows, coverage, info.rev, block_rev, NONE, old)
+
+    def version(self, series: int, start: int, end: int) -> Version:
+        """What changes whenever `read` would answer something else; nothing is decoded for it."""
+        with self.reading() as db:
+            info, step = info_of(db, series)
+            (written,) = db.execute(
+                "SELECT ifnull(max(rev), 0) FROM blocks WHERE series = ? AND block BETWEEN ? AND ?",
+                (series, block_of(start, step), block_of(end - 1, step)),
+            ).fetchone()
+            (revised,) = db.execute(_REVISED, (series, start, end)).fetchone()
+            beyond, _ = shown(db, series, info.grid, start, end)
+            coverage = known(db, series, start, end).clip(start, end)
+            return Version(coverage, written, revised, tuple(beyond), tuple(scales_of(db, series)))
 
     def batches(self, series: int, start: int, end: int, rows: int = 500_000) -> Iterator[Answer]:
         """The same, oldest first, in answers of about so many rows.

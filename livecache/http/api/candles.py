@@ -6,18 +6,20 @@ What a reader would raise is refused; what it would return is answered with the 
 from __future__ import annotations
 
 import re
+from functools import partial
 
 import msgspec
 from aiohttp import web
 from msgspec import UNSET, structs
 
-from ...errors import ConfigError, LivecacheError, NotReady, Stale, UnknownSeries
+from ...errors import ConfigError, NotReady, Stale, UnknownSeries
 from ...model.grid import SessionGrid
 from ...model.timeframe import Timeframe, time_in
 from ...read.answer import Request, Verbatim
 from ...read.reading import Core
-from ..conditional import given
-from ..past.window import Ask, Past
+from ..conditional import given, named_in, tag_of, takes_gzip
+from ..past.formats import MEDIA_TYPES, Format, Made, arrow_of, csv_of, headers_of
+from ..past.window import Ask, Past, Wanted
 from ..shapes.candles import BUCKETS_USUAL, CandlesHead, CandlesQuery
 from ..shapes.fields import ROWS_MOST, ROWS_USUAL
 from ..source import Source, Way, parse
@@ -28,6 +30,11 @@ PATH = "/api/v1/candles"
 
 _TIME_MAX = 1 << 47  # ms: the year 6429
 _MS = re.compile(r"\d{1,15}", re.ASCII)
+
+_HELD_S = 300
+"""Years that the live service has done with may be held so long."""
+
+_VARY = "Accept, Accept-Encoding"
 
 _head = msgspec.json.Encoder()
 
@@ -43,30 +50,31 @@ class CandlesRoute:
         query = parse(request, CandlesQuery)
         way, symbol = self._source.way(), await self._source.place(query.symbol)
         query = structs.replace(query, symbol=symbol)
+        form = query.format or format_of(request.headers.get("Accept", ""))
         if query.before is not None or query.adjust != "splits":
-            return given(request, await self._years(query))
+            return sent(request, await self._years(request, query, form))
         try:
-            return given(request, await self._warm(way, query))
+            read, skipped = await self._warm(way, query)
         except (NotReady, Stale, UnknownSeries) as error:
-            body = await self._instead(query, error)
-        return given(request, body)
+            if query.from_ is None or query.settled or type(error) not in (NotReady, Stale, UnknownSeries):
+                raise
+            try:
+                return sent(request, await self._years(request, query, form))
+            except UnknownSeries:
+                raise error from None
+        if form == "json":
+            response = given(request, body_of(read, skipped))
+            response.headers["Vary"] = _VARY
+            return response
+        return sent(request, await self._past.in_thread(partial(_made, read, skipped, form)))
 
-    async def _instead(self, query: CandlesQuery, error: LivecacheError) -> bytes:
-        """What years have of it, where what is kept warm is not enough; else raises the error."""
-        before = query.from_ is not None and type(error) in (NotReady, Stale, UnknownSeries)
-        if not before or query.settled:
-            raise error
-        try:
-            return await self._years(query)
-        except UnknownSeries:
-            raise error from None
+    async def _years(self, request: web.BaseRequest, query: CandlesQuery, form: Format) -> Made:
+        headers = request.headers
+        gzip = takes_gzip(headers.get("Accept-Encoding", ""))
+        return await self._past.answer(Wanted(_ask(query), form, gzip, headers.get("If-None-Match", "")))
 
-    async def _years(self, query: CandlesQuery) -> bytes:
-        window = await self._past.window(_ask(query))
-        return await self._past.encoded(window)
-
-    async def _warm(self, way: Way, query: CandlesQuery) -> bytes:
-        """What is kept warm. Raises what a reader raises."""
+    async def _warm(self, way: Way, query: CandlesQuery) -> tuple[Verbatim, int]:
+        """What is kept warm, and how many of its oldest are too many. Raises what a reader raises."""
         try:
             wanted, since = _wanted(way.core, query)
         except ValueError as error:
@@ -78,8 +86,43 @@ class CandlesRoute:
         most = query.limit or ROWS_MOST
         if wanted.span and (buckets := read.grid.count(*wanted.span)) > most:
             raise _miscounted(wanted.span, buckets, most)
-        skipped = 0 if since is None else _before(since, read, wanted)
-        return body_of(read, skipped)
+        return read, 0 if since is None else _before(since, read, wanted)
+
+
+def format_of(accept: str) -> Format:
+    """What an Accept names first; JSON, if none of ours."""
+    for one in accept.lower().split(","):
+        kind, _, weight = one.partition(";")
+        for form, media_type in MEDIA_TYPES.items():
+            if kind.strip() == media_type and "q=0" not in weight.replace("q=0.", ""):
+                return form
+    return "json"
+
+
+def sent(request: web.BaseRequest, made: Made) -> web.Response:
+    """An answer as this client gets it."""
+    headers = {
+        "ETag": made.tag,
+        "Cache-Control": f"private, max-age={_HELD_S}" if made.old else "no-cache",
+        "Vary": _VARY,
+    }
+    if not made.body or named_in(request.headers.get("If-None-Match", ""), made.tag):
+        return web.Response(status=304, headers=headers)
+    if made.gzipped:
+        headers["Content-Encoding"] = "gzip"
+    headers["Content-Type"] = MEDIA_TYPES[made.format]
+    return web.Response(body=made.body, headers={**headers, **made.headers})
+
+
+def _made(read: Verbatim, skipped: int, form: Format) -> Made:
+    """What is kept warm in another format."""
+    members = [*read.members[skipped:], *([read.forming] if read.forming else ())]
+    head = _head_of(read)
+    if form == "csv":
+        body = csv_of(b"\n".join(member[1:-1] for member in members))
+    else:
+        body = arrow_of([*zip(*read.candles[skipped:], strict=True)] or [()] * 6, head)
+    return Made(body, tag_of(body), form, headers_of(head), old=False)
 
 
 def _ask(query: CandlesQuery) -> Ask:
@@ -126,25 +169,26 @@ def moment(name: str, text: str) -> int:
 
 def body_of(read: Verbatim, skipped: int = 0) -> bytes:
     """The answer. Its candles are the stored members, joined, but for the first `skipped`."""
-    candles, (venue, symbol, timeframe) = read.candles, read.candles.series
-    head = _head.encode(
-        CandlesHead(
-            venue=venue,
-            symbol=symbol,
-            timeframe=timeframe.value,
-            ready=not read.reason,
-            reason=read.reason,
-            feed=candles.feed,  # type: ignore[arg-type]  # "up" or "down": a reader has checked
-            contiguous_from=candles.contiguous_from,
-            settled_through=candles.settled_through,
-            known_through=candles.known_through,
-            closed_through=read.closed_through,
-            forming_from=candles.forming,
-            grid=_sessions(read) or UNSET,
-        )
-    )
-    members = b",".join(read.members[skipped:])
+    head, members = _head.encode(_head_of(read)), b",".join(read.members[skipped:])
     return b'%b,"forming":%b,"candles":[%b]}' % (head[:-1], read.forming or b"null", members)
+
+
+def _head_of(read: Verbatim) -> CandlesHead:
+    candles, (venue, symbol, timeframe) = read.candles, read.candles.series
+    return CandlesHead(
+        venue=venue,
+        symbol=symbol,
+        timeframe=timeframe.value,
+        ready=not read.reason,
+        reason=read.reason,
+        feed=candles.feed,  # type: ignore[arg-type]  # "up" or "down": a reader has checked
+        contiguous_from=candles.contiguous_from,
+        settled_through=candles.settled_through,
+        known_through=candles.known_through,
+        closed_through=read.closed_through,
+        forming_from=candles.forming,
+        grid=_sessions(read) or UNSET,
+    )
 
 
 def _sessions(read: Verbatim) -> str:

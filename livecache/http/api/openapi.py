@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from importlib.metadata import version
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
 from aiohttp import web
 
 from ..conditional import given
+from ..past.formats import MEDIA_TYPES
 from ..shapes.candles import CandlesAnswer, CandlesQuery
 from ..shapes.events import ClosedEvent, FormingEvent, LostEvent, StateEvent, StreamQuery
 from ..shapes.fields import NoQuery
@@ -80,6 +83,8 @@ _REFUSALS = {
     "503": "what a reader would raise, or Redis or the service is not there",
 }
 
+_NO_FORMAT = {"406": "that format needs a package which is not installed: `not_acceptable`"}
+
 _NOT_YET = "not so; the reasons say why"
 
 _EVENTS = """Events: `state` (StateEvent), `forming` (FormingEvent), `closed`, `settled` and `revised` (of
@@ -131,7 +136,7 @@ def document() -> dict[str, Any]:
         "paths": {
             "/api/v1": _get("index", "What there is", [], _json("IndexAnswer"), but=("404", "503")),
             "/api/v1/candles": _get(
-                "candles", "Closed candles of one series", _parameters(candles), _json("CandlesAnswer")
+                "candles", "Closed candles of one series", _parameters(candles), _candles(), more=_NO_FORMAT
             ),
             "/api/v1/series": _get(
                 "series", "How every series stands", [], _json("SeriesAnswer"), but=("404",)
@@ -213,12 +218,20 @@ def _get(
     answer: dict[str, Any],
     *,
     but: tuple[str, ...] = (),
+    more: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Any]:
-    refusals = {status: _problem(why) for status, why in _REFUSALS.items()}
+    refusals = {status: _problem(why) for status, why in {**_REFUSALS, **more}.items()}
     unchanged = {"304": {"description": "as the client has it: `If-None-Match` names its ETag"}}
     responses = {"200": answer} | unchanged | refusals
     told = {status: what for status, what in responses.items() if status not in but}
     return {"get": {"operationId": name, "summary": summary, "parameters": parameters, "responses": told}}
+
+
+def _candles() -> dict[str, Any]:
+    """Candles in every format."""
+    told = _json("CandlesAnswer")
+    others = {kind: {"schema": _TEXT} for kind in MEDIA_TYPES.values() if kind not in told["content"]}
+    return told | {"content": told["content"] | others}
 
 
 def _udf(name: str, summary: str, parameters: list[dict[str, Any]], schema: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A window of years: which buckets are meant, what is known of them, and whether anything lies before.
+"""Windows of years, read off the event loop.
 
 Nothing of the history, and no numpy, is loaded before somebody asks.
 """
@@ -8,35 +8,31 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-import msgspec
-
-from ...equities.adjust import Adjust
 from ...errors import ConfigError, Incomplete, NotReady, OutsideCalendar, RedisUnavailable
-from ...model.coverage import Span
-from ...model.grid import Grid, SessionGrid
+from ...model.coverage import Coverage
 from ...model.timeframe import iso, readable
-from ...read.candles import package
 from ...read.reading import Core, Steps
 from ...reader.async_links import AsyncLink
 from ...reader.history import Place
 from ...reader.reader import MAX_LAG_S
-from ..shapes.candles import CandlesHead, SplitOfShares
+from ..answers import NotServed
 from ..source import Source
 from ..watch.instance import Instance
-from .formats import json_of
+from .bounds import Ask, Bounds, Ends, Window, bounds_of
+from .flights import Flights
+from .formats import Format, Made, made_of
+from .tags import named_in, tag_of_version
 
 if TYPE_CHECKING:
-    from ...history.answer.history import History
     from ...reader.years import Reading
 
-__all__ = ["Ask", "Ends", "Past", "Window"]
-
-_head = msgspec.json.Encoder()
+__all__ = ["Ask", "Ends", "Past", "Wanted", "Window"]
 
 _T = TypeVar("_T")
 
@@ -44,42 +40,22 @@ _THREADS = 2
 _REDIS_S = 10.0  # for all that one read asks of Redis at a time
 _SHOWN = 3
 
-Ends = Literal["", "listing", "reach"]
+
+class Wanted(NamedTuple):
+    """An answer as a client wants it."""
+
+    ask: Ask
+    format: Format = "json"
+    gzip: bool = False
+    held: str = ""
+    """Its If-None-Match: of what it has already it gets no body."""
 
 
-class Ask(NamedTuple):
-    """A stretch of one series: `[start, end)`, or the newest `limit` buckets that end by `before`.
+class _Look(NamedTuple):
+    """What was seen at once: a window, or the tag of an answer that the client has already; else both."""
 
-    Times are Unix ms. Without an end it goes as far as anything is known, and so it does without `before`.
-    """
-
-    symbol: str
-    timeframe: str
-    start: int | None = None
-    end: int | None = None
-    before: int | None = None
-    limit: int = 500
-    adjust: Adjust = "splits"
-    fill: bool = True
-    timeout_s: float = 2.0
-    partial: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """What is known of the buckets that were meant."""
-
-    history: History
-    span: Span
-    """From the open of the first to the end of the last of them; empty where there are none."""
-    next_before: int | None
-    """What to ask for by `before` to go on where this one begins. None: nothing is to be had before it."""
-    ends: Ends
-    """Why that is so: it was not listed yet, or the venue tells of nothing older. "" where neither is."""
-    listed: int | None
-    """When its first candle opens, where that is known."""
-    job: int | None = None
-    """What fetches the part that is missing, if anything does."""
+    window: Window | None
+    made: Made | None
 
 
 class Past:
@@ -88,6 +64,7 @@ class Past:
     def __init__(self, source: Source, instance: Instance) -> None:
         self._source, self._instance = source, instance
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="past")
+        self._flights = Flights[Wanted, Made]()
         self._core: tuple[Any, Core] | None = None
         self._place = Place("off")
 
@@ -102,6 +79,32 @@ class Past:
         Raises `Incomplete` where that is not all, unless a part will do, `NotReady` where years are not
         kept, `UnknownSeries`, `ConfigError`, and whatever a reader of years raises.
         """
+        return _window(await self._looked(Wanted(ask), encode=False))
+
+    async def answer(self, wanted: Wanted) -> Made:
+        """The same as it is sent. What many ask for at once is read once."""
+        return await self._flights(wanted, partial(self._answer, wanted))
+
+    async def in_thread(self, work: Callable[[], _T]) -> _T:
+        """What that gives, which takes too long for the event loop."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+
+    def close(self) -> None:
+        """Read nothing more."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    async def _answer(self, wanted: Wanted) -> Made:
+        made = (await self._looked(wanted, encode=True)).made
+        assert made is not None
+        return made
+
+    async def _looked(self, wanted: Wanted, *, encode: bool) -> _Look:
+        look = await self._look(wanted, encode=encode)
+        if look.window and look.window.history.missing and not wanted.ask.partial:
+            raise self._lacking(look.window)
+        return look
+
+    async def _look(self, wanted: Wanted, *, encode: bool) -> _Look:
         link, core = self._way()
         loop = asyncio.get_running_loop()
 
@@ -113,21 +116,7 @@ class Past:
                 asked.cancel()
                 raise RedisUnavailable(f"Redis does not answer within {_REDIS_S:g} s") from None
 
-        window = await self._threaded(partial(self._read, ask, core, drive))
-        if window.history.missing and not ask.partial:
-            raise self._lacking(window)
-        return window
-
-    async def encoded(self, window: Window) -> bytes:
-        """It as JSON, as `CandlesAnswer` describes it."""
-        return await self._threaded(partial(body_of, window))
-
-    def close(self) -> None:
-        """Read nothing more."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
-
-    async def _threaded(self, work: Callable[[], _T]) -> _T:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+        return await self.in_thread(partial(self._read, wanted, core, drive, encode=encode))
 
     def _way(self) -> tuple[AsyncLink, Core]:
         """The way to Redis, by which all venues are found."""
@@ -140,17 +129,36 @@ class Past:
 
     # --- in a thread
 
-    def _read(self, ask: Ask, core: Core, drive: Callable[[Steps[Any]], Any]) -> Window:
-        package("numpy", "history")
+    def _read(self, wanted: Wanted, core: Core, drive: Callable[[Steps[Any]], Any], *, encode: bool) -> _Look:
+        if find_spec("numpy") is None:
+            raise NotServed(
+                *("not_ready", 503, "years are read by numpy, which is not installed"),
+                "pip install 'livecache[history]' where the service runs",
+                again_s=None,
+            )
         from ...reader.wish import wish_of
         from ...reader.years import Reading, Years
 
+        ask = wanted.ask
         try:
             timeframe = readable(ask.timeframe)
             wish = wish_of(ask.start or 0, ask.end, gaps="allow", adjust=ask.adjust)._replace(vouched=True)
-            with self._opened(self._instance.history_path).opened() as store:
-                reading = Reading(Years(core, drive, self._place), store, ask.symbol, timeframe, wish)
-                return self._look(reading, ask)
+            place = self._opened(self._instance.history_path)
+            with place.opened() as store:
+                reading = Reading(Years(core, drive, place), store, ask.symbol, timeframe, wish)
+                bounds = self._bounds(reading, ask)
+                tag = ""
+                if encode:
+                    whole, version = reading.version(*bounds.span)
+                    tag = tag_of_version(wanted.format, bounds, reading.series, version)
+                    if whole and named_in(wanted.held, tag):
+                        return _Look(None, Made(b"", tag, wanted.format, {}, bounds.old))
+                window = Window(reading.answer(*bounds.span), bounds, reading.listed or None)
+            whole = not window.history.missing
+            made = None
+            if encode and (whole or ask.partial):
+                made = made_of(window, wanted.format, tag, gzip=wanted.gzip)
+            return _Look(window, made)
         except OutsideCalendar as error:
             raise ConfigError(error.message, error.hint) from None
         except ValueError as error:
@@ -163,32 +171,19 @@ class Past:
             self._place = Place(url)
         return self._place
 
-    def _look(self, reading: Reading, ask: Ask) -> Window:
-        grid, known = reading.grid, [reading.known_of(source.series) for source in reading.sources]
-        through = max((each.spans[-1].end for each in known if each), default=0)
-        now = through or int(self._instance.clock.wall() * 1000)
-        known_from = min((each.spans[0].start for each in known if each), default=now)
-        first, ends = self._first(reading, now, known_from)
-        start, end = _span(grid, ask, now) if ask.start is not None else _newest(grid, ask, now, first)
-        more = start > first and grid.far_back(start, 1) < start
-        return Window(
-            reading.answer(start, end),
-            Span(start, end),
-            start if more else None,
-            ends if start <= first else "",
-            reading.listed or None,
-        )
-
-    def _first(self, reading: Reading, now: int, known_from: int) -> tuple[int, Ends]:
-        """Before which nothing is to be had, and why; 0 where nothing is known to end."""
-        grid, listed = reading.grid, reading.listed
+    def _bounds(self, reading: Reading, ask: Ask) -> Bounds:
+        series = [source.series for source in reading.sources]
+        kept = Coverage(span for each in series for span in reading.kept(each))
+        known = kept | Coverage(span for each in series for span in reading.known_of(each))
+        wall = int(self._instance.clock.wall() * 1000)
         engine = self._instance.engines.get(reading.series.venue)
-        oldest = [0]
+        oldest = 0
         if engine is not None:
-            oldest = [engine.venue.traits.oldest(each.series.timeframe, now) for each in reading.sources]
-        first = grid.floor(listed) if listed and grid.count(0, listed + 1) else 0
-        reach = grid.floor(min(*oldest, known_from)) if all(oldest) else 0
-        return max(first, reach), "reach" if reach > first else "listing" if first else ""
+            now = known.spans[-1].end if known else wall
+            oldest = min(engine.venue.traits.oldest(each.timeframe, now) for each in series)
+        return bounds_of(
+            reading.grid, ask, known=known, kept=kept, listed=reading.listed, oldest=oldest, wall=wall
+        )
 
     def _lacking(self, window: Window) -> NotReady:
         """Why it is not whole."""
@@ -203,56 +198,9 @@ class Past:
         return Incomplete(told, _PART, have=have, want=want, missing=spans, job=window.job)
 
 
-def _span(grid: Grid, ask: Ask, now: int) -> Span:
-    """The buckets that open in what is asked for. Raises ConfigError."""
-    assert ask.start is not None
-    start = grid.ceil(ask.start)
-    end = grid.closed(max(now, start)) if ask.end is None else grid.end(grid.floor(ask.end - 1))
-    buckets = grid.count(start, end)
-    if ask.end is None and not buckets:
-        return Span(start, start)
-    if not 0 < buckets <= ask.limit:
-        told = f"[{ask.start}, {end if ask.end is None else ask.end}) holds the opens of {buckets} buckets"
-        raise ConfigError(told, f"ask for 1 to {ask.limit} of them")
-    return Span(start, end)
-
-
-def _newest(grid: Grid, ask: Ask, now: int, first: int) -> Span:
-    """The newest buckets that end by then, but for those before `first`."""
-    end = grid.closed(now if ask.before is None else min(ask.before, now))
-    start = max(0, min(max(grid.far_back(end, ask.limit), first), end))
-    return Span(start, max(start, end))
-
-
-def body_of(window: Window) -> bytes:
-    """It as JSON."""
-    history, split = window.history, window.history.split
-    venue, symbol, timeframe = history.series
-    derived = history.derived_from
-    head = _head.encode(
-        CandlesHead(
-            venue=venue,
-            symbol=symbol,
-            timeframe=timeframe.value,
-            from_=window.span.start,
-            to=window.span.end,
-            coverage=[*history.coverage],
-            missing=[*history.missing],
-            provisional=[*history.provisional],
-            converted=[*history.converted],
-            next_before=window.next_before,
-            exhausted=window.next_before is None,
-            ends=window.ends,
-            listed=window.listed,
-            derived_from=derived.value if derived else None,
-            adjust=history.adjust,
-            split=SplitOfShares(split.time, split.value) if split else None,
-            grid=history.grid.text(*window.span) if isinstance(history.grid, SessionGrid) else "",
-            job=window.job,
-            revision=history.revision,
-        )
-    )
-    return b'%b,"candles":%b}' % (head[:-1], json_of(history.rows))
+def _window(look: _Look) -> Window:
+    assert look.window is not None  # nothing was held
+    return look.window
 
 
 _PART = "partial=true gives what there is"

@@ -59,6 +59,9 @@ class CandlesQuery(
     adjust: Annotated[
         Adjust, Meta(description="shares as of today, as traded that day (`none`), or less dividends (`all`)")
     ] = "splits"
+    format: Annotated[
+        Literal["json", "csv", "arrow"] | None, Meta(description="else as `Accept` says, else json")
+    ] = None
 
 
 class SplitOfShares(msgspec.Struct, frozen=True):

@@ -1,0 +1,118 @@
+"""Which buckets are meant, and whether anything is to be had before them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from ...equities.adjust import Adjust
+from ...errors import ConfigError
+from ...model.coverage import Coverage, Span
+from ...model.grid import Grid
+
+if TYPE_CHECKING:
+    from ...history.answer.history import History
+
+__all__ = ["Ask", "Bounds", "Ends", "Window", "bounds_of"]
+
+Ends = Literal["", "listing", "reach"]
+
+
+class Ask(NamedTuple):
+    """A stretch of one series: `[start, end)`, or the newest `limit` buckets that end by `before`.
+
+    Times are Unix ms. Without an end it goes as far as anything is known, and so it does without `before`.
+    """
+
+    symbol: str
+    timeframe: str
+    start: int | None = None
+    end: int | None = None
+    before: int | None = None
+    limit: int = 500
+    adjust: Adjust = "splits"
+    fill: bool = True
+    timeout_s: float = 2.0
+    partial: bool = False
+
+
+class Bounds(NamedTuple):
+    """The buckets that are meant, and what lies around them."""
+
+    span: Span
+    """From the open of the first to the end of the last of them; empty where there are none."""
+    next_before: int | None
+    """What to ask for by `before` to go on where this one begins. None: nothing is to be had before it."""
+    ends: Ends
+    """Why that is so: it was not listed yet, or the venue tells of nothing older. "" where neither is."""
+    old: bool
+    """Whether the live service has done with all of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What is known of the buckets that were meant."""
+
+    history: History
+    bounds: Bounds
+    listed: int | None
+    """When its first candle opens, where that is known."""
+    job: int | None = None
+    """What fetches the part that is missing, if anything does."""
+
+    @property
+    def span(self) -> Span:
+        """From the open of the first bucket that is meant to the end of the last."""
+        return self.bounds.span
+
+    @property
+    def next_before(self) -> int | None:
+        """See `Bounds`."""
+        return self.bounds.next_before
+
+    @property
+    def ends(self) -> Ends:
+        """See `Bounds`."""
+        return self.bounds.ends
+
+
+def bounds_of(
+    grid: Grid, ask: Ask, *, known: Coverage, kept: Coverage, listed: int, oldest: int, wall: int
+) -> Bounds:
+    """What is meant of what is `known` somewhere, `kept` by the live service, and `listed`; 0: nobody knows.
+
+    A venue tells of nothing before `oldest`; 0: of all. `wall` is Unix ms. Raises ConfigError.
+    """
+    now = known.spans[-1].end if known else wall
+    begins = grid.floor(listed) if listed and grid.count(0, listed + 1) else 0
+    reach = grid.floor(min(oldest, known.spans[0].start if known else now)) if oldest else 0
+    first = max(begins, reach)
+    span = _span(grid, ask, now) if ask.start is not None else _newest(grid, ask, now, first)
+    more = span.start > first and grid.far_back(span.start, 1) < span.start
+    ends: Ends = "reach" if reach > begins else "listing" if begins else ""
+    done = kept.spans[0].start if kept else now - _DAY_MS
+    return Bounds(span, span.start if more else None, ends if span.start <= first else "", span.end <= done)
+
+
+def _span(grid: Grid, ask: Ask, now: int) -> Span:
+    """The buckets that open in what is asked for. Raises ConfigError."""
+    assert ask.start is not None
+    start = grid.ceil(ask.start)
+    end = grid.closed(max(now, start)) if ask.end is None else grid.end(grid.floor(ask.end - 1))
+    buckets = grid.count(start, end)
+    if ask.end is None and not buckets:
+        return Span(start, start)
+    if not 0 < buckets <= ask.limit:
+        told = f"[{ask.start}, {end if ask.end is None else ask.end}) holds the opens of {buckets} buckets"
+        raise ConfigError(told, f"ask for 1 to {ask.limit} of them")
+    return Span(start, end)
+
+
+def _newest(grid: Grid, ask: Ask, now: int, first: int) -> Span:
+    """The newest buckets that end by then, but for those before `first`."""
+    end = grid.closed(now if ask.before is None else min(ask.before, now))
+    start = max(0, min(max(grid.far_back(end, ask.limit), first), end))
+    return Span(start, max(start, end))
+
+
+_DAY_MS = 86_400_000
