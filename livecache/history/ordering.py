@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 
 from ..equities.written import grid_text
 from ..model.coverage import Span
@@ -12,7 +13,10 @@ from ..model.traits import Traits
 from .coarse import coarse_of, worth_it
 from .store import PRIORITY, HistoryStore, SeriesInfo, Want
 
-__all__ = ["series_of", "wants_of"]
+__all__ = ["newest_of", "series_of", "wants_of"]
+
+_REACH_BACK = 12
+"""Buckets of what is known that are read again, for revisions."""
 
 
 def series_of(store: HistoryStore, key: SeriesId, traits: Traits) -> SeriesInfo:
@@ -75,6 +79,32 @@ def wants_of(
         newest = max((want.end for want in wants.values()), default=0)
         wants = {n: w if w.end == newest else w._replace(priority=priority + 1) for n, w in wants.items()}
     return sorted(wants.values(), key=lambda want: want.priority)
+
+
+def newest_of(
+    store: HistoryStore,
+    venue: str,
+    traits: Traits,
+    symbols: Sequence[str],
+    timeframes: Sequence[Timeframe],
+    *,
+    final: int,
+    now: int,
+    priority: int = PRIORITY,
+) -> list[Want]:
+    """What is newer than what is known of each series, and the newest of that once more.
+
+    Of one of which nothing is known it is the newest page.
+    """
+    wants: list[Want] = []
+    for symbol, timeframe in product(symbols, timeframes):
+        series, grid = series_of(store, SeriesId(venue, symbol, timeframe), traits), traits.grid(timeframe)
+        known = store.coverage(series.id).clip(0, final)
+        end = known.spans[-1].end if known else grid.closed(final)
+        start = grid.far_back(end, _REACH_BACK if known else traits.deep_page(timeframe))
+        of = store, venue, traits, [symbol], [timeframe], Span(start, now)
+        wants += wants_of(*of, final=final, now=now, force=True, priority=priority)
+    return sorted(wants, key=lambda want: want.priority)
 
 
 def _shown(traits: Traits, timeframe: Timeframe, until: int, now: int) -> int:

@@ -130,6 +130,9 @@ def of_error(error: LivecacheError) -> web.Response:
 
 async def decode(request: web.BaseRequest, kind: type[Any]) -> Any:
     """The JSON body of a request as a `msgspec.Struct`. Raises ConfigError for what is none."""
+    # A page in somebody's browser can send other types without asking, and this one it cannot.
+    if request.content_type != "application/json":
+        raise NotServed("not_json", 415, "the body is to be application/json", "say so", again_s=None)
     try:
         return msgspec.json.decode(await request.read(), type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -36,6 +36,8 @@ from livecache.venues.coinbase.traits import TRAITS
 
 __all__ = ["Event", "Served", "StreamClient", "listening", "served"]
 
+NOW = 1_771_588_815_000  # 2026-02-20T12:00:15Z
+
 UNHURRIED_PER_S = 100_000.0
 WITHIN_S = 20.0  # a stream tells something
 
@@ -110,6 +112,10 @@ class Served:
             venue=SimpleNamespace(name=venue, origin=f"https://api.{venue}.com", traits=self._traits),
             writer=SimpleNamespace(writing=True, pulse=SimpleNamespace(stirred_at_s=self._clock.monotonic())),
             clock=self._clock,
+            live=SimpleNamespace(
+                now=lambda: NOW,
+                timeline=SimpleNamespace(traits=self._traits, policy=SimpleNamespace(settle_delay_ms=10_000)),
+            ),
         )
 
     def leave(self, venue: str = "coinbase", trouble: str = "") -> None:
@@ -207,9 +213,12 @@ class StreamClient:
 
 
 @contextmanager
-def listening(url: str, *series: str, after: str = "", **headers: str) -> Iterator[StreamClient]:
+def listening(
+    url: str, *series: str, after: str = "", jobs: bool = False, **headers: str
+) -> Iterator[StreamClient]:
     """A client of a stream of these series."""
-    query = "&".join([*(f"series={one}" for one in series), *([f"after={after}"] if after else [])])
+    more = [*([f"after={after}"] if after else []), *(["jobs=true"] if jobs else [])]
+    query = "&".join([*(f"series={one}" for one in series), *more])
     client = StreamClient(url, query, **headers)
     try:
         yield client

@@ -32,6 +32,8 @@ from livecache.http.watch.instance import Instance
 from .support import Answer, ask
 
 TOKEN = "0123456789abcdef-secret"
+JSON: dict[str, Any] = {"Content-Type": "application/json"}
+KNOWN: dict[str, Any] = {"Authorization": f"Bearer {TOKEN}"}
 
 
 class Wish(msgspec.Struct):
@@ -219,7 +221,7 @@ def test_a_route_raises_what_cannot_be_answered(
 ) -> None:
     async def main() -> None:
         async with serving() as url:
-            given = await asked(url, "/wishes", method="POST", body=body)
+            given = await asked(url, "/wishes", method="POST", body=body, **JSON)
         assert given.status == status
         if error is not None:
             told = msgspec.convert(given.content, Problem)
@@ -239,17 +241,24 @@ def test_a_route_that_is_not_public_wants_the_token_and_never_logs_it() -> None:
     async def main() -> None:
         async with serving(Guard(TOKEN, loopback=False)) as url:
             for header in ({}, {"Authorization": "Bearer wrong"}):
-                refused = await asked(url, "/wishes", method="POST", body=body, **header)
+                refused = await asked(url, "/wishes", method="POST", body=body, **JSON, **header)
                 assert (refused.status, refused.headers["WWW-Authenticate"]) == (401, "Bearer")
                 assert refused.content["kind"] == "unauthorized"
-            given = await asked(url, "/wishes", method="POST", body=body, Authorization=f"Bearer {TOKEN}")
+            given = await asked(url, "/wishes", method="POST", body=body, **JSON, **KNOWN)
             assert given.content == {"wished": "BTC-USD"}
             assert (await asked(url, "/fine")).status == 200, "what is public needs none"
         async with serving(Guard(None, loopback=False)) as url:
-            closed = await asked(url, "/wishes", method="POST", body=body, Authorization=f"Bearer {TOKEN}")
+            closed = await asked(url, "/wishes", method="POST", body=body, **JSON, **KNOWN)
             assert (closed.status, closed.content["kind"]) == (403, "forbidden")
         async with serving() as url:
-            page = await asked(url, "/wishes", method="POST", body=body, Origin="http://example.com")
+            page = await asked(
+                url,
+                "/wishes",
+                method="POST",
+                body=body,
+                Content_Type="application/json",
+                Origin="http://example.com",
+            )
             assert page.status == 403
 
     with logged() as told:
@@ -301,7 +310,8 @@ def test_a_body_that_does_not_come_and_a_handler_that_hangs_are_given_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(server, "ANSWER_S", 0.2)
-    head = b"POST /wishes HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 20\r\n\r\n{"
+    head = b"POST /wishes HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+    head += b"Content-Length: 20\r\n\r\n{"
 
     async def main() -> None:
         async with serving() as url:

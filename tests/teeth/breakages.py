@@ -10,6 +10,7 @@ from .of_changes import OF_CHANGES
 from .of_deribit import OF_DERIBIT
 from .of_evidence import OF_EVIDENCE
 from .of_limits import OF_LIMITS
+from .of_orders import OF_ORDERS
 from .of_products import OF_PRODUCTS
 from .of_readers import OF_READERS
 from .of_reads import OF_READS
@@ -378,6 +379,7 @@ BREAKAGES = (
         tests=("tests/cache/test_refusals.py::test_a_start_ends_by_code_3_where_waiting_is_in_vain",),
     ),
     *OF_LIMITS,
+    *OF_ORDERS,
     *OF_PRODUCTS,
     *OF_WORD,
     *OF_READERS,

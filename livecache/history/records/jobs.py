@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple, Protocol
@@ -133,6 +133,15 @@ class JobStore(Protocol):
         With a `key` that was given before the order is the one of then.
         """
 
+    def order(self, key: str) -> Order | None:
+        """The order whose key begins so, None where none does."""
+
+    def waiting(self) -> int:
+        """How many jobs are not over."""
+
+    def job_counts(self) -> Mapping[JobState, int]:
+        """How many jobs there are in each state that any is in."""
+
     def claim(self, worker: str, venue: str = "", *, urgent: bool | None = None) -> Job | None:
         """The most urgent job that may begin, now this worker's for thirty seconds; None if there is none.
 
@@ -172,9 +181,10 @@ class JobStore(Protocol):
         order: int | None = None,
         states: Sequence[JobState] = (),
         venue: str = "",
+        symbol: str = "",
         limit: int = 1_000,
     ) -> Sequence[Job]:
-        """Jobs, the newest first: of one order, in one of these states, of one venue."""
+        """Jobs, the newest first: of one order, in one of these states, of one venue, of one symbol."""
 
     def busy(self, series: int) -> bool:
         """Whether a job of that series is not over, urgent ones apart."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from ...equities.scale import stale
 from ...model.coverage import Coverage
@@ -24,6 +24,8 @@ _JOB = (
     'id, series, start, "end", force, priority, state, attempts, not_before, token, worker, lease_until,'
     " done, error, inserted, revised, same, rejected, pages, created, finished, final"
 )
+_LAST = "\U0010ffff"
+
 _ACTIVE = "('pending', 'running', 'waiting')"
 
 # A clock that was set back leaves leases and pauses that seem to last for ever.
@@ -64,6 +66,25 @@ class Jobs(Database):
                 (key or None, json.dumps(jobs), now),
             )
         return Order(made.lastrowid or 0, key, tuple(jobs), now)
+
+    def order(self, key: str) -> Order | None:
+        """The order whose key begins so."""
+        found = self.one(
+            "SELECT id, key, jobs, created FROM orders WHERE key BETWEEN ? AND ? ORDER BY id LIMIT 1",
+            *(key, key + _LAST),
+        )
+        return Order(found[0], found[1], tuple(json.loads(found[2])), found[3]) if found else None
+
+    def waiting(self) -> int:
+        """How many jobs are not over."""
+        found: tuple[int] = self.one(f"SELECT count(*) FROM jobs WHERE state IN {_ACTIVE}")
+        return found[0]
+
+    def job_counts(self) -> Mapping[JobState, int]:
+        """How many jobs there are in each state that any is in."""
+        with self.reading() as db:
+            found = db.execute("SELECT state, count(*) FROM jobs GROUP BY state").fetchall()
+        return {JobState(state): count for state, count in found}
 
     def claim(self, worker: str, venue: str = "", *, urgent: bool | None = None) -> Job | None:
         """The most urgent job that may begin, now this worker's for thirty seconds; None if there is none."""
@@ -133,13 +154,15 @@ class Jobs(Database):
         order: int | None = None,
         states: Sequence[JobState] = (),
         venue: str = "",
+        symbol: str = "",
         limit: int = 1_000,
     ) -> Sequence[Job]:
-        """Jobs, the newest first: of one order, in one of these states, of one venue."""
+        """Jobs, the newest first: of one order, in one of these states, of one venue, of one symbol."""
         where, values = ["1"], list[object]()
-        if venue:
-            where.append("series IN (SELECT id FROM series WHERE venue = ?)")
-            values.append(venue)
+        for column, name in (("venue", venue), ("symbol", symbol)):
+            if name:
+                where.append(f"series IN (SELECT id FROM series WHERE {column} = ?)")
+                values.append(name)
         if order is not None:
             where.append("id IN (SELECT value FROM orders, json_each(orders.jobs) WHERE orders.id = ?)")
             values.append(order)

@@ -32,6 +32,7 @@ from ..answers import NotServed
 from ..shapes.events import LostEvent, StateEvent
 from ..source import Source, Way
 from ..watch.lookout import LOOK_AGAIN_S, LOOK_SHARE
+from ..work.jobs import Board
 from .events import Happening, closed_event, forming_event, framed, position_of
 from .table import row, time_of
 
@@ -46,6 +47,7 @@ SUBSCRIBE_S = 0.5  # until what somebody new asks for is listened to
 HINTS_MOST = 1_000  # taken before what they tell of is read
 FORMING_SHARE = 4  # buckets in progress are read again after so many times as long as reading them took
 FORMING_REST_MOST_S = 0.25
+JOBS_LOOK_S = 1.0
 
 Work = Callable[[Way], Awaitable[None]]
 
@@ -61,9 +63,10 @@ class Listener:
     which it learns whether anybody vouches.
     """
 
-    def __init__(self, series: Iterable[SeriesId], *, everything: bool = False) -> None:
+    def __init__(self, series: Iterable[SeriesId], *, everything: bool = False, jobs: bool = False) -> None:
         self.series = tuple(dict.fromkeys(series))
-        self.everything = everything
+        self.everything, self.jobs = everything, jobs
+        self.jobs_told: dict[int, bytes] = {}  # those that were not over, as it was told of them last
         self.joined = False
         self.shown: object = None
         self.shown_at_s = float("-inf")
@@ -97,8 +100,9 @@ class Listener:
 class Hub:
     """Listens for all streams while it runs."""
 
-    def __init__(self, source: Source, clock: Clock) -> None:
+    def __init__(self, source: Source, clock: Clock, board: Board) -> None:
         self._source = source
+        self._board = board
         self._clock = clock
         self._repeats = Repeats(clock)
         self._listeners: set[Listener] = set()
@@ -160,6 +164,7 @@ class Hub:
             self._venues = way.venues
             async with asyncio.TaskGroup() as tasks:
                 works: dict[str, Work] = {"forming": self._follow_forming, "states": self._look_again}
+                works["jobs"] = self._follow_jobs
                 works |= {f"closes of {one}": partial(self._follow_closes, one) for one in way.venues}
                 following = [
                     tasks.create_task(self._keep(work, way, name), name=f"streams: {name}")
@@ -257,6 +262,20 @@ class Hub:
             self._tell_state(error, views)
             took_s = self._clock.monotonic() - began_s
             await self._clock.sleep(min(max(LOOK_AGAIN_S, LOOK_SHARE * took_s), HEARTBEAT_S))
+
+    async def _follow_jobs(self, way: Way) -> None:
+        while True:
+            if listeners := [one for one in self._joined() if one.jobs]:
+                told = {number for one in listeners for number in one.jobs_told}
+                for job in await self._board.under_way(told):
+                    message = framed("job", msgspec.json.encode(job))
+                    for listener in listeners:
+                        before = listener.jobs_told.pop(job.id, None)
+                        if job.finished is None:
+                            listener.jobs_told[job.id] = message
+                        if before != message and (job.finished is None or before is not None):
+                            listener.tell(message)
+            await self._clock.sleep(JOBS_LOOK_S)
 
     # --- telling
 

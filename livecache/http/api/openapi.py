@@ -16,6 +16,7 @@ from ..past.formats import MEDIA_TYPES
 from ..shapes.candles import CandlesAnswer, CandlesQuery
 from ..shapes.events import ClosedEvent, FormingEvent, LostEvent, StateEvent, StreamQuery
 from ..shapes.fields import NoQuery
+from ..shapes.jobs import BackfillRequest, JobRow, JobsAnswer, JobsQuery, OrderAnswer, UpdateRequest
 from ..shapes.problem import MEDIA_TYPE, Problem
 from ..shapes.series import MarketsAnswer, SeriesAnswer
 from ..shapes.service import AliveAnswer, IndexAnswer, ReadyAnswer, ServiceAnswer, StartedAnswer
@@ -57,6 +58,12 @@ _SHAPES: tuple[type[msgspec.Struct], ...] = (
     AliveAnswer,
     StartedAnswer,
     ReadyAnswer,
+    JobsQuery,
+    BackfillRequest,
+    UpdateRequest,
+    OrderAnswer,
+    JobRow,
+    JobsAnswer,
     repair.RepairsQuery,
     repair.RepairRequest,
     repair.RepairAnswer,
@@ -88,7 +95,22 @@ _NO_FORMAT = {"406": "that format needs a package which is not installed: `not_a
 _NOT_YET = "not so; the reasons say why"
 
 _EVENTS = """Events: `state` (StateEvent), `forming` (FormingEvent), `closed`, `settled` and `revised` (of
-ClosedEvent), `lost` (LostEvent)."""
+ClosedEvent), `lost` (LostEvent), `job` (JobRow)."""
+
+_NO_HISTORY = {"409": "no history is kept here: `no_history`"}
+
+_NO_JOB = {"404": "there is no such job: `unknown_job`"}
+
+_JOB_STATE = {"409": "not in this state of the job, `job_state`; or no history is kept: `no_history`"}
+
+_JOB_ID = {"name": "id", "in": "path", "required": True, "schema": {"type": "integer", "minimum": 1}}
+
+_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "an order with a key that was given before is the one of then",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[!-~]+$"},
+}
 
 
 class OpenApi:
@@ -114,7 +136,8 @@ class OpenApi:
 def document() -> dict[str, Any]:
     """The document, as JSON has it."""
     _, schemas = msgspec.json.schema_components(_SHAPES, ref_template=_REF)
-    candles, stream, repairs = (schemas.pop(name) for name in ("CandlesQuery", "StreamQuery", "RepairsQuery"))
+    queries = ("CandlesQuery", "StreamQuery", "RepairsQuery", "JobsQuery")
+    candles, stream, repairs, jobs = (schemas.pop(name) for name in queries)
     symbol, search, bars = (
         _parameters(schemas.pop(f"Udf{name}Query")) for name in ("Symbol", "Search", "History")
     )
@@ -157,6 +180,28 @@ def document() -> dict[str, Any]:
                 [*_parameters(stream), resume],
                 {"description": _EVENTS, "content": {"text/event-stream": {"schema": _TEXT}}},
                 but=("304",),
+                more=_NO_HISTORY,
+            ),
+            "/api/v1/candles/backfill": _order(
+                "backfill", "Have what is missing of some years fetched", "BackfillRequest"
+            ),
+            "/api/v1/candles/update-latest": _order(
+                "updateLatest", "Have the newest candles fetched, and those before once more", "UpdateRequest"
+            ),
+            "/api/v1/jobs": _get(
+                "jobs",
+                "What is being filled, and what became of it",
+                _parameters(jobs),
+                _json("JobsAnswer"),
+                but=("304", "404"),
+                more=_NO_HISTORY,
+            ),
+            "/api/v1/jobs/{id}": _get(
+                "job", "One job", [_JOB_ID], _json("JobRow"), but=("304",), more=_NO_HISTORY | _NO_JOB
+            )
+            | _change("delete", "cancelJob", "End a job; what it has stored stays", "200"),
+            "/api/v1/jobs/{id}/retry": _change(
+                "post", "retryJob", "Have a job tried again that failed or was cancelled", "202"
             ),
             "/api/v1/repair": _get(
                 "repairs",
@@ -254,6 +299,21 @@ def _post(name: str, summary: str, body: dict[str, Any], answer: dict[str, Any])
     told = {"required": True, "content": body["content"]}
     what = {"operationId": name, "summary": summary, "requestBody": told, "responses": answer | refusals}
     return {"post": what}
+
+
+def _order(name: str, summary: str, body: str) -> dict[str, Any]:
+    told = _post(name, summary, _json(body), {"202": _json("OrderAnswer", "it is; these are its jobs")})
+    more = _NO_HISTORY | {"422": "the key was for another order: `key_reused`", "429": _REFUSALS["429"]}
+    told["post"]["responses"] |= {status: _problem(why) for status, why in more.items()}
+    told["post"]["parameters"] = [_KEY]
+    return told
+
+
+def _change(method: str, name: str, summary: str, status: str) -> dict[str, Any]:
+    """Of one job."""
+    refusals = {status: _problem(why) for status, why in (_REFUSALS | _NO_JOB | _JOB_STATE).items()}
+    what = {"operationId": name, "summary": summary, "parameters": [_JOB_ID]}
+    return {method: what | {"responses": {status: _json("JobRow", "as it is now")} | refusals}}
 
 
 def _probe(name: str, summary: str, answer: str) -> dict[str, Any]:

@@ -10,6 +10,9 @@ from ..route import Route
 from ..source import REQUESTS_PER_S, Source, asked
 from ..udf.feed import Feed
 from ..watch.instance import Instance
+from ..work.desk import Desk
+from ..work.jobs import JOB, JOBS, RETRY, Board, Jobs
+from ..work.orders import BACKFILL, UPDATE, Orders
 from .candles import PATH as CANDLES
 from .candles import CandlesRoute
 from .hub import Hub
@@ -32,10 +35,13 @@ class Api:
 
     def __init__(self, instance: Instance, clock: Clock, per_s: float = REQUESTS_PER_S) -> None:
         source = Source(instance, clock, per_s)
-        self._hub = Hub(source, clock)
+        self._desk = Desk(instance)
+        board, orders = Board(self._desk, clock), Orders(instance, self._desk)
+        jobs = Jobs(instance, board)
+        self._hub = Hub(source, clock, board)
         self._past = Past(source, instance)
         candles, series = CandlesRoute(source, self._past), table(source, clock)
-        streams = Streams(source, self._hub)
+        streams = Streams(source, self._hub, self._desk)
         openapi = OpenApi()
         self.routes: Sequence[Route] = (
             Route("GET", INDEX, asked(source, openapi.show_index)),
@@ -44,6 +50,12 @@ class Api:
             Route("GET", MARKETS, asked(source, markets(source, series, clock).show)),
             Route("GET", SERVICE, asked(source, Identity(instance).show)),
             Route("GET", STREAM, asked(source, streams.show), endless=True),
+            Route("POST", BACKFILL, asked(source, orders.backfill), orders=True),
+            Route("POST", UPDATE, asked(source, orders.update), orders=True),
+            Route("GET", JOBS, asked(source, jobs.show)),
+            Route("GET", JOB, asked(source, jobs.show_one)),
+            Route("DELETE", JOB, asked(source, jobs.cancel), orders=True),
+            Route("POST", RETRY, asked(source, jobs.retry), orders=True),
             Route("GET", OPENAPI, asked(source, openapi.show)),
             *Feed(source, instance, clock).routes,
         )
@@ -51,6 +63,7 @@ class Api:
     async def run(self) -> None:
         """Listen for the streams until cancelled; then nothing is read any more."""
         try:
-            await self._hub.run()
+            async with self._desk:
+                await self._hub.run()
         finally:
             self._past.close()

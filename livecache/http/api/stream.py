@@ -14,6 +14,7 @@ from ...read.close_events import entries_after
 from ..shapes.events import LostEvent, StateEvent, StreamQuery
 from ..shapes.fields import SERIES_A_STREAM_MOST
 from ..source import Source, Way, parse
+from ..work.desk import Desk
 from .events import RETRY, Happening, closed_event, entries_of, framed, position_of
 from .hub import Hub, Listener, Slow
 from .table import row, time_of
@@ -37,8 +38,9 @@ _HEADERS = {
 class Streams:
     """The handler."""
 
-    def __init__(self, source: Source, hub: Hub) -> None:
+    def __init__(self, source: Source, hub: Hub, desk: Desk) -> None:
         self._source = source
+        self._desk = desk
         self._hub = hub
 
     async def show(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -46,11 +48,15 @@ class Streams:
         query = parse(request, StreamQuery, repeated="series")
         way = self._source.way()
         after = _after(request.headers.get("Last-Event-ID") or query.after, way.venues)
+        if query.jobs:
+            _ = self._desk.path
+        elif not query.series:
+            raise ConfigError("missing parameter series", "or jobs=true, for jobs alone")
         everything = query.series == [EVERYTHING]
         series = await (self._some() if everything else self._series(way, query.series))
         if request.method == "HEAD":
             return web.Response(headers=_HEADERS)
-        listener = Listener(series, everything=everything)
+        listener = Listener(series, everything=everything, jobs=query.jobs)
         self._hub.add(listener)
         try:
             joined = await self._hub.join(listener)

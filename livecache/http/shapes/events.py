@@ -26,12 +26,12 @@ class StreamQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     series: Annotated[
         list[SeriesName],
         Meta(
-            min_length=1,
             max_length=SERIES_A_STREAM_MOST,
             description="the parameter, once for each; or `*` alone for what closes, settles and is revised "
-            "of all",
+            "of all. Needed without `jobs`",
         ),
-    ]
+    ] = []
+    jobs: Annotated[bool, Meta(description="tell of jobs, too")] = False
     after: Annotated[
         EventId | None,
         Meta(description="the id of the last event that was dealt with; Last-Event-ID counts before it"),

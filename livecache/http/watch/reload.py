@@ -14,7 +14,7 @@ from aiohttp import web
 
 from ...config.changes import Difference
 from ...errors import ReloadRefused
-from ..answers import answer, decode, refusal
+from ..answers import answer, decode
 from .instance import Instance
 
 __all__ = ["PATH", "Named", "Reload", "ReloadAnswer", "ReloadRequest"]
@@ -56,9 +56,6 @@ class Reload:
 
     async def order(self, request: web.BaseRequest) -> web.StreamResponse:
         """Read it again: POST."""
-        # A page in somebody's browser can send other types without asking, and this one it cannot.
-        if request.content_type != "application/json":
-            return refusal(415, "the body is to be application/json")
         await decode(request, ReloadRequest)
         instance = self._instance
         if instance.reload is None:

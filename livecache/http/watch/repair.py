@@ -20,7 +20,7 @@ from ...engine.repairs import RepairDesk
 from ...errors import RepairNotNow
 from ...model.naming import ambiguous, split_venue
 from ...model.timeframe import Timeframe
-from ..answers import answer, decode, refusal
+from ..answers import answer, decode
 from ..shapes.fields import Symbol
 from ..source import parse
 from .instance import Instance
@@ -76,9 +76,6 @@ class Repairs:
 
     async def order(self, request: web.BaseRequest) -> web.StreamResponse:
         """Take an order: POST."""
-        # A page in somebody's browser can send other types without asking, and this one it cannot.
-        if request.content_type != "application/json":
-            return refusal(415, "the body is to be application/json")
         asked: RepairRequest = await decode(request, RepairRequest)
         timeframe = Timeframe.parse(asked.timeframe)
         desk, symbol = self._desk(asked.symbol)

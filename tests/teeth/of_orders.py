@@ -1,0 +1,64 @@
+"""Breakages of who may order work, and of what becomes of an order."""
+
+from __future__ import annotations
+
+from .edits import Breakage, Edit
+
+__all__ = ["OF_ORDERS"]
+
+OF_ORDERS = (
+    Breakage(
+        "a token that reads may order",
+        (Edit("livecache/http/guard.py", "            if orders:\n", "            if False:\n"),),
+        ("tests/http/test_guard.py", "tests/http/test_who_may.py"),
+    ),
+    Breakage(
+        "a route that orders work forgets to say so",
+        (
+            Edit(
+                "livecache/http/api/routes.py",
+                "asked(source, jobs.cancel), orders=True)",
+                "asked(source, jobs.cancel))",
+            ),
+        ),
+        ("tests/http/test_who_may.py",),
+    ),
+    Breakage(
+        "a key makes a second order",
+        (
+            Edit(
+                "livecache/http/work/orders.py",
+                '        return store.submit(wants, key=key.text if key else "")',
+                "        return store.submit(wants)",
+            ),
+        ),
+        ("tests/http/test_jobs.py",),
+    ),
+    Breakage(
+        "a key that was for another order is taken for this one",
+        (Edit("livecache/http/work/orders.py", "order.key != key.text", "order.key is None"),),
+        ("tests/http/test_jobs.py",),
+    ),
+    Breakage(
+        "a job that is cancelled goes on",
+        (
+            Edit(
+                "livecache/history/sqlite/jobs.py",
+                "\"UPDATE jobs SET state = 'cancelled', worker = '', finished = ?\"",
+                '"UPDATE jobs SET state = state, finished = ?"',
+            ),
+        ),
+        ("tests/http/test_jobs.py", "tests/history/test_jobs.py"),
+    ),
+    Breakage(
+        "a stream forgets to tell how a job ended",
+        (
+            Edit(
+                "livecache/http/api/hub.py",
+                "self._board.under_way(told)",
+                "self._board.under_way(())",
+            ),
+        ),
+        ("tests/http/test_jobs.py",),
+    ),
+)
