@@ -40,4 +40,37 @@ OF_READS = (
         ),
         ("tests/history/test_reads.py",),
     ),
+    Breakage(
+        "a chart is given the bars on both sides of a hole",
+        (
+            Edit(
+                "livecache/http/udf/bars.py",
+                "since = holes.spans[-1].end if holes else window.span.start",
+                "since = window.span.start",
+            ),
+        ),
+        ("tests/http/test_udf_years.py",),
+    ),
+    Breakage(
+        "the history's end looks like the newest bar while nobody vouches for what comes after it",
+        (
+            Edit(
+                "livecache/http/udf/bars.py",
+                "if trouble and not isinstance(trouble, UnknownSeries) and window.span.end + step < edge:",
+                "if False:",
+            ),
+        ),
+        ("tests/http/test_udf_years.py",),
+    ),
+    Breakage(
+        "a chart that asks for what is before a day is given that day again",
+        (
+            Edit(
+                "livecache/http/udf/terms.py",
+                "bisect_left(self.calendar.days, day + _EPOCH)",
+                "bisect_left(self.calendar.days, day + _EPOCH + 1)",
+            ),
+        ),
+        ("tests/http/test_udf_terms.py", "tests/http/test_udf.py"),
+    ),
 )

@@ -57,7 +57,7 @@ class Api:
             Route("DELETE", JOB, asked(source, jobs.cancel), orders=True),
             Route("POST", RETRY, asked(source, jobs.retry), orders=True),
             Route("GET", OPENAPI, asked(source, openapi.show)),
-            *Feed(source, instance, clock).routes,
+            *Feed(source, self._past, instance, clock).routes,
         )
 
     async def run(self) -> None:

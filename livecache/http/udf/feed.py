@@ -21,6 +21,7 @@ from ...model.timeframe import Timeframe, readable
 from ...read.candles import Candles
 from ...venues.settings import SessionSettings
 from ..conditional import given
+from ..past.window import Past
 from ..route import Route
 from ..shapes.fields import ROWS_MOST
 from ..shapes.udf import (
@@ -50,9 +51,9 @@ _OF_PRICES = 30  # candles that tell how many digits prices have
 class Feed:
     """The handlers, as `routes`."""
 
-    def __init__(self, source: Source, instance: Instance, clock: Clock) -> None:
+    def __init__(self, source: Source, past: Past, instance: Instance, clock: Clock) -> None:
         self._source, self._instance, self._clock = source, instance, clock
-        self._gathering = Gathering(source)
+        self._gathering = Gathering(source, past)
         self._hours: dict[tuple[Calendar, int], Hours] = {}
         handlers = {
             "config": self.config,
@@ -150,9 +151,8 @@ class Feed:
             most=min(query.countback or ROWS_MOST, ROWS_MOST),
         )
         found = await self._gathering.of(wanted)
-        if found.rows:
-            times, *columns = map(list, zip(*found.rows, strict=True))
-            opens, highs, lows, closes, volumes = columns
+        if found.bars.time:
+            times, opens, highs, lows, closes, volumes = found.bars
             told: UdfBars | UdfNoData = UdfBars(
                 t=[*map(bars.time, times)], o=opens, h=highs, l=lows, c=closes, v=volumes
             )
