@@ -1,26 +1,31 @@
 """`livecache demo`: the real service on a simulated exchange that runs 60 times as fast as the real one.
 
-It has a Redis of its own that ends with it, and that only who asks for "demo" finds: its candles never pass
-for real ones.
+It has a Redis and a history of its own that end with it, and that only who asks for "demo" finds: its candles
+never pass for real ones.
 """
 
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .app import open_engine
 from .clock import SystemClock
 from .commands.look.candle_table import last_price
 from .config.schema import CacheConfig, Config, HttpConfig, RedisConfig
+from .config.since import since_of
 from .embedded.server import EmbeddedServer
 from .embedded.state import DEMO, announce_demo
 from .engine.engine import Engine
 from .engine.fleet import Place
 from .http.front import HttpFront
 from .http.watch.instance import Instance
-from .model.timeframe import iso
+from .keys.history_file import path_of
+from .model.timeframe import Timeframe, iso
 from .process.stopping import until_stopped
 from .simulator.clock import MarketClock
 from .simulator.face import kind_of
@@ -33,14 +38,23 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from .history.service.service import HistoryService
+
 __all__ = ["demo"]
 
 _REFRESH_S = 0.5
 _LINES_EVERY_S = 10.0
 _LEAST_DELAY_S = 0.25  # Where the venue is asked for everything: else it would take minutes.
+# What is filled behind the live service; whoever scrolls back farther has it filled at once.
+_SINCE = "10d, 1h=2y, 4h=2y, 1d=5y"
+_HISTORY_SHARE = 0.5
+_YEARS = 4  # since the made-up products were listed
+_YEAR_MS = 365 * 86_400_000
+_NO_YEARS = "years to scroll back through: pip install 'livecache[history]'"
+_SCROLL = "scroll its chart back: older candles come as you look at them, for years"
 _ROWS_MOST = 12
 _ROWS_LEAST = 3
-_LINES_BESIDE = 12  # of the table: its title, head and foot, the line of those left out, and the cursor's
+_LINES_BESIDE = 13  # of the table: its title, head and foot, the line of those left out, and the cursor's
 
 
 async def demo(
@@ -68,17 +82,21 @@ async def demo(
         with EmbeddedServer(temporary=True) as server, announce_demo(server.data_dir) as found, front as http:
             market_clock = MarketClock(speed=speed)
             made = make(1, (), market_clock.start_ms, 0, {}) if make else None
-            market = made or SeededMarket(products=_products(symbols))
+            market = made or SeededMarket(products=_products(symbols, market_clock.start_ms))
             async with Simulator(market, clock=market_clock, venue=venue) as simulator:
                 config = _config(server.url, simulator, symbols)
+                if history := _history(server.data_dir, clock, days_alone=make is not None):
+                    instance.history, instance.history_path = history.standings, history.path
                 redis = DEMO if found else server.url
                 ways = [
                     f"see it in a browser: {http.url}/",
+                    _SCROLL if history else _NO_YEARS,
                     f'read it in Python: Reader("{redis}")',
                     f"look into it: livecache status --redis-url {redis}",
                 ]
                 _say(console, "\n".join(ways))
-                async with open_engine(config) as engine, asyncio.TaskGroup() as tasks:
+                beside = history.beside if history else None
+                async with open_engine(config, beside=beside) as engine, asyncio.TaskGroup() as tasks:
                     instance.places = {engine.venue.name: Place(engine)}
                     instance.redis = server.url
                     running = [
@@ -96,10 +114,11 @@ async def demo(
     return _summarise(engine, console) if engine is not None else 1
 
 
-def _products(count: int) -> list[Product]:
+def _products(count: int, now: int) -> list[Product]:
     """The default products, and made-up ones where more are asked for."""
+    listed_ms = now - _YEARS * _YEAR_MS
     made_up = (Product.parse(f"COIN{i}-USD") for i in range(count))
-    return [*DEFAULT_PRODUCTS, *made_up][:count]
+    return [each._replace(listed_ms=listed_ms) for each in (*DEFAULT_PRODUCTS, *made_up)][:count]
 
 
 def _config(url: str, simulator: Simulator, symbols: int) -> Config:
@@ -110,6 +129,22 @@ def _config(url: str, simulator: Simulator, symbols: int) -> Config:
         redis=RedisConfig(url=url),
         cache=CacheConfig(),
         venues={kind: settings_of(kind)(**told)},
+    )
+
+
+def _history(data_dir: Path, clock: SystemClock, *, days_alone: bool) -> HistoryService | None:
+    """What keeps years of the made-up market; None without numpy. Of shares there are years of days alone."""
+    if find_spec("numpy") is None:
+        return None
+    from .history.service.service import HistoryService
+
+    return HistoryService(
+        path_of("embedded", data_dir),
+        clock,
+        timeframes=(Timeframe.D1,) if days_alone else (),
+        since=since_of(_SINCE).of,
+        share=_HISTORY_SHARE,
+        jitter=random.random,
     )
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import re
 import signal
+import time
+import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -22,6 +26,12 @@ from .support import livecache, until
 
 WITHIN_S = 240.0
 """A demo of 25 markets needs a quarter of a core; a host that has none to spare takes its time."""
+
+
+def answer_of(url: str) -> dict[str, Any]:
+    with urllib.request.urlopen(url, timeout=60) as answer:
+        found: dict[str, Any] = json.load(answer)
+    return found
 
 
 @pytest.mark.takes(20)
@@ -86,11 +96,22 @@ def test_the_demo_touches_nothing_that_is_configured_and_only_who_asks_for_it_re
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     monkeypatch.delenv("LIVECACHE_REDIS_URL", raising=False)
     with livecache("demo", "--symbols", "2", env=env) as demo:
+        page = re.search(r"http://127\.0\.0\.1:\d+", demo.line("see it in a browser"))
+        assert page is not None
         assert demo.line("read it in Python").endswith('Reader("demo")')
         assert demo.line("look into it").endswith("--redis-url demo")
+        assert demo.line("scroll its chart back")
         demo.event("warm", WITHIN_S)
         with Reader("demo") as reader, pickle.loads(pickle.dumps(reader)) as again:
             assert len(reader.candles("BTC-USD", "5m", 60)) == len(again.candles("BTC-USD", "5m", 60)) == 60
+        days = f"{page[0]}/api/v1/candles?symbol=BTC-USD&timeframe=1d&limit=200&partial=true"
+        two_years_ago = int((time.time() - 2 * 365 * 86_400) * 1000)
+        until(
+            "days of two years ago are there",
+            lambda: len(answer_of(f"{days}&before={two_years_ago}")["candles"]) == 200,
+            WITHIN_S,
+            every_s=0.5,
+        )
         # A program for real money that finds its service gone gets an error, not a made-up market.
         with (
             Reader() as real,
