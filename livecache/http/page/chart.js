@@ -1,7 +1,6 @@
 // The candlesticks: buckets in, Lightweight Charts out. Its colours are those of the legend beside it.
 
 import { Edge } from "./edge.js";
-import { indicators } from "./indicators.js";
 import { price } from "./words.js";
 
 const PIXELS_A_BAR = 8;
@@ -12,6 +11,8 @@ const DAY_MS = 86_400_000;
 const TIME_MARK = 3; // the library's name of a mark that is no day
 const PANE = 1; // of the MACD, below the candles
 const PANE_SHARE = 0.4; // of theirs
+const REST_MS = 150; // so long nothing moves: nobody drags, and no swipe glides on
+const TAIL = 8; // buckets at the end that are drawn one by one
 const COLOURS = ["up", "down", "up soon", "down soon", "empty", "missing", "edge", "fast", "slow"];
 
 export class Chart {
@@ -24,14 +25,21 @@ export class Chart {
   #edge = new Edge();
   #last; // the line at the last price
   #format = {};
+  #colours = {};
   #averages = null; // their lines, while they are shown
   #macd = null;
+  #found = null; // the averages that were drawn last
   #buckets = [];
+  #closes = []; // of each bucket: its own, or the last one before it
+  #live = true;
   #digits = 2;
   #step = 0;
+  #held = false; // by a pointer
+  #resting = null; // a timer
+  #rest = Promise.withResolvers();
 
-  /** `onPoint` is told the open time under the pointer, or null. */
-  constructor(box, legend, zone, onPoint) {
+  /** `onPoint` is told the open time under the pointer, or null; `onRange` which places of the list are seen. */
+  constructor(box, legend, zone, { onPoint, onRange }) {
     const { createChart, CandlestickSeries, HistogramSeries } = window.LightweightCharts;
     this.#box = box;
     this.#legend = legend;
@@ -41,7 +49,7 @@ export class Chart {
       layout: { attributionLogo: false, fontFamily: getComputedStyle(box).fontFamily },
       localization: { locale: "en-GB" },
       rightPriceScale: { borderVisible: false, entireTextOnly: true, scaleMargins: { top: 0.06, bottom: 0.24 } },
-      timeScale: { borderVisible: false, rightOffset: 2, minBarSpacing: 1 },
+      timeScale: { borderVisible: false, rightOffset: 2 },
       crosshair: { mode: 0 },
       kineticScroll: { mouse: false, touch: !matchMedia("(prefers-reduced-motion: reduce)").matches },
     });
@@ -58,8 +66,33 @@ export class Chart {
     this.#candles.attachPrimitive(this.#edge);
     this.#gaps = this.#line(0, { lineVisible: false, pointMarkersVisible: true, pointMarkersRadius: 4 });
     this.#chart.subscribeCrosshairMove((at) => onPoint(at.time === undefined ? null : at.time * 1000));
+    this.#chart.timeScale().subscribeVisibleLogicalRangeChange((range) => {
+      this.#moved();
+      if (range) onRange(range);
+    });
+    for (const [name, held] of [["pointerdown", true], ["pointerup", false], ["pointercancel", false]]) {
+      addEventListener(name, ({ target }) => {
+        this.#held = held && box.contains(target);
+        this.#moved();
+      });
+    }
     this.retime(zone);
     this.recolour();
+  }
+
+  #moved() {
+    clearTimeout(this.#resting);
+    if (this.#held) return;
+    this.#resting = setTimeout(() => {
+      this.#rest.resolve();
+      this.#rest = Promise.withResolvers();
+    }, REST_MS);
+  }
+
+  /** Once nobody moves it. */
+  still() {
+    this.#moved();
+    return this.#rest.promise;
   }
 
   /** Tell times as that zone has them. */
@@ -73,9 +106,16 @@ export class Chart {
     });
   }
 
-  /** Draw these buckets; `anew`: another series, so that its newest are brought into view. */
-  show(buckets, { digits, step, anew }) {
+  /**
+   * Draw these buckets, and the averages of them; `live`: the last ones are the newest there are. Without an `aim` what is
+   * looked at stays where it is. Else it is "newest", or the times `{from, to}`.
+   */
+  show(buckets, { digits, step, live, averages, aim }) {
+    const [before, range] = [this.#buckets, this.range];
+    const follows = this.#live && range && range.to >= before.length - 1;
     this.#buckets = buckets;
+    this.#live = live;
+    let first = firstOther(before, buckets);
     if (digits !== this.#digits || step !== this.#step) {
       this.#digits = digits;
       this.#step = step;
@@ -84,13 +124,72 @@ export class Chart {
       const lines = { ...this.#averages, ...this.#macd };
       for (const series of [this.#candles, this.#gaps, ...Object.values(lines)]) series.applyOptions(this.#format);
       this.#chart.timeScale().applyOptions({ timeVisible: step < DAY_MS, secondsVisible: false });
+      first = 0;
     }
-    this.#draw();
-    if (anew) {
+    const whole = !first || first < before.length - TAIL || buckets.length > before.length + TAIL || buckets.length < before.length;
+    if (whole) this.#draw();
+    else this.#drawTail(first);
+    if (whole || averages !== this.#found) this.#drawOverlays(averages);
+    if (aim) this.#aim(aim);
+    else if (whole && range && !follows) this.#keep(before, range);
+  }
+
+  /** The places of the list that are seen, or null. */
+  get range() {
+    return this.#chart.timeScale().getVisibleLogicalRange();
+  }
+
+  /** The times that are seen, or null. */
+  get times() {
+    const { range } = this;
+    return range && this.#buckets.length ? { from: this.#timeAt(range.from), to: this.#timeAt(range.to) } : null;
+  }
+
+  /** Pixels from one bar to the next. */
+  get spacing() {
+    return this.#chart.timeScale().options().barSpacing;
+  }
+
+  /** Move by so many screens. */
+  turn(screens) {
+    const { from, to } = this.range;
+    const shift = (to - from) * screens;
+    this.#look(from + shift, to + shift);
+  }
+
+  #aim(aim) {
+    this.#chart.priceScale("right").applyOptions({ autoScale: true });
+    if (aim === "newest") {
       const shown = Math.max(20, Math.floor(this.#box.clientWidth / PIXELS_A_BAR));
-      this.#chart.priceScale("right").applyOptions({ autoScale: true });
-      this.#chart.timeScale().setVisibleLogicalRange({ from: buckets.length - shown, to: buckets.length + 3 });
+      this.#look(this.#buckets.length - shown, this.#buckets.length + 3);
+    } else {
+      this.#look(this.#placeOf(aim.from), this.#placeOf(aim.to));
     }
+  }
+
+  /** What was seen is seen where it was, though the list begins or ends elsewhere by now. */
+  #keep(before, { from, to }) {
+    const time = before[Math.min(Math.max(0, Math.ceil(from)), before.length - 1)]?.time;
+    if (time === undefined) return;
+    const at = firstAt(before, time);
+    const shift = firstAt(this.#buckets, time) - at;
+    const now = this.range;
+    if (now && Math.abs(now.from - from - shift) + Math.abs(now.to - to - shift) > 1e-6) this.#look(from + shift, to + shift);
+  }
+
+  #look(from, to) {
+    this.#chart.timeScale().setVisibleLogicalRange({ from, to });
+  }
+
+  #timeAt(place) {
+    const at = Math.min(Math.max(0, Math.floor(place)), this.#buckets.length - 1);
+    return this.#buckets[at].time + (place - at) * this.#step;
+  }
+
+  #placeOf(time) {
+    const at = Math.max(0, firstAt(this.#buckets, time + 1) - 1);
+    const past = (time - (this.#buckets[at]?.time ?? time)) / this.#step;
+    return at + (at > 0 && at < this.#buckets.length - 1 ? Math.min(past, 1) : past);
   }
 
   /** Draw the averages over the candles, and the MACD below them, or neither. */
@@ -105,7 +204,7 @@ export class Chart {
       below.setStretchFactor(PANE_SHARE);
     }
     if (!macd && this.#macd) this.#macd = this.#remove(this.#macd);
-    this.#draw();
+    this.#drawOverlays(this.#found);
   }
 
   #line(pane, options = {}) {
@@ -124,16 +223,15 @@ export class Chart {
       this.#chart.clearCrosshairPosition();
       return;
     }
-    const scale = this.#chart.timeScale();
-    const { from, to } = scale.getVisibleLogicalRange();
+    const { from, to } = this.range;
     const shift = Math.min(0, index - 1 - from) + Math.max(0, index + 2 - to);
-    if (shift) scale.setVisibleLogicalRange({ from: from + shift, to: to + shift });
-    const { time, close } = this.#carried()[index];
-    this.#chart.setCrosshairPosition(close, time / 1000, this.#candles);
+    if (shift) this.#look(from + shift, to + shift);
+    this.#chart.setCrosshairPosition(this.#closes[index], this.#buckets[index].time / 1000, this.#candles);
   }
 
   /** Take the colours from the page anew: it has become light, or dark. */
   recolour() {
+    this.#colours = Object.fromEntries(COLOURS.map((name) => [name, this.#colour(name)]));
     const ground = getComputedStyle(document.body);
     const line = getComputedStyle(document.querySelector("body > header")).borderBottomColor;
     const quiet = getComputedStyle(this.#legend).color;
@@ -147,58 +245,78 @@ export class Chart {
       grid: { vertLines: { color: line }, horzLines: { color: line } },
       crosshair: { vertLine: label, horzLine: label },
     });
-    const [up, down] = [this.#colour("up"), this.#colour("down")];
+    const { up, down } = this.#colours;
     this.#candles.applyOptions({
       ...{ upColor: up, borderUpColor: up, wickUpColor: up },
       ...{ downColor: down, borderDownColor: down, wickDownColor: down },
     });
     this.#draw();
+    this.#drawOverlays(this.#found);
   }
 
   #draw() {
-    const colours = Object.fromEntries(COLOURS.map((name) => [name, this.#colour(name)]));
-    const candles = [];
-    const volumes = [];
-    const gaps = [];
-    let last = null;
-    for (const { time: ms, kind, candle, close } of this.#carried()) {
-      const time = ms / 1000;
-      if (!candle) {
-        // Nothing was traded: the last price goes on, as a thin line.
-        const flat = { open: close, high: close, low: close, close };
-        const colour = colours.empty;
-        candles.push(kind === "missing" ? { time } : { time, ...flat, color: colour, borderColor: colour, wickColor: colour });
-        if (kind === "missing") gaps.push({ time, value: close, color: colours.missing });
-        continue;
-      }
-      const way = candle[4] < candle[1] ? "down" : "up";
-      const colour = colours[kind === "provisional" ? `${way} soon` : way];
-      const [open, high, low] = candle.slice(1);
-      const bar = { time, open, high, low, close };
-      if (kind === "provisional") Object.assign(bar, { color: colour, borderColor: colour, wickColor: colour });
-      if (kind === "forming") Object.assign(bar, { color: UNSEEN, borderColor: colour, wickColor: colour });
-      if (kind === "missing") gaps.push({ time, value: close, color: colours.missing });
-      candles.push(bar);
-      last = { price: close, color: colours[way] };
-      volumes.push({ time, value: candle[5], color: faint(colour) });
-    }
-    this.#candles.setData(candles);
-    this.#volumes.setData(volumes);
-    this.#gaps.setData(gaps);
-    this.#last.applyOptions({ ...last, lineVisible: last !== null, axisLabelVisible: last !== null });
-    const open = this.#buckets.findIndex(({ kind }) => kind !== "settled" && kind !== "empty");
-    this.#edge.show(open < 0 ? this.#buckets.length : open, colours.edge);
-    if (this.#averages || this.#macd) this.#drawOverlays(colours);
+    this.#closes = [];
+    const drawn = this.#buckets.map((_, index) => this.#bars(index));
+    this.#candles.setData(drawn.map(({ candle }) => candle));
+    this.#volumes.setData(drawn.map(({ volume }) => volume));
+    this.#gaps.setData(drawn.map(({ gap }) => gap));
+    this.#mark();
   }
 
-  #drawOverlays(colours) {
-    const found = indicators(this.#buckets);
+  /** Only from that place on. */
+  #drawTail(first) {
+    for (let index = first; index < this.#buckets.length; index += 1) {
+      const { candle, volume, gap } = this.#bars(index);
+      const old = index < this.#buckets.length - 1;
+      this.#candles.update(candle, old);
+      this.#volumes.update(volume, old);
+      this.#gaps.update(gap, old);
+    }
+    this.#mark();
+  }
+
+  /** What is drawn of one bucket. */
+  #bars(index) {
+    const { time: ms, kind, candle } = this.#buckets[index];
+    const colours = this.#colours;
+    const [time, missing] = [ms / 1000, kind === "missing"];
+    const close = candle ? candle[4] : (this.#closes[index - 1] ?? 0);
+    this.#closes[index] = close;
+    const gap = missing ? { time, value: close, color: colours.missing } : { time };
+    if (!candle) {
+      // Nothing was traded: the last price goes on, as a thin line.
+      const colour = { color: colours.empty, borderColor: colours.empty, wickColor: colours.empty };
+      return { candle: missing ? { time } : { time, open: close, high: close, low: close, close, ...colour }, volume: { time }, gap };
+    }
+    const [, open, high, low, , traded] = candle;
+    const way = close < open ? "down" : "up";
+    const colour = colours[kind === "provisional" ? `${way} soon` : way];
+    const bar = { time, open, high, low, close };
+    if (kind === "provisional") Object.assign(bar, { color: colour, borderColor: colour, wickColor: colour });
+    if (kind === "forming") Object.assign(bar, { color: UNSEEN, borderColor: colour, wickColor: colour });
+    return { candle: bar, volume: { time, value: traded, color: faint(colour) }, gap };
+  }
+
+  /** The line at the last price, and where what is settled ends. */
+  #mark() {
+    const last = this.#live ? (this.#buckets.findLast(({ candle }) => candle)?.candle ?? null) : null;
+    const shown = last !== null;
+    const look = shown ? { price: last[4], color: this.#colours[last[4] < last[1] ? "down" : "up"] } : {};
+    this.#last.applyOptions({ ...look, lineVisible: shown, axisLabelVisible: shown });
+    const settled = this.#live ? this.#buckets.findLastIndex(({ kind }) => kind === "settled" || kind === "empty") : -1;
+    this.#edge.show(settled + 1, this.#colours.edge);
+  }
+
+  /** `found` is what `Averages` has of the buckets. */
+  #drawOverlays(found) {
+    this.#found = found;
+    if (!found || !(this.#averages || this.#macd)) return;
     const points = (name, look) =>
       this.#buckets.map(({ time: ms }) => {
         const value = found.get(ms)?.[name] ?? null;
         return value === null ? { time: ms / 1000 } : { time: ms / 1000, value, ...look(value) };
       });
-    const { fast, slow, up, down } = colours;
+    const { fast, slow, up, down } = this.#colours;
     if (this.#averages) {
       this.#averages.fast.setData(points("fast", () => ({ color: fast })));
       this.#averages.slow.setData(points("slow", () => ({ color: slow })));
@@ -210,15 +328,6 @@ export class Chart {
     }
   }
 
-  /** The buckets, each with a `close`: its own, or the last one before it. */
-  #carried() {
-    let close = 0;
-    return this.#buckets.map((bucket) => {
-      close = bucket.candle ? bucket.candle[4] : close;
-      return { ...bucket, close };
-    });
-  }
-
   #colour(name) {
     return getComputedStyle(this.#legend.querySelector(`i[class="${name}"]`)).color;
   }
@@ -226,4 +335,28 @@ export class Chart {
 
 function faint(rgb) {
   return rgb.replace("rgb(", "rgba(").replace(")", ", 0.45)");
+}
+
+/** The first place in which two lists differ; the end of the shorter one if they do not. */
+function firstOther(one, other) {
+  const most = Math.min(one.length, other.length);
+  let at = 0;
+  while (at < most && alike(one[at], other[at])) at += 1;
+  return at;
+}
+
+function alike(one, other) {
+  if (one === other) return true;
+  return one.time === other.time && one.kind === other.kind && one.candle === other.candle;
+}
+
+/** The place of the first bucket that opens at a time or after it. */
+function firstAt(buckets, time) {
+  let [low, high] = [0, buckets.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (buckets[middle].time < time) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }

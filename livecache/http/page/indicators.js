@@ -52,10 +52,38 @@ export function macd(values, fast = FAST, slow = SLOW, signal = SIGNAL) {
   });
 }
 
-/** All of them at each candle of the newest settled run: a Map from its open time to `{fast, slow, macd, signal, histogram}`. */
+/**
+ * All of them at each settled candle, a run without a gap at a time: behind a hole they begin anew. A Map from the open time
+ * to `{fast, slow, macd, signal, histogram}`.
+ */
 export function indicators(buckets) {
-  const run = settledRun(buckets);
-  const closes = run.map(({ close }) => close);
-  const [fast, slow, lines] = [ema(closes, FAST), ema(closes, SLOW), macd(closes)];
-  return new Map(run.map(({ time }, index) => [time, { fast: fast[index], slow: slow[index], ...lines[index] }]));
+  const found = new Map();
+  let run = [];
+  for (const bucket of [...buckets, null]) {
+    if (bucket && isSettled(bucket)) {
+      if (bucket.candle) run.push(bucket);
+      continue;
+    }
+    const closes = run.map(({ candle }) => candle[4]);
+    const [fast, slow, lines] = [ema(closes, FAST), ema(closes, SLOW), macd(closes)];
+    run.forEach(({ time }, index) => found.set(time, { fast: fast[index], slow: slow[index], ...lines[index] }));
+    run = [];
+  }
+  return found;
+}
+
+/** The same, computed anew only when a settled bucket has changed: most of what happens concerns the one in progress. */
+export class Averages {
+  #seen = [];
+  #found = new Map();
+
+  of(buckets) {
+    const settled = buckets.filter(isSettled);
+    const same = settled.length === this.#seen.length && settled.every(({ time, candle }, at) => {
+      const other = this.#seen[at];
+      return other.time === time && other.candle === candle;
+    });
+    if (!same) [this.#seen, this.#found] = [settled, indicators(buckets)];
+    return this.#found;
+  }
 }

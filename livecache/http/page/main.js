@@ -14,6 +14,8 @@ import { Zone } from "./zone.js";
 const LOOK_MS = 2_000;
 const LOOK_UNSEEN_MS = 15_000; // while nobody sees the page
 
+const MOMENT = /@(?=\d{4}-\d\d-\d\d(?:T[\d:]+Z?)?$)/; // ends an address that leads to a day
+
 const $ = (id) => document.getElementById(id);
 
 let told = null; // the newest answer of /api/v1/series
@@ -32,7 +34,7 @@ const around = new Around(() => {
   listedOf = null;
   soon();
 });
-const view = new View(zone, soon);
+const view = new View(zone, soon, goTo);
 
 // --- what the service tells
 
@@ -59,10 +61,10 @@ async function watchAll() {
   }
 }
 
-/** Follow the series that the address names, `#BTC-USD/5m` or `#coinbase:BTC-USD/5m`; else the last one that was looked at; else the first. */
+/** Follow the series that the address names, `#BTC-USD/5m` or `#coinbase:BTC-USD/5m`, with `@2024-03-01` on that day; else the last one that was looked at; else the first. */
 function choose() {
   if (!told) return;
-  const key = location.hash.slice(1);
+  const [key, moment] = location.hash.slice(1).split(MOMENT);
   const slash = key.lastIndexOf("/"); // a symbol may hold some
   let row = rowOf(told.series, key);
   if (row) {
@@ -73,16 +75,34 @@ function choose() {
     history.replaceState(null, "", `#${keyOf(row)}`);
   }
   const [name, timeframe] = row ? [nameOf(row), row.timeframe] : [key.slice(0, slash), key.slice(slash + 1)];
-  if (one && one.name === name && one.timeframe === timeframe) return;
+  const time = moment === undefined ? null : Date.parse(moment);
+  if (one && one.name === name && one.timeframe === timeframe) {
+    view.choose(one, time);
+    return;
+  }
   one?.stop();
   one = new One(name, timeframe, soon, () => {
     look.wake(); // Is the service there at all?
     soon();
   });
   table.choose(one);
-  view.choose(one);
+  view.choose(one, time);
   one.follow();
   soon();
+}
+
+/** Look at a day, in Unix ms; null: at the newest. The address says so, too. */
+function goTo(time) {
+  if (Number.isNaN(time)) return;
+  const moment = time === null ? "" : `@${new Date(time).toISOString().slice(0, 10)}`;
+  history.replaceState(null, "", `#${keyOf(one)}${moment}`);
+  view.choose(one, time);
+}
+
+/** Whether years are kept of the chosen series; null while nobody has said. */
+function kept() {
+  if (!around.who) return null;
+  return (chosenRow()?.venue ?? around.who.venue) in (around.who.history ?? {});
 }
 
 function tryAgain() {
@@ -186,6 +206,7 @@ function drawOne() {
     rows: told.series.filter((row) => nameOf(row) === one.name),
     standing: standing(),
     lost: Boolean(goneSince || refused),
+    kept: kept(),
     digits: digits(one.name),
   });
 }

@@ -4,6 +4,7 @@ import { Buckets } from "./buckets.js";
 import { Pause, Refused, events, get, seen, unseen } from "./service.js";
 
 const CANDLES_MOST = 1_000;
+const POLL_MS = 30_000; // where there is no stream
 
 export class One {
   #onNews;
@@ -14,7 +15,7 @@ export class One {
   #due = true; // candles have to be loaded
   #behind = false;
 
-  /** `onNews`: there is something to draw. `onBreak`: the stream has ended. */
+  /** `onNews`: there is something to draw. `onBreak`: the stream has ended; null where there is none, as of what is added up. */
   constructor(name, timeframe, onNews, onBreak) {
     this.name = name; // its symbol, as `nameOf` has it
     this.timeframe = timeframe;
@@ -31,6 +32,7 @@ export class One {
 
   /** Follow it until `stop`. */
   async follow() {
+    if (!this.#onBreak) return this.#poll();
     const { signal } = this.#stop;
     const path = `api/v1/stream?series=${encodeURIComponent(`${this.name}:${this.timeframe}`)}`;
     for (;;) {
@@ -51,6 +53,14 @@ export class One {
       if (hidden.aborted) continue;
       this.#onBreak();
       await this.#pause.afterFailure();
+    }
+  }
+
+  async #poll() {
+    while (!this.#stop.signal.aborted) {
+      await seen();
+      await this.#load();
+      await this.#pause.for(POLL_MS);
     }
   }
 

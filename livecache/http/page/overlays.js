@@ -1,6 +1,6 @@
 // Which averages somebody wants to see, and what is said of them.
 
-import { SLOW, WARM_UP, indicators, settledRun } from "./indicators.js";
+import { Averages, SLOW, WARM_UP, settledRun } from "./indicators.js";
 import { keep, recall } from "./keep.js";
 import { averagesInWords } from "./words.js";
 
@@ -8,6 +8,7 @@ export class Overlays {
   #boxes;
   #note;
   #items;
+  #averages = new Averages();
 
   /** `boxes`: the checkboxes `averages` and `macd`. `onChange` is called once one of them was used. */
   constructor(boxes, note, legend, onChange) {
@@ -38,10 +39,16 @@ export class Overlays {
     if (this.#note.textContent !== text) this.#note.textContent = text;
   }
 
+  /** Those of these buckets, as `indicators` has them; null if nobody wants any. */
+  of(list) {
+    const { averages, macd } = this.wanted;
+    return averages || macd ? this.#averages.of(list) : null;
+  }
+
   /** What they are at a bucket, to be told after it. */
   words(list, bucket, digits) {
     const { averages, macd } = this.wanted;
-    const found = averages || macd ? indicators(list).get(bucket.time) : null;
+    const found = this.of(list)?.get(bucket.time);
     return found ? averagesInWords(found, digits, { averages, macd }) : "";
   }
 }

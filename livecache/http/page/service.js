@@ -45,6 +45,13 @@ export async function getAnew(path) {
   return answer;
 }
 
+/** The answer to an order. Raises as `get`. */
+export async function post(path, body) {
+  const how = { method: "POST", body: JSON.stringify(body) };
+  const response = await ask(path, AbortSignal.timeout(ANSWER_MS), { "Content-Type": "application/json" }, how);
+  return response.json();
+}
+
 /** Server-sent events as `{event, data}`, until the stream ends. Raises as `get`; or because it fell silent. */
 export async function* events(path, signal) {
   const silent = new AbortController();
@@ -80,10 +87,10 @@ function fieldsOf(block) {
   );
 }
 
-async function ask(path, signal, headers = {}) {
+async function ask(path, signal, headers = {}, more = {}) {
   const token = sessionStorage.getItem(TOKEN);
   if (token !== null) headers.Authorization = `Bearer ${token}`;
-  const response = await fetch(path, { headers, signal });
+  const response = await fetch(path, { headers, signal, ...more });
   if (response.ok || response.status === 304) return response;
   throw new Refused(response.status, await response.json().catch(() => ({})));
 }

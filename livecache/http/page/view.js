@@ -1,9 +1,12 @@
 // One series as somebody looks at it: the chart with its words, by pointer and by key.
 
 import { Chart } from "./chart.js";
-import { keyOf, nameOf } from "./markets.js";
+import { Lens } from "./lens.js";
+import { keyOf } from "./markets.js";
 import { Newest } from "./newest.js";
 import { Overlays } from "./overlays.js";
+import { edgeInWords } from "./reel.js";
+import { post } from "./service.js";
 import { duration, price, reasonOf, sentence } from "./words.js";
 
 const TICK_MS = 1_000; // the age of the last price
@@ -13,26 +16,35 @@ const $ = (id) => document.getElementById(id);
 export class View {
   #zone;
   #soon;
+  #lens;
   #chart;
   #newest;
   #overlays;
-  #one = null;
+  #one = null; // the chosen series
   #row = null;
   #digits = 0;
   #list = []; // the buckets that are drawn
-  #drawn = null; // the series that the chart shows
+  #anew = false; // another series was chosen, and is not drawn yet
   #pointed = null; // the open time that is read out; null: the newest
   #keyed = false; // that one was chosen by key: the pointer, which may be anywhere, has no say then
 
-  /** `soon` has all drawn anew, before the next frame. */
-  constructor(zone, soon) {
+  /** `soon` has all drawn anew, before the next frame. `onDate` is told of a day to go to, in Unix ms; null for now. */
+  constructor(zone, soon, onDate) {
     this.#zone = zone;
     this.#soon = soon;
+    this.#lens = new Lens(soon);
     this.#newest = new Newest($("newest"), $("opened"), soon);
     this.#overlays = new Overlays({ averages: $("averages"), macd: $("macd") }, $("overlays-note"), $("legend"), () => this.#overlay());
-    this.#chart = this.#makeChart();
+    this.#chart = this.#lens.chart = this.#makeChart();
     $("chart").addEventListener("keydown", (event) => this.#press(event));
     $("chart").addEventListener("blur", () => this.#leave());
+    $("goto").addEventListener("submit", (event) => {
+      event.preventDefault();
+      onDate($("date").valueAsNumber);
+    });
+    $("now").addEventListener("click", () => onDate(null));
+    $("fill").addEventListener("click", () => this.#fill());
+    addEventListener("online", () => this.#lens.wake());
     const recolour = () => this.#chart?.recolour();
     new MutationObserver(recolour).observe(document.documentElement, { attributeFilter: ["data-theme"] });
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour);
@@ -42,7 +54,8 @@ export class View {
 
   #makeChart() {
     if (window.LightweightCharts) {
-      return new Chart($("chart"), $("legend"), this.#zone, (time) => this.#keyed || this.#point(time));
+      const onPoint = (time) => this.#keyed || this.#point(time);
+      return new Chart($("chart"), $("legend"), this.#zone, { onPoint, onRange: this.#soon });
     }
     const note = document.createElement("p");
     note.className = "instead";
@@ -52,23 +65,28 @@ export class View {
     $("chart").replaceChildren(note);
     for (const name of ["role", "tabindex", "aria-describedby"]) $("chart").removeAttribute(name);
     $("newest").open = true;
-    $("legend").hidden = $("attribution").hidden = true;
+    $("legend").hidden = $("attribution").hidden = $("goto").hidden = true;
     return null;
   }
 
-  /** Look at another series. */
-  choose(one) {
-    this.#one = one;
-    this.#row = null;
+  /** Look at another series; at a time in Unix ms, or null for its newest. */
+  choose(one, time) {
+    if (one !== this.#one) {
+      this.#one = one;
+      this.#row = null;
+      this.#anew = true;
+      this.#lens.choose(one);
+    }
     this.#pointed = null;
     this.#keyed = false;
+    this.#lens.goTo(time);
   }
 
   /**
    * Draw it: its `row` of the table, or null; `rows` are all of its symbol. `standing` says how live it is, as
-   * `[kind, words]`; `lost`: what is shown is from before.
+   * `[kind, words]`; `lost`: what is shown is from before; `kept`: whether the service keeps years, or null.
    */
-  show({ row, rows, standing, lost, digits }) {
+  show({ row, rows, standing, lost, kept, digits }) {
     const { buckets, name, timeframe, failed, refused } = this.#one;
     this.#row = row;
     this.#digits = digits;
@@ -86,11 +104,12 @@ export class View {
     set(document.querySelector("title"), kind === "live" ? title : `(${words}) ${title}`);
     this.#drawTimeframes(rows);
 
-    const anew = this.#drawn !== this.#one && buckets.loaded;
-    const list = (this.#list = buckets.list());
-    this.#chart?.show(list, { digits, step: buckets.step, anew });
-    if (anew) {
-      this.#drawn = this.#one;
+    const served = rows.map((each) => each.timeframe);
+    const { list, step, live, aim } = this.#lens.frame(served, kept);
+    this.#list = list;
+    this.#chart?.show(list, { digits, step, live, aim, averages: this.#overlays.of(list) });
+    if (this.#anew && buckets.loaded) {
+      this.#anew = false;
       tell(`${name} ${timeframe}: ${row?.state ?? ""}, last price ${last}`);
     }
     const amiss = row?.state === "warming" ? null : failed; // else there is nothing amiss yet
@@ -100,11 +119,43 @@ export class View {
     if (this.#chart) {
       this.#drawNote(past, amiss || refused || row?.state === "unknown");
       const span = list.length ? `${list.length} buckets, ${this.#zone.time(list[0].time)} to ${this.#zone.text(list.at(-1).time)}` : "empty";
-      $("chart").ariaLabel = `${name} ${timeframe}, candlestick chart: ${span}`;
+      $("chart").ariaLabel = `${name} ${this.#lens.timeframe}, candlestick chart: ${span}`;
+      this.#lens.look();
+      this.#drawEdge();
     }
     this.#overlays.show(list, buckets.loaded);
     this.#drawReadout();
-    this.#newest.show(list, digits, this.#zone);
+    this.#newest.show(live ? list : buckets.list(), digits, this.#zone);
+  }
+
+  /** At the left: why it begins there, or what keeps it; and what is missing in view. */
+  #drawEdge() {
+    const { reel, timeframe } = this.#lens;
+    const { range } = this.#chart;
+    const near = range && range.from < (range.to - range.from) / 8;
+    const lacking = reel.lacking();
+    const missing = reel.filling ? "what is missing is being fetched" : "";
+    set($("edge-words"), (near && edgeInWords(reel)) || missing);
+    $("fill").hidden = !lacking;
+    if (lacking) set($("fill"), `fill ${day(lacking.from)} to ${day(lacking.to)}`);
+    set($("level"), timeframe === this.#one.timeframe ? "" : `shown as ${timeframe}`);
+    $("now").disabled = reel.attached && (!range || range.to >= this.#list.length - 1);
+  }
+
+  async #fill() {
+    const { reel } = this.#lens;
+    const open = reel.lacking();
+    if (!open) return;
+    const { name, timeframe } = reel.one;
+    const order = { symbols: [name], timeframes: [timeframe], from: open.from, to: open.to };
+    try {
+      const { job_id: job } = await post("api/v1/candles/backfill", order);
+      reel.ordered(open, job ?? true);
+      tell(`${day(open.from)} to ${day(open.to)} is ordered`);
+    } catch (error) {
+      set($("edge-words"), error.message);
+      tell(error.message);
+    }
   }
 
   /** Tell times as the zone has them by now. */
@@ -164,16 +215,23 @@ export class View {
   #press(event) {
     const list = this.#list;
     if (!this.#chart || !list.length) return;
+    const screens = { PageUp: -1, PageDown: 1 }[event.key];
     const found = list.findIndex(({ time }) => time === this.#pointed);
     const at = found < 0 ? list.length : found;
     const to = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: list.length - 1, Escape: null }[event.key];
-    if (to === undefined) return;
+    if (to === undefined && !screens) return;
     event.preventDefault();
+    if (screens) {
+      this.#chart.turn(screens);
+      this.#soon();
+      return;
+    }
     const index = to === null ? null : Math.min(Math.max(to, 0), list.length - 1);
     this.#keyed = index !== null;
     this.#chart.point(index);
     this.#point(this.#keyed ? list[index].time : null);
-    tell(index === null ? "" : $("readout").textContent);
+    const edge = to !== null && to < 0 ? edgeInWords(this.#lens.reel) : "";
+    tell(index === null ? "" : edge || $("readout").textContent);
   }
 
   #leave() {
@@ -190,6 +248,10 @@ export class View {
     this.#chart?.overlay(this.#overlays.wanted);
     this.#soon();
   }
+}
+
+function day(time) {
+  return new Date(time).toISOString().slice(0, 10);
 }
 
 /** Have a screen reader say it: for what somebody asked for, never for what happens by itself. */
