@@ -52,6 +52,8 @@ _KEYS = {
     "ArrowRight": ("", 39),
     "ArrowDown": ("", 40),
     "Home": ("", 36),
+    "PageUp": ("", 33),
+    "PageDown": ("", 34),
     "End": ("", 35),
 }
 
@@ -98,12 +100,15 @@ def tab_of(devtools: str) -> Iterator[Tab]:
 
 
 class Tab:
-    """A tab. `problems` holds what its console complained of: errors, exceptions, what the policy forbade."""
+    """A tab. `problems` holds what its console complained of: errors, exceptions, what the policy forbade;
+    `requests` the address of each request that it sent.
+    """
 
     def __init__(self, socket: Connection) -> None:
         self._socket = socket
         self._calls = 0
         self.problems: list[str] = []
+        self.requests: list[str] = []
 
     def call(self, method: str, **params: Any) -> dict[str, Any]:
         """One command of the protocol, and its result."""
@@ -124,6 +129,8 @@ class Tab:
             self.problems.append(str(details.get("exception", {}).get("description", details["text"])))
         elif message.get("method") == "Log.entryAdded" and params["entry"]["level"] == "error":
             self.problems.append(f"{params['entry']['text']} {params['entry'].get('url', '')}".strip())
+        elif message.get("method") == "Network.requestWillBeSent":
+            self.requests.append(params["request"]["url"])
 
     def run(self, script: str) -> Any:
         """What a script's expression gives, as JSON gives it; promises are waited for."""
@@ -208,6 +215,28 @@ class Tab:
             if self.run("window.clicked ?? true"):  # else it is another page by now
                 return
         raise AssertionError(f"{selector} moves away from each click")
+
+    def drag(self, selector: str, by: int) -> None:
+        """With the mouse, from the middle of the first such element so many pixels to the right."""
+        x, y = self.run(
+            f"""((box) => [box.x + box.width / 2, box.y + box.height / 2])(
+                document.querySelector({json.dumps(selector)}).getBoundingClientRect())"""
+        )
+        mouse = {"y": y, "button": "left", "clickCount": 1}
+        self.call("Input.dispatchMouseEvent", type="mousePressed", x=x - by / 2, **mouse)
+        for part in range(1, 5):
+            self.call("Input.dispatchMouseEvent", type="mouseMoved", x=x + by * (part / 4 - 0.5), **mouse)
+        self.call("Input.dispatchMouseEvent", type="mouseReleased", x=x + by / 2, **mouse)
+
+    def zoom(self, selector: str, notches: int) -> None:
+        """With the wheel, over the middle of the first such element: in, or out where it is below 0."""
+        x, y = self.run(
+            f"""((box) => [box.x + box.width / 2, box.y + box.height / 2])(
+                document.querySelector({json.dumps(selector)}).getBoundingClientRect())"""
+        )
+        wheel = {"type": "mouseWheel", "x": x, "y": y, "deltaX": 0, "deltaY": -100 if notches > 0 else 100}
+        for _ in range(abs(notches)):
+            self.call("Input.dispatchMouseEvent", **wheel)
 
     def focus(self, selector: str) -> None:
         """The keyboard's focus on the first such element."""

@@ -135,7 +135,7 @@ WALK = """import('/page/past.js').then(({ Past, pageOf }) => {
       const open = past.lacking({ from: -1e9, to: 1e9 });
       if (open) {
         for (let time = open.from; time < open.to; time += H) holes.delete(time);
-        past.mend(answer(open.from, open.to));
+        past.mend(open, answer(open.from, open.to));
       }
     }
     at.from = Math.min(Math.max(at.from, -20), list.length + 5);

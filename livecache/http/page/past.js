@@ -58,7 +58,7 @@ function after(time, timeframe) {
 export class Past {
   #timeframe;
   #buckets = []; // of [from, to)
-  #open = []; // its pages that miss something: `{from, to, job}`
+  #open = []; // stretches that are missing: `{from, to, job, whole}`, whole if all of their page is
   #live = []; // as they were last seen
 
   constructor(timeframe) {
@@ -112,9 +112,14 @@ export class Past {
    */
   wanted({ from, to }, screens = 1.5) {
     const ahead = (to - from) * screens;
-    if (from < ahead && !this.end && this.#start) return { way: "older", before: this.#start };
+    if (from < ahead && !this.end && this.#start && !this.#blank) return { way: "older", before: this.#start };
     if (!this.attached && to > this.#buckets.length - ahead) return { way: "newer", from: this.to, until: this.#live[0]?.time ?? Infinity };
     return null;
+  }
+
+  /** The oldest page has nothing at all: what lies before it is asked for once more is known, be it the listing. */
+  get #blank() {
+    return this.#open.some(({ from, whole }) => whole && from <= this.from);
   }
 
   get #start() {
@@ -154,13 +159,22 @@ export class Past {
     this.#ends(page);
   }
 
-  /** Take what was asked for once more. */
-  mend(page) {
-    this.#open = this.#open.filter(({ from, to }) => to <= page.from || from >= page.to);
+  /** What to ask for once more in place of a stretch that misses something: `{before, limit}`. */
+  again({ from, to }) {
+    return { before: to, limit: Math.max(1, this.#buckets.filter(({ time }) => time >= from && time < to).length) };
+  }
+
+  /** Take what was asked for once more. It may turn out that it was not listed yet. */
+  mend({ from, to }, page) {
+    this.#open = this.#open.filter((open) => open.to <= from || open.from >= to);
     const fresh = page.buckets.filter(({ time }) => time >= this.from && time < this.to);
-    const before = this.#buckets.filter(({ time }) => time < page.from);
-    const behind = this.#buckets.filter(({ time }) => time >= page.to);
+    const before = page.end ? [] : this.#buckets.filter(({ time }) => time < Math.min(from, page.from));
+    const behind = this.#buckets.filter(({ time }) => time >= to);
     this.#buckets = [...before, ...fresh, ...behind];
+    if (page.end) {
+      this.from = Math.max(this.from, page.from);
+      this.#ends(page);
+    }
     this.#note(page);
   }
 
@@ -203,7 +217,8 @@ export class Past {
   }
 
   #note(page) {
-    for (const [from, to] of page.missing) this.#open.push({ from, to, job: page.job });
+    const whole = page.buckets.every(({ kind }) => kind === "missing");
+    for (const [from, to] of page.missing) this.#open.push({ from, to, job: page.job, whole });
   }
 
   #ends(page) {

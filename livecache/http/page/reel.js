@@ -4,7 +4,7 @@ import { Past, pageOf } from "./past.js";
 import { Pause, get } from "./service.js";
 
 const PAGE_LEAST = 500;
-const PAGE_MOST = 2_000;
+const PAGE_MOST = 1_200; // what is missing of it can be had within a request: five pages of most exchanges
 const FILLED_WITHIN_S = 4; // what is not there is fetched by the service meanwhile
 const SESSIONS = 5; // an exchange that closes is open a fifth of the time, or more
 
@@ -55,7 +55,7 @@ export class Reel {
     const wanted = this.#past.wanted(range);
     const open = wanted ? null : this.#past.lacking(this.#near());
     if (wanted) this.#load(wanted);
-    else if (open?.job && !this.#mending) this.#mend(open);
+    else if (open && !this.#mending) this.#mend(open);
   }
 
   /** Have these times in the list, though nothing between them and now is loaded. */
@@ -146,16 +146,16 @@ export class Reel {
     });
   }
 
-  /** Ask again for what somebody is at work on, ever more slowly. */
+  /** Ask again for what is missing, ever more slowly: somebody may be at work on it. */
   async #mend(open) {
     const { signal } = this.#stop;
     this.#mending = true;
     await this.#again.afterFailure();
     if (!signal.aborted) {
       try {
-        const page = await this.#page({ from: open.from, to: open.to }, signal);
-        if (page.missing.length < 1 || page.job !== open.job) this.#again.succeeded();
-        if (!signal.aborted) this.#past.mend(page);
+        const page = await this.#page(this.#past.again(open), signal);
+        if (!page.missing.length) this.#again.succeeded();
+        if (!signal.aborted) this.#past.mend(open, page);
       } catch {
         // The next look is an occasion to try again.
       }

@@ -1,0 +1,144 @@
+"""The chart that scrolls back for years, in a real browser over the real service and its history."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+
+from livecache.embedded.server import EmbeddedServer
+from livecache.model.coverage import Coverage
+from livecache.model.timeframe import Timeframe
+
+from .chromium import Tab
+from .scrolling import (
+    DAY,
+    NOON,
+    Years,
+    drawn,
+    look_into,
+    once,
+    place,
+    seen,
+    stored,
+    to_the_left,
+    years,
+)
+from .support import live, nothing_in_the_console, shows
+
+DAYS = 160  # more than the hundred candles that are live, of days too
+LISTED = (NOON - DAYS * DAY) // DAY * DAY
+HOLE = Coverage([(LISTED + 90 * DAY, LISTED + 92 * DAY)])
+
+HOUR = 3_600_000
+LENGTH = "parseInt(document.getElementById('chart').ariaLabel?.split(': ')[1])"
+FIRST = "Date.parse(document.getElementById('chart').ariaLabel.match(/buckets, ([\\d-]+ [\\d:]+)/)[1] + 'Z')"
+QUIET = "!document.getElementById('edge-words').innerText.startsWith('loading')"
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Years]:
+    """A market that was listed 160 days ago: 3,840 hours, of which a hundred are live."""
+    path = tmp_path_factory.mktemp("years") / "history.db"
+    kept = {Timeframe.H1: HOLE, Timeframe.D1: Coverage()}
+    with (
+        EmbeddedServer(temporary=True) as server,
+        years(server.url, path, days=DAYS, kept=kept, CACHE_TIMEFRAMES="5m,1h,1d") as running,
+    ):
+        yield running
+
+
+def day(time: int) -> str:
+    return datetime.fromtimestamp(time / 1000, UTC).date().isoformat()
+
+
+@pytest.fixture
+def chart(here: Years, tab: Tab) -> Tab:
+    """A tab that shows the newest hours."""
+    look_into(tab)
+    tab.open(f"{here.page}#BTC-USD/1h")
+    shows(tab, "BTC-USD 1h")
+    live(tab)
+    return tab
+
+
+def test_one_scrolls_from_today_to_the_listing_and_each_candle_is_there_once(here: Years, chart: Tab) -> None:
+    assert to_the_left(chart) == f"listed {day(LISTED)}: nothing before"
+    shown = drawn(chart)
+    times = list(shown)
+    assert times == list(range(LISTED, times[-1] + 1, HOUR)), "one a bucket, without a seam"
+    truth = stored(here, "1h", LISTED)
+    assert {time: shown[time] for time in truth} == truth, "as a reader of years has them"
+    lacking = {time for time, prices in shown.items() if prices is None}
+    assert lacking == {time for time in times if time in HOLE}
+    once(chart)
+    nothing_in_the_console(chart)
+
+
+def test_what_is_looked_at_stays_where_it_is_while_older_ones_come(chart: Tab) -> None:
+    chart.until("the first page is there", f"{LENGTH} > 500")
+    for _ in range(6):
+        chart.drag("#chart", 300)
+        first, _ = seen(chart)
+        anchor = first + 30 * HOUR
+        length, at = chart.run(LENGTH), place(chart, anchor)
+        chart.until("nothing is under way", QUIET)
+        assert place(chart, anchor) == pytest.approx(at, abs=0.5), (length, chart.run(LENGTH))
+    assert chart.run(LENGTH) > 600, "pages came meanwhile"
+    once(chart)
+
+
+def test_one_goes_to_a_day_and_back_by_scrolling_until_what_is_live(here: Years, chart: Tab) -> None:
+    there = NOON // DAY * DAY - 25 * DAY
+    chart.run(f"document.getElementById('date').value = '{day(LISTED + 40 * DAY)}'")
+    chart.focus("#date")
+    chart.press("Enter")
+    chart.until("that day is shown", f"location.hash.endsWith('@{day(LISTED + 40 * DAY)}')")
+    chart.until("it is loaded", f"{FIRST} < {LISTED + 40 * DAY}")
+    first, last = seen(chart)
+    assert first < LISTED + 40 * DAY < last
+    assert max(drawn(chart)) < there, "what lies between was not loaded"
+    assert chart.text("#last"), "the last price goes on"
+    chart.focus("#chart")
+    for _ in range(80):
+        chart.press("PageDown")
+        chart.until("nothing is under way", QUIET)
+        if seen(chart)[1] > NOON - 2 * HOUR:
+            break
+    times = list(drawn(chart))
+    assert times == list(range(times[0], times[-1] + 1, HOUR))
+    truth = stored(here, "1h", LISTED)
+    shown = drawn(chart)
+    assert {time: shown[time] for time in truth if time >= times[0]} == {
+        time: prices for time, prices in truth.items() if time >= times[0]
+    }
+    once(chart)
+    chart.click("#now")
+    chart.until("the newest are seen", "document.getElementById('now').disabled")
+    assert "@" not in chart.run("location.hash")
+
+
+def test_an_address_leads_to_a_day(here: Years, tab: Tab) -> None:
+    look_into(tab)
+    tab.open(f"{here.page}#BTC-USD/1h@{day(LISTED + 30 * DAY)}")
+    shows(tab, "BTC-USD 1h")
+    tab.until("it is loaded", f"{FIRST} < {LISTED + 30 * DAY}")
+    first, last = seen(tab)
+    assert first < LISTED + 30 * DAY < last
+
+
+def test_zoomed_out_it_shows_larger_candles_of_the_same_time_and_zoomed_in_its_own(chart: Tab) -> None:
+    chart.until("the first page is there", f"{LENGTH} > 500")
+    before = seen(chart)
+    chart.zoom("#chart", -25)
+    chart.until("days are shown", "document.getElementById('level').innerText === 'shown as 1d'")
+    chart.until("they are drawn", "document.getElementById('chart').ariaLabel.startsWith('BTC-USD 1d')")
+    first, last = seen(chart)
+    assert first < before[0] and last >= NOON // DAY * DAY - DAY
+    assert all(time % DAY == 0 for time in drawn(chart))
+    chart.zoom("#chart", 25)
+    chart.until("hours are shown", "document.getElementById('level').innerText === ''")
+    chart.until("they are drawn", "document.getElementById('chart').ariaLabel.startsWith('BTC-USD 1h')")
+    assert all(now >= first for now in seen(chart))
+    nothing_in_the_console(chart)
