@@ -45,8 +45,6 @@ _KEYS = {
     "Enter": ("\r", 13),
     "Escape": ("", 27),
     "Tab": ("\t", 9),
-    "PageUp": ("", 33),
-    "PageDown": ("", 34),
     "ArrowLeft": ("", 37),
     "ArrowUp": ("", 38),
     "ArrowRight": ("", 39),

@@ -161,12 +161,12 @@ def seen(tab: Tab) -> tuple[int, int]:
 def to_the_left(tab: Tab, most: int = 400) -> str:
     """Scroll left by key until the chart says why there is nothing more; what it says."""
     tab.focus("#chart")
-    loading = "document.getElementById('edge-words').innerText.startsWith('loading')"
+    quiet = "document.getElementById('chart').ariaBusy === 'false'"
     for _ in range(most):
         tab.press("PageUp")
-        tab.run("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
-        tab.until("nothing is under way", f"!{loading}")
+        seen(tab)
+        tab.until("nothing is under way", quiet)
         words = tab.text("#edge-words")
-        if words:
+        if "nothing before" in words:
             return words
     raise AssertionError("it does not end")

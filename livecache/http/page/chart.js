@@ -150,11 +150,12 @@ export class Chart {
     return this.#chart.timeScale().options().barSpacing;
   }
 
-  /** Move by so many screens. */
+  /** Move by so many screens, as far as there is something to see. */
   turn(screens) {
     const { from, to } = this.range;
-    const shift = (to - from) * screens;
-    this.#look(from + shift, to + shift);
+    const width = to - from;
+    const start = Math.min(Math.max(from + width * screens, -width / 2), this.#buckets.length + 3 - width);
+    this.#look(start, start + width);
   }
 
   #aim(aim) {

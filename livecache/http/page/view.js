@@ -132,6 +132,7 @@ export class View {
   #drawEdge() {
     const { reel, timeframe } = this.#lens;
     const { range } = this.#chart;
+    $("chart").ariaBusy = String(reel.loading !== "");
     const near = range && range.from < (range.to - range.from) / 8;
     const lacking = reel.lacking();
     const missing = reel.filling ? "what is missing is being fetched" : "";
