@@ -228,7 +228,8 @@ class NotListed(NotReady):
 class Incomplete(NotReady):
     """Not all of a stretch of history is known. `missing` are its spans, half-open, Unix ms.
 
-    `have` and `want` count buckets. `job` fetches what is missing, if anything does.
+    `have` and `want` count buckets. `job` fetches what is missing, if anything does; after `again_s` seconds
+    it is worth asking again.
     """
 
     def __init__(
@@ -240,10 +241,12 @@ class Incomplete(NotReady):
         want: int = 0,
         missing: Sequence[Any] = (),
         job: int | None = None,
+        again_s: float = 1.0,
     ) -> None:
         super().__init__(message, hint, have=have, want=want)
         self.missing = tuple(missing)
         self.job = job
+        self.again_s = again_s
 
 
 class Stale(ReadError):

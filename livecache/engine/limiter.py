@@ -20,7 +20,7 @@ __all__ = ["Limiter", "Urgency"]
 _TICK_S = 1e-6  # a wait this short is over: the sums of floats need not meet exactly
 
 _PASSED_OVER_MOST = 8
-"""So many starts of what is more urgent, and it is one's turn: no class starves."""
+"""So many starts of what is more urgent, and it is the turn of one: no class starves."""
 
 
 class Urgency(IntEnum):
@@ -197,8 +197,11 @@ class Limiter:
         return min(self._waiting, key=lambda one: (not one.starves, one.urgency))
 
     def _start(self, waiting: _Waiting, costs: Costs, slot: float) -> Ticket:
+        had_its_turn = waiting.urgency if waiting.starves else None
         for other in self._waiting:
-            other.passed_over += other.urgency > waiting.urgency
+            other.passed_over = (
+                0 if other.urgency == had_its_turn else other.passed_over + (other.urgency > waiting.urgency)
+            )
         return self._meter.start(costs, slot, max(slot, self._clock.monotonic()))
 
     def _note_ban(self, now: float) -> None:

@@ -11,9 +11,9 @@ from ..model.series import SeriesId
 from ..model.timeframe import Timeframe
 from ..model.traits import Traits
 from .coarse import coarse_of, worth_it
-from .store import PRIORITY, HistoryStore, SeriesInfo, Want
+from .store import PRIORITY, HistoryDatabase, HistoryStore, SeriesInfo, Want
 
-__all__ = ["newest_of", "series_of", "wants_of"]
+__all__ = ["newest_of", "newest_session", "page_of", "series_of", "to_hear_of_splits", "wants_of"]
 
 _REACH_BACK = 12
 """Buckets of what is known that are read again, for revisions."""
@@ -105,6 +105,32 @@ def newest_of(
         of = store, venue, traits, [symbol], [timeframe], Span(start, now)
         wants += wants_of(*of, final=final, now=now, force=True, priority=priority)
     return sorted(wants, key=lambda want: want.priority)
+
+
+def page_of(traits: Traits, timeframe: Timeframe) -> int:
+    """Buckets in a page of years, with room for the session in progress where that tells of splits."""
+    most = traits.deep_page(timeframe)
+    return max(1, most - 1) if traits.finals else most
+
+
+def newest_session(traits: Traits, timeframe: Timeframe, settled: int) -> Span:
+    """The newest bucket that ended by the open before `settled`: its page tells of all splits until now."""
+    assert traits.finals
+    opened, grid = traits.finals.floor(settled), traits.grid(timeframe)
+    return Span(grid.far_back(grid.closed(opened), 1), grid.closed(opened))
+
+
+def to_hear_of_splits(
+    store: HistoryDatabase, key: SeriesId, traits: Traits, settled: int, priority: int
+) -> list[Want]:
+    """A page of the newest session, unless one of the symbol has come since its open."""
+    if traits.finals is None:
+        return []
+    opened = traits.finals.floor(settled)
+    if any(a.last_update >= opened for a in store.assets() if (a.venue, a.symbol) == key[:2]):
+        return []
+    newest = newest_session(traits, key.timeframe, settled)
+    return [Want(series_of(store, key, traits).id, *newest, True, priority)]
 
 
 def _shown(traits: Traits, timeframe: Timeframe, until: int, now: int) -> int:

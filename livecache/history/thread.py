@@ -47,6 +47,10 @@ class StoreThread:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Take no more work; what has been given is done first."""
         self._pool.shutdown()
 
 

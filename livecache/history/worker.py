@@ -26,6 +26,7 @@ from ..venues.venue import FailureKind, FetchFailure, HistoryVenue, Page, PageRe
 from .claims import Claims
 from .coarse import Coarse
 from .columns import Columns, within
+from .ordering import page_of
 from .planner import PageLength, Walk, Word
 from .records.symbols import AboutSymbol
 from .store import ACTIVE, NONE, Commit, HistoryDatabase, Job, JobState, Outcome, SeriesInfo
@@ -186,7 +187,7 @@ class Worker:
         if found is None:
             return None
         series, missing, coarse, left = found
-        page = self._longest(series)
+        page = page_of(traits, series.key.timeframe)
         length = self._lengths.setdefault(series.key, PageLength(page))
         length.limit(page)
         walk = Walk(
@@ -201,12 +202,6 @@ class Worker:
         )
         self._watch.began(job, series, missing, left)
         return _Work(job, series, walk, coarse)
-
-    def _longest(self, series: SeriesInfo) -> int:
-        """Buckets in a page, with room for the session in progress where that tells of splits."""
-        traits = self._venue.traits
-        most = traits.deep_page(series.key.timeframe)
-        return max(1, most - 1) if traits.finals else most
 
     async def _walk(self, work: _Work) -> None:
         """Ask for what is left, several pages at a time, until nothing is or the attempt has failed."""
@@ -334,7 +329,7 @@ class Worker:
         self._watch.failed(work.job, work.series, asked, failure.message)
         work.hopeless = work.hopeless or failure.kind in _HOPELESS
         if failure.kind.too_fast or failure.kind is FailureKind.PAGE_TOO_LONG:
-            walk.length.limit(self._longest(work.series))
+            walk.length.limit(page_of(self._venue.traits, work.series.key.timeframe))
             walk.drop(asked)  # The limiter waits as long as it must.
             if failure.kind is FailureKind.REFUSED and started >= work.refused_s:
                 work.refused, work.refused_s = work.refused + 1, self._clock.monotonic()

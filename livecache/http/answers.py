@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -64,8 +65,6 @@ _OF_ERRORS: tuple[tuple[type[LivecacheError], int, ProblemKind], ...] = (
     (LivecacheError, 503, "unreadable"),
 )
 
-_AGAIN_S = 2
-"""When it may be asked again for what is missing."""
 
 # Of what the server itself refuses.
 _OF_STATUS: Mapping[int, ProblemKind] = {
@@ -122,7 +121,7 @@ def of_error(error: LivecacheError) -> web.Response:
         return refusal(error.status, error.message, error.hint, again, kind=error.kind, **error.more)
     if isinstance(error, Incomplete):
         told = {"missing": list(error.missing), "have": error.have, "want": error.want, "job": error.job}
-        again = {"Retry-After": str(_AGAIN_S)}
+        again = {"Retry-After": str(math.ceil(error.again_s))}
         return refusal(503, error.message, error.hint, again, kind="incomplete", **told)
     status, kind = next((status, kind) for of, status, kind in _OF_ERRORS if isinstance(error, of))
     return refusal(status, error.message, error.hint, kind=kind)

@@ -77,7 +77,7 @@ class Beside(Bench):
         began_s = self.clock.monotonic()
         job = self.order(*self.wanted)
         while (found := self.store.job(job)) and found.state is not JobState.SUCCEEDED:
-            await self.reads.one_ends()
+            await self.reads.news.wait()
         waited_s = self.clock.monotonic() - began_s
         assert any(each.state is JobState.RUNNING for each in self.store.jobs()), "years go on"
         for task in tasks:

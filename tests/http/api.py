@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import redis.asyncio
 
 from livecache.clock import SystemClock
-from livecache.config.schema import Config
+from livecache.config.schema import Config, HistoryConfig
 from livecache.engine.engine import Engine
 from livecache.engine.fleet import Place
 from livecache.history.service.standing import Standing
@@ -65,7 +65,8 @@ class Served:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
         self._clock = SystemClock()
-        self._instance = Instance(config or Config(), self._clock, "config.toml")
+        config = config or Config(history=HistoryConfig(fill_pages=0))  # no worker is here
+        self._instance = Instance(config, self._clock, "config.toml")
         self._instance.history_path = history
         self.failure: BaseException | None = None
         self.url = ""

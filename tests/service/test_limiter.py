@@ -193,6 +193,26 @@ def test_the_more_urgent_goes_first_and_nobody_starves() -> None:
         assert max(b - a for a, b in pairwise(turns)) <= 14, f"{urgency.name} waits for ever"
 
 
+def test_of_many_that_are_passed_over_one_at_a_time_has_its_turn() -> None:
+    """Eight pages of years wait at once, beside readers: these have eight of nine slots."""
+
+    async def scenario() -> list[Urgency]:
+        limiter = limiter_of(1, LoopClock(1_000.0))
+        order: list[Urgency] = []
+
+        async def keep_asking(urgency: Urgency) -> None:
+            while len(order) < 90:
+                await limiter.acquire(urgency)
+                order.append(urgency)
+
+        async with asyncio.TaskGroup() as group:
+            for urgency in [Urgency.HISTORY] * 8 + [Urgency.READ] * 4:
+                group.create_task(keep_asking(urgency), name=urgency.name)
+        return order[:90]
+
+    assert 8 <= run_virtually(scenario()).count(Urgency.HISTORY) <= 12
+
+
 def test_who_comes_later_and_is_more_urgent_overtakes_one_who_sleeps_for_the_slot() -> None:
     async def scenario() -> list[tuple[str, float]]:
         clock = LoopClock(1_000.0)

@@ -175,6 +175,9 @@ class JobStore(Protocol):
     def job(self, job: int) -> Job | None:
         """One job."""
 
+    def last(self, want: Want) -> Job | None:
+        """The newest job for just that stretch, whatever became of it."""
+
     def jobs(
         self,
         *,

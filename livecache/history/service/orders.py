@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ...model.coverage import Coverage, Span
 from ...model.series import SeriesId
 from ...model.traits import Traits
-from ..ordering import series_of, wants_of
+from ..ordering import newest_session, series_of, wants_of
 from ..store import NONE, HistoryDatabase, JobState, Want
 
 if TYPE_CHECKING:
@@ -80,8 +80,7 @@ def _to_hear_of_splits(
     if traits.finals is None or not wishes.timeframes:
         return
     timeframe = max(wishes.timeframes, key=lambda each: each.ms)
-    opened, grid = traits.finals.floor(settled), traits.grid(timeframe)
-    newest = Span(grid.far_back(grid.closed(opened), 1), grid.closed(opened))
+    opened, newest = traits.finals.floor(settled), newest_session(traits, timeframe, settled)
     asked = {store.info(want.series).key.symbol for want in found if want.end >= newest.end}
     heard = {each.symbol: each.last_update for each in store.assets() if each.venue == venue}
     for symbol in wishes.symbols:

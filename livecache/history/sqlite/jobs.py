@@ -148,6 +148,11 @@ class Jobs(Database):
         found = self.one(f"SELECT {_JOB} FROM jobs WHERE id = ?", job)
         return _job(found) if found else None
 
+    def last(self, want: Want) -> Job | None:
+        """The newest job for just that stretch, whatever became of it."""
+        found = self.one(f"SELECT {_JOB} FROM jobs WHERE key = ? ORDER BY id DESC LIMIT 1", _key(want))
+        return _job(found) if found else None
+
     def jobs(
         self,
         *,
@@ -211,17 +216,20 @@ def _submit(db: sqlite3.Connection, want: Want, now: int) -> int | None:
         return None
     if not want.force and not _lacks(db, want):
         return None
-    key = f"{want.series}:{want.start}:{want.end}:{int(want.force)}"
     db.execute(
         'INSERT INTO jobs (key, series, start, "end", force, priority, final, created)'
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-        (key, *want[:6], now),
+        (_key(want), *want[:6], now),
     )
     found = db.execute(
         f"UPDATE jobs SET priority = min(priority, ?) WHERE key = ? AND state IN {_ACTIVE} RETURNING id",
-        (want.priority, key),
+        (want.priority, _key(want)),
     )
     return int(found.fetchall()[0][0])
+
+
+def _key(want: Want) -> str:
+    return f"{want.series}:{want.start}:{want.end}:{int(want.force)}"
 
 
 def _missing(db: sqlite3.Connection, job: Job) -> Coverage:

@@ -20,11 +20,10 @@ class Reads:
     """Set by who has ordered one."""
     candles: int = 0
     """That their pages brought, new or revised."""
-    _left: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def one_ends(self) -> None:
-        """Wait until the work on one ends, whatever came of it."""
-        await self._left.wait()
+    troubles: dict[int, str] = field(default_factory=dict)
+    """By job, why its newest request brought nothing."""
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set, and followed by another one, when a page is stored or the work on a job ends."""
 
     def began(self, job: Job, series: SeriesInfo, missing: Coverage, left: Coverage) -> None:
         """Work on a job begins."""
@@ -34,9 +33,11 @@ class Reads:
         self.candles += commit.inserted + commit.revised
         for event, text in commit.news:
             _log(event, text, series, job, "WARNING")
+        self._tell(job)
 
     def failed(self, job: Job, series: SeriesInfo, asked: Span, error: str) -> None:
         """A request brought nothing."""
+        self.troubles[job.id] = error
         _log("history_request_failed", f"{series.key}: {error}", series, job, "DEBUG")
 
     def ended(self, job: Job, series: SeriesInfo, state: JobState, error: str, missing: Coverage) -> None:
@@ -44,8 +45,12 @@ class Reads:
         event, level = ("history_failed", "WARNING") if error else ("history_read", "DEBUG")
         name = f"{series.key.symbol} {series.key.timeframe.value}"
         _log(event, f"{name}, asked for by a reader: {error or state.value}", series, job, level)
-        self._left.set()
-        self._left = asyncio.Event()
+        self._tell(job)
+
+    def _tell(self, job: Job) -> None:
+        self.troubles.pop(job.id, None)
+        self.news.set()
+        self.news = asyncio.Event()
 
 
 def _log(event: str, text: str, series: SeriesInfo, job: Job, level: str) -> None:

@@ -66,4 +66,4 @@ class Api:
             async with self._desk:
                 await self._hub.run()
         finally:
-            self._past.close()
+            await self._past.close()

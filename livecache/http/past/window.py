@@ -6,7 +6,7 @@ Nothing of the history, and no numpy, is loaded before somebody asks.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -25,6 +25,7 @@ from ..answers import NotServed
 from ..source import Source
 from ..watch.instance import Instance
 from .bounds import Ask, Bounds, Ends, Window, bounds_of
+from .filling import NOTHING, Filled, Filler
 from .flights import Flights
 from .formats import Format, Made, made_of
 from .tags import named_in, tag_of_version
@@ -51,6 +52,15 @@ class Wanted(NamedTuple):
     """Its If-None-Match: of what it has already it gets no body."""
 
 
+class _Try(NamedTuple):
+    """One of two attempts at the same: what the first one lacks may be fetched before the `last`."""
+
+    wanted: Wanted
+    last: bool
+    job: int | None = None
+    """What fetches the rest."""
+
+
 class _Look(NamedTuple):
     """What was seen at once: a window, or the tag of an answer that the client has already; else both."""
 
@@ -64,9 +74,10 @@ class Past:
     def __init__(self, source: Source, instance: Instance) -> None:
         self._source, self._instance = source, instance
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="past")
-        self._flights = Flights[Wanted, Made]()
+        self._flights = Flights[_Try, _Look]()
         self._core: tuple[Any, Core] | None = None
         self._place = Place("off")
+        self._filler = Filler(instance)
 
     @property
     def kept(self) -> bool:
@@ -79,32 +90,42 @@ class Past:
         Raises `Incomplete` where that is not all, unless a part will do, `NotReady` where years are not
         kept, `UnknownSeries`, `ConfigError`, and whatever a reader of years raises.
         """
-        return _window(await self._looked(Wanted(ask), encode=False))
+        look = await self._looked(Wanted(ask), partial(self._look, encode=False))
+        assert look.window is not None  # nothing was held
+        return look.window
 
     async def answer(self, wanted: Wanted) -> Made:
         """The same as it is sent. What many ask for at once is read once."""
-        return await self._flights(wanted, partial(self._answer, wanted))
+
+        async def look(this: _Try) -> _Look:
+            return await self._flights(this, partial(self._look, this, encode=True))
+
+        made = (await self._looked(wanted, look)).made
+        assert made is not None
+        return made
 
     async def in_thread(self, work: Callable[[], _T]) -> _T:
         """What that gives, which takes too long for the event loop."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Read nothing more."""
+        await self._filler.close()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    async def _answer(self, wanted: Wanted) -> Made:
-        made = (await self._looked(wanted, encode=True)).made
-        assert made is not None
-        return made
+    async def _looked(self, wanted: Wanted, look: Callable[[_Try], Awaitable[_Look]]) -> _Look:
+        """What is there, once what is missing has been fetched, or is on its way."""
+        ask, filled = wanted.ask, NOTHING
+        found = await look(_Try(wanted, last=not ask.fill))
+        if ask.fill and found.window and (missing := found.window.history.missing):
+            filled = await self._filler.fill(found.window.history.series, missing, ask.timeout_s)
+            if filled.tried or ask.partial:
+                found = await look(_Try(wanted, True, filled.job))
+        if found.window and found.window.history.missing and not ask.partial:
+            raise self._lacking(found.window, filled)
+        return found
 
-    async def _looked(self, wanted: Wanted, *, encode: bool) -> _Look:
-        look = await self._look(wanted, encode=encode)
-        if look.window and look.window.history.missing and not wanted.ask.partial:
-            raise self._lacking(look.window)
-        return look
-
-    async def _look(self, wanted: Wanted, *, encode: bool) -> _Look:
+    async def _look(self, this: _Try, *, encode: bool) -> _Look:
         link, core = self._way()
         loop = asyncio.get_running_loop()
 
@@ -116,7 +137,7 @@ class Past:
                 asked.cancel()
                 raise RedisUnavailable(f"Redis does not answer within {_REDIS_S:g} s") from None
 
-        return await self.in_thread(partial(self._read, wanted, core, drive, encode=encode))
+        return await self.in_thread(partial(self._read, this, core, drive, encode=encode))
 
     def _way(self) -> tuple[AsyncLink, Core]:
         """The way to Redis, by which all venues are found."""
@@ -129,7 +150,7 @@ class Past:
 
     # --- in a thread
 
-    def _read(self, wanted: Wanted, core: Core, drive: Callable[[Steps[Any]], Any], *, encode: bool) -> _Look:
+    def _read(self, this: _Try, core: Core, drive: Callable[[Steps[Any]], Any], *, encode: bool) -> _Look:
         if find_spec("numpy") is None:
             raise NotServed(
                 *("not_ready", 503, "years are read by numpy, which is not installed"),
@@ -139,7 +160,7 @@ class Past:
         from ...reader.wish import wish_of
         from ...reader.years import Reading, Years
 
-        ask = wanted.ask
+        wanted, ask = this.wanted, this.wanted.ask
         try:
             timeframe = readable(ask.timeframe)
             wish = wish_of(ask.start or 0, ask.end, gaps="allow", adjust=ask.adjust)._replace(vouched=True)
@@ -153,10 +174,11 @@ class Past:
                     tag = tag_of_version(wanted.format, bounds, reading.series, version)
                     if whole and named_in(wanted.held, tag):
                         return _Look(None, Made(b"", tag, wanted.format, {}, bounds.old))
-                window = Window(reading.answer(*bounds.span), bounds, reading.listed or None)
-            whole = not window.history.missing
+                history = reading.answer(*bounds.span)
+                whole = not history.missing
+                window = Window(history, bounds, reading.listed or None, None if whole else this.job)
             made = None
-            if encode and (whole or ask.partial):
+            if encode and (whole or (this.last and ask.partial)):
                 made = made_of(window, wanted.format, tag, gzip=wanted.gzip)
             return _Look(window, made)
         except OutsideCalendar as error:
@@ -185,7 +207,7 @@ class Past:
             reading.grid, ask, known=known, kept=kept, listed=reading.listed, oldest=oldest, wall=wall
         )
 
-    def _lacking(self, window: Window) -> NotReady:
+    def _lacking(self, window: Window, filled: Filled) -> NotReady:
         """Why it is not whole."""
         history, grid = window.history, window.history.grid
         want, have = grid.count(*window.span), sum(grid.count(*span) for span in history.coverage)
@@ -195,12 +217,10 @@ class Past:
         told = f"{history.series}: {have} of {want} buckets are known, not those of {shown}{more}"
         if not self.kept:
             return NotReady(told, f"{NO_YEARS}; {_PART}", have=have, want=want)
-        return Incomplete(told, _PART, have=have, want=want, missing=spans, job=window.job)
-
-
-def _window(look: _Look) -> Window:
-    assert look.window is not None  # nothing was held
-    return look.window
+        told += f"; {filled.error}" if filled.error else ""
+        return Incomplete(
+            told, _PART, have=have, want=want, missing=spans, job=filled.job, again_s=filled.again_s
+        )
 
 
 _PART = "partial=true gives what there is"
