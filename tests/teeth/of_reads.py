@@ -73,4 +73,58 @@ OF_READS = (
         ),
         ("tests/http/test_udf_terms.py", "tests/http/test_udf.py"),
     ),
+    Breakage(
+        "each who asks for what is missing has it fetched for itself",
+        (
+            Edit(
+                "livecache/http/past/filling.py", "        if key not in self._under:\n", "        if True:\n"
+            ),
+            Edit("livecache/http/past/filling.py", "self._under.pop(key))", "self._under.pop(key, None))"),
+            Edit(
+                "livecache/http/past/filling.py",
+                "Want(series, *cell, False, PRIORITY_READ) for cell in plan.cells",
+                "Want(series, *plan.missing.spans[0], False, PRIORITY_READ) for cell in plan.cells",
+            ),
+        ),
+        ("tests/simulation/test_reads.py",),
+    ),
+    Breakage(
+        "what is not settled is fetched for a reader",
+        (
+            Edit(
+                "livecache/http/past/filling.py",
+                "grid.closed(min(settled, hot))",
+                "grid.ceil(now + 86_400_000)",
+            ),
+        ),
+        ("tests/simulation/test_reads.py",),
+    ),
+    Breakage(
+        "what a read may cause has no bound",
+        (Edit("livecache/http/past/cells.py", " > most:", " > 1 << 40:"),),
+        ("tests/simulation/test_reads.py",),
+    ),
+    Breakage(
+        "what a reader waits for is worked on by the worker of years alone",
+        (
+            Edit(
+                "livecache/history/service/session.py",
+                "            urgent=True,\n",
+                "            urgent=False,\n",
+            ),
+            Edit("livecache/history/service/session.py", "urgent=False\n        )", "urgent=None\n        )"),
+        ),
+        ("tests/simulation/test_reads.py",),
+    ),
+    Breakage(
+        "all pages of years that were passed over have their turn at once",
+        (
+            Edit(
+                "livecache/engine/limiter.py",
+                "had_its_turn = waiting.urgency if waiting.starves else None",
+                "had_its_turn = None",
+            ),
+        ),
+        ("tests/service/test_limiter.py",),
+    ),
 )
