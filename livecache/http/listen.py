@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 __all__ = ["BACKLOG", "bind", "is_mistake", "url_of"]
 
-BACKLOG = 64  # connections that wait to be accepted
+BACKLOG = 256  # connections that wait to be accepted
 
 
 def bind(host: str, port: int) -> list[socket.socket]:

@@ -19,6 +19,7 @@ from ..clock import Clock
 from ..errors import LivecacheError
 from ..quiet import logger
 from ..repeats import Repeats
+from .allowance import client_of
 from .answers import of_error, refusal
 from .guard import Guard
 from .listen import BACKLOG
@@ -26,7 +27,8 @@ from .route import PARTS, Handler, Requests, Route
 
 __all__ = ["Server"]
 
-CLIENTS_MOST = 64
+CLIENTS_MOST = 512
+CLIENTS_OF_ADDRESS_MOST = 256
 BODY_BYTES_MOST = 64 * 1024
 HEADERS_MOST = 64
 HEADER_BYTES_MOST = 8 * 1024  # of each, and of the request's line
@@ -184,15 +186,19 @@ class _Clients(web.Server):
             max_line_size=HEADER_BYTES_MOST,
             max_field_size=HEADER_BYTES_MOST,
             max_headers=HEADERS_MOST,
+            auto_decompress=False,  # A body of a few bytes could become any number of them.
         )
 
     def connection_made(self, handler: Any, transport: asyncio.Transport) -> None:
         super().connection_made(handler, transport)
-        connections = self.connections
-        if len(connections) > CLIENTS_MOST:
-            # Whoever has asked for nothing yet gives way, lest idle clients keep an orchestrator's probe out.
-            idle = (each for each in connections if each not in self._busy)
-            next(idle, handler).force_close()
+        client = client_of(_address(handler))
+        alike = [each for each in self.connections if client_of(_address(each)) == client]
+        for connections, most in ((alike, CLIENTS_OF_ADDRESS_MOST), (self.connections, CLIENTS_MOST)):
+            if len(connections) > most:
+                # Who has asked for nothing yet gives way, lest idle clients keep an orchestrator's probe out.
+                idle = (each for each in connections if each not in self._busy)
+                next(idle, handler).force_close()
+                return
 
     def _busy_with(self, handler: Handler) -> Handler:
         async def handle(request: web.BaseRequest) -> web.StreamResponse:
@@ -203,6 +209,10 @@ class _Clients(web.Server):
                 self._busy.discard(request.protocol)
 
         return handle
+
+
+def _address(handler: Any) -> str | None:
+    return handler.peername[0] if isinstance(handler.peername, tuple) else None
 
 
 def _request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:

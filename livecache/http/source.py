@@ -1,4 +1,4 @@
-"""What the candles API shares: the way to Redis, how often it may be asked, and what is asked.
+"""What the candles API shares: the way to Redis, and what is asked.
 
 It reads what any reader reads, by the writer's own client, and nothing of the engine's memory: so an
 instance that waits for the lease serves as well as the one that writes.
@@ -24,14 +24,16 @@ from ..plainly import plainly
 from ..read.reading import Core
 from ..reader.async_links import AsyncLink
 from ..reader.reader import MAX_LAG_S
+from .allowance import Addresses, Allowance
 from .answers import NotServed
 from .route import Handler
 from .watch.instance import Instance
 
-__all__ = ["Allowance", "Source", "Way", "asked", "near_ones", "parse"]
+__all__ = ["Source", "Way", "asked", "near_ones", "parse"]
 
-REQUESTS_PER_S = 250.0  # of all clients: at 0.4 ms each a tenth of the core that the feed needs
-REQUESTS_AT_ONCE = 500
+REQUESTS_PER_S = 250.0  # of one address: at 0.4 ms each a tenth of the core that the feed needs
+CLIENTS_SHARE = 2  # all clients may ask so many times as often
+AT_ONCE_S = 2  # after a rest, what may be asked in so many seconds
 
 KNOWN_S = 1.0  # a list of the series lasts for so long
 
@@ -67,39 +69,24 @@ class Way(NamedTuple):
         return found, wrong
 
 
-class Allowance:
-    """So many a second, and so many at once after a rest. Pure: `now_s` comes in."""
-
-    def __init__(self, per_s: float, at_once: float) -> None:
-        self._per_s = per_s
-        self._most = at_once
-        self._left = at_once
-        self._since_s = float("-inf")
-
-    def take(self, now_s: float) -> bool:
-        """Whether one more is allowed; then it is taken."""
-        self._left = min(self._most, self._left + (now_s - self._since_s) * self._per_s)
-        self._since_s = now_s
-        if self._left < 1:
-            return False
-        self._left -= 1
-        return True
-
-
 class Source:
     """Reads for the API's handlers."""
 
     def __init__(self, instance: Instance, clock: Clock, per_s: float = REQUESTS_PER_S) -> None:
         self._instance = instance
         self._clock = clock
-        self._allowance = Allowance(per_s, max(per_s, REQUESTS_AT_ONCE))
+        self._addresses = Addresses(per_s, AT_ONCE_S * per_s)
+        self._all = Allowance(CLIENTS_SHARE * per_s, AT_ONCE_S * CLIENTS_SHARE * per_s)
         self._way: Way | None = None
         self._known: tuple[Way, float, frozenset[SeriesId]] | None = None
 
-    def admit(self) -> None:
-        """Raise `NotServed` if the API has been asked too often of late."""
-        if not self._allowance.take(self._clock.monotonic()):
-            raise NotServed("too_many", 429, "the API is asked too often", "ask again in a second")
+    def admit(self, address: str | None) -> None:
+        """Raise `NotServed` if the API has been asked too often of late: from that address, or by all."""
+        now_s = self._clock.monotonic()
+        if not self._addresses.take(address, now_s):
+            raise NotServed("too_many", 429, "the API is asked too often from this address", _LATER)
+        if not self._all.take(now_s):
+            raise NotServed("too_many", 429, "the API is asked too often", _LATER)
 
     def way(self) -> Way:
         """The way to what the engines write. Raises `NotServed` while none runs."""
@@ -149,6 +136,8 @@ class Source:
         known = sorted(await self.known(), key=lambda one: (one.symbol, one.timeframe.ms))
         return UnknownSeries(f"{series}: nobody fills this series", near_ones(series, known) or _LISTED)
 
+
+_LATER = "ask again in a second"
 
 _LISTED = "see /api/v1/series"
 
@@ -210,7 +199,7 @@ def asked(source: Source, handler: Handler) -> Handler:
 
     @wraps(handler)
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
-        source.admit()
+        source.admit(request.remote)
         return await handler(request)
 
     return handle

@@ -115,6 +115,7 @@ class Served:
             clock=self._clock,
             live=SimpleNamespace(
                 now=lambda: NOW,
+                warm_s=None,
                 timeline=SimpleNamespace(traits=self._traits, policy=SimpleNamespace(settle_delay_ms=10_000)),
             ),
         )

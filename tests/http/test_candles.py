@@ -18,7 +18,6 @@ from livecache.errors import ConfigError
 from livecache.http.api.candles import moment
 from livecache.http.conditional import GZIP_FROM_BYTES
 from livecache.http.shapes.candles import CandlesAnswer
-from livecache.http.source import Allowance
 from livecache.model.candle import ExactCandle
 from livecache.model.series import SeriesId
 from livecache.model.timeframe import Timeframe
@@ -263,23 +262,6 @@ def test_without_a_service_or_a_redis_it_says_so(store: Any, server: Served) -> 
         for path in ("/api/v1/candles?symbol=BTC-USD&timeframe=5m", "/api/v1/series"):
             answer = ask(lost.url, path)
             assert (answer.status, answer.content["kind"]) == (503, "redis_unavailable"), answer
-
-
-def test_who_asks_too_often_is_told_to_wait(store: Any, clean_valkey: str) -> None:
-    with served(clean_valkey, per_s=1.0) as server:
-        answers = [ask(server.url, "/openapi.json", If_None_Match="*") for _ in range(520)]
-        statuses = [answer.status for answer in answers]
-        assert statuses[:500] == [304] * 500 and 429 in statuses
-        refused = next(answer for answer in answers if answer.status == 429)
-        assert (refused.content["kind"], refused.headers["Retry-After"]) == ("too_many", "1")
-        assert ask(server.url, "/healthz").status != 429, "probes are not counted"
-
-
-def test_an_allowance_refills_with_time_and_never_beyond_its_most() -> None:
-    allowance = Allowance(10, 20)
-    assert [allowance.take(0.0) for _ in range(21)] == [True] * 20 + [False]
-    assert [allowance.take(0.5) for _ in range(6)] == [True] * 5 + [False]
-    assert sum(allowance.take(1e9) for _ in range(100)) == 20
 
 
 # --- how it is sent

@@ -342,21 +342,6 @@ def test_a_client_that_does_not_read_what_it_asked_for_is_cut_off(monkeypatch: p
     asyncio.run(main())
 
 
-def test_clients_that_only_wait_make_room_for_who_asks() -> None:
-    async def main() -> None:
-        async with serving() as url:
-            waiting = [await asyncio.to_thread(raw, url) for _ in range(server.CLIENTS_MOST + 10)]
-            try:
-                assert (await asked(url, "/fine")).status == 200
-                cut = [await asyncio.to_thread(drained, client) for client in waiting[:11]]
-                assert cut == [b""] * 11, "the oldest go"
-            finally:
-                for client in waiting:
-                    client.close()
-
-    asyncio.run(main())
-
-
 def test_it_ends_in_time_whatever_its_clients_do() -> None:
     async def main() -> None:
         async with serving() as url:

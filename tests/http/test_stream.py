@@ -310,7 +310,10 @@ def test_a_header_that_is_no_id_is_refused(store: Any, server: Served) -> None:
     assert ask(server.url, "/api/v1/stream?series=BTC-USD:5m", method="HEAD").status == 200
 
 
-def test_there_are_so_many_streams_and_probes_are_answered_beside_them(store: Any, server: Served) -> None:
+def test_there_are_so_many_streams_and_probes_are_answered_beside_them(
+    store: Any, server: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub, "STREAMS_MOST", 20)
     with ExitStack() as stack:
         for _ in range(hub.STREAMS_MOST):
             stack.enter_context(listening(server.url, "BTC-USD:5m")).event("state")

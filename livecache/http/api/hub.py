@@ -38,7 +38,7 @@ from .table import row, time_of
 
 __all__ = ["HEARTBEAT_S", "QUEUE_BYTES_MOST", "STREAMS_MOST", "Hub", "Listener", "Slow"]
 
-STREAMS_MOST = 32  # half of the connections: the others are left to who asks for something else
+STREAMS_MOST = 128  # a quarter of the connections: the others are left to who asks for something else
 QUEUE_BYTES_MOST = 256 * 1024  # that one stream may be behind
 HEARTBEAT_S = 5.0
 AGAIN_S = 1.0  # after trouble
