@@ -245,6 +245,12 @@ def test_integers_serve_where_seconds_are_wanted(tmp_path: Path) -> None:
         ("[redis]\nprefix = 'a b'", "redis.prefix: 'a b' holds a space or a brace", "hash tags"),
         ("[redis]\nprefix = ''", "redis.prefix: '' cannot be used", ""),
         ("[http]\nlisten = ':8787'", "':8787': there is no address before its port", "0.0.0.0:8787"),
+        (
+            "[http]\norigins = ['https://x.org/']",
+            "http.origins: 'https://x.org/' is not an origin",
+            "for all",
+        ),
+        ("[http]\norigins = ['null']", "'null' is not an origin", "https://charts.example.com"),
         ("[http]\nlisten = '8787'", "a port alone: did you mean 127.0.0.1:8787?", "address:port"),
         ("[http]\nlisten = '::1:80'", "an IPv6 address stands in brackets", "[::1]:8787"),
         (

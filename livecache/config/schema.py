@@ -36,6 +36,9 @@ __all__ = [
 ]
 
 
+_ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?", re.ASCII)
+
+
 class RedisConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     url: str = "embedded"  # or redis://, rediss://, unix://, redis+sentinel://
     prefix: Annotated[str, Meta(min_length=1, max_length=100)] = "livecache"
@@ -75,6 +78,7 @@ class HttpConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     listen: str = "127.0.0.1:8787"  # address:port; "off" serves nothing
     token_file: str = ""  # asked for by all but health and metrics; or LIVECACHE_HTTP_TOKEN
     read_token_file: str = ""  # another one, which only reads; or LIVECACHE_HTTP_READ_TOKEN
+    origins: tuple[str, ...] = ()  # web pages of other sites that may read
 
 
 class LogConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -134,6 +138,10 @@ def problems(config: Config) -> Iterator[Problem]:
     except (ValueError, UnknownTimeframe) as error:
         hint = 'such as "100d", "2016-12-01", "listing" or "100d, 1d=5y"'
         yield "history.since", f"{config.history.since!r}: {error.args[0]}", hint
+    for origin in config.http.origins:
+        if origin != "*" and not _ORIGIN.fullmatch(origin):
+            hint = 'scheme and host alone, such as "https://charts.example.com", or "*" for all'
+            yield "http.origins", f"{origin!r} is not an origin", hint
     try:
         listen_address(config.http.listen)
     except ValueError as error:

@@ -78,11 +78,13 @@ class HttpFront:
                 self._listen()
         await self._clock.sleep(LOAD_AFTER_S)
         from .api.routes import Api
+        from .origins import Origins
         from .route import Requests
         from .routes import routes
         from .server import Server
 
-        guard = Guard(self._tokens.full, read=self._tokens.read, loopback=is_loopback(self._address[0]))
+        origins, loopback = Origins(self._config.origins), is_loopback(self._address[0])
+        guard = Guard(self._tokens.full, read=self._tokens.read, loopback=loopback, origins=origins)
         if guard.closed:
             logger.bind(event="http_no_token", listen=self._config.listen).warning(
                 "http.listen is beyond loopback and there is no token ({} or http.token_file): only health "
@@ -95,7 +97,7 @@ class HttpFront:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(api.run(), name="http streams")
-                server = Server(table, guard, requests, self._clock)
+                server = Server(table, guard, requests, self._clock, origins)
                 tasks.create_task(server.run(self._sockets), name="http")
         except* Exception as failed:
             error = failed.exceptions[0]

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from ..config.schema import HttpConfig
 from ..errors import ConfigError
 from ..files import read_regular, why_not
+from .origins import Origins
 
 __all__ = [
     "READ_TOKEN_VARIABLE",
@@ -96,7 +97,15 @@ class Refusal(NamedTuple):
 class Guard:
     """Decides about requests for what is neither health nor metrics."""
 
-    def __init__(self, token: str | None, *, loopback: bool, read: str | None = None) -> None:
+    def __init__(
+        self,
+        token: str | None,
+        *,
+        loopback: bool,
+        read: str | None = None,
+        origins: Origins | None = None,
+    ) -> None:
+        self._origins = origins or Origins()
         self._full, self._read = (one if one is None else one.encode() for one in (token, read))
         self._loopback = loopback
 
@@ -141,8 +150,9 @@ class Guard:
         # and those whose own name was made to lead here.
         if not _is_here(host or ""):
             return Refusal(403, f"{host!r} is not this machine's name", "use an IP address, or localhost")
-        if origin is not None and origin != f"http://{host}":
-            return Refusal(403, "not for web pages of other sites", "without a token only this one's own")
+        shared = self._origins.admits(origin) and not orders
+        if origin is not None and origin != f"http://{host}" and not shared:
+            return Refusal(403, "not for web pages of other sites", "http.origins may name it, to read")
         return None
 
 

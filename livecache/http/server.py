@@ -23,6 +23,7 @@ from .allowance import client_of
 from .answers import of_error, refusal
 from .guard import Guard
 from .listen import BACKLOG
+from .origins import SHARED, Origins
 from .route import PARTS, Handler, Requests, Route
 
 __all__ = ["Server"]
@@ -42,8 +43,16 @@ _HEADERS = {"Server": "livecache", "Cache-Control": "no-store", "X-Content-Type-
 class Server:
     """Answers requests until cancelled."""
 
-    def __init__(self, table: Sequence[Route], guard: Guard, requests: Requests, clock: Clock) -> None:
+    def __init__(
+        self,
+        table: Sequence[Route],
+        guard: Guard,
+        requests: Requests,
+        clock: Clock,
+        origins: Origins | None = None,
+    ) -> None:
         self._guard = guard
+        self._origins = origins or Origins()
         self._requests = requests
         self._repeats = Repeats(clock)
         self._routes = {(route.method, route.path): route for route in table}
@@ -68,7 +77,7 @@ class Server:
         route = self._routes.get((method, request.path)) or self._parted(method, request)
         response: web.StreamResponse
         if route is None:
-            response = self._nowhere(request)
+            response = self._preflight(request) or self._nowhere(request)
         elif route.endless:
             response = await self._ask(route, request)
         else:
@@ -93,6 +102,7 @@ class Server:
     async def _ask(self, route: Route, request: web.BaseRequest) -> web.StreamResponse:
         """What the route answers, or why it does not; a bug in it is told, and the cache goes on."""
         response: web.StreamResponse | None
+        request[SHARED] = shared = {} if route.orders else self._origins.headers(request)
         try:
             response = self._refused(route, request)
             if response is None:
@@ -112,6 +122,8 @@ class Server:
         if not response.prepared:
             for name, value in _HEADERS.items():
                 response.headers.setdefault(name, value)
+            for name, value in shared.items():
+                response.headers[name] = f"{told}, {value}" if (told := response.headers.get(name)) else value
         return response
 
     def _refused(self, route: Route, request: web.BaseRequest) -> web.Response | None:
@@ -129,6 +141,15 @@ class Server:
                 request[PARTS] = found.groupdict()
                 return route
         return None
+
+    def _preflight(self, request: web.BaseRequest) -> web.Response | None:
+        """Where a browser asks for the page of another site; None if it does not, or is not to have it."""
+        route = self._routes.get(("GET", request.path)) or self._parted("GET", request)
+        asked = request.method == "OPTIONS" and route is not None and not route.orders
+        response = self._origins.preflight(request) if asked else None
+        if response is not None:
+            response.headers.update(_HEADERS)
+        return response
 
     def _nowhere(self, request: web.BaseRequest) -> web.Response:
         allowed = [route.method for route in self._routes.values() if route.path == request.path]

@@ -25,6 +25,7 @@ from livecache.history.service.standing import Standing
 from livecache.http.api.routes import Api
 from livecache.http.guard import Guard
 from livecache.http.listen import bind, url_of
+from livecache.http.origins import Origins
 from livecache.http.route import Requests
 from livecache.http.routes import routes
 from livecache.http.server import Server
@@ -89,10 +90,10 @@ class Served:
         sockets = bind("127.0.0.1", 0)
         self.url = url_of(sockets)
         api = Api(self._instance, self._clock, self._per_s)
-        stats = Requests()
-        guard = Guard(self._token, loopback=True)
+        stats, origins = Requests(), Origins(self._instance.config.http.origins)
+        guard = Guard(self._token, loopback=True, origins=origins)
         table = routes(self._instance, stats, self._clock, api, guard)
-        server = Server(table, guard, stats, self._clock)
+        server = Server(table, guard, stats, self._clock, origins)
         self._ready.set()
         try:
             async with asyncio.TaskGroup() as tasks:

@@ -127,4 +127,15 @@ OF_READS = (
         ),
         ("tests/service/test_limiter.py",),
     ),
+    Breakage(
+        "a web page of another site that may read may have work done, too",
+        (
+            Edit(
+                "livecache/http/guard.py",
+                "shared = self._origins.admits(origin) and not orders",
+                "shared = self._origins.admits(origin)",
+            ),
+        ),
+        ("tests/http/test_origins.py",),
+    ),
 )

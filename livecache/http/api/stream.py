@@ -11,6 +11,7 @@ from aiohttp import web
 from ...errors import ClosesLost, ConfigError
 from ...model.series import SeriesId
 from ...read.close_events import entries_after
+from ..origins import SHARED
 from ..shapes.events import LostEvent, StateEvent, StreamQuery
 from ..shapes.fields import SERIES_A_STREAM_MOST
 from ..source import Source, Way, parse
@@ -67,7 +68,8 @@ class Streams:
             first = framed(
                 "state", msgspec.json.encode(state), "" if after else position_of(joined, way.venues)
             )
-            response = web.StreamResponse(headers=_HEADERS)
+            shared = request[SHARED]
+            response = web.StreamResponse(headers={**_HEADERS, **shared})
             await self._send(request, response, listener, RETRY + first, (way, after, joined))
         finally:
             self._hub.remove(listener)
