@@ -1,4 +1,5 @@
-"""The page at `/`, which shows what the API gives: its files, and the chart library out of its own wheel.
+"""The page at `/`, which shows what the API gives, and the reader of the API at `/docs`: their files, and the
+chart library out of its own wheel.
 
 Whoever can connect gets these files: there is nothing of the cache in them. What the page then asks for is
 guarded like everything else; where a token is needed, the page asks whoever looks at it.
@@ -32,8 +33,10 @@ _TYPES = {
     ".svg": "image/svg+xml",
 }
 
+_PAGES = {"index.html": "/", "docs.html": "/docs"}
+
 _FILES = {
-    "/" if file.name == "index.html" else f"/page/{file.name}": file
+    _PAGES.get(file.name, f"/page/{file.name}"): file
     for file in sorted(_DIRECTORY.iterdir())
     if file.suffix in _TYPES
 }

@@ -121,12 +121,25 @@ def test_the_document_has_every_path_and_method_that_is_served() -> None:
     served_at = {
         (route.method, route.path)
         for route in routes(Instance(Config(), clock), Requests(), clock)
-        if route.path != "/openapi.json" and not route.path.startswith("/page/") and route.path != "/"
+        if route.path != "/openapi.json"
+        and not route.path.startswith("/page/")
+        and route.path not in ("/", "/docs")
     }
     told = {(method.upper(), path) for path, methods in document()["paths"].items() for method in methods}
     assert told == served_at
     names = [what["operationId"] for methods in document()["paths"].values() for what in methods.values()]
     assert len(names) == len(set(names))
+
+
+def test_the_document_says_who_may_order_work_and_sorts_every_operation() -> None:
+    told, clock = document(), SystemClock()
+    names = {tag["name"] for tag in told["tags"]}
+    for route in routes(Instance(Config(), clock), Requests(), clock):
+        if route.path in told["paths"]:
+            operation = told["paths"][route.path][route.method.lower()]
+            assert len(operation["tags"]) == 1 and names.issuperset(operation["tags"])
+            opens = {scheme for one in operation.get("security", told["security"]) for scheme in one}
+            assert opens == (set() if route.public else {"token"} if route.orders else {"token", "readToken"})
 
 
 def test_the_probes_answer_as_the_document_says(server: Served) -> None:

@@ -21,7 +21,7 @@ from .support import ask
 
 FULL, READ = "0123456789abcdef-full", "0123456789abcdef-read"
 
-EVERYBODY = {"/healthz", "/startupz", "/readyz", "/metrics", "/"}
+EVERYBODY = {"/healthz", "/startupz", "/readyz", "/metrics", "/", "/docs"}
 """There is nothing to guard there, and in the files of the page."""
 
 

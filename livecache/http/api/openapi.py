@@ -90,6 +90,15 @@ _REFUSALS = {
     "503": "what a reader would raise, or Redis or the service is not there",
 }
 
+_TAGS = {
+    "Candles": "/api/v1/candles /api/v1/stream",
+    "Jobs": "/api/v1/jobs",
+    "Markets": "/api/v1/series /api/v1/markets",
+    "Charting libraries": "/udf/",
+    "The service": "/",
+}
+"""What its paths begin with. The first that fits counts."""
+
 _NO_FORMAT = {"406": "that format needs a package which is not installed: `not_acceptable`"}
 
 _NOT_YET = "not so; the reasons say why"
@@ -147,7 +156,7 @@ def document() -> dict[str, Any]:
         "description": "the id of the last event that was dealt with",
         "schema": {"type": "string", "pattern": "^[0-9]{1,20}(-[0-9]{1,20})?$"},
     }
-    return {
+    described: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {
             "title": "livecache",
@@ -250,10 +259,21 @@ def document() -> dict[str, Any]:
         },
         "components": {
             "schemas": schemas,
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer", "description": "opens everything"},
+                "readToken": {"type": "http", "scheme": "bearer", "description": "opens every GET"},
+            },
         },
-        "security": [{}, {"token": []}],
+        "security": [{}, {"token": []}, {"readToken": []}],
+        "tags": [{"name": tag} for tag in _TAGS],
     }
+    for path, methods in described["paths"].items():
+        tag = next(tag for tag, begins in _TAGS.items() if path.startswith(tuple(begins.split())))
+        for method, operation in methods.items():
+            operation["tags"] = [tag]
+            if method != "get":
+                operation["security"] = [{}, {"token": []}]
+    return described
 
 
 def _get(

@@ -87,10 +87,14 @@ function fieldsOf(block) {
   );
 }
 
-async function ask(path, signal, headers = {}, more = {}) {
+/** The header that names the token, where this tab has one. */
+export function authorization() {
   const token = sessionStorage.getItem(TOKEN);
-  if (token !== null) headers.Authorization = `Bearer ${token}`;
-  const response = await fetch(path, { headers, signal, ...more });
+  return token === null ? {} : { Authorization: `Bearer ${token}` };
+}
+
+async function ask(path, signal, headers = {}, more = {}) {
+  const response = await fetch(path, { headers: { ...headers, ...authorization() }, signal, ...more });
   if (response.ok || response.status === 304) return response;
   throw new Refused(response.status, await response.json().catch(() => ({})));
 }

@@ -38,7 +38,13 @@ ROWS_USUAL = 100
 SERIES_A_STREAM_MOST = 100
 
 Symbol = Annotated[
-    str, Meta(min_length=1, max_length=128, description="as the venue names it: BTC-USD; or venue:BTC-USD")
+    str,
+    Meta(
+        min_length=1,
+        max_length=128,
+        description="as the venue names it: BTC-USD; or venue:BTC-USD",
+        examples=["BTC-USD"],
+    ),
 ]
 
 TimeframeName = Literal["1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "1w", "1M"]
@@ -49,6 +55,7 @@ ReadTimeframe = Annotated[
         min_length=1,
         max_length=20,
         description="one that is kept, or a whole multiple of one: 5m, 45m, 2d, 1M (a month)",
+        examples=["5m"],
         extra_json_schema={"pattern": "^[1-9][0-9]{0,5}[mhdwM]$"},
     ),
 ]

@@ -50,7 +50,7 @@ class BackfillRequest(
     symbols: _Symbols
     timeframes: Annotated[_Timeframes | None, Meta(description="else those that are kept")] = None
     timeframe: Annotated[ReadTimeframe | None, Meta(description="a single one, in place of these")] = None
-    from_: Annotated[_Moment, Meta(description="Unix ms, or ISO-8601")]
+    from_: Annotated[_Moment, Meta(description="Unix ms, or ISO-8601", examples=["2025-01-01"])]
     to: Annotated[_Moment | None, Meta(description="else now")] = None
     force: Annotated[bool, Meta(description="also what is known")] = False
 
