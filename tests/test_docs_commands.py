@@ -53,6 +53,7 @@ NEEDED = {
 ELSEWHERE = {
     "docs/keyspace.md": "tests/cache/test_documentation.py",
     "docs/equities.md": "tests/e2e/test_equities_guide.py",
+    "docs/api-guide.md": "tests/e2e/test_api_guide.py",
 }
 """Pages whose commands another test runs, over a store of its own."""
 
