@@ -27,6 +27,7 @@ __all__ = [
     "asked",
     "drawn",
     "look_into",
+    "offline",
     "once",
     "place",
     "seen",
@@ -149,6 +150,12 @@ def place(tab: Tab, time: int) -> float:
     """Where a bucket is in the chart, in pixels from its left."""
     found: float = tab.run(f"charted.timeScale().timeToCoordinate({time // 1000})")
     return found
+
+
+def offline(tab: Tab, off: bool) -> None:
+    """Take the network away, or give it back."""
+    how = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+    tab.call("Network.emulateNetworkConditions", offline=off, **how)
 
 
 def seen(tab: Tab) -> tuple[int, int]:

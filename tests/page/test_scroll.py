@@ -18,6 +18,7 @@ from .scrolling import (
     Years,
     drawn,
     look_into,
+    offline,
     once,
     place,
     seen,
@@ -33,7 +34,9 @@ HOLE = Coverage([(LISTED + 90 * DAY, LISTED + 92 * DAY)])
 
 HOUR = 3_600_000
 LENGTH = "parseInt(document.getElementById('chart').ariaLabel?.split(': ')[1])"
-FIRST = "Date.parse(document.getElementById('chart').ariaLabel.match(/buckets, ([\\d-]+ [\\d:]+)/)[1] + 'Z')"
+FIRST = """Date.parse(
+    (document.getElementById("chart").ariaLabel?.match(/buckets, ([\\d-]+ [\\d:]+)/)?.[1] ?? "") + "Z"
+)"""
 QUIET = "document.getElementById('chart').ariaBusy === 'false'"
 
 
@@ -44,7 +47,14 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Years]:
     kept = {Timeframe.H1: HOLE, Timeframe.D1: Coverage()}
     with (
         EmbeddedServer(temporary=True) as server,
-        years(server.url, path, days=DAYS, kept=kept, CACHE_TIMEFRAMES="5m,1h,1d") as running,
+        years(
+            server.url,
+            path,
+            days=DAYS,
+            kept=kept,
+            CACHE_TIMEFRAMES="5m,1h,1d",
+            HISTORY_FILL_PAGES=0,  # what is missing stays so until somebody orders it
+        ) as running,
     ):
         yield running
 
@@ -143,3 +153,39 @@ def test_zoomed_out_it_shows_larger_candles_of_the_same_time_and_zoomed_in_its_o
     chart.until("they are drawn", "document.getElementById('chart').ariaLabel.startsWith('BTC-USD 1h')")
     assert all(now >= first for now in seen(chart))
     nothing_in_the_console(chart)
+
+
+def test_without_a_network_it_says_so_quietly_and_goes_on_once_it_is_back(chart: Tab) -> None:
+    chart.until("the first page is there", f"{LENGTH} > 500")
+    chart.until("nothing is under way", QUIET)
+    offline(chart, True)
+    chart.focus("#chart")
+    for _ in range(8):
+        chart.press("PageUp")
+        seen(chart)
+    words = "document.getElementById('edge-words').innerText"
+    chart.until("it says so", f"{words}.startsWith('Older candles do not come')")
+    length = chart.run(LENGTH)
+    assert length < 1_000
+    offline(chart, False)
+    chart.until("it goes on", f"{LENGTH} > {length}", 60.0)
+    chart.until("that is all", f"!{words}.startsWith('Older candles do not come')")
+
+
+def test_what_is_missing_is_filled_by_a_click(here: Years, tab: Tab) -> None:
+    (hole,) = HOLE
+    look_into(tab)
+    tab.open(f"{here.page}#BTC-USD/1h@{day(hole.start)}")
+    tab.until("it is loaded", f"{FIRST} < {hole.start}")
+    tab.until("it can be filled", "document.getElementById('fill').checkVisibility()")
+    assert tab.text("#fill") == f"fill {day(hole.start)} to {day(hole.end)}"
+    assert next(time for time, prices in drawn(tab).items() if prices is None) == hole.start
+    tab.click("#fill")
+    missing = "charted.panes()[0].getSeries().find((each) => each.seriesType() === 'Line').data().length"
+    tab.until("it is filled", f"{missing} === 0", 60.0)
+    truth = stored(here, "1h", hole.start)
+    shown = drawn(tab)
+    within = {time: prices for time, prices in truth.items() if time in HOLE}
+    assert len(within) == 48
+    assert {time: shown[time] for time in within} == within
+    assert not tab.run("document.getElementById('fill').checkVisibility()")

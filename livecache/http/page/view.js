@@ -79,6 +79,7 @@ export class View {
     }
     this.#pointed = null;
     this.#keyed = false;
+    $("date").value = time === null ? "" : day(time);
     this.#lens.goTo(time);
   }
 
@@ -203,7 +204,8 @@ export class View {
   }
 
   #drawReadout() {
-    const bucket = this.#list.find(({ time }) => time === this.#pointed) ?? this.#list.at(-1);
+    const last = this.#lens.reel.attached ? -1 : Math.floor(this.#chart?.range?.to ?? -1);
+    const bucket = this.#list.find(({ time }) => time === this.#pointed) ?? this.#list[last] ?? this.#list.at(-1);
     const words = bucket && sentence(bucket, this.#digits, this.#zone) + this.#overlays.words(this.#list, bucket, this.#digits);
     set($("readout"), words ?? "");
   }
