@@ -25,6 +25,7 @@ WHOLE: tuple[tuple[str, ...], ...] = (
     ("history_reading",),
     ("venues",),
     ("calendars",),
+    ("page",),
 )
 QUICK: tuple[tuple[str, ...], ...] = (
     *(("warmup",), ("live", "--quick"), ("reading",), ("api",), ("memory",)),

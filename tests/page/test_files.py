@@ -89,6 +89,12 @@ def test_whoever_can_connect_gets_the_page_and_nothing_of_it_needs_another_origi
     assert policy["frame-ancestors"] == policy["base-uri"] == policy["form-action"] == "'none'"
 
 
+def test_a_browser_is_told_of_all_modules_at_once() -> None:
+    (got,) = get("/")
+    modules = {f"page/{file.name}" for file in FILES.glob("*.js")} - {"page/theme.js"}
+    assert set(re.findall(r'rel="modulepreload" href="([^"]+)"', got.body.decode())) == modules
+
+
 def test_no_script_or_style_is_inline_and_none_makes_html_of_text() -> None:
     html = (FILES / "index.html").read_text()
     assert not re.search(r"<style|<script(?![^>]* src=)| style=| on\w+=|javascript:", html)

@@ -67,6 +67,7 @@ def day(time: int) -> str:
 def chart(here: Years, tab: Tab) -> Tab:
     """A tab that shows the newest hours."""
     look_into(tab)
+    tab.call("Network.clearBrowserCache")  # Old pages stay in it for minutes, over tests too.
     tab.open(f"{here.page}#BTC-USD/1h")
     shows(tab, "BTC-USD 1h")
     live(tab)
