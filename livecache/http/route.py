@@ -8,10 +8,13 @@ from typing import NamedTuple
 
 from aiohttp import web
 
-__all__ = ["PARTS", "Handler", "Requests", "Route"]
+__all__ = ["MAY_ORDER", "PARTS", "Handler", "Requests", "Route"]
 
 PARTS = web.RequestKey("parts", Mapping[str, str])
 """What stands in a request's path for each `{name}` of its route's."""
+
+MAY_ORDER = web.RequestKey("may_order", bool)
+"""Whether who asks may order work, too."""
 
 Requests = Counter[tuple[str, str]]
 """By route and status. Paths that are not served count as one, so that nobody can make more."""

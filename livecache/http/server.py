@@ -24,7 +24,7 @@ from .answers import of_error, refusal
 from .guard import Guard
 from .listen import BACKLOG
 from .origins import SHARED, Origins
-from .route import PARTS, Handler, Requests, Route
+from .route import MAY_ORDER, PARTS, Handler, Requests, Route
 
 __all__ = ["Server"]
 
@@ -131,6 +131,7 @@ class Server:
             return None
         refused = self._guard.refuses_request(request.headers.get, orders=route.orders)
         if refused is None:
+            request[MAY_ORDER] = self._guard.refuses_request(request.headers.get, orders=True) is None
             return None
         return refusal(*refused, {"WWW-Authenticate": "Bearer"} if refused.status == 401 else None)
 

@@ -53,6 +53,7 @@ class Served:
         venues: Sequence[str] = ("coinbase",),
         per_s: float = UNHURRIED_PER_S,
         token: str | None = None,
+        read_token: str | None = None,
         traits: Traits = TRAITS,
         history: Path | None = None,
         config: Config | None = None,
@@ -61,7 +62,7 @@ class Served:
         self._redis_url = redis_url
         self._venues = venues
         self._per_s = per_s
-        self._token = token
+        self._token, self._read_token = token, read_token
         self._ready = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
@@ -91,7 +92,7 @@ class Served:
         self.url = url_of(sockets)
         api = Api(self._instance, self._clock, self._per_s)
         stats, origins = Requests(), Origins(self._instance.config.http.origins)
-        guard = Guard(self._token, loopback=True, origins=origins)
+        guard = Guard(self._token, loopback=True, read=self._read_token, origins=origins)
         table = routes(self._instance, stats, self._clock, api, guard)
         server = Server(table, guard, stats, self._clock, origins)
         self._ready.set()

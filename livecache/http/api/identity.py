@@ -11,6 +11,7 @@ from msgspec import UNSET
 
 from ...config.render import redact
 from ..answers import answer
+from ..route import MAY_ORDER
 from ..shapes.fields import NoQuery
 from ..shapes.service import ServiceAnswer, VenueStands
 from ..source import parse
@@ -47,15 +48,17 @@ class Identity:
     async def show(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
         parse(request, NoQuery)
-        return answer(self.tell())
+        return answer(self.tell(orders=request[MAY_ORDER]))
 
     @property
     def uptime_s(self) -> float:
         """For how long this process has run."""
         return round(max(0.0, self._instance.clock.wall() - self._instance.started_at_s), 1)
 
-    def tell(self) -> ServiceAnswer:
-        """Who this is, as of now. No secret is in it, but it is not for everybody all the same."""
+    def tell(self, *, orders: bool) -> ServiceAnswer:
+        """Who this is, as of now, to somebody who may order work or not. No secret is in it, but it is not
+        for everybody all the same.
+        """
         instance, engine = self._instance, self._instance.engine
         several = len(instance.places) > 1
         return ServiceAnswer(
@@ -70,5 +73,6 @@ class Identity:
             redis=instance.redis if engine else "",
             prefix=instance.config.redis.prefix,
             config=instance.source,
+            orders=orders,
             history={v: redact(one.trouble) for v, one in instance.history.items()} or UNSET,
         )

@@ -88,8 +88,8 @@ def _step(row: SeriesRow) -> int:
 
 
 def _count(row: SeriesRow) -> int:
-    """Candles that a day of them may need, and one before."""
-    return min(DAY_MS // _step(row) + 1, CANDLES_MOST)
+    """Candles that a day of them may need, one before, and one that has closed since they were listed."""
+    return min(DAY_MS // _step(row) + 2, CANDLES_MOST)
 
 
 def _span(row: SeriesRow) -> int:

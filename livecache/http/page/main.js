@@ -1,6 +1,7 @@
 // The page: all markets in a table, one series as a chart, and in words whatever is amiss.
 
 import { Around } from "./around.js";
+import { Drawer } from "./drawer.js";
 import { Head } from "./head.js";
 import { keep, recall } from "./keep.js";
 import { keyOf, nameOf, named, rowOf } from "./markets.js";
@@ -30,6 +31,7 @@ const look = new Pause();
 const zone = new Zone(recall("zone") === "local");
 const table = new Table($("markets"), $("filter"), $("no-rows"), zone);
 const head = new Head($("filter"), () => intoView($("all")));
+const drawer = new Drawer(zone);
 const around = new Around(() => {
   listedOf = null;
   soon();
@@ -174,6 +176,7 @@ function standing() {
 function drawAll() {
   drawHeard();
   head.tell(around.who, around.age);
+  drawer.tell(around.who, told.series, one);
   if (told === listedOf) return;
   listedOf = told;
   for (const row of told.series) if (row.last !== null) learn(nameOf(row), decimals(row.last));

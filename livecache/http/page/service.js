@@ -46,8 +46,8 @@ export async function getAnew(path) {
 }
 
 /** The answer to an order. Raises as `get`. */
-export async function post(path, body) {
-  const how = { method: "POST", body: JSON.stringify(body) };
+export async function post(path, body = {}, method = "POST") {
+  const how = method === "POST" ? { method, body: JSON.stringify(body) } : { method };
   const response = await ask(path, AbortSignal.timeout(ANSWER_MS), { "Content-Type": "application/json" }, how);
   return response.json();
 }

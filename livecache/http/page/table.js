@@ -8,7 +8,7 @@ import { price, reasonOf } from "./words.js";
 
 const BEYOND_PX = 500; // that are drawn above and below what is seen
 const MANY = 6; // timeframes whose names do not fit above their dots
-const NAME_REM = 7; // with less room for a name the dots are below it
+const NAME_REM = 6; // with less room for a name the dots are below it
 const USUAL_PX = { market: 30, trouble: 55, venue: 35 };
 
 export class Table {

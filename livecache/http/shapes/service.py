@@ -49,6 +49,7 @@ class ServiceAnswer(msgspec.Struct, frozen=True, kw_only=True):
     redis: Annotated[str, Meta(description="where the candles are, without user and password")]
     prefix: str
     config: Annotated[str, Meta(description="the file, and the variables and flags that win over it")]
+    orders: Annotated[bool, Meta(description="whether who asks may order work: not with a token that reads")]
     history: (
         Annotated[dict[str, str], Meta(description="of each venue whose history is kept, its trouble, or ''")]
         | UnsetType

@@ -83,7 +83,7 @@ class Health:
         known = self._guard is not None and self._guard.refuses_request(request.headers.get) is None
         told: dict[str, object] = {"version": self._identity.version, "uptime_s": self._identity.uptime_s}
         if known:  # For who may ask for candles there is more.
-            who = self._identity.tell()
+            who = self._identity.tell(orders=False)
             told |= {"instance": who.instance, "redis": who.redis, "config": who.config}
         return self._say(
             "alive", reasons_dead_of(self._instance), stands(self._instance, known=known), **told
