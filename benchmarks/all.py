@@ -18,6 +18,7 @@ WHOLE: tuple[tuple[str, ...], ...] = (
     ("live",),
     ("reading",),
     ("api",),
+    ("candles_api",),
     ("memory",),
     ("takeover",),
     ("everything",),
@@ -28,7 +29,7 @@ WHOLE: tuple[tuple[str, ...], ...] = (
     ("page",),
 )
 QUICK: tuple[tuple[str, ...], ...] = (
-    *(("warmup",), ("live", "--quick"), ("reading",), ("api",), ("memory",)),
+    *(("warmup",), ("live", "--quick"), ("reading",), ("api",), ("candles_api", "--quick"), ("memory",)),
     ("history_store", "--scale", "0.1"),
     ("history_reading", "--scale", "0.1"),
 )

@@ -11,18 +11,22 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import functools
 import multiprocessing
+import os
 import socket
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
+from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import msgspec
 import redis
 import redis.asyncio
+from aiohttp import web
 from loguru import logger
 
 from benchmarks.common import circumstances, table
@@ -43,8 +47,9 @@ from livecache.http.server import Server
 from livecache.http.shapes.candles import CandlesAnswer
 from livecache.http.watch.instance import Instance
 from livecache.keys.keyspace import Keyspace
+from livecache.venues.coinbase.traits import TRAITS
 
-__all__ = ["main"]
+__all__ = ["Client", "main", "serving"]
 
 ROUNDS, CALLS = 150, 20
 UNLIMITED_PER_S = 1e9
@@ -55,33 +60,60 @@ OTHER, ANY = "/openapi.json", "If-None-Match: *"
 _decoder = msgspec.json.Decoder(CandlesAnswer)
 
 
-def serve(redis_url: str, ready: Connection) -> None:
-    """Serve the API for ever; tells the port once it listens."""
+class Serving(NamedTuple):
+    """A server in a process of its own, and beside it in the same one a bare one."""
+
+    pid: int
+    port: int
+    bare: int
+    """The port of aiohttp alone: `/304` is answered so, `/N` with N bytes that are ready."""
+
+
+async def bare(request: web.BaseRequest) -> web.Response:
+    """What HTTP costs."""
+    wanted = int(request.path[1:])
+    if wanted == 304:
+        return web.Response(status=304, headers={"ETag": 'W/"0"'})
+    return web.Response(body=_ready(wanted), content_type="application/json")
+
+
+@functools.cache
+def _ready(size: int) -> bytes:
+    return bytes(size)
+
+
+def serve(redis_url: str, ready: Connection, history: Path | None = None) -> None:
+    """Serve the API for ever; tells the ports once it listens."""
 
     logger.remove()
 
     async def run() -> None:
         clock = SystemClock()
         instance = Instance(Config(), clock)
+        instance.history_path = history
         store = redis.asyncio.Redis.from_url(redis_url)
-        instance.places = {"coinbase": Place(cast(Engine, SimpleNamespace(store=store, keys=Keyspace())))}
-        stats, sockets = Requests(), bind("127.0.0.1", 0)
+        engine = SimpleNamespace(store=store, keys=Keyspace(), venue=SimpleNamespace(traits=TRAITS))
+        instance.places = {"coinbase": Place(cast(Engine, engine))}
+        stats, sockets, beside = Requests(), bind("127.0.0.1", 0), bind("127.0.0.1", 0)
         table = routes(instance, stats, clock, Api(instance, clock, UNLIMITED_PER_S))
-        ready.send(sockets[0].getsockname()[1])
+        runner = web.ServerRunner(web.Server(bare))
+        await runner.setup()
+        await web.SockSite(runner, beside[0]).start()
+        ready.send((os.getpid(), sockets[0].getsockname()[1], beside[0].getsockname()[1]))
         await Server(table, Guard(None, loopback=True), stats, clock).run(sockets)
 
     asyncio.run(run())
 
 
 @contextmanager
-def serving(redis_url: str) -> Iterator[int]:
-    """A server in a process of its own; its port."""
+def serving(redis_url: str, history: Path | None = None) -> Iterator[Serving]:
+    """A server in a process of its own."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=serve, args=(redis_url, theirs), daemon=True)
+    process = context.Process(target=serve, args=(redis_url, theirs, history), daemon=True)
     process.start()
     try:
-        yield ours.recv()
+        yield Serving(*ours.recv())
     finally:
         process.kill()
         process.join()
@@ -137,8 +169,8 @@ def ways(reader: Reader, async_reader: AsyncReader, runner: asyncio.Runner, clie
 
 def measure(url: str) -> Iterator[str]:
     """Measure everything; the lines of the table."""
-    with Reader(url) as reader, asyncio.Runner() as runner, serving(url) as port:
-        client, async_reader = Client(port), AsyncReader(url)
+    with Reader(url) as reader, asyncio.Runner() as runner, serving(url) as server:
+        client, async_reader = Client(server.port), AsyncReader(url)
         try:
             head, body = client.get(PATH)
             assert head.startswith(b"HTTP/1.1 200") and len(_decoder.decode(body).candles) == CANDLES
