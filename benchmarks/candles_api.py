@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -51,8 +52,9 @@ def stored(path: Path, now: int) -> None:
         price += random.randint(-900, 900)
         ends = sorted((price + random.randint(-400, 400), price + random.randint(-400, 400)))
         cents = (ends[0], ends[1] + 120, ends[0] - 150, ends[1])
-        texts = (f"{each // 100}.{each % 100:02}" for each in cents)
-        rows.append(ExactCandle(first + number * MINUTE, *texts, f"{random.randrange(10**10) / 1e8:.8f}"))
+        opened, high, low, closed = (f"{each // 100}.{each % 100:02}" for each in cents)
+        volume = f"{random.randrange(10**10) / 1e8:.8f}"
+        rows.append(ExactCandle(first + number * MINUTE, opened, high, low, closed, volume))
     with closing(SqliteHistory.open(path)) as history:
         series = history.series(SeriesId("coinbase", BTC, Timeframe.M1), create=True)
         assert series
@@ -73,11 +75,9 @@ def ways(reader: Reader, before: int, client: Client, bare: Client) -> Iterator[
     yield read
     yield Way("its exact texts", timed(history.exact), read)
     for form, size in sizes.items():
-        floor = Way(
-            f"floor: {size:,} bytes that are ready", timed(lambda size=size: bare.get(f"/{size}")), read
-        )
+        floor = Way(f"floor: {size:,} bytes that are ready", timed(partial(bare.get, f"/{size}")), read)
         yield floor
-        yield Way(f"… {form}", timed(lambda form=form: client.get(f"{path}&format={form}")), floor)
+        yield Way(f"… {form}", timed(partial(client.get, f"{path}&format={form}")), floor)
     floor = Way("floor: 304", timed(lambda: bare.get("/304")), read)
     yield floor
     yield Way("… 304", timed(lambda: client.get(path, f"If-None-Match: {tag}")), floor)
@@ -180,7 +180,8 @@ def main() -> int:
     market, now, _ = btc_market()
     with EmbeddedServer(temporary=True) as server, tempfile.TemporaryDirectory() as folder:
         asyncio.run(write(fill(Pages(market, now), [BTC], [Timeframe.M5], FEW), now, server.url))
-        path, before = Path(folder) / "history.db", now // MINUTE * MINUTE
+        # Of two days ago: the live service has done with it.
+        path, before = Path(folder) / "history.db", now // MINUTE * MINUTE - 2_880 * MINUTE
         stored(path, now)
         with redis.Redis.from_url(server.url) as store:
             packages = ("livecache", "redis", "hiredis", "msgspec", "aiohttp", "numpy", "pyarrow")

@@ -70,6 +70,8 @@ def off(rows: Columns, others: Columns) -> float:
 
 def apart(rows: Columns, others: Columns) -> bool:
     """Whether the oldest rows of the same times differ by just one ratio: some are from before a split."""
+    if not len(rows) or not len(others):
+        return False
     _, mine, theirs = np.intersect1d(rows.time, others.time, return_indices=True)
     ratio = rows.close.floats()[mine] / others.close.floats()[theirs]
     off = np.abs(ratio - 1) > _SPLIT

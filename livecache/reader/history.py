@@ -56,15 +56,15 @@ class HistoryOptions(TypedDict, total=False):
 class Place:
     """Where a reader's history is. Connections stay open: to open one takes as long as most reads."""
 
-    def __init__(self, url: str | None) -> None:
-        """Raises `ConfigError` for what is no URL of a history."""
+    def __init__(self, url: str | None, path: Path | None = None) -> None:
+        """A `path` counts before the URL. Raises `ConfigError` for what is no URL of a history."""
         self._idle: list[tuple[tuple[int, ...], SqliteHistory]] = []
-        self.url = _checked(url)
+        self.url, self.path = _checked(url), path
 
     @contextmanager
     def opened(self) -> Iterator[SqliteHistory | None]:
         """The store; None where nobody has named one, and none lies beside the embedded server."""
-        path = _place_of(self.url)
+        path = self.path or _place_of(self.url)
         if path is None:
             yield None
             return

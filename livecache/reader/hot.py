@@ -19,7 +19,7 @@ from ..read.answer import State
 from ..read.reading import Core, Steps
 from ..wire.scripts import text_of
 
-__all__ = ["Told", "filled", "known", "mark", "sessions"]
+__all__ = ["Filled", "Told", "filled", "known", "mark", "sessions"]
 
 _TOLD = ("sums_below", "grids", "calendar")
 
@@ -27,7 +27,11 @@ Told = tuple[Timeframe | None, Mapping[Timeframe, Grid], bool]
 """From which timeframe on a venue's candles are no sums, its own grids, and whether it keeps to sessions."""
 
 
-def filled(core: Core, names: set[str]) -> Steps[tuple[set[SeriesId], dict[str, Told]]]:
+Filled = tuple[set[SeriesId], dict[str, Told]]
+"""Series that are filled; and what is told of each venue."""
+
+
+def filled(core: Core, names: set[str]) -> Steps[Filled]:
     """The series of these symbols, or all, that are filled; and what is told of each venue."""
     yield from core.learn()
     found: set[SeriesId] = set()

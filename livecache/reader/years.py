@@ -25,6 +25,7 @@ from ..read.asking import Time, whole_number
 from ..read.reading import Core, Steps
 from . import hot
 from .history import Place
+from .hot import Filled
 from .wish import Wish, wish_of
 
 __all__ = ["Reading", "Years", "wish_of"]
@@ -40,6 +41,8 @@ class Years:
     core: Core
     drive: Callable[[Steps[Any]], Any]
     place: Place
+    filled: Callable[[Core, set[str]], Steps[Filled]] = hot.filled
+    """What is filled of these symbols."""
 
     def read(
         self, symbol: str, timeframe: str | Timeframe, start: Time, end: Time | None, **options: Any
@@ -87,6 +90,7 @@ class Reading:
         self, years: Years, store: SqliteHistory | None, symbol: str, timeframe: Timeframe, wish: Wish
     ) -> None:
         self._core, self._drive, self._store, self._wish = years.core, years.drive, store, wish
+        self._look_up = years.filled
         self._problem: RedisUnavailable | None = None
         self._infos: dict[SeriesId, SeriesInfo] = {}
         self._filled: set[SeriesId] = set()
@@ -190,7 +194,7 @@ class Reading:
         """Look for series of these names in both tiers, or for all; their symbols by venue."""
         stored = self._store.all_series([*names]) if self._store else ()
         self._infos = {info.key: info for info in stored}
-        self._filled, self._told = self._ask(hot.filled(self._core, names), (set(), {}))
+        self._filled, self._told = self._ask(self._look_up(self._core, names), (set(), {}))
         known: dict[str, set[str]] = {}
         for venue, name, _ in (*self._infos, *self._filled):
             known.setdefault(venue, set()).add(name)

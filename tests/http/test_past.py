@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import closing
@@ -292,6 +293,22 @@ def test_who_has_it_gets_no_body_until_something_of_it_changes(
     assert changed() == [False, True]
     history.uncover(series, covered(400, 410))
     assert [fetched(server, query, If_None_Match=tag)[0] for query, tag in tags.items()] == [503] * 6
+
+
+def test_what_was_looked_at_a_moment_ago_is_looked_at_again_once_the_file_is_written(
+    history: SqliteHistory, server: Served
+) -> None:
+    put(history, number_of(history), 0, 3_000)
+    query = f"&before={minute(1_000)}&limit=100"
+    for of in (2, 3):
+        os.utime(history.path, (1_700_000_000 + of, 1_700_000_000 + of))
+        _, _, headers = fetched(server, query)
+        for _ in range(3):
+            assert fetched(server, query, If_None_Match=headers["ETag"])[:2] == (304, b"")
+            assert fetched(server, query, If_None_Match='"another"')[0] == 200
+        put(history, number_of(history), 950, 951, of=of)
+        status, _, now = fetched(server, query, If_None_Match=headers["ETag"])
+        assert status == 200 and now["ETag"] != headers["ETag"]
 
 
 def test_what_is_missing_is_no_news_but_asked_for_again(history: SqliteHistory, server: Served) -> None:

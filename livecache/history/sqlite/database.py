@@ -30,6 +30,7 @@ class Database:
 
     def __init__(self, path: Path, now: Callable[[], int], *, writes: bool, busy_s: float) -> None:
         self.path, self.now, self.writes = path, now, writes
+        self._seen: int | None = None  # of the file, since it was found to be ours
         self._schema = SCHEMA  # as this connection sees it: a reader may find an older one
         if writes:
             self._refuse_network()
@@ -111,8 +112,10 @@ class Database:
     def check(self) -> None:
         """That it is ours, and that we understand it. Raises `StoreUnusable`."""
         with self.reading() as db:
-            (application,) = db.execute("PRAGMA application_id").fetchone()
             (schema,) = db.execute("PRAGMA user_version").fetchone()
+            if schema == self._seen:  # of the file that is open nothing else can change
+                return
+            (application,) = db.execute("PRAGMA application_id").fetchone()
             (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
         if not tables and not application:
             if not self.writes:  # somebody is just making it
@@ -127,6 +130,7 @@ class Database:
             )
         if not self.writes and schema != self._schema:
             self._stand_in(schema)
+        self._seen = schema
 
     def _stand_in(self, schema: int) -> None:
         """What the file lacks that a reader asks for is there, and empty; until a writer has made it."""

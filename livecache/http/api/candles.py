@@ -19,7 +19,7 @@ from ...read.answer import Request, Verbatim
 from ...read.reading import Core
 from ..conditional import given, named_in, tag_of, takes_gzip
 from ..past.formats import MEDIA_TYPES, Format, Made, arrow_of, csv_of, headers_of
-from ..past.window import Ask, Past, Wanted
+from ..past.window import Ask, Past, Question, Wanted
 from ..shapes.candles import BUCKETS_USUAL, CandlesHead, CandlesQuery
 from ..shapes.fields import ROWS_MOST, ROWS_USUAL
 from ..source import Source, Way, parse
@@ -47,10 +47,13 @@ class CandlesRoute:
 
     async def show(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request. Raises LivecacheError for what cannot be answered."""
+        headers = request.headers
+        if made := self._past.held(_question(request), headers.get("If-None-Match", "")):
+            return sent(request, made)
         query = parse(request, CandlesQuery)
         way, symbol = self._source.way(), await self._source.place(query.symbol)
         query = structs.replace(query, symbol=symbol)
-        form = query.format or format_of(request.headers.get("Accept", ""))
+        form = query.format or format_of(headers.get("Accept", ""))
         if query.before is not None or query.adjust != "splits":
             return sent(request, await self._years(request, query, form))
         try:
@@ -71,7 +74,8 @@ class CandlesRoute:
     async def _years(self, request: web.BaseRequest, query: CandlesQuery, form: Format) -> Made:
         headers = request.headers
         gzip = takes_gzip(headers.get("Accept-Encoding", ""))
-        return await self._past.answer(Wanted(_ask(query), form, gzip, headers.get("If-None-Match", "")))
+        wanted = Wanted(_ask(query), form, gzip, headers.get("If-None-Match", ""))
+        return await self._past.answer(wanted, _question(request))
 
     async def _warm(self, way: Way, query: CandlesQuery) -> tuple[Verbatim, int]:
         """What is kept warm, and how many of its oldest are too many. Raises what a reader raises."""
@@ -87,6 +91,10 @@ class CandlesRoute:
         if wanted.span and (buckets := read.grid.count(*wanted.span)) > most:
             raise _miscounted(wanted.span, buckets, most)
         return read, 0 if since is None else _before(since, read, wanted)
+
+
+def _question(request: web.BaseRequest) -> Question:
+    return request.path_qs, request.headers.get("Accept", "")
 
 
 def format_of(accept: str) -> Format:

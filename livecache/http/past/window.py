@@ -6,11 +6,11 @@ Nothing of the history, and no numpy, is loaded before somebody asks.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import os
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -22,24 +22,30 @@ from ...reader.async_links import AsyncLink
 from ...reader.history import Place
 from ...reader.reader import MAX_LAG_S
 from ..answers import NotServed
-from ..source import Source
+from ..source import KNOWN_S, Source
 from ..watch.instance import Instance
 from .bounds import Ask, Bounds, Ends, Window, bounds_of
-from .filling import NOTHING, Filled, Filler
+from .filling import NOTHING, Filler
+from .filling import Filled as Outcome
 from .flights import Flights
 from .formats import Format, Made, made_of
 from .tags import named_in, tag_of_version
 
 if TYPE_CHECKING:
+    from ...reader.hot import Filled
     from ...reader.years import Reading
 
-__all__ = ["Ask", "Ends", "Past", "Wanted", "Window"]
+__all__ = ["Ask", "Ends", "Past", "Question", "Wanted", "Window"]
 
 _T = TypeVar("_T")
 
 _THREADS = 2
 _REDIS_S = 10.0  # for all that one read asks of Redis at a time
 _SHOWN = 3
+
+_SEEN_MOST = 1_000
+_SEEN_S = 10.0
+_WRITTEN_S = 1.0
 
 
 class Wanted(NamedTuple):
@@ -68,6 +74,20 @@ class _Look(NamedTuple):
     made: Made | None
 
 
+Question = tuple[str, str]
+"""Path and query of a request as they came, and what it accepts."""
+
+_File = tuple[int, int, int] | None
+
+
+class _Seen(NamedTuple):
+    """The tag of an answer that was read of this file."""
+
+    made: Made
+    file: _File
+    until_s: float
+
+
 class Past:
     """Reads windows in threads of its own. `close` it at the end."""
 
@@ -78,6 +98,9 @@ class Past:
         self._core: tuple[Any, Core] | None = None
         self._place = Place("off")
         self._filler = Filler(instance)
+        self._clock = instance.clock
+        self._seen: dict[Question, _Seen] = {}
+        self._known: dict[frozenset[str], tuple[float, Filled]] = {}
 
     @property
     def kept(self) -> bool:
@@ -94,14 +117,16 @@ class Past:
         assert look.window is not None  # nothing was held
         return look.window
 
-    async def answer(self, wanted: Wanted) -> Made:
-        """The same as it is sent. What many ask for at once is read once."""
+    async def answer(self, wanted: Wanted, question: Question) -> Made:
+        """The same as it is sent, to that `question`. What many ask for at once is read once."""
 
         async def look(this: _Try) -> _Look:
             return await self._flights(this, partial(self._look, this, encode=True))
 
+        file = _file(self._instance.history_path)
         made = (await self._looked(wanted, look)).made
         assert made is not None
+        self._note(question, file, made)
         return made
 
     async def in_thread(self, work: Callable[[], _T]) -> _T:
@@ -130,7 +155,11 @@ class Past:
         loop = asyncio.get_running_loop()
 
         def drive(steps: Steps[Any]) -> Any:
-            asked = asyncio.run_coroutine_threadsafe(link.drive(steps), loop)
+            try:
+                first = next(steps)
+            except StopIteration as done:  # it is known already
+                return done.value
+            asked = asyncio.run_coroutine_threadsafe(link.drive(_begun(first, steps)), loop)
             try:
                 return asked.result(_REDIS_S)
             except TimeoutError:
@@ -148,30 +177,68 @@ class Past:
             self._core = way, core
         return way.link, self._core[1]
 
+    def held(self, question: Question, held: str) -> Made | None:
+        """What a client has already, where nothing has been written since that was last looked at."""
+        seen = self._seen.get(question) if held else None
+        if (
+            seen is None
+            or self._clock.monotonic() >= seen.until_s
+            or seen.file != _file(self._instance.history_path)
+            or not named_in(held, seen.made.tag)
+        ):
+            return None
+        return seen.made
+
+    def _note(self, question: Question, file: _File, made: Made) -> None:
+        """Remember the tag of what is not changed any more."""
+        # A file's time is as coarse as a timer's tick: of one that was just written it tells nothing.
+        settled = file is not None and self._clock.wall() - file[0] / 1e9 > _WRITTEN_S
+        if not made.old or not settled:
+            return
+        if len(self._seen) >= _SEEN_MOST:
+            self._seen.clear()
+        until_s = self._clock.monotonic() + _SEEN_S
+        self._seen[question] = _Seen(made._replace(body=b""), file, until_s)
+
+    def _filled(self, core: Core, names: set[str]) -> Steps[Filled]:
+        """What is filled, as it was a second ago at most."""
+        from ...reader.hot import filled
+
+        now_s, key = self._clock.monotonic(), frozenset(names)
+        until_s, found = self._known.get(key, (0.0, None))
+        if found is None or now_s >= until_s:
+            found = yield from filled(core, names)
+            if len(self._known) >= _SEEN_MOST:
+                self._known.clear()
+            self._known[key] = now_s + KNOWN_S, found
+        return found
+
     # --- in a thread
 
     def _read(self, this: _Try, core: Core, drive: Callable[[Steps[Any]], Any], *, encode: bool) -> _Look:
-        if find_spec("numpy") is None:
+        try:
+            from ...reader.wish import wish_of
+            from ...reader.years import Reading, Years
+        except ModuleNotFoundError:
             raise NotServed(
                 *("not_ready", 503, "years are read by numpy, which is not installed"),
                 "pip install 'livecache[history]' where the service runs",
                 again_s=None,
-            )
-        from ...reader.wish import wish_of
-        from ...reader.years import Reading, Years
-
+            ) from None
         wanted, ask = this.wanted, this.wanted.ask
         try:
             timeframe = readable(ask.timeframe)
             wish = wish_of(ask.start or 0, ask.end, gaps="allow", adjust=ask.adjust)._replace(vouched=True)
             place = self._opened(self._instance.history_path)
             with place.opened() as store:
-                reading = Reading(Years(core, drive, place), store, ask.symbol, timeframe, wish)
+                years = Years(core, drive, place, self._filled)
+                reading = Reading(years, store, ask.symbol, timeframe, wish)
                 bounds = self._bounds(reading, ask)
                 tag = ""
                 if encode:
                     whole, version = reading.version(*bounds.span)
-                    tag = tag_of_version(wanted.format, bounds, reading.series, version)
+                    job = None if whole else this.job
+                    tag = tag_of_version(wanted.format, bounds, reading.series, [*version, job])
                     if whole and named_in(wanted.held, tag):
                         return _Look(None, Made(b"", tag, wanted.format, {}, bounds.old))
                 history = reading.answer(*bounds.span)
@@ -188,9 +255,9 @@ class Past:
 
     def _opened(self, path: Path | None) -> Place:
         """Where the history is; none before its file is made."""
-        url = "off" if path is None or not path.exists() else f"sqlite:///{path}"
-        if self._place.url != url:
-            self._place = Place(url)
+        there = path if _file(path) else None
+        if self._place.path != there:
+            self._place = Place("off", there)
         return self._place
 
     def _bounds(self, reading: Reading, ask: Ask) -> Bounds:
@@ -207,7 +274,7 @@ class Past:
             reading.grid, ask, known=known, kept=kept, listed=reading.listed, oldest=oldest, wall=wall
         )
 
-    def _lacking(self, window: Window, filled: Filled) -> NotReady:
+    def _lacking(self, window: Window, filled: Outcome) -> NotReady:
         """Why it is not whole."""
         history, grid = window.history, window.history.grid
         want, have = grid.count(*window.span), sum(grid.count(*span) for span in history.coverage)
@@ -221,6 +288,26 @@ class Past:
         return Incomplete(
             told, _PART, have=have, want=want, missing=spans, job=filled.job, again_s=filled.again_s
         )
+
+
+def _file(path: Path | None) -> _File:
+    """When the file was written last (ns), and which it is; None where there is none."""
+    try:
+        found = os.stat(path) if path else None
+    except OSError:
+        return None
+    return found and (found.st_mtime_ns, found.st_size, found.st_ino)
+
+
+def _begun(first: Sequence[tuple[Any, ...]], steps: Steps[_T]) -> Steps[_T]:
+    """Steps that have begun: these commands are next."""
+    commands = first
+    try:
+        while True:
+            commands = steps.send((yield commands))
+    except StopIteration as done:
+        result: _T = done.value
+        return result
 
 
 _PART = "partial=true gives what there is"
