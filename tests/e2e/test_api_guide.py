@@ -7,13 +7,16 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from livecache.embedded.server import EmbeddedServer
+from livecache.model.timeframe import Timeframe
 
-from .support import exchange, free_port, livecache, market_of
+from ..http.udf_adapter import Adapter, Bar
+from .support import NOON, exchange, free_port, livecache, market_of
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs/api-guide.md").read_text(encoding="utf-8")
@@ -33,6 +36,25 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             service.event("warm")
             yield http
             service.stop()
+
+
+@pytest.mark.takes(10)
+def test_a_chart_by_udf_scrolls_into_years_that_are_fetched_while_it_waits(address: str) -> None:
+    """What is kept are ten days; row by row it is the exchange's own market."""
+    adapter = Adapter(f"http://{address}")
+    symbol = adapter.resolve("BTC-USD")
+    assert symbol and "60" in symbol["supported_resolutions"]
+    end, shown = NOON // 1000 + 3_600, list[Bar]()
+    while len(shown) < 24 * 45:
+        bars, meta = adapter.bars(symbol, "60", end - 300 * 3_600, end, 300)
+        assert bars and not meta.no_data
+        shown, end = bars + shown, bars[0].time // 1000
+    adapter.close()
+    H1 = Timeframe.H1
+    truth = market_of("BTC-USD").candles("BTC-USD", H1, shown[0].time, NOON, NOON)
+    whole = [bar for bar in shown if bar.time + H1.ms <= NOON]
+    assert whole == [Bar(row.time, *map(float, row.numbers)) for row in truth][: len(whole)]
+    assert {later.time - bar.time for bar, later in pairwise(shown)} == {H1.ms}
 
 
 def blocks(language: str, address: str) -> list[str]:

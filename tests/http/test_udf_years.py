@@ -24,6 +24,22 @@ from .udf_adapter import Adapter, Bar, Meta
 
 BTC = {"ticker": "venue:BTC-USD"}
 
+RECORDED = [
+    "/udf/config",
+    "/udf/time",
+    "/udf/search?limit=30&query=BTC&type=&exchange=",
+    "/udf/symbols?symbol=venue%3ABTC-USD",
+    "/udf/symbols?symbol=DOGE-USD",
+    "/udf/history?symbol=venue%3ABTC-USD&resolution=1&from=1728034260&to=1728054000&countback=329",
+    "/udf/history?symbol=venue%3ABTC-USD&resolution=1&from=1728003300&to=1728023040&countback=329",
+    "/udf/history?symbol=venue%3ABTC-USD&resolution=1&from=1727981400&to=1728001140&countback=329",
+    "/udf/history?symbol=venue%3ABTC-USD&resolution=1&from=1727980260&to=1728000000&countback=329",
+    "/udf/history?symbol=venue%3ABTC-USD&resolution=1&from=1728034200&to=1728034800&countback=2",
+]
+"""What the adapter's own bundle, run by Node, has asked of this server with this history: the library's part
+was to ask for 329 bars before the oldest one, until there is no data, and then for updates at 1728034800.
+"""
+
 
 @pytest.fixture
 def history(tmp_path: Path) -> Iterator[SqliteHistory]:
@@ -82,6 +98,21 @@ def test_a_chart_scrolls_to_the_listing_over_the_seam_each_bar_once(
     put(history, series, 0, 700)
     history.list_since(series, minute(0))
     assert scrolled(adapter, at(900), count) == (traded(0, 760), Meta(True, None))
+
+
+def test_our_adapter_asks_what_the_real_one_was_recorded_to_ask(
+    history: SqliteHistory, adapter: Adapter
+) -> None:
+    series = number_of(history)
+    put(history, series, 0, 700)
+    history.list_since(series, minute(0))
+    adapter.server_time()
+    (found,) = adapter.search("btc")
+    symbol = adapter.resolve(found["full_name"])
+    assert symbol and adapter.resolve("DOGE-USD") is None
+    assert scrolled(adapter, at(900), 329) == (traded(0, 760), Meta(True, None))
+    adapter.pulse(symbol, "1", 1_728_034_800)
+    assert adapter.asked == RECORDED
 
 
 def test_bars_end_at_a_hole_and_go_on_once_it_is_filled(history: SqliteHistory, adapter: Adapter) -> None:
