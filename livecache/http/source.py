@@ -186,7 +186,13 @@ def parse(request: web.BaseRequest, kind: type[_T], *, repeated: str = "", lenie
                 f"there is no parameter {name[:40]!r}", f"{hint}there are {', '.join(names) or 'none'}"
             )
     try:
-        return msgspec.convert(query, kind, strict=False)
+        asked = msgspec.convert(query, kind, strict=False)
+        for name, field in zip(names, kind.__struct_fields__, strict=True):
+            if name in query and getattr(asked, field) is None:  # msgspec reads the text `null` so
+                raise ConfigError(
+                    f"{name}: {query[name]!r} is no value", "leave it out, or see /openapi.json"
+                )
+        return asked
     except msgspec.ValidationError as error:
         problem, name = plainly(str(error))
         if missing := re.search(r"missing required field (\w+)", problem):

@@ -118,7 +118,7 @@ _KEY = {
     "name": "Idempotency-Key",
     "in": "header",
     "description": "an order with a key that was given before is the one of then",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[!-~]+$"},
+    "schema": {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[!-~]([ -~]*[!-~])?$"},
 }
 
 

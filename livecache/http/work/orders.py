@@ -5,6 +5,7 @@ An order is jobs in the file: whoever keeps the history there works on them, now
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import TYPE_CHECKING, NamedTuple
@@ -36,7 +37,7 @@ SERIES_AN_ORDER_MOST = 2_000
 JOBS_WAITING_MOST = 20_000
 
 _PRIORITY = PRIORITY // 2  # before what the service wants by itself
-_KEY_MOST = 200
+_KEY = re.compile(r"[!-~]([ -~]{0,198}[!-~])?")
 
 
 class _Of(NamedTuple):
@@ -175,8 +176,8 @@ def _key(request: web.BaseRequest, asked: msgspec.Struct) -> _Key | None:
     text = request.headers.get("Idempotency-Key")
     if text is None:
         return None
-    if not 0 < len(text) <= _KEY_MOST:
-        raise ConfigError("Idempotency-Key is empty, or too long", f"1 to {_KEY_MOST} characters")
+    if not _KEY.fullmatch(text):
+        raise ConfigError("Idempotency-Key cannot be used", "1 to 200 characters of plain text")
     body = request.path.encode() + msgspec.json.encode(asked)
     return _Key(f"http:{_hash(text.encode(errors='replace'))}:", _hash(body))
 
