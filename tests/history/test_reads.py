@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from fractions import Fraction
 from pathlib import Path
 from typing import cast
 
@@ -10,7 +11,7 @@ import pytest
 
 from livecache.engine.limiter import Limiter, Urgency
 from livecache.engine.venue_time import VenueTime
-from livecache.history.ordering import series_of, wants_of
+from livecache.history.ordering import series_of, to_hear_of_splits, wants_of
 from livecache.history.sqlite.store import SqliteHistory
 from livecache.history.store import PRIORITY_READ, JobState, Want
 from livecache.history.thread import Healing
@@ -24,8 +25,9 @@ from livecache.venues.venue import HistoryVenue
 
 from ..simulation.virtual import run_virtually
 from .exchange import DAY as SESSION_DAY
-from .exchange import FIRST, Desk
+from .exchange import FIRST, SESSIONS, Desk, session
 from .support import minute
+from .test_splits import EVENING, agrees
 from .test_worker import BEGIN, D1, M1, MINUTE, Bench, MadeVenue
 
 
@@ -131,3 +133,23 @@ def test_what_a_reader_has_asked_for_keeps_nobody_from_ordering_years(
     assert not store.busy(series)
     store.submit([Want(series, minute(0), minute(99))])
     assert store.busy(series)
+
+
+def test_a_reader_of_shares_hears_of_a_split_before_older_candles_come(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "history.db", page=40)
+    desk.at(session(150) + EVENING)
+    run_virtually(desk.fill(session(100)))
+    desk.exchange.splits[session(151)] = Fraction(4)
+    desk.at(session(152) + EVENING)
+    traits, key = desk.exchange.traits, desk.series().key
+    settled = traits.final_by(desk.exchange.now, traits.settle_delay_ms)
+    hears = to_hear_of_splits(desk.store, key, traits, settled, PRIORITY_READ)
+    cell = Want(desk.series().id, session(10), SESSIONS.end(session(40)), False, PRIORITY_READ)
+    before = len(desk.exchange.asked)
+    desk.store.submit([cell, *hears])
+    run_virtually(desk.fill(desk.exchange.now))
+    first, *rest = desk.exchange.asked[before:]
+    assert first.end > session(151) and any(request.end <= session(60) for request in rest)
+    assert agrees(desk, session(10), session(150)), "all is in today's shares"
+    assert to_hear_of_splits(desk.store, key, traits, settled, PRIORITY_READ) == []
+    desk.store.close()
