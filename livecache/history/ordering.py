@@ -97,9 +97,14 @@ def newest_of(
     Of one of which nothing is known it is the newest page.
     """
     wants: list[Want] = []
-    for symbol, timeframe in product(symbols, timeframes):
-        series, grid = series_of(store, SeriesId(venue, symbol, timeframe), traits), traits.grid(timeframe)
-        known = store.coverage(series.id).clip(0, final)
+    with store.writing():  # one transaction: thousands of series take a moment each
+        series_ids = [
+            (symbol, timeframe, series_of(store, SeriesId(venue, symbol, timeframe), traits).id)
+            for symbol, timeframe in product(symbols, timeframes)
+        ]
+    for symbol, timeframe, series in series_ids:
+        grid = traits.grid(timeframe)
+        known = store.coverage(series).clip(0, final)
         end = known.spans[-1].end if known else grid.closed(final)
         start = grid.far_back(end, _REACH_BACK if known else traits.deep_page(timeframe))
         of = store, venue, traits, [symbol], [timeframe], Span(start, now)

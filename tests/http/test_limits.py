@@ -9,6 +9,7 @@ import json
 import random
 import socket
 import string
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
@@ -36,6 +37,8 @@ from .support import ask
 from .test_server import asked, drained, raw, serving
 
 HERE, THERE = "127.0.0.1", "127.0.0.2"
+
+several = pytest.mark.skipif(sys.platform == "darwin", reason="macOS has one loopback address")
 
 
 def connected(url: str, address: str = HERE) -> socket.socket:
@@ -87,6 +90,7 @@ def test_an_address_of_version_six_counts_as_its_network() -> None:
     assert client_of(None) == client_of("") == ""
 
 
+@several
 def test_who_asks_too_often_is_told_to_wait_and_nobody_else(clean_valkey: str) -> None:
     with served(clean_valkey, per_s=20.0) as server:
         answers = [ask(server.url, "/openapi.json", If_None_Match="*") for _ in range(60)]
@@ -102,6 +106,7 @@ def test_who_asks_too_often_is_told_to_wait_and_nobody_else(clean_valkey: str) -
 # --- how many
 
 
+@several
 def test_clients_that_only_wait_make_room_for_who_asks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "CLIENTS_MOST", 40)
     monkeypatch.setattr(limits, "CLIENTS_OF_ADDRESS_MOST", 25)
