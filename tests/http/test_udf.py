@@ -188,16 +188,20 @@ def test_unknown_parameters_are_passed_over(adapter: Adapter) -> None:
 
 def test_an_exchange_that_closes_has_its_hours_and_days_of_trading(clean_valkey: str) -> None:
     with redis.Redis.from_url(clean_valkey) as client:
-        put_sessions(filled((M5, H1, D1), "2026-11-29T12:00", candles=200), client)
+        venue = filled((M5, H1, D1), "2026-11-29T12:00", candles=200)
+        put_sessions(venue, client)
         client.persist("livecache:{coinbase:X-USD}:alive")
     config = Config(venues={"coinbase": SessionSettings(calendar="XNYS")})
-    with served(clean_valkey, config=config) as server:
+    with served(clean_valkey, config=config, traits=venue.timeline.traits) as server:
         adapter = Adapter(server.url)
         symbol = adapter.resolve("X-USD")
         assert symbol and symbol["type"] == "stock"
         assert (symbol["timezone"], symbol["session"]) == ("America/New_York", "0930-1600:23456")
         assert "20261126" in symbol["session_holidays"]
         assert "0930-1300:" in symbol["corrections"] and "20261127" in symbol["corrections"]
+        assert "120" in symbol["supported_resolutions"] and "1W" not in symbol["supported_resolutions"]
+        for resolution in symbol["supported_resolutions"]:
+            assert adapter.bars(symbol, resolution, 0, ms("2026-11-30") // 1000, 3)[0], resolution
         days, _ = adapter.bars(symbol, "1D", 0, ms("2026-11-30") // 1000, 3)
         assert [bar.time for bar in days] == [ms("2026-11-24"), ms("2026-11-25"), ms("2026-11-27")]
         # It asks for what is before its oldest bar, by the bar's own time.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 from aiohttp import web
@@ -16,6 +16,7 @@ from aiohttp import web
 from ...clock import Clock
 from ...equities.calendar import Calendar
 from ...errors import ConfigError, UnknownSeries
+from ...model.candle import Candle
 from ...model.naming import find_symbol, split_venue
 from ...model.timeframe import Timeframe, readable
 from ...read.candles import Candles
@@ -41,7 +42,7 @@ from ..source import Source, asked, parse
 from ..watch.instance import Instance
 from .bars import Gathering, Wanted
 from .problem import as_error
-from .terms import Bars, Hours, decimals, hours_of, named, resolution_of, timeframe_of
+from .terms import Bars, Hours, adds_up, decimals, hours_of, named, resolution_of, timeframe_of
 
 __all__ = ["Feed"]
 
@@ -54,6 +55,7 @@ class Feed:
     def __init__(self, source: Source, past: Past, instance: Instance, clock: Clock) -> None:
         self._source, self._instance, self._clock = source, instance, clock
         self._gathering = Gathering(source, past)
+        self._calendars: dict[str, tuple[SessionSettings, Calendar | None]] = {}
         self._hours: dict[tuple[Calendar, int], Hours] = {}
         handlers = {
             "config": self.config,
@@ -81,11 +83,11 @@ class Feed:
     async def symbol(self, request: web.BaseRequest) -> web.StreamResponse:
         """What a chart has to know of one symbol."""
         venue, symbol = await self._meant(parse(request, UdfSymbolQuery, lenient=True).symbol)
-        read = await self._read(venue, symbol)
+        kept = await self._kept(venue, symbol)
+        candles = await self._newest(venue, symbol, kept)
         calendar = self._calendar(venue)
         hours = await self._hours_of(calendar) if calendar else Hours()
-        resolutions = [*map(resolution_of, read)]
-        candles = [one for each in read.values() for one in each or ()]
+        resolutions = self._resolutions(venue, kept)
         prices = decimals(price for one in candles for price in (one.open, one.high, one.low, one.close))
         told = UdfSymbol(
             name=symbol,
@@ -166,16 +168,27 @@ class Feed:
 
     # --- whose
 
-    async def _read(self, venue: str, symbol: str) -> dict[Timeframe, Candles | None]:
-        """Some of the newest candles of each timeframe that can be read; None where there are none now."""
-        way, history = self._source.way(), self._instance.config.history
-        requests = [way.core.request(f"{venue}:{symbol}", one, _OF_PRICES, at_least=1) for one in Timeframe]
-        outcomes = await way.link.drive(way.core.read_many(requests))
-        return {
-            timeframe: outcome if isinstance(outcome, Candles) else None
-            for timeframe, outcome in zip(Timeframe, outcomes, strict=True)
-            if not isinstance(outcome, UnknownSeries) or timeframe in history.timeframes
-        }
+    async def _newest(self, venue: str, symbol: str, kept: Iterable[Timeframe]) -> list[Candle]:
+        """Some of the newest candles of these timeframes."""
+        core, link = self._source.way().core, self._source.way().link
+        requests = [core.request(f"{venue}:{symbol}", one, _OF_PRICES, at_least=1) for one in kept]
+        outcomes = await link.drive(core.read_many(requests))
+        return [candle for each in outcomes if isinstance(each, Candles) for candle in each]
+
+    async def _kept(self, venue: str, symbol: str) -> list[Timeframe]:
+        """Its timeframes that are kept, in Redis or in the history."""
+        config = self._instance.config.history
+        kept = {one.timeframe for one in await self._source.known() if one[:2] == (venue, symbol)}
+        return sorted(kept | {*(config.timeframes if config.url != "off" else ())}, key=lambda one: one.ms)
+
+    def _resolutions(self, venue: str, kept: Sequence[Timeframe]) -> list[str]:
+        """What is kept and what adds up from it, as `read.multiples` decides it."""
+        engine = self._instance.engines.get(venue)
+        return [
+            resolution_of(one)
+            for one in Timeframe
+            if one in kept or (engine is not None and adds_up(one, kept, engine.venue.traits))
+        ]
 
     async def _meant(self, symbol: str) -> tuple[str, str]:
         """The venue and the symbol, also in other letters: charts write all of them as capitals."""
@@ -193,7 +206,11 @@ class Feed:
 
     def _calendar(self, venue: str) -> Calendar | None:
         own = self._instance.config.venues.get(venue)
-        return own.its_calendar() if isinstance(own, SessionSettings) else None
+        if not isinstance(own, SessionSettings):
+            return None
+        if venue not in self._calendars or self._calendars[venue][0] is not own:
+            self._calendars[venue] = own, own.its_calendar()
+        return self._calendars[venue][1]
 
     def _type(self, venue: str) -> SymbolType:
         return "stock" if self._calendar(venue) else "crypto"

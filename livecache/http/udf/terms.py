@@ -17,9 +17,11 @@ from zoneinfo import ZoneInfo
 
 from ...equities.calendar import Calendar
 from ...errors import ConfigError
-from ...model.timeframe import Timeframe, moment
+from ...model.grid import SessionGrid
+from ...model.timeframe import Multiple, Timeframe, moment
+from ...model.traits import Traits
 
-__all__ = ["Bars", "Hours", "decimals", "hours_of", "named", "resolution_of", "timeframe_of"]
+__all__ = ["Bars", "Hours", "adds_up", "decimals", "hours_of", "named", "resolution_of", "timeframe_of"]
 
 _DAY_S = 86_400
 _EPOCH = date(1970, 1, 1).toordinal()
@@ -47,6 +49,17 @@ def resolution_of(timeframe: Timeframe) -> str:
     if timeframe.ms < Timeframe.D1.ms:
         return str(timeframe.ms // 60_000)
     return timeframe.value.upper()
+
+
+def adds_up(timeframe: Timeframe, kept: Iterable[Timeframe], traits: Traits) -> bool:
+    """Whether candles of any timeframe that is kept add up to it on read."""
+    grids = {t: grid for t, grid in traits.grids.items() if not isinstance(grid, SessionGrid)}
+    bound, wanted = traits.sums_below, Multiple(timeframe.value)
+    return any(
+        wanted.added_up(one, traits.grid(one), grids) is not None
+        for one in kept
+        if one.ms < timeframe.ms and not (bound and one.ms < bound.ms <= timeframe.ms)
+    )
 
 
 class Bars(NamedTuple):
