@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import hashlib
+import re
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import NamedTuple
@@ -41,7 +42,7 @@ _FILES = {
     if file.suffix in _TYPES
 }
 
-_MODULES = [path for path, file in _FILES.items() if file.suffix == ".js" and file.stem != "theme"]
+_IMPORTED = re.compile(rb'^import .* from "\./(.+)";$', re.MULTILINE)
 
 # Nothing but our own files, nothing inline, nobody else's page around it; no script can make HTML of text.
 _POLICY = (
@@ -92,8 +93,17 @@ class PageFiles:
         return web.Response(body=body, headers=headers, content_type=file.type, charset="utf-8")
 
 
-def _preloaded(path: str) -> bytes:
-    return f'<link rel="modulepreload" href="{path[1:]}">\n'.encode()
+def _preloaded(name: str) -> bytes:
+    return f'<link rel="modulepreload" href="page/{name}">\n'.encode()
+
+
+def _reached(name: str) -> list[str]:
+    """A module, and all that it imports."""
+    found = [name]
+    for each in found:
+        imported = _IMPORTED.findall((_DIRECTORY / each).read_bytes())
+        found += dict.fromkeys(other for one in imported if (other := one.decode()) not in found)
+    return found
 
 
 def _load(path: str) -> _File:
@@ -106,6 +116,6 @@ def _load(path: str) -> _File:
         source = _FILES[path]
     body = source.read_bytes()
     if path == "/":  # Else a browser finds the modules one after the other, by what they import.
-        body = body.replace(b"</head>", b"".join(map(_preloaded, _MODULES)) + b"  </head>")
+        body = body.replace(b"</head>", b"".join(map(_preloaded, _reached("main.js"))) + b"  </head>")
     tag = hashlib.sha256(body).hexdigest()[:16]
     return _File(body, gzip.compress(body, mtime=0), tag, _TYPES[source.suffix])

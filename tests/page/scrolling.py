@@ -17,7 +17,7 @@ from livecache.model.series import SeriesId
 from livecache.model.timeframe import Timeframe
 from livecache.simulator import Market, Product, ScriptedFaults, SeededMarket
 
-from ..e2e.support import NOON, Exchange, Process, exchange, free_port, livecache
+from ..e2e.support import NOON, Exchange, Process, exchange, free_port, livecache, until
 from .chromium import Tab
 
 __all__ = [
@@ -165,15 +165,15 @@ def seen(tab: Tab) -> tuple[int, int]:
     return span["from"] * 1000, span["to"] * 1000
 
 
-def to_the_left(tab: Tab, most: int = 400) -> str:
+def to_the_left(tab: Tab, within_s: float = 90.0) -> str:
     """Scroll left by key until the chart says why there is nothing more; what it says."""
     tab.focus("#chart")
-    quiet = "document.getElementById('chart').ariaBusy === 'false'"
-    for _ in range(most):
+
+    def further() -> str | None:
         tab.press("PageUp")
         seen(tab)
-        tab.until("nothing is under way", quiet)
+        tab.until("nothing is under way", "document.getElementById('chart').ariaBusy === 'false'", within_s)
         words = tab.text("#edge-words")
-        if "nothing before" in words:
-            return words
-    raise AssertionError("it does not end")
+        return words if "nothing before" in words else None
+
+    return until("it ends", further, within_s)

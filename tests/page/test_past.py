@@ -206,3 +206,21 @@ def test_nothing_is_asked_for_before_the_listing_and_nothing_twice(browser: Tab)
       return [asked, past.end, past.listed / H];
     })"""
     assert browser.run(script) == [[100, 70, 40], "listing", 20]
+
+
+def test_months_without_a_candle_are_an_end_where_nobody_tells_of_a_listing(browser: Tab) -> None:
+    script = """import('/page/past.js').then(({ Past, pageOf }) => {
+      const [D, past] = [86_400_000, new Past("1d")];
+      past.list([{ time: 900 * D, kind: "settled", candle: [900 * D, 1, 1, 1, 1, 1] }]);
+      const quiet = { candles: [], provisional: [], missing: [], grid: "" };
+      const ends = [];
+      for (const [from, to, coverage] of [[860, 900, true], [820, 860, false], [820, 860, true]]) {
+        const known = coverage ? [[from * D, to * D]] : [];
+        const page = pageOf({ from: from * D, to: to * D, ...quiet, coverage: known }, "1d");
+        if (ends.length < 2) past.older(page);
+        else past.mend({ from: from * D, to: to * D }, page);
+        ends.push(past.end);
+      }
+      return [ends, past.listed / D, past.wanted({ from: 0, to: 10 })];
+    })"""
+    assert browser.run(script) == [["", "", "quiet"], 900, None]

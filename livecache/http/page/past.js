@@ -4,6 +4,8 @@ import { Sessions } from "./buckets.js";
 import { TIMEFRAMES } from "./words.js";
 
 const HELD_MOST = 20_000;
+const QUIET_DAYS = 60; // without a candle: where nobody tells of a listing, that is one for whoever scrolls
+const DAY_MS = 86_400_000;
 
 /**
  * An answer of /api/v1/candles as `{from, to, buckets, missing, job, end, listed}`. A bucket is as `Buckets.list` has it;
@@ -117,9 +119,9 @@ export class Past {
     return null;
   }
 
-  /** The oldest page has nothing at all: what lies before it is asked for once more is known, be it the listing. */
+  /** Where it begins is being fetched, or nothing of a page is there: what lies before is asked for once more is known. */
   get #blank() {
-    return this.#open.some(({ from, whole }) => whole && from <= this.from);
+    return this.#open.some(({ from, whole, job }) => (whole || job) && from <= this.from);
   }
 
   get #start() {
@@ -135,6 +137,7 @@ export class Past {
     this.#note(page);
     this.#ends(page);
     if (page.from >= start && !this.end) this.end = "none"; // It would be asked for again and again.
+    this.#quiet();
   }
 
   /** Take a page that was asked for `until` some time, from where what is loaded ends. */
@@ -173,9 +176,11 @@ export class Past {
     this.#buckets = [...before, ...fresh, ...behind];
     if (page.end) {
       this.from = Math.max(this.from, page.from);
+      this.#open = this.#open.filter((open) => open.to > this.from);
       this.#ends(page);
     }
     this.#note(page);
+    this.#quiet();
   }
 
   /** Of what is loaded, the stretch that misses something and lies in these places of the list: `{from, to, job}`, or null. */
@@ -219,6 +224,13 @@ export class Past {
   #note(page) {
     const whole = page.buckets.every(({ kind }) => kind === "missing");
     for (const [from, to] of page.missing) this.#open.push({ from, to, job: page.job, whole });
+  }
+
+  /** Before the first candle nothing was traded for so long that there will have been no market. */
+  #quiet() {
+    const first = this.#buckets.findIndex(({ kind }) => kind !== "empty");
+    const begins = first < 0 ? this.to : this.#buckets[first].candle ? this.#buckets[first].time : this.from;
+    if (!this.end && begins - this.from >= QUIET_DAYS * DAY_MS) [this.end, this.listed] = ["quiet", begins];
   }
 
   #ends(page) {

@@ -34,7 +34,7 @@ export class Reel {
     return this.#past.attached;
   }
 
-  /** Why there is nothing before: "listing", "reach", "none", "unkept", or "" if there is more. */
+  /** Why there is nothing before: "listing", "quiet", "reach", "none", "unkept", or "" if there is more. */
   get end() {
     return this.#past.end || (this.kept === false ? "unkept" : "");
   }
@@ -203,6 +203,7 @@ export class Reel {
 export function edgeInWords({ end, listed, loading, trouble }) {
   if (trouble) return `Older candles do not come: ${trouble.message}. Trying again.`;
   if (loading === "older") return "loading older candles";
+  if (end === "quiet") return `no candle for months before ${new Date(listed).toISOString().slice(0, 10)}: nothing before`;
   if (end === "listing") return `${listed === null ? "the first candle" : `listed ${new Date(listed).toISOString().slice(0, 10)}`}: nothing before`;
   if (end === "reach") return "the exchange keeps no older ones";
   if (end === "unkept") return "older candles are not kept: set history.url";

@@ -1,12 +1,12 @@
 // One series as somebody looks at it: the chart with its words, by pointer and by key.
 
 import { Chart } from "./chart.js";
+import { orderFill } from "./jobs.js";
 import { Lens } from "./lens.js";
 import { keyOf } from "./markets.js";
 import { Newest } from "./newest.js";
 import { Overlays } from "./overlays.js";
 import { edgeInWords } from "./reel.js";
-import { post } from "./service.js";
 import { duration, price, reasonOf, sentence } from "./words.js";
 
 const TICK_MS = 1_000; // the age of the last price
@@ -24,6 +24,7 @@ export class View {
   #row = null;
   #digits = 0;
   #list = []; // the buckets that are drawn
+  #unfilled = ""; // why what is missing could not be ordered
   #anew = false; // another series was chosen, and is not drawn yet
   #pointed = null; // the open time that is read out; null: the newest
   #keyed = false; // that one was chosen by key: the pointer, which may be anywhere, has no say then
@@ -74,6 +75,7 @@ export class View {
     if (one !== this.#one) {
       this.#one = one;
       this.#row = null;
+      this.#unfilled = "";
       this.#anew = true;
       this.#lens.choose(one);
     }
@@ -136,8 +138,8 @@ export class View {
     $("chart").ariaBusy = String(reel.loading !== "");
     const near = range && range.from < (range.to - range.from) / 8;
     const lacking = reel.lacking();
-    const missing = reel.filling ? "what is missing is being fetched" : "";
-    set($("edge-words"), (near && edgeInWords(reel)) || missing);
+    const missing = reel.filling ? "what is missing is being fetched" : lacking && this.#unfilled;
+    set($("edge-words"), (near && edgeInWords(reel)) || missing || "");
     $("fill").hidden = !lacking;
     if (lacking) set($("fill"), `fill ${day(lacking.from)} to ${day(lacking.to)}`);
     set($("level"), timeframe === this.#one.timeframe ? "" : `shown as ${timeframe}`);
@@ -149,15 +151,15 @@ export class View {
     const open = reel.lacking();
     if (!open) return;
     const { name, timeframe } = reel.one;
-    const order = { symbols: [name], timeframes: [timeframe], from: open.from, to: open.to };
     try {
-      const { job_id: job } = await post("api/v1/candles/backfill", order);
+      const { job_id: job } = await orderFill(name, timeframe, open.from, open.to);
       reel.ordered(open, job ?? true);
       tell(`${day(open.from)} to ${day(open.to)} is ordered`);
     } catch (error) {
-      set($("edge-words"), error.message);
+      this.#unfilled = error.message;
       tell(error.message);
     }
+    this.#soon();
   }
 
   /** Tell times as the zone has them by now. */
