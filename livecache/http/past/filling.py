@@ -19,8 +19,9 @@ from ...history.store import ACTIVE, PRIORITY_READ, Job, JobState, Want
 from ...history.thread import Blocking, StoreThread
 from ...history.work.reads import Reads
 from ...model.coverage import Coverage, Span
+from ...model.naming import find_symbol
 from ...model.series import SeriesId
-from ...model.timeframe import iso
+from ...model.timeframe import Timeframe, iso
 from ...model.traits import Traits
 from ..watch.instance import Instance
 from .cells import cells_of, filled_by
@@ -114,6 +115,20 @@ class Filler:
         if task.done() and not task.cancelled():
             task.result()  # a bug, if there is one
         return fill.told
+
+    async def begin(self, symbol: str, timeframe: Timeframe) -> bool:
+        """Keep a timeframe that nobody has kept yet of a symbol that is served; whether it can be filled."""
+        instance = self._instance
+        known = {venue: engine.live.timeline.symbols for venue, engine in instance.engines.items()}
+        if not instance.config.history.fill_pages or instance.history_path is None:
+            return False
+        if (found := find_symbol(symbol, known)) is None:
+            return False
+        traits, now = instance.engines[found[0]].venue.traits, self._wall()
+        if (served := filled_by(timeframe, now, traits, now)) is None:
+            return False
+        await self._at(lambda store: series_of(store, SeriesId(*found, served), traits))
+        return True
 
     async def close(self) -> None:
         """Look at no job any more; they go on."""

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from ...errors import ConfigError, Incomplete, NotReady, OutsideCalendar, RedisUnavailable
+from ...errors import ConfigError, Incomplete, NotReady, OutsideCalendar, RedisUnavailable, UnknownSeries
 from ...model.coverage import Coverage
 from ...model.timeframe import iso, readable
 from ...read.reading import Core, Steps
@@ -141,7 +141,13 @@ class Past:
     async def _looked(self, wanted: Wanted, look: Callable[[_Try], Awaitable[_Look]]) -> _Look:
         """What is there, once what is missing has been fetched, or is on its way."""
         ask, filled = wanted.ask, NOTHING
-        found = await look(_Try(wanted, last=not ask.fill))
+        first = _Try(wanted, last=not ask.fill)
+        try:
+            found = await look(first)
+        except UnknownSeries:
+            if not ask.fill or not await self._filler.begin(ask.symbol, readable(ask.timeframe)):
+                raise
+            found = await look(first)
         if ask.fill and found.window and (missing := found.window.history.missing):
             filled = await self._filler.fill(found.window.history.series, missing, ask.timeout_s)
             if filled.tried or ask.partial:
