@@ -19,13 +19,13 @@ from livecache.history.sqlite.store import SqliteHistory
 from livecache.history.store import PRIORITY_READ, JobState
 from livecache.model.candle import ExactCandle
 from livecache.model.timeframe import Timeframe
-from livecache.simulator import ScriptedFaults
+from livecache.simulator import Product, ScriptedFaults, SeededMarket
 from livecache.simulator.trouble.script import HttpError
 from livecache.simulator.yahoo.market import ShareMarket
 from livecache.simulator.yahoo.shares import default_shares
 
 from ..http.support import Answer, ask
-from .support import Exchange, Process, exchange, livecache, market_of, until
+from .support import Exchange, Process, exchange, livecache, until
 from .test_fill_years import let_leases_end
 from .test_http import FOREVER_S, url_of
 
@@ -69,11 +69,17 @@ class Place:
         )
 
 
+def listed_at() -> int:
+    """When what is no share was listed."""
+    return H1.floor(int(time.time() * 1000) - 440 * DAY)
+
+
 @contextmanager
 def at(kind: str, **options: Any) -> Iterator[Place]:
     start = int(time.time() * 1000)
     if kind != "yahoo":
-        with exchange(market_of("BTC-USD"), venue=kind, start_ms=start, **options) as served:
+        market = SeededMarket(1, [Product.parse("BTC-USD")._replace(listed_ms=listed_at())])
+        with exchange(market, venue=kind, start_ms=start, **options) as served:
             yield Place(kind, served, H1)
         return
     calendar = calendar_named("XNYS")
@@ -158,6 +164,15 @@ def test_fifty_readers_of_one_gap_cause_one_set_of_requests_at_every_exchange(tm
             seen = len(place.served.requests)
             assert candles(url, place, f"&before={before}&limit=400").status == 200
             assert place.asked(seen, before) == 0, "it is there"
+            if place.kind in ("binance", "deribit"):  # which tell of listings
+                at_ms, found, told = D1.ceil(listed_at()) + 4 * DAY, list[float](), dict[str, Any]()
+                for _ in range(3):
+                    told = candles(url, place, f"&before={at_ms}&limit=200&timeout=8").content
+                    found = [row[0] for row in told["candles"]] + found
+                    if told["exhausted"]:
+                        break
+                    at_ms = told["next_before"]
+                assert told["ends"] == "listing" and told["listed"] == found[0], told
         assert running.errors == []
         running.stop()
 
