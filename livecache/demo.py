@@ -45,8 +45,8 @@ __all__ = ["demo"]
 _REFRESH_S = 0.5
 _LINES_EVERY_S = 10.0
 _LEAST_DELAY_S = 0.25  # Where the venue is asked for everything: else it would take minutes.
-# What is filled behind the live service; whoever scrolls back farther has it filled at once.
-_SINCE = "10d, 1h=2y, 4h=2y, 1d=5y"
+# Filled behind the live service, none of it from before the listing: to prove that empty takes a minute.
+_SINCE = "10d, 1h=2y, 4h=2y, 1d=1400d"
 _HISTORY_SHARE = 0.5
 _YEARS = 4  # since the made-up products were listed
 _YEAR_MS = 365 * 86_400_000

@@ -280,6 +280,6 @@ def test_the_foot_says_who_answers_and_leads_to_what_programs_read(
         r"livecache \d+\.\d+\S*, here-1-0aff1e, up \d+s, redis://127\.0\.0\.1:\d+\S*", tab.text("#who")
     )
     links = tab.run("[...document.querySelectorAll('footer a')].map((link) => link.getAttribute('href'))")
-    assert links == ["metrics", "readyz", "api/v1", "openapi.json"]
+    assert links == ["metrics", "readyz", "docs", "openapi.json"]
     answers = tab.run(f"Promise.all({links!r}.map(async (path) => (await fetch(path)).status))")
     assert answers[2:] == [200, 200] and 404 not in answers

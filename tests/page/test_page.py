@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 
 from livecache.model.timeframe import Timeframe
 from livecache.simulator import FaultScript, ScriptedFaults
@@ -133,13 +134,25 @@ def test_history_that_comes_after_the_first_candles_is_drawn_too(clean_valkey: s
         here.service.stop()
 
 
-def test_the_demo_tells_where_its_page_is(tab: Tab) -> None:
+def test_the_demo_tells_where_its_page_is_and_its_chart_scrolls_back_two_years(tab: Tab) -> None:
     with livecache("demo", "--symbols", "5") as demo:
         page = re.search(r"http://127\.0\.0\.1:\d+/$", demo.line("see it in a browser"))
         assert page
         tab.open(page[0])
         tab.until("all is there", "document.querySelectorAll('.dot[data-state=ready]').length === 25", 40.0)
         live(tab)
+        tab.open(f"{page[0]}#BTC-USD/1d")
+        shows(tab, "BTC-USD 1d")
+        tab.focus("#chart")
+        two_years_ago = datetime.now(UTC) - timedelta(days=2 * 365)
+
+        def scrolled() -> bool:
+            tab.press("PageUp")
+            told = tab.run("document.getElementById('chart').ariaLabel.match(/buckets, ([0-9-]+)/)[1]")
+            return bool(datetime.fromisoformat(told).replace(tzinfo=UTC) < two_years_ago)
+
+        until("days of two years ago are there", scrolled, 60.0)
+        assert "missing" not in tab.text("#edge")
         nothing_in_the_console(tab)
         demo.stop()
         banner(tab, "The service has not answered since")

@@ -72,7 +72,7 @@ export function fillLine(line, market, rows, { chosen, digits, words, zone }) {
 export function fillPrice(line, last, change, digits) {
   set(line.last, last === null ? "–" : price(last, digits));
   set(line.change, change === null ? "–" : percent(change));
-  const way = change === null ? "" : change < 0 ? "down" : "up";
+  const way = change === null || !Math.round(change * 10_000) ? "" : change < 0 ? "down" : "up";
   if (line.row.dataset.way !== way) line.row.dataset.way = way;
 }
 

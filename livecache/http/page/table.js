@@ -7,7 +7,7 @@ import { STATES, changeOf, marketsOf, matching, order, wordsOf } from "./markets
 import { price, reasonOf } from "./words.js";
 
 const BEYOND_PX = 500; // that are drawn above and below what is seen
-const MANY = 6; // timeframes whose names do not fit above their dots
+const MANY = 6; // timeframes; the names of more stand upright above their dots
 const NAME_REM = 6; // with less room for a name the dots are below it
 const USUAL_PX = { market: 30, trouble: 55, venue: 35 };
 
@@ -146,8 +146,7 @@ export class Table {
     const rank = new Map(this.#venues.map(({ venue }, index) => [venue, index]));
     const shown = this.#markets.map((market) => [market, matching(market, words)]).filter(([, rows]) => rows.length);
     shown.sort(([a], [b]) => rank.get(a.venue) - rank.get(b.venue) || by(a, b));
-    const many = this.#table.classList.contains("many");
-    const labels = (market) => (many || !market ? [] : market.rows.map(({ timeframe }) => timeframe));
+    const labels = (market) => market?.rows.map(({ timeframe }) => timeframe) ?? [];
     fillLabels(this.#table.tHead.querySelector(".labels"), rank.size ? [] : labels(shown[0]?.[0]));
     this.#items = [];
     let group = null;
