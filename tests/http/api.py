@@ -57,8 +57,9 @@ class Served:
         traits: Traits = TRAITS,
         history: Path | None = None,
         config: Config | None = None,
+        now: int = NOW,
     ) -> None:
-        self._traits = traits
+        self._traits, self._now = traits, now
         self._redis_url = redis_url
         self._venues = venues
         self._per_s = per_s
@@ -116,7 +117,7 @@ class Served:
             writer=SimpleNamespace(writing=True, pulse=SimpleNamespace(stirred_at_s=self._clock.monotonic())),
             clock=self._clock,
             live=SimpleNamespace(
-                now=lambda: NOW,
+                now=lambda: self._now,
                 warm_s=None,
                 timeline=SimpleNamespace(traits=self._traits, policy=SimpleNamespace(settle_delay_ms=10_000)),
             ),

@@ -61,6 +61,8 @@ class CandlesRoute:
         except (NotReady, Stale, UnknownSeries) as error:
             if query.from_ is None or query.settled or type(error) not in (NotReady, Stale, UnknownSeries):
                 raise
+            if query.to is None and isinstance(error, Stale):
+                raise  # what would be told as the newest may be hours old
             try:
                 return sent(request, await self._years(request, query, form))
             except UnknownSeries:

@@ -9,11 +9,12 @@ from ...equities.adjust import Adjust
 from ...errors import ConfigError
 from ...model.coverage import Coverage, Span
 from ...model.grid import Grid
+from ...reader.reader import MAX_LAG_S
 
 if TYPE_CHECKING:
     from ...history.answer.history import History
 
-__all__ = ["Ask", "Bounds", "Ends", "Window", "bounds_of"]
+__all__ = ["Ask", "Bounds", "Ends", "Window", "bounds_of", "whole"]
 
 Ends = Literal["", "listing", "reach"]
 
@@ -76,22 +77,32 @@ class Window:
         return self.bounds.ends
 
 
-def bounds_of(
-    grid: Grid, ask: Ask, *, known: Coverage, kept: Coverage, listed: int, oldest: int, wall: int
-) -> Bounds:
-    """What is meant of what is `known` somewhere, `kept` by the live service, and `listed`; 0: nobody knows.
+def whole(grid: Grid, known: Coverage) -> Coverage:
+    """The buckets of which all is known."""
+    return Coverage((grid.ceil(start), grid.closed(end)) for start, end in known)
 
-    A venue tells of nothing before `oldest`; 0: of all. `wall` is Unix ms. Raises ConfigError.
+
+def bounds_of(
+    grid: Grid, ask: Ask, *, known: Coverage, kept: Coverage, listed: int, oldest: int, final: int, now: int
+) -> Bounds:
+    """What is meant of the buckets that are `known` somewhere, `kept` by the live service, and `listed`; 0:
+    nobody knows.
+
+    A venue tells of nothing before `oldest`; 0: of all. What has ended by `final` is so at `now`; 0: nobody
+    says. All are Unix ms. Where what is known ends long before that, the rest is meant, too. Raises
+    ConfigError.
     """
-    now = known.spans[-1].end if known else wall
+    now = known.spans[-1].end if known else now
     begins = grid.floor(listed) if listed and grid.count(0, listed + 1) else 0
-    reach = grid.floor(min(oldest, known.spans[0].start if known else now)) if oldest else 0
+    reach = grid.ceil(min(oldest, known.spans[0].start if known else now)) if oldest else 0
     first = max(begins, reach)
-    span = _span(grid, ask, now) if ask.start is not None else _newest(grid, ask, now, first)
+    newest = final if final > now and final - grid.due(now) > MAX_LAG_S * 1000 else now
+    span = _span(grid, ask, now) if ask.start is not None else _newest(grid, ask, newest, first)
     more = span.start > first and grid.far_back(span.start, 1) < span.start
     ends: Ends = "reach" if reach > begins else "listing" if begins else ""
     done = kept.spans[0].start if kept else now - _DAY_MS
-    return Bounds(span, span.start if more else None, ends if span.start <= first else "", span.end <= done)
+    old = span.start < span.end <= done
+    return Bounds(span, span.start if more else None, ends if span.start <= first else "", old)
 
 
 def _span(grid: Grid, ask: Ask, now: int) -> Span:

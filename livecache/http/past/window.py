@@ -24,7 +24,8 @@ from ...reader.reader import MAX_LAG_S
 from ..answers import NotServed
 from ..source import KNOWN_S, Source
 from ..watch.instance import Instance
-from .bounds import Ask, Bounds, Ends, Window, bounds_of
+from .bounds import Ask, Bounds, Ends, Window, bounds_of, whole
+from .cells import filled_by
 from .filling import NOTHING, Filler
 from .filling import Filled as Outcome
 from .flights import Flights
@@ -267,17 +268,29 @@ class Past:
         return self._place
 
     def _bounds(self, reading: Reading, ask: Ask) -> Bounds:
-        series = [source.series for source in reading.sources]
+        grid, series = reading.grid, [source.series for source in reading.sources]
         kept = Coverage(span for each in series for span in reading.kept(each))
-        known = kept | Coverage(span for each in series for span in reading.known_of(each))
-        wall = int(self._instance.clock.wall() * 1000)
+        there = (reading.kept(each) | reading.known_of(each) for each in series)
+        known = Coverage(span for each in there for span in whole(grid, each))
+        now = int(self._instance.clock.wall() * 1000)
         engine = self._instance.engines.get(reading.series.venue)
-        oldest = 0
+        oldest = final = 0
         if engine is not None:
-            now = known.spans[-1].end if known else wall
-            oldest = min(engine.venue.traits.oldest(each.timeframe, now) for each in series)
+            traits, edge = engine.venue.traits, known.spans[-1].end if known else now
+            timeframes = {each.timeframe for each in series}
+            if bigger := filled_by(reading.series.timeframe, 0, traits, edge):
+                timeframes.add(bigger)  # nothing of it may be stored yet
+            oldest = min(traits.oldest(each, edge) for each in timeframes)
+            if heard := engine.live.now():
+                final = traits.final_by(heard, engine.live.timeline.policy.settle_delay_ms)
         return bounds_of(
-            reading.grid, ask, known=known, kept=kept, listed=reading.listed, oldest=oldest, wall=wall
+            *(grid, ask),
+            known=known,
+            kept=kept,
+            listed=reading.listed,
+            oldest=oldest,
+            final=final,
+            now=now,
         )
 
     def _lacking(self, window: Window, filled: Outcome) -> NotReady:

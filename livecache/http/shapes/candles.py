@@ -45,7 +45,7 @@ class CandlesQuery(
     from_: Annotated[Moment | None, Meta(description="candles that open at or after it")] = None
     to: Annotated[Moment | None, Meta(description="… and before it; else as far as is known")] = None
     before: Annotated[
-        Moment | None, Meta(description="of the buckets that have ended by then, and are known, the newest")
+        Moment | None, Meta(description="of the buckets that have ended by then the newest, as far as known")
     ] = None
     settled: Annotated[bool, Meta(description="only what the venue's REST API has confirmed")] = False
     forming: Annotated[bool, Meta(description="the bucket in progress too")] = False

@@ -1,0 +1,80 @@
+"""`/api/v1/candles` at the edges of what is known: nothing is left out there without a word."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+from livecache.history.sqlite.store import SqliteHistory
+from livecache.keys.keyspace import Keyspace
+from livecache.model.timeframe import Timeframe
+from livecache.model.traits import Served as ServedBy
+from livecache.model.traits import Traits
+
+from ..history.support import market, minute, number_of, put
+from .api import Served, served
+from .test_past import SOON, as_rows, candles, fetched, history, holds, rows
+
+__all__ = ["history"]
+
+TRAITS = Traits(
+    served={Timeframe.M1: ServedBy(page=300, reach=1_000), Timeframe.H1: ServedBy(page=300)},
+)
+
+
+@pytest.fixture
+def server(history: SqliteHistory, clean_valkey: str) -> Iterator[Served]:
+    with served(clean_valkey, venues=["venue"], history=history.path, traits=TRAITS, now=SOON) as running:
+        yield running
+
+
+def test_what_nobody_has_fetched_since_is_missing_and_older_candles_do_not_stand_for_it(
+    history: SqliteHistory, server: Served
+) -> None:
+    put(history, number_of(history), 0, 700)
+    for query, end in (
+        (f"&before={minute(2_000)}", 760),
+        (f"&before={minute(759)}", 759),
+        ("&adjust=none", 760),
+    ):
+        refused = candles(server, f"{query}&limit=100")
+        assert (refused.status, refused.content["kind"]) == (503, "incomplete"), query
+        answer = candles(server, f"{query}&limit=100&partial=true")
+        assert answer.content["missing"] == [[minute(700), minute(end)]], query
+        assert rows(answer) == as_rows(market(end - 100, 700))
+
+
+def test_a_service_that_has_stopped_hearing_has_no_newest_candles_but_old_ones(
+    history: SqliteHistory, server: Served, clean_valkey: str
+) -> None:
+    put(history, number_of(history), 0, 700)
+    holds(clean_valkey, 640, 740)
+    assert rows(candles(server, f"&from={minute(600)}")) == as_rows(market(600, 740))
+    with redis.Redis.from_url(clean_valkey) as client:
+        client.delete(Keyspace(venue="venue").alive("BTC-USD"))
+    for query in (f"&from={minute(600)}", f"&from={minute(700)}"):
+        assert candles(server, query).content["kind"] == "stale", query
+    assert rows(candles(server, f"&from={minute(600)}&to={minute(740)}")) == as_rows(market(600, 740))
+    refused = candles(server, f"&before={minute(900)}&limit=100")
+    assert (refused.status, refused.content["missing"]) == (503, [[minute(740), minute(760)]])
+
+
+def test_there_is_more_where_the_venue_tells_more_of_it_than_of_what_it_is_added_up_from(
+    history: SqliteHistory, server: Served
+) -> None:
+    put(history, number_of(history), 0, 760)
+    told = candles(server, f"&before={minute(760)}&limit=30&partial=true", "1h").content
+    assert told["derived_from"] == "1m" and not told["exhausted"] and told["next_before"] == told["from"]
+    told = candles(server, f"&before={minute(760)}&limit=30&partial=true", "45m").content
+    oldest = TRAITS.oldest(Timeframe.M1, minute(720))
+    assert told["ends"] == "reach" and 0 <= told["from"] - oldest < 45 * 60_000, (
+        "and no bucket that lacks a part"
+    )
+
+
+def test_what_holds_nothing_is_not_held(history: SqliteHistory, server: Served) -> None:
+    put(history, number_of(history), 0, 760)
+    status, _, headers = fetched(server, "&before=0")
+    assert (status, headers["Cache-Control"]) == (200, "no-cache"), "more of it may be had in a moment"
