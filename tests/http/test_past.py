@@ -12,6 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import redis
 from hypothesis import given
@@ -22,6 +23,7 @@ from livecache.equities.written import grid_text
 from livecache.history.columns import Columns
 from livecache.history.sqlite.store import SqliteHistory
 from livecache.http.past.formats import json_of
+from livecache.http.shapes.candles import CandlesAnswer
 from livecache.keys.keyspace import AliveRecord, Keyspace, encode_alive
 from livecache.model.candle import ExactCandle
 from livecache.model.coverage import Coverage
@@ -165,6 +167,36 @@ def test_a_venue_that_tells_of_nothing_older_ends_there(history: SqliteHistory, 
     answer = candles(server, f"&before={last - 400 * day}&limit=300&partial=true", "1d")
     assert answer.content["from"] == oldest and answer.content["ends"] == "reach"
     assert answer.content["exhausted"] and answer.content["next_before"] is None
+
+
+def test_the_newest_go_on_into_years_where_redis_has_too_few(
+    history: SqliteHistory, server: Served, clean_valkey: str
+) -> None:
+    put(history, number_of(history), 0, 700)
+    with redis.Redis.from_url(clean_valkey) as client:
+        redis_holds(client, 640, 760)
+        alive = encode_alive(AliveRecord("one", minute(760), "up"))
+        client.set(Keyspace(venue="venue").alive("BTC-USD"), alive)
+    with Reader(clean_valkey, history=f"sqlite:///{history.path}") as reader:
+        for count in (60, 200, 600):
+            expected = reader.candles("BTC-USD", "1m", count)
+            for form in ("json", "csv"):
+                status, body, _ = fetched(server, f"&limit={count}&format={form}")
+                assert status == 200, body
+                if form == "json":
+                    told = msgspec.json.decode(body, type=CandlesAnswer)
+                    assert told.candles == [*expected] and told.known_through == expected.known_through
+                    assert isinstance(told.contiguous_from, int)
+                    assert told.contiguous_from <= expected[0].time and told.ready
+                else:
+                    assert [int(line.partition(b",")[0]) for line in body.splitlines()[1:]] == [
+                        each.time for each in expected
+                    ]
+    kept = candles(server, f"&from={minute(650)}").content
+    assert kept["contiguous_from"] == minute(640) and kept["candles"] == as_rows(market(650, 760))
+    assert len(rows(candles(server, "&limit=2000&at_least=300"))) == len(market(0, 760))
+    refused = candles(server, "&limit=2000")
+    assert (refused.status, refused.content["kind"]) == (503, "not_ready")
 
 
 def test_bigger_candles_are_added_up(history: SqliteHistory, server: Served, tmp_path: Path) -> None:

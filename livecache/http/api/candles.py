@@ -6,19 +6,21 @@ What a reader would raise is refused; what it would return is answered with the 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import partial
 
 import msgspec
 from aiohttp import web
 from msgspec import UNSET, structs
 
-from ...errors import ConfigError, NotReady, Stale, UnknownSeries
+from ...errors import ConfigError, LivecacheError, NotReady, Stale, UnknownSeries
 from ...model.grid import SessionGrid
 from ...model.timeframe import Timeframe, time_in
 from ...read.answer import Request, Verbatim
 from ...read.reading import Core
 from ..conditional import given, named_in, tag_of, takes_gzip
 from ..past.formats import MEDIA_TYPES, Format, Made, arrow_of, csv_of, headers_of
+from ..past.older import with_older
 from ..past.window import Ask, Past, Question, Wanted
 from ..shapes.candles import BUCKETS_USUAL, CandlesHead, CandlesQuery
 from ..shapes.fields import ROWS_MOST, ROWS_USUAL
@@ -86,13 +88,35 @@ class CandlesRoute:
         except ValueError as error:
             raise ConfigError(str(error)) from None
         try:
-            read = await way.link.drive(way.core.read_verbatim(wanted))
+            read = await self._newest(way, wanted, goes_on=since is None and self._past.kept)
         except UnknownSeries:
             raise await self._source.unknown(wanted.series) from None
         most = query.limit or ROWS_MOST
         if wanted.span and (buckets := read.grid.count(*wanted.span)) > most:
             raise _miscounted(wanted.span, buckets, most)
         return read, 0 if since is None else _before(since, read, wanted)
+
+    async def _newest(self, way: Way, wanted: Request, *, goes_on: bool) -> Verbatim:
+        """What is kept warm of it, and where it goes on what lies before that, if it is too little."""
+        goes_on = goes_on and wanted.span is None
+        short: NotReady | None = None
+        try:
+            read = await way.link.drive(way.core.read_verbatim(wanted))
+        except NotReady as error:
+            if type(error) is not NotReady or not goes_on or not error.have:
+                raise
+            short = error
+            read = await way.link.drive(way.core.read_verbatim(replace(wanted, at_least=0)))
+        if not goes_on or len(read.members) >= wanted.count:
+            return read
+        try:
+            read = await with_older(self._past, read, wanted.count)
+        except LivecacheError as error:
+            if short is not None:
+                short.hint = "; ".join(filter(None, [short.hint, f"the history: {error.message}"]))
+        if short is not None and len(read.members) < wanted.at_least:
+            raise short
+        return read
 
 
 def _question(request: web.BaseRequest) -> Question:
