@@ -21,6 +21,7 @@ from .of_venues import OF_VENUES
 from .of_word import OF_WORD
 from .of_writers import OF_WRITERS
 from .of_yahoo import OF_YAHOO
+from .of_years import OF_YEARS
 
 __all__ = ["BREAKAGES", "Breakage", "Edit"]
 
@@ -396,4 +397,5 @@ BREAKAGES = (
     *OF_STORE,
     *OF_WRITERS,
     *OF_YAHOO,
+    *OF_YEARS,
 )
