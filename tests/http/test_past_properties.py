@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from livecache import Reader
 from livecache.equities.action import Action
+from livecache.equities.adjust import Adjust
 from livecache.history.sqlite.store import SqliteHistory
 from livecache.model.timeframe import TIME_MAX
 
@@ -63,7 +64,7 @@ def asked(tmp_path_factory: pytest.TempPathFactory, valkey_url: str) -> Iterator
     adjust=st.sampled_from(("splits", "none", "all")),
 )
 def test_pages_together_are_what_a_reader_gives(
-    asked: tuple[str, Reader], before: int, limit: int, timeframe: str, adjust: str
+    asked: tuple[str, Reader], before: int, limit: int, timeframe: str, adjust: Adjust
 ) -> None:
     url, reader = asked
     path = f"/api/v1/candles?symbol=BTC-USD&timeframe={timeframe}&limit={limit}&adjust={adjust}&partial=true"
