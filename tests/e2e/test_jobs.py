@@ -6,12 +6,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from livecache.history.sqlite.store import SqliteHistory
 from livecache.model.candle import ExactCandle
 from livecache.model.series import SeriesId
 from livecache.model.timeframe import Timeframe
 
 from ..http.api import listening
+from ..http.schemathesis import checked
 from ..http.support import Answer, ask
 from .support import NOON, Process, exchange, livecache, market_of, until
 
@@ -88,6 +91,22 @@ def test_an_order_outlives_whoever_took_it_and_whoever_works_on_it(clean_valkey:
     truth = market_of("ETH-USD").candles("ETH-USD", Timeframe.M5, FROM, END, END)
     assert all(map(ExactCandle.equals, answer.rows.candles(), truth)) and len(answer.rows) == len(truth)
     store.close()
+
+
+@pytest.mark.long
+def test_a_whole_service_keeps_its_word_to_a_checker(clean_valkey: str, tmp_path: Path) -> None:
+    with exchange(market_of("BTC-USD", "ETH-USD")) as venue:
+        env = venue.settings(
+            clean_valkey,
+            HISTORY_URL=f"sqlite:///{tmp_path}/history.db",
+            HISTORY_SINCE="30d",
+            HTTP_LISTEN="127.0.0.1:0",
+        )
+        with livecache("run", env=env) as service:
+            service.event("warm")
+            checked(url_of(service), tmp_path, left_out="api/v1/stream", examples=40)
+            assert service.events("http_failed") == [] and service.errors == []
+            service.stop()
 
 
 BACKFILL = "/api/v1/candles/backfill"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 import typing
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,6 +35,7 @@ from livecache.model.timeframe import Timeframe
 from ..cache.support import ETH, STEP, T0, state
 from ..cache.test_reader import KEYS, put
 from .api import Served, served
+from .schemathesis import checked
 from .support import ask
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -187,25 +186,5 @@ def test_every_refusal_says_of_which_kind_it_is(server: Served) -> None:
 
 
 def test_schemathesis_finds_nothing_that_the_document_does_not_say(server: Served, tmp_path: Path) -> None:
-    """Streams are left out, for they do not end. A 503 is told in the document, a 500 is not."""
-    command = shutil.which("schemathesis")
-    if command is None:
-        pytest.skip("schemathesis is not on the PATH; .ci/run installs it in an environment of its own")
-    checks = (
-        *("status_code_conformance", "content_type_conformance", "response_schema_conformance"),
-        *("negative_data_rejection", "unsupported_method"),
-    )
-    # Repairs and start-up want more of a service than this one has.
-    left_out = "^/(api/v1/(stream|repair)|startupz|metrics)$"
-    # A body that is too long is refused whatever is in it.
-    refused = '[checks.negative_data_rejection]\nexpected-statuses = ["4xx", "5xx"]\n'
-    (tmp_path / "schemathesis.toml").write_text(refused)
-    options = ("--exclude-path-regex", left_out, "--max-examples", "60", "--seed", "6", "--no-color")
-    ran = subprocess.run(
-        [command, "run", f"{server.url}/openapi.json", "--checks", ",".join(checks), *options],
-        cwd=tmp_path,  # it keeps notes
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert ran.returncode == 0, ran.stdout[-6000:] + ran.stderr[-2000:]
+    # Repairs and metrics want more of a service than this one has: tests/e2e/test_jobs.py has one.
+    checked(server.url, tmp_path, left_out="api/v1/(stream|repair)|metrics", examples=60)
