@@ -31,6 +31,7 @@ export class Chart {
   #found = null; // the averages that were drawn last
   #buckets = [];
   #closes = []; // of each bucket: its own, or the last one before it
+  #begins = 0; // the first open price: where there is none before
   #live = true;
   #digits = 2;
   #step = 0;
@@ -257,6 +258,7 @@ export class Chart {
 
   #draw() {
     this.#closes = [];
+    this.#begins = this.#buckets.find(({ candle }) => candle)?.candle[1] ?? 0;
     const drawn = this.#buckets.map((_, index) => this.#bars(index));
     this.#candles.setData(drawn.map(({ candle }) => candle));
     this.#volumes.setData(drawn.map(({ volume }) => volume));
@@ -281,7 +283,7 @@ export class Chart {
     const { time: ms, kind, candle } = this.#buckets[index];
     const colours = this.#colours;
     const [time, missing] = [ms / 1000, kind === "missing"];
-    const close = candle ? candle[4] : (this.#closes[index - 1] ?? 0);
+    const close = candle ? candle[4] : (this.#closes[index - 1] ?? this.#begins);
     this.#closes[index] = close;
     const gap = missing ? { time, value: close, color: colours.missing } : { time };
     if (!candle) {

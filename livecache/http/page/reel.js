@@ -6,6 +6,8 @@ import { Pause, get } from "./service.js";
 const PAGE_LEAST = 500;
 const PAGE_MOST = 1_200; // what is missing of it can be had within a request: five pages of most exchanges
 const FILLED_WITHIN_S = 4; // what is not there is fetched by the service meanwhile
+const AGAIN_MS = 30_000; // at most, before what is missing is asked for again
+const AGAIN_SOON_MS = 8_000; // … that somebody is at work on
 const SESSIONS = 5; // an exchange that closes is open a fifth of the time, or more
 
 export class Reel {
@@ -18,6 +20,7 @@ export class Reel {
   #again = new Pause();
   #busy = false;
   #mending = false;
+  #tries = 0; // in a row, that brought nothing of what is missing
 
   /** `still` gives a promise of a moment in which nobody moves the chart. `onNews`: there is something to draw. */
   constructor(one, still, onNews) {
@@ -96,7 +99,7 @@ export class Reel {
   /** Somebody has ordered it. */
   ordered(open, job) {
     this.#past.ordered(open, job);
-    this.#again.succeeded();
+    this.#tries = 0;
     this.#onNews();
   }
 
@@ -150,11 +153,12 @@ export class Reel {
   async #mend(open) {
     const { signal } = this.#stop;
     this.#mending = true;
-    await this.#again.afterFailure();
+    await this.#again.for(Math.min(open.job ? AGAIN_SOON_MS : AGAIN_MS, 1_000 * 2 ** this.#tries));
+    this.#tries += 1;
     if (!signal.aborted) {
       try {
         const page = await this.#page(this.#past.again(open), signal);
-        if (!page.missing.length) this.#again.succeeded();
+        if (!page.missing.length) this.#tries = 0;
         if (!signal.aborted) this.#past.mend(open, page);
       } catch {
         // The next look is an occasion to try again.
