@@ -230,6 +230,18 @@ def test_a_file_that_cannot_be_used_is_told_and_found_again(server: Served, path
     assert jobs(server).jobs == [] and len(ordered(server).jobs) == 1
 
 
+def test_a_file_that_takes_the_place_of_another_is_the_one_that_tells(server: Served, path: Path) -> None:
+    (number,) = ordered(server).jobs
+    assert [one.id for one in jobs(server).jobs] == [number]
+    other = path.with_name("other.db")
+    SqliteHistory.open(other).close()
+    other.rename(path)
+    assert jobs(server).jobs == []
+    assert ask(server.url, f"/api/v1/jobs/{number}").status == 404
+    path.unlink()
+    assert jobs(server).jobs == [] and len(ordered(server).jobs) == 1
+
+
 def test_a_stream_tells_of_jobs_from_first_to_last(server: Served, store: SqliteHistory) -> None:
     (number,) = ordered(server).jobs
     with listening(f"{server.url}", jobs=True) as stream:

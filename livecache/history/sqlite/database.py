@@ -43,8 +43,7 @@ class Database:
             self.db = sqlite3.connect(
                 uri, uri=True, isolation_level=None, timeout=busy_s, check_same_thread=False
             )
-        found = path.stat()
-        self.identity = found.st_dev, found.st_ino
+        self.identity = _identity(path)
         """Of the file."""
         try:
             if not writes:
@@ -58,6 +57,11 @@ class Database:
     def close(self) -> None:
         """Let go of the file."""
         self.db.close()
+
+    @property
+    def moved(self) -> bool:
+        """Whether another file is at its path by now, or none: who only reads is told by no error."""
+        return _identity(self.path) != self.identity
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
@@ -176,6 +180,14 @@ class Database:
             code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
             hint = _HINTS.get(code) or _HINTS.get(code & 0xFF, "")
             raise StoreUnusable(f"{self.path}: {error}", hint.format(path=self.path.name)) from error
+
+
+def _identity(path: Path) -> tuple[int, ...]:
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    return found.st_dev, found.st_ino
 
 
 _MAKES_IT = "livecache history fill makes it"

@@ -228,6 +228,9 @@ class Filler:
             from ...history.sqlite.store import SqliteHistory
 
             assert path is not None
+            if self._store is not None and self._store.moved:
+                self._store.close()
+                self._store = None
             if self._store is None:
                 self._store = SqliteHistory.open(path, wall, busy_s=_FILE_S)
             return work(self._store)

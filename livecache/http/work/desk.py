@@ -56,6 +56,8 @@ class Desk:
 
     def _do(self, path: Path, work: Callable[[SqliteHistory], _T]) -> _T:
         try:
+            if self._store is not None and self._store.moved:
+                self._close()
             if self._store is None:
                 self._store = self._open(path)
             return work(self._store)
