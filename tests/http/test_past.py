@@ -392,8 +392,10 @@ def test_nights_are_no_buckets_and_no_gaps(tmp_path: Path, store: Any, clean_val
             query = f"/api/v1/candles?symbol={SYMBOL}&timeframe={name}&limit=37"
             before, found = ms("2026-11-28"), list[int]()
             for _ in range(pages):
-                told = ask(server.url, f"{query}&before={before}&partial=true").content
+                answer = ask(server.url, f"{query}&before={before}&partial=true")
+                told = answer.content
                 assert "candles" in told, told
+                assert answer.headers["Cache-Control"] == "no-cache", "a split may change any of it"
                 found = [row[0] for row in told["candles"]] + found
                 within = grid.opens(told["from"], told["to"])
                 assert (

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from ...equities.adjust import Adjust
 from ...errors import ConfigError
 from ...model.coverage import Coverage, Span
-from ...model.grid import Grid
+from ...model.grid import Grid, SessionGrid
 from ...reader.reader import MAX_LAG_S
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Bounds(NamedTuple):
     ends: Ends
     """Why that is so: it was not listed yet, or the venue tells of nothing older. "" where neither is."""
     old: bool
-    """Whether the live service has done with all of it."""
+    """Whether the live service has done with all of it, and nobody changes it any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,8 @@ def bounds_of(
     more = span.start > first and grid.far_back(span.start, 1) < span.start
     ends: Ends = "reach" if reach > begins else "listing" if begins else ""
     done = kept.spans[0].start if kept else now - _DAY_MS
-    old = span.start < span.end <= done
+    # Of shares a split changes all that was before it.
+    old = span.start < span.end <= done and not isinstance(grid, SessionGrid)
     return Bounds(span, span.start if more else None, ends if span.start <= first else "", old)
 
 
