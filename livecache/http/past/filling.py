@@ -119,9 +119,9 @@ class Filler:
     async def begin(self, symbol: str, timeframe: Timeframe) -> bool:
         """Keep a timeframe that nobody has kept yet of a symbol that is served; whether it can be filled."""
         instance = self._instance
-        known = {venue: engine.live.timeline.symbols for venue, engine in instance.engines.items()}
         if not instance.config.history.fill_pages or instance.history_path is None:
             return False
+        known = {venue: engine.live.timeline.symbols for venue, engine in instance.engines.items()}
         if (found := find_symbol(symbol, known)) is None:
             return False
         traits, now = instance.engines[found[0]].venue.traits, self._wall()
