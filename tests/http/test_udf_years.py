@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from livecache.history.columns import Columns
 from livecache.history.sqlite.store import SqliteHistory
@@ -179,3 +182,47 @@ def test_days_are_added_up_from_what_is_kept(history: SqliteHistory, adapter: Ad
     bars, _ = adapter.bars(symbol, "60", 0, at(600), 10)
     assert [bar.time for bar in bars] == [minute(60 * n) for n in range(10)]
     assert bars[0].high == max(bar.high for bar in traded(0, 60))
+
+
+HOLES = [(120, 121), (300, 350), (610, 640)]
+
+
+@pytest.fixture
+def holed(history: SqliteHistory, adapter: Adapter) -> Adapter:
+    """The same with holes in the history, the last of which ends where Redis begins."""
+    series = number_of(history)
+    for start, end in pairwise([0, *(edge for hole in HOLES for edge in hole), 760]):
+        if (start, end) not in HOLES:
+            put(history, series, start, end)
+    history.list_since(series, minute(0))
+    return adapter
+
+
+def expected(start: int, end: int, count: int | None) -> list[Bar] | str:
+    """What there is before minute `end`, in plain words: up to the newest hole, or why there is nothing."""
+    end = min(end, 760)
+    hole = max((upto for since, upto in HOLES if since < end and upto > start), default=start)
+    bars = traded(max(start, hole), min(end, max(hole, end)))
+    if not bars and hole > start:
+        return "error"
+    return (bars if count is None else bars[-count:]) or "no_data"
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    end=st.integers(-10, 800),
+    count=st.one_of(st.none(), st.integers(1, 900)),
+    length=st.integers(1, 900),
+)
+def test_whatever_is_asked_it_is_what_there_is_up_to_the_newest_hole(
+    holed: Adapter, end: int, count: int | None, length: int
+) -> None:
+    start = 0 if count else max(0, end - length)
+    try:
+        bars, meta = holed.bars(BTC, "1", at(end - length), at(end), count)
+        got: list[Bar] | str = bars or "no_data"
+        if meta.next_time is not None:
+            assert not count and meta.next_time < at(max(start, 1))
+    except ValueError:
+        got = "error"
+    assert got == expected(start, end, count)
