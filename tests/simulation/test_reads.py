@@ -133,8 +133,12 @@ def test_a_reader_is_told_what_is_wrong_and_the_job_goes_on_by_itself(
             began_s = place.clock.monotonic()
             assert (await filler.fill(SERIES, buckets(0, 300), 8)).job == told.job
             assert place.clock.monotonic() - began_s < 1, "nobody waits with it"
+            for n in range(1, 80):  # whoever waits no more takes no place from others
+                more = await filler.fill(SERIES, buckets(n * 330 + 50, n * 330 + 300), 0.01)
+                assert more.job or more.error == "64 others wait to be fetched", more
+            assert more.job is None and len(place.urgent()) == 64
             place.venue.fault = None
-            await asyncio.sleep(told.again_s + 20)
+            await asyncio.sleep(told.again_s + 60)
             assert place.stored(SERIES, OLD, OLD + 300 * M5.ms)[1].covers(OLD, OLD + 300 * M5.ms)
 
             other = SERIES._replace(symbol="ETH-USD")
@@ -151,7 +155,7 @@ def test_a_reader_is_told_what_is_wrong_and_the_job_goes_on_by_itself(
 
             ban = FetchFailure(FailureKind.BANNED, "418", retry_after_s=90)
             place.venue.fault = lambda r: ban if r.end < START - 200 * DAY else None
-            told = await filler.fill(SERIES, buckets(3_000, 3_300), 8)
+            told = await filler.fill(SERIES, buckets(-5_000, -4_700), 8)
             assert "refuses everything from this address until" in told.error and told.again_s > 60
             place.venue.fault = None
 

@@ -36,7 +36,8 @@ _T = TypeVar("_T")
 
 _AT_ONCE = 8
 _LOOK_S = 0.25  # at jobs that may be another process's
-_MOST_S = 30.0  # so long one is looked at: who asks later looks again
+_QUEUE_MOST = 64  # jobs of one venue that wait because of readers
+_NEWEST = 1_000  # of those that are not over it is counted among so many
 _AGAIN_MS = 60_000  # what has failed is left alone so long
 _BUSY_S, _SOON_S = 1.0, 2.0
 _UNSURE_MS = 86_400_000  # nothing so new is asked for while nobody knows the venue's time
@@ -80,6 +81,8 @@ class _Fill:
     missing: Coverage
     told: Filled = NOTHING
     ordered: asyncio.Event = field(default_factory=asyncio.Event)
+    waiting: int = 0
+    """How many wait for it; with the last of them it ends."""
 
 
 class Filler:
@@ -107,11 +110,17 @@ class Filler:
             fill = _Fill(plan.missing)
             task = asyncio.create_task(self._fill(fill, plan), name=f"fill of {plan.series}")
             self._under[key] = fill, task
-            task.add_done_callback(lambda _: self._under.pop(key))
         fill, task = self._under[key]
         fill.missing |= plan.missing
-        await fill.ordered.wait()
-        await asyncio.wait([task], timeout=timeout_s)
+        fill.waiting += 1
+        try:
+            await fill.ordered.wait()
+            await asyncio.wait([task], timeout=timeout_s)
+        finally:
+            fill.waiting -= 1
+            if not fill.waiting:  # the jobs go on
+                del self._under[key]
+                task.cancel()
         if task.done() and not task.cancelled():
             task.result()  # a bug, if there is one
         return fill.told
@@ -178,23 +187,24 @@ class Filler:
     async def _fill(self, fill: _Fill, plan: _Plan) -> None:
         try:
             series, jobs = await self._at(partial(_order, plan, self._wall()))
+            if jobs is None:
+                fill.told = Filled(error=f"{_QUEUE_MOST} others wait to be fetched")
+                return
             standing = self._instance.history.get(plan.series.venue)
             reads = standing.reads if standing else Reads()  # of another process nobody tells: it is looked
             reads.asked.set()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_MOST_S):
-                    while True:
-                        news, missing = reads.news, fill.missing
-                        lacking, found = await self._at(partial(_stands, series, missing, jobs))
-                        if missing != fill.missing:
-                            continue
-                        fill.told = self._told(plan, found, reads) if lacking else Filled(over=True)
-                        if fill.told.over or fill.told.again_s > _SOON_S:
-                            return
-                        fill.ordered.set()
-                        with suppress(TimeoutError):
-                            async with asyncio.timeout(_LOOK_S):
-                                await news.wait()
+            while True:
+                news, missing = reads.news, fill.missing
+                lacking, found = await self._at(partial(_stands, series, missing, jobs))
+                if missing != fill.missing:
+                    continue
+                fill.told = self._told(plan, found, reads) if lacking else Filled(over=True)
+                if fill.told.over or fill.told.again_s > _SOON_S:
+                    return
+                fill.ordered.set()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_LOOK_S):
+                        await news.wait()
         except LivecacheError as error:
             await self._let_go()
             fill.told = Filled(error=error.message)
@@ -254,16 +264,24 @@ def _looked_after(engine: Engine, series: SeriesId, now: int) -> int:
     return proven.spans[0].start if proven else now
 
 
-def _order(plan: _Plan, now: int, store: SqliteHistory) -> tuple[int, Sequence[int]]:
-    """The series, and the jobs for it; what has failed just now is not ordered again, and among them."""
+def _order(plan: _Plan, now: int, store: SqliteHistory) -> tuple[int, Sequence[int] | None]:
+    """The series, and the jobs for it; what has failed just now is not ordered again, and among them.
+
+    None where so many wait already that no more are taken.
+    """
     series = series_of(store, plan.series, plan.traits).id
     wants = [Want(series, *cell, False, PRIORITY_READ) for cell in plan.cells]
+    last = {want: job for want in wants if (job := store.last(want))}
     failed = {
         want: job.id
-        for want in wants
-        if (job := store.last(want)) and job.finished and abs(now - job.finished) < _AGAIN_MS
+        for want, job in last.items()
         if job.state in (JobState.FAILED, JobState.CANCELLED)
+        if job.finished and abs(now - job.finished) < _AGAIN_MS
     }
+    if any(want not in last or last[want].state not in ACTIVE for want in wants):
+        active = store.jobs(states=tuple(ACTIVE), venue=plan.series.venue, limit=_NEWEST)
+        if sum(job.want.priority <= PRIORITY_READ for job in active) >= _QUEUE_MOST:
+            return series, None
     wants = [want for want in wants if want not in failed]
     hears = to_hear_of_splits(store, plan.series, plan.traits, plan.settled, PRIORITY_READ) if wants else []
     return series, [*failed.values(), *store.submit([*hears, *wants]).jobs]
