@@ -75,10 +75,10 @@ def listed_at() -> int:
 
 
 @contextmanager
-def at(kind: str, **options: Any) -> Iterator[Place]:
+def at(kind: str, listed: int = 0, **options: Any) -> Iterator[Place]:
     start = int(time.time() * 1000)
     if kind != "yahoo":
-        market = SeededMarket(1, [Product.parse("BTC-USD")._replace(listed_ms=listed_at())])
+        market = SeededMarket(1, [Product.parse("BTC-USD")._replace(listed_ms=listed)])
         with exchange(market, venue=kind, start_ms=start, **options) as served:
             yield Place(kind, served, H1)
         return
@@ -144,7 +144,7 @@ def service(path: Path, *more: str, env: Mapping[str, str] | None = None) -> Ite
 @pytest.mark.takes(20)
 def test_fifty_readers_of_one_gap_cause_one_set_of_requests_at_every_exchange(tmp_path: Path) -> None:
     with ExitStack() as stack:
-        places = [stack.enter_context(at(kind)) for kind in KINDS]
+        places = [stack.enter_context(at(kind, listed_at())) for kind in KINDS]
         running = stack.enter_context(service(config(tmp_path, places)))
         url = url_of(running)
         for place in places:

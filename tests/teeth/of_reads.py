@@ -79,7 +79,7 @@ OF_READS = (
             Edit(
                 "livecache/http/past/filling.py", "        if key not in self._under:\n", "        if True:\n"
             ),
-            Edit("livecache/http/past/filling.py", "self._under.pop(key))", "self._under.pop(key, None))"),
+            Edit("livecache/http/past/filling.py", "del self._under[key]", "self._under.pop(key, None)"),
             Edit(
                 "livecache/http/past/filling.py",
                 "Want(series, *cell, False, PRIORITY_READ) for cell in plan.cells",
