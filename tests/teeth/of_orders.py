@@ -1,4 +1,4 @@
-"""Breakages of who may order work, and of what becomes of an order."""
+"""Breakages of who may order work, of what becomes of an order, and of what one client may take."""
 
 from __future__ import annotations
 
@@ -49,6 +49,28 @@ OF_ORDERS = (
             ),
         ),
         ("tests/http/test_jobs.py", "tests/history/test_jobs.py"),
+    ),
+    Breakage(
+        "whoever asks too often takes everybody's share",
+        (
+            Edit(
+                "livecache/http/source.py",
+                "self._addresses.take(address, now_s)",
+                'self._addresses.take("", now_s)',
+            ),
+        ),
+        ("tests/http/test_limits.py",),
+    ),
+    Breakage(
+        "one address may hold all connections",
+        (
+            Edit(
+                "livecache/http/server.py",
+                "if len(connections) > most:",
+                "if len(connections) > CLIENTS_MOST:",
+            ),
+        ),
+        ("tests/http/test_limits.py",),
     ),
     Breakage(
         "a stream forgets to tell how a job ended",
