@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import re
 from pathlib import Path
@@ -69,13 +70,12 @@ def test_its_symbols_are_those_that_can_be_asked_for(answers: Any) -> None:
     assert [row[column["selector"]] for row in rows] == ["venue:BTC-USD"]
 
 
-@pytest.mark.parametrize("bars", VARIABLES["bars"]["query"].split(","))
-@pytest.mark.parametrize("adjust", VARIABLES["adjust"]["query"].split(","))
-def test_it_draws_the_candles_before_the_end_of_its_time_range(answers: Any, bars: str, adjust: str) -> None:
+def test_it_draws_the_candles_before_the_end_of_its_time_range(answers: Any) -> None:
     (query,) = PANELS["candlestick"]["targets"]
-    values = {"symbol": "venue:BTC-USD", "timeframe": "1m", "bars": bars, "adjust": adjust}
-    for end, newest in ((minute(900), 760), (minute(500), 500)):
-        answer = answers(query, **values, __to=str(end))
+    choices = (VARIABLES[name]["query"].split(",") for name in ("bars", "adjust"))
+    for bars, adjust, newest in itertools.product(*choices, (760, 500)):
+        values = {"symbol": "venue:BTC-USD", "timeframe": "1m", "bars": bars, "adjust": adjust}
+        answer = answers(query, **values, __to=str(minute(newest)))
         names, *rows = csv.reader(io.StringIO(answer.content))
         assert names == [column["selector"] for column in query["columns"]]
         expected = market(max(0, newest - int(bars)), newest)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -53,9 +54,12 @@ def adapter(store: Any, clean_valkey: str) -> Iterator[Adapter]:
             as_the_document_says(server, path)
 
 
+described = cache(document)
+
+
 def as_the_document_says(server: Served, path: str) -> None:
     answer = ask(server.url, path)
-    told = document()
+    told = described()
     responses = told["paths"][path.partition("?")[0]]["get"]["responses"]
     kind = "application/json" if answer.status < 400 else "application/problem+json"
     schema = responses[str(answer.status)]["content"][kind]["schema"]
