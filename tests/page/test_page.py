@@ -141,6 +141,9 @@ def test_the_demo_tells_where_its_page_is_and_its_chart_scrolls_back_two_years(t
         tab.open(page[0])
         tab.until("all is there", "document.querySelectorAll('.dot[data-state=ready]').length === 25", 40.0)
         live(tab)
+        tab.run(WATCHED)
+        tab.until("prices come", "window.prices > 5", 60.0)
+        assert tab.run("window.shifted") < 0.01, "while it is live nothing moves"
         tab.open(f"{page[0]}#BTC-USD/1d")
         shows(tab, "BTC-USD 1d")
         tab.focus("#chart")
@@ -156,6 +159,18 @@ def test_the_demo_tells_where_its_page_is_and_its_chart_scrolls_back_two_years(t
         nothing_in_the_console(tab)
         demo.stop()
         banner(tab, "The service has not answered since")
+
+
+# From now on: how much of what is seen has moved by itself, and how many prices have come.
+WATCHED = """(() => {
+    [window.shifted, window.prices] = [0, 0];
+    new PerformanceObserver((seen) => {
+        for (const { value } of seen.getEntries()) window.shifted += value;
+    }).observe({ type: "layout-shift" });
+    const changed = { childList: true, characterData: true, subtree: true };
+    new MutationObserver(() => window.prices += 1).observe(document.getElementById("last"), changed);
+    return true;
+})()"""
 
 
 def test_an_unknown_symbol_is_told_as_that_and_not_as_a_feed_that_is_down(

@@ -88,4 +88,31 @@ def test_whatever_can_be_used_has_a_name_and_focus_is_seen(market: Any, server: 
     nothing_in_the_console(tab)
 
 
+def test_what_the_page_refers_to_is_there_once(market: Any, server: Served, tab: Tab) -> None:
+    tab.open(server.url)
+    shows(tab, "SOL-USD 1h")
+    assert tab.run(REFERENCES) == []
+    assert tab.run("[...document.querySelectorAll('h1, h2, h3')].map(({ tagName }) => tagName)")[:2] == [
+        "H1",
+        "H2",
+    ]
+    assert tab.run("document.documentElement.lang") == "en"
+
+
+# Ids that are there twice, and what leads nowhere.
+REFERENCES = """(() => {
+    const odd = [];
+    const ids = [...document.querySelectorAll("[id]")].map(({ id }) => id);
+    odd.push(...ids.filter((id, index) => ids.indexOf(id) !== index));
+    for (const name of ["for", "list", "aria-labelledby", "aria-describedby", "aria-controls"]) {
+        for (const element of document.querySelectorAll(`[${name}]`)) {
+            const lead = element.getAttribute(name).split(/\\s+/);
+            odd.push(...lead.filter((id) => !ids.includes(id)).map((id) => `${name}=${id}`));
+        }
+    }
+    const stops = [...document.querySelectorAll("[tabindex]")];
+    odd.push(...stops.filter(({ tabIndex }) => tabIndex > 0).map(({ id }) => `tabindex of ${id}`));
+    return odd;
+})()"""
+
 USED = ("button", "link", "combobox", "searchbox", "textbox", "image", "progressbar")

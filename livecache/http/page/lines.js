@@ -31,8 +31,8 @@ export function lineOf({ name: key, symbol }) {
 /** `rows`: those of the market that were asked for, of which a click chooses the first. `words`: what is amiss. */
 export function fillLine(line, market, rows, { chosen, digits, words, zone }) {
   const same = chosen?.name === market.name;
-  const shown = market.rows.find(({ timeframe }) => same && timeframe === chosen.timeframe);
-  const goal = `#${keyOf(shown && rows.includes(shown) ? shown : rows[0])}`;
+  const like = market.rows.find(({ timeframe }) => timeframe === chosen?.timeframe);
+  const goal = `#${keyOf(like && rows.includes(like) ? like : rows[0])}`;
   if (line.goal.getAttribute("href") !== goal) line.goal.href = goal;
   line.row.classList.toggle("chosen", same);
   line.why.classList.toggle("chosen", same);

@@ -91,11 +91,21 @@ export class One {
   #price(event, { time, candle }) {
     const price = candle[4];
     if (event === "forming") this.heard = { price, time, at: performance.now() };
-    if (this.row && time >= (this.row.last_time ?? 0)) this.row = { ...this.row, last: price, last_time: time };
+    if (this.row && time >= (this.row.last_time ?? 0)) this.#stand({ ...this.row, last: price, last_time: time });
+  }
+
+  /** A price that something else tells of first was heard just as well; one from before the last that was heard was not. */
+  #stand(row) {
+    const { last: price, last_time: time } = row;
+    if (this.heard && price !== null) {
+      if (time < this.heard.time) [row.last, row.last_time] = [this.heard.price, this.heard.time];
+      else if (time > this.heard.time || price !== this.heard.price) this.heard = { price, time, at: performance.now() };
+    }
+    this.row = row;
   }
 
   #mark({ series }) {
-    if (series.length) this.row = { ...series[0], name: this.name };
+    if (series.length) this.#stand({ ...series[0], name: this.name });
     this.toldAt = performance.now();
     if (!series.length || !this.buckets.loaded) return;
     // What the service says of a bucket may come before what happened in it. Not for long: then it was missed.
