@@ -7,6 +7,7 @@ import json
 import multiprocessing
 import os
 import signal
+import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -22,12 +23,23 @@ import redis.asyncio
 from loguru import logger
 from websockets.asyncio.client import connect
 
+from benchmarks.candles_api import stored
 from benchmarks.filling import BTC, Pages, btc_market, complete
 from livecache import Timeframe
+from livecache.app import SWITCH_S
 from livecache.clock import SystemClock
+from livecache.config.schema import Config
 from livecache.engine.engine import Engine, Settings
+from livecache.engine.fleet import Place
 from livecache.engine.venue_time import VenueTime
 from livecache.history.service.service import HistoryService
+from livecache.http.api.routes import Api
+from livecache.http.guard import Guard
+from livecache.http.listen import bind
+from livecache.http.route import Requests
+from livecache.http.routes import routes
+from livecache.http.server import Server
+from livecache.http.watch.instance import Instance
 from livecache.keys.keyspace import Keyspace
 from livecache.model.policy import Policy
 from livecache.simulator import Market
@@ -174,7 +186,41 @@ async def livecache_filling(job: Job, begin: Callable[[Count], None]) -> None:
         await _livecache(job, begin, history)
 
 
-async def _livecache(job: Job, begin: Callable[[Count], None], history: HistoryService | None) -> None:
+async def livecache_read(job: Job, begin: Callable[[Count], None]) -> None:
+    """The same as livecache, and years are read over HTTP beside it by twenty who never pause."""
+    _, now, _ = btc_market()
+    with tempfile.TemporaryDirectory(prefix="livecache-benchmark-") as folder:
+        path = Path(folder, "history.db")
+        stored(path, now)
+        sys.setswitchinterval(SWITCH_S)  # as `livecache run` does
+        await _livecache(job, begin, None, read=path)
+
+
+async def _read_by_many(engine: Engine, path: Path, begun: asyncio.Event) -> None:
+    """Serve the API, and have it asked by another process."""
+    clock, sockets, stats = SystemClock(), bind("127.0.0.1", 0), Requests()
+    instance = Instance(Config(), clock)
+    instance.history_path, instance.places = path, {"coinbase": Place(engine)}
+    api = Api(instance, clock, 1e9)
+    server = Server(routes(instance, stats, clock, api), Guard(None, loopback=True), stats, clock)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(api.run(), name="api")
+        tasks.create_task(server.run(sockets), name="http")
+        port = str(sockets[0].getsockname()[1])
+        command = (sys.executable, "-m", "benchmarks.candles_api", "--ask", port)
+        asking = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+        try:
+            assert asking.stdout
+            assert await asking.stdout.readline()
+            begun.set()
+            await asking.wait()
+        finally:
+            asking.kill()
+
+
+async def _livecache(
+    job: Job, begin: Callable[[Count], None], history: HistoryService | None, *, read: Path | None = None
+) -> None:
     market, _, _ = btc_market()
     now = int(time.monotonic() * 1000) + job.ahead_ms
     venue_time = VenueTime(SystemClock())
@@ -214,6 +260,10 @@ async def _livecache(job: Job, begin: Callable[[Count], None], history: HistoryS
             if history is not None:
                 engine.backfiller.listing.filled.set()
                 tasks.create_task(history.beside(engine), name="history")
+            if read is not None:
+                begun = asyncio.Event()
+                tasks.create_task(_read_by_many(engine, read, begun), name="readers")
+                await begun.wait()
             begin(lambda: engine.live.feed.frames)
 
 
@@ -311,6 +361,7 @@ class _Frame(msgspec.Struct, gc=False):
 WAYS: dict[str, Way] = {
     "livecache": livecache,
     "livecache, filling": livecache_filling,
+    "livecache, years read by 20": livecache_read,
     "the usual loop": usual_loop,
     "receive: websockets": receive_by_websockets,
     "receive: aiohttp": receive_by_aiohttp,

@@ -92,7 +92,12 @@ def serve(redis_url: str, ready: Connection, history: Path | None = None) -> Non
         instance = Instance(Config(), clock)
         instance.history_path = history
         store = redis.asyncio.Redis.from_url(redis_url)
-        engine = SimpleNamespace(store=store, keys=Keyspace(), venue=SimpleNamespace(traits=TRAITS))
+        policy = SimpleNamespace(settle_delay_ms=10_000)
+        timeline = SimpleNamespace(traits=TRAITS, policy=policy)
+        live = SimpleNamespace(now=lambda: int(clock.wall() * 1000), timeline=timeline)
+        engine = SimpleNamespace(
+            store=store, keys=Keyspace(), live=live, venue=SimpleNamespace(name="coinbase", traits=TRAITS)
+        )
         instance.places = {"coinbase": Place(cast(Engine, engine))}
         stats, sockets, beside = Requests(), bind("127.0.0.1", 0), bind("127.0.0.1", 0)
         table = routes(instance, stats, clock, Api(instance, clock, UNLIMITED_PER_S))

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import statistics
 import sys
 import tempfile
@@ -19,6 +20,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
+from itertools import count
 from pathlib import Path
 from random import Random
 
@@ -40,6 +42,7 @@ from livecache.model.series import SeriesId
 __all__ = ["main"]
 
 MANY, FEW, STORED = 5_000, 100, 40_000
+AGO = 2_880  # minutes: the live service has done with what is older
 MINUTE = Timeframe.M1.ms
 CLIENTS, SECONDS = 200, 10.0
 
@@ -83,6 +86,24 @@ def ways(reader: Reader, before: int, client: Client, bare: Client) -> Iterator[
     yield Way("… 304", timed(lambda: client.get(path, f"If-None-Match: {tag}")), floor)
 
 
+def worked(pid: int) -> float:
+    """What all threads of that process have worked, in ms: other programs on the machine do not count."""
+    threads = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    return sum(int(each.read_text().split()[0]) for each in threads) / 1e6
+
+
+def processor(taken: list[Way], pid: int, calls: int) -> Iterator[str]:
+    """The same by the processor alone, which a busy machine slows down less: of the server, or the reader."""
+    spent = {}
+    for number, way in enumerate(taken):
+        of = os.getpid() if number < 2 else pid  # the reader, and its texts
+        before = worked(of)
+        way.run(calls)
+        spent[way.name] = (worked(of) - before) / calls
+    told = ", ".join(f"{name.removeprefix('… ')} {ms:.2f}" for name, ms in spent.items())
+    yield f"processor, ms a call: {told}"
+
+
 def by_name(taken: list[Way]) -> dict[str, float]:
     """The median of each in ms."""
     return {way.name: statistics.median(ns for one in way.rounds for ns in one) / 1e6 for way in taken}
@@ -115,7 +136,7 @@ async def crowd(port: int, before: int, seconds: float) -> list[float]:
         stream, sink = await asyncio.open_connection("127.0.0.1", port)
         ends = time.monotonic() + seconds
         while time.monotonic() < ends:
-            at = before - random.randrange(STORED - FEW) * MINUTE
+            at = before - random.randrange(STORED - AGO - FEW) * MINUTE
             began = time.perf_counter()
             sink.write(f"GET {path}{at} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
             head = (await stream.readuntil(b"\r\n\r\n")).lower()
@@ -130,6 +151,27 @@ async def crowd(port: int, before: int, seconds: float) -> list[float]:
         for number in range(CLIENTS):
             tasks.create_task(one(number))
     return sorted(took)
+
+
+async def ask_on(port: int) -> None:
+    """Twenty clients that ask for 5,000 candles again and again."""
+    _, now, _ = btc_market()
+
+    async def one(number: int) -> None:
+        stream, sink = await asyncio.open_connection("127.0.0.1", port)
+        for round_ in count():
+            at = now // MINUTE * MINUTE - (number * 997 + round_ * 131) % (STORED - MANY) * MINUTE
+            path = f"/api/v1/candles?symbol={BTC}&timeframe=1m&limit={MANY}&before={at}&partial=true"
+            sink.write(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+            head = (await stream.readuntil(b"\r\n\r\n")).lower()
+            assert head.startswith(b"http/1.1 200"), head
+            await stream.readexactly(int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0]))
+            if not number and not round_:
+                print("asking", flush=True)
+
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(20):
+            tasks.create_task(one(number))
 
 
 def resident(pid: int) -> float:
@@ -149,6 +191,7 @@ def measure(url: str, path: Path, before: int, *, quick: bool) -> Iterator[str]:
             yield from table(headers, [way.cells(1e3, 1) for way in taken])
             yield ""
             yield from judged(taken)
+            yield from processor(taken, server.pid, 20 if quick else 200)
             yield from weighed(server, client, before, 1_000 if quick else 10_000)
             yield from crowded(server, before, 3.0 if quick else SECONDS)
 
@@ -165,9 +208,11 @@ def weighed(server: Serving, client: Client, before: int, requests: int) -> Iter
     path, random = f"/api/v1/candles?symbol={BTC}&timeframe=1m", Random(3)
     held = resident(server.pid)
     for number in range(requests):
-        at = before - random.randrange(STORED - MANY) * MINUTE
+        at = before - random.randrange(STORED - AGO - MANY) * MINUTE
         form = ("json", "csv", "arrow")[number % 3]
-        client.get(f"{path}&before={at}&limit={random.choice((10, 100, 1_000, MANY))}&format={form}")
+        limit = random.choice((10, 100, 1_000, MANY))
+        head, _ = client.get(f"{path}&before={at}&limit={limit}&format={form}")
+        assert head.startswith(b"HTTP/1.1 200"), head
     yield f"memory: {held:.0f} MB, {resident(server.pid):.0f} after {requests:,} requests"
 
 
@@ -175,13 +220,16 @@ def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="a few seconds")
-    quick = parser.parse_args().quick
+    parser.add_argument("--ask", type=int, metavar="PORT", help="only ask a server, for ever")
+    options = parser.parse_args()
+    quick = options.quick
     logger.remove()
+    if options.ask:
+        asyncio.run(ask_on(options.ask))
     market, now, _ = btc_market()
     with EmbeddedServer(temporary=True) as server, tempfile.TemporaryDirectory() as folder:
         asyncio.run(write(fill(Pages(market, now), [BTC], [Timeframe.M5], FEW), now, server.url))
-        # Of two days ago: the live service has done with it.
-        path, before = Path(folder) / "history.db", now // MINUTE * MINUTE - 2_880 * MINUTE
+        path, before = Path(folder) / "history.db", now // MINUTE * MINUTE - AGO * MINUTE
         stored(path, now)
         with redis.Redis.from_url(server.url) as store:
             packages = ("livecache", "redis", "hiredis", "msgspec", "aiohttp", "numpy", "pyarrow")

@@ -33,7 +33,8 @@ __all__ = ["main"]
 
 KEYS = Keyspace()
 OURS, FILLING, USUAL = "livecache", "livecache, filling", "the usual loop"
-WRITING = (OURS, FILLING, USUAL)
+READ = "livecache, years read by 20"
+WRITING = (OURS, FILLING, READ, USUAL)
 LATENCY_SYMBOLS = 25
 LATENCY_RATES = ((10, 20.0), (100, 10.0), (1000, 10.0))  # candles a second, for so many seconds
 SATURATION_S = 6.0
@@ -248,7 +249,7 @@ def main() -> int:
         rows = [
             latency_row(way, server.url, rate, seconds)
             for rate, seconds in (LATENCY_RATES[-1:] if quick else LATENCY_RATES)
-            for way in WRITING[: 2 if quick else None]
+            for way in WRITING[: 3 if quick else None]
         ]
         print(*table(LATENCY_HEADERS, rows), "", sep="\n", flush=True)
         rows = []

@@ -7,6 +7,7 @@ import os
 import random
 import secrets
 import socket
+import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from importlib.util import find_spec
@@ -52,9 +53,12 @@ if TYPE_CHECKING:
     from .history.service.log_keeper import LogKeeper
     from .history.service.service import HistoryService
 
-__all__ = ["assemble", "backfill", "load_venues", "open_engine", "run"]
+__all__ = ["SWITCH_S", "assemble", "backfill", "load_venues", "open_engine", "run"]
 
 _REDIS_TIMEOUT_S = 2.5  # as readers wait: the candles API reads by the same client
+SWITCH_S = 0.0005
+"""A thread that reads years lets go of the interpreter after so long: the feed waits for it, each time."""
+
 _LEASE_WAIT_S = 10.0  # a dead instance's lease has lapsed by then
 
 
@@ -235,6 +239,7 @@ async def run(config: Config, source: str = "", again: Callable[[], Loaded] | No
     instance = Instance(config, clock, source)
     history, log = _history(config, clock)
     if history is not None:
+        sys.setswitchinterval(SWITCH_S)
         instance.history, instance.history_path = history.standings, history.path
     reloading = Reloading(instance, again, log.take if log else None) if again is not None else None
     instance.reload = reloading.reload if reloading is not None else None
