@@ -216,3 +216,23 @@ def test_an_exchange_that_closes_has_its_hours_and_days_of_trading(clean_valkey:
         for path in adapter.asked:
             as_the_document_says(server, path)
         adapter.close()
+
+
+def test_of_several_venues_each_has_its_own(store: Any, clean_valkey: str) -> None:
+    fill(store, "BTC-USD", "5m", [7.0] * 50, venue="other")
+    fill(store, "ETH-EUR", "5m", [8.0] * 50, venue="other")
+    store.persist("livecache:{other:BTC-USD}:alive")
+    with served(clean_valkey, venues=("coinbase", "other")) as server:
+        adapter = Adapter(server.url)
+        assert [one["value"] for one in adapter.configuration["exchanges"]] == ["", "coinbase", "other"]
+        assert [one["ticker"] for one in adapter.search("btc")] == ["coinbase:BTC-USD", "other:BTC-USD"]
+        assert [one["ticker"] for one in adapter.search("", exchange="other")] == [
+            *("other:BTC-USD", "other:ETH-EUR"),
+        ]
+        assert adapter.resolve("BTC-USD") is None, "which of them?"
+        assert "coinbase:BTC-USD or other:BTC-USD" in adapter.send("symbols", {"symbol": "btc-usd"})["errmsg"]
+        symbol, alone = adapter.resolve("OTHER:btc-usd"), adapter.resolve("ETH-EUR")
+        assert symbol and alone and alone["ticker"] == "other:ETH-EUR"
+        (bar,), _ = adapter.bars(symbol, "5", 0, THROUGH // 1000, 1)
+        assert bar.close == 7.0
+        adapter.close()

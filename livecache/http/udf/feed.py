@@ -17,7 +17,7 @@ from ...clock import Clock
 from ...equities.calendar import Calendar
 from ...errors import ConfigError, UnknownSeries
 from ...model.candle import Candle
-from ...model.naming import find_symbol, split_venue
+from ...model.naming import ambiguous, split_venue
 from ...model.timeframe import Timeframe, readable
 from ...read.candles import Candles
 from ...venues.settings import SessionSettings
@@ -192,17 +192,15 @@ class Feed:
 
     async def _meant(self, symbol: str) -> tuple[str, str]:
         """The venue and the symbol, also in other letters: charts write all of them as capitals."""
-        known: dict[str, set[str]] = {venue: set() for venue in self._instance.places}
-        for one in await self._source.known():
-            known[one.venue].add(one.symbol)
-        if found := find_symbol(symbol, known):
-            return found
-        _, name = split_venue(symbol, known)
-        for venue, symbols in known.items():
-            for each in symbols:
-                if each.upper() == name.upper():
-                    return venue, each
-        raise UnknownSeries(f"{symbol}: nobody fills this symbol", "see /udf/search?query=")
+        venue, name = split_venue(symbol, self._instance.places)
+        known = {one[:2] for one in await self._source.known() if venue in (None, one.venue)}
+        alike = sorted(one for one in known if one[1].upper() == name.upper())
+        found = [one for one in alike if one[1] == name] or alike
+        if not found:
+            raise UnknownSeries(f"{symbol}: nobody fills this symbol", "see /udf/search?query=")
+        if len({one[0] for one in found}) > 1:
+            raise ambiguous(found[0][1], [one[0] for one in found])
+        return found[0]
 
     def _calendar(self, venue: str) -> Calendar | None:
         own = self._instance.config.venues.get(venue)
