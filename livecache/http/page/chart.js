@@ -32,6 +32,7 @@ export class Chart {
   #buckets = [];
   #closes = []; // of each bucket: its own, or the last one before it
   #begins = 0; // the first open price: where there is none before
+  #holed = false; // that some are missing
   #live = true;
   #digits = 2;
   #step = 0;
@@ -262,18 +263,16 @@ export class Chart {
     const drawn = this.#buckets.map((_, index) => this.#bars(index));
     this.#candles.setData(drawn.map(({ candle }) => candle));
     this.#volumes.setData(drawn.map(({ volume }) => volume));
-    this.#gaps.setData(drawn.map(({ gap }) => gap));
     this.#mark();
   }
 
   /** Only from that place on. */
   #drawTail(first) {
     for (let index = first; index < this.#buckets.length; index += 1) {
-      const { candle, volume, gap } = this.#bars(index);
+      const { candle, volume } = this.#bars(index);
       const old = index < this.#buckets.length - 1;
       this.#candles.update(candle, old);
       this.#volumes.update(volume, old);
-      this.#gaps.update(gap, old);
     }
     this.#mark();
   }
@@ -285,11 +284,10 @@ export class Chart {
     const [time, missing] = [ms / 1000, kind === "missing"];
     const close = candle ? candle[4] : (this.#closes[index - 1] ?? this.#begins);
     this.#closes[index] = close;
-    const gap = missing ? { time, value: close, color: colours.missing } : { time };
     if (!candle) {
       // Nothing was traded: the last price goes on, as a thin line.
       const colour = { color: colours.empty, borderColor: colours.empty, wickColor: colours.empty };
-      return { candle: missing ? { time } : { time, open: close, high: close, low: close, close, ...colour }, volume: { time }, gap };
+      return { candle: missing ? { time } : { time, open: close, high: close, low: close, close, ...colour }, volume: { time } };
     }
     const [, open, high, low, , traded] = candle;
     const way = close < open ? "down" : "up";
@@ -297,11 +295,16 @@ export class Chart {
     const bar = { time, open, high, low, close };
     if (kind === "provisional") Object.assign(bar, { color: colour, borderColor: colour, wickColor: colour });
     if (kind === "forming") Object.assign(bar, { color: UNSEEN, borderColor: colour, wickColor: colour });
-    return { candle: bar, volume: { time, value: traded, color: faint(colour) }, gap };
+    return { candle: bar, volume: { time, value: traded, color: faint(colour) } };
   }
 
-  /** The line at the last price, and where what is settled ends. */
+  /** What is missing, the line at the last price, and where what is settled ends. */
   #mark() {
+    const gaps = this.#buckets.flatMap(({ time, kind }, index) =>
+      kind === "missing" ? [{ time: time / 1000, value: this.#closes[index], color: this.#colours.missing }] : [],
+    );
+    if (gaps.length || this.#holed) this.#gaps.setData(gaps);
+    this.#holed = gaps.length > 0;
     const last = this.#live ? (this.#buckets.findLast(({ candle }) => candle)?.candle ?? null) : null;
     const shown = last !== null;
     const look = shown ? { price: last[4], color: this.#colours[last[4] < last[1] ? "down" : "up"] } : {};

@@ -134,7 +134,10 @@ export class One {
   }
 
   async #candles() {
-    const query = new URLSearchParams({ symbol: this.name, timeframe: this.timeframe, limit: CANDLES_MOST, at_least: 1 });
+    // What is kept warm comes at once; for more it would be looked into years.
+    const warm = this.row ? Math.ceil((this.row.known_through - this.row.contiguous_from) / this.buckets.step) : CANDLES_MOST;
+    const limit = Math.min(Math.max(1, warm), CANDLES_MOST);
+    const query = new URLSearchParams({ symbol: this.name, timeframe: this.timeframe, limit, at_least: 1 });
     const path = `api/v1/candles?${query}`;
     const begun = this.row?.last_time >= this.row?.closed_through;
     if (this.row?.feed !== "up" || !begun) return get(path, this.#stop.signal);
