@@ -36,14 +36,14 @@ def test_it_shows_every_operation_with_its_parameters_and_answers(tab: Tab, kept
     told = document()
     for path, methods in told["paths"].items():
         for method, operation in methods.items():
-            section = f"#{operation['operationId']}"
+            section = f"#op-{operation['operationId']}"
             shown = tab.text(section)
             assert f"{method.upper()} {path}" in shown and operation["summary"] in shown
             named = tab.texts(f"{section} td:first-child")
             for parameter in operation.get("parameters", ()):
                 assert parameter["name"] in named, (path, parameter)
             assert set(operation["responses"]) <= set(named), path
-            assert f"#{operation['operationId']}" in tab.run(
+            assert f"#op-{operation['operationId']}" in tab.run(
                 "[...document.querySelectorAll('#contents a')].map((a) => a.getAttribute('href'))"
             )
     for name in told["components"]["schemas"]:
@@ -51,8 +51,8 @@ def test_it_shows_every_operation_with_its_parameters_and_answers(tab: Tab, kept
     broken = """[...document.querySelectorAll("a[href^='#']")].map((a) => a.getAttribute("href").slice(1))
         .filter((id) => document.getElementById(id) === null)"""
     assert tab.run(broken) == []
-    assert '-d \'{"symbols":["BTC-USD"],"from":"2025-01-01"}\'' in tab.text("#backfill pre")
-    assert "timeframe=5m" in tab.text("#candles pre")
+    assert '-d \'{"symbols":["BTC-USD"],"from":"2025-01-01"}\'' in tab.text("#op-backfill pre")
+    assert "timeframe=5m" in tab.text("#op-candles pre")
     own = kept.url.removeprefix("http://")
     assert all(own in request for request in tab.requests), "there is no other network"
     assert tab.problems == []
@@ -60,15 +60,17 @@ def test_it_shows_every_operation_with_its_parameters_and_answers(tab: Tab, kept
 
 def test_a_get_is_tried_and_shown_in_its_very_digits(tab: Tab, kept: Served) -> None:
     opened(tab, kept.url)
-    tab.run("document.querySelector('#candles input[name=limit]').focus()")
+    tab.run("document.querySelector('#op-candles input[name=limit]').focus()")
     tab.call("Input.insertText", text="3")
-    assert "limit=3" in tab.text("#candles pre"), "what curl is told follows"
+    assert "limit=3" in tab.text("#op-candles pre"), "what curl is told follows"
     tab.press("Enter")
-    tab.until("it is answered", "document.querySelector('#candles .answer p')?.innerText.startsWith('200')")
-    assert ",149.00," in tab.text("#candles .answer pre").replace(" ", "")
-    tab.run("document.querySelector('#job button').click()")
-    tab.until("it is refused", "document.querySelector('#job .answer p')?.innerText.startsWith('404')")
-    assert "unknown_job" in tab.text("#job .answer pre")
+    tab.until(
+        "it is answered", "document.querySelector('#op-candles .answer p')?.innerText.startsWith('200')"
+    )
+    assert ",149.00," in tab.text("#op-candles .answer pre").replace(" ", "")
+    tab.run("document.querySelector('#op-job button').click()")
+    tab.until("it is refused", "document.querySelector('#op-job .answer p')?.innerText.startsWith('404')")
+    assert "unknown_job" in tab.text("#op-job .answer pre")
 
 
 def test_where_there_is_a_token_it_asks_for_it(tab: Tab, store: Any, clean_valkey: str) -> None:
@@ -81,7 +83,7 @@ def test_where_there_is_a_token_it_asks_for_it(tab: Tab, store: Any, clean_valke
         tab.call("Input.insertText", text=TOKEN)
         tab.press("Enter")
         tab.until("it is described", "!document.getElementById('described').hidden")
-        assert "Authorization: Bearer $LIVECACHE_HTTP_TOKEN" in tab.text("#candles pre")
+        assert "Authorization: Bearer $LIVECACHE_HTTP_TOKEN" in tab.text("#op-candles pre")
         assert TOKEN not in tab.run("document.body.innerText")
 
 

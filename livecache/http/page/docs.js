@@ -45,7 +45,7 @@ async function show() {
 }
 
 function contents(group) {
-  const links = group.operations.map((one) => element("li", {}, element("a", { href: `#${one.operationId}` }, method(one), ` ${one.path}`)));
+  const links = group.operations.map((one) => element("li", {}, element("a", { href: `#op-${one.operationId}` }, method(one), ` ${one.path}`)));
   return [element("h2", {}, group.name), element("ul", {}, ...links)];
 }
 
@@ -69,8 +69,8 @@ function link(name) {
 }
 
 function operation(one, schemas) {
-  const section = element("section", { id: one.operationId, "aria-labelledby": `${one.operationId}-is` });
-  section.append(element("h3", { id: `${one.operationId}-is` }, method(one), ` ${one.path}`), element("p", {}, ...told(one.summary)));
+  const section = element("section", { id: `op-${one.operationId}`, "aria-labelledby": `op-${one.operationId}-is` });
+  section.append(element("h3", { id: `op-${one.operationId}-is` }, method(one), ` ${one.path}`), element("p", {}, ...told(one.summary)));
   const parameters = (one.parameters ?? []).map((parameter) => ({
     name: parameter.name,
     where: parameter.in,
