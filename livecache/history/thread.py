@@ -39,6 +39,8 @@ class StoreThread:
             return await asyncio.shield(future)
         except asyncio.CancelledError:
             await asyncio.wait([future])
+            if not future.cancelled():
+                future.exception()  # it is nobody's any more
             raise
 
     async def __aenter__(self) -> StoreThread:
