@@ -222,6 +222,23 @@ def test_what_the_hot_tier_lets_go_of_is_no_loss() -> None:
     assert (found.rows, found.covered, found.lost) == ([], Coverage([(10 * MINUTE, 11 * MINUTE)]), Coverage())
 
 
+def test_the_night_before_the_oldest_session_is_copied_with_it(tmp_path: Path) -> None:
+    """Else it would be missing between what is copied and what pages bring, which end with a session."""
+    days = SessionGrid(tuple(OPENS), tuple(t + 6 * HOUR for t in OPENS))
+    traits = Traits({D1: Served(300)}, grids={D1: days}, finals=days, settle_delay_ms=0)
+    with closing(opened(tmp_path)) as store:
+        timeline = Timeline("venue", ["AAPL"], [D1], Policy(KEPT, 1), traits)
+        track, live = timeline.symbols["AAPL"].tracks[D1], cast("Live", FakeLive(timeline))
+        track.settle_run({t: ExactCandle(t, "1", "1", "1", "1", "1") for t in OPENS[:28]})
+        track.trim(OPENS[27])
+        assert track.proven() == Coverage([(OPENS[8], days.end(OPENS[27]))])
+        copier = Copier(live, store, inline)
+        asyncio.run(copier.copy())
+        stored = store.series(track.series)
+        assert stored and store.coverage(stored.id) == Coverage([(days.end(OPENS[7]), days.end(OPENS[27]))])
+        assert copier.oldest == {track.series: days.end(OPENS[7])}
+
+
 def test_what_a_split_has_rescaled_waits_until_the_store_has_heard_of_it(tmp_path: Path) -> None:
     """Else the file would hold new prices beside old ones, and nobody could tell which is which."""
     days, told = SessionGrid(tuple(OPENS), tuple(t + 6 * HOUR for t in OPENS)), list[int]()

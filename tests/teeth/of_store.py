@@ -177,7 +177,7 @@ OF_STORE = (
     ),
     Breakage(
         "what one witness says alone is copied into the history",
-        (Edit(f"{_ROOM}/service/copying.py", "Held(track.proven(),", "Held(track.coverage,"),),
+        (Edit(f"{_ROOM}/service/copying.py", "in track.proven())", "in track.coverage)"),),
         ("tests/history/test_copying.py",),
     ),
     Breakage(

@@ -95,7 +95,7 @@ class Copier:
             if number % _AT_ONCE == _AT_ONCE - 1:
                 await asyncio.sleep(0)
             before = self._saved.get(track.series)
-            if before is not None and track.proven() == before.coverage and _same(track, before):
+            if before is not None and _proven(track) == before.coverage and _same(track, before):
                 continue
             now = _held(track)
             if await self._store_it(track.series, difference(before or Held(NONE, {}), now, track.grid)):
@@ -137,4 +137,10 @@ def _same(track: Track, before: Held) -> bool:
 
 
 def _held(track: Track) -> Held:
-    return Held(track.proven(), {t: row for t, row in track.settled.items() if t not in track.likely})
+    return Held(_proven(track), {t: row for t, row in track.settled.items() if t not in track.likely})
+
+
+def _proven(track: Track) -> Coverage:
+    """What is settled, with the closed hours before the oldest bucket: no page brings these by themselves."""
+    grid = track.grid
+    return Coverage((grid.end_before(grid.ceil(start)), end) for start, end in track.proven())
