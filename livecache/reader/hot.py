@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 
@@ -14,12 +15,12 @@ from ..keys.keyspace import UNDECODABLE, Damaged, decode_member
 from ..model.coverage import Coverage
 from ..model.grid import Grid, read_grid
 from ..model.series import SeriesId
-from ..model.timeframe import Timeframe
+from ..model.timeframe import TIME_MAX, Timeframe
 from ..read.answer import State
 from ..read.reading import Core, Steps
 from ..wire.scripts import text_of
 
-__all__ = ["Filled", "Told", "filled", "known", "mark", "sessions"]
+__all__ = ["Filled", "Told", "filled", "kept", "known", "mark", "sessions"]
 
 _TOLD = ("sums_below", "grids", "calendar")
 
@@ -61,25 +62,20 @@ def sessions(core: Core, series: Sequence[SeriesId]) -> Steps[dict[Timeframe, Gr
     return {one.timeframe: read_grid(text_of(text)) for one, text in told if isinstance(text, bytes)}
 
 
-def known(
-    core: Core, series: SeriesId, start: int, end: int, *, vouched: bool = False
-) -> Steps[tuple[Answer, Coverage]]:
-    """What Redis has settled of `[start, end)`, in the venue's digits; and all that it covers.
+def known(core: Core, series: SeriesId, start: int, end: int, *, vouched: bool = False) -> Steps[Answer]:
+    """What Redis has settled of `[start, end)`, in the venue's digits.
 
     With `vouched` also what has closed and is vouched for; it is provisional.
     """
     keys = core.keys_of(series)
     (reply,) = yield from core.evaluate([(keys, ("range", start, end))])
     if isinstance(reply, Exception) or not reply:
-        return NOTHING, Coverage()
-    fields, _, size, members, _ = reply
-    state = State.of(fields, series, keys[0])
-    through = state.known_through if vouched else state.settled_through
-    covered = Coverage([(state.contiguous_from, through)])
-    if size != state.members or not covered:  # some are lost: they come back with the next write
-        return NOTHING, Coverage()
+        return NOTHING
+    state, covered = _state(reply, series, keys[0], vouched=vouched)
+    if not covered:
+        return NOTHING
     try:
-        candles = [decode_member(member, series.timeframe, state.grid) for member in members]
+        candles = [decode_member(member, series.timeframe, state.grid) for member in reply[3]]
     except Damaged as error:
         raise ReadError(
             f"a candle in {keys[0]} cannot be read: {str(error)[:200]}",
@@ -87,7 +83,26 @@ def known(
         ) from None
     asked = covered.clip(start, end)
     rows = Columns.of(each for each in candles if each.time in asked)
-    return Answer(rows, asked, 0, 0, asked.clip(state.settled_through, end)), covered
+    return Answer(rows, asked, 0, 0, asked.clip(state.settled_through, end))
+
+
+def kept(core: Core, series: Sequence[SeriesId], *, vouched: bool) -> Steps[dict[SeriesId, Coverage]]:
+    """All that `known` covers of each of these, at once."""
+    keys = [core.keys_of(one) for one in series]
+    replies = yield from core.evaluate([(each, ("range", TIME_MAX - 1, TIME_MAX)) for each in keys])
+    return {
+        one: _state(reply, one, its[0], vouched=vouched)[1]
+        for one, its, reply in zip(series, keys, replies, strict=True)
+        if reply and not isinstance(reply, Exception)
+    }
+
+
+def _state(reply: Sequence[Any], series: SeriesId, key: str, *, vouched: bool) -> tuple[State, Coverage]:
+    """The state in a reply, and what is covered; nothing where candles are lost until the next write."""
+    fields, _, size, _, _ = reply
+    state = State.of(fields, series, key)
+    through = state.known_through if vouched else state.settled_through
+    return state, Coverage([(state.contiguous_from, through)] if size == state.members else [])
 
 
 def mark(core: Core, series: SeriesId, start: int, end: int) -> Steps[bytes]:

@@ -236,9 +236,9 @@ class Reading:
     def kept(self, series: SeriesId) -> Coverage:
         """All that Redis has of it, as it was when this was asked first."""
         if series not in self._kept:
-            steps = hot.known(self._core, series, TIME_MAX - 1, TIME_MAX, vouched=self._wish.vouched)
-            there = series in self._filled
-            self._kept[series] = self._ask(steps, (NOTHING, Coverage()))[1] if there else Coverage()
+            there = [one.series for one in self.sources if one.series in self._filled]
+            found = self._ask(hot.kept(self._core, there, vouched=self._wish.vouched), {}) if there else {}
+            self._kept |= {one: found.get(one, Coverage()) for one in {series, *there}}
         return self._kept[series]
 
     def known_of(self, series: SeriesId) -> Coverage:
@@ -277,7 +277,7 @@ class Reading:
         if series not in self._filled or not self._kept.get(series, _EVER).clip(start, end):
             return NOTHING
         steps = hot.known(self._core, series, start, end, vouched=self._wish.vouched)
-        found: Answer = self._ask(steps, (NOTHING, None))[0]
+        found: Answer = self._ask(steps, NOTHING)
         return found
 
     def _stored(self, series: SeriesId, start: int, end: int) -> Answer:
