@@ -94,6 +94,9 @@ def test_what_is_filled_is_told_as_it_goes_cancelled_and_tried_again(
     tab.press("Escape")
     tab.until("Escape closes it", f"!{OPEN}")
     assert tab.run("document.activeElement.id") == "jobs-open", "the focus is where it was"
+    alt_j: dict[str, Any] = {"modifiers": 1, "key": "j", "code": "KeyJ", "windowsVirtualKeyCode": 74}
+    tab.call("Input.dispatchKeyEvent", type="char", unmodifiedText="j", text="j", **alt_j)
+    tab.until("its access key opens it", OPEN)
     nothing_in_the_console(tab)
 
 
