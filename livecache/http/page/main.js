@@ -210,6 +210,7 @@ function drawOne() {
     standing: standing(),
     lost: Boolean(goneSince || refused),
     kept: kept(),
+    orders: around.who?.orders !== false,
     digits: digits(one.name),
   });
 }

@@ -87,9 +87,10 @@ export class View {
 
   /**
    * Draw it: its `row` of the table, or null; `rows` are all of its symbol. `standing` says how live it is, as
-   * `[kind, words]`; `lost`: what is shown is from before; `kept`: whether the service keeps years, or null.
+   * `[kind, words]`; `lost`: what is shown is from before; `kept`: whether the service keeps years, or null; `orders`: whether
+   * who looks may order work.
    */
-  show({ row, rows, standing, lost, kept, digits }) {
+  show({ row, rows, standing, lost, kept, orders, digits }) {
     const { buckets, name, timeframe, failed, refused } = this.#one;
     this.#row = row;
     this.#digits = digits;
@@ -124,7 +125,7 @@ export class View {
       const span = list.length ? `${list.length} buckets, ${this.#zone.time(list[0].time)} to ${this.#zone.text(list.at(-1).time)}` : "empty";
       $("chart").ariaLabel = `${name} ${this.#lens.timeframe}, candlestick chart: ${span}`;
       this.#lens.look();
-      this.#drawEdge();
+      this.#drawEdge(orders);
     }
     this.#overlays.show(list, buckets.loaded);
     this.#drawReadout();
@@ -132,7 +133,7 @@ export class View {
   }
 
   /** At the left: why it begins there, or what keeps it; and what is missing in view. */
-  #drawEdge() {
+  #drawEdge(orders) {
     const { reel, timeframe } = this.#lens;
     const { range } = this.#chart;
     $("chart").ariaBusy = String(reel.loading !== "");
@@ -140,7 +141,7 @@ export class View {
     const lacking = reel.lacking();
     const missing = reel.filling ? "what is missing is being fetched" : lacking && this.#unfilled;
     set($("edge-words"), (near && edgeInWords(reel)) || missing || "");
-    $("fill").hidden = !lacking;
+    $("fill").hidden = !lacking || !orders;
     if (lacking) set($("fill"), `fill ${day(lacking.from)} to ${day(lacking.to)}`);
     set($("level"), timeframe === this.#one.timeframe ? "" : `shown as ${timeframe}`);
     $("now").disabled = reel.attached && (!range || range.to >= this.#list.length - 1);
