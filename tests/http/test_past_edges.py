@@ -9,12 +9,14 @@ import redis
 
 from livecache.history.sqlite.store import SqliteHistory
 from livecache.keys.keyspace import Keyspace
+from livecache.model.series import SeriesId
 from livecache.model.timeframe import Timeframe
 from livecache.model.traits import Served as ServedBy
 from livecache.model.traits import Traits
 
 from ..history.support import market, minute, number_of, put
 from .api import Served, served
+from .support import ask
 from .test_past import SOON, as_rows, candles, fetched, history, holds, rows
 
 __all__ = ["history"]
@@ -78,3 +80,18 @@ def test_what_holds_nothing_is_not_held(history: SqliteHistory, server: Served) 
     put(history, number_of(history), 0, 760)
     status, _, headers = fetched(server, "&before=0")
     assert (status, headers["Cache-Control"]) == (200, "no-cache"), "more of it may be had in a moment"
+
+
+def test_a_file_that_others_use_too_does_not_make_a_symbol_theirs(
+    history: SqliteHistory, server: Served, clean_valkey: str
+) -> None:
+    other = SeriesId("other", "BTC-USD", Timeframe.M1)
+    put(history, number_of(history, other), 0, 700, of=2)
+    query = f"before={minute(500)}&limit=100"
+    refused = candles(server, f"&{query}")
+    assert (refused.status, refused.content["kind"]) == (404, "unknown_series"), "nor if Redis tells nothing"
+    put(history, number_of(history), 0, 700)
+    holds(clean_valkey, 640, 760)
+    assert rows(candles(server, f"&{query}")) == as_rows(market(400, 500))
+    theirs = ask(server.url, f"/api/v1/candles?symbol=other:BTC-USD&timeframe=1m&{query}")
+    assert rows(theirs) == as_rows(market(400, 500, of=2)) and theirs.content["venue"] == "other"

@@ -176,4 +176,15 @@ OF_READS = (
         ),
         ("tests/http/test_past_edges.py",),
     ),
+    Breakage(
+        "years of another venue stand for those of the one that is served",
+        (
+            Edit(
+                "livecache/http/past/window.py",
+                "Reading(years, store, self._ours(ask.symbol), timeframe, wish)",
+                "Reading(years, store, ask.symbol, timeframe, wish)",
+            ),
+        ),
+        ("tests/http/test_past_edges.py",),
+    ),
 )

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ...errors import ConfigError, Incomplete, NotReady, OutsideCalendar, RedisUnavailable, UnknownSeries
 from ...model.coverage import Coverage
+from ...model.naming import split_venue
 from ...model.timeframe import iso, readable
 from ...read.reading import Core, Steps
 from ...reader.async_links import AsyncLink
@@ -239,7 +240,12 @@ class Past:
             place = self._opened(self._instance.history_path)
             with place.opened() as store:
                 years = Years(core, drive, place, self._filled)
-                reading = Reading(years, store, ask.symbol, timeframe, wish)
+                try:
+                    reading = Reading(years, store, self._ours(ask.symbol), timeframe, wish)
+                except UnknownSeries:
+                    if ":" not in ask.symbol:
+                        raise
+                    reading = Reading(years, store, ask.symbol, timeframe, wish)
                 bounds = self._bounds(reading, ask)
                 tag = ""
                 if encode:
@@ -259,6 +265,13 @@ class Past:
             raise ConfigError(error.message, error.hint) from None
         except ValueError as error:
             raise ConfigError(str(error)) from None
+
+    def _ours(self, symbol: str) -> str:
+        """With the venue, where one is served and none is named: the file may hold others' years, too."""
+        venues = self._instance.places
+        if len(venues) > 1 or split_venue(symbol, venues)[0]:
+            return symbol
+        return f"{next(iter(venues))}:{symbol}"
 
     def _opened(self, path: Path | None) -> Place:
         """Where the history is; none before its file is made."""
