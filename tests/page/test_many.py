@@ -64,7 +64,7 @@ def test_few_lines_are_drawn_and_the_last_market_is_reached_by_scrolling_and_by_
     row = "document.querySelector('[data-symbol=\"COIN898-USD\"]').ariaRowIndex"
     assert tab.run(f"[document.getElementById('markets').ariaRowCount, {row}]") == ["902", "902"]
     tab.click("[data-symbol='COIN898-USD'] a")
-    tab.until("it is chosen", "document.getElementById('chosen').innerText === 'COIN898-USD 1m'")
+    tab.until("it is chosen", "document.getElementById('chosen').innerText === 'COIN898-USD 1h'")
     tab.focus("#markets [tabindex='0']")
     for key, goal in (
         ("Home", "COIN899-USD"),
@@ -83,7 +83,7 @@ def test_few_lines_are_drawn_and_the_last_market_is_reached_by_scrolling_and_by_
         tab.press("ArrowLeft")
     name = tab.run(FOCUSED)
     tab.press("Enter")
-    tab.until("Enter leads to it", f"document.getElementById('chosen').innerText === '{name} 1m'")
+    tab.until("Enter leads to it", f"document.getElementById('chosen').innerText === '{name} 1h'")
     stops = "document.querySelectorAll('#markets tbody [tabindex=\"0\"]').length"
     assert tab.run(stops) == 1, "Tab does not lead through 900 of them"
     tab.run(f"{SCROLLER}.scrollTop = 0")
