@@ -311,3 +311,20 @@ def test_an_exchange_that_closes_has_no_bucket_at_night(browser: Tab) -> None:
         (morning + hour, "quiet"),
     ]
     assert (known, settled) == (morning + hour + 600_000, morning + hour), "the last one is shorter"
+
+
+def test_a_candle_before_all_that_was_loaded_makes_nothing_between_look_as_if_nothing_had_been_traded(
+    browser: Tab,
+) -> None:
+    # Of ten candles the newest five are asked for; a revision tells of the second, and one of the seventh.
+    script = f"""import('/page/buckets.js').then(({{ Buckets }}) => {{
+      const [buckets, H] = [new Buckets("1h"), {12 * STEP}];
+      const candle = (time, close) => [time, 1, 1, 1, close, 1];
+      const through = {{ settled_through: 10 * H, known_through: 10 * H, closed_through: 10 * H }};
+      const candles = [5, 6, 7, 8, 9].map((hour) => candle(hour * H, 1));
+      buckets.load({{ ...through, contiguous_from: 0, forming_from: 0, grid: "", candles }}, 5);
+      for (const hour of [1, 6]) buckets.apply("revised", {{ time: hour * H, candle: candle(hour * H, 2) }});
+      return buckets.list().map(({{ time, kind, candle }}) => [time / H, kind, candle?.[4] ?? null]);
+    }})"""
+    told = browser.run(script)
+    assert told == [[hour, "settled", 2 if hour == 6 else 1] for hour in range(5, 10)]

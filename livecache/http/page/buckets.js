@@ -35,18 +35,20 @@ export class Buckets {
   #forget() {
     this.candles = new Map(); // by open time
     this.from = 0; // from here to `known` nothing is missing
+    this.begins = 0; // before this nothing was loaded, though something may be known
     this.known = 0; // before this each bucket is known: one without a candle had no trade
     this.settled = 0;
     this.closed = 0;
     this.forming = 0;
   }
 
-  /** Take an answer of /api/v1/candles, in place of all that was there. */
-  load(answer) {
+  /** Take an answer of /api/v1/candles that asked for so many, in place of all that was there. */
+  load(answer, most = Infinity) {
     this.#forget();
     this.loaded = true;
     this.grid = answer.grid ? new Sessions(answer.grid) : null;
     this.from = answer.contiguous_from;
+    this.begins = answer.candles.length < most ? this.from : answer.candles[0][0];
     this.known = answer.known_through;
     this.settled = answer.settled_through;
     this.closed = answer.closed_through;
@@ -57,6 +59,7 @@ export class Buckets {
 
   /** Take an event of the stream; what it says twice does no harm. */
   apply(event, { time, candle }) {
+    if (time < this.begins) return; // All between would look as if nothing had been traded.
     if (event === "forming") {
       if (time < Math.max(this.forming, this.known)) return; // It was overtaken by the word that it closed.
       this.forming = time;

@@ -120,7 +120,7 @@ export class One {
     this.#waiting = [];
     try {
       const answer = await this.#candles();
-      this.buckets.load(answer);
+      this.buckets.load(answer, CANDLES_MOST);
       this.#due = this.#behind = false;
       this.failed = null;
     } catch (error) {
