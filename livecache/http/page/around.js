@@ -4,12 +4,12 @@ import { nameOf, named } from "./markets.js";
 import { get } from "./service.js";
 
 const COURSES_MS = 30_000;
-const COURSES_SOON_MS = 5_000; // while one that trades has none yet
 const WHO_MS = 60_000;
+const SOON_MS = 5_000; // after a failure, and while one that trades has no course yet
 
 export class Around {
   #onNews;
-  #coursesAt = -Infinity;
+  #askedAt = new Map(); // by path
   #whoAt = -Infinity;
 
   constructor(onNews) {
@@ -25,26 +25,24 @@ export class Around {
 
   /** Ask for what is due, given the series. Whether the service answers at all is told by who asks for these. */
   look(series) {
-    const now = performance.now();
     const wanting = series.some((row) => row.last !== null && !this.courses.get(nameOf(row))?.closes.length);
-    if (now - this.#coursesAt > (wanting ? COURSES_SOON_MS : COURSES_MS)) {
-      this.#coursesAt = now;
-      this.#take("api/v1/markets", ({ markets, venues }) => {
-        this.courses = new Map(named(markets, venues).map((market) => [nameOf(market), market]));
-      });
-    }
-    if (now - this.#whoAt > WHO_MS) {
-      this.#whoAt = now;
-      this.#take("api/v1/service", (who) => {
-        this.who = who;
-      });
-    }
+    this.#take("api/v1/markets", wanting ? SOON_MS : COURSES_MS, ({ markets, venues }) => {
+      this.courses = new Map(named(markets, venues).map((market) => [nameOf(market), market]));
+    });
+    this.#take("api/v1/service", WHO_MS, (who) => {
+      this.who = who;
+      this.#whoAt = performance.now();
+    });
   }
 
-  async #take(path, taken) {
+  async #take(path, every, taken) {
+    const now = performance.now();
+    if (now - (this.#askedAt.get(path) ?? -Infinity) <= every) return;
+    this.#askedAt.set(path, now);
     try {
       taken(await get(path));
     } catch {
+      this.#askedAt.set(path, now - every + SOON_MS);
       return;
     }
     this.#onNews();
