@@ -224,3 +224,64 @@ def test_months_without_a_candle_are_an_end_where_nobody_tells_of_a_listing(brow
       return [ends, past.listed / D, past.wanted({ from: 0, to: 10 })];
     })"""
     assert browser.run(script) == [["", "", "quiet"], 900, None]
+
+
+# A reel over a market of hours, whose pages come when the script lets them; `live` is what is live meanwhile.
+REEL = """import('/page/reel.js').then(async ({ Reel }) => {
+  const H = 3_600_000;
+  const span = (from, to) => Array.from({ length: (to - from) / H }, (_, at) => from + at * H);
+  const candle = (time) => [time, 1, 1, 1, 1, time];
+  let live = [];
+  const goes = (from, to) => {
+    live = span(from * H, to * H).map((time) => ({ time, kind: "settled", candle: candle(time) }));
+  };
+  const buckets = { list: () => live, loaded: true, step: H, grid: null };
+  const asked = [];
+  window.fetch = async (path) => {
+    const before = Number(new URL(path, location).searchParams.get("before"));
+    asked.push(before / H);
+    await new Promise((let_go) => (window.page_comes = let_go));
+    const [from, to] = [before - 500 * H, before];
+    const page = { from, to, candles: span(from, to).map(candle), missing: [], provisional: [] };
+    return Response.json({ ...page, coverage: [[from, to]], grid: "", exhausted: false, ends: "" });
+  };
+  const reel = new Reel({ name: "BTC-USD", timeframe: "1h", buckets }, async () => {}, () => {});
+  reel.kept = true;
+  const comes = async () => {
+    window.page_comes();
+    for (let turn = 0; turn < 50; turn += 1) await Promise.resolve();
+    await new Promise((done) => setTimeout(done));
+  };
+  const times = () => reel.list().map(({ time }) => time / H);
+  %s
+})"""
+
+
+def test_a_page_that_comes_once_the_live_candles_begin_later_makes_no_seam(browser: Tab) -> None:
+    script = """goes(2000, 2100);
+      reel.list();
+      reel.look({ from: 10, to: 90 });
+      goes(2050, 2150); // The stream broke, and what is live was loaded anew.
+      reel.list();
+      await comes();
+      const first = times();
+      reel.look({ from: 10, to: 90 });
+      await comes();
+      return [first, times(), asked];"""
+    first, then, asked = browser.run(REEL % script)
+    assert first == list(range(2050, 2150))
+    assert then == list(range(1550, 2150))
+    assert asked == [2000, 2050]
+
+
+def test_whoever_looks_at_the_newest_sees_them_after_days_away_and_who_looks_back_stays(browser: Tab) -> None:
+    script = """goes(2000, 2100);
+      reel.list();
+      reel.look({ from: 10, to: 102 });
+      await comes();
+      reel.list();
+      reel.look(%s);
+      goes(3000, 3100);
+      return times();"""
+    assert browser.run(REEL % script % "{ from: 510, to: 602 }") == list(range(3000, 3100))
+    assert browser.run(REEL % script % "{ from: 300, to: 400 }") == list(range(1500, 2000))

@@ -161,13 +161,13 @@ def test_without_a_network_it_says_so_quietly_and_goes_on_once_it_is_back(chart:
     chart.until("nothing is under way", QUIET)
     offline(chart, True)
     chart.focus("#chart")
-    for _ in range(8):
+    length = chart.run(LENGTH)
+    for _ in range(length // 80):
         chart.press("PageUp")
         seen(chart)
     words = "document.getElementById('edge-words').innerText"
     chart.until("it says so", f"{words}.startsWith('Older candles do not come')")
-    length = chart.run(LENGTH)
-    assert length < 1_000
+    assert chart.run(LENGTH) == length
     offline(chart, False)
     chart.until("it goes on", f"{LENGTH} > {length}", 60.0)
     chart.until("that is all", f"!{words}.startsWith('Older candles do not come')")
@@ -190,3 +190,68 @@ def test_what_is_missing_is_filled_by_a_click(here: Years, tab: Tab) -> None:
     assert len(within) == 48
     assert {time: shown[time] for time in within} == within
     assert not tab.run("document.getElementById('fill').checkVisibility()")
+
+
+def go(tab: Tab, when: str) -> None:
+    """To a day, by the field above the chart."""
+    tab.run(f"document.getElementById('date').value = '{when}'")
+    tab.focus("#date")
+    tab.press("Enter")
+
+
+def test_what_is_no_day_and_one_to_come_lead_to_the_newest_and_long_ago_to_the_listing(
+    here: Years, chart: Tab
+) -> None:
+    chart.until("the first page is there", f"{LENGTH} > 500")
+    for nonsense in ("2024-13-45", "0001-01-01", "2040-01-01"):
+        chart.run(f"location.hash = '#BTC-USD/1h@{day(LISTED + 30 * DAY)}'")
+        chart.until("it goes there", f"{FIRST} < {LISTED + 30 * DAY}")
+        chart.run(f"location.hash = '#BTC-USD/1h@{nonsense}'")
+        chart.until(f"the newest are seen for {nonsense}", "document.getElementById('now').disabled")
+        assert seen(chart)[1] >= NOON // HOUR * HOUR - HOUR
+    go(chart, "1969-01-01")
+    assert "1969" not in chart.run("location.hash"), "the field says what it takes"
+    to_the_left(chart)
+    go(chart, day(LISTED - 400 * DAY))
+    chart.until(
+        "the listing is seen", f"document.getElementById('edge-words').innerText.includes('{day(LISTED)}')"
+    )
+    assert seen(chart)[0] == LISTED
+    nothing_in_the_console(chart)
+
+
+def test_who_goes_somewhere_and_thinks_better_of_it_is_led_there_no_more(here: Years, chart: Tab) -> None:
+    chart.until("the first page is there", f"{LENGTH} > 500")
+    chart.until("nothing is under way", QUIET)
+    latency = {"offline": False, "downloadThroughput": -1, "uploadThroughput": -1}
+    chart.call("Network.emulateNetworkConditions", latency=2_000, **latency)
+    go(chart, day(LISTED + 20 * DAY))
+    chart.until("it says so", "document.getElementById('edge-words').innerText === 'loading older candles'")
+    chart.click("#now")
+    chart.call("Network.emulateNetworkConditions", latency=0, **latency)
+    chart.until("nothing is under way", f"document.getElementById('now').disabled && {QUIET}")
+    assert seen(chart)[1] >= NOON // HOUR * HOUR - HOUR
+    assert chart.run(LENGTH) > 500, "nothing was let go"
+
+
+def test_the_arrow_keys_begin_where_one_looks(here: Years, chart: Tab) -> None:
+    chart.until("the first page is there", f"{LENGTH} > 500")
+    chart.focus("#chart")
+    chart.press("PageUp")
+    chart.press("PageUp")
+    chart.until("nothing is under way", QUIET)
+    before = seen(chart)
+    chart.press("ArrowLeft")
+    first, last = seen(chart)
+    assert abs(last - before[1]) <= 2 * HOUR
+    read = datetime.fromisoformat(chart.text("#readout")[:16]).replace(tzinfo=UTC).timestamp() * 1000
+    assert first < read <= last
+
+
+def test_a_press_of_the_other_button_holds_nothing_up(chart: Tab) -> None:
+    chart.until("the first page is there", f"{LENGTH} > 500")
+    box = chart.run("document.getElementById('chart').getBoundingClientRect().toJSON()")
+    at = {"x": box["x"] + 100, "y": box["y"] + 100, "button": "right", "clickCount": 1}
+    chart.call("Input.dispatchMouseEvent", type="mousePressed", **at)
+    chart.focus("#chart")
+    to_the_left(chart)

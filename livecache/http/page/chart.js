@@ -73,8 +73,8 @@ export class Chart {
       if (range) onRange(range);
     });
     for (const [name, held] of [["pointerdown", true], ["pointerup", false], ["pointercancel", false]]) {
-      addEventListener(name, ({ target }) => {
-        this.#held = held && box.contains(target);
+      addEventListener(name, ({ target, button }) => {
+        this.#held = held && !button && box.contains(target); // The end of another button's press may go to its menu.
         this.#moved();
       });
     }
@@ -155,8 +155,14 @@ export class Chart {
   /** Move by so many screens, as far as there is something to see. */
   turn(screens) {
     const { from, to } = this.range;
+    const shift = (to - from) * screens;
+    this.#lookAt(from + shift, to + shift);
+  }
+
+  /** At these places, as far as there is something to see. */
+  #lookAt(from, to) {
     const width = to - from;
-    const start = Math.min(Math.max(from + width * screens, -width / 2), this.#buckets.length + 3 - width);
+    const start = Math.min(Math.max(from, -width / 2), this.#buckets.length + 3 - width);
     this.#look(start, start + width);
   }
 
@@ -166,7 +172,7 @@ export class Chart {
       const shown = Math.max(20, Math.floor(this.#box.clientWidth / PIXELS_A_BAR));
       this.#look(this.#buckets.length - shown, this.#buckets.length + 3);
     } else {
-      this.#look(this.#placeOf(aim.from), this.#placeOf(aim.to));
+      this.#lookAt(this.#placeOf(aim.from), this.#placeOf(aim.to));
     }
   }
 

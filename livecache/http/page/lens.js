@@ -130,16 +130,15 @@ export class Lens {
   async #go() {
     const [reel, wish] = [this.#reel, this.#wish];
     this.#wish = null;
-    if (wish === "newest") {
+    if (wish === "newest" || wish > reel.one.buckets.list().at(-1)?.time) {
       reel.now();
-      this.#aim = wish;
+      this.#aim = "newest";
       return;
     }
     const seen = this.#chart?.times;
     const half = seen ? (seen.to - seen.from) / 2 : (SPAN * reel.one.buckets.step) / 2;
     const span = { from: wish - half, to: wish + half };
-    await reel.goTo(span);
-    if (reel !== this.#reel || this.#wish !== null) return;
+    if (!(await reel.goTo(span)) || reel !== this.#reel || this.#wish !== null) return;
     this.#aim = span;
     this.#soon();
   }

@@ -77,7 +77,8 @@ function choose() {
     history.replaceState(null, "", `#${keyOf(row)}`);
   }
   const [name, timeframe] = row ? [nameOf(row), row.timeframe] : [key.slice(0, slash), key.slice(slash + 1)];
-  const time = moment === undefined ? null : Date.parse(moment);
+  const parsed = Date.parse(moment);
+  const time = parsed > 0 ? parsed : null; // What is no day leads to the newest.
   if (one && one.name === name && one.timeframe === timeframe) {
     view.choose(one, time);
     return;
@@ -95,7 +96,7 @@ function choose() {
 
 /** Look at a day, in Unix ms; null: at the newest. The address says so, too. */
 function goTo(time) {
-  if (Number.isNaN(time)) return;
+  if (!one) return;
   const moment = time === null ? "" : `@${new Date(time).toISOString().slice(0, 10)}`;
   history.replaceState(null, "", `#${keyOf(one)}${moment}`);
   view.choose(one, time);

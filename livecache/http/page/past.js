@@ -114,7 +114,7 @@ export class Past {
    */
   wanted({ from, to }, screens = 1.5) {
     const ahead = (to - from) * screens;
-    if (from < ahead && !this.end && this.#start && !this.#blank) return { way: "older", before: this.#start };
+    if (from < ahead && !this.end && this.start && !this.#blank) return { way: "older", before: this.start };
     if (!this.attached && to > this.#buckets.length - ahead) return { way: "newer", from: this.to, until: this.#live[0]?.time ?? Infinity };
     return null;
   }
@@ -124,13 +124,14 @@ export class Past {
     return this.#open.some(({ from, whole, job }) => (whole || job) && from <= this.from);
   }
 
-  get #start() {
+  /** Where the list begins. */
+  get start() {
     return this.to ? this.from : (this.#live[0]?.time ?? 0);
   }
 
   /** Take a page that was asked for by `before` = where the list began. */
   older(page) {
-    const start = this.#start;
+    const start = this.start;
     if (!this.to) this.to = start;
     this.#buckets = [...page.buckets.filter(({ time }) => time < start), ...this.#buckets];
     this.from = Math.min(page.from, start);

@@ -15,6 +15,7 @@ export class Reel {
   #still;
   #onNews;
   #range = { from: 0, to: 1 }; // the places that are seen
+  #length = 0; // of the list
   #stop = new AbortController();
   #pause = new Pause();
   #again = new Pause();
@@ -28,6 +29,7 @@ export class Reel {
     this.kept = null; // whether the service keeps older candles than it serves live; null: who knows
     this.loading = ""; // "older" or "newer" while it is under way
     this.trouble = null; // why it does not come
+    this.going = false; // to a time that is not loaded yet
     this.#past = new Past(one.timeframe);
     this.#still = still;
     this.#onNews = onNews;
@@ -47,7 +49,15 @@ export class Reel {
   }
 
   list() {
-    return this.#past.list(this.one.buckets.list());
+    const live = this.one.buckets.list();
+    const newest = this.attached && this.#range.to >= this.#length - 1;
+    let list = this.#past.list(live);
+    if (newest && !this.attached) {
+      this.#past.clear(); // Whoever looked at the newest, and was away for long, goes on doing so.
+      list = live;
+    }
+    this.#length = list.length;
+    return list;
   }
 
   /** These places of the list are seen: load what is near, unless it is on its way. */
@@ -61,22 +71,31 @@ export class Reel {
     else if (open && !this.#mending) this.#mend(open);
   }
 
-  /** Have these times in the list, though nothing between them and now is loaded. */
+  /** Have these times in the list, though nothing between them and now is loaded. False once something else is wanted. */
   async goTo({ from, to }) {
     this.#begin();
     const { signal } = this.#stop;
     const { step } = this.one.buckets;
     const [list, live] = [this.list(), this.one.buckets.list()];
     const there = list.length && list[0].time <= from && (this.attached || list.at(-1).time >= to);
-    if (there || !live.length || !this.kept) return;
+    if (there || !live.length || !this.kept) return true;
     const before = Math.min(to + (to - from), live[0].time);
     const limit = Math.min(PAGE_MOST, Math.max(PAGE_LEAST, Math.ceil((3 * (to - from)) / step)));
     if (live[0].time <= from) {
       this.#past.clear();
-      return;
+      return true;
     }
-    const jump = async () => this.#past.jump(await this.#page({ before, limit }, signal));
+    this.going = true;
+    const jump = async () => {
+      let page = await this.#page({ before, limit }, signal);
+      // Before its listing there is nothing to see: that is where to go.
+      if (page.listed >= page.to) page = await this.#page({ before: Math.min(page.listed + to - from, live[0].time), limit }, signal);
+      if (page.buckets.length) this.#past.jump(page);
+      else this.#past.clear();
+    };
     while (!signal.aborted && !(await this.#run("older", signal, jump))) this.#onNews();
+    if (!signal.aborted) this.going = false;
+    return !signal.aborted;
   }
 
   /** Back to what is live. */
@@ -123,7 +142,7 @@ export class Reel {
   #begin() {
     this.stop();
     this.#stop = new AbortController();
-    this.#busy = false;
+    this.#busy = this.going = false;
     this.loading = "";
     this.trouble = null;
   }
@@ -134,7 +153,8 @@ export class Reel {
     const limit = Math.round(Math.min(PAGE_MOST, Math.max(PAGE_LEAST, 2 * (right - left))));
     await this.#run(wanted.way, signal, async () => {
       if (wanted.way === "older") {
-        this.#past.older(await this.#page({ before: wanted.before, limit }, signal));
+        const page = await this.#page({ before: wanted.before, limit }, signal);
+        if (this.#past.start === wanted.before) this.#past.older(page); // else the list begins elsewhere by now
       } else {
         const { step, grid } = this.one.buckets;
         const until = Math.min(wanted.from + limit * step * (grid ? SESSIONS : 1), wanted.until);

@@ -140,11 +140,11 @@ export class View {
     const near = range && range.from < (range.to - range.from) / 8;
     const lacking = reel.lacking();
     const missing = reel.filling ? "what is missing is being fetched" : lacking && this.#unfilled;
-    set($("edge-words"), (near && edgeInWords(reel)) || missing || "");
+    set($("edge-words"), ((near || reel.going) && edgeInWords(reel)) || missing || "");
     $("fill").hidden = !lacking || !orders;
     if (lacking) set($("fill"), `fill ${day(lacking.from)} to ${day(lacking.to)}`);
     set($("level"), timeframe === this.#one.timeframe ? "" : `shown as ${timeframe}`);
-    $("now").disabled = reel.attached && (!range || range.to >= this.#list.length - 1);
+    $("now").disabled = !reel.going && reel.attached && (!range || range.to >= this.#list.length - 1);
   }
 
   async #fill() {
@@ -223,7 +223,7 @@ export class View {
     if (!this.#chart || !list.length) return;
     const screens = { PageUp: -1, PageDown: 1 }[event.key];
     const found = list.findIndex(({ time }) => time === this.#pointed);
-    const at = found < 0 ? list.length : found;
+    const at = found < 0 ? Math.min(list.length, Math.max(1, Math.ceil(this.#chart.range.to))) : found; // where one looks
     const to = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: list.length - 1, Escape: null }[event.key];
     if (to === undefined && !screens) return;
     event.preventDefault();
