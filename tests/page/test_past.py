@@ -285,3 +285,13 @@ def test_whoever_looks_at_the_newest_sees_them_after_days_away_and_who_looks_bac
       return times();"""
     assert browser.run(REEL % script % "{ from: 510, to: 602 }") == list(range(3000, 3100))
     assert browser.run(REEL % script % "{ from: 300, to: 400 }") == list(range(1500, 2000))
+
+
+def test_a_place_between_two_moments_is_asked_for_as_a_moment(browser: Tab) -> None:
+    script = """goes(2000, 2100);
+      reel.list();
+      reel.goTo({ from: 1200.0000001 * H, to: 1210.0000001 * H });
+      await comes();
+      return asked.map((hour) => hour * H);"""
+    (asked,) = browser.run(REEL % script)
+    assert asked == int(asked)

@@ -79,7 +79,7 @@ export class Reel {
     const [list, live] = [this.list(), this.one.buckets.list()];
     const there = list.length && list[0].time <= from && (this.attached || list.at(-1).time >= to);
     if (there || !live.length || !this.kept) return true;
-    const before = Math.min(to + (to - from), live[0].time);
+    const before = Math.min(Math.ceil(to + (to - from)), live[0].time);
     const limit = Math.min(PAGE_MOST, Math.max(PAGE_LEAST, Math.ceil((3 * (to - from)) / step)));
     if (live[0].time <= from) {
       this.#past.clear();
@@ -89,7 +89,7 @@ export class Reel {
     const jump = async () => {
       let page = await this.#page({ before, limit }, signal);
       // Before its listing there is nothing to see: that is where to go.
-      if (page.listed >= page.to) page = await this.#page({ before: Math.min(page.listed + to - from, live[0].time), limit }, signal);
+      if (page.listed >= page.to) page = await this.#page({ before: Math.min(Math.ceil(page.listed + to - from), live[0].time), limit }, signal);
       if (page.buckets.length) this.#past.jump(page);
       else this.#past.clear();
     };
