@@ -328,3 +328,16 @@ def test_a_candle_before_all_that_was_loaded_makes_nothing_between_look_as_if_no
     }})"""
     told = browser.run(script)
     assert told == [[hour, "settled", 2 if hour == 6 else 1] for hour in range(5, 10)]
+
+
+def test_a_price_of_long_ago_is_told_with_all_its_digits(browser: Tab) -> None:
+    script = """Promise.all(["words", "zone"].map((name) => import(`/page/${name}.js`)))
+      .then(([{ sentence }, { Zone }]) => {
+        const candle = (...prices) => ({ time: 0, kind: "settled", candle: [0, ...prices, 1] });
+        return [candle(0.25, 0.125, 0.0625, 1), candle(100, 100.5, 1 / 3, 1)].map((bucket) =>
+          sentence(bucket, 2, new Zone(false)).replaceAll("\\u00a0", " "));
+      })"""
+    assert browser.run(script) == [
+        "1970-01-01 00:00 UTC  O 0.2500  H 0.1250  L 0.0625  C 1.0000  V 1",
+        "1970-01-01 00:00 UTC  O 100.00000000  H 100.50000000  L 0.33333333  C 1.00000000  V 1",
+    ]

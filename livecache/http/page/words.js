@@ -19,6 +19,7 @@ export const TIMEFRAMES = {
   "1M": 2_592_000_000, // about
 };
 
+const EXACT_MOST = 8; // digits of an old price: what a split has divided has no end of them
 const PRICES = new Map(); // by their digits
 
 /** What a bucket is worth, in words. */
@@ -79,7 +80,9 @@ export function reasonOf({ reason }, zone) {
 export function sentence(bucket, digits, zone) {
   const { time, kind, candle } = bucket;
   if (!candle) return `${zone.text(time)}  ${KINDS[kind]}`;
-  const [open, high, low, close] = candle.slice(1, 5).map((number) => price(number, digits));
+  const prices = candle.slice(1, 5);
+  const exact = Math.max(digits, Math.min(EXACT_MOST, Math.max(...prices.map(decimals)))); // Years ago it may have been far smaller.
+  const [open, high, low, close] = prices.map((number) => price(number, exact));
   const rest = kind === "settled" ? "" : `${KINDS[kind]}  `;
   // A letter stays on the line of its number.
   const shown = Object.entries({ O: open, H: high, L: low, C: close, V: volume(candle[5]) });
