@@ -149,7 +149,14 @@ def test_zoomed_out_it_shows_larger_candles_of_the_same_time_and_zoomed_in_its_o
     first, last = seen(chart)
     assert first < before[0] and last >= NOON // DAY * DAY - DAY
     assert all(time % DAY == 0 for time in drawn(chart))
-    chart.zoom("#chart", 25)
+    chart.zoom("#chart", -25)
+    chart.until("weeks are shown", "document.getElementById('level').innerText === 'shown as 1w'")
+    chart.until("they are drawn", "document.getElementById('chart').ariaLabel.startsWith('BTC-USD 1w')")
+    line = "charted.panes()[0].getSeries().flatMap((each) => each.priceLines())[0].options().price"
+    told = "Number(document.getElementById('last').innerText.replaceAll(',', ''))"
+    chart.until("the line is at the last price, which is of no whole week", f"{line} === {told}")
+    first, _ = seen(chart)
+    chart.zoom("#chart", 50)
     chart.until("hours are shown", "document.getElementById('level').innerText === ''")
     chart.until("they are drawn", "document.getElementById('chart').ariaLabel.startsWith('BTC-USD 1h')")
     assert all(now >= first for now in seen(chart))

@@ -24,6 +24,7 @@ export class Chart {
   #gaps;
   #edge = new Edge();
   #last; // the line at the last price
+  #price = null;
   #format = {};
   #colours = {};
   #averages = null; // their lines, while they are shown
@@ -109,14 +110,15 @@ export class Chart {
   }
 
   /**
-   * Draw these buckets, and the averages of them; `live`: the last ones are the newest there are. Without an `aim` what is
-   * looked at stays where it is. Else it is "newest", or the times `{from, to}`.
+   * Draw these buckets, and the averages of them; `live`: the last ones are the newest there are. `last` is the last price,
+   * null where it is theirs. Without an `aim` what is looked at stays where it is. Else it is "newest", or the times `{from, to}`.
    */
-  show(buckets, { digits, step, live, averages, aim }) {
+  show(buckets, { digits, step, live, last, averages, aim }) {
     const [before, range] = [this.#buckets, this.range];
     const follows = this.#live && range && range.to >= before.length - 1;
     this.#buckets = buckets;
     this.#live = live;
+    this.#price = last;
     let first = firstOther(before, buckets);
     if (digits !== this.#digits || step !== this.#step) {
       this.#digits = digits;
@@ -313,7 +315,8 @@ export class Chart {
     this.#holed = gaps.length > 0;
     const last = this.#live ? (this.#buckets.findLast(({ candle }) => candle)?.candle ?? null) : null;
     const shown = last !== null;
-    const look = shown ? { price: last[4], color: this.#colours[last[4] < last[1] ? "down" : "up"] } : {};
+    const newest = this.#price ?? last?.[4]; // What is added up may lack the bucket in progress.
+    const look = shown ? { price: newest, color: this.#colours[newest < last[1] ? "down" : "up"] } : {};
     this.#last.applyOptions({ ...look, lineVisible: shown, axisLabelVisible: shown });
     const settled = this.#live ? this.#buckets.findLastIndex(({ kind }) => kind === "settled" || kind === "empty") : -1;
     this.#edge.show(settled + 1, this.#colours.edge);

@@ -111,7 +111,7 @@ export class View {
     const served = rows.map((each) => each.timeframe);
     const { list, step, live, aim } = this.#lens.frame(served, kept);
     this.#list = list;
-    this.#chart?.show(list, { digits, step, live, aim, averages: this.#overlays.of(list) });
+    this.#chart?.show(list, { digits, step, live, aim, last: row?.last ?? null, averages: this.#overlays.of(list) });
     if (this.#anew && buckets.loaded) {
       this.#anew = false;
       tell(`${name} ${timeframe}: ${row?.state ?? ""}, last price ${last}`);
