@@ -12,6 +12,7 @@ from aiohttp import web
 from ..config.render import redact
 from ..errors import (
     ConfigError,
+    HistoryChanged,
     Incomplete,
     LivecacheError,
     NotListed,
@@ -59,6 +60,7 @@ _OF_ERRORS: tuple[tuple[type[LivecacheError], int, ProblemKind], ...] = (
     (Stale, 503, "stale"),
     (OutOfSync, 503, "out_of_sync"),
     (RedisUnavailable, 503, "redis_unavailable"),
+    (HistoryChanged, 503, "not_now"),
     (RepairNotNow, 503, "not_now"),
     (RepairRefused, 400, "bad_request"),
     (ReloadRefused, 400, "bad_request"),

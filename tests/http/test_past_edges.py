@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
 import redis
 
+from livecache.errors import HistoryChanged
 from livecache.history.sqlite.store import SqliteHistory
+from livecache.http.answers import of_error
+from livecache.http.past.bounds import Ask, bounds_of
 from livecache.keys.keyspace import Keyspace
+from livecache.model.coverage import Coverage
+from livecache.model.grid import SessionGrid
 from livecache.model.series import SeriesId
 from livecache.model.timeframe import Timeframe
 from livecache.model.traits import Served as ServedBy
 from livecache.model.traits import Traits
 
 from ..history.support import market, minute, number_of, put
+from ..history.test_damage import cut
 from .api import Served, served
 from .support import ask
 from .test_past import SOON, as_rows, candles, fetched, history, holds, rows
@@ -24,6 +31,8 @@ __all__ = ["history"]
 TRAITS = Traits(
     served={Timeframe.M1: ServedBy(page=300, reach=1_000), Timeframe.H1: ServedBy(page=300)},
 )
+
+HOUR = 3_600_000
 
 
 @pytest.fixture
@@ -95,3 +104,42 @@ def test_a_file_that_others_use_too_does_not_make_a_symbol_theirs(
     assert rows(candles(server, f"&{query}")) == as_rows(market(400, 500))
     theirs = ask(server.url, f"/api/v1/candles?symbol=other:BTC-USD&timeframe=1m&{query}")
     assert rows(theirs) == as_rows(market(400, 500, of=2)) and theirs.content["venue"] == "other"
+
+
+def test_before_the_first_session_that_is_known_there_is_nothing_and_no_error() -> None:
+    day = 86_400_000
+    grid = SessionGrid((10 * day, 11 * day), (10 * day + 6 * HOUR, 11 * day + 6 * HOUR))
+    known = Coverage([(10 * day, 11 * day + 6 * HOUR)])
+    for before in (0, 1, 10 * day - 1, 10 * day, 10 * day + HOUR):
+        found = bounds_of(
+            *(grid, Ask("A", "1d", before=before)),
+            known=known,
+            kept=Coverage(),
+            listed=0,
+            oldest=0,
+            final=0,
+            now=12 * day,
+        )
+        assert found.span.start == found.span.end and found.next_before is None and not found.old, before
+
+
+def test_shares_of_before_and_after_a_split_are_for_later_and_not_unreadable() -> None:
+    refused = of_error(HistoryChanged("of a split the history has not heard yet", "read it in a minute"))
+    assert isinstance(refused.body, bytes)
+    assert (refused.status, json.loads(refused.body)["kind"]) == (503, "not_now")
+
+
+def test_what_is_damaged_is_put_aside_by_who_meets_it_and_is_missing_from_then_on(
+    history: SqliteHistory, clean_valkey: str
+) -> None:
+    series = number_of(history)
+    put(history, series, 0, 3_000)
+    cut(history.path)
+    with served(clean_valkey, venues=["venue"], history=history.path, traits=TRAITS, now=SOON) as running:
+        damaged = candles(running, f"&before={minute(3_000)}&limit=3000&fill=false")
+        assert (damaged.status, damaged.content["kind"]) == (503, "unreadable"), "nobody may change anything"
+        refused = candles(running, f"&before={minute(3_000)}&limit=3000")
+        assert (refused.status, refused.content["kind"]) == (503, "incomplete"), refused
+        ((start, end),) = refused.content["missing"]
+        whole = candles(running, f"&before={minute(3_000)}&limit=3000&partial=true")
+        assert rows(whole) == [each for each in as_rows(market(0, 3_000)) if not start <= each[0] < end]

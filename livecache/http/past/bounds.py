@@ -122,7 +122,10 @@ def _span(grid: Grid, ask: Ask, now: int) -> Span:
 
 def _newest(grid: Grid, ask: Ask, now: int, first: int) -> Span:
     """The newest buckets that end by then, but for those before `first`."""
-    end = grid.closed(now if ask.before is None else min(ask.before, now))
+    by = now if ask.before is None else min(ask.before, now)
+    if not grid.count(0, by + 1):  # before the first session that the calendar knows
+        return Span(by, by)
+    end = grid.closed(by)
     start = max(0, min(max(grid.far_back(end, ask.limit), first), end))
     return Span(start, max(start, end))
 

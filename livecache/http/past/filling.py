@@ -23,6 +23,7 @@ from ...model.naming import find_symbol
 from ...model.series import SeriesId
 from ...model.timeframe import Timeframe, iso
 from ...model.traits import Traits
+from ...quiet import logger
 from ..watch.instance import Instance
 from .cells import cells_of, filled_by
 
@@ -138,6 +139,17 @@ class Filler:
             return False
         await self._at(lambda store: series_of(store, SeriesId(*found, served), traits))
         return True
+
+    async def heal(self, symbol: str) -> None:
+        """Put aside what is damaged of the years of a symbol: so it is missing, and can be fetched again."""
+
+        def heal(store: SqliteHistory) -> None:
+            for each in store.all_series([symbol, symbol.partition(":")[2]]):
+                for damage in store.heal(each.id):
+                    log = logger.bind(event="history_damaged", symbol=each.key.symbol)
+                    log.warning("{}; it is put aside, and asked for again", damage.reason)
+
+        await self._at(heal)
 
     async def close(self) -> None:
         """Look at no job any more; they go on."""

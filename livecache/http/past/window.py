@@ -14,7 +14,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from ...errors import ConfigError, Incomplete, NotReady, OutsideCalendar, RedisUnavailable, UnknownSeries
+from ...errors import (
+    ConfigError,
+    DamagedBlock,
+    Incomplete,
+    NotReady,
+    OutsideCalendar,
+    RedisUnavailable,
+    UnknownSeries,
+)
 from ...model.coverage import Coverage
 from ...model.naming import split_venue
 from ...model.timeframe import iso, readable
@@ -149,6 +157,11 @@ class Past:
         except UnknownSeries:
             if not ask.fill or not await self._filler.begin(ask.symbol, readable(ask.timeframe)):
                 raise
+            found = await look(first)
+        except DamagedBlock:
+            if not ask.fill:
+                raise
+            await self._filler.heal(ask.symbol)
             found = await look(first)
         if ask.fill and found.window and (missing := found.window.history.missing):
             filled = await self._filler.fill(found.window.history.series, missing, ask.timeout_s)
