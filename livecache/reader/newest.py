@@ -42,6 +42,7 @@ def _older(years: Years, hot: Candles, grid: Grid, count: int) -> Older | None:
         reading = Reading(years, store, name, hot.series.timeframe, wish_of(0, None, settled=True))
         if store is None or not reading.grid.agrees(grid):
             return None
+        reading.check_shares()
         grid = reading.grid
         edge, buckets, start = hot.contiguous_from, count, -1
         # One more, whose close an empty bucket may carry.

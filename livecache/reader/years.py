@@ -140,6 +140,15 @@ class Reading:
             split=newest_split(self.adjuster.actions),
         )
 
+    def check_shares(self) -> None:
+        """Raise `HistoryChanged` where only one tier has heard of a split: what either has is not joined to
+        what the other one has beside it.
+        """
+        seam = Seam(self._hot, self._stored)
+        for source in self.sources if isinstance(self.grid, SessionGrid) else ():
+            if kept := self.kept(source.series):
+                seam.read(source.series, kept.spans[0].start, kept.spans[-1].end)
+
     def revised(self, start: int, end: int) -> bool:
         """Whether stored candles of that stretch have been others since this reading began."""
         held = [info for source in self.sources if (info := self._infos.get(source.series))]

@@ -10,9 +10,10 @@ from typing import Any
 import fakeredis
 import pytest
 
-from livecache import Incomplete, Reader
+from livecache import Incomplete, NotReady, Reader
 from livecache.equities.written import grid_text
 from livecache.history.columns import Columns
+from livecache.model.candle import ExactCandle
 from livecache.model.coverage import Coverage
 from livecache.model.series import SeriesId
 
@@ -76,3 +77,21 @@ def test_without_a_history_redis_says_where_its_sessions_are(redis: Any) -> None
         assert len(reader.history(SYMBOL, "1h", ms("2026-11-20"))) == 4 * 7 + 4
         with pytest.raises(Incomplete):
             reader.history(SYMBOL, "1d", ms("2020-01-01"))
+
+
+def test_the_newest_candles_do_not_go_on_into_shares_of_before_a_split(tmp_path: Path, redis: Any) -> None:
+    venue = filled((D1,), NOW, candles=70)
+    kept = [*put(venue, redis).candles(SYMBOL, "1d", 70)]
+    grid, key = GRIDS[D1], SeriesId("coinbase", SYMBOL, D1)
+    with closing(opened(tmp_path)) as store:
+        made = store.series(key, create=True, grid_text=grid_text(D1, grid, "XNYS"))
+        times = grid.opens(ms("2020-01-01"), ms("2026-11-24"))
+        candles = [venue.candle(D1, t) for t in times]
+        old = [ExactCandle(c.time, *(f"{float(p) * 4:g}" for p in c.numbers[:4]), c.volume) for c in candles]
+        assert made
+        store.commit(made.id, Columns.of(old), Coverage([(grid.end_before(times[0]), grid.end(times[-1]))]))
+    with Reader(client=redis, history=f"sqlite:///{tmp_path / 'history.db'}") as both:
+        assert [*both.candles(SYMBOL, "1d", 300, at_least=70)] == kept
+        with pytest.raises(NotReady, match="70 of 300") as refused:
+            both.candles(SYMBOL, "1d", 300)
+        assert "split" in refused.value.hint

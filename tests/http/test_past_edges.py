@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import redis
 
-from livecache.errors import HistoryChanged
+from livecache.equities.written import grid_text
+from livecache.history.columns import Columns
 from livecache.history.sqlite.store import SqliteHistory
-from livecache.http.answers import of_error
 from livecache.http.past.bounds import Ask, bounds_of
 from livecache.keys.keyspace import Keyspace
+from livecache.model.candle import ExactCandle
 from livecache.model.coverage import Coverage
 from livecache.model.grid import SessionGrid
 from livecache.model.series import SeriesId
@@ -20,9 +21,13 @@ from livecache.model.timeframe import Timeframe
 from livecache.model.traits import Served as ServedBy
 from livecache.model.traits import Traits
 
+from ..cache.test_sessions import D1, GRIDS, filled
+from ..cache.test_sessions import put as put_warm
+from ..core.test_calendar import ms
+from ..core.test_other_grids import SYMBOL
 from ..history.support import market, minute, number_of, put
 from ..history.test_damage import cut
-from .api import Served, served
+from .api import NOW, Served, served
 from .support import ask
 from .test_past import SOON, as_rows, candles, fetched, history, holds, rows
 
@@ -123,10 +128,30 @@ def test_before_the_first_session_that_is_known_there_is_nothing_and_no_error() 
         assert found.span.start == found.span.end and found.next_before is None and not found.old, before
 
 
-def test_shares_of_before_and_after_a_split_are_for_later_and_not_unreadable() -> None:
-    refused = of_error(HistoryChanged("of a split the history has not heard yet", "read it in a minute"))
-    assert isinstance(refused.body, bytes)
-    assert (refused.status, json.loads(refused.body)["kind"]) == (503, "not_now")
+def test_shares_of_before_a_split_are_told_in_no_page_while_those_of_after_it_are_kept(
+    history: SqliteHistory, store: Any, clean_valkey: str
+) -> None:
+    venue, grid = filled((D1,), "2026-11-29T12:00", candles=70), GRIDS[D1]
+    put_warm(venue, store)
+    key = SeriesId("coinbase", SYMBOL, D1)
+    made = history.series(key, create=True, grid_text=grid_text(D1, grid, "XNYS"))
+    times = grid.opens(ms("2025-01-01"), ms("2026-11-24"))
+    candles = [venue.candle(D1, t) for t in times]
+    old = [ExactCandle(c.time, *(f"{float(p) * 4:g}" for p in c.numbers[:4]), c.volume) for c in candles]
+    assert made
+    history.commit(made.id, Columns.of(old), Coverage([(grid.end_before(times[0]), grid.end(times[-1]))]))
+    with served(clean_valkey, history=history.path) as running:
+        query = f"/api/v1/candles?symbol={SYMBOL}&timeframe=1d&limit=100"
+        for more in ("&before=2026-01-01", f"&before={NOW}", "&before=2026-01-01&adjust=none&partial=true"):
+            refused = ask(running.url, query + more)
+            assert (refused.status, refused.content["kind"]) == (503, "not_now"), more
+            assert "split" in refused.content["detail"]
+        refused = ask(running.url, query)
+        assert (refused.status, refused.content["kind"]) == (503, "not_ready")
+        assert "split" in refused.content["hint"]
+        assert len(ask(running.url, query.replace("100", "70")).content["candles"]) == 70
+        bars = ask(running.url, f"/udf/history?symbol={SYMBOL}&resolution=1D&to={NOW // 1000}&countback=100")
+        assert bars.content["s"] == "error" and "split" in bars.content["errmsg"]
 
 
 def test_what_is_damaged_is_put_aside_by_who_meets_it_and_is_missing_from_then_on(

@@ -127,4 +127,14 @@ OF_SHARES = (
         (Edit(f"{_ROOM}/sqlite/symbols.py", "< told.asked and not still:", "< told.asked:"),),
         ("tests/history/test_splits.py",),
     ),
+    Breakage(
+        "the newest candles go on into shares of before a split",
+        (Edit("livecache/reader/newest.py", "        reading.check_shares()\n", ""),),
+        ("tests/history/test_reader_sessions.py",),
+    ),
+    Breakage(
+        "a page of before a split is told beside live candles of after it",
+        (Edit("livecache/http/past/window.py", "                reading.check_shares()\n", ""),),
+        ("tests/http/test_past_edges.py",),
+    ),
 )

@@ -259,6 +259,7 @@ class Past:
                     if ":" not in ask.symbol:
                         raise
                     reading = Reading(years, store, ask.symbol, timeframe, wish)
+                reading.check_shares()
                 bounds = self._bounds(reading, ask)
                 tag = ""
                 if encode:
