@@ -87,7 +87,7 @@ def test_the_newest_candles_do_not_go_on_into_shares_of_before_a_split(tmp_path:
         made = store.series(key, create=True, grid_text=grid_text(D1, grid, "XNYS"))
         times = grid.opens(ms("2020-01-01"), ms("2026-11-24"))
         candles = [venue.candle(D1, t) for t in times]
-        old = [ExactCandle(c.time, *(f"{float(p) * 4:g}" for p in c.numbers[:4]), c.volume) for c in candles]
+        old = [ExactCandle(c.time, *[f"{float(n) * 4:g}" for n in c.numbers]) for c in candles]
         assert made
         store.commit(made.id, Columns.of(old), Coverage([(grid.end_before(times[0]), grid.end(times[-1]))]))
     with Reader(client=redis, history=f"sqlite:///{tmp_path / 'history.db'}") as both:

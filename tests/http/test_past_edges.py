@@ -137,7 +137,7 @@ def test_shares_of_before_a_split_are_told_in_no_page_while_those_of_after_it_ar
     made = history.series(key, create=True, grid_text=grid_text(D1, grid, "XNYS"))
     times = grid.opens(ms("2025-01-01"), ms("2026-11-24"))
     candles = [venue.candle(D1, t) for t in times]
-    old = [ExactCandle(c.time, *(f"{float(p) * 4:g}" for p in c.numbers[:4]), c.volume) for c in candles]
+    old = [ExactCandle(c.time, *[f"{float(n) * 4:g}" for n in c.numbers]) for c in candles]
     assert made
     history.commit(made.id, Columns.of(old), Coverage([(grid.end_before(times[0]), grid.end(times[-1]))]))
     with served(clean_valkey, history=history.path) as running:
