@@ -303,12 +303,13 @@ class Past:
         engine = self._instance.engines.get(reading.series.venue)
         oldest = final = 0
         if engine is not None:
-            traits, edge = engine.venue.traits, known.spans[-1].end if known else now
+            traits, heard = engine.venue.traits, engine.live.now()
+            edge = heard or (known.spans[-1].end if known else now)
             timeframes = {each.timeframe for each in series}
             if bigger := filled_by(reading.series.timeframe, 0, traits, edge):
                 timeframes.add(bigger)  # nothing of it may be stored yet
             oldest = min(traits.oldest(each, edge) for each in timeframes)
-            if heard := engine.live.now():
+            if heard:
                 final = traits.final_by(heard, engine.live.timeline.policy.settle_delay_ms)
         return bounds_of(
             *(grid, ask),
