@@ -10,12 +10,17 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from livecache.equities.written import grid_text
 from livecache.errors import LeaseLost
 from livecache.history.columns import Columns
 from livecache.history.sqlite.store import SqliteHistory
 from livecache.history.store import ACTIVE, Job, JobState, Lease, Outcome, Want
 from livecache.model.coverage import Coverage
+from livecache.model.series import SeriesId
+from livecache.model.timeframe import Timeframe
 
+from ..cache.test_sessions import GRIDS
+from ..core.test_calendar import ms
 from .support import HandClock, covered, market, minute, number_of, opened, put, same
 
 
@@ -220,6 +225,31 @@ def test_a_row_that_was_not_believed_is_counted(store: SqliteHistory, series: in
     store.commit(series, Columns.of(market(0, 5)), covered(0, 5), lease=job.lease, rejected=1)
     found = store.job(job.id)
     assert found and (found.rejected, found.pages, found.same) == (3, 2, len(market(0, 4)))
+
+
+def test_no_page_is_asked_for_a_night_nor_for_a_part_of_a_bucket(store: SqliteHistory) -> None:
+    grid, key = GRIDS[Timeframe.H1], SeriesId("venue", "AAPL", Timeframe.H1)
+    made = store.series(key, create=True, grid_text=grid_text(Timeframe.H1, grid, "XNYS"))
+    assert made
+    opens = grid.opens(ms("2026-03-02"), ms("2026-03-03"))
+    night = grid.end_before(opens[0])
+    for start, end in (
+        (night, grid.end(opens[-1]) + 3_600_000),  # into the night
+        (opens[0] - 60_000, opens[-1] + 60_000),  # into a bucket
+        (opens[0] + 60_000, ms("2026-03-03")),
+    ):
+        want = Want(made.id, start, end)
+        (job,) = store.submit([want]).jobs
+        lease = claimed(store).lease
+        asked = [t for span in store.missing(job) for t in grid.opens(*span)]
+        assert asked == [t for t in opens if start <= t and grid.end(t) <= end]
+        known = Coverage((grid.end_before(t), grid.end(t)) for t in asked)
+        store.commit(made.id, Columns.of(()), known, lease=lease)
+        assert store.settle(lease, Outcome.SUCCEEDED) is JobState.SUCCEEDED, "nothing of it is left"
+        assert store.last(want) == store.job(job)
+        assert store.submit([want]).jobs == ()
+        store.uncover(made.id, Coverage([(0, ms("2027-01-01"))]))
+    assert store.submit([Want(made.id, grid.end(opens[-1]), ms("2026-03-03"))]).jobs == ()
 
 
 class Working(RuleBasedStateMachine):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 
 from ...equities.scale import stale
+from ...errors import OutsideCalendar
 from ...model.coverage import Coverage
 from ..store import ACTIVE, PRIORITY_READ, Job, JobState, Lease, Order, Outcome, Want
 from .database import Database
@@ -150,6 +152,8 @@ class Jobs(Database):
 
     def last(self, want: Want) -> Job | None:
         """The newest job for just that stretch, whatever became of it."""
+        with self.reading() as db:
+            want = _whole(db, want)
         found = self.one(f"SELECT {_JOB} FROM jobs WHERE key = ? ORDER BY id DESC LIMIT 1", _key(want))
         return _job(found) if found else None
 
@@ -211,7 +215,17 @@ class Jobs(Database):
         return bool(done.rowcount)
 
 
+def _whole(db: sqlite3.Connection, want: Want) -> Want:
+    """The buckets of it, with the closed hours before the first one: no page brings a part of one."""
+    grid = info_of(db, want.series)[0].grid
+    with suppress(OutsideCalendar):
+        start = max(want.start, grid.closed(grid.ceil(want.start)))
+        return want._replace(start=start, end=grid.closed(want.end))
+    return want
+
+
 def _submit(db: sqlite3.Connection, want: Want, now: int) -> int | None:
+    want = _whole(db, want)
     if want.start >= want.end:
         return None
     if not want.force and not _lacks(db, want):
