@@ -100,6 +100,28 @@ def test_what_is_filled_is_told_as_it_goes_cancelled_and_tried_again(
     nothing_in_the_console(tab)
 
 
+def test_no_job_moves_from_below_the_pointer(server: Served, tab: Tab) -> None:
+    first = order(server.url, "SOL-USD")
+    order(server.url, "BTC-USD")
+    opened(tab, server.url)
+    open_drawer(tab)
+    names = "[...document.querySelectorAll('#jobs-list b')].map((name) => name.innerText).join()"
+    tab.until("who came first comes first", f"{names} === 'SOL-USD 15m,BTC-USD 15m'")
+    x, y = tab.run(
+        """((box) => [box.x + box.width / 2, box.y + box.height / 2])(
+            document.querySelector('#jobs-list li:last-child button').getBoundingClientRect())"""
+    )
+    tab.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+    ask(server.url, f"/api/v1/jobs/{first}", method="DELETE")
+    tab.until("it is told", "document.querySelector('#jobs-list [data-state=cancelled]') !== null")
+    order(server.url, "ADA-USD")
+    tab.until(
+        "what is there stays, another comes below", f"{names} === 'SOL-USD 15m,BTC-USD 15m,ADA-USD 15m'"
+    )
+    tab.call("Input.dispatchMouseEvent", type="mouseMoved", x=5, y=5)
+    tab.until("then what is over comes last", f"{names} === 'BTC-USD 15m,ADA-USD 15m,SOL-USD 15m'")
+
+
 def test_more_is_ordered_of_what_one_looks_at(server: Served, history: SqliteHistory, tab: Tab) -> None:
     opened(tab, server.url, "BTC-USD/15m")
     shows(tab, "BTC-USD 15m")

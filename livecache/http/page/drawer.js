@@ -6,6 +6,7 @@ import { nameOf } from "./markets.js";
 import { Pause, Refused, events, get, seen, unseen } from "./service.js";
 
 const COUNT_MS = 10_000; // between two looks at how many there are
+const LIST_MS = 5_000; // between two looks at all of them, while they are shown
 const SHOWN_MOST = 100;
 const DAY_MS = 86_400_000;
 const USUAL_DAYS = 365; // that an order goes back
@@ -107,13 +108,21 @@ export class Drawer {
   }
 
   async #follow(signal) {
+    let listed = await this.#list(signal);
+    for await (const { event, data } of events("api/v1/stream?jobs=true", signal)) {
+      if (event === "job") this.#take(data);
+      // What ended before the stream began is told by no event.
+      else if (performance.now() - listed > LIST_MS) listed = await this.#list(signal);
+    }
+  }
+
+  /** All of them anew; when that came. */
+  async #list(signal) {
     const { jobs, counts } = await get(`api/v1/jobs?limit=${SHOWN_MOST}`, signal);
     this.#jobs = new Map(jobs.map((job) => [job.id, job]));
     this.#counted(counts);
     this.#draw();
-    for await (const { event, data } of events("api/v1/stream?jobs=true", signal)) {
-      if (event === "job") this.#take(data);
-    }
+    return performance.now();
   }
 
   #take(job) {
@@ -122,10 +131,15 @@ export class Drawer {
   }
 
   #draw() {
+    const list = $("jobs-list");
     const jobs = sorted(this.#jobs.values());
+    if (list.matches(":hover")) {
+      // Somebody is about to click: what is there stays where it is.
+      const places = new Map([...list.children].map(({ dataset }, index) => [Number(dataset.id), index]));
+      jobs.sort((a, b) => (places.get(a.id) ?? SHOWN_MOST) - (places.get(b.id) ?? SHOWN_MOST));
+    }
     const shown = jobs.slice(0, SHOWN_MOST);
     for (const { id } of jobs.slice(SHOWN_MOST)) this.#jobs.delete(id); // They are told of again if they change.
-    const list = $("jobs-list");
     const focused = document.activeElement;
     const ids = new Set(shown.map(({ id }) => id));
     for (const [id, item] of this.#items) {
