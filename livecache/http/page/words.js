@@ -95,7 +95,7 @@ export function averagesInWords({ fast, slow, macd, signal }, digits, shown) {
     ...(shown.averages ? [["EMA 12", fast], ["EMA 26", slow]] : []),
     ...(shown.macd ? [["MACD", macd], ["signal", signal]] : []),
   ].filter(([, value]) => value !== null);
-  return known.map(([name, value]) => `  ${name}\u00a0${price(value, digits)}`).join("");
+  return known.map(([name, value]) => `  ${name.replace(" ", "\u00a0")}\u00a0${price(value, digits)}`).join("");
 }
 
 /**
