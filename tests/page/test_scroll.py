@@ -262,3 +262,24 @@ def test_a_press_of_the_other_button_holds_nothing_up(chart: Tab) -> None:
     chart.call("Input.dispatchMouseEvent", type="mousePressed", **at)
     chart.focus("#chart")
     to_the_left(chart)
+
+
+def test_a_finger_on_the_chart_scrolls_it_sideways_and_the_page_up_and_down(chart: Tab) -> None:
+    chart.until("the first page is there", f"{LENGTH} > 500")
+    chart.resize(360, 740, phone=True)
+    middle = "((box) => [box.x + 120, box.y + 150])(document.getElementById('chart').getBoundingClientRect())"
+
+    def swipe(x_by: int, y_by: int) -> None:
+        x, y = chart.run(middle)
+        chart.call("Input.dispatchTouchEvent", type="touchStart", touchPoints=[{"x": x, "y": y}])
+        for part in range(1, 9):
+            at = {"x": x + x_by * part / 8, "y": y + y_by * part / 8}
+            chart.call("Input.dispatchTouchEvent", type="touchMove", touchPoints=[at])
+        chart.call("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+
+    before = seen(chart)
+    swipe(150, 0)
+    chart.until("older ones are seen", f"charted.timeScale().getVisibleRange().from * 1000 < {before[0]}")
+    assert chart.run("scrollY") == 0
+    swipe(0, -250)
+    chart.until("the page has scrolled", "scrollY > 100")

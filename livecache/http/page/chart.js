@@ -54,6 +54,7 @@ export class Chart {
       rightPriceScale: { borderVisible: false, entireTextOnly: true, scaleMargins: { top: 0.06, bottom: 0.24 } },
       timeScale: { borderVisible: false, rightOffset: 2 },
       crosshair: { mode: 0 },
+      handleScroll: { vertTouchDrag: false }, // a finger that goes up or down scrolls the page
       kineticScroll: { mouse: false, touch: !matchMedia("(prefers-reduced-motion: reduce)").matches },
     });
     this.#volumes = this.#chart.addSeries(HistogramSeries, {
