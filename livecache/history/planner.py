@@ -15,10 +15,10 @@ from enum import Enum
 from typing import NamedTuple
 
 from ..model.coverage import Coverage, Span
-from ..model.grid import Grid
+from ..model.grid import Grid, SessionGrid
 from ..model.timeframe import iso
 
-__all__ = ["Found", "PageLength", "Walk", "Word", "requests_left", "unseen", "word_of"]
+__all__ = ["Found", "PageLength", "Walk", "Word", "holding", "requests_left", "unseen", "word_of"]
 
 APART_S = 60.0
 """A second look counts so long after the first: what made a page empty has had time to pass."""
@@ -131,7 +131,7 @@ class Walk:
     @property
     def missing(self) -> Coverage:
         """What is still to be had, what was set aside included."""
-        return self.wanted.without(self.covered)
+        return holding(self.grid, self.wanted.without(self.covered))
 
     @property
     def left(self) -> Coverage:
@@ -352,6 +352,13 @@ def word_of(
             if not parents.covers(grid.end_before(parent), grid.end(parent)):
                 word = Word.UNKNOWN
     return word
+
+
+def holding(grid: Grid, spans: Coverage) -> Coverage:
+    """Those in which a bucket opens: what an exchange is closed for nobody can ask for."""
+    if not isinstance(grid, SessionGrid):
+        return spans
+    return Coverage(span for span in spans if grid.count(*span))
 
 
 def requests_left(missing: Coverage, grid: Grid, page: int) -> int:

@@ -14,6 +14,7 @@ from ..errors import HistoryChanged, Incomplete, RedisUnavailable, UnknownSeries
 from ..history.answer.adjusting import Adjuster
 from ..history.answer.history import History
 from ..history.answer.seam import NOTHING, Ask, Seam, Source, gather, newest_close
+from ..history.planner import holding
 from ..history.sqlite.store import SqliteHistory
 from ..history.store import Answer, SeriesInfo
 from ..model.coverage import Coverage, Span
@@ -122,7 +123,7 @@ class Reading:
         if (now := self._adjusting()).actions != self.adjuster.actions:  # what is stored tells of a new one
             self.adjuster = now
             known, derived_from = gather(self._seam, self.sources, Span(start, end))
-        missing = known.coverage.missing(start, end)
+        missing = holding(self.grid, known.coverage.missing(start, end))
         if missing and self._wish.gaps == "raise":
             raise self._incomplete(known.coverage, Span(start, end), missing)
         carried = math.nan

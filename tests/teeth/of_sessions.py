@@ -95,4 +95,26 @@ OF_SESSIONS = (
         ),
         ("tests/history/test_copying.py",),
     ),
+    Breakage(
+        "a night in which no session opens is asked for, again and again",
+        (
+            Edit(
+                "livecache/history/planner.py",
+                "return holding(self.grid, self.wanted.without(self.covered))",
+                "return self.wanted.without(self.covered)",
+            ),
+        ),
+        ("tests/history/test_closed_hours.py",),
+    ),
+    Breakage(
+        "what is taken away of shares ends in the middle of a night",
+        (
+            Edit(
+                "livecache/history/sqlite/reading.py",
+                "return grid.end_before(grid.ceil(time))",
+                "return time",
+            ),
+        ),
+        ("tests/history/test_closed_hours.py",),
+    ),
 )

@@ -10,6 +10,7 @@ from contextlib import suppress
 from ...equities.scale import stale
 from ...errors import OutsideCalendar
 from ...model.coverage import Coverage
+from ..planner import holding
 from ..store import ACTIVE, PRIORITY_READ, Job, JobState, Lease, Order, Outcome, Want
 from .database import Database
 from .leases import LEASE_MS, hold
@@ -250,14 +251,16 @@ def _missing(db: sqlite3.Connection, job: Job) -> Coverage:
     want = job.want
     if want.again:
         return stale(scales_of(db, want.series)).clip(want.start, want.end)
-    return job.done.missing(want.start, want.end) if want.force else _lacks(db, want)
+    if want.force:
+        return holding(info_of(db, want.series)[0].grid, job.done.missing(want.start, want.end))
+    return _lacks(db, want)
 
 
 def _lacks(db: sqlite3.Connection, want: Want) -> Coverage:
-    held = known(db, want.series, want.start, want.end)
+    grid, held = info_of(db, want.series)[0].grid, known(db, want.series, want.start, want.end)
     if want.final is not None:
-        held |= shown(db, want.series, info_of(db, want.series)[0].grid, want.final, want.end)[1]
-    return held.missing(want.start, want.end)
+        held |= shown(db, want.series, grid, want.final, want.end)[1]
+    return holding(grid, held.missing(want.start, want.end))
 
 
 def _one(db: sqlite3.Connection, job: int) -> Job:

@@ -14,7 +14,7 @@ from ...model.coverage import Coverage, Span
 from ..block import span_of
 from ..store import Damage, SeriesInfo
 from .arrivals import forget
-from .reading import KEPT_DAYS, info_of, known, rows_of
+from .reading import KEPT_DAYS, info_of, known, owned, rows_of
 from .symbols import read_again
 from .writing import Writing
 
@@ -80,8 +80,9 @@ class Keeping(Writing):
                 )
                 db.execute("DELETE FROM blocks WHERE series = ? AND block = ?", (series, block))
                 span = damage.span
-            _uncover(db, series, had, Coverage([span]))
-            read_again(db, series, self.now(), Coverage([span]))
+            gone = owned(info.grid, Coverage([span]), had)
+            _uncover(db, series, had, gone)
+            read_again(db, series, self.now(), gone)
             db.execute(
                 "UPDATE series SET rev = rev + 1, rows = (SELECT ifnull(sum(rows), 0) FROM blocks"
                 " WHERE series = :series) WHERE id = :series",

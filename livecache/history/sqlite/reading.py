@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from ...equities.scale import stale
-from ...errors import DamagedBlock, HistoryChanged, HistoryError
+from ...errors import DamagedBlock, HistoryChanged, HistoryError, OutsideCalendar
 from ...model.candle import ExactCandle
 from ...model.coverage import Coverage
-from ...model.grid import Grid
+from ...model.grid import Grid, SessionGrid
 from ...model.series import SeriesId
 from ...model.timeframe import Timeframe, iso
 from ..block import Packed, block_of, decode, span_of, unpack
@@ -25,7 +25,7 @@ from .database import Database
 from .provisional import shown
 from .symbols import scales_of
 
-__all__ = ["KEPT_DAYS", "Reading", "info_of", "known", "rows_of"]
+__all__ = ["KEPT_DAYS", "Reading", "info_of", "known", "owned", "rows_of"]
 
 _SERIES = "SELECT id, venue, symbol, timeframe, grid, listed, rev, rows FROM series"
 _REVISED = "SELECT ifnull(max(rev), 0) FROM revisions WHERE series = ? AND time >= ? AND time < ?"
@@ -190,6 +190,23 @@ def known(db: sqlite3.Connection, series: int, start: int = -_FAR, end: int = _F
             {"series": series, "start": start, "end": end},
         )
     )
+
+
+def owned(grid: Grid, spans: Coverage, had: Coverage) -> Coverage:
+    """The buckets that open in these, of a coverage that `had` them, each with the closed hours before it."""
+    if not had or not isinstance(grid, SessionGrid):
+        return spans
+    oldest, newest = had.spans[0].start, had.spans[-1].end
+
+    def edge(time: int) -> int:
+        if not oldest < time < newest:
+            return time
+        try:
+            return grid.end_before(grid.ceil(time))
+        except OutsideCalendar:  # within its last session
+            return newest
+
+    return Coverage((edge(start), edge(end)) for start, end in spans)
 
 
 def _beyond(db: sqlite3.Connection, info: SeriesInfo) -> Coverage:

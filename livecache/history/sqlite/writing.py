@@ -24,7 +24,7 @@ from ..store import NONE, Commit, Lease, SeriesInfo
 from .arrivals import READ_AGAIN, forget, record
 from .leases import advance, hold
 from .provisional import settled, show
-from .reading import Reading, info_of, known, rows_of
+from .reading import Reading, info_of, known, owned, rows_of
 from .symbols import note, read_again, scales_of, settle_scales
 
 __all__ = ["Writing"]
@@ -155,6 +155,7 @@ class Writing(Reading):
         """These are known no more, so they are missing; nobody reads their rows until a page brings them."""
         with self.writing() as db:
             had = known(db, series)
+            spans = owned(info_of(db, series)[0].grid, spans, had)
             if had != (kept := had.without(spans)):
                 _cover(db, series, had, kept)
                 forget(db, series, spans)
@@ -176,9 +177,10 @@ class Writing(Reading):
                 gone += len(old) - len(kept)
                 _store(db, series, edge, kept, rev, step)
             had = known(db, series)
-            _cover(db, series, had, had.clip(before, _FAR))
-            forget(db, series, had.clip(-_FAR, before))
-            read_again(db, series, self.now(), Coverage([(-_FAR, before)]))
+            dropped = owned(info.grid, Coverage([(-_FAR, before)]), had)
+            _cover(db, series, had, had.without(dropped))
+            forget(db, series, had.without(had.without(dropped)))
+            read_again(db, series, self.now(), dropped)
             db.execute("UPDATE series SET rev = ?, rows = rows - ? WHERE id = ?", (rev, gone, series))
         return int(gone)
 
