@@ -155,6 +155,11 @@ def test_zoomed_out_it_shows_larger_candles_of_the_same_time_and_zoomed_in_its_o
     line = "charted.panes()[0].getSeries().flatMap((each) => each.priceLines())[0].options().price"
     told = "Number(document.getElementById('last').innerText.replaceAll(',', ''))"
     chart.until("the line is at the last price, which is of no whole week", f"{line} === {told}")
+    assert chart.text("#readout").startswith("1w ")
+    chart.click("#newest summary")
+    opens = "[...document.querySelectorAll('#newest tbody th')].map((name) => name.innerText.slice(-5))"
+    assert len(set(chart.run(opens))) == 12, "the newest hours, whatever is shown"
+    chart.click("#newest summary")
     first, _ = seen(chart)
     chart.zoom("#chart", 50)
     chart.until("hours are shown", "document.getElementById('level').innerText === ''")
@@ -180,7 +185,7 @@ def test_without_a_network_it_says_so_quietly_and_goes_on_once_it_is_back(chart:
     chart.until("that is all", f"!{words}.startsWith('Older candles do not come')")
 
 
-def test_what_is_missing_is_filled_by_a_click(here: Years, tab: Tab) -> None:
+def test_what_is_missing_is_filled_by_its_button_which_a_keyboard_can_press(here: Years, tab: Tab) -> None:
     (hole,) = HOLE
     look_into(tab)
     tab.open(f"{here.page}#BTC-USD/1h@{day(hole.start)}")
@@ -188,7 +193,8 @@ def test_what_is_missing_is_filled_by_a_click(here: Years, tab: Tab) -> None:
     tab.until("it can be filled", "document.getElementById('fill').checkVisibility()")
     assert tab.text("#fill") == f"fill {day(hole.start)} to {day(hole.end)}"
     assert next(time for time, prices in drawn(tab).items() if prices is None) == hole.start
-    tab.click("#fill")
+    tab.focus("#fill")
+    tab.press("Enter")
     missing = "charted.panes()[0].getSeries().find((each) => each.seriesType() === 'Line').data().length"
     tab.until("it is filled", f"{missing} === 0", 60.0)
     truth = stored(here, "1h", hole.start)
@@ -197,6 +203,7 @@ def test_what_is_missing_is_filled_by_a_click(here: Years, tab: Tab) -> None:
     assert len(within) == 48
     assert {time: shown[time] for time in within} == within
     assert not tab.run("document.getElementById('fill').checkVisibility()")
+    assert tab.run("document.activeElement.id") == "chart", "a keyboard goes on where the button was"
 
 
 def go(tab: Tab, when: str) -> None:

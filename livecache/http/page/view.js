@@ -129,12 +129,18 @@ export class View {
     }
     this.#overlays.show(list, buckets.loaded);
     this.#drawReadout();
-    this.#newest.show(live ? list : buckets.list(), digits, this.#zone);
+    this.#newest.show(live && !this.#level ? list : buckets.list(), digits, this.#zone);
+  }
+
+  /** The timeframe that is shown in place of the chosen one; "" if it is that. */
+  get #level() {
+    const { timeframe } = this.#lens;
+    return timeframe === this.#one.timeframe ? "" : timeframe;
   }
 
   /** At the left: why it begins there, or what keeps it; and what is missing in view. */
   #drawEdge(orders) {
-    const { reel, timeframe } = this.#lens;
+    const { reel } = this.#lens;
     const { range } = this.#chart;
     $("chart").ariaBusy = String(reel.loading !== "");
     const near = range && range.from < (range.to - range.from) / 8;
@@ -143,7 +149,7 @@ export class View {
     set($("edge-words"), ((near || reel.going) && edgeInWords(reel)) || missing || "");
     $("fill").hidden = !lacking || !orders;
     if (lacking) set($("fill"), `fill ${day(lacking.from)} to ${day(lacking.to)}`);
-    set($("level"), timeframe === this.#one.timeframe ? "" : `shown as ${timeframe}`);
+    set($("level"), this.#level && `shown as ${this.#level}`);
     $("now").disabled = !reel.going && reel.attached && (!range || range.to >= this.#list.length - 1);
   }
 
@@ -155,6 +161,8 @@ export class View {
     try {
       const { job_id: job } = await orderFill(name, timeframe, open.from, open.to);
       reel.ordered(open, job ?? true);
+      this.#unfilled = "";
+      if ($("fill").matches(":focus")) $("chart").focus({ preventScroll: true }); // The button goes.
       tell(`${day(open.from)} to ${day(open.to)} is ordered`);
     } catch (error) {
       this.#unfilled = error.message;
@@ -209,7 +217,8 @@ export class View {
   #drawReadout() {
     const last = this.#lens.reel.attached ? -1 : Math.floor(this.#chart?.range?.to ?? -1);
     const bucket = this.#list.find(({ time }) => time === this.#pointed) ?? this.#list[last] ?? this.#list.at(-1);
-    const words = bucket && sentence(bucket, this.#digits, this.#zone) + this.#overlays.words(this.#list, bucket, this.#digits);
+    const level = this.#level && `${this.#level}  `;
+    const words = bucket && level + sentence(bucket, this.#digits, this.#zone) + this.#overlays.words(this.#list, bucket, this.#digits);
     set($("readout"), words ?? "");
   }
 

@@ -21,6 +21,7 @@ export const TIMEFRAMES = {
 
 const EXACT_MOST = 8; // digits of an old price: what a split has divided has no end of them
 const PRICES = new Map(); // by their digits
+const VOLUME = new Intl.NumberFormat("en-US", { maximumFractionDigits: 8 });
 
 /** What a bucket is worth, in words. */
 export const KINDS = {
@@ -47,7 +48,7 @@ export function price(number, digits) {
 }
 
 export function volume(number) {
-  return number.toLocaleString("en-US", { maximumFractionDigits: 8 });
+  return VOLUME.format(number);
 }
 
 /** `+1.23 %` of 0.0123. */
