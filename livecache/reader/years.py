@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..equities.adjust import newest_split
 from ..equities.written import grids_beside
@@ -29,10 +29,22 @@ from .history import Place
 from .hot import Filled
 from .wish import Wish, wish_of
 
-__all__ = ["Reading", "Years", "wish_of"]
+__all__ = ["SILENCE_MS", "Reading", "Silence", "Years", "wish_of"]
+
+SILENCE_MS = 1_000 * 86_400_000
+"""Where nothing was traded for so long, nothing was before. Markets have paused for two years and a half."""
 
 _BATCH_MAX = 100_000_000
 _EVER = Coverage([(0, TIME_MAX)])
+
+
+class Silence(NamedTuple):
+    """What lies before the oldest candle that is known of a symbol."""
+
+    first: int
+    """When that one opens, Unix ms."""
+    unproven: Coverage
+    """What of the `SILENCE_MS` before it is not known to be empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +197,31 @@ class Reading:
             if covered.covers(start, end):
                 break
         return covered.covers(start, end), told
+
+    def silence(self, since: int) -> Silence | None:
+        """What lies before the oldest candle of the symbol, of whichever timeframe, in both tiers.
+
+        None where that opens before `since`, or nobody knows of one.
+        """
+        own = {key for key in (*self._infos, *self._filled) if key[:2] == self.series[:2]}
+        store, infos = self._store, [info for key, info in self._infos.items() if key in own]
+        stored = [store.first(info.id) for info in infos] if store else []
+        first = min((time for time in stored if time is not None), default=TIME_MAX)
+        if first < since:
+            return None
+        vouched, hot_ones = self._wish.vouched, [*own & self._filled]
+        kept = self._ask(hot.kept(self._core, hot_ones, vouched=vouched), {}) if hot_ones else {}
+        for series in [one for one, spans in kept.items() if spans and spans.spans[0].start < first]:
+            older = self._ask(hot.known(self._core, series, 0, first, vouched=vouched), NOTHING)
+            first = min([first, *older.rows.time[:1].tolist()])
+        if self._problem or not since <= first < TIME_MAX:
+            return None
+        proving = {self.series._replace(timeframe=Timeframe.D1), *(each.series for each in self.sources)}
+        known = [spans for one, spans in kept.items() if one in proving]
+        if store:
+            known += [store.coverage(info.id) for info in infos if info.key in proving]
+        empty = Coverage(span for spans in known for span in spans)
+        return Silence(first, empty.missing(max(0, first - SILENCE_MS), first))
 
     # --- what there is
 

@@ -16,6 +16,7 @@ from livecache.history.columns import Columns
 from livecache.history.sqlite.store import SqliteHistory
 from livecache.keys.keyspace import AliveRecord, Keyspace, encode_alive
 from livecache.model.coverage import Coverage
+from livecache.model.series import SeriesId
 from livecache.model.timeframe import Timeframe
 from livecache.model.traits import Served as ServedBy
 from livecache.model.traits import Traits
@@ -101,6 +102,15 @@ def test_a_chart_scrolls_to_the_listing_over_the_seam_each_bar_once(
     put(history, series, 0, 700)
     history.list_since(series, minute(0))
     assert scrolled(adapter, at(900), count) == (traded(0, 760), Meta(True, None))
+
+
+def test_a_chart_ends_where_nothing_was_traded_for_years_before(
+    history: SqliteHistory, adapter: Adapter
+) -> None:
+    put(history, number_of(history), 0, 700)
+    days = number_of(history, SeriesId("venue", "BTC-USD", Timeframe.D1))
+    history.commit(days, Columns.of(()), Coverage([(minute(0) - 1_000 * 86_400_000, minute(0))]))
+    assert scrolled(adapter, at(900), 329) == (traded(0, 760), Meta(True, None))
 
 
 def test_our_adapter_asks_what_the_real_one_was_recorded_to_ask(

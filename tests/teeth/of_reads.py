@@ -187,4 +187,42 @@ OF_READS = (
         ),
         ("tests/http/test_past_edges.py",),
     ),
+    Breakage(
+        "what an older timeframe knows is cut off by the silence before the candles of another one",
+        (
+            Edit(
+                "livecache/reader/years.py",
+                "own = {key for key in (*self._infos, *self._filled) if key[:2] == self.series[:2]}",
+                "own = {self.series}",
+            ),
+        ),
+        ("tests/http/test_past_silence.py",),
+    ),
+    Breakage(
+        "what only Redis has is cut off by the silence before what the history has",
+        (
+            Edit(
+                "livecache/reader/years.py",
+                "            first = min([first, *older.rows.time[:1].tolist()])\n",
+                "            pass\n",
+            ),
+        ),
+        ("tests/http/test_past_silence.py",),
+    ),
+    Breakage(
+        "a silence that nobody has looked at ends years",
+        (
+            Edit(
+                "livecache/http/past/window.py",
+                "        if unproven:  # of most",
+                "        if unproven.spans[1:]:  # of most",
+            ),
+        ),
+        ("tests/http/test_past_silence.py",),
+    ),
+    Breakage(
+        "a pause of two years and a half ends years",
+        (Edit("livecache/reader/years.py", "SILENCE_MS = 1_000", "SILENCE_MS = 300"),),
+        ("tests/simulation/test_silence.py",),
+    ),
 )

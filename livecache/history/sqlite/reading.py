@@ -143,6 +143,13 @@ class Reading(Database):
             beyond = _beyond(db, info_of(db, series)[0]) if provisional else NONE
             return known(db, series) | beyond
 
+    def first(self, series: int) -> int | None:
+        """When the oldest candle opens that is stored of a series, in what is known or not; None: none is."""
+        with self.reading() as db:
+            sql = "SELECT first FROM blocks WHERE series = ? ORDER BY block LIMIT 1"
+            found: tuple[int] | None = db.execute(sql, (series,)).fetchone()
+        return found[0] if found else None
+
     def stats(self, series: int | None = None) -> Sequence[Stats]:
         """How much there is, of one series or of all."""
         with self.reading() as db:

@@ -9,8 +9,8 @@ const DAY_MS = 86_400_000;
 
 /**
  * An answer of /api/v1/candles as `{from, to, buckets, missing, job, end, listed}`. A bucket is as `Buckets.list` has it;
- * `missing` are stretches of time. `end` says why there is nothing before `from`: "listing", "reach", "none"; "" if there is
- * more. `asked` has the `from` and `to` of the request, if it had any: what Redis alone answers does not tell them.
+ * `missing` are stretches of time. `end` says why there is nothing before `from`: "listing", "reach", "silence", "none"; ""
+ * if there is more. `asked` has the `from` and `to` of the request, if it had any: what Redis alone answers does not tell them.
  */
 export function pageOf(answer, timeframe, asked = {}) {
   const { from, to, coverage, missing, provisional, exhausted = false, ends = "" } = answer.coverage ? answer : asPast(answer, asked);

@@ -39,7 +39,7 @@ export class Reel {
     return this.#past.attached;
   }
 
-  /** Why there is nothing before: "listing", "quiet", "reach", "none", "unkept", or "" if there is more. */
+  /** Why there is nothing before: "listing", "quiet", "reach", "silence", "none", "unkept", or "" if there is more. */
   get end() {
     return this.#past.end || (this.kept === false ? "unkept" : "");
   }
@@ -230,6 +230,7 @@ export function edgeInWords({ end, listed, loading, trouble }) {
   if (end === "quiet") return `no candle for months before ${new Date(listed).toISOString().slice(0, 10)}: nothing before`;
   if (end === "listing") return `${listed === null ? "the first candle" : `listed ${new Date(listed).toISOString().slice(0, 10)}`}: nothing before`;
   if (end === "reach") return "the exchange keeps no older ones";
+  if (end === "silence") return `nothing was traded for years before ${new Date(listed).toISOString().slice(0, 10)}`;
   if (end === "unkept") return "older candles are not kept: set history.url";
   return end ? "nothing before" : "";
 }

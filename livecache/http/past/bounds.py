@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Ask", "Bounds", "Ends", "Window", "bounds_of", "whole"]
 
-Ends = Literal["", "listing", "reach"]
+Ends = Literal["", "listing", "reach", "silence"]
 
 
 class Ask(NamedTuple):
@@ -45,9 +45,14 @@ class Bounds(NamedTuple):
     next_before: int | None
     """What to ask for by `before` to go on where this one begins. None: nothing is to be had before it."""
     ends: Ends
-    """Why that is so: it was not listed yet, or the venue tells of nothing older. "" where neither is."""
+    """Why that is so: it was not listed yet, the venue tells of nothing older, or for years
+    nothing was traded before the oldest candle that is known. "" where it is not.
+    """
     old: bool
     """Whether the live service has done with all of it, and nobody changes it any more."""
+
+
+_NONE = Coverage()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,8 @@ class Window:
     """When its first candle opens, where that is known."""
     job: int | None = None
     """What fetches the part that is missing, if anything does."""
+    unproven: Coverage = _NONE
+    """Days to ask for: were they and what lies before them empty for years, it would end here."""
 
     @property
     def span(self) -> Span:
@@ -83,27 +90,42 @@ def whole(grid: Grid, known: Coverage) -> Coverage:
 
 
 def bounds_of(
-    grid: Grid, ask: Ask, *, known: Coverage, kept: Coverage, listed: int, oldest: int, final: int, now: int
+    grid: Grid,
+    ask: Ask,
+    *,
+    known: Coverage,
+    kept: Coverage,
+    listed: int,
+    oldest: int,
+    final: int,
+    now: int,
+    silent: int = 0,
 ) -> Bounds:
     """What is meant of the buckets that are `known` somewhere, `kept` by the live service, and `listed`; 0:
-    nobody knows.
+    nobody knows. Before `silent` nothing was traded for years, nor is anything known; 0: nobody knows.
 
     A venue tells of nothing before `oldest`; 0: of all. What has ended by `final` is so at `now`; 0: nobody
     says. All are Unix ms. Where what is known ends long before that, the rest is meant, too. Raises
     ConfigError.
     """
     now = known.spans[-1].end if known else now
-    begins = grid.floor(listed) if listed and grid.count(0, listed + 1) else 0
+    begins, quiet = _bucket(grid, listed), _bucket(grid, silent)
     reach = grid.ceil(min(oldest, known.spans[0].start if known else now)) if oldest else 0
-    first = max(begins, reach)
+    first = max(begins, reach, quiet)
     newest = final if final > now and final - grid.due(now) > MAX_LAG_S * 1000 else now
     span = _span(grid, ask, now) if ask.start is not None else _newest(grid, ask, newest, first)
     more = span.start > first and grid.far_back(span.start, 1) < span.start
     ends: Ends = "reach" if reach > begins else "listing" if begins else ""
+    ends = "silence" if quiet > max(begins, reach) else ends
     done = kept.spans[0].start if kept else now - _DAY_MS
     # Of shares a split changes all that was before it.
     old = span.start < span.end <= done and not isinstance(grid, SessionGrid)
     return Bounds(span, span.start if more else None, ends if span.start <= first else "", old)
+
+
+def _bucket(grid: Grid, time: int) -> int:
+    """The one that holds it; 0 where none does."""
+    return grid.floor(time) if time and grid.count(0, time + 1) else 0
 
 
 def _span(grid: Grid, ask: Ask, now: int) -> Span:

@@ -25,7 +25,7 @@ from ...errors import (
 )
 from ...model.coverage import Coverage
 from ...model.naming import split_venue
-from ...model.timeframe import iso, readable
+from ...model.timeframe import Timeframe, iso, readable
 from ...read.reading import Core, Steps
 from ...reader.async_links import AsyncLink
 from ...reader.history import Place
@@ -52,6 +52,8 @@ _T = TypeVar("_T")
 _THREADS = 2
 _REDIS_S = 10.0  # for all that one read asks of Redis at a time
 _SHOWN = 3
+
+_NEAREST_MS = 300 * 86_400_000  # days that are asked for before those that lie further back
 
 _SEEN_MOST = 1_000
 _SEEN_S = 10.0
@@ -163,6 +165,9 @@ class Past:
                 raise
             await self._filler.heal(ask.symbol)
             found = await look(first)
+        if ask.fill and found.window and (unproven := found.window.unproven):
+            days = found.window.history.series._replace(timeframe=Timeframe.D1)
+            await self._filler.fill(days, unproven, 0.0)
         if ask.fill and found.window and (missing := found.window.history.missing):
             filled = await self._filler.fill(found.window.history.series, missing, ask.timeout_s)
             if filled.tried or ask.partial:
@@ -260,7 +265,7 @@ class Past:
                         raise
                     reading = Reading(years, store, ask.symbol, timeframe, wish)
                 reading.check_shares()
-                bounds = self._bounds(reading, ask)
+                bounds, silent, unproven = self._bounds(reading, ask)
                 tag = ""
                 if encode:
                     whole, version = reading.version(*bounds.span)
@@ -270,7 +275,8 @@ class Past:
                         return _Look(None, Made(b"", tag, wanted.format, {}, bounds.old))
                 history = reading.answer(*bounds.span)
                 whole = not history.missing
-                window = Window(history, bounds, reading.listed or None, None if whole else this.job)
+                listed = reading.listed or silent or None
+                window = Window(history, bounds, listed, None if whole else this.job, unproven)
             made = None
             if encode and (whole or (this.last and ask.partial)):
                 made = made_of(window, wanted.format, tag, gzip=wanted.gzip)
@@ -294,14 +300,15 @@ class Past:
             self._place = Place("off", there)
         return self._place
 
-    def _bounds(self, reading: Reading, ask: Ask) -> Bounds:
+    def _bounds(self, reading: Reading, ask: Ask) -> tuple[Bounds, int, Coverage]:
+        """What is meant; before what nothing was for years, else 0; and which days may prove such."""
         grid, series = reading.grid, [source.series for source in reading.sources]
         kept = Coverage(span for each in series for span in reading.kept(each))
         there = (reading.kept(each) | reading.known_of(each) for each in series)
         known = Coverage(span for each in there for span in whole(grid, each))
         now = int(self._instance.clock.wall() * 1000)
         engine = self._instance.engines.get(reading.series.venue)
-        oldest = final = 0
+        oldest, final, days = 0, 0, False
         if engine is not None:
             traits, heard = engine.venue.traits, engine.live.now()
             edge = heard or (known.spans[-1].end if known else now)
@@ -311,7 +318,9 @@ class Past:
             oldest = min(traits.oldest(each, edge) for each in timeframes)
             if heard:
                 final = traits.final_by(heard, engine.live.timeline.policy.settle_delay_ms)
-        return bounds_of(
+            days = Timeframe.D1 in traits.served and not (traits.dated or traits.begins or traits.prepends)
+        meant = partial(
+            bounds_of,
             *(grid, ask),
             known=known,
             kept=kept,
@@ -320,6 +329,14 @@ class Past:
             final=final,
             now=now,
         )
+        bounds = meant()
+        if bounds.next_before is None or (silence := reading.silence(bounds.span.start)) is None:
+            return bounds, 0, Coverage()
+        first, unproven = silence
+        if unproven:  # of most symbols the nearest days have candles, which move the first one back
+            nearest = unproven.clip(first - _NEAREST_MS, first) or unproven
+            return bounds, 0, nearest if days else Coverage()
+        return meant(silent=first), first, Coverage()
 
     def _lacking(self, window: Window, filled: Outcome) -> NotReady:
         """Why it is not whole."""

@@ -117,8 +117,11 @@ class CandlesHead(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     exhausted: Annotated[bool, Meta(description="nothing is to be had before it")] | UnsetType = UNSET
     ends: (
         Annotated[
-            Literal["", "listing", "reach"],
-            Meta(description="why: it was not listed yet, or the venue tells of nothing older"),
+            Literal["", "listing", "reach", "silence"],
+            Meta(
+                description="why: it was not listed yet, the venue tells of nothing older, "
+                "or for 1,000 days before it nothing was traded"
+            ),
         ]
         | UnsetType
     ) = UNSET
