@@ -290,3 +290,29 @@ def test_a_finger_on_the_chart_scrolls_it_sideways_and_the_page_up_and_down(char
     assert chart.run("scrollY") == 0
     swipe(0, -250)
     chart.until("the page has scrolled", "scrollY > 100")
+
+
+def test_however_many_buckets_come_and_change_at_once_each_is_drawn(chart: Tab) -> None:
+    script = """import('/page/chart.js').then(async ({ Chart }) => {
+      const { Zone } = await import('/page/zone.js');
+      const box = document.createElement("div");
+      document.body.append(box);
+      const nothing = { onPoint() {}, onRange() {} };
+      const drawn = new Chart(box, document.getElementById("legend"), new Zone(false), nothing);
+      const candle = (hour) => [0, hour, hour, hour, hour, 1];
+      const bucket = (hour) => ({ time: hour * 3.6e6, kind: "settled", candle: candle(hour) });
+      const looks = { digits: 0, step: 3.6e6, live: true, last: null, averages: null };
+      let list = Array.from({ length: 30 }, (_, hour) => bucket(hour));
+      const seen = [];
+      for (const [more, changed] of [[0, 0], [1, 0], [2, 0], [7, 3], [0, 4], [3, 1]]) {
+        const kept = list.slice(0, list.length - changed);
+        const rest = Array.from({ length: changed + more }, (_, at) => bucket(kept.length + at));
+        drawn.show((list = [...kept, ...rest]), looks);
+        const series = charted.panes()[0].getSeries();
+        const candles = series.find((each) => each.seriesType() === "Candlestick").data();
+        seen.push(candles.map(({ close }) => close));
+      }
+      box.remove();
+      return seen;
+    })"""
+    assert chart.run(script) == [list(range(length)) for length in (30, 31, 33, 40, 40, 43)]

@@ -133,7 +133,7 @@ export class Chart {
     }
     const whole = !first || first < before.length - TAIL || buckets.length > before.length + TAIL || buckets.length < before.length;
     if (whole) this.#draw();
-    else this.#drawTail(first);
+    else this.#drawTail(first, before.length);
     if (whole || averages !== this.#found) this.#drawOverlays(averages);
     if (aim) this.#aim(aim);
     else if (whole && range && !follows) this.#keep(before, range);
@@ -275,11 +275,11 @@ export class Chart {
     this.#mark();
   }
 
-  /** Only from that place on. */
-  #drawTail(first) {
+  /** Only from that place on, where so many are drawn. */
+  #drawTail(first, there) {
     for (let index = first; index < this.#buckets.length; index += 1) {
       const { candle, volume } = this.#bars(index);
-      const old = index < this.#buckets.length - 1;
+      const old = index < there - 1;
       this.#candles.update(candle, old);
       this.#volumes.update(volume, old);
     }
