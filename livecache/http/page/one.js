@@ -15,7 +15,7 @@ export class One {
   #due = true; // candles have to be loaded
   #behind = false;
 
-  /** `onNews`: there is something to draw. `onBreak`: the stream has ended; null where there is none, as of what is added up. */
+  /** `onNews`: there is something to draw. `onBreak`: the stream has ended, or come back; null where there is none, as of what is added up. */
   constructor(name, timeframe, onNews, onBreak) {
     this.name = name; // its symbol, as `nameOf` has it
     this.timeframe = timeframe;
@@ -75,6 +75,7 @@ export class One {
   }
 
   #take(event, data) {
+    if (!this.live && this.buckets.loaded) this.#onBreak();
     this.live = true;
     this.refused = null;
     this.#pause.succeeded();
