@@ -312,7 +312,18 @@ def test_however_many_buckets_come_and_change_at_once_each_is_drawn(chart: Tab) 
         const candles = series.find((each) => each.seriesType() === "Candlestick").data();
         seen.push(candles.map(({ close }) => close));
       }
+      // All is loaded anew, and some have come: whoever looks at the newest goes on doing so.
+      [box.style.width, box.style.height] = ["600px", "300px"];
+      await new Promise((done) => setTimeout(done, 300));
+      drawn.show(list, { ...looks, aim: "newest" });
+      const ends = [];
+      for (const count of [50, 200]) {
+        drawn.show(Array.from({ length: count }, (_, hour) => bucket(hour)), looks);
+        ends.push(drawn.range.to - count);
+      }
       box.remove();
-      return seen;
+      return [seen, ends];
     })"""
-    assert chart.run(script) == [list(range(length)) for length in (30, 31, 33, 40, 40, 43)]
+    each, ends = chart.run(script)
+    assert each == [list(range(length)) for length in (30, 31, 33, 40, 40, 43)]
+    assert ends == pytest.approx([3, 3], abs=0.5)

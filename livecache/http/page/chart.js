@@ -136,7 +136,8 @@ export class Chart {
     else this.#drawTail(first, before.length);
     if (whole || averages !== this.#found) this.#drawOverlays(averages);
     if (aim) this.#aim(aim);
-    else if (whole && range && !follows) this.#keep(before, range);
+    else if (whole && range && follows) this.#shift(range, buckets.length - before.length);
+    else if (whole && range) this.#keep(before, range);
   }
 
   /** The places of the list that are seen, or null. */
@@ -180,11 +181,13 @@ export class Chart {
   }
 
   /** What was seen is seen where it was, though the list begins or ends elsewhere by now. */
-  #keep(before, { from, to }) {
-    const time = before[Math.min(Math.max(0, Math.ceil(from)), before.length - 1)]?.time;
-    if (time === undefined) return;
-    const at = firstAt(before, time);
-    const shift = firstAt(this.#buckets, time) - at;
+  #keep(before, range) {
+    const time = before[Math.min(Math.max(0, Math.ceil(range.from)), before.length - 1)]?.time;
+    if (time !== undefined) this.#shift(range, firstAt(this.#buckets, time) - firstAt(before, time));
+  }
+
+  /** Look so many places beside this range, wherever the library looks by now. */
+  #shift({ from, to }, shift) {
     const now = this.range;
     if (now && Math.abs(now.from - from - shift) + Math.abs(now.to - to - shift) > 1e-6) this.#look(from + shift, to + shift);
   }
