@@ -89,7 +89,7 @@ def test_one_scrolls_from_today_to_the_listing_and_each_candle_is_there_once(her
 
 def test_what_is_looked_at_stays_where_it_is_while_older_ones_come(chart: Tab) -> None:
     chart.until("the first page is there", f"{LENGTH} > 500")
-    for _ in range(6):
+    for _ in range(14):
         chart.drag("#chart", 300)
         first, _ = seen(chart)
         anchor = first + 30 * HOUR
