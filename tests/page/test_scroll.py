@@ -96,7 +96,7 @@ def test_what_is_looked_at_stays_where_it_is_while_older_ones_come(chart: Tab) -
         length, at = chart.run(LENGTH), place(chart, anchor)
         chart.until("nothing is under way", QUIET)
         assert place(chart, anchor) == pytest.approx(at, abs=0.5), (length, chart.run(LENGTH))
-    assert chart.run(LENGTH) > 600, "pages came meanwhile"
+    chart.until("pages came meanwhile", f"{LENGTH} > 600")
     once(chart)
 
 
@@ -158,7 +158,7 @@ def test_zoomed_out_it_shows_larger_candles_of_the_same_time_and_zoomed_in_its_o
     assert chart.text("#readout").startswith("1w ")
     chart.click("#newest summary")
     opens = "[...document.querySelectorAll('#newest tbody th')].map((name) => name.innerText.slice(-5))"
-    assert len(set(chart.run(opens))) == 12, "the newest hours, whatever is shown"
+    chart.until("the newest hours are listed, whatever is shown", f"new Set({opens}).size === 12")
     chart.click("#newest summary")
     first, _ = seen(chart)
     chart.zoom("#chart", 50)
