@@ -182,6 +182,7 @@ def test_the_newest_is_read_again_and_what_has_come_since(server: Served, store:
         ({"symbols": ["BTC{USD"]}, 400, "not the name"),
         ({"symbols": ["X" * 129]}, 400, "symbols"),
         ({"timeframe": "7x"}, 400, "unknown timeframe"),
+        ({"timeframe": "1h", "timeframes": ["1d"]}, 400, "timeframe is there beside timeframes"),
         ({"timeframe": "3m"}, 400, "has no candles of 3m"),
         ({"from": "yesterday"}, 400, "from"),
         ({"from": -1}, 400, "from"),

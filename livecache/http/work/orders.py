@@ -85,6 +85,8 @@ class Orders:
     ) -> web.Response:
         _ = self._desk.path  # Without a history nothing else is worth telling.
         key = _key(request, asked)
+        if asked.timeframes and asked.timeframe:
+            raise ConfigError("timeframe is there beside timeframes", "say one or the other")
         named = asked.timeframes or ([asked.timeframe] if asked.timeframe else None)
         parts = [self._part(venue, own, named, start, end) for venue, own in self._by_venue(symbols).items()]
         series = sum(len(part.symbols) * len(part.timeframes) for part in parts)
