@@ -32,6 +32,7 @@ from .test_http import FOREVER_S, url_of
 DAY = 86_400_000
 H1, D1 = Timeframe.H1, Timeframe.D1
 KINDS = ("coinbase", "binance", "deribit", "yahoo")
+DAYS = ("ONE_DAY", "1d", "1D")  # as exchanges call them
 ASKERS = 50
 
 
@@ -62,10 +63,14 @@ class Place:
         return [[r.time, *map(float, r.numbers)] for r in rows if not r.flat]
 
     def asked(self, since: int, until_ms: int) -> int:
-        """Requests for candles that began before then."""
+        """Requests for candles of its timeframe that began before then; days may tell that nothing was."""
         requests = self.served.requests[since:]
         return sum(
-            r.start is not None and r.start * 1000 < until_ms and bool(r.granularity) for r in requests
+            r.start is not None
+            and r.start * 1000 < until_ms
+            and bool(r.granularity)
+            and (r.granularity in DAYS) == (self.timeframe is D1)
+            for r in requests
         )
 
 
@@ -199,7 +204,7 @@ def test_what_is_too_much_or_too_slow_is_told_and_a_part_is_had_at_once(tmp_path
             part = candles(url, place, f"{query}&partial=true")
             assert part.status == 200 and part.content["missing"] == refused.content["missing"]
         assert "history.fill_pages" in candles(url, place, f"&before={before}&limit=5000").content["detail"]
-        assert place.asked(seen, before) == 0
+        assert place.asked(seen, before) == replace(place, timeframe=D1).asked(seen, before) == 0
 
         faults.begin(HttpError(status=503, lasts=FOREVER_S, timeframes=(H1,)))
         query = f"&before={before}&limit=500&timeout=1"

@@ -165,13 +165,13 @@ class Past:
                 raise
             await self._filler.heal(ask.symbol)
             found = await look(first)
-        if ask.fill and found.window and (unproven := found.window.unproven):
-            days = found.window.history.series._replace(timeframe=Timeframe.D1)
-            await self._filler.fill(days, unproven, 0.0)
         if ask.fill and found.window and (missing := found.window.history.missing):
             filled = await self._filler.fill(found.window.history.series, missing, ask.timeout_s)
             if filled.tried or ask.partial:
                 found = await look(_Try(wanted, True, filled.job))
+        if ask.fill and not filled.too_many and found.window and (unproven := found.window.unproven):
+            days = found.window.history.series._replace(timeframe=Timeframe.D1)
+            await self._filler.fill(days, unproven, 0.0)
         if found.window and found.window.history.missing and not ask.partial:
             raise self._lacking(found.window, filled)
         return found
