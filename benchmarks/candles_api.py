@@ -170,11 +170,13 @@ async def ask_on(port: int) -> None:
             if not number and not round_:
                 print("asking", flush=True)
 
-    # The server ends first.
-    with contextlib.suppress(ExceptionGroup):
-        async with asyncio.TaskGroup() as tasks:
-            for number in range(20):
-                tasks.create_task(one(number))
+    async def until_gone(number: int) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):  # The server ends first.
+            await one(number)
+
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(20):
+            tasks.create_task(until_gone(number))
 
 
 def resident(pid: int) -> float:
