@@ -31,10 +31,10 @@ from .planner import PageLength, Walk, Word
 from .records.symbols import AboutSymbol
 from .store import ACTIVE, NONE, Commit, HistoryDatabase, Job, JobState, Outcome, SeriesInfo
 from .thread import Healing
-from .work.aside import tell_aside
-from .work.listings import Listings
-from .work.outlook import outlook
-from .work.watch import Watch
+from .working.aside import tell_aside
+from .working.listings import Listings
+from .working.outlook import outlook
+from .working.watch import Watch
 
 __all__ = ["Worker"]
 

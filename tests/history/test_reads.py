@@ -15,9 +15,9 @@ from livecache.history.ordering import series_of, to_hear_of_splits, wants_of
 from livecache.history.sqlite.store import SqliteHistory
 from livecache.history.store import PRIORITY_READ, JobState, Want
 from livecache.history.thread import Healing
-from livecache.history.work.reads import Reads
-from livecache.history.work.watch import Watch
 from livecache.history.worker import Worker
+from livecache.history.working.reads import Reads
+from livecache.history.working.watch import Watch
 from livecache.model.budget import Spacing
 from livecache.model.coverage import Span
 from livecache.model.series import SeriesId

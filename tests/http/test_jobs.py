@@ -200,8 +200,8 @@ def test_an_order_that_makes_no_sense_says_what_is_wrong_with_it(
 
 
 def test_more_than_can_be_done_is_not_taken(server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("livecache.http.work.orders.SERIES_AN_ORDER_MOST", 3)
-    monkeypatch.setattr("livecache.http.work.orders.JOBS_WAITING_MOST", 3)
+    monkeypatch.setattr("livecache.http.ordering.orders.SERIES_AN_ORDER_MOST", 3)
+    monkeypatch.setattr("livecache.http.ordering.orders.JOBS_WAITING_MOST", 3)
     too_much = WISH | {"symbols": ["A-USD", "B-USD"], "timeframe": None, "timeframes": ["5m", "1h"]}
     assert "4 series" in posted(server, BACKFILL, too_much).content["detail"]
     ordered(server, WISH | {"symbols": ["A-USD", "B-USD"]})

@@ -27,7 +27,7 @@ OF_ORDERS = (
         "a key makes a second order",
         (
             Edit(
-                "livecache/http/work/orders.py",
+                "livecache/http/ordering/orders.py",
                 '        return store.submit(wants, key=key.text if key else "")',
                 "        return store.submit(wants)",
             ),
@@ -36,7 +36,7 @@ OF_ORDERS = (
     ),
     Breakage(
         "a key that was for another order is taken for this one",
-        (Edit("livecache/http/work/orders.py", "order.key != key.text", "order.key is None"),),
+        (Edit("livecache/http/ordering/orders.py", "order.key != key.text", "order.key is None"),),
         ("tests/http/test_jobs.py",),
     ),
     Breakage(

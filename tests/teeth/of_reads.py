@@ -22,7 +22,7 @@ OF_READS = (
         "a reader waits for the days of its symbol",
         (
             Edit(
-                "livecache/history/work/outlook.py",
+                "livecache/history/working/outlook.py",
                 "if job.want.priority > PRIORITY_READ and database.busy",
                 "if database.busy",
             ),

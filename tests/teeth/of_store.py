@@ -24,7 +24,7 @@ OF_STORE = (
         "a listing in the middle of a bucket ends what is known there",
         (
             Edit(
-                "livecache/history/work/listings.py",
+                "livecache/history/working/listings.py",
                 "        first = grid.floor(listed) if",
                 "        first = listed if",
             ),

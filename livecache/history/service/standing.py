@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from ...quiet import logger
 from ..tally import Tally
-from ..work.reads import Reads
+from ..working.reads import Reads
 
 __all__ = ["Standing"]
 

@@ -29,10 +29,10 @@ from ...repeats import Repeats
 from ...wire.refusals import ERRORS
 from ...wire.scripts import cancellable
 from ..answers import NotServed
+from ..ordering.jobs import Board
 from ..shapes.events import LostEvent, StateEvent
 from ..source import Source, Way
 from ..watch.lookout import LOOK_AGAIN_S, LOOK_SHARE
-from ..work.jobs import Board
 from .events import Happening, closed_event, forming_event, framed, position_of
 from .table import row, time_of
 

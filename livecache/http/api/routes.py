@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...clock import Clock
+from ..ordering.desk import Desk
+from ..ordering.jobs import JOB, JOBS, RETRY, Board, Jobs
+from ..ordering.orders import BACKFILL, UPDATE, Orders
 from ..past.window import Past
 from ..route import Route
 from ..source import REQUESTS_PER_S, Source, asked
 from ..udf.feed import Feed
 from ..watch.instance import Instance
-from ..work.desk import Desk
-from ..work.jobs import JOB, JOBS, RETRY, Board, Jobs
-from ..work.orders import BACKFILL, UPDATE, Orders
 from .candles import PATH as CANDLES
 from .candles import CandlesRoute
 from .hub import Hub

@@ -11,11 +11,11 @@ from aiohttp import web
 from ...errors import ClosesLost, ConfigError
 from ...model.series import SeriesId
 from ...read.close_events import entries_after
+from ..ordering.desk import Desk
 from ..origins import SHARED
 from ..shapes.events import LostEvent, StateEvent, StreamQuery
 from ..shapes.fields import SERIES_A_STREAM_MOST
 from ..source import Source, Way, parse
-from ..work.desk import Desk
 from .events import RETRY, Happening, closed_event, entries_of, framed, position_of
 from .hub import Hub, Listener, Slow
 from .table import row, time_of

@@ -17,7 +17,7 @@ from ...errors import LivecacheError, OutsideCalendar
 from ...history.ordering import page_of, series_of, to_hear_of_splits
 from ...history.store import ACTIVE, PRIORITY_READ, Job, JobState, Want
 from ...history.thread import Blocking, StoreThread
-from ...history.work.reads import Reads
+from ...history.working.reads import Reads
 from ...model.coverage import Coverage, Span
 from ...model.naming import find_symbol
 from ...model.series import SeriesId
