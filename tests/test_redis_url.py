@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from livecache.config.render import redact
-from livecache.redis_url import OPTIONS, SCHEMES, parse_sentinels, url_problem
+from livecache.redis_url import OPTIONS, SCHEMES, parse_cluster, parse_sentinels, url_problem
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,8 @@ from livecache.redis_url import OPTIONS, SCHEMES, parse_sentinels, url_problem
         "unix:///run/redis/redis.sock?db=2",
         "unix://user:secret@/run/redis.sock",
         "redis+sentinel://one/mymaster",
+        "redis+cluster://one",
+        "rediss+cluster://u:p@one:6380,[::1]/0?read_from=replica&ssl_ca_certs=/ca.pem",
         "rediss+sentinel://u:p@one:26380,[::1]:26381/mymaster/2?sentinel_password=s&ssl_ca_certs=/ca.pem",
     ],
 )
@@ -46,6 +48,12 @@ def test_a_url_of_each_kind_is_understood(url: str) -> None:
         ("redis+sentinel://a,b:x/mymaster", "port is not a number", ""),
         ("redis+sentinel://a/mymaster/0/1", "database is not a number", ""),
         ("redis+sentinel://a/mymaster/x", "database is not a number", ""),
+        ("redis+cluster://one/1", "names a database", "leave the number out"),
+        ("redis+cluster://one?db=1", "names a database", "leave the number out"),
+        ("redis+cluster://one,,two", "a node without a host", "host:6379,host:6379"),
+        ("redis+cluster://one:x", "port is not a number", ""),
+        ("redis+cluster://one?read_from=any", "read_from is unknown", "replica"),
+        ("redis://one?read_from=replica", "without a cluster", "redis+cluster://"),
         ("rediss://host?ssl_ca_cert=/ca.pem", "unknown option 'ssl_ca_cert'", "did you mean ssl_ca_certs?"),
         ("redis://host?decode_responses=1", "unknown option 'decode_responses'", "one of client_name"),
         ("redis://host?ssl_ca_certs=/ca.pem", "ssl_ca_certs without TLS", "rediss://"),
@@ -59,6 +67,15 @@ def test_what_is_wrong_with_a_url_is_told_with_a_hint(url: str, what: str, hint:
     assert problem is not None
     assert what in problem[0]
     assert hint in problem[1]
+
+
+def test_what_a_clusters_url_says() -> None:
+    nodes = parse_cluster("rediss+cluster://u:p%40@one,[::1]:7000?read_from=replica&socket_timeout=3")
+    assert nodes is not None
+    assert nodes.addresses == (("one", 6379), ("::1", 7000))
+    assert nodes.server_url == "rediss://u:p%40@node?socket_timeout=3"
+    assert nodes.from_replicas
+    assert parse_cluster("redis://one") is None
 
 
 def test_no_password_is_in_what_is_told() -> None:

@@ -26,7 +26,7 @@ from redis.retry import Retry
 from redis.sentinel import MasterNotFoundError, Sentinel, SentinelConnectionPool
 
 from ..errors import ConfigError
-from ..redis_url import Sentinels, parse_sentinels, url_problem
+from ..redis_url import Sentinels, parse_cluster, parse_sentinels, url_problem
 from .refusals import ERRORS, said
 
 __all__ = [
@@ -93,8 +93,8 @@ def client_for(library: Any, url: str, **options: Any) -> Any:
     `options` are redis-py's; those in the URL win. Raises `ConfigError` for an option's value that cannot be
     used, a certificate that cannot be read among them.
     """
-    sentinels = parse_sentinels(url)
-    server_url = sentinels.server_url if sentinels else url
+    sentinels, nodes = parse_sentinels(url), parse_cluster(url)
+    server_url = sentinels.server_url if sentinels else nodes.server_url if nodes else url
     try:
         given: dict[str, Any] = parse_url(server_url)  # type: ignore[no-untyped-call]
     except ValueError:
@@ -104,6 +104,10 @@ def client_for(library: Any, url: str, **options: Any) -> Any:
         ) from None
     _check_certificates(given)
     options["redis_connect_func"] = _shake_async if library is redis.asyncio else _shake
+    if nodes is not None:
+        from .cluster import cluster_client
+
+        return cluster_client(nodes, library, {**options, **given})
     if sentinels is None:
         return library.Redis.from_url(server_url, **options)
     return _through(sentinels, library, {**options, **given})
@@ -111,15 +115,20 @@ def client_for(library: Any, url: str, **options: Any) -> Any:
 
 def database_of(client: Any) -> int:
     """The number of the database that a client of redis-py's works in."""
-    pool = getattr(client, "connection_pool", None)  # which a client of a cluster has not, nor has it others
-    options = getattr(pool, "connection_kwargs", None)
-    return int(options.get("db") or 0) if isinstance(options, dict) else 0
+    options = _options_of(client)
+    return int(options.get("db") or 0)
 
 
 def patience_of(client: Any) -> float | None:
     """Seconds that a client of redis-py's waits for a reply before it gives up; None: for ever."""
-    options = getattr(getattr(client, "connection_pool", None), "connection_kwargs", None)
-    return options.get("socket_timeout") if isinstance(options, dict) else None
+    return _options_of(client).get("socket_timeout")
+
+
+def _options_of(client: Any) -> Mapping[str, Any]:
+    """What a client's connections are made with; nothing for one that does not tell."""
+    told = getattr(client, "get_connection_kwargs", None)
+    options = told() if told is not None else None
+    return options if isinstance(options, Mapping) else {}
 
 
 def _shake(connection: Any) -> None:

@@ -98,7 +98,8 @@ class _Refusal(NamedTuple):
     in_vain: bool = False  # waiting does not help
 
 
-_CLUSTER = "a Redis Cluster is not supported: a single server is, or one behind Sentinels"
+_NODE = "it is a node of a Redis Cluster: redis+cluster://host:port names that, rediss+cluster:// with TLS"
+_CLUSTER = "a master of the cluster is away, or keys are moved: `livecache cluster`, or its log, tells more"
 _DISK = "it cannot write to its disk: make room there, or let it write to its directory (its log says which)"
 
 _NOT_ALLOWED = _Refusal(
@@ -109,8 +110,9 @@ _NOT_ALLOWED = _Refusal(
 
 _REFUSALS = (
     _Refusal("DENIED", "", "it is in protected mode, for this machine only: give it a password, or a `bind`"),
-    _Refusal("MOVED ASK CROSSSLOT CLUSTERDOWN TRYAGAIN", "", _CLUSTER),
-    _Refusal("", r"in cluster mode", f"a Redis Cluster has database 0 alone. {_CLUSTER}", in_vain=True),
+    _Refusal("MOVED ASK CROSSSLOT", "", _NODE),
+    _Refusal("CLUSTERDOWN TRYAGAIN", "", _CLUSTER),
+    _Refusal("", r"in cluster mode", f"a Redis Cluster has database 0 alone. {_NODE}", in_vain=True),
     _NOT_ALLOWED,
     # Some, and proxies before them, send the words without the code.
     _Refusal(
@@ -187,6 +189,8 @@ def hint_on(error: BaseException) -> str:
         return (
             "this client has as many connections as it may: read with fewer threads, or raise max_connections"
         )
+    if isinstance(error, RedisClusterException) and "not enabled" in str(error):
+        return "it is a single server: redis:// instead of redis+cluster://"
     if isinstance(error, ClusterError | RedisClusterException):
         return _CLUSTER
     if isinstance(error, ResponseError):

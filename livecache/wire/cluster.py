@@ -1,0 +1,117 @@
+"""Clients of a Redis Cluster: redis-py's, mended where they would fail. Loaded for a cluster's URL alone."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import redis
+import redis.asyncio
+from redis.asyncio.cluster import ClusterNode as AsyncNode
+from redis.asyncio.cluster import RedisCluster as AsyncRedisCluster
+from redis.cluster import ClusterNode, LoadBalancingStrategy, RedisCluster
+
+from ..redis_url import ClusterNodes
+
+__all__ = ["AsyncCluster", "Cluster", "cluster_client"]
+
+# redis-py knows where the keys of these are; of the others it asks one and the same node before each read.
+_AS = {"EVALSHA_RO": "EVALSHA", "EVAL_RO": "EVAL"}
+
+# What redis-py's asyncio half takes for its nodes' connections alone.
+_OF_CONNECTIONS = ("redis_connect_func", "ssl_ca_path", "ssl_password")
+
+
+class Cluster(RedisCluster):
+    """A cluster, with threads."""
+
+    def determine_slot(self, *args: Any) -> int | None:
+        """The slot of a command's keys."""
+        slot: int | None = super().determine_slot(_AS.get(args[0], args[0]), *args[1:])
+        return slot
+
+
+class AsyncCluster(AsyncRedisCluster):
+    """A cluster, with asyncio.
+
+    Where none of the nodes that were known answers any more, as after all have moved, those of the URL are
+    asked which there are.
+    """
+
+    def __init__(self, addresses: tuple[tuple[str, int], ...], **options: Any) -> None:
+        connections = {name: options.pop(name) for name in _OF_CONNECTIONS if name in options}
+        super().__init__(startup_nodes=[AsyncNode(*address) for address in addresses], **options)
+        began = connections.get("redis_connect_func")
+        if began is not None and (self.read_from_replicas or self.load_balancing_strategy):
+
+            async def begin(connection: Any) -> None:
+                await began(connection)
+                await connection.send_command("READONLY")
+                await connection.read_response()
+
+            connections["redis_connect_func"] = begin
+        self._addresses = addresses
+        for held in (self.connection_kwargs, *(node.connection_kwargs for node in self.startup_nodes)):
+            held.update(connections)
+
+    async def initialize(
+        self,
+        additional_startup_nodes_info: list[tuple[str, int]] | None = None,
+        last_failed_node_name: str | None = None,
+    ) -> AsyncCluster:
+        """Learn which nodes there are, unless that is known."""
+        more = [*(additional_startup_nodes_info or ()), *self._addresses]
+        await super().initialize(more, last_failed_node_name)
+        return self
+
+    async def _determine_slot(self, command: str, *args: Any) -> int:
+        return await super()._determine_slot(_AS.get(command, command), *args)
+
+
+class _Later:
+    """A `Cluster` that is made, and so connected, when it is used first."""
+
+    def __init__(self, make: Callable[[], Cluster], options: Mapping[str, Any]) -> None:
+        self._make = make
+        self._options = dict(options)
+        self._client: Cluster | None = None
+        self._making = threading.Lock()
+
+    def get_connection_kwargs(self) -> dict[str, Any]:
+        """What its connections are made with."""
+        return self._options
+
+    def close(self) -> None:
+        """Close its connections, if it has any."""
+        with self._making:
+            client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    def __getattr__(self, name: str) -> Any:
+        with self._making:
+            if self._client is None:
+                self._client = self._make()
+            client = self._client
+        return getattr(client, name)
+
+    def __enter__(self) -> _Later:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def cluster_client(nodes: ClusterNodes, library: Any, options: dict[str, Any]) -> Any:
+    """A client of `library` (`redis` or `redis.asyncio`) for these nodes; nothing connects yet."""
+    for name in ("host", "port", "db"):
+        options.pop(name, None)
+    if options.pop("connection_class", None) is not None:
+        options["ssl"] = True
+    if nodes.from_replicas:
+        options["load_balancing_strategy"] = LoadBalancingStrategy.RANDOM_REPLICA
+    if library is redis.asyncio:
+        return AsyncCluster(nodes.addresses, **options)
+    addresses = [ClusterNode(*address) for address in nodes.addresses]  # type: ignore[no-untyped-call]
+    return _Later(lambda: Cluster(startup_nodes=addresses, **options), options)
