@@ -242,7 +242,7 @@ BREAKAGES = (
         "the channels of all databases are one",
         (
             Edit(
-                "livecache/keys/keyspace.py",
+                "livecache/keys/names.py",
                 'return f"{name}:{self.database}" if self.database else name',
                 "return name",
             ),
