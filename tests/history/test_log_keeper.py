@@ -15,8 +15,8 @@ import pytest
 from livecache.clock import SystemClock
 from livecache.history.log import LogEntry
 from livecache.history.service.log_keeper import LogKeeper
-from livecache.history.sqlite.log import ENTRIES_MOST
 from livecache.history.sqlite.store import SqliteHistory
+from livecache.history.tables.log import ENTRIES_MOST
 from livecache.process.logs import setup
 from livecache.quiet import logger
 

@@ -43,7 +43,7 @@ OF_ORDERS = (
         "a job that is cancelled goes on",
         (
             Edit(
-                "livecache/history/sqlite/jobs.py",
+                "livecache/history/tables/jobs.py",
                 "\"UPDATE jobs SET state = 'cancelled', worker = '', finished = ?\"",
                 '"UPDATE jobs SET state = state, finished = ?"',
             ),

@@ -11,8 +11,8 @@ OF_READS = (
         "what a reader waits for is left to whoever fills years",
         (
             Edit(
-                "livecache/history/sqlite/jobs.py",
-                "          AND (:urgent IS NULL OR (priority <= {PRIORITY_READ}) = :urgent)\n",
+                "livecache/history/tables/jobs.py",
+                "          AND coalesce(CAST(:urgent AS integer), {_URGENT}) = {_URGENT}\n",
                 "",
             ),
         ),
@@ -33,7 +33,7 @@ OF_READS = (
         "a reader of shares waits for years that are to hear of a split first",
         (
             Edit(
-                "livecache/history/sqlite/jobs.py",
+                "livecache/history/tables/jobs.py",
                 "      AND (jobs.priority > {PRIORITY_READ} OR other.priority <= {PRIORITY_READ})\n",
                 "",
             ),

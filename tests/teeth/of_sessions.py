@@ -110,7 +110,7 @@ OF_SESSIONS = (
         "what is taken away of shares ends in the middle of a night",
         (
             Edit(
-                "livecache/history/sqlite/reading.py",
+                "livecache/history/tables/reading.py",
                 "return grid.end_before(grid.ceil(time))",
                 "return time",
             ),

@@ -22,43 +22,43 @@ OF_SHARES = (
     ),
     Breakage(
         "a split makes thousands of revisions",
-        (Edit(f"{_ROOM}/sqlite/writing.py", "        changed = changed[~split]\n", ""),),
+        (Edit(f"{_ROOM}/tables/writing.py", "        changed = changed[~split]\n", ""),),
         ("tests/history/test_splits.py",),
     ),
     Breakage(
         "what was read before a split is told as it was",
         (
             Edit(
-                f"{_ROOM}/sqlite/reading.py",
-                "rows, old = rescaled(rows, scales), stale",
-                "rows, old = rows, stale",
+                f"{_ROOM}/tables/reading.py",
+                "rows, old = rescaled(fetched(), scales), stale",
+                "rows, old = fetched(), stale",
             ),
         ),
         ("tests/history/test_splits.py",),
     ),
     Breakage(
         "what was asked for after a split is taken for older than it",
-        (Edit(f"{_ROOM}/sqlite/symbols.py", "if each.began >= since for span", "if False for span"),),
+        (Edit(f"{_ROOM}/tables/symbols.py", "if each.began >= since for span", "if False for span"),),
         ("tests/history/test_splits.py",),
     ),
     Breakage(
         "what was asked for before a split and stored after it is taken for younger",
-        (Edit(f"{_ROOM}/sqlite/arrivals.py", "began = asked\n", "began = now\n"),),
+        (Edit(f"{_ROOM}/tables/arrivals.py", "began = asked\n", "began = now\n"),),
         ("tests/history/test_splits.py",),
     ),
     Breakage(
         "what was stored before a split is told with what has been read since",
-        (Edit(f"{_ROOM}/sqlite/symbols.py", "        _restate(db, series, split, since, ratio)\n", ""),),
+        (Edit(f"{_ROOM}/tables/symbols.py", "        _restate(db, series, split, since, ratio)\n", ""),),
         ("tests/history/test_splits.py",),
     ),
     Breakage(
         "what a live service has read since a split is converted by it once more",
-        (Edit(f"{_ROOM}/sqlite/writing.py", 'if opened and source == "feed":', "if False:"),),
+        (Edit(f"{_ROOM}/tables/writing.py", 'if opened and source == "feed":', "if False:"),),
         ("tests/history/test_splits.py",),
     ),
     Breakage(
         "the closed hours before a split are read again for ever",
-        (Edit(f"{_ROOM}/sqlite/symbols.py", "grid.end_before(grid.ceil(split))", "split"),),
+        (Edit(f"{_ROOM}/tables/symbols.py", "grid.end_before(grid.ceil(split))", "split"),),
         ("tests/history/test_splits.py",),
     ),
     Breakage(
@@ -124,7 +124,7 @@ OF_SHARES = (
     ),
     Breakage(
         "an answer that lacks a split undoes it",
-        (Edit(f"{_ROOM}/sqlite/symbols.py", "< told.asked and not still:", "< told.asked:"),),
+        (Edit(f"{_ROOM}/tables/symbols.py", "< told.asked and not still:", "< told.asked:"),),
         ("tests/history/test_splits.py",),
     ),
     Breakage(

@@ -53,7 +53,7 @@ OF_STORE = (
         "what a page of history covers is stored before its rows",
         (
             Edit(
-                f"{_ROOM}/sqlite/writing.py",
+                f"{_ROOM}/tables/writing.py",
                 "            # What nobody knew is as the page says",
                 "            _cover(db, series, near, near | covered)\n"
                 '            db.execute("COMMIT")\n'
@@ -61,7 +61,7 @@ OF_STORE = (
                 "            # What nobody knew is as the page says",
             ),
             Edit(
-                f"{_ROOM}/sqlite/writing.py",
+                f"{_ROOM}/tables/writing.py",
                 "                _cover(db, series, near, near | covered)\n                record(",
                 "                record(",
             ),
@@ -70,19 +70,19 @@ OF_STORE = (
     ),
     Breakage(
         "a worker that has lost its lease stores a page",
-        (Edit(f"{_ROOM}/sqlite/leases.py", "    if not held.rowcount:\n", "    if False:\n"),),
+        (Edit(f"{_ROOM}/tables/leases.py", "    if not held.rowcount:\n", "    if False:\n"),),
         ("tests/history/test_jobs.py",),
     ),
     Breakage(
         "a page that succeeds leaves the failures before it",
-        (Edit(f"{_ROOM}/sqlite/leases.py", "pages = pages + 1, attempts = 0,", "pages = pages + 1,"),),
+        (Edit(f"{_ROOM}/tables/leases.py", "pages = pages + 1, attempts = 0,", "pages = pages + 1,"),),
         ("tests/history/test_jobs.py",),
     ),
     Breakage(
         "a job succeeds while something is missing",
         (
             Edit(
-                f"{_ROOM}/sqlite/jobs.py",
+                f"{_ROOM}/tables/jobs.py",
                 "case Outcome.SUCCEEDED if not _missing(db, job):",
                 "case Outcome.SUCCEEDED:",
             ),
@@ -125,7 +125,7 @@ OF_STORE = (
         "rows that are distrusted are read",
         (
             Edit(
-                f"{_ROOM}/sqlite/reading.py",
+                f"{_ROOM}/tables/reading.py",
                 "        if not coverage.covers(start, end):\n",
                 "        if False:\n",
             ),
@@ -136,9 +136,9 @@ OF_STORE = (
         "a distrusted row stays though the page that proves its stretch lacks it",
         (
             Edit(
-                f"{_ROOM}/sqlite/writing.py",
-                "_change(db, info, block, page, decided, scales)",
-                "_change(db, info, block, page, replace, scales)",
+                f"{_ROOM}/tables/writing.py",
+                "self.lay(db, info, rows, decided, scales, rev)",
+                "self.lay(db, info, rows, replace, scales, rev)",
             ),
         ),
         ("tests/history/test_damage.py",),
@@ -147,7 +147,7 @@ OF_STORE = (
         "as of a time is seen what was fetched after it",
         (
             Edit(
-                f"{_ROOM}/sqlite/arrivals.py",
+                f"{_ROOM}/tables/arrivals.py",
                 "edge = _FAR if each.at <= time else grid.after(time - each.lag)",
                 "edge = _FAR",
             ),
@@ -231,7 +231,7 @@ OF_STORE = (
         "a job waits for what a clock was set back by",
         (
             Edit(
-                f"{_ROOM}/sqlite/jobs.py",
+                f"{_ROOM}/tables/jobs.py",
                 "NOT not_before BETWEEN :now + 1 AND :now + 10 * :lease",
                 "not_before <= :now",
             ),
@@ -240,7 +240,7 @@ OF_STORE = (
     ),
     Breakage(
         "what was taken back and came again was known all the time",
-        (Edit(f"{_ROOM}/sqlite/arrivals.py", "    if not spans:\n        return\n", "    return\n"),),
+        (Edit(f"{_ROOM}/tables/arrivals.py", "    if not spans:\n        return\n", "    return\n"),),
         ("tests/history/test_store.py",),
     ),
     Breakage(

@@ -11,9 +11,9 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from ...errors import NewerSchema, StoreUnusable
+from ..tables.database import Sql, Tables
 from .schema import APPLICATION, LATER, SCHEMA, STAND_INS, STATEMENTS
 
 __all__ = ["BUSY_S", "Database", "network_file_system"]
@@ -25,7 +25,7 @@ _NETWORK = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "fuse.glusterf
 _MOUNTS = Path("/proc/self/mounts")
 
 
-class Database:
+class Database(Tables):
     """An open store. `now` tells Unix ms by the host's clock."""
 
     def __init__(self, path: Path, now: Callable[[], int], *, writes: bool, busy_s: float) -> None:
@@ -93,17 +93,8 @@ class Database:
                 if self.db.in_transaction:
                     self.db.execute("ROLLBACK")
 
-    def one(self, sql: str, *values: Any) -> Any:
-        """The first row of an answer, or None."""
-        with self._told():
-            return self.db.execute(sql, values).fetchone()
-
-    def number_of(self, venue: str, symbol: str, timeframe: str) -> int | None:
-        """The number of a series; None where there is none."""
-        found = self.one(
-            "SELECT id FROM series WHERE venue = ? AND symbol = ? AND timeframe = ?", venue, symbol, timeframe
-        )
-        return found[0] if found else None
+    def lock(self, db: Sql, series: int, *, symbol: bool = False) -> None:
+        """There is nothing to do: one alone may write at a time."""
 
     def _refuse_network(self) -> None:
         kind = network_file_system(self.path.absolute(), _MOUNTS.read_text() if _MOUNTS.exists() else "")

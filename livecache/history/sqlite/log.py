@@ -1,40 +1,12 @@
-"""The store's own log."""
+"""The log of a file by itself: what asks for no numbers loads no numpy."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from ..log import LogEntry
+from ..tables import log
 from .database import Database
 
-__all__ = ["ENTRIES_MOST", "Log"]
-
-ENTRIES_MOST = 100_000
-"""The oldest go."""
+__all__ = ["Log"]
 
 
-class Log(Database):
+class Log(log.Log, Database):
     """The log."""
-
-    def log(self, entries: Sequence[LogEntry]) -> None:
-        """Append."""
-        with self.writing() as db:
-            db.executemany(
-                "INSERT INTO log (at, level, event, message, job, series, detail)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                [(e.at, e.level, e.event, e.message, e.job, e.series, e.detail) for e in entries],
-            )
-            db.execute("DELETE FROM log WHERE id <= (SELECT max(id) FROM log) - ?", (ENTRIES_MOST,))
-
-    def logged(
-        self, *, after: int = 0, job: int | None = None, series: int | None = None, limit: int = 1_000
-    ) -> Sequence[LogEntry]:
-        """The newest entries with an id beyond `after`, oldest first."""
-        with self.reading() as db:
-            found = db.execute(
-                "SELECT at, level, event, message, job, series, detail, id FROM log WHERE id > :after"
-                " AND ifnull(job = :job, :job IS NULL) AND ifnull(series = :series, :series IS NULL)"
-                " ORDER BY id DESC LIMIT :limit",
-                {"after": after, "job": job, "series": series, "limit": limit},
-            ).fetchall()
-        return [LogEntry(*row) for row in reversed(found)]

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 from ...clock import SystemClock
+from ...errors import StoreUnusable
+from ..tables.jobs import Jobs
+from ..tables.symbols import Symbols
+from .blocks import Blocks
 from .database import BUSY_S
-from .jobs import Jobs
-from .keeping import Keeping
 from .log import Log
-from .symbols import Symbols
 
 __all__ = ["SqliteHistory"]
 
 
-class SqliteHistory(Keeping, Jobs, Log, Symbols):
+class SqliteHistory(Blocks, Jobs, Symbols, Log):
     """A `HistoryStore`, `JobStore`, `LogStore` and `SymbolStore` in one file."""
 
     @classmethod
@@ -33,6 +35,26 @@ class SqliteHistory(Keeping, Jobs, Log, Symbols):
         write it waits for them, up to `busy_s`.
         """
         return cls(path, now or _wall_ms, writes=not read_only, busy_s=busy_s)
+
+    def backup(self, path: Path) -> None:
+        """Write a copy, whole and consistent, while others write. Raises `StoreUnusable`."""
+        if path.exists():
+            raise StoreUnusable(f"{path} is there already", "give the copy another name")
+        unfinished = path.with_name(f"{path.name}.unfinished")
+        unfinished.unlink(missing_ok=True)
+        try:
+            with self._told():
+                self.db.execute("VACUUM INTO ?", (str(unfinished),))
+            with unfinished.open("rb") as file:
+                os.fsync(file.fileno())
+            unfinished.rename(path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+    def vacuum(self) -> None:
+        """Give unused room back to the file system."""
+        with self._told():
+            self.db.execute("VACUUM")
 
 
 def _wall_ms() -> int:

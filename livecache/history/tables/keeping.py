@@ -1,20 +1,16 @@
-"""What keeps the file sound: damage found and put aside, copies, and what is forgotten."""
+"""What keeps a store sound: damage found and put aside, and what is forgotten."""
 
 from __future__ import annotations
 
-import os
-import sqlite3
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Sequence
 
-import numpy as np
-
-from ...errors import DamagedBlock, StoreUnusable
 from ...model.coverage import Coverage, Span
 from ..block import span_of
 from ..store import Damage, SeriesInfo
 from .arrivals import forget
-from .reading import KEPT_DAYS, info_of, known, owned, rows_of
+from .database import Sql
+from .reading import KEPT_DAYS, counts_of, info_of, known, owned
 from .symbols import read_again
 from .writing import Writing
 
@@ -22,11 +18,25 @@ __all__ = ["Keeping"]
 
 _DAY_MS = 86_400_000
 _LOG_DAYS = 30
+_FAR = 1 << 62
 _AT_ONCE = 256  # blocks: commits wait while they are read
 
 
 class Keeping(Writing):
     """Upkeep."""
+
+    @abstractmethod
+    def wrong(
+        self, db: Sql, info: SeriesInfo, first: int, last: int
+    ) -> Callable[[], Sequence[tuple[int, str]]]:
+        """Which blocks, from the first to the last, cannot be believed, and why.
+
+        What is left to be done for that when the transaction is over.
+        """
+
+    @abstractmethod
+    def take_out(self, db: Sql, info: SeriesInfo, block: int) -> bytes:
+        """What is stored as the rows of a block, to be put aside; it is no more."""
 
     def verify(self, series: int | None = None) -> Iterator[Damage]:
         """Read every block, of one series or of all; what cannot be believed."""
@@ -34,23 +44,22 @@ class Keeping(Writing):
             yield from self._verify(number)
 
     def _verify(self, series: int) -> Iterator[Damage]:
-        after: int | None = None
-        while True:
+        after = -_FAR
+        while after < _FAR:
             with self.reading() as db:
                 info, step = info_of(db, series)
                 found = db.execute(
-                    "SELECT block, rows, first, last, rev, data FROM blocks WHERE series = ?"
-                    " AND (? IS NULL OR block > ?) ORDER BY block LIMIT ?",
-                    (series, after, after, _AT_ONCE),
+                    "SELECT block FROM blocks WHERE series = ? AND block > ? ORDER BY block LIMIT ?",
+                    (series, after, _AT_ONCE),
                 ).fetchall()
-                if not found and (lost := _lost(db, info)):
-                    yield lost
-            if not found:
-                return
-            for block, *beside, data in found:
-                if reason := _wrong(info, step, block, beside, data):
-                    yield Damage(info, block, Span(*span_of(block, step)), reason)
-            after = found[-1][0]
+                last = found[-1][0] if len(found) == _AT_ONCE else _FAR
+                wrong = self.wrong(db, info, after + 1, last)
+                lost = _lost(db, info) if last == _FAR else None
+            for block, reason in wrong():
+                yield Damage(info, block, Span(*span_of(block, step)), reason)
+            if lost:
+                yield lost
+            after = last
 
     def heal(self, series: int | None = None) -> Sequence[Damage]:
         """Put aside what cannot be believed, and know its stretch no more: so it is fetched again."""
@@ -61,22 +70,19 @@ class Keeping(Writing):
         """Whether it is still damaged, and was put aside."""
         series, block = damage.series.id, damage.block
         with self.writing() as db:
-            info, step = info_of(db, series)
+            self.lock(db, series)
+            info, _ = info_of(db, series)
             had = known(db, series)
             if block is None:
                 if not (lost := _lost(db, info)):
                     return False
                 span = lost.span
             else:
-                found = db.execute(
-                    "SELECT rows, first, last, rev, data FROM blocks WHERE series = ? AND block = ?",
-                    (series, block),
-                ).fetchone()
-                if not found or not _wrong(info, step, block, found[:4], found[4]):
+                if not self.wrong(db, info, block, block)():
                     return False
                 db.execute(
                     "INSERT INTO damaged (series, block, at, reason, data) VALUES (?, ?, ?, ?, ?)",
-                    (series, block, self.now(), damage.reason, found[4]),
+                    (series, block, self.now(), damage.reason, self.take_out(db, info, block)),
                 )
                 db.execute("DELETE FROM blocks WHERE series = ? AND block = ?", (series, block))
                 span = damage.span
@@ -84,31 +90,11 @@ class Keeping(Writing):
             _uncover(db, series, had, gone)
             read_again(db, series, self.now(), gone)
             db.execute(
-                "UPDATE series SET rev = rev + 1, rows = (SELECT ifnull(sum(rows), 0) FROM blocks"
+                "UPDATE series SET rev = rev + 1, rows = (SELECT coalesce(sum(rows), 0) FROM blocks"
                 " WHERE series = :series) WHERE id = :series",
                 {"series": series},
             )
         return True
-
-    def backup(self, path: Path) -> None:
-        """Write a copy, whole and consistent, while others write. Raises `StoreUnusable`."""
-        if path.exists():
-            raise StoreUnusable(f"{path} is there already", "give the copy another name")
-        unfinished = path.with_name(f"{path.name}.unfinished")
-        unfinished.unlink(missing_ok=True)
-        try:
-            with self._told():
-                self.db.execute("VACUUM INTO ?", (str(unfinished),))
-            with unfinished.open("rb") as file:
-                os.fsync(file.fileno())
-            unfinished.rename(path)
-        finally:
-            unfinished.unlink(missing_ok=True)
-
-    def vacuum(self) -> None:
-        """Give unused room back to the file system."""
-        with self._told():
-            self.db.execute("VACUUM")
 
     def tidy(self) -> None:
         """Forget what is kept for a time only: revisions, jobs that are over, and the log."""
@@ -123,24 +109,9 @@ class Keeping(Writing):
             db.execute("DELETE FROM log WHERE at < ?", (old,))
 
 
-def _wrong(info: SeriesInfo, step: int, block: int, beside: Sequence[int], data: bytes) -> str:
-    """What is wrong with a block, or ""."""
-    try:
-        rows = rows_of(info, step, [(block, data)])
-    except DamagedBlock as error:
-        return error.message
-    if [len(rows), int(rows.time[0]), int(rows.time[-1])] != list(beside[:3]):
-        return "it holds other rows than are told beside it"
-    if (np.diff(rows.time) <= 0).any():
-        return "its rows are not in order"
-    if beside[3] > info.rev:
-        return "it is of a revision that its series has not come to"
-    return ""
-
-
-def _lost(db: sqlite3.Connection, info: SeriesInfo) -> Damage | None:
+def _lost(db: Sql, info: SeriesInfo) -> Damage | None:
     """Whether blocks are gone. Nobody knows which: all that is known of the series is in doubt."""
-    (rows,) = db.execute("SELECT ifnull(sum(rows), 0) FROM blocks WHERE series = ?", (info.id,)).fetchone()
+    rows, _, _ = counts_of(db, info.id)
     coverage = known(db, info.id)
     if rows == info.rows or not coverage:
         return None
@@ -148,7 +119,7 @@ def _lost(db: sqlite3.Connection, info: SeriesInfo) -> Damage | None:
     return Damage(info, None, span, f"{info.rows} rows were stored, and {rows} are there")
 
 
-def _uncover(db: sqlite3.Connection, series: int, had: Coverage, spans: Coverage) -> None:
+def _uncover(db: Sql, series: int, had: Coverage, spans: Coverage) -> None:
     kept = had.without(spans)
     forget(db, series, spans)
     db.execute("DELETE FROM coverage WHERE series = ?", (series,))

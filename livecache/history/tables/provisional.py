@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Mapping
 
 from ...model.candle import ExactCandle
 from ...model.coverage import Coverage
 from ...model.grid import Grid
 from ..columns import Columns
+from .database import Sql
 
 __all__ = ["settled", "show", "shown"]
 
 
 def show(
-    db: sqlite3.Connection, series: int, now: int, buckets: Mapping[int, ExactCandle | None], known: Coverage
+    db: Sql, series: int, now: int, buckets: Mapping[int, ExactCandle | None], known: Coverage
 ) -> tuple[int, bool]:
     """Store what a page shows of these, unless it is known. How many candles that is, and if any is news."""
     texts = {
@@ -27,14 +27,15 @@ def show(
         db.execute("SELECT time, candle FROM provisional WHERE series = ?", (series,)) if texts else ()
     )
     db.executemany(
-        "INSERT OR REPLACE INTO provisional (series, time, candle, heard) VALUES (?, ?, ?, ?)",
+        "INSERT INTO provisional (series, time, candle, heard) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT (series, time) DO UPDATE SET candle = excluded.candle, heard = excluded.heard",
         [(series, time, text, now) for time, text in texts.items()],
     )
     news = any(text != before.get(time) for time, text in texts.items())
     return sum(text is not None for text in texts.values()), news
 
 
-def settled(db: sqlite3.Connection, series: int, spans: Coverage) -> None:
+def settled(db: Sql, series: int, spans: Coverage) -> None:
     """These are known now."""
     db.executemany(
         "DELETE FROM provisional WHERE series = ? AND time >= ? AND time < ?",
@@ -42,9 +43,7 @@ def settled(db: sqlite3.Connection, series: int, spans: Coverage) -> None:
     )
 
 
-def shown(
-    db: sqlite3.Connection, series: int, grid: Grid, start: int, end: int
-) -> tuple[list[ExactCandle], Coverage]:
+def shown(db: Sql, series: int, grid: Grid, start: int, end: int) -> tuple[list[ExactCandle], Coverage]:
     """The candles of `[start, end)` that are not final, and all buckets that pages have shown.
 
     Of those a page that had no candle is asked for no more before they are final, either.

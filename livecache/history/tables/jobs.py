@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
@@ -12,7 +11,7 @@ from ...errors import OutsideCalendar
 from ...model.coverage import Coverage
 from ..planner import holding
 from ..store import ACTIVE, PRIORITY_READ, Job, JobState, Lease, Order, Outcome, Want
-from .database import Database
+from .database import Sql, Tables
 from .leases import LEASE_MS, hold
 from .provisional import shown
 from .reading import info_of, known
@@ -29,6 +28,7 @@ _JOB = (
 )
 _LAST = "\U0010ffff"
 
+_URGENT = f"CASE WHEN priority <= {PRIORITY_READ} THEN 1 ELSE 0 END"
 _ACTIVE = "('pending', 'running', 'waiting')"
 
 # A clock that was set back leaves leases and pauses that seem to last for ever.
@@ -36,10 +36,10 @@ _CLAIM = f"""UPDATE jobs SET state = 'running', worker = :worker, token = token 
         lease_until = :now + :lease
     WHERE id = (SELECT jobs.id FROM jobs JOIN series ON series.id = jobs.series
         WHERE state IN {_ACTIVE} AND (venue = :venue OR :venue = '')
-          AND (:urgent IS NULL OR (priority <= {PRIORITY_READ}) = :urgent)
+          AND coalesce(CAST(:urgent AS integer), {_URGENT}) = {_URGENT}
           AND (state IN ('pending', 'waiting') AND NOT not_before BETWEEN :now + 1 AND :now + 10 * :lease
                OR state = 'running' AND NOT lease_until BETWEEN :now + 1 AND :now + 10 * :lease)
-        ORDER BY priority, jobs.id LIMIT 1)
+        ORDER BY priority, jobs.id LIMIT 1{{first_free}})
     RETURNING {_JOB}"""
 
 
@@ -49,10 +49,10 @@ _LATER = f"""SELECT 1 FROM jobs JOIN series ON series.id = jobs.series
     WHERE jobs.id = ? AND other.force < {AGAIN}
       AND (jobs.priority > {PRIORITY_READ} OR other.priority <= {PRIORITY_READ})
       AND (jobs.force = {AGAIN} OR other.pages = 0
-        AND (other."end" > jobs."end" OR other."end" = jobs."end" AND jobs.pages)) LIMIT 1"""
+        AND (other."end" > jobs."end" OR other."end" = jobs."end" AND jobs.pages > 0)) LIMIT 1"""
 
 
-class Jobs(Database):
+class Jobs(Tables):
     """Jobs."""
 
     def submit(self, wants: Sequence[Want], *, key: str = "") -> Order:
@@ -65,10 +65,10 @@ class Jobs(Database):
             made_of = (job for want in wants if (job := _submit(db, want, now)) is not None)
             jobs = list(dict.fromkeys(made_of))
             made = db.execute(
-                "INSERT INTO orders (key, jobs, created) VALUES (?, ?, ?)",
+                "INSERT INTO orders (key, jobs, created) VALUES (?, ?, ?) RETURNING id",
                 (key or None, json.dumps(jobs), now),
-            )
-        return Order(made.lastrowid or 0, key, tuple(jobs), now)
+            ).fetchone()
+        return Order(made[0], key, tuple(jobs), now)
 
     def order(self, key: str) -> Order | None:
         """The order whose key begins so."""
@@ -93,8 +93,8 @@ class Jobs(Database):
         """The most urgent job that may begin, now this worker's for thirty seconds; None if there is none."""
         with self.writing() as db:
             values = {"worker": worker, "venue": venue, "now": self.now(), "lease": LEASE_MS}
-            values["urgent"] = urgent
-            found = db.execute(_CLAIM, values).fetchall()
+            values["urgent"] = None if urgent is None else int(urgent)
+            found = db.execute(_CLAIM.format(first_free=self.first_free), values).fetchall()
         return _job(found[0]) if found else None
 
     def renew(self, lease: Lease) -> None:
@@ -168,14 +168,15 @@ class Jobs(Database):
         limit: int = 1_000,
     ) -> Sequence[Job]:
         """Jobs, the newest first: of one order, in one of these states, of one venue, of one symbol."""
-        where, values = ["1"], list[object]()
+        where, values = ["true"], list[object]()
         for column, name in (("venue", venue), ("symbol", symbol)):
             if name:
                 where.append(f"series IN (SELECT id FROM series WHERE {column} = ?)")
                 values.append(name)
         if order is not None:
-            where.append("id IN (SELECT value FROM orders, json_each(orders.jobs) WHERE orders.id = ?)")
-            values.append(order)
+            found = self.one("SELECT jobs FROM orders WHERE id = ?", order)
+            of = json.loads(found[0]) if found else []
+            where.append(f"id IN ({', '.join(map(str, of)) or 'NULL'})")
         if states:
             where.append(f"state IN ({', '.join('?' * len(states))})")
             values += states
@@ -209,14 +210,15 @@ class Jobs(Database):
         """Whether it had failed or was cancelled, and is pending again."""
         with self.writing() as db:
             done = db.execute(
-                "UPDATE OR IGNORE jobs SET state = 'pending', attempts = 0, not_before = 0, error = '',"
-                " finished = NULL WHERE id = ? AND state IN ('failed', 'cancelled')",
+                "UPDATE jobs SET state = 'pending', attempts = 0, not_before = 0, error = '', finished = NULL"
+                " WHERE id = ? AND state IN ('failed', 'cancelled') AND NOT EXISTS"
+                f" (SELECT 1 FROM jobs same WHERE same.key = jobs.key AND same.state IN {_ACTIVE})",
                 (job,),
             )
         return bool(done.rowcount)
 
 
-def _whole(db: sqlite3.Connection, want: Want) -> Want:
+def _whole(db: Sql, want: Want) -> Want:
     """The buckets of it, with the closed hours before the first one: no page brings a part of one."""
     grid = info_of(db, want.series)[0].grid
     with suppress(OutsideCalendar):
@@ -225,7 +227,7 @@ def _whole(db: sqlite3.Connection, want: Want) -> Want:
     return want
 
 
-def _submit(db: sqlite3.Connection, want: Want, now: int) -> int | None:
+def _submit(db: Sql, want: Want, now: int) -> int | None:
     want = _whole(db, want)
     if want.start >= want.end:
         return None
@@ -234,11 +236,12 @@ def _submit(db: sqlite3.Connection, want: Want, now: int) -> int | None:
     db.execute(
         'INSERT INTO jobs (key, series, start, "end", force, priority, final, created)'
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-        (_key(want), *want[:6], now),
+        (_key(want), *want[:3], int(want.force), want.priority, want.final, now),
     )
     found = db.execute(
-        f"UPDATE jobs SET priority = min(priority, ?) WHERE key = ? AND state IN {_ACTIVE} RETURNING id",
-        (want.priority, _key(want)),
+        f"UPDATE jobs SET priority = CASE WHEN priority < :most THEN priority ELSE :most END"
+        f" WHERE key = :key AND state IN {_ACTIVE} RETURNING id",
+        {"most": want.priority, "key": _key(want)},
     )
     return int(found.fetchall()[0][0])
 
@@ -247,7 +250,7 @@ def _key(want: Want) -> str:
     return f"{want.series}:{want.start}:{want.end}:{int(want.force)}"
 
 
-def _missing(db: sqlite3.Connection, job: Job) -> Coverage:
+def _missing(db: Sql, job: Job) -> Coverage:
     want = job.want
     if want.again:
         return stale(scales_of(db, want.series)).clip(want.start, want.end)
@@ -256,14 +259,14 @@ def _missing(db: sqlite3.Connection, job: Job) -> Coverage:
     return _lacks(db, want)
 
 
-def _lacks(db: sqlite3.Connection, want: Want) -> Coverage:
+def _lacks(db: Sql, want: Want) -> Coverage:
     grid, held = info_of(db, want.series)[0].grid, known(db, want.series, want.start, want.end)
     if want.final is not None:
         held |= shown(db, want.series, grid, want.final, want.end)[1]
     return holding(grid, held.missing(want.start, want.end))
 
 
-def _one(db: sqlite3.Connection, job: int) -> Job:
+def _one(db: Sql, job: int) -> Job:
     found = db.execute(f"SELECT {_JOB} FROM jobs WHERE id = ?", (job,)).fetchone()
     if found is None:
         raise LookupError(f"no job {job}")

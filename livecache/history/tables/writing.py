@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-import sqlite3
+from abc import abstractmethod
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -16,24 +16,24 @@ from ...model.candle import ExactCandle
 from ...model.coverage import Coverage
 from ...model.grid import Grid, SessionGrid
 from ...model.series import SeriesId
-from ..block import block_of, encode, span_of
 from ..columns import NO_ROWS, Array, Columns, merge, within
 from ..records.symbols import AboutSymbol
 from ..scaling import alike, off, rescaled
 from ..store import NONE, Commit, Lease, SeriesInfo
 from .arrivals import READ_AGAIN, forget, record
+from .database import Sql
 from .leases import advance, hold
 from .provisional import settled, show
-from .reading import Reading, info_of, known, owned, rows_of
+from .reading import Reading, info_of, known, owned
 from .symbols import note, read_again, scales_of, settle_scales
 
-__all__ = ["Writing"]
+__all__ = ["Change", "Writing", "change_of"]
 
 _FAR = 1 << 62
 
 
-class _Change(NamedTuple):
-    """What a page makes of one block."""
+class Change(NamedTuple):
+    """What a page makes of rows that were stored."""
 
     rows: Columns
     inserted: Array
@@ -41,15 +41,30 @@ class _Change(NamedTuple):
     replaced: Columns
     """Rows as they were that differ now."""
     removed: Columns
-    rescaled: int = 0
-    """How many more differ, but only by a split."""
+    laid: Array
+    """The times of all that is stored anew: what is new, or differs, be it only by a split."""
+
+    @property
+    def rescaled(self) -> int:
+        """How many differ only by a split."""
+        return len(self.laid) - len(self.inserted) - len(self.replaced)
 
     def __bool__(self) -> bool:
-        return bool(len(self.inserted) or len(self.replaced) or len(self.removed) or self.rescaled)
+        return bool(len(self.laid) or len(self.removed))
 
 
 class Writing(Reading):
     """Writes."""
+
+    @abstractmethod
+    def lay(
+        self, db: Sql, info: SeriesInfo, rows: Columns, decided: Coverage, scales: Sequence[Scale], rev: int
+    ) -> Iterator[Change]:
+        """Lay a page over what is stored; of what is `decided` the rows go that it lacks."""
+
+    @abstractmethod
+    def cut(self, db: Sql, info: SeriesInfo, before: int, rev: int) -> int:
+        """Rows before that time go. Returns how many."""
 
     def series(self, key: SeriesId, *, create: bool = False, grid_text: str = "") -> SeriesInfo | None:
         """The series of that name; None where there is none, unless it is to be made."""
@@ -62,7 +77,8 @@ class Writing(Reading):
         with self.writing() as db:
             (number,) = db.execute(
                 "INSERT INTO series (venue, symbol, timeframe, grid, step) VALUES (?, ?, ?, ?, ?)"
-                " ON CONFLICT DO UPDATE SET grid = ifnull(nullif(excluded.grid, ''), grid) RETURNING id",
+                " ON CONFLICT (venue, symbol, timeframe) DO UPDATE"
+                " SET grid = coalesce(nullif(excluded.grid, ''), series.grid) RETURNING id",
                 (*named, grid_text, key.timeframe.ms),
             ).fetchone()
             return info_of(db, number)[0]
@@ -90,6 +106,7 @@ class Writing(Reading):
             raise ValueError("a page has rows beyond what it covers")
         with self.writing() as db:
             now = self.now()
+            self.lock(db, series, symbol=told is not None)
             if lease:
                 hold(db, lease, now)
 
@@ -98,7 +115,7 @@ class Writing(Reading):
                 return off(page, self.read(series, int(page.time[0]), time).rows) if len(page) else math.nan
 
             news = tuple(note(db, info_of(db, series)[0], now, told, covered, off_by)) if told else ()
-            info, step = info_of(db, series)
+            info, _ = info_of(db, series)
             near = known(db, series, covered.spans[0].start, covered.spans[-1].end) if covered else NONE
             scales = scales_of(db, series)
             fresh, again = covered.without(near), _both(covered, stale(scales))
@@ -107,13 +124,8 @@ class Writing(Reading):
             decided = fresh | replace | again
             rev, inserted, revised, removed, split = info.rev + 1, 0, 0, 0, 0
             # What nobody knew is as the page says: also where rows lie that are known no more.
-            for block, page in _pages(db, series, rows, decided, step):
-                change = _change(db, info, block, page, decided, scales)
+            for change in self.lay(db, info, rows, decided, scales, rev):
                 split += change.rescaled
-                if not (
-                    len(change.inserted) or len(change.replaced) or len(change.removed) or change.rescaled
-                ):
-                    continue
                 inserted += len(change.inserted)
                 revised += len(change.replaced)
                 removed += len(change.removed)
@@ -123,7 +135,6 @@ class Writing(Reading):
                     grid, anew = info.grid, change.replaced.time.tolist()
                     heard |= Coverage((grid.end_before(time), grid.end(time)) for time in anew)
                 _keep_old(db, (series, rev, now, source), gone, empty)
-                _store(db, series, block, change.rows, rev, step)
             if fresh:
                 _cover(db, series, near, near | covered)
                 record(db, series, rev, now, source, fresh, asked=asked, since=opened)
@@ -154,6 +165,7 @@ class Writing(Reading):
     def uncover(self, series: int, spans: Coverage) -> None:
         """These are known no more, so they are missing; nobody reads their rows until a page brings them."""
         with self.writing() as db:
+            self.lock(db, series)
             had = known(db, series)
             spans = owned(info_of(db, series)[0].grid, spans, had)
             if had != (kept := had.without(spans)):
@@ -165,53 +177,23 @@ class Writing(Reading):
     def drop(self, series: int, before: int) -> int:
         """Rows and coverage before that time go. Returns how many rows."""
         with self.writing() as db:
-            info, step = info_of(db, series)
-            edge, rev = block_of(before, step), info.rev + 1
-            (gone,) = db.execute(
-                "SELECT ifnull(sum(rows), 0) FROM blocks WHERE series = ? AND block < ?", (series, edge)
-            ).fetchone()
-            db.execute("DELETE FROM blocks WHERE series = ? AND block < ?", (series, edge))
+            self.lock(db, series)
+            info, _ = info_of(db, series)
+            gone, rev = self.cut(db, info, before, info.rev + 1), info.rev + 1
             settled(db, series, Coverage([(-_FAR, before)]))
-            if (old := _block(db, info, edge)) is not None and old.time[0] < before:
-                kept = old.clip(before, _FAR)
-                gone += len(old) - len(kept)
-                _store(db, series, edge, kept, rev, step)
             had = known(db, series)
             dropped = owned(info.grid, Coverage([(-_FAR, before)]), had)
             _cover(db, series, had, had.without(dropped))
             forget(db, series, had.without(had.without(dropped)))
             read_again(db, series, self.now(), dropped)
             db.execute("UPDATE series SET rev = ?, rows = rows - ? WHERE id = ?", (rev, gone, series))
-        return int(gone)
+        return gone
 
 
-def _pages(
-    db: sqlite3.Connection, series: int, rows: Columns, decided: Coverage, step: int
-) -> Iterator[tuple[int, Columns]]:
-    """The blocks that a page may change, and its rows in each."""
-    numbers = rows.time // (step * 1_440)
-    blocks = set(np.unique(numbers).tolist())
-    for start, end in decided:
-        found = db.execute(
-            "SELECT block FROM blocks WHERE series = ? AND block BETWEEN ? AND ? AND last >= ? AND first < ?",
-            (series, block_of(start, step), block_of(end - 1, step), start, end),
-        )
-        blocks.update(block for (block,) in found.fetchall())
-    for block in sorted(blocks):
-        yield block, rows.clip(*span_of(block, step))
-
-
-def _change(
-    db: sqlite3.Connection,
-    info: SeriesInfo,
-    block: int,
-    page: Columns,
-    decided: Coverage,
-    scales: Sequence[Scale],
-) -> _Change:
-    old = _block(db, info, block)
-    if old is None:
-        return _Change(page, page.time, NO_ROWS, NO_ROWS)
+def change_of(old: Columns, page: Columns, decided: Coverage, scales: Sequence[Scale]) -> Change:
+    """What a page makes of these."""
+    if not len(old):
+        return Change(page, page.time, NO_ROWS, NO_ROWS, page.time)
     merged = merge(old, page)
     gone = within(old.time, decided)
     if gone.any():
@@ -225,9 +207,8 @@ def _change(
             rescaled(before, scales), after, max(each.ratio for each in scales)
         )
         changed = changed[~split]
-    return _Change(
-        *(rows, merged.inserted, old.take(changed), old.take(gone), len(merged.changed) - len(changed))
-    )
+    laid = np.concatenate((merged.inserted, old.time[merged.changed]))
+    return Change(rows, merged.inserted, old.take(changed), old.take(gone), laid)
 
 
 def _opened(grid: Grid, now: int) -> int:
@@ -241,25 +222,7 @@ def _both(some: Coverage, others: Coverage) -> Coverage:
     return some.without(some.without(others)) if others else others
 
 
-def _block(db: sqlite3.Connection, info: SeriesInfo, block: int) -> Columns | None:
-    found = db.execute("SELECT data FROM blocks WHERE series = ? AND block = ?", (info.id, block)).fetchone()
-    return rows_of(info, info.key.timeframe.ms, [(block, found[0])]) if found else None
-
-
-def _store(db: sqlite3.Connection, series: int, block: int, rows: Columns, rev: int, step: int) -> None:
-    if not len(rows):
-        db.execute("DELETE FROM blocks WHERE series = ? AND block = ?", (series, block))
-        return
-    first, last = int(rows.time[0]), int(rows.time[-1])
-    data = encode(rows, series, block, step)
-    db.execute(
-        "INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET rows = excluded.rows,"
-        " first = excluded.first, last = excluded.last, rev = excluded.rev, data = excluded.data",
-        (series, block, len(rows), first, last, rev, data),
-    )
-
-
-def _keep_old(db: sqlite3.Connection, what: tuple[int, int, int, str], old: Columns, empty: Array) -> None:
+def _keep_old(db: Sql, what: tuple[int, int, int, str], old: Columns, empty: Array) -> None:
     """Rows as they were; `empty` are times of buckets that were known to be empty."""
     series, rev, now, source = what
     was: dict[int, str | None] = {row.time: json.dumps(row.numbers) for row in old.candles()}
@@ -270,7 +233,7 @@ def _keep_old(db: sqlite3.Connection, what: tuple[int, int, int, str], old: Colu
     )
 
 
-def _cover(db: sqlite3.Connection, series: int, had: Coverage, has: Coverage) -> None:
+def _cover(db: Sql, series: int, had: Coverage, has: Coverage) -> None:
     """Write down the difference."""
     before, after = set(had.spans), set(has.spans)
     db.executemany(

@@ -1,42 +1,54 @@
-"""What is in the file: rows, what is known of them, and how much there is."""
+"""What is stored: rows, what is known of them, and how much there is.
+
+Rows are counted by blocks of 1,440 bucket lengths, wherever they lie: `blocks` tells how many of them each
+has, and which revision changed it last.
+"""
 
 from __future__ import annotations
 
 import json
-import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
 from ...equities.scale import stale
-from ...errors import DamagedBlock, HistoryChanged, HistoryError, OutsideCalendar
+from ...errors import HistoryChanged, HistoryError, OutsideCalendar
 from ...model.candle import ExactCandle
 from ...model.coverage import Coverage
 from ...model.grid import Grid, SessionGrid
 from ...model.series import SeriesId
 from ...model.timeframe import Timeframe, iso
-from ..block import Packed, block_of, decode, span_of, unpack
+from ..block import block_of, span_of
 from ..columns import Columns, merge, within
 from ..records.past import Arrival, Revision, Version
 from ..scaling import rescaled
 from ..store import NONE, Answer, SeriesInfo, Stats
 from .arrivals import arrivals, unknown_at
-from .database import Database
+from .database import Sql, Tables
 from .provisional import shown
 from .symbols import scales_of
 
-__all__ = ["KEPT_DAYS", "Reading", "info_of", "known", "owned", "rows_of"]
+__all__ = ["KEPT_DAYS", "Reading", "counts_of", "info_of", "known", "owned"]
 
 _SERIES = "SELECT id, venue, symbol, timeframe, grid, listed, rev, rows FROM series"
-_REVISED = "SELECT ifnull(max(rev), 0) FROM revisions WHERE series = ? AND time >= ? AND time < ?"
+_REVISED = "SELECT coalesce(max(rev), 0) FROM revisions WHERE series = ? AND time >= ? AND time < ?"
 _FAR = 1 << 62
 
 KEPT_DAYS = 90
 """So long it is kept what was known when."""
 
 
-class Reading(Database):
-    """Reads."""
+class Reading(Tables):
+    """Reads. Where the rows themselves are, an engine knows."""
+
+    @abstractmethod
+    def fetch(self, db: Sql, info: SeriesInfo, start: int, end: int) -> Callable[[], Columns]:
+        """The rows of `[start, end)`; what is left to be done for them when the transaction is over."""
+
+    @abstractmethod
+    def size(self, db: Sql, info: SeriesInfo) -> int:
+        """How many bytes the rows of a series take, or about so many."""
 
     def info(self, series: int) -> SeriesInfo:
         """The series of that number. Raises LookupError."""
@@ -59,11 +71,8 @@ class Reading(Database):
             )
         with self.reading() as db:
             info, step = info_of(db, series)
-            found = db.execute(
-                "SELECT block, rev, data FROM blocks"
-                " WHERE series = ? AND block BETWEEN ? AND ? ORDER BY block",
-                (series, block_of(start, step), block_of(end - 1, step)),
-            ).fetchall()
+            fetched = self.fetch(db, info, start, end)
+            written = _written(db, series, step, start, end)
             coverage = known(db, series, start, end)
             (revised,) = db.execute(_REVISED, (series, start, end)).fetchone()
             since = [] if as_of is None else _revisions(db, series, start, end, as_of)
@@ -72,28 +81,23 @@ class Reading(Database):
             also = provisional and as_of is None
             beyond, _ = shown(db, series, info.grid, start, end) if also else ([], NONE)
         # Decoded when the transaction is over: commits wait for that.
-        rows = rows_of(info, step, [(block, data) for block, _, data in found]).clip(start, end)
-        rows, old = rescaled(rows, scales), stale(scales).clip(start, end)
+        rows, old = rescaled(fetched(), scales), stale(scales).clip(start, end)
         coverage = coverage.clip(start, end)
         if as_of is not None:
             rows, coverage = _put_back(rows, since), coverage.without(unknown_at(as_of, later, info.grid))
         if not coverage.covers(start, end):
             rows = rows.take(within(rows.time, coverage))
-        block_rev = max(revised, *(rev for _, rev, _ in found), 0)
         if beyond := [row for row in beyond if row.time not in coverage]:
             spans = _spans(beyond, info.grid).clip(start, end)
             rows, coverage = merge(rows, Columns.of(beyond)).rows, coverage | spans
             return Answer(rows, coverage, info.rev, info.rev, spans, old)
-        return Answer(rows, coverage, info.rev, block_rev, NONE, old)
+        return Answer(rows, coverage, info.rev, max(written, revised), NONE, old)
 
     def version(self, series: int, start: int, end: int) -> Version:
         """What changes whenever `read` would answer something else; nothing is decoded for it."""
         with self.reading() as db:
             info, step = info_of(db, series)
-            (written,) = db.execute(
-                "SELECT ifnull(max(rev), 0) FROM blocks WHERE series = ? AND block BETWEEN ? AND ?",
-                (series, block_of(start, step), block_of(end - 1, step)),
-            ).fetchone()
+            written = _written(db, series, step, start, end)
             (revised,) = db.execute(_REVISED, (series, start, end)).fetchone()
             beyond, _ = shown(db, series, info.grid, start, end)
             coverage = known(db, series, start, end).clip(start, end)
@@ -130,10 +134,7 @@ class Reading(Database):
                 if held >= rows:
                     upto = min(end, span_of(block, step)[1])
                     break
-            (written,) = db.execute(
-                "SELECT ifnull(max(rev), 0) FROM blocks WHERE series = ? AND block BETWEEN ? AND ?",
-                (series, block_of(start, step), block_of(at - 1, step)),
-            ).fetchone()
+            written = _written(db, series, step, start, at)
             (revised,) = db.execute(_REVISED, (series, start, at)).fetchone()
         return upto, info.rev, max(written, revised)
 
@@ -154,7 +155,14 @@ class Reading(Database):
         """How much there is, of one series or of all."""
         with self.reading() as db:
             infos = _all_series(db) if series is None else [info_of(db, series)[0]]
-            return [_stats(db, info) for info in infos]
+            return [self._stats(db, info) for info in infos]
+
+    def _stats(self, db: Sql, info: SeriesInfo) -> Stats:
+        rows, first, last = counts_of(db, info.id)
+        (revisions,) = db.execute("SELECT count(*) FROM revisions WHERE series = ?", (info.id,)).fetchone()
+        beyond, _ = shown(db, info.id, info.grid, 0, _FAR)
+        size = self.size(db, info)
+        return Stats(info, rows, first, last, known(db, info.id), size, revisions, len(beyond))
 
     def changes(self, series: int, after: int) -> tuple[int, Coverage]:
         """The series' revision, and the stretches whose rows may have changed since the revision `after`."""
@@ -177,7 +185,16 @@ class Reading(Database):
             return arrivals(db, series, start, end)
 
 
-def info_of(db: sqlite3.Connection, series: int) -> tuple[SeriesInfo, int]:
+def _written(db: Sql, series: int, step: int, start: int, end: int) -> int:
+    """The largest revision of the blocks of `[start, end)`."""
+    (rev,) = db.execute(
+        "SELECT coalesce(max(rev), 0) FROM blocks WHERE series = ? AND block BETWEEN ? AND ?",
+        (series, block_of(start, step), block_of(end - 1, step)),
+    ).fetchone()
+    return int(rev)
+
+
+def info_of(db: Sql, series: int) -> tuple[SeriesInfo, int]:
     """A series and the length of its buckets in ms. Raises LookupError where there is none of that number."""
     found = db.execute(f"{_SERIES} WHERE id = ?", (series,)).fetchone()
     if found is None:
@@ -186,12 +203,21 @@ def info_of(db: sqlite3.Connection, series: int) -> tuple[SeriesInfo, int]:
     return info, info.key.timeframe.ms
 
 
-def known(db: sqlite3.Connection, series: int, start: int = -_FAR, end: int = _FAR) -> Coverage:
+def counts_of(db: Sql, series: int) -> tuple[int, int | None, int | None]:
+    """How many rows the blocks tell of, and when the first and the last of them open."""
+    found: tuple[int, int | None, int | None] = db.execute(
+        "SELECT CAST(coalesce(sum(rows), 0) AS bigint), min(first), max(last) FROM blocks WHERE series = ?",
+        (series,),
+    ).fetchone()
+    return found
+
+
+def known(db: Sql, series: int, start: int = -_FAR, end: int = _FAR) -> Coverage:
     """The spans that reach into `[start, end]` or touch it, whole."""
     return Coverage(
         db.execute(
             """SELECT start, "end" FROM coverage WHERE series = :series AND "end" >= :start AND start <= :end
-               AND start >= ifnull(
+               AND start >= coalesce(
                    (SELECT max(start) FROM coverage WHERE series = :series AND start <= :start), :start)
                ORDER BY start""",
             {"series": series, "start": start, "end": end},
@@ -216,7 +242,7 @@ def owned(grid: Grid, spans: Coverage, had: Coverage) -> Coverage:
     return Coverage((edge(start), edge(end)) for start, end in spans)
 
 
-def _beyond(db: sqlite3.Connection, info: SeriesInfo) -> Coverage:
+def _beyond(db: Sql, info: SeriesInfo) -> Coverage:
     return _spans(shown(db, info.id, info.grid, 0, _FAR)[0], info.grid)
 
 
@@ -225,25 +251,7 @@ def _spans(rows: Iterable[ExactCandle], grid: Grid) -> Coverage:
     return Coverage((grid.end_before(row.time), grid.end(row.time)) for row in rows)
 
 
-def rows_of(info: SeriesInfo, step: int, blocks: Sequence[tuple[int, bytes]]) -> Columns:
-    """The rows of blocks, which are in order. Raises `DamagedBlock`."""
-    return decode((_unpacked(info, step, block, data) for block, data in blocks), step)
-
-
-def _unpacked(info: SeriesInfo, step: int, block: int, data: bytes) -> Packed:
-    try:
-        return unpack(data, info.id, block)
-    except ValueError as error:
-        start, end = span_of(block, step)
-        raise DamagedBlock(
-            f"the history of {info.key} from {iso(start)} to {iso(end)} is damaged: {error}",
-            "livecache history verify --heal puts it aside, and livecache history fill asks for it again",
-        ) from None
-
-
-def _revisions(
-    db: sqlite3.Connection, series: int, start: int, end: int, after: int = -_FAR
-) -> list[Revision]:
+def _revisions(db: Sql, series: int, start: int, end: int, after: int = -_FAR) -> list[Revision]:
     """The newest first."""
     found = db.execute(
         "SELECT rev, time, at, source, old FROM revisions"
@@ -263,7 +271,7 @@ def _put_back(rows: Columns, revisions: Sequence[Revision]) -> Columns:
     return merge(kept, Columns.of(ExactCandle(t, *old) for t, old in was.items() if old)).rows
 
 
-def _all_series(db: sqlite3.Connection, symbols: Sequence[str] = ()) -> list[SeriesInfo]:
+def _all_series(db: Sql, symbols: Sequence[str] = ()) -> list[SeriesInfo]:
     only = f" WHERE symbol IN ({', '.join('?' * len(symbols))})" if symbols else ""
     found = db.execute(f"{_SERIES}{only} ORDER BY venue, symbol, step", symbols)
     return [_info(row) for row in found.fetchall()]
@@ -272,14 +280,3 @@ def _all_series(db: sqlite3.Connection, symbols: Sequence[str] = ()) -> list[Ser
 def _info(row: tuple[int, str, str, str, str, int | None, int, int]) -> SeriesInfo:
     number, venue, symbol, timeframe, grid, listed, rev, rows = row
     return SeriesInfo(number, SeriesId(venue, symbol, Timeframe(timeframe)), grid, listed, rev, rows)
-
-
-def _stats(db: sqlite3.Connection, info: SeriesInfo) -> Stats:
-    rows, first, last, size = db.execute(
-        "SELECT ifnull(sum(rows), 0), min(first), max(last), ifnull(sum(length(data)), 0)"
-        " FROM blocks WHERE series = ?",
-        (info.id,),
-    ).fetchone()
-    (revisions,) = db.execute("SELECT count(*) FROM revisions WHERE series = ?", (info.id,)).fetchone()
-    beyond, _ = shown(db, info.id, info.grid, 0, _FAR)
-    return Stats(info, rows, first, last, known(db, info.id), size, revisions, len(beyond))

@@ -7,13 +7,13 @@ tells nearly to the moment when each bucket became known; of one that was fetche
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterable
 
 from ...model.coverage import Coverage
 from ...model.grid import Grid
 from ..records.past import Arrival
 from ..store import NONE
+from .database import Sql
 
 __all__ = ["READ_AGAIN", "arrivals", "forget", "record", "unknown_at"]
 
@@ -25,7 +25,7 @@ _FAR = 1 << 62
 
 
 def record(
-    db: sqlite3.Connection,
+    db: Sql,
     series: int,
     rev: int,
     now: int,
@@ -59,7 +59,7 @@ def record(
     )
 
 
-def forget(db: sqlite3.Connection, series: int, spans: Coverage) -> None:
+def forget(db: Sql, series: int, spans: Coverage) -> None:
     """What comes there from now on was not known before, whatever was: nobody keeps what that said."""
     if not spans:
         return
@@ -74,7 +74,7 @@ def forget(db: sqlite3.Connection, series: int, spans: Coverage) -> None:
             db.execute("DELETE FROM arrivals WHERE series = ? AND rev = ?", (series, each.rev))
 
 
-def arrivals(db: sqlite3.Connection, series: int, start: int, end: int) -> list[Arrival]:
+def arrivals(db: Sql, series: int, start: int, end: int) -> list[Arrival]:
     """Those that touch the stretch, the oldest first."""
     found = db.execute(
         'SELECT rev, began, at, lag, source, spans FROM arrivals WHERE series = ? AND "end" > ? AND start < ?'

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 
 from ...errors import LeaseLost
 from ...model.coverage import Coverage
 from ..store import Commit, Lease
+from .database import Sql
 
 __all__ = ["LEASE_MS", "advance", "hold"]
 
 LEASE_MS = 30_000
 
 
-def hold(db: sqlite3.Connection, lease: Lease, now: int) -> None:
+def hold(db: Sql, lease: Lease, now: int) -> None:
     """Renew a lease. Raises `LeaseLost`."""
     held = db.execute(
         "UPDATE jobs SET lease_until = ? WHERE id = ? AND token = ? AND state = 'running'",
@@ -27,7 +27,7 @@ def hold(db: sqlite3.Connection, lease: Lease, now: int) -> None:
         )
 
 
-def advance(db: sqlite3.Connection, lease: Lease, page: Commit, covered: Coverage) -> None:
+def advance(db: Sql, lease: Lease, page: Commit, covered: Coverage) -> None:
     """A page of the job is stored: its failures so far do not count any more."""
     (done,) = db.execute("SELECT done FROM jobs WHERE id = ?", (lease.job,)).fetchone()
     db.execute(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from math import isclose
@@ -19,7 +18,7 @@ from ..records.symbols import AboutSymbol, Asset
 from ..scaling import in_shares
 from ..store import PRIORITY, SeriesInfo
 from .arrivals import arrivals
-from .database import Database
+from .database import Sql, Tables
 
 __all__ = ["AGAIN", "Symbols", "note", "read_again", "scales_of", "settle_scales"]
 
@@ -31,7 +30,7 @@ _ASSET = "venue, symbol, first_seen, last_update, listed, exchange, currency, ca
 _TEXTS = ("exchange", "currency", "calendar", "name")
 
 
-class Symbols(Database):
+class Symbols(Tables):
     """What is known of symbols."""
 
     def assets(self) -> Sequence[Asset]:
@@ -49,7 +48,7 @@ class Symbols(Database):
 
 
 def note(
-    db: sqlite3.Connection,
+    db: Sql,
     info: SeriesInfo,
     now: int,
     told: AboutSymbol,
@@ -72,8 +71,9 @@ def note(
     for key, action in fresh.items():
         before, asked = held.get(key, (None, 0))
         db.execute(
-            "INSERT OR REPLACE INTO actions (venue, symbol, time, kind, value, asked)"
-            " VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO actions (venue, symbol, time, kind, value, asked) VALUES (?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (venue, symbol, time, kind) DO UPDATE SET value = excluded.value,"
+            " asked = excluded.asked",
             (venue, symbol, *action, told.asked),
         )
         if action.kind == "split" and before is None:
@@ -106,14 +106,14 @@ def note(
             )
 
 
-def scales_of(db: sqlite3.Connection, series: int) -> list[Scale]:
+def scales_of(db: Sql, series: int) -> list[Scale]:
     """What of a series is to be read again, and in which shares it is stored."""
     found = db.execute('SELECT start, "end", ratio FROM stale WHERE series = ? ORDER BY start', (series,))
     return [Scale(start, end, Fraction(ratio)) for start, end, ratio in found]
 
 
 def settle_scales(
-    db: sqlite3.Connection,
+    db: Sql,
     info: SeriesInfo,
     now: int,
     scales: Sequence[Scale],
@@ -129,15 +129,13 @@ def settle_scales(
         _keep(db, info.id, now, left)
 
 
-def read_again(db: sqlite3.Connection, series: int, now: int, spans: Coverage) -> None:
+def read_again(db: Sql, series: int, now: int, spans: Coverage) -> None:
     """These are known no more: whoever asks for them gets them in today's shares."""
     if scales := scales_of(db, series):
         _keep(db, series, now, unscale(scales, spans))
 
 
-def _unread(
-    db: sqlite3.Connection, venue: str, symbol: str, now: int, split: int, since: int, ratio: Fraction
-) -> bool:
+def _unread(db: Sql, venue: str, symbol: str, now: int, split: int, since: int, ratio: Fraction) -> bool:
     """What lies before a split and was asked for before `since` is in other shares. Whether there is any."""
     (first_seen,) = db.execute(
         "SELECT first_seen FROM assets WHERE venue = ? AND symbol = ?", (venue, symbol)
@@ -166,11 +164,11 @@ def _unread(
     return any_found
 
 
-def _restate(db: sqlite3.Connection, series: int, split: int, since: int, ratio: Fraction) -> None:
+def _restate(db: Sql, series: int, split: int, since: int, ratio: Fraction) -> None:
     """What rows were is told in today's shares, as they are: of an earlier time nobody gets both."""
     found = db.execute(
         "SELECT rev, time, old FROM revisions AS its WHERE series = ? AND time < ? AND old IS NOT NULL"
-        " AND ? > ifnull((SELECT max(at) FROM revisions WHERE series = its.series AND time = its.time"
+        " AND ? > coalesce((SELECT max(at) FROM revisions WHERE series = its.series AND time = its.time"
         " AND rev < its.rev), 0)",
         (series, split, since),
     ).fetchall()
@@ -182,7 +180,7 @@ def _restate(db: sqlite3.Connection, series: int, split: int, since: int, ratio:
         )
 
 
-def _keep(db: sqlite3.Connection, series: int, now: int, scales: Sequence[Scale]) -> None:
+def _keep(db: Sql, series: int, now: int, scales: Sequence[Scale]) -> None:
     """And a job that reads them again."""
     db.execute("DELETE FROM stale WHERE series = ?", (series,))
     db.executemany(
@@ -194,7 +192,8 @@ def _keep(db: sqlite3.Connection, series: int, now: int, scales: Sequence[Scale]
             'INSERT INTO jobs (key, series, start, "end", force, priority, created)'
             " VALUES (:key, :series, :start, :end, :force, :priority, :now)"
             " ON CONFLICT (key) WHERE state IN ('pending', 'running', 'waiting') DO UPDATE"
-            ' SET start = min(start, excluded.start), "end" = max("end", excluded."end")',
+            " SET start = CASE WHEN excluded.start < jobs.start THEN excluded.start ELSE jobs.start END,"
+            ' "end" = CASE WHEN excluded."end" > jobs."end" THEN excluded."end" ELSE jobs."end" END',
             {
                 "key": f"{series}:again",
                 "series": series,
@@ -207,15 +206,15 @@ def _keep(db: sqlite3.Connection, series: int, now: int, scales: Sequence[Scale]
         )
 
 
-def _update(db: sqlite3.Connection, venue: str, symbol: str, now: int, told: AboutSymbol) -> None:
+def _update(db: Sql, venue: str, symbol: str, now: int, told: AboutSymbol) -> None:
     """It is known since its first page; what a page does not say stays."""
     about = told.about
     texts = {name: getattr(about, name) for name in _TEXTS} if about else dict.fromkeys(_TEXTS, "")
-    kept = ", ".join(f"{name} = ifnull(nullif(excluded.{name}, ''), {name})" for name in _TEXTS)
+    kept = ", ".join(f"{name} = coalesce(nullif(excluded.{name}, ''), assets.{name})" for name in _TEXTS)
     db.execute(
         f"INSERT INTO assets ({_ASSET}) VALUES (:venue, :symbol, :asked, :now, :listed, :exchange, :currency,"
-        f" :calendar, :name) ON CONFLICT DO UPDATE SET last_update = excluded.last_update,"
-        f" listed = ifnull(nullif(excluded.listed, 0), listed), {kept}",
+        f" :calendar, :name) ON CONFLICT (venue, symbol) DO UPDATE SET last_update = excluded.last_update,"
+        f" listed = coalesce(nullif(excluded.listed, 0), assets.listed), {kept}",
         {
             "venue": venue,
             "symbol": symbol,
@@ -227,7 +226,7 @@ def _update(db: sqlite3.Connection, venue: str, symbol: str, now: int, told: Abo
     )
 
 
-def _held(db: sqlite3.Connection, venue: str, symbol: str) -> list[tuple[Action, int]]:
+def _held(db: Sql, venue: str, symbol: str) -> list[tuple[Action, int]]:
     """As they were told, and when these were asked for; the oldest first."""
     found = db.execute(
         "SELECT time, kind, value, asked FROM actions WHERE venue = ? AND symbol = ? ORDER BY time, kind",
