@@ -40,6 +40,7 @@ from livecache.http.route import Requests
 from livecache.http.routes import routes
 from livecache.http.server import Server
 from livecache.http.watch.instance import Instance
+from livecache.keys.history_place import Place as HistoryPlace
 from livecache.keys.keyspace import Keyspace
 from livecache.model.policy import Policy
 from livecache.simulator import Market
@@ -176,7 +177,7 @@ async def livecache_filling(job: Job, begin: Callable[[Count], None]) -> None:
     with tempfile.TemporaryDirectory(prefix="livecache-benchmark-") as folder:
         clock = SystemClock()
         history = HistoryService(
-            Path(folder, "history.db"),
+            HistoryPlace(Path(folder, "history.db")),
             clock,
             timeframes=(Timeframe.M5,),
             since=lambda _: -130 * 86_400_000,
@@ -200,7 +201,7 @@ async def _read_by_many(engine: Engine, path: Path, begun: asyncio.Event) -> Non
     """Serve the API, and have it asked by another process."""
     clock, sockets, stats = SystemClock(), bind("127.0.0.1", 0), Requests()
     instance = Instance(Config(), clock)
-    instance.history_path, instance.places = path, {"coinbase": Place(engine)}
+    instance.history_place, instance.places = HistoryPlace(path), {"coinbase": Place(engine)}
     api = Api(instance, clock, 1e9)
     server = Server(routes(instance, stats, clock, api), Guard(None, loopback=True), stats, clock)
     async with asyncio.TaskGroup() as tasks:

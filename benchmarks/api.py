@@ -46,6 +46,7 @@ from livecache.http.routes import routes
 from livecache.http.server import Server
 from livecache.http.shapes.candles import CandlesAnswer
 from livecache.http.watch.instance import Instance
+from livecache.keys.history_place import Place as HistoryPlace
 from livecache.keys.keyspace import Keyspace
 from livecache.venues.coinbase.traits import TRAITS
 
@@ -90,7 +91,7 @@ def serve(redis_url: str, ready: Connection, history: Path | None = None) -> Non
     async def run() -> None:
         clock = SystemClock()
         instance = Instance(Config(), clock)
-        instance.history_path = history
+        instance.history_place = HistoryPlace(history) if history else None
         store = redis.asyncio.Redis.from_url(redis_url)
         policy = SimpleNamespace(settle_delay_ms=10_000)
         timeline = SimpleNamespace(traits=TRAITS, policy=policy)

@@ -31,7 +31,7 @@ from .engine.venue_time import VenueTime
 from .errors import ConfigError
 from .http.front import HttpFront
 from .http.watch.instance import Change, Instance
-from .keys.history_file import path_of
+from .keys.history_place import Place
 from .keys.keyspace import Keyspace
 from .model.budget import Rolling
 from .model.policy import Policy, longest_word
@@ -209,11 +209,11 @@ def _history(config: Config, clock: Clock) -> tuple[HistoryService | None, LogKe
     from .history.service.log_keeper import LogKeeper
     from .history.service.service import HistoryService
 
-    path = path_of(wanted.url, _data_dir(config) or default_data_dir(os.environ))
-    log = LogKeeper(path, clock, next(iter(config.venues)))
+    place = Place.of(wanted.url, _data_dir(config) or default_data_dir(os.environ), wanted.password_file)
+    log = LogKeeper(place, clock, next(iter(config.venues)))
     setup(config.log.level, config.log.format, also=log.take)
     history = HistoryService(
-        path,
+        place,
         clock,
         timeframes=wanted.timeframes,
         since=since_of(wanted.since).of,
@@ -240,7 +240,7 @@ async def run(config: Config, source: str = "", again: Callable[[], Loaded] | No
     history, log = _history(config, clock)
     if history is not None:
         sys.setswitchinterval(SWITCH_S)
-        instance.history, instance.history_path = history.standings, history.path
+        instance.history, instance.history_place = history.standings, history.place
     reloading = Reloading(instance, again, log.take if log else None) if again is not None else None
     instance.reload = reloading.reload if reloading is not None else None
 

@@ -24,7 +24,7 @@ from .engine.engine import Engine
 from .engine.fleet import Place
 from .http.front import HttpFront
 from .http.watch.instance import Instance
-from .keys.history_file import path_of
+from .keys.history_place import Place as HistoryPlace
 from .model.timeframe import Timeframe, iso
 from .process.stopping import until_stopped
 from .simulator.clock import MarketClock
@@ -86,7 +86,7 @@ async def demo(
             async with Simulator(market, clock=market_clock, venue=venue) as simulator:
                 config = _config(server.url, simulator, symbols)
                 if history := _history(server.data_dir, clock, days_alone=make is not None):
-                    instance.history, instance.history_path = history.standings, history.path
+                    instance.history, instance.history_place = history.standings, history.place
                 redis = DEMO if found else server.url
                 ways = [
                     f"see it in a browser: {http.url}/",
@@ -139,7 +139,7 @@ def _history(data_dir: Path, clock: SystemClock, *, days_alone: bool) -> History
     from .history.service.service import HistoryService
 
     return HistoryService(
-        path_of("embedded", data_dir),
+        HistoryPlace.of("embedded", data_dir),
         clock,
         timeframes=(Timeframe.D1,) if days_alone else (),
         since=since_of(_SINCE).of,

@@ -18,7 +18,7 @@ import yaml
 
 from livecache.config.load import load
 from livecache.errors import ConfigError
-from livecache.keys.history_file import path_of
+from livecache.keys.history_place import Place
 
 ROOT = Path(__file__).parent.parent
 MANIFESTS = ("redis.yaml", "sidecar.yaml", "history-cronjob.yaml")
@@ -200,7 +200,8 @@ def test_the_configuration_of_a_fill_loads_with_its_symbols_and_writes_to_its_vo
     config = load(tmp_path / "config.toml", {}).config
     assert len(config.venues["yahoo"].symbols) == 503
     mounts = {each["name"]: each["mountPath"] for each in fill()[0]["volumeMounts"]}
-    assert path_of(config.history.url, tmp_path).is_relative_to(mounts["history"])
+    path = Place.of(config.history.url, tmp_path).path
+    assert path and path.is_relative_to(mounts["history"])
 
 
 # --- the compose file
@@ -245,9 +246,13 @@ def test_the_fill_has_all_it_needs_in_its_image_and_is_no_part_of_what_comes_up(
         "extends": {"service": "history"},
         "command": ["history", "fill", "--scheduled"],
     }
-    path = path_of(service["environment"]["LIVECACHE_HISTORY_URL"], Path())
+    path = Place.of(service["environment"]["LIVECACHE_HISTORY_URL"], Path()).path
     mounts = [volume.split(":")[1] for volume in service["volumes"]]
-    assert str(path.parent) in mounts and f"-g livecache {path.parent}" in (ROOT / "Dockerfile").read_text()
+    assert (
+        path
+        and str(path.parent) in mounts
+        and f"-g livecache {path.parent}" in (ROOT / "Dockerfile").read_text()
+    )
 
 
 def test_the_configuration_that_the_compose_file_mounts_loads() -> None:

@@ -45,7 +45,7 @@ MAY_IMPORT = {
     "write": {"errors", "clock", "model", "keys", "wire"},
     "writer": {"errors", "clock", "model", "keys", "wire", "write"},
     "quality": {"errors", "model", "equities", "proof", "keys", "wire", "read", "history"},
-    "history": {"errors", "clock", "model", "equities", "pacing", "venues", "engine", "read"},
+    "history": {"errors", "clock", "keys", "model", "equities", "pacing", "venues", "engine", "read"},
     "simulator": {"errors", "clock", "plainly", "tape", "model", "equities"},
     "engine": {
         *("errors", "clock", "repeats", "model", "proof", "ledger", "pacing", "venues", "keys", "wire"),

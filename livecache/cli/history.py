@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.core import ParameterSource
 
 from . import options
 from .options import Given
+
+if TYPE_CHECKING:
+    from ..keys.history_place import Place
 
 __all__ = ["COMMANDS"]
 
@@ -73,7 +76,7 @@ def _place(command: _F) -> _F:
     return options.history_url(options.config(options.as_json(command)))
 
 
-def _path(given: Given, history_url: str | None) -> Path:
+def _of(given: Given, history_url: str | None) -> Place:
     from ..commands.history.opened import place_of
 
     return place_of(given.load().config, history_url)
@@ -89,7 +92,7 @@ def stats(given: Given, history_url: str | None, **told: Any) -> None:
     """
     from ..commands.history.look import stats
 
-    stats(_path(given, history_url), **told)
+    stats(_of(given, history_url), **told)
 
 
 @history.command()
@@ -105,7 +108,7 @@ def gaps(given: Given, history_url: str | None, **told: Any) -> int:
     """
     from ..commands.history.look import gaps
 
-    return gaps(_path(given, history_url), **told)
+    return gaps(_of(given, history_url), **told)
 
 
 @history.command()
@@ -117,7 +120,7 @@ def assets(given: Given, history_url: str | None, **told: Any) -> None:
     """
     from ..commands.history.look import assets
 
-    assets(_path(given, history_url), **told)
+    assets(_of(given, history_url), **told)
 
 
 @history.command()
@@ -128,7 +131,7 @@ def log(given: Given, history_url: str | None, **told: Any) -> None:
     """Show the newest records of the history's own log."""
     from ..commands.history.look import log
 
-    log(_path(given, history_url), **told)
+    log(_of(given, history_url), **told)
 
 
 @history.group(invoke_without_command=True)
@@ -142,7 +145,7 @@ def jobs(given: Given, history_url: str | None, state: tuple[str, ...], watch: b
 
     context = click.get_current_context()
     if (command := context.invoked_subcommand) is None:
-        (watch_jobs if watch else list_jobs)(_path(given, history_url), states=state, **told)
+        (watch_jobs if watch else list_jobs)(_of(given, history_url), states=state, **told)
         return
     for option in context.command.params:
         if context.get_parameter_source(option.name or "") is ParameterSource.COMMANDLINE:
@@ -157,7 +160,7 @@ def list_(given: Given, history_url: str | None, state: tuple[str, ...], **told:
     """List jobs, the newest first."""
     from ..commands.history.jobs import list_jobs
 
-    list_jobs(_path(given, history_url), states=state, **told)
+    list_jobs(_of(given, history_url), states=state, **told)
 
 
 @jobs.command()
@@ -167,7 +170,7 @@ def show(given: Given, history_url: str | None, **told: Any) -> None:
     """Show one job: what it wants, what is missing, why it failed."""
     from ..commands.history.jobs import show_job
 
-    show_job(_path(given, history_url), **told)
+    show_job(_of(given, history_url), **told)
 
 
 @jobs.command()
@@ -177,7 +180,7 @@ def cancel(given: Given, history_url: str | None, **told: Any) -> int:
     """End a job; what it has stored stays. Exit 1 if it was over."""
     from ..commands.history.jobs import cancel
 
-    return cancel(_path(given, history_url), **told)
+    return cancel(_of(given, history_url), **told)
 
 
 @jobs.command()
@@ -187,7 +190,7 @@ def retry(given: Given, history_url: str | None, **told: Any) -> int:
     """Have a job that failed or was cancelled tried again. Exit 1 if that cannot be."""
     from ..commands.history.jobs import retry
 
-    return retry(_path(given, history_url), **told)
+    return retry(_of(given, history_url), **told)
 
 
 @history.command()
@@ -206,7 +209,7 @@ def sql(given: Given, history_url: str | None, **told: Any) -> None:
     """
     from ..commands.history.sql import query
 
-    query(_path(given, history_url), **told)
+    query(_of(given, history_url), **told)
 
 
 @history.command()
@@ -217,7 +220,7 @@ def verify(given: Given, history_url: str | None, **told: Any) -> int:
     """Read all that is stored, and say what is damaged: exit 7 if anything is."""
     from ..commands.history.keep import verify
 
-    return verify(_path(given, history_url), **told)
+    return verify(_of(given, history_url), **told)
 
 
 @history.command()
@@ -227,7 +230,7 @@ def backup(given: Given, history_url: str | None, **told: Any) -> None:
     """Write a copy, whole and consistent, while others write."""
     from ..commands.history.keep import backup
 
-    backup(_path(given, history_url), **told)
+    backup(_of(given, history_url), **told)
 
 
 @history.command()
@@ -236,7 +239,7 @@ def vacuum(given: Given, history_url: str | None, **told: Any) -> None:
     """Give room that is not used any more back to the file system."""
     from ..commands.history.keep import vacuum
 
-    vacuum(_path(given, history_url), **told)
+    vacuum(_of(given, history_url), **told)
 
 
 @history.command()
@@ -248,7 +251,7 @@ def drop(given: Given, history_url: str | None, **told: Any) -> None:
     """List what lies before a time; --yes takes it out for good."""
     from ..commands.history.keep import drop
 
-    drop(_path(given, history_url), **told)
+    drop(_of(given, history_url), **told)
 
 
 COMMANDS = (history,)

@@ -144,7 +144,8 @@ simulated: Callable[[_F], _F] = click.option(
     "--venue", default=DEFAULT, show_default=True, help="Which venue is simulated."
 )
 history_url: Callable[[_F], _F] = click.option(
-    "--history-url", help='"embedded", or sqlite:///path/to/history.db; else history.url.'
+    "--history-url",
+    help='"embedded", sqlite:///path/to/history.db or postgresql://host/database; else history.url.',
 )
 as_json: Callable[[_F], _F] = click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
 

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from ..errors import UnknownTimeframe
-from ..keys.history_file import place_problem
+from ..keys.history_place import place_problem
 from ..model.policy import CANDLES_MAX, word_problem
 from ..model.timeframe import TIMEFRAME_PRIORITY, Timeframe
 from ..redis_url import url_problem
@@ -66,7 +66,8 @@ class BackfillConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class HistoryConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    url: str = "off"  # "embedded" is a file in the data directory; or sqlite:///path
+    url: str = "off"  # "embedded" is a file in the data directory; or sqlite:///path, postgresql://host/db
+    password_file: str = ""  # of the database; or in the URL, PGPASSWORD or ~/.pgpass
     timeframes: tuple[Timeframe, ...] = ()  # that are filled; () are those of the cache
     since: str = "100d"  # how far back; for one timeframe alone: "100d, 1d=5y"
     # Of a venue's budgets, the most that filling takes beside the live service.

@@ -28,6 +28,7 @@ from .records.jobs import (
     Outcome,
     Want,
 )
+from .records.log import LogStore
 from .records.past import Arrival, Revision, Version
 from .records.symbols import AboutSymbol, SymbolStore
 
@@ -153,6 +154,9 @@ class HistoryStore(Protocol):
     def writing(self) -> AbstractContextManager[object]:
         """A transaction around what is done within: all of it is stored, or nothing."""
 
+    def reading(self) -> AbstractContextManager[object]:
+        """A transaction in which all is as it was at its first statement."""
+
     def series(self, key: SeriesId, *, create: bool = False, grid_text: str = "") -> SeriesInfo | None:
         """The series of that name; None where there is none, unless it is to be made.
 
@@ -214,6 +218,9 @@ class HistoryStore(Protocol):
     def coverage(self, series: int, *, provisional: bool = False) -> Coverage:
         """All that is known of a series; with `provisional` also what is shown, but not final."""
 
+    def first(self, series: int) -> int | None:
+        """When the oldest candle opens that is stored of a series, in what is known or not; None: none is."""
+
     def stats(self, series: int | None = None) -> Sequence[Stats]:
         """How much there is, of one series or of all."""
 
@@ -247,9 +254,23 @@ class HistoryStore(Protocol):
     def tidy(self) -> None:
         """Forget what is kept for a time only: revisions, jobs that are over, and the log."""
 
+    def total_bytes(self) -> int:
+        """Bytes of all that is stored, with what it takes to find it."""
+
+    def check(self) -> None:
+        """That it is ours, and that we understand it. Raises `StoreUnusable`."""
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """Which database it is: another one's revisions tell nothing of this one's."""
+
+    @property
+    def moved(self) -> bool:
+        """Whether to open it anew: another one is at its place by now, or it cannot be reached this way."""
+
     def close(self) -> None:
         """Let go of the database."""
 
 
-class HistoryDatabase(HistoryStore, JobStore, SymbolStore, Protocol):
-    """A store that keeps the jobs, and what is known of symbols, too."""
+class HistoryDatabase(HistoryStore, JobStore, SymbolStore, LogStore, Protocol):
+    """A store that keeps the jobs, what is known of symbols, and its log, too."""

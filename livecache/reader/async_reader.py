@@ -21,7 +21,7 @@ from ..read.questions import ReadOptions
 from ..read.reading import Core, SeriesView
 from ..wire.addresses import as_address
 from .async_links import AsyncLink
-from .history import AsyncHistoryReads, Place
+from .history import AsyncHistoryReads, Connections
 from .reader import MAX_LAG_S, PATIENCE_S, TIMEOUT_S
 from .service_status import ServiceStatus, status
 
@@ -48,7 +48,7 @@ class AsyncReader(AsyncHistoryReads):
         client: Any = None,
         history: str | None = None,
     ) -> None:
-        self._link, self._history = AsyncLink(url, client), Place(history)
+        self._link, self._history = AsyncLink(url, client), Connections(history)
         keys = Keyspace(prefix, FIRST_VENUE if venue is None else venue, self._link.database)
         self._core = Core(keys, max_lag, named=venue is not None)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 from ..embedded.state import default_data_dir
 from ..equities.adjust import Adjust
 from ..errors import ConfigError, NotReady
-from ..keys.history_file import path_of, place_problem
+from ..keys.history_place import Place, place_problem
 from ..model.timeframe import Timeframe
 from ..read.answer import Empty, Request
 from ..read.asking import Time
@@ -22,17 +22,17 @@ from ..read.reading import Core
 
 if TYPE_CHECKING:
     from ..history.answer.history import History
-    from ..history.sqlite.store import SqliteHistory
+    from ..history.store import HistoryDatabase
     from .async_links import AsyncLink
     from .links import RedisLink
     from .years import Years
 
 __all__ = [
     "AsyncHistoryReads",
+    "Connections",
     "Gaps",
     "HistoryOptions",
     "HistoryReads",
-    "Place",
     "Source",
 ]
 
@@ -53,22 +53,22 @@ class HistoryOptions(TypedDict, total=False):
     adjust: Adjust
 
 
-class Place:
-    """Where a reader's history is. Connections stay open: to open one takes as long as most reads."""
+class Connections:
+    """To a reader's history. They stay open: to open one takes as long as most reads."""
 
-    def __init__(self, url: str | None, path: Path | None = None) -> None:
-        """A `path` counts before the URL. Raises `ConfigError` for what is no URL of a history."""
-        self._idle: list[tuple[tuple[int, ...], SqliteHistory]] = []
-        self.url, self.path = _checked(url), path
+    def __init__(self, url: str | None, place: Place | None = None) -> None:
+        """A `place` counts before the URL. Raises `ConfigError` for what is no URL of a history."""
+        self._idle: list[tuple[int, HistoryDatabase]] = []  # each with the process that opened it
+        self.url, self.place = _checked(url), place
 
     @contextmanager
-    def opened(self) -> Iterator[SqliteHistory | None]:
+    def opened(self) -> Iterator[HistoryDatabase | None]:
         """The store; None where nobody has named one, and none lies beside the embedded server."""
-        path = self.path or _place_of(self.url)
-        if path is None:
+        place = self.place or _place_of(self.url)
+        if place is None:
             yield None
             return
-        file, store = self._taken(path)
+        store = self._taken(place)
         try:
             store.check()
             yield store
@@ -76,22 +76,21 @@ class Place:
             store.close()
             raise
         if len(self._idle) < _IDLE_MOST:
-            self._idle.append((file, store))
+            self._idle.append((os.getpid(), store))
         else:
             store.close()
 
-    def _taken(self, path: Path) -> tuple[tuple[int, ...], SqliteHistory]:
-        """A connection to the file that lies there now."""
-        from ..history.sqlite.store import SqliteHistory
+    def _taken(self, place: Place) -> HistoryDatabase:
+        """A connection of this process to what lies there now."""
+        from ..history.opening import open_history
 
-        file = _identity(path)
         while self._idle:
             with suppress(IndexError):  # another thread was sooner
-                other, store = self._idle.pop()
-                if other == file:
-                    return file, store
+                process, store = self._idle.pop()
+                if process == os.getpid() and not store.moved:
+                    return store
                 store.close()
-        return file, SqliteHistory.open(path, read_only=True)
+        return open_history(place, read_only=True)
 
     def close(self) -> None:
         """Close the idle connections."""
@@ -102,33 +101,25 @@ class Place:
     __del__ = close
 
 
-def _identity(path: Path) -> tuple[int, ...]:
-    """Of a file, and of the process: a connection belongs to both."""
-    try:
-        found = path.stat()
-    except OSError:
-        return ()
-    return os.getpid(), found.st_dev, found.st_ino
-
-
 def _checked(url: str | None) -> str | None:
     if url and (problem := place_problem(url)):
         raise ConfigError(f"history: {problem[0]}", problem[1])
     return url
 
 
-def _place_of(url: str | None) -> Path | None:
-    """The file of that URL, else of LIVECACHE_HISTORY_URL, else the one beside the embedded server.
+def _place_of(url: str | None) -> Place | None:
+    """The place of that URL, else of LIVECACHE_HISTORY_URL, else the file beside the embedded server.
 
     None where nobody has named one, and that one is not there. Raises `ConfigError`.
     """
     url = _checked(url or os.environ.get("LIVECACHE_HISTORY_URL")) or ""
     own = os.environ.get("LIVECACHE_REDIS_DATA_DIR")
-    path = path_of(url, Path(own).expanduser() if own else default_data_dir())
-    return None if url == "off" or (not url and not path.exists()) else path
+    password_file = os.environ.get("LIVECACHE_HISTORY_PASSWORD_FILE", "")
+    place = Place.of(url, Path(own).expanduser() if own else default_data_dir(), password_file)
+    return None if url == "off" or (not url and not place.exists()) else place
 
 
-def _goes_on(request: Request, outcome: Candles | NotReady, history: Place) -> bool:
+def _goes_on(request: Request, outcome: Candles | NotReady, history: Connections) -> bool:
     """Whether what Redis keeps is not enough, and the rest may be in a history."""
     if isinstance(outcome, NotReady):
         short = type(outcome) is NotReady and outcome.want == request.count
@@ -143,7 +134,7 @@ class HistoryReads:
 
     _core: Core
     _link: RedisLink
-    _history: Place
+    _history: Connections
 
     def history(
         self,
@@ -239,7 +230,7 @@ class AsyncHistoryReads:
 
     _core: Core
     _link: AsyncLink
-    _history: Place
+    _history: Connections
 
     async def history(
         self,

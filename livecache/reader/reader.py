@@ -25,7 +25,7 @@ from ..read.questions import ReadOptions
 from ..read.reading import Core, SeriesView
 from ..wire.addresses import as_address
 from ..wire.connecting import resolve_url
-from .history import HistoryReads, Place
+from .history import Connections, HistoryReads
 from .links import RedisLink
 from .service_status import ServiceStatus, status
 
@@ -52,7 +52,7 @@ class Reader(HistoryReads):
             `venue:SYMBOL`; `closes` and `status` are one venue's, and then want it named.
         max_lag: seconds of the venue's clock that a closed bucket may be missing before it is `Stale`.
         client: a `redis.Redis` of your own instead of a URL (a cluster's, a sentinel's). It returns bytes.
-        history: where years lie: `sqlite:///path`. Without it LIVECACHE_HISTORY_URL, else the embedded file.
+        history: where years lie, by URL. Without it LIVECACHE_HISTORY_URL, else the embedded file.
 
     >>> with Reader() as reader:
     ...     reader.candles("BTC-USD", "5m", 60)
@@ -69,7 +69,7 @@ class Reader(HistoryReads):
         client: Any = None,
         history: str | None = None,
     ) -> None:
-        self._link, self._history = RedisLink(url, client), Place(history)
+        self._link, self._history = RedisLink(url, client), Connections(history)
         keys = Keyspace(prefix, FIRST_VENUE if venue is None else venue, self._link.database)
         self._core = Core(keys, max_lag, named=venue is not None)
 

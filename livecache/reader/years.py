@@ -15,8 +15,7 @@ from ..history.answer.adjusting import Adjuster
 from ..history.answer.history import History
 from ..history.answer.seam import NOTHING, Ask, Seam, Source, gather, newest_close
 from ..history.planner import holding
-from ..history.sqlite.store import SqliteHistory
-from ..history.store import Answer, SeriesInfo
+from ..history.store import Answer, HistoryDatabase, SeriesInfo
 from ..model.coverage import Coverage, Span
 from ..model.grid import Grid, SessionGrid
 from ..model.naming import find_symbol, near_names
@@ -25,7 +24,7 @@ from ..model.timeframe import TIME_MAX, Multiple, Timeframe, iso, readable
 from ..read.asking import Time, whole_number
 from ..read.reading import Core, Steps
 from . import hot
-from .history import Place
+from .history import Connections
 from .hot import Filled
 from .wish import Wish, wish_of
 
@@ -53,7 +52,7 @@ class Years:
 
     core: Core
     drive: Callable[[Steps[Any]], Any]
-    place: Place
+    place: Connections
     filled: Callable[[Core, set[str]], Steps[Filled]] = hot.filled
     """What is filled of these symbols."""
 
@@ -100,7 +99,7 @@ class Reading:
     """One read: what there is of a symbol in both tiers."""
 
     def __init__(
-        self, years: Years, store: SqliteHistory | None, symbol: str, timeframe: Timeframe, wish: Wish
+        self, years: Years, store: HistoryDatabase | None, symbol: str, timeframe: Timeframe, wish: Wish
     ) -> None:
         self._core, self._drive, self._store, self._wish = years.core, years.drive, store, wish
         self._look_up = years.filled

@@ -16,14 +16,15 @@ from livecache.commands.history.fill import Wanted
 from livecache.engine.limiter import Limiter, Urgency
 from livecache.engine.venue_time import VenueTime
 from livecache.equities.calendar import calendar_named
-from livecache.history.log import LogEntry
 from livecache.history.ordering import wants_of
+from livecache.history.records.log import LogEntry
 from livecache.history.service.log_keeper import LogKeeper
 from livecache.history.sqlite.store import SqliteHistory
 from livecache.history.store import Job, JobState
 from livecache.history.tally import Line, Tally
 from livecache.history.thread import Healing
 from livecache.history.worker import Worker
+from livecache.keys.history_place import Place
 from livecache.model.budget import Rolling, Spacing
 from livecache.model.candle import ExactCandle
 from livecache.model.coverage import Coverage, Span
@@ -146,7 +147,7 @@ class Filling:
         async def main() -> dict[int, Line]:
             store = SqliteHistory.open(self.path, lambda: int(clock.wall() * 1000))
             tally = Tally(clock.monotonic, lambda series: 400)
-            async with LogKeeper(self.path, clock, NAME, _threads) as log:
+            async with LogKeeper(Place(self.path), clock, NAME, _threads) as log:
                 setup("INFO", "json", console, also=log.take)
                 traits = self.bourse.traits
                 wants = wants_of(

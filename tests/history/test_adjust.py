@@ -21,6 +21,7 @@ from livecache.equities.scale import Scale, ratio_of
 from livecache.errors import HistoryChanged, HistoryError
 from livecache.history.sqlite.store import SqliteHistory
 from livecache.history.store import Answer
+from livecache.keys.history_place import Place
 
 from ..simulation.virtual import run_virtually
 from .exchange import CLOSE, D1, H1, OPEN, SESSIONS, WEEKS, Desk, session
@@ -156,10 +157,10 @@ def test_no_export_holds_prices_of_before_a_split_and_of_after_it(
     desk.at(session(151) + EVENING)
     out = tmp_path / "out.csv"
     with pytest.raises(HistoryChanged, match="AAPL 1d: a split or a dividend was told of"):
-        export_history(desk.path, Wish("AAPL", "1d", None, None, "csv", "splits", out))
+        export_history(Place(desk.path), Wish("AAPL", "1d", None, None, "csv", "splits", out))
     assert not out.exists()
     monkeypatch.setattr(type(desk.store), "batches", parts)
-    assert export_history(desk.path, Wish("AAPL", "1d", None, None, "csv", "splits", out)) == 0
+    assert export_history(Place(desk.path), Wish("AAPL", "1d", None, None, "csv", "splits", out)) == 0
 
 
 def test_what_is_asked_for_is_one_of_three(reader: Reader) -> None:
@@ -172,7 +173,7 @@ def test_an_export_is_adjusted_as_a_reader_is(
     desk: Desk, reader: Reader, tmp_path: Path, adjust: Literal["splits", "none", "all"]
 ) -> None:
     output = tmp_path / "out.csv"
-    assert export_history(desk.path, Wish("AAPL", "1d", None, None, "csv", adjust, output)) == 0
+    assert export_history(Place(desk.path), Wish("AAPL", "1d", None, None, "csv", adjust, output)) == 0
     with output.open() as file:
         rows = [(row["close"], row["volume"]) for row in csv.DictReader(file)]
     answer = reader.history("AAPL", "1d", session(10), session(150), adjust=adjust, settled=True)

@@ -9,8 +9,9 @@ import pytest
 from livecache.commands.history.asking import wanted_of
 from livecache.commands.history.fill import Wanted
 from livecache.config.schema import Config
-from livecache.errors import ConfigError
-from livecache.keys.history_file import path_of, place_problem
+from livecache.errors import ConfigError, StoreUnusable
+from livecache.history.opening import open_history
+from livecache.keys.history_place import Place, place_problem
 from livecache.model.timeframe import Timeframe
 
 DAY = 86_400_000
@@ -73,9 +74,32 @@ def test_symbols_and_timeframes_are_those_that_are_named_else_those_configured(t
 
 def test_where_a_history_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert path_of("embedded", tmp_path / "data") == tmp_path / "data" / "history.db"
-    assert path_of("sqlite:///own.db", tmp_path) == tmp_path / "own.db"
-    assert path_of(f"sqlite:///{tmp_path}/own.db", tmp_path) == tmp_path / "own.db"
-    assert path_of(f"sqlite://{tmp_path}/own.db", tmp_path) == tmp_path / "own.db"
-    assert place_problem("postgresql://host/db") and place_problem("sqlite:///")
-    assert place_problem("off") is None
+    assert Place.of("embedded", tmp_path / "data").path == tmp_path / "data" / "history.db"
+    assert Place.of("sqlite:///own.db", tmp_path).path == tmp_path / "own.db"
+    assert Place.of(f"sqlite:///{tmp_path}/own.db", tmp_path).path == tmp_path / "own.db"
+    assert Place.of(f"sqlite://{tmp_path}/own.db", tmp_path).path == tmp_path / "own.db"
+    assert (
+        place_problem("sqlite:///")
+        and place_problem("mysql://host/db")
+        and place_problem("postgresql://host")
+    )
+    assert place_problem("off") is None and place_problem("postgresql:///db?host=/run/postgresql") is None
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://writer:s3cret@db.example.com:5432/livecache",
+        "postgres://writer@db.example.com/livecache?password=s3cret&sslmode=require",
+        "postgresql://writer:s3cret@one:5432,two:5433/livecache?sslpassword=s3cret",
+    ],
+)
+def test_a_password_of_a_database_is_told_nowhere(url: str, tmp_path: Path) -> None:
+    place = Place.of(url, tmp_path)
+    assert place.url == url and place.path is None and place.exists()
+    assert "s3cret" not in f"{place} {place!r}" and "writer@" in str(place)
+    wrong = place_problem(url.replace("/livecache", ""))
+    assert wrong and "s3cret" not in wrong[0]
+    with pytest.raises(StoreUnusable) as refused:
+        open_history(place)
+    assert "s3cret" not in str(refused.value)

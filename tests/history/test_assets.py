@@ -13,6 +13,7 @@ from livecache.commands.history.look import assets
 from livecache.history.columns import NO_ROWS
 from livecache.history.records.symbols import AboutSymbol, Asset
 from livecache.history.store import JobState
+from livecache.keys.history_place import Place
 from livecache.model.coverage import Coverage
 from livecache.venues.venue import FailureKind, FetchFailure, Instrument
 
@@ -79,10 +80,10 @@ def test_they_are_listed(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None
     desk.at(session(30) + EVENING)
     run_virtually(desk.fill(session(10), "AAPL"))
     capsys.readouterr()
-    assets(desk.path, as_json=False)
+    assets(Place(desk.path), as_json=False)
     lines = capsys.readouterr().out.splitlines()
     assert lines[1].split()[0] == "bourse:AAPL" and "1980-12-12" in lines[1] and lines[-1] == "1 symbol"
-    assets(desk.path, as_json=True)
+    assets(Place(desk.path), as_json=True)
     (told,) = json.loads(capsys.readouterr().out)["assets"]
     assert told["currency"] == "USD" and told["first_seen"] <= told["last_update"]
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from livecache.__main__ import main
-from livecache.history.log import LogEntry
+from livecache.history.records.log import LogEntry
 from livecache.history.sqlite.schema import SCHEMA
 from livecache.history.sqlite.store import SqliteHistory
 from livecache.history.store import Outcome, Want

@@ -13,10 +13,11 @@ from typing import Any, TypeVar
 import pytest
 
 from livecache.clock import SystemClock
-from livecache.history.log import LogEntry
+from livecache.history.records.log import LogEntry
 from livecache.history.service.log_keeper import LogKeeper
 from livecache.history.sqlite.store import SqliteHistory
 from livecache.history.tables.log import ENTRIES_MOST
+from livecache.keys.history_place import Place
 from livecache.process.logs import setup
 from livecache.quiet import logger
 
@@ -41,7 +42,7 @@ def kept(folder: Path, say: Callable[[], None]) -> tuple[list[LogEntry], list[di
     console = io.StringIO()
 
     async def main() -> None:
-        async with LogKeeper(folder / "history.db", SystemClock(), "venue", threads) as keeper:
+        async with LogKeeper(Place(folder / "history.db"), SystemClock(), "venue", threads) as keeper:
             setup("INFO", "json", console, also=keeper.take)
             say()
 
@@ -101,7 +102,7 @@ def test_what_could_not_be_stored_is_stored_once_it_can(tmp_path: Path) -> None:
     in_the_way.touch()
 
     async def main() -> None:
-        async with LogKeeper(in_the_way / "history.db", SystemClock(), "venue", threads) as keeper:
+        async with LogKeeper(Place(in_the_way / "history.db"), SystemClock(), "venue", threads) as keeper:
             setup("INFO", "json", io.StringIO(), also=keeper.take)
             logger.info("first")
             keeper.store()

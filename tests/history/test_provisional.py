@@ -12,6 +12,7 @@ from livecache.commands.history.look import stats
 from livecache.commands.history.report import print_report, total_of
 from livecache.commands.history.sql import query
 from livecache.history.store import JobState
+from livecache.keys.history_place import Place
 from livecache.model.coverage import Coverage
 
 from ..simulation.virtual import run_virtually
@@ -165,13 +166,13 @@ def test_a_reader_gets_what_is_not_final_and_is_told_which(
 def test_sql_and_stats_keep_it_apart(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
     desk.at(session(30) + EVENING)
     run_virtually(desk.fill(session(10)))
-    stats(desk.path, None, "1d", as_json=False)
+    stats(Place(desk.path), None, "1d", as_json=False)
     assert capsys.readouterr().out.splitlines()[1].split()[-1] == "1"
     print_report(desk.lines, {}, as_json=False)
     assert "1 requests, 1 provisional until the next open" in capsys.readouterr().out
     pytest.importorskip("duckdb")
     question = "SELECT (SELECT count(*) FROM ohlcv) AS settled, (SELECT max(time) FROM provisional) AS newest"
-    query(desk.path, question, None, "1d", since=None, until=None, as_csv=True, as_json=False)
+    query(Place(desk.path), question, None, "1d", since=None, until=None, as_csv=True, as_json=False)
     assert capsys.readouterr().out == "settled,newest\n20,2024-11-15T14:30:00Z\n"
 
 

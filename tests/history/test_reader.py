@@ -319,7 +319,7 @@ def test_what_is_not_there_is_told_with_what_may_have_been_meant(
     with pytest.raises(ValueError, match="must hold the open of a bucket"):
         reader.history("BTC-USD", "1h", minute(1), minute(2))
     with pytest.raises(ConfigError, match="sqlite:///path"):
-        Reader(history="postgresql://host/db")
+        Reader(history="mysql://host/db")
 
 
 def test_a_file_that_cannot_be_used_or_believed_is_an_error_with_its_remedy(

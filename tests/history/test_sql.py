@@ -13,6 +13,7 @@ import pytest
 from livecache.commands.history.jobs import watch_jobs
 from livecache.history.sqlite.store import SqliteHistory
 from livecache.history.store import Outcome, Want
+from livecache.keys.history_place import Place
 from livecache.model.timeframe import iso
 
 from .support import KEY, HandClock, market, minute, number_of, put
@@ -108,7 +109,7 @@ def test_jobs_are_watched_until_nothing_is_left_to_do(
         else:
             store.settle(job.lease, Outcome.FAILED, "the venue does not know BTC-USD")
 
-    watch_jobs(store.path, (), count=100, as_json=False, pause=work)
+    watch_jobs(Place(store.path), (), count=100, as_json=False, pause=work)
     lines = [line.partition(" ")[2] for line in capsys.readouterr().out.splitlines()]
     new = f"{len(market(0, 100)):,}"
     assert lines == [
@@ -117,6 +118,6 @@ def test_jobs_are_watched_until_nothing_is_left_to_do(
         f"job {first} venue:BTC-USD 1m pending -> succeeded, {new} candles new",
         f"job {second} venue:BTC-USD 1m pending -> failed: the venue does not know BTC-USD",
     ]
-    watch_jobs(store.path, (), count=100, as_json=True, pause=work)
+    watch_jobs(Place(store.path), (), count=100, as_json=True, pause=work)
     (look,) = map(json.loads, capsys.readouterr().out.splitlines())
     assert {job["state"] for job in look["jobs"]} == {"succeeded", "failed"}

@@ -12,7 +12,7 @@ import pytest
 
 from livecache.errors import HistoryChanged, HistoryError, StoreUnusable
 from livecache.history.columns import Columns
-from livecache.history.log import LogEntry, LogStore
+from livecache.history.records.log import LogEntry, LogStore
 from livecache.history.sqlite.store import SqliteHistory
 from livecache.history.store import Commit, HistoryStore, JobStore
 from livecache.model.candle import ExactCandle

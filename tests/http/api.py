@@ -30,6 +30,7 @@ from livecache.http.route import Requests
 from livecache.http.routes import routes
 from livecache.http.server import Server
 from livecache.http.watch.instance import Instance
+from livecache.keys.history_place import Place as HistoryPlace
 from livecache.keys.keyspace import Keyspace
 from livecache.model.traits import Traits
 from livecache.redis_url import address_of
@@ -70,7 +71,7 @@ class Served:
         self._clock = SystemClock()
         config = config or Config(history=HistoryConfig(fill_pages=0))  # no worker is here
         self._instance = Instance(config, self._clock, "config.toml")
-        self._instance.history_path = history
+        self._instance.history_place = HistoryPlace(history) if history else None
         self.failure: BaseException | None = None
         self.url = ""
         self.thread = threading.Thread(target=self._run, name="server under test")

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from livecache.history.service.service import HistoryService
 from livecache.history.sqlite.store import SqliteHistory
+from livecache.keys.history_place import Place as HistoryPlace
 from livecache.model.candle import ExactCandle
 from livecache.model.coverage import Coverage, Span
 from livecache.model.series import SeriesId
@@ -49,7 +50,7 @@ class Place:
 
     def run(self) -> AbstractAsyncContextManager[Running]:
         self.history = HistoryService(
-            self.path,
+            HistoryPlace(self.path),
             self.clock,
             timeframes=(),
             since=lambda timeframe: -SINCE_DAYS[timeframe] * DAY,

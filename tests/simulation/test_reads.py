@@ -40,7 +40,7 @@ class Readers(Place):
             await asyncio.sleep(30)
             instance = Instance(Config(history=HistoryConfig(fill_pages=self.pages)), self.clock)
             instance.places = {"coinbase": VenuePlace(running.engine)}
-            instance.history, instance.history_path = self.history.standings, self.path
+            instance.history, instance.history_place = self.history.standings, self.history.place
             filler = Filler(instance, inline)
             try:
                 yield running, filler

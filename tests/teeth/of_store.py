@@ -198,7 +198,7 @@ OF_STORE = (
     ),
     Breakage(
         "a reader goes on with a file that another one has taken the place of",
-        (Edit("livecache/reader/history.py", "if other == file:", "if file:"),),
+        (Edit("livecache/reader/history.py", " and not store.moved", ""),),
         ("tests/history/test_reader.py",),
     ),
     Breakage(

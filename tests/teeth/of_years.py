@@ -41,7 +41,7 @@ OF_YEARS = (
         (
             Edit(
                 "livecache/http/past/window.py",
-                "            or seen.file != _file(self._instance.history_path)\n",
+                "            or seen.file != self._instance.history_written()\n",
                 "",
             ),
         ),

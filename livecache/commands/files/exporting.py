@@ -15,13 +15,12 @@ from ...errors import ConfigError, HistoryChanged
 from ...model.coverage import Span
 from ..history.asking import time_of
 from ..history.chosen import chosen, name_of
-from ..history.opened import open_history
+from ..history.opened import Place, open_history
 from ..look.export import replacing
 
 if TYPE_CHECKING:
     from ...history.answer.adjusting import Adjusted
-    from ...history.sqlite.store import SqliteHistory
-    from ...history.store import SeriesInfo
+    from ...history.store import HistoryDatabase, SeriesInfo
 
 __all__ = ["FORMATS", "Wish", "export_history"]
 
@@ -41,7 +40,7 @@ class Wish:
     output: Path | None
 
 
-def export_history(path: Path, wish: Wish) -> int:
+def export_history(place: Place, wish: Wish) -> int:
     """Write the stored candles. What was done, and what is missing, is said on stderr; 1 for nothing.
 
     Raises StoreUnusable, UnknownSeries for what is not stored, and ConfigError for a place that cannot be
@@ -49,7 +48,7 @@ def export_history(path: Path, wish: Wish) -> int:
     """
     if wish.form != "csv" and wish.output is None:
         raise ConfigError(f"--format {wish.form} makes several files", "name a directory by --output")
-    with open_history(path) as store:
+    with open_history(place) as store:
         found = [
             (info, span)
             for info in chosen(store, wish.symbols, wish.timeframes)
@@ -66,7 +65,7 @@ def export_history(path: Path, wish: Wish) -> int:
     return 0 if sum(counts) else 1
 
 
-def _span(store: SqliteHistory, info: SeriesInfo, wish: Wish) -> Span | None:
+def _span(store: HistoryDatabase, info: SeriesInfo, wish: Wish) -> Span | None:
     """From where to where anything is known of it, within what is asked for."""
     since, until = time_of("--since", wish.since), time_of("--until", wish.until)
     known = store.coverage(info.id).spans
@@ -77,7 +76,7 @@ def _span(store: SqliteHistory, info: SeriesInfo, wish: Wish) -> Span | None:
     return Span(start, end) if start < end else None
 
 
-def _write(store: SqliteHistory, found: Sequence[tuple[SeriesInfo, Span]], wish: Wish) -> list[int]:
+def _write(store: HistoryDatabase, found: Sequence[tuple[SeriesInfo, Span]], wish: Wish) -> list[int]:
     from ...history.answer.adjusting import Adjusted
     from ...history.files.writing import COLUMNS, write_csv, write_feather, write_parquet
 

@@ -19,12 +19,11 @@ from ...model.series import SeriesId
 from ...model.timeframe import Timeframe, iso
 from ...venues.registry import KINDS, build, settings_named
 from ..history.chosen import print_table
-from ..history.opened import open_history
+from ..history.opened import Place, open_history
 
 if TYPE_CHECKING:
     from ...history.files.candles import Kept
-    from ...history.sqlite.store import SqliteHistory
-    from ...history.store import SeriesInfo
+    from ...history.store import HistoryDatabase, SeriesInfo
     from ...model.traits import Traits
 
 __all__ = ["Wanted", "import_files"]
@@ -65,11 +64,13 @@ class _Line:
     error: str = ""
 
 
-def import_files(config: Config, path: Path, files: Sequence[Path], wanted: Wanted, *, as_json: bool) -> int:
+def import_files(
+    config: Config, place: Place, files: Sequence[Path], wanted: Wanted, *, as_json: bool
+) -> int:
     """Import them one by one, and print a line each; 1 if one could not be read. Raises StoreUnusable."""
     venue = _venue(config, wanted.venue)
     lines = []
-    with open_history(path, writes=True, create=True) as store:
+    with open_history(place, writes=True, create=True) as store:
         traits = _traits(config, venue)
         for file in _each(files):
             line = _Line(file.name)
@@ -117,11 +118,11 @@ def _each(files: Iterable[Path]) -> Iterator[Path]:
 
 
 def _import(
-    store: SqliteHistory, file: Path, venue: str, traits: Traits | None, wanted: Wanted, line: _Line
+    store: HistoryDatabase, file: Path, venue: str, traits: Traits | None, wanted: Wanted, line: _Line
 ) -> None:
     from ...history.files.candles import gathered
     from ...history.files.reading import digest_of, source_of
-    from ...history.log import LogEntry
+    from ...history.records.log import LogEntry
 
     timeframe = None if wanted.timeframe is None else Timeframe.parse(wanted.timeframe)
     source = source_of(file, wanted.symbol, timeframe, wanted.digits)
@@ -150,7 +151,7 @@ def _import(
     store.log([LogEntry(now, "INFO", "imported", message, series=info.id, detail=json.dumps(told))])
 
 
-def _series(store: SqliteHistory, key: SeriesId, traits: Traits | None) -> SeriesInfo:
+def _series(store: HistoryDatabase, key: SeriesId, traits: Traits | None) -> SeriesInfo:
     from ...history.ordering import series_of
 
     if traits is not None:
@@ -163,7 +164,7 @@ def _series(store: SqliteHistory, key: SeriesId, traits: Traits | None) -> Serie
 
 
 def _store(
-    store: SqliteHistory, info: SeriesInfo, kept: Kept, name: str, line: _Line, *, force: bool
+    store: HistoryDatabase, info: SeriesInfo, kept: Kept, name: str, line: _Line, *, force: bool
 ) -> None:
     """Take what nobody knew; with `force` the rest, too."""
     from ...history.columns import merge, within

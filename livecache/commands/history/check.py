@@ -14,10 +14,10 @@ from ...model.coverage import Span
 from ..check import FINDINGS_EXIT_CODE, write_files, write_forms
 from .asking import time_of
 from .chosen import chosen
-from .opened import open_history
+from .opened import Place, open_history
 
 if TYPE_CHECKING:
-    from ...history.sqlite.store import SqliteHistory
+    from ...history.store import HistoryDatabase
     from ...quality.history.report import Report
 
 __all__ = ["Wanted", "check_history"]
@@ -46,18 +46,18 @@ class Wanted:
     html: Path | None
 
 
-def check_history(path: Path, wanted: Wanted) -> int:
+def check_history(place: Place, wanted: Wanted) -> int:
     """Check what is stored and print the outcome: 0 if it is clean, else 7.
 
     Raises StoreUnusable, UnknownSeries for what is not stored, and ConfigError for an output that cannot be
     written.
     """
-    with open_history(path) as store:
+    with open_history(place) as store:
         from ...quality.history.report import TABLES, as_csv, as_json, as_text
 
         if wanted.csv_table is not None and wanted.csv_table not in TABLES:
             raise ConfigError(f"--csv knows no table {wanted.csv_table!r}", f"one of {', '.join(TABLES)}")
-        report, page = _checked(store, wanted)
+        report, page = _checked(store, str(place), wanted)
     if wanted.output is not None:
         others = {f"{table}.csv": as_csv(report, table) for table in TABLES}
         write_forms(wanted.output, others | {"report.html": page}, as_json(report), as_text(report))
@@ -72,7 +72,7 @@ def check_history(path: Path, wanted: Wanted) -> int:
     return 0 if report.clean else FINDINGS_EXIT_CODE
 
 
-def _checked(store: SqliteHistory, wanted: Wanted) -> tuple[Report, str]:
+def _checked(store: HistoryDatabase, path: str, wanted: Wanted) -> tuple[Report, str]:
     """The report, and as a page if that is asked for."""
     from ...quality.history.check import Check
     from ...quality.history.findings import Rules
@@ -93,7 +93,7 @@ def _checked(store: SqliteHistory, wanted: Wanted) -> tuple[Report, str]:
     if wanted.peers:
         check.compare_venues(series)
     now = int(SystemClock().wall() * 1000)
-    report = check.report(path=str(store.path), checked_at=now, top=wanted.top, strict=wanted.strict)
+    report = check.report(path=path, checked_at=now, top=wanted.top, strict=wanted.strict)
     if wanted.output is None and wanted.html is None:
         return report, ""
     from ...quality.history.excerpts import excerpts
@@ -103,7 +103,7 @@ def _checked(store: SqliteHistory, wanted: Wanted) -> tuple[Report, str]:
     return report, as_html(report, around)
 
 
-def _unfinished(store: SqliteHistory) -> tuple[dict[int, Span], dict[int, str]]:
+def _unfinished(store: HistoryDatabase) -> tuple[dict[int, Span], dict[int, str]]:
     """What was asked for and has not come, by series, and why it has not."""
     from ...history.store import ACTIVE, JobState
 

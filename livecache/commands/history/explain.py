@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...config.schema import Config
@@ -17,11 +16,10 @@ from ...model.timeframe import Timeframe, iso
 from ..look.stored import Bucket, BucketKind, read_stored
 from ..reading import connect, keyspace_of, moment_of, open_reader
 from .chosen import span_of
-from .opened import open_history
+from .opened import Place, open_history
 
 if TYPE_CHECKING:
-    from ...history.sqlite.store import SqliteHistory
-    from ...history.store import SeriesInfo
+    from ...history.store import HistoryDatabase, SeriesInfo
 
 __all__ = ["Version", "explain", "versions_of"]
 
@@ -53,11 +51,11 @@ class _Sum:
     candle: Numbers | None
 
 
-def explain(config: Config, path: Path, symbol: str, timeframe: str, time: str, *, as_json: bool) -> int:
+def explain(config: Config, place: Place, symbol: str, timeframe: str, time: str, *, as_json: bool) -> int:
     """Print its story; 1 if nothing is known of it. Raises UnknownSeries, and ConfigError for the time."""
     at, of = moment_of("TIME", time), Timeframe.parse(timeframe)
     with ExitStack() as stack:
-        store = stack.enter_context(open_history(path)) if path.exists() else None
+        store = stack.enter_context(open_history(place)) if place.exists() else None
         filled, trouble = _filled(config)
         infos = {info.key: info for info in store.all_series()} if store else {}
         venue, name = _named(symbol, {*infos, *filled})
@@ -78,7 +76,7 @@ def explain(config: Config, path: Path, symbol: str, timeframe: str, time: str, 
     return 0 if versions or in_redis or any(one.known == one.parts for one in sums) else 1
 
 
-def versions_of(store: SqliteHistory, info: SeriesInfo, bucket: int) -> Iterator[Version]:
+def versions_of(store: HistoryDatabase, info: SeriesInfo, bucket: int) -> Iterator[Version]:
     """What the store has held of a bucket, the oldest first; nothing where it is not known."""
     if not store.coverage(info.id).covers(bucket, info.grid.end(bucket)):
         return
@@ -96,7 +94,7 @@ def versions_of(store: SqliteHistory, info: SeriesInfo, bucket: int) -> Iterator
 
 
 def _sums(
-    store: SqliteHistory, infos: dict[SeriesId, SeriesInfo], series: SeriesId, start: int
+    store: HistoryDatabase, infos: dict[SeriesId, SeriesInfo], series: SeriesId, start: int
 ) -> Iterator[_Sum]:
     """What each smaller timeframe that is stored adds up to."""
     from ...history.answer.derive import derive

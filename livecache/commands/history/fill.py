@@ -16,12 +16,12 @@ from ...config.schema import Config
 from ...engine.limiter import Limiter, Urgency
 from ...engine.venue_time import VenueTime
 from ...errors import ConfigError, VenueUnreachable
+from ...history.opening import Place, open_history
 from ...history.ordering import wants_of
 from ...history.service.log_keeper import LogKeeper
 from ...history.service.orders import wanted as due
 from ...history.service.service import Wishes
-from ...history.sqlite.store import SqliteHistory
-from ...history.store import SeriesInfo, Want
+from ...history.store import HistoryDatabase, SeriesInfo, Want
 from ...history.tally import Line, Tally
 from ...history.thread import Healing, StoreThread
 from ...history.worker import Worker
@@ -69,12 +69,12 @@ class Wanted:
         return Span(max(0, start), min(end, now))
 
 
-def fill(config: Config, path: Path, wanted: Wanted, *, report: Path | None, as_json: bool) -> int:
+def fill(config: Config, place: Place, wanted: Wanted, *, report: Path | None, as_json: bool) -> int:
     """Fill, and print a report; 0, 1 where symbols failed, 130 where it was stopped. Raises StoreUnusable."""
-    return asyncio.run(_fill(config, path, wanted, report, as_json=as_json))
+    return asyncio.run(_fill(config, place, wanted, report, as_json=as_json))
 
 
-async def _fill(config: Config, path: Path, wanted: Wanted, report: Path | None, *, as_json: bool) -> int:
+async def _fill(config: Config, place: Place, wanted: Wanted, report: Path | None, *, as_json: bool) -> int:
     clock = SystemClock()
     fillings: list[_Filling] = []
     unreachable: list[VenueUnreachable] = []
@@ -89,12 +89,11 @@ async def _fill(config: Config, path: Path, wanted: Wanted, report: Path | None,
     async def main() -> None:
         async with AsyncExitStack() as stack:
             thread = await stack.enter_async_context(StoreThread())
-            path.parent.mkdir(parents=True, exist_ok=True)
-            store = await thread(lambda: SqliteHistory.open(path))
+            store = await thread(lambda: open_history(place))
             stack.push_async_callback(thread, store.close)
-            log = await stack.enter_async_context(LogKeeper(path, clock, next(iter(wanted.symbols), "")))
+            log = await stack.enter_async_context(LogKeeper(place, clock, next(iter(wanted.symbols), "")))
             setup(config.log.level, config.log.format, also=log.take)
-            logger.bind(event="history_opened", path=str(path)).info("history in {}", path)
+            logger.bind(event="history_opened", path=str(place)).info("history in {}", place)
             fillings.extend(_Filling(config, venue, store, thread, clock) for venue in wanted.symbols)
             async with asyncio.TaskGroup() as keeping:
                 logging = keeping.create_task(log.run(), name="history log")
@@ -135,7 +134,7 @@ class _Filling:
     """One venue being filled."""
 
     def __init__(
-        self, config: Config, venue: str, store: SqliteHistory, thread: StoreThread, clock: SystemClock
+        self, config: Config, venue: str, store: HistoryDatabase, thread: StoreThread, clock: SystemClock
     ) -> None:
         self._store, self._thread, self._clock = store, thread, clock
         self._time = VenueTime(clock)

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...clock import SystemClock
@@ -16,11 +15,10 @@ from ...model.coverage import Coverage
 from ...model.timeframe import iso
 from .. import terminal
 from .chosen import name_of, print_table, span_of, table_lines
-from .opened import open_history
+from .opened import Place, open_history
 
 if TYPE_CHECKING:
-    from ...history.sqlite.store import SqliteHistory
-    from ...history.store import Job, SeriesInfo
+    from ...history.store import HistoryDatabase, Job, SeriesInfo
 
 __all__ = ["cancel", "changes", "list_jobs", "retry", "show_job", "watch_jobs"]
 
@@ -38,9 +36,9 @@ class _Told(NamedTuple):
     missing: Coverage
 
 
-def list_jobs(path: Path, states: Sequence[str], *, count: int, as_json: bool) -> None:
+def list_jobs(place: Place, states: Sequence[str], *, count: int, as_json: bool) -> None:
     """Print jobs, the newest first: all of these states."""
-    with open_history(path) as store:
+    with open_history(place) as store:
         told = _look(store, states, count)
     if as_json:
         print(_json(told))
@@ -55,7 +53,7 @@ def _wait() -> None:
 
 
 def watch_jobs(
-    path: Path,
+    place: Place,
     states: Sequence[str],
     *,
     count: int,
@@ -66,7 +64,7 @@ def watch_jobs(
 
     In a pipe each change of a job's state is a line; as JSON each look is one.
     """
-    with open_history(path) as store, suppress(KeyboardInterrupt), ExitStack() as stack:
+    with open_history(place) as store, suppress(KeyboardInterrupt), ExitStack() as stack:
         show = _on_terminal(stack) if terminal.is_terminal() and not as_json else None
         before: list[_Told] = []
         while True:
@@ -95,7 +93,7 @@ def changes(before: Sequence[_Told], after: Sequence[_Told]) -> Iterator[str]:
             yield f"job {job.id} {name_of(info)} {was}{job.state.value}{why}"
 
 
-def _look(store: SqliteHistory, states: Sequence[str], count: int) -> list[_Told]:
+def _look(store: HistoryDatabase, states: Sequence[str], count: int) -> list[_Told]:
     from ...history.store import JobState
 
     found = store.jobs(states=[JobState(each) for each in states], limit=count)
@@ -128,9 +126,9 @@ def _on_terminal(stack: ExitStack) -> Callable[[str], None]:
     return lambda text: live.update(Text(text, no_wrap=True, overflow="ellipsis"), refresh=True)
 
 
-def show_job(path: Path, number: int, *, as_json: bool) -> None:
+def show_job(place: Place, number: int, *, as_json: bool) -> None:
     """Print all that is known of one job."""
-    with open_history(path) as store:
+    with open_history(place) as store:
         job = _found(store, number)
         info, left = store.info(job.want.series), store.missing(number)
     if as_json:
@@ -150,18 +148,18 @@ def show_job(path: Path, number: int, *, as_json: bool) -> None:
         print(f"failed    {job.attempts} times in a row: {job.error}")
 
 
-def cancel(path: Path, number: int, *, as_json: bool) -> int:
+def cancel(place: Place, number: int, *, as_json: bool) -> int:
     """End a job; 1 if it was over already. What it has stored stays."""
-    with open_history(path, writes=True) as store:
+    with open_history(place, writes=True) as store:
         _found(store, number)
         done = store.cancel(number)
     why = f"job {number} is cancelled" if done else f"job {number} was over already"
     return _say(number, done, why, as_json=as_json)
 
 
-def retry(path: Path, number: int, *, as_json: bool) -> int:
+def retry(place: Place, number: int, *, as_json: bool) -> int:
     """Have a job that failed or was cancelled tried again; 1 if that cannot be."""
-    with open_history(path, writes=True) as store:
+    with open_history(place, writes=True) as store:
         job = _found(store, number)
         done = store.reopen(number)
     why = (
@@ -177,7 +175,7 @@ def _say(number: int, done: bool, why: str, *, as_json: bool) -> int:
     return 0 if done else 1
 
 
-def _found(store: SqliteHistory, number: int) -> Job:
+def _found(store: HistoryDatabase, number: int) -> Job:
     job = store.job(number)
     if job is None:
         raise ConfigError(f"there is no job {number}", "livecache history jobs lists them")

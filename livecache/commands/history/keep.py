@@ -9,16 +9,16 @@ from ...errors import StoreUnusable
 from ...model.timeframe import iso
 from .asking import time_of
 from .chosen import chosen, name_of, size_of, span_of
-from .opened import open_history
+from .opened import Place, open_history
 
 __all__ = ["DAMAGED_EXIT_CODE", "backup", "drop", "vacuum", "verify"]
 
 DAMAGED_EXIT_CODE = 7
 
 
-def verify(path: Path, symbols: str | None, timeframes: str | None, *, heal: bool, as_json: bool) -> int:
+def verify(place: Place, symbols: str | None, timeframes: str | None, *, heal: bool, as_json: bool) -> int:
     """Read every block, and print what cannot be believed; with `heal` it is put aside. 7 if any is left."""
-    with open_history(path, writes=heal) as store:
+    with open_history(place, writes=heal) as store:
         series = chosen(store, symbols, timeframes)
         look = store.heal if heal else store.verify
         found = [damage for each in series for damage in look(each.id)]
@@ -42,35 +42,35 @@ def verify(path: Path, symbols: str | None, timeframes: str | None, *, heal: boo
     return DAMAGED_EXIT_CODE if found and not heal else 0
 
 
-def backup(path: Path, copy: Path, *, as_json: bool) -> None:
+def backup(place: Place, copy: Path, *, as_json: bool) -> None:
     """Write a whole and consistent copy, beside whoever writes."""
     if not copy.absolute().parent.is_dir():
         raise StoreUnusable(f"there is no directory {copy.absolute().parent}", "make it first")
-    with open_history(path, writes=True) as store:
+    with open_history(place, writes=True) as store:
         store.backup(copy)
     size = copy.stat().st_size
     print(json.dumps({"path": str(copy), "bytes": size}) if as_json else f"{size_of(size)} in {copy}")
 
 
-def vacuum(path: Path, *, as_json: bool) -> None:
+def vacuum(place: Place, *, as_json: bool) -> None:
     """Give unused room back."""
-    with open_history(path, writes=True) as store:
-        before = path.stat().st_size
+    with open_history(place, writes=True) as store:
+        before = store.total_bytes()
         store.vacuum()
-    after = path.stat().st_size
+        after = store.total_bytes()
     if as_json:
-        print(json.dumps({"path": str(path), "before": before, "bytes": after}))
+        print(json.dumps({"path": str(place), "before": before, "bytes": after}))
     else:
-        print(f"{size_of(after)} in {path}, {size_of(max(0, before - after))} less")
+        print(f"{size_of(after)} in {place}, {size_of(max(0, before - after))} less")
 
 
 def drop(
-    path: Path, symbols: str | None, timeframes: str | None, *, before: str, yes: bool, as_json: bool
+    place: Place, symbols: str | None, timeframes: str | None, *, before: str, yes: bool, as_json: bool
 ) -> None:
     """List what lies before a time; with `yes` it is taken out."""
     edge = time_of("--before", before) or 0
     gone: dict[str, int] = {}
-    with open_history(path, writes=yes) as store:
+    with open_history(place, writes=yes) as store:
         for each in chosen(store, symbols, timeframes):
             first = store.stats(each.id)[0].first
             if yes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...model.coverage import Coverage
@@ -12,7 +11,7 @@ from ...model.grid import Grid
 from ...model.timeframe import iso
 from .asking import time_of
 from .chosen import chosen, name_of, print_table, size_of
-from .opened import open_history
+from .opened import Place, open_history
 from .report import percent
 
 if TYPE_CHECKING:
@@ -21,13 +20,13 @@ if TYPE_CHECKING:
 __all__ = ["assets", "gaps", "log", "stats"]
 
 
-def stats(path: Path, symbols: str | None, timeframes: str | None, *, as_json: bool) -> None:
+def stats(place: Place, symbols: str | None, timeframes: str | None, *, as_json: bool) -> None:
     """Print how much there is of each series."""
-    with open_history(path) as store:
+    with open_history(place) as store:
         found = [store.stats(each.id)[0] for each in chosen(store, symbols, timeframes) if each.rev]
-    size = path.stat().st_size
+        size = store.total_bytes()
     if as_json:
-        told = {"path": str(path), "bytes": size, "series": [_stats(each) for each in found]}
+        told = {"path": str(place), "bytes": size, "series": [_stats(each) for each in found]}
         print(json.dumps(told))
         return
     if found:
@@ -53,11 +52,11 @@ def stats(path: Path, symbols: str | None, timeframes: str | None, *, as_json: b
         )
         print()
     rows = sum(each.rows for each in found)
-    print(f"{len(found)} series, {rows:,} candles, {size_of(size)} in {path}")
+    print(f"{len(found)} series, {rows:,} candles, {size_of(size)} in {place}")
 
 
 def gaps(
-    path: Path,
+    place: Place,
     symbols: str | None,
     timeframes: str | None,
     *,
@@ -71,7 +70,7 @@ def gaps(
     Between what is known of it first and last, else from `since` and to `until`.
     """
     start, end = (time_of(flag, text) for flag, text in (("--since", since), ("--until", until)))
-    with open_history(path) as store:
+    with open_history(place) as store:
         found = [
             (info, info.grid.count(*span), span)
             for info in chosen(store, symbols, timeframes)
@@ -98,9 +97,9 @@ def gaps(
     return 1 if found else 0
 
 
-def assets(path: Path, *, as_json: bool) -> None:
+def assets(place: Place, *, as_json: bool) -> None:
     """Print the symbols of which something is stored."""
-    with open_history(path) as store:
+    with open_history(place) as store:
         found = store.assets()
     if as_json:
         print(json.dumps({"assets": [asdict(each) for each in found]}))
@@ -123,9 +122,9 @@ def assets(path: Path, *, as_json: bool) -> None:
     print(f"{len(found):,} symbol{'s' * (len(found) != 1)}")
 
 
-def log(path: Path, *, job: int | None, count: int, as_json: bool) -> None:
+def log(place: Place, *, job: int | None, count: int, as_json: bool) -> None:
     """Print the newest records of the store's log."""
-    with open_history(path) as store:
+    with open_history(place) as store:
         entries = store.logged(job=job, limit=count)
         names = {each.id: each for each in store.all_series()}
     if as_json:

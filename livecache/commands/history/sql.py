@@ -6,18 +6,16 @@ import csv
 import json
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import ConfigError
 from ...read.candles import package
 from .asking import time_of
 from .chosen import chosen, print_table
-from .opened import open_history
+from .opened import Place, open_history
 
 if TYPE_CHECKING:
-    from ...history.sqlite.store import SqliteHistory
-    from ...history.store import SeriesInfo
+    from ...history.store import HistoryDatabase, SeriesInfo
 
 __all__ = ["query"]
 
@@ -46,7 +44,7 @@ _NONE = (
 
 
 def query(
-    path: Path,
+    place: Place,
     statement: str,
     symbols: str | None,
     timeframes: str | None,
@@ -58,7 +56,7 @@ def query(
 ) -> None:
     """Print what the statement gives: as a table, as CSV, or as JSON. Raises ConfigError for what is no SQL.
 
-    The candles of these series between these times are read into memory; the file is not changed.
+    The candles of these series between these times are read into memory; the store is not changed.
     """
     try:
         duckdb = package("duckdb", "livecache history sql")
@@ -67,7 +65,7 @@ def query(
     start, end = (time_of(flag, text) for flag, text in (("--since", since), ("--until", until)))
     with duckdb.connect(":memory:") as db:
         db.execute("SET TimeZone = 'UTC'")
-        with open_history(path) as store:
+        with open_history(place) as store:
             _fill(db, store, chosen(store, symbols, timeframes), start or 0, end or 1 << 62)
         # Questions are about the store, and no way to anything else.
         db.execute("SET enable_external_access = false")
@@ -81,7 +79,7 @@ def query(
     _print(names, [[_plain(value) for value in row] for row in rows], as_csv=as_csv, as_json=as_json)
 
 
-def _fill(db: Any, store: SqliteHistory, series: Sequence[SeriesInfo], start: int, end: int) -> None:
+def _fill(db: Any, store: HistoryDatabase, series: Sequence[SeriesInfo], start: int, end: int) -> None:
     """Views on the arrays of each series: nothing is copied."""
     from ...history.columns import within
     from ...model.timeframe import moment

@@ -6,17 +6,14 @@ import json
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from ...clock import Clock
 from ...errors import StoreUnusable
-from ..log import LogEntry
+from ..opening import Place, open_log
+from ..records.log import LogEntry, LogStore
 from ..thread import Blocking, StoreThread
-
-if TYPE_CHECKING:
-    from ..sqlite.log import Log
 
 __all__ = ["LogKeeper", "Record"]
 
@@ -52,12 +49,12 @@ class LogKeeper:
 
     def __init__(
         self,
-        path: Path,
+        place: Place,
         clock: Clock,
         venue: str,
         threads: Callable[[], AbstractAsyncContextManager[Blocking]] = StoreThread,
     ) -> None:
-        self._path, self._clock, self._venue = path, clock, venue
+        self._place, self._clock, self._venue = place, clock, venue
         self._waiting: deque[Record] = deque(maxlen=_WAITING_MOST)
         self._stack = threads()
 
@@ -84,23 +81,20 @@ class LogKeeper:
     def store(self) -> None:
         """Store what was taken so far. It blocks."""
         # By a connection of its own, for a moment: no trouble of the store's outlasts it here.
-        from ..sqlite.log import Log
-
         taken = [self._waiting.popleft() for _ in range(len(self._waiting))]
         if not taken:
             return
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            log = Log(self._path, lambda: int(self._clock.wall() * 1000), writes=True, busy_s=_BUSY_S)
+            log = open_log(self._place, lambda: int(self._clock.wall() * 1000), busy_s=_BUSY_S)
             try:
                 log.log([self._entry(log, record) for record in taken])
             finally:
                 log.close()
-        except (StoreUnusable, OSError):  # The service says so, where people look.
+        except StoreUnusable:  # The service says so, where people look.
             room = _WAITING_MOST - len(self._waiting)
             self._waiting.extendleft(reversed(taken[-room:] if room else ()))
 
-    def _entry(self, log: Log, record: Record) -> LogEntry:
+    def _entry(self, log: LogStore, record: Record) -> LogEntry:
         fields = dict(record.fields)
         job = fields.pop("job", None)
         named = (

@@ -8,21 +8,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...clock import Clock
 from ...engine.engine import Engine
 from ...engine.limiter import Urgency
-from ...errors import LivecacheError, StoreUnusable, only
+from ...errors import LivecacheError, only
 from ...model.timeframe import Timeframe
 from ...pacing.backoff import delays
 from ...quiet import logger
+from ..opening import Place, open_history
 from ..thread import Blocking, StoreThread
 from .standing import Standing
 
 if TYPE_CHECKING:
-    from ..sqlite.store import SqliteHistory
+    from ..store import HistoryDatabase
     from .session import Session
 
 __all__ = ["HistoryService", "Wishes"]
@@ -41,7 +41,7 @@ class Wishes(NamedTuple):
 
 
 class HistoryService:
-    """The history of all venues of a process, in the file at `path`.
+    """The history of all venues of a process, at that `place`.
 
     Of each venue its symbols are filled in these `timeframes`, none for those of its engine, `since` a time
     (Unix ms; an age is as much below 0). It takes that `share` of a venue's budgets at most.
@@ -49,7 +49,7 @@ class HistoryService:
 
     def __init__(
         self,
-        path: Path,
+        place: Place,
         clock: Clock,
         *,
         timeframes: Sequence[Timeframe],
@@ -60,7 +60,7 @@ class HistoryService:
     ) -> None:
         self.standings: dict[str, Standing] = {}
         """By venue, of those whose engine has started."""
-        self.path, self._clock, self._jitter = path, clock, jitter
+        self.place, self._clock, self._jitter = place, clock, jitter
         self._timeframes, self._since, self._share = tuple(timeframes), since, share
         self._threads = threads
 
@@ -104,17 +104,11 @@ class HistoryService:
             stack.push_async_callback(thread, store.close)
             await session(engine, store, thread, self._wishes, standing).run()
 
-    def _opened(self) -> tuple[type[Session], SqliteHistory]:
-        from ..sqlite.store import SqliteHistory
+    def _opened(self) -> tuple[type[Session], HistoryDatabase]:
         from .session import Session
 
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            hint = "it takes a directory that is there, or may be made"
-            raise StoreUnusable(f"{self.path.parent}: {error.strerror}", hint) from None
         wall = self._clock.wall
-        return Session, SqliteHistory.open(self.path, lambda: int(wall() * 1000), busy_s=_BUSY_S)
+        return Session, open_history(self.place, lambda: int(wall() * 1000), busy_s=_BUSY_S)
 
     def _wishes(self, engine: Engine) -> Wishes:
         settings = engine.settings

@@ -56,6 +56,10 @@ class SqliteHistory(Blocks, Jobs, Symbols, Log):
         with self._told():
             self.db.execute("VACUUM")
 
+    def total_bytes(self) -> int:
+        """Bytes of the file."""
+        return self.path.stat().st_size
+
 
 def _wall_ms() -> int:
     return int(SystemClock().wall() * 1000)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..log import LogEntry
+from ..records.log import LogEntry
 from .database import Tables
 
 __all__ = ["ENTRIES_MOST", "Log"]

@@ -50,7 +50,7 @@ class Streams:
         way = self._source.way()
         after = _after(request.headers.get("Last-Event-ID") or query.after, way.venues)
         if query.jobs:
-            _ = self._desk.path
+            _ = self._desk.place
         elif not query.series:
             raise ConfigError("missing parameter series", "or jobs=true, for jobs alone")
         everything = query.series == [EVERYTHING]

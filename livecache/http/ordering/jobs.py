@@ -20,7 +20,7 @@ from ..watch.instance import Instance
 from .desk import Desk
 
 if TYPE_CHECKING:
-    from ...history.sqlite.store import SqliteHistory
+    from ...history.store import HistoryDatabase
 
 __all__ = ["JOB", "JOBS", "RETRY", "TOLD_MOST", "Board", "Jobs"]
 
@@ -49,7 +49,7 @@ class Board:
     async def rows(self, query: JobsQuery, venue: str, symbol: str) -> JobsAnswer:
         """Those that are asked for, the newest first."""
 
-        def look(store: SqliteHistory) -> JobsAnswer:
+        def look(store: HistoryDatabase) -> JobsAnswer:
             jobs = store.jobs(
                 order=query.order,
                 states=[JobState(state) for state in query.state],
@@ -69,7 +69,7 @@ class Board:
     async def under_way(self, besides: Collection[int]) -> list[JobRow]:
         """Those that are not over, `TOLD_MOST` of them, and those of that number."""
 
-        def look(store: SqliteHistory) -> list[JobRow]:
+        def look(store: HistoryDatabase) -> list[JobRow]:
             at_work = store.jobs(states=(JobState.RUNNING, JobState.WAITING), limit=TOLD_MOST)
             waits = store.jobs(states=(JobState.PENDING,), limit=TOLD_MOST - len(at_work) or 1)
             jobs = {job.id: job for job in (*at_work, *waits)}
@@ -81,7 +81,7 @@ class Board:
     async def cancel(self, number: int) -> JobRow:
         """End it. Raises `NotServed` where that cannot be."""
 
-        def cancel(store: SqliteHistory) -> JobRow:
+        def cancel(store: HistoryDatabase) -> JobRow:
             job = self._one(store, number)
             if not store.cancel(number):
                 raise _wrong_state(job, "is over already", "what it has stored stays")
@@ -92,7 +92,7 @@ class Board:
     async def retry(self, number: int) -> JobRow:
         """Have it tried again. Raises `NotServed` where that cannot be."""
 
-        def retry(store: SqliteHistory) -> JobRow:
+        def retry(store: HistoryDatabase) -> JobRow:
             job = self._one(store, number)
             if not store.reopen(number):
                 hint = "what failed or was cancelled is tried again, unless the same is under way"
@@ -103,14 +103,14 @@ class Board:
 
     # --- in the desk's thread
 
-    def _one(self, store: SqliteHistory, number: int) -> JobRow:
+    def _one(self, store: HistoryDatabase, number: int) -> JobRow:
         job = store.job(number)
         if job is None:
             raise NotServed("unknown_job", 404, f"there is no job {number}", f"see {JOBS}", again_s=None)
         (row,) = self._told(store, [job])
         return row
 
-    def _told(self, store: SqliteHistory, jobs: Sequence[Job]) -> list[JobRow]:
+    def _told(self, store: HistoryDatabase, jobs: Sequence[Job]) -> list[JobRow]:
         rows = []
         with store.reading():
             for job in jobs:

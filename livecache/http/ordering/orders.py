@@ -27,7 +27,7 @@ from ..watch.instance import Instance
 from .desk import Desk
 
 if TYPE_CHECKING:
-    from ...history.sqlite.store import SqliteHistory
+    from ...history.store import HistoryDatabase
 
 __all__ = ["BACKFILL", "JOBS_WAITING_MOST", "SERIES_AN_ORDER_MOST", "UPDATE", "Orders"]
 
@@ -83,7 +83,7 @@ class Orders:
         *,
         force: bool = False,
     ) -> web.Response:
-        _ = self._desk.path  # Without a history nothing else is worth telling.
+        _ = self._desk.place  # Without a history nothing else is worth telling.
         key = _key(request, asked)
         if asked.timeframes and asked.timeframe:
             raise ConfigError("timeframe is there beside timeframes", "say one or the other")
@@ -188,7 +188,7 @@ def _hash(of: bytes) -> str:
     return blake2b(of, digest_size=16).hexdigest()
 
 
-def _submitted(store: SqliteHistory, parts: Sequence[_Of], key: _Key | None, *, force: bool) -> Order:
+def _submitted(store: HistoryDatabase, parts: Sequence[_Of], key: _Key | None, *, force: bool) -> Order:
     """The order, which the file has then; the one of before if its key was given already."""
     if (earlier := _given_before(store, key)) is not None:
         return earlier
@@ -202,7 +202,7 @@ def _submitted(store: SqliteHistory, parts: Sequence[_Of], key: _Key | None, *, 
         return store.submit(wants, key=key.text if key else "")
 
 
-def _given_before(store: SqliteHistory, key: _Key | None) -> Order | None:
+def _given_before(store: HistoryDatabase, key: _Key | None) -> Order | None:
     order = store.order(key.name) if key else None
     if order is not None and key is not None and order.key != key.text:
         hint = "a key stands for one request: take a new one"
@@ -210,7 +210,7 @@ def _given_before(store: SqliteHistory, key: _Key | None) -> Order | None:
     return order
 
 
-def _wants(store: SqliteHistory, part: _Of, *, force: bool) -> list[Want]:
+def _wants(store: HistoryDatabase, part: _Of, *, force: bool) -> list[Want]:
     from ...history.ordering import newest_of, wants_of
 
     of = store, part.venue, part.traits, part.symbols, part.timeframes

@@ -29,7 +29,7 @@ from .cells import cells_of, filled_by
 
 if TYPE_CHECKING:
     from ...engine.engine import Engine
-    from ...history.sqlite.store import SqliteHistory
+    from ...history.store import HistoryDatabase
 
 __all__ = ["NOTHING", "Filled", "Filler"]
 
@@ -94,7 +94,7 @@ class Filler:
         self._thread: Blocking = thread or self._own  # type: ignore[assignment]
         self._traits: dict[str, Traits] = {}  # of venues whose engine has run
         self._under: dict[tuple[SeriesId, tuple[Span, ...]], tuple[_Fill, asyncio.Task[None]]] = {}
-        self._store: SqliteHistory | None = None
+        self._store: HistoryDatabase | None = None
 
     async def fill(self, series: SeriesId, missing: Coverage, timeout_s: float) -> Filled:
         """Have that fetched, and wait for it so long. One that is cancelled leaves it to the others.
@@ -129,7 +129,7 @@ class Filler:
     async def begin(self, symbol: str, timeframe: Timeframe) -> bool:
         """Keep a timeframe that nobody has kept yet of a symbol that is served; whether it can be filled."""
         instance = self._instance
-        if not instance.config.history.fill_pages or instance.history_path is None:
+        if not instance.config.history.fill_pages or instance.history_place is None:
             return False
         known = {venue: engine.live.timeline.symbols for venue, engine in instance.engines.items()}
         if (found := find_symbol(symbol, known)) is None:
@@ -143,7 +143,7 @@ class Filler:
     async def heal(self, symbol: str) -> None:
         """Put aside what is damaged of the years of a symbol: so it is missing, and can be fetched again."""
 
-        def heal(store: SqliteHistory) -> None:
+        def heal(store: HistoryDatabase) -> None:
             for each in store.all_series([symbol, symbol.partition(":")[2]]):
                 for damage in store.heal(each.id):
                     log = logger.bind(event="history_damaged", symbol=each.key.symbol)
@@ -168,7 +168,7 @@ class Filler:
         engine = instance.engines.get(series.venue)
         if engine is not None:
             self._traits[series.venue] = engine.venue.traits
-        if not missing or not most or instance.history_path is None:
+        if not missing or not most or instance.history_place is None:
             return NOTHING
         if (traits := self._traits.get(series.venue)) is None:
             return Filled(error=f"{series.venue} is not served by this process now")
@@ -242,19 +242,19 @@ class Filler:
             return Filled(job, error=f"the history of {venue} is not kept now: {standing.trouble}")
         return Filled(job, error=next((reads.troubles[j.id] for j in under if j.id in reads.troubles), ""))
 
-    async def _at(self, work: Callable[[SqliteHistory], _T]) -> _T:
-        """The file is opened by whoever needs it first."""
-        path, wall = self._instance.history_path, self._wall
+    async def _at(self, work: Callable[[HistoryDatabase], _T]) -> _T:
+        """The store is opened by whoever needs it first."""
+        place, wall = self._instance.history_place, self._wall
 
         def done() -> _T:
-            from ...history.sqlite.store import SqliteHistory
+            from ...history.opening import open_history
 
-            assert path is not None
+            assert place is not None
             if self._store is not None and self._store.moved:
                 self._store.close()
                 self._store = None
             if self._store is None:
-                self._store = SqliteHistory.open(path, wall, busy_s=_FILE_S)
+                self._store = open_history(place, wall, busy_s=_FILE_S)
             return work(self._store)
 
         return await self._thread(done)
@@ -276,7 +276,7 @@ def _looked_after(engine: Engine, series: SeriesId, now: int) -> int:
     return proven.spans[0].start if proven else now
 
 
-def _order(plan: _Plan, now: int, store: SqliteHistory) -> tuple[int, Sequence[int] | None]:
+def _order(plan: _Plan, now: int, store: HistoryDatabase) -> tuple[int, Sequence[int] | None]:
     """The series, and the jobs for it; what has failed just now is not ordered again, and among them.
 
     None where so many wait already that no more are taken.
@@ -300,7 +300,7 @@ def _order(plan: _Plan, now: int, store: SqliteHistory) -> tuple[int, Sequence[i
 
 
 def _stands(
-    series: int, missing: Coverage, jobs: Sequence[int], store: SqliteHistory
+    series: int, missing: Coverage, jobs: Sequence[int], store: HistoryDatabase
 ) -> tuple[bool, Sequence[Job]]:
     """Whether any of it is lacking still, and the jobs."""
     spans = missing.spans

@@ -6,12 +6,10 @@ Nothing of the history, and no numpy, is loaded before somebody asks.
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ...errors import (
@@ -28,7 +26,7 @@ from ...model.naming import split_venue
 from ...model.timeframe import Timeframe, iso, readable
 from ...read.reading import Core, Steps
 from ...reader.async_links import AsyncLink
-from ...reader.history import Place
+from ...reader.history import Connections
 from ...reader.reader import MAX_LAG_S
 from ..answers import NotServed
 from ..source import KNOWN_S, Source
@@ -108,7 +106,7 @@ class Past:
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="past")
         self._flights = Flights[_Try, _Look]()
         self._core: tuple[Any, Core] | None = None
-        self._place = Place("off")
+        self._connections = Connections("off")
         self._filler = Filler(instance)
         self._clock = instance.clock
         self._seen: dict[Question, _Seen] = {}
@@ -117,7 +115,7 @@ class Past:
     @property
     def kept(self) -> bool:
         """Whether years are kept."""
-        return self._instance.history_path is not None
+        return self._instance.history_place is not None
 
     async def window(self, ask: Ask) -> Window:
         """What is known of it.
@@ -135,7 +133,7 @@ class Past:
         async def look(this: _Try) -> _Look:
             return await self._flights(this, partial(self._look, this, encode=True))
 
-        file = _file(self._instance.history_path)
+        file = self._instance.history_written()
         made = (await self._looked(wanted, look)).made
         assert made is not None
         self._note(question, file, made)
@@ -209,7 +207,7 @@ class Past:
         if (
             seen is None
             or self._clock.monotonic() >= seen.until_s
-            or seen.file != _file(self._instance.history_path)
+            or seen.file != self._instance.history_written()
             or not named_in(held, seen.made.tag)
         ):
             return None
@@ -255,9 +253,9 @@ class Past:
         try:
             timeframe = readable(ask.timeframe)
             wish = wish_of(ask.start or 0, ask.end, gaps="allow", adjust=ask.adjust)._replace(vouched=True)
-            place = self._opened(self._instance.history_path)
-            with place.opened() as store:
-                years = Years(core, drive, place, self._filled)
+            connections = self._connected()
+            with connections.opened() as store:
+                years = Years(core, drive, connections, self._filled)
                 try:
                     reading = Reading(years, store, self._ours(ask.symbol), timeframe, wish)
                 except UnknownSeries:
@@ -293,12 +291,13 @@ class Past:
             return symbol
         return f"{next(iter(venues))}:{symbol}"
 
-    def _opened(self, path: Path | None) -> Place:
-        """Where the history is; none before its file is made."""
-        there = path if _file(path) else None
-        if self._place.path != there:
-            self._place = Place("off", there)
-        return self._place
+    def _connected(self) -> Connections:
+        """To the history; to none before its file is made."""
+        place = self._instance.history_place
+        there = place if place and place.exists() else None
+        if self._connections.place != there:
+            self._connections = Connections("off", there)
+        return self._connections
 
     def _bounds(self, reading: Reading, ask: Ask) -> tuple[Bounds, int, Coverage]:
         """What is meant; before what nothing was for years, else 0; and which days may prove such."""
@@ -352,15 +351,6 @@ class Past:
         return Incomplete(
             told, _PART, have=have, want=want, missing=spans, job=filled.job, again_s=filled.again_s
         )
-
-
-def _file(path: Path | None) -> _File:
-    """When the file was written last (ns), and which it is; None where there is none."""
-    try:
-        found = os.stat(path) if path else None
-    except OSError:
-        return None
-    return found and (found.st_mtime_ns, found.st_size, found.st_ino)
 
 
 def _begun(first: Sequence[tuple[Any, ...]], steps: Steps[_T]) -> Steps[_T]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...clock import Clock
@@ -11,6 +10,7 @@ from ...config.changes import Changes
 from ...config.schema import Config
 from ...engine.engine import Engine
 from ...engine.fleet import Place, Role
+from ...keys.history_place import Place as HistoryPlace
 
 if TYPE_CHECKING:
     from ...history.service.standing import Standing
@@ -32,7 +32,7 @@ class Instance:
         self.places: Mapping[str, Place] = {}
         self.changes: dict[str, Change] = {}  # of each venue whose engine runs
         self.history: Mapping[str, Standing] = {}  # of each venue whose history is kept
-        self.history_path: Path | None = None  # of its file; None where none is kept
+        self.history_place: HistoryPlace | None = None  # None where none is kept
         self.redis = ""  # its address, for people
         self.started_at_s = clock.wall()
         self.was_ready = False  # all was ready once, as readers saw it; stays so
@@ -52,6 +52,10 @@ class Instance:
         """What the process does for its venues: the most that any of them has of it."""
         roles = {place.role for place in self.places.values()}
         return "writing" if "writing" in roles else "waiting" if "waiting" in roles else "starting"
+
+    def history_written(self) -> tuple[int, int, int] | None:
+        """When and which, of the history's file; None where it is in none."""
+        return self.history_place.written() if self.history_place else None
 
     def name(self, venue: str, text: str) -> str:
         """The text, with the venue that it is about where there are several."""

@@ -35,3 +35,9 @@ class LogStore(Protocol):
         self, *, after: int = 0, job: int | None = None, series: int | None = None, limit: int = 1_000
     ) -> Sequence[LogEntry]:
         """The newest entries with an id beyond `after`, oldest first."""
+
+    def number_of(self, venue: str, symbol: str, timeframe: str) -> int | None:
+        """The number of a series; None where there is none."""
+
+    def close(self) -> None:
+        """Let go of the database."""
