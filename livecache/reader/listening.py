@@ -13,8 +13,9 @@ from typing import Any
 
 from ..errors import RedisUnavailable
 from ..wire.refusals import ERRORS, unavailable
-from ..wire.scripts import cancellable, text_of
-from .links import CONFIRMED_S, matters
+from ..wire.scripts import cancellable
+from . import channels
+from .channels import CONFIRMED_S, Channels
 
 __all__ = ["Listener", "Subscription", "Turns"]
 
@@ -26,70 +27,37 @@ _MESSAGE_S = 30.0  # for one message, before it waits for the next
 _COMMANDS_A_TRIP = 100
 
 
-class Listener:
-    """One who follows: its channels, and which of them have had news."""
+class Listener(channels.Listener):
+    """Waits with asyncio."""
 
     def __init__(self) -> None:
-        self.channels: tuple[str, ...] = ()
-        self.connection = 0  # the number of the one that it subscribed by, 0 before it did
-        self.problem: RedisUnavailable | None = None
-        self._ignored: bytes | None = None
-        self._unconfirmed: set[str] = set()
-        self._hinted: set[str] = set()
+        super().__init__()
         self._news = asyncio.Event()
 
-    def begin(self, channels: tuple[str, ...], ignored: bytes | None) -> None:
-        """Begin anew, with these."""
-        self.channels, self._ignored = channels, ignored
-        self._unconfirmed, self._hinted = set(channels), set()
-        self.problem = None
-        self._news.clear()
-
-    def confirm(self, channel: str) -> None:
-        """It is listened to from here on. Once more: what was sent in between was missed."""
-        if channel not in self._unconfirmed:
-            self._hint(channel)
-            return
-        self._unconfirmed.discard(channel)
-        if not self._unconfirmed:
-            self._news.set()
-
-    def tell(self, channel: str, message: dict[str, Any]) -> None:
-        """A message came."""
-        if matters(message, self._ignored):
-            self._hint(channel)
-
-    def fail(self, problem: RedisUnavailable) -> None:
-        """Nothing more will come."""
-        self.problem = problem
+    def stir(self) -> None:
+        """See `channels.Listener`."""
+        super().stir()
         self._news.set()
+
+    def rest(self) -> None:
+        """See `channels.Listener`."""
+        super().rest()
+        self._news.clear()
 
     async def confirmed(self) -> None:
         """Wait until all channels are. Raises `RedisUnavailable`."""
         await self._wait(CONFIRMED_S)
-        if self._unconfirmed:
-            raise RedisUnavailable("Redis does not confirm a subscription", "is it hung, or the network?")
-        if not self._hinted:
-            self._news.clear()
+        self.subscribed()
 
     async def listen(self, within_s: float) -> set[str]:
         """The channels that have had news since the last call, once there are any, or an empty set."""
         await self._wait(within_s)
-        self._news.clear()
-        hinted, self._hinted = self._hinted, set()
-        return hinted
+        return self.heard()
 
     async def _wait(self, within_s: float) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s):
                 await self._news.wait()
-        if self.problem is not None:
-            raise self.problem
-
-    def _hint(self, channel: str) -> None:
-        self._hinted.add(channel)
-        if not self._unconfirmed:
-            self._news.set()
 
 
 class Subscription:
@@ -97,8 +65,7 @@ class Subscription:
 
     def __init__(self, pubsub: Callable[[], Any]) -> None:
         self._pubsub = pubsub
-        self._listeners: dict[str, dict[Listener, None]] = {}  # by channel
-        self._confirmed: set[str] = set()
+        self._channels = Channels()
         self._changed = asyncio.Event()
         self._number = 0  # of the connection
         self._task: asyncio.Task[None] | None = None
@@ -111,29 +78,22 @@ class Subscription:
         renewed = listener.connection == self._number
         self.leave(listener)
         listener.begin(channels, ignored)
-        for channel in channels:
-            self._listeners.setdefault(channel, {})[listener] = None
         if self._task is None or renewed:
             self._restart()
         listener.connection = self._number
-        for channel in self._confirmed.intersection(channels):
-            listener.confirm(channel)
+        self._channels.add(listener)
         self._changed.set()
         await listener.confirmed()
 
     def leave(self, listener: Listener) -> None:
         """It listens no more."""
-        for channel in listener.channels:
-            there = self._listeners.get(channel, {})
-            there.pop(listener, None)
-            if not there:
-                self._listeners.pop(channel, None)
+        self._channels.leave(listener)
         self._changed.set()
 
     async def aclose(self) -> None:
         """End it; whoever still listens is told."""
         task, self._task = self._task, None
-        self._fail(RedisUnavailable("the reader was closed"))
+        self._channels.fail(RedisUnavailable("the reader was closed"))
         if task is not None:
             task.cancel()
             await asyncio.wait({task})
@@ -144,7 +104,7 @@ class Subscription:
         if self._task is not None:
             self._task.cancel()
         self._number += 1
-        self._confirmed = set()
+        self._channels.forget()
         self._task = asyncio.create_task(self._run(self._number), name="livecache: hints")
 
     async def _run(self, number: int) -> None:
@@ -160,12 +120,12 @@ class Subscription:
             pubsub = self._pubsub()
             while self._number == number:
                 self._changed.clear()
-                wanted = set(self._listeners)
+                wanted = set(self._channels)
                 if not wanted:
                     self._task = None
                     return
                 if less := asked - wanted:
-                    self._confirmed -= less
+                    self._channels.forget(less)
                     await pubsub.unsubscribe(*less)
                 if more := wanted - asked:
                     await pubsub.subscribe(*more)
@@ -192,30 +152,13 @@ class Subscription:
     async def _read(self, pubsub: Any, number: int) -> None:
         while self._number == number:
             message = await pubsub.get_message(timeout=_MESSAGE_S)
-            if message is None or message["type"] not in ("message", "subscribe"):
-                continue
-            channel = text_of(message["channel"])
-            if message["type"] == "message":
-                for listener in self._listeners.get(channel, ()):
-                    listener.tell(channel, message)
-            elif self._number == number:
-                self._confirmed.add(channel)
-                for listener in self._listeners.get(channel, ()):
-                    listener.confirm(channel)
+            if message is not None and self._number == number:
+                self._channels.take(message)
 
     def _lost(self, number: int, problem: RedisUnavailable) -> None:
         if self._number == number:
             self._task = None
-            self._fail(problem)
-
-    def _fail(self, problem: RedisUnavailable) -> None:
-        for listener in self._everybody():
-            self.leave(listener)
-            listener.connection = 0
-            listener.fail(copy.copy(problem))
-
-    def _everybody(self) -> list[Listener]:
-        return list({listener: None for there in self._listeners.values() for listener in there})
+            self._channels.fail(problem)
 
 
 class Turns:

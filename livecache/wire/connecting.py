@@ -19,11 +19,19 @@ import redis.asyncio
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.asyncio.sentinel import Sentinel as AsyncSentinel
 from redis.asyncio.sentinel import SentinelConnectionPool as AsyncSentinelConnectionPool
+from redis.asyncio.sentinel import SentinelManagedConnection as AsyncManaged
+from redis.asyncio.sentinel import SentinelManagedSSLConnection as AsyncManagedTls
 from redis.backoff import NoBackoff
 from redis.connection import parse_url
 from redis.exceptions import InvalidResponse
 from redis.retry import Retry
-from redis.sentinel import MasterNotFoundError, Sentinel, SentinelConnectionPool
+from redis.sentinel import (
+    MasterNotFoundError,
+    Sentinel,
+    SentinelConnectionPool,
+    SentinelManagedConnection,
+    SentinelManagedSSLConnection,
+)
 
 from ..errors import ConfigError
 from ..redis_url import Sentinels, parse_cluster, parse_sentinels, url_problem
@@ -187,8 +195,10 @@ def _through(sentinels: Sentinels, library: Any, options: dict[str, Any]) -> Any
     """A client for the master that the Sentinels name. They are reached with TLS if it is."""
     asynchronous = library is redis.asyncio
     tls = {name: value for name, value in options.items() if name.startswith("ssl_")}
-    if options.pop("connection_class", None) is not None:
-        options["ssl"] = tls["ssl"] = True
+    encrypted = options.pop("connection_class", None) is not None
+    if encrypted:
+        tls["ssl"] = True
+    options["connection_class"] = _CONNECTIONS[asynchronous, encrypted]
     for name in ("host", "port"):
         options.pop(name, None)
     asking = {
@@ -267,6 +277,27 @@ def _not_found(master: str, sentinels: list[Any], met: list[Exception]) -> Maste
     problem = MasterNotFoundError(f"no Sentinel of {asked} names a living master {master!r}{why}")
     problem.__cause__ = met[0] if met else None
     return problem
+
+
+class _Anew:
+    """Asks the Sentinels at each connection. redis-py goes back to the old master where it tries again."""
+
+    def connect_check_health(self: Any, check_health: bool = True, retry_socket_connect: bool = True) -> Any:
+        if retry_socket_connect:  # It is not `connect` that asks for it, which knows the address by then.
+            return self.connect()
+        return super().connect_check_health(  # type: ignore[misc]
+            check_health=check_health, retry_socket_connect=False
+        )
+
+
+_CONNECTIONS = {
+    (asynchronous, encrypted): type(base.__name__, (_Anew, base), {})
+    for asynchronous, bases in enumerate(
+        [(SentinelManagedConnection, SentinelManagedSSLConnection), (AsyncManaged, AsyncManagedTls)]
+    )
+    for encrypted, base in enumerate(bases)
+}
+"""To a master, by whether it is asyncio's, and encrypted."""
 
 
 class _Pool(SentinelConnectionPool):

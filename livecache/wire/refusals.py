@@ -227,6 +227,8 @@ def kind_of(error: BaseException) -> str:
 
 def unavailable(error: BaseException) -> RedisUnavailable:
     """What a reader raises for an error of `ERRORS`."""
+    if isinstance(error, RedisUnavailable):
+        return error
     hint = hint_on(error)
     if is_denied(error):
         return AccessDenied(f"Redis does not allow it: {said(error)}", hint)

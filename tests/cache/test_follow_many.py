@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
 
@@ -162,6 +163,43 @@ def test_five_hundred_who_follow_one_each_share_them(clean_valkey: str, store: A
     asyncio.run(main())
     assert most <= 2
     until("nobody is connected any more", lambda: connections(store) == before)
+
+
+def test_threads_that_follow_share_one_connection_and_none_waits_for_another(
+    clean_valkey: str, store: Any
+) -> None:
+    """The first of them is given an answer, and does not come back for a long time."""
+    followed = SERIES[:20]
+
+    def all_have(known: int) -> None:
+        for series in followed:
+            put(store, state(0, known, known), range(known), series=series)
+
+    def through(answers: Any) -> int:
+        return int(next(answers).known_through - T0) // STEP
+
+    all_have(10)
+    with Reader(clean_valkey) as reader, ThreadPoolExecutor(20) as threads:
+        slow, *others = (reader.follow(series.symbol, series.timeframe, 3) for series in followed)
+        assert through(slow) == 10 and {*threads.map(through, others)} == {10}
+        for known in (11, 12):
+            coming = [threads.submit(through, answers) for answers in others]
+            all_have(known)
+            for series in followed:
+                hint(store, known - 1, series=series)
+            assert {one.result(60) for one in coming} == {known}
+            assert len(store.client_list(_type="pubsub")) == 1
+        store.client_kill_filter(_type="pubsub")
+        all_have(13)
+        began = time.monotonic()
+        assert {*threads.map(through, others)} == {13}
+        assert time.monotonic() - began < REREAD_S, "by the renewed subscription, not by chance"
+        for answers in others:
+            answers.close()
+        assert through(slow) == 13
+        until("nobody else is subscribed", lambda: len(store.pubsub_channels()) == 1)
+        slow.close()
+        until("nobody is", lambda: not store.client_list(_type="pubsub"))
 
 
 def test_each_who_follows_is_given_its_own_candles(clean_valkey: str, store: Any) -> None:

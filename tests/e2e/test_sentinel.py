@@ -12,6 +12,10 @@ from typing import Any
 
 import pytest
 import redis
+import redis.asyncio
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from livecache import AsyncReader, CloseEvent, Reader, RedisUnavailable
 from livecache.keys.keyspace import Keyspace
@@ -37,7 +41,12 @@ def pair() -> Iterator[tuple[Server, Server, Server]]:
         master
     ) as watch:  # fmt: skip
         until("the replica is in step", lambda: _in_step(replica), WITHIN_S)
-        until("the Sentinel knows of it", lambda: _knows_replica(watch), WITHIN_S)
+        # It asks the master every ten seconds. So it does again afterwards: then an old master is not told what
+        # it is before the signs of life have expired that a new one was left with.
+        with watch.client() as client:
+            client.execute_command("SENTINEL", "DEBUG", "info-period", 200)
+            until("the Sentinel knows of it", lambda: _knows_replica(watch), WITHIN_S)
+            client.execute_command("SENTINEL", "DEBUG", "info-period", 10_000)
         yield master, replica, watch
 
 
@@ -211,6 +220,30 @@ def test_sentinels_with_a_password_of_their_own_are_told_it() -> None:
         with Reader(f"{url}?sentinel_password=wr0ng") as reader, refused as caught:
             reader.series()
         assert "wr0ng" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_tried_again_asks_the_sentinels_anew(kind: str) -> None:
+    """One attempt meets the connection that broke, and the next one is at the new master already."""
+    asynchronous = kind == "async"
+    library: Any = redis.asyncio if asynchronous else redis
+    retry: Any = (AsyncRetry if asynchronous else Retry)(NoBackoff(), 1)
+    with server() as old, server() as new, sentinel(old) as watch, asyncio.Runner() as runner:
+        client = client_for(library, f"redis+sentinel://127.0.0.1:{watch.port}/{MASTER}", retry=retry)
+
+        def answered(work: Any) -> Any:
+            async def awaited() -> Any:
+                return await work
+
+            return runner.run(awaited()) if asynchronous else work
+
+        assert answered(client.ping())
+        with watch.client() as asked:
+            asked.execute_command("SENTINEL", "REMOVE", MASTER)
+            asked.execute_command("SENTINEL", "MONITOR", MASTER, "127.0.0.1", new.port, 1)
+        old.kill()
+        assert answered(client.info("server"))["tcp_port"] == new.port
+        answered(client.aclose() if asynchronous else client.close())
 
 
 # --- what is stopped and does not end: it accepts, and never answers
