@@ -41,8 +41,8 @@ def pair() -> Iterator[tuple[Server, Server, Server]]:
         master
     ) as watch:  # fmt: skip
         until("the replica is in step", lambda: _in_step(replica), WITHIN_S)
-        # It asks the master every ten seconds. So it does again afterwards: then an old master is not told what
-        # it is before the signs of life have expired that a new one was left with.
+        # It asks the master every ten seconds. Afterwards it does so again: then an old master is told
+        # what it is only once the signs of life have expired that a new one was left with.
         with watch.client() as client:
             client.execute_command("SENTINEL", "DEBUG", "info-period", 200)
             until("the Sentinel knows of it", lambda: _knows_replica(watch), WITHIN_S)
