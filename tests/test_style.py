@@ -44,12 +44,13 @@ MAY_IMPORT = {
     "reader": {"errors", "model", "equities", "keys", "embedded", "wire", "read", "history"},
     "write": {"errors", "clock", "model", "keys", "wire"},
     "writer": {"errors", "clock", "model", "keys", "wire", "write"},
+    "sharing": {"errors", "clock", "repeats", "keys", "wire", "write"},
     "quality": {"errors", "model", "equities", "proof", "keys", "wire", "read", "history"},
     "history": {"errors", "clock", "keys", "model", "equities", "pacing", "venues", "engine", "read"},
     "simulator": {"errors", "clock", "plainly", "tape", "model", "equities"},
     "engine": {
         *("errors", "clock", "repeats", "model", "proof", "ledger", "pacing", "venues", "keys", "wire"),
-        *("write", "writer"),
+        *("write", "writer", "sharing"),
     },
     "http": {
         *("errors", "clock", "files", "plainly", "repeats", "model", "config", "venues", "keys", "wire"),

@@ -208,11 +208,15 @@ class AliveRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     leaving: bool = False
 
 
-class LeaseRecord(msgspec.Struct, frozen=True):
-    """What the lease holds: who writes, and the fencing token of that tenure."""
+class LeaseRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the lease holds: who writes, and the fencing token of that tenure.
+
+    Where the venue is split nobody writes by its own lease. It says into how many `shards`; each has a lease.
+    """
 
     instance: str
     token: _Token
+    shards: int = 0
 
 
 _encoder = msgspec.json.Encoder()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from binascii import crc_hqx
+from dataclasses import dataclass, replace
 
 from ..errors import ConfigError
 from ..model.series import FIRST_VENUE, SeriesId
@@ -13,6 +14,8 @@ __all__ = ["Keyspace"]
 
 # Braces would move the hash tag, and white space would make redis-cli's lines unreadable.
 _NAME = re.compile(r"[^\s{}\x00-\x1f\x7f]{1,128}")
+
+_SLOTS = 16_384
 
 
 def _checked(what: str, name: str) -> str:
@@ -34,6 +37,8 @@ class Keyspace:
     prefix: str = "livecache"
     venue: str = FIRST_VENUE
     database: int = 0
+    split: int = 1  # into so many shards
+    shard: int | None = None  # of a venue that is split: whose lease and feed are meant
 
     def __post_init__(self) -> None:
         _checked("the prefix", self.prefix)
@@ -85,21 +90,33 @@ class Keyspace:
 
     @property
     def lease(self) -> str:
-        """The string that says who writes."""
-        return f"{self._own}:lease"
+        """The string that says who writes; where the venue is split, into how many shards."""
+        return f"{self._own}:lease" if self.shard is None else self.lease_of(self.shard)
 
     def lease_of(self, shard: int) -> str:
         """The string that says who writes a shard's symbols."""
-        return f"{self.lease}:{shard}"
+        return f"{self._own}:lease:{shard}"
 
     def feed_of(self, shard: int) -> str:
         """The hash that describes the feed of a shard's symbols."""
-        return f"{self.feed}:{shard}"
+        return f"{self._own}:feed:{shard}"
 
     @property
-    def shards(self) -> str:
-        """The string that says how many shards the venue's symbols are in."""
-        return f"{self._own}:shards"
+    def own_feed(self) -> str:
+        """The hash that describes the feed of the shard's symbols, or of all where the venue is not split."""
+        return self.feed if self.shard is None else self.feed_of(self.shard)
+
+    def of_shard(self, shard: int, split: int) -> Keyspace:
+        """The same of one shard of so many."""
+        return replace(self, shard=shard, split=split)
+
+    def shard_of(self, symbol: str) -> int:
+        """The shard of a symbol: by its slot in a Redis Cluster, so that few nodes hold what is of one."""
+        return crc_hqx(f"{self.venue}:{symbol}".encode(), 0) % _SLOTS * self.split // _SLOTS
+
+    def owns(self, symbol: str) -> bool:
+        """Whether the symbol is of the shard."""
+        return self.shard is None or self.shard_of(symbol) == self.shard
 
     @property
     def members(self) -> str:

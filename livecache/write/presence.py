@@ -40,15 +40,22 @@ return foreign
 """
 )
 
-# KEYS: the feed's hash, the lease. ARGV: our lease, then fields and values. Returns as _VOUCH does.
+# KEYS: the lease, the feed's hash; and the shard's own, where the venue is split. ARGV: our lease, then
+# fields and values. Returns as _VOUCH does.
 _DESCRIBE = Script(
     COMMON
     + """
-if value_of(KEYS[2]) ~= ARGV[1] then return 'FENCED' end
-local kind = type_of(KEYS[1])
-if kind ~= 'hash' and kind ~= 'none' then return { { KEYS[1], kind } } end
-redis.call('HSET', KEYS[1], unpack(ARGV, 2))
-return {}
+if value_of(KEYS[1]) ~= ARGV[1] then return 'FENCED' end
+local foreign = {}
+for i = 2, #KEYS do
+  local kind = type_of(KEYS[i])
+  if kind == 'hash' or kind == 'none' then
+    redis.call('HSET', KEYS[i], unpack(ARGV, 2))
+  else
+    foreign[#foreign + 1] = { KEYS[i], kind }
+  end
+end
+return foreign
 """
 )
 
@@ -72,42 +79,33 @@ return #KEYS
 )
 
 # KEYS: the set of series, the lease, the feed's hash, the set of venues.
-# ARGV: our lease, 1 to remove other members, our venue, then the members, the most urgent first. They are
-# added before others are removed, so that no reader finds a configured series unknown. A set has no order:
-# the hash says which, by symbols and by timeframes.
-# Returns as _VOUCH does; else, where others are not to be removed, "GONE" and which these are.
+# ARGV: our lease, our venue, the order of symbols and that of timeframes, which a set has not and the hash
+# tells; how many members there are to be; these, then those that are to go. They are added before others are
+# removed, so that no reader finds a configured series unknown.
+# Returns as _VOUCH does; else "OTHERS", and which other members there are.
 _ANNOUNCE = Script(
     COMMON
     + """
 if value_of(KEYS[2]) ~= ARGV[1] then return 'FENCED' end
 local kind = type_of(KEYS[1])
 if kind ~= 'set' and kind ~= 'none' then return { { KEYS[1], kind } } end
-local wanted, gone = {}, {}
-for first = 4, #ARGV, 1000 do
-  redis.call('SADD', KEYS[1], unpack(ARGV, first, math.min(first + 999, #ARGV)))
+local wanted, others, last = {}, {}, 5 + ARGV[5]
+for first = 6, last, 1000 do
+  redis.call('SADD', KEYS[1], unpack(ARGV, first, math.min(first + 999, last)))
 end
-for i = 4, #ARGV do wanted[ARGV[i]] = true end
+for i = 6, last do wanted[ARGV[i]] = true end
+for i = last + 1, #ARGV do redis.call('SREM', KEYS[1], ARGV[i]) end
 for _, member in ipairs(redis.call('SMEMBERS', KEYS[1])) do
-  if not wanted[member] then gone[#gone + 1] = member end
+  if not wanted[member] then others[#others + 1] = member end
 end
-if #gone > 0 and ARGV[2] ~= '1' then return { 'GONE', gone } end
-for _, member in ipairs(gone) do redis.call('SREM', KEYS[1], member) end
 kind = type_of(KEYS[3])
 if kind == 'hash' or kind == 'none' then
-  local symbols, timeframes, seen = {}, {}, {}
-  for i = 4, #ARGV do
-    local symbol, timeframe = string.match(ARGV[i], '^(.*)(:[^:]*)$')
-    if not seen[symbol] then symbols[#symbols + 1] = symbol end
-    if not seen[timeframe] then timeframes[#timeframes + 1] = string.sub(timeframe, 2) end
-    seen[symbol], seen[timeframe] = true, true
-  end
-  redis.call('HSET', KEYS[3],
-    'symbols', table.concat(symbols, ' '), 'timeframes', table.concat(timeframes, ' '))
+  redis.call('HSET', KEYS[3], 'symbols', ARGV[3], 'timeframes', ARGV[4])
 end
 kind = type_of(KEYS[4])
 if kind ~= 'set' and kind ~= 'none' then return { { KEYS[4], kind } } end
-redis.call('SADD', KEYS[4], ARGV[3])
-return {}
+redis.call('SADD', KEYS[4], ARGV[2])
+return { 'OTHERS', others }
 """
 )
 
@@ -154,19 +152,24 @@ class Presence:
         instance: str,
         *,
         announced: Sequence[SeriesId],
+        order: Sequence[str] = (),
     ) -> None:
         self._redis = redis
         self._keys = keys
         self._instance = instance
         self._symbol_of: dict[str, str] = {}
         self._announced: tuple[SeriesId, ...] = ()
+        self._order: Sequence[str] = ()
         self.alive_keys: list[str] = []
         """Of all symbols."""
-        self.change(series, announced)
+        self.change(series, announced, order)
 
-    def change(self, series: Sequence[SeriesId], announced: Sequence[SeriesId]) -> None:
-        """Vouch for these from now on, and announce those."""
+    def change(
+        self, series: Sequence[SeriesId], announced: Sequence[SeriesId], order: Sequence[str] = ()
+    ) -> None:
+        """Vouch for these from now on, and announce those. `order`: of all symbols, if there are others."""
         self._announced = tuple(announced)
+        self._order = order or tuple(dict.fromkeys(one.symbol for one in announced))
         symbol_of = {self._keys.alive(s.symbol): s.symbol for s in series}
         self._symbol_of |= symbol_of  # One that is gone may be under way just now.
         self.alive_keys = list(symbol_of)
@@ -174,18 +177,30 @@ class Presence:
     async def announce(self, lease: str, token: int) -> dict[str, str]:
         """Make the set of series say exactly what is configured, if `lease` is still the lease's value.
 
-        The feed's hash says in which order. Series that are not configured any more say so in their states
-        before they leave the set, under the fence `token`.
+        Of a venue that is split it does so for the shard alone. The feed's hash says in which order. Series
+        that are not configured any more say so in their states before they leave the set, under the fence
+        `token`.
 
         Returns the key if it is of another type, with that type. `Fenced` if the lease is another one.
         """
         members = [self._keys.series_member(series) for series in self._announced]
         keys = [self._keys.series, self._keys.lease, self._keys.feed, self._keys.venues]
-        reply = await _ANNOUNCE.run(self._redis, keys, [lease, 0, self._keys.venue, *members])
-        if isinstance(reply, list) and reply and reply[0] in (b"GONE", "GONE"):
-            await self._retire([text_of(member) for member in reply[1]], lease, token)
-            reply = await _ANNOUNCE.run(self._redis, keys, [lease, 1, self._keys.venue, *members])
-        return _foreign(reply)
+        timeframes = " ".join(dict.fromkeys(series.timeframe.value for series in self._announced))
+        args: list[str | int] = [
+            lease,
+            self._keys.venue,
+            " ".join(self._order),
+            timeframes,
+            len(members),
+            *members,
+        ]
+        reply = await _ANNOUNCE.run(self._redis, keys, args)
+        foreign = _foreign(reply)
+        others = [] if foreign else [text_of(member) for member in reply[1]]
+        if gone := [member for member in others if self._keys.owns(member.rpartition(":")[0])]:
+            await self._retire(gone, lease, token)
+            foreign = _foreign(await _ANNOUNCE.run(self._redis, keys, [*args, *gone]))
+        return foreign
 
     async def _retire(self, members: Sequence[str], lease: str, token: int) -> None:
         """Have readers of these series told that nobody fills them any more."""
@@ -207,7 +222,7 @@ class Presence:
         another one: then nothing was written.
         """
         pairs = [text for pair in status.items() for text in pair]
-        keys = [self._keys.feed, self._keys.lease]
+        keys = [self._keys.lease, *dict.fromkeys((self._keys.feed, self._keys.own_feed))]
         foreign = _foreign(await _DESCRIBE.run(self._redis, keys, [lease, *pairs]))
         for batch in batches(self.alive_keys, _KEYS_A_CALL):
             symbols = [self._symbol_of[key] for key in batch]
@@ -236,4 +251,6 @@ def _foreign(reply: Any) -> dict[str, str]:
     """The keys of another type in a script's reply, with their types; or `Fenced`."""
     if not isinstance(reply, list):
         raise Fenced("the lease is not ours any more")
+    if reply and reply[0] in (b"OTHERS", "OTHERS"):
+        return {}
     return {text_of(key): text_of(kind) for key, kind in reply}

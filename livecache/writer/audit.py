@@ -31,8 +31,8 @@ _SERIES_A_CALL = 50  # keep the server busy for 3 ms, a hundred candles each
 _AUDIT = Script.load("wire/common.lua", "writer/audit.lua")
 
 # KEYS: the set of series, the feed's hash, the stream of closes, the lease. ARGV: our lease, how many members
-# the set has, and some of them. Lifts time limits. Returns "FENCED"; or the stream's length, and a list of
-# pairs: a key, and "ttl", "members" or "type" and which.
+# the set has (-1: others have some there, too), and some of them. Lifts time limits. Returns "FENCED"; or the
+# stream's length, and a list of pairs: a key, and "ttl", "members" or "type" and which.
 _AUDIT_SHARED = Script(
     COMMON
     + """
@@ -47,7 +47,7 @@ for i, expected in ipairs({ 'set', 'hash', 'stream' }) do
       found[#found + 1] = { KEYS[i], 'ttl' }
     end
     if i == 1 then
-      local whole = redis.call('SCARD', KEYS[1]) == tonumber(ARGV[2])
+      local whole = ARGV[2] == '-1' or redis.call('SCARD', KEYS[1]) == tonumber(ARGV[2])
       for m = 3, #ARGV do
         whole = whole and redis.call('SISMEMBER', KEYS[1], ARGV[m]) == 1
       end
@@ -126,7 +126,8 @@ class Audit:
         """The keys that all series share. Redis's errors pass through."""
         names = [self._keys.series, self._keys.feed, self._keys.closes, self._keys.lease]
         some = next(self._member_rounds, ())
-        reply = await _AUDIT_SHARED.run(self._redis, names, [self._lease.record, len(self._announced), *some])
+        count = len(self._announced) if self._keys.shard is None else -1
+        reply = await _AUDIT_SHARED.run(self._redis, names, [self._lease.record, count, *some])
         closes, found = _checked(reply)
         pairs = [(text_of(key), text_of(what)) for key, what in found]
         return SharedFindings(

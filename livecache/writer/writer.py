@@ -49,9 +49,9 @@ UNSENT_S = 3.0  # after which readers are told that the feed is down: it does no
 class Writer:
     """Writes the series of one venue: `open`, then `run` until cancelled, then `close`.
 
-    `announced` are the series that readers may expect, where those written now are only some of them.
-    `wake` is set by whoever has changed something. `problems` says why a series cannot be written. With
-    `gives_way` it ends by `Overtaken` rather than write what it holds over what another instance has written.
+    `announced` are the series that readers may expect, where those written now are only some of them, `order`
+    has all symbols. `wake` is set by whoever has changed something. `problems` says why a series cannot be
+    written. With `gives_way` it ends by `Overtaken` rather than write over what another instance has written.
     Where this process has `used_before` what it writes to, it waits for whatever that refuses.
     Every `audit_every` renewals of the lease it compares a part of what Redis holds.
     """
@@ -68,6 +68,7 @@ class Writer:
         clock: Clock,
         wake: asyncio.Event,
         announced: Sequence[SeriesId] | None = None,
+        order: Sequence[str] = (),
         sole_owner: bool = False,
         gives_way: bool = False,
         used_before: bool = False,
@@ -92,7 +93,7 @@ class Writer:
         self.pulse, self.holder = self._lease.pulse, self._lease.holder
         held = WhileHeld(redis, self._lease)
         announced = announced or series
-        self._presence = Presence(held, keys, series, instance, announced=announced)
+        self._presence = Presence(held, keys, series, instance, announced=announced, order=order)
         self._upserts = Upserts(held, keys, self._lease, origin=origin, clock=clock)
         self.found = self._upserts.found
         # The series whose content in Redis is unknown, or on its way: they are written whole.
@@ -115,7 +116,7 @@ class Writer:
 
     @property
     def token(self) -> int:
-        """The fencing token of this tenure; 0 before `open`, and while the lease is being taken anew."""
+        """The fencing token of this tenure; 0 before `open`, and while the lease is taken anew."""
         return self._lease.token if self._entered else 0
 
     @property
@@ -138,18 +139,17 @@ class Writer:
         await self._enter()
         await self._server.look()
 
-    def change(self, series: Sequence[SeriesId]) -> None:
+    def change(self, series: Sequence[SeriesId], order: Sequence[str] = ()) -> None:
         """Write and announce these series from now on; the source has them already.
 
         Readers of those that are gone are told so, and those that came are written whole.
         """
-        came = set(series) - set(self._series)
+        self._owed = (self._owed | (set(series) - set(self._series))) & set(series)
         self._series = tuple(series)
-        self._owed = (self._owed | came) & set(series)
         self._unwritten.keep(series)
         self._upserts.keep(series)
         self._lease.change(self._states())
-        self._presence.change(series, series)
+        self._presence.change(series, series, order)
         self._audit.change(series, series)
         self._announced, self._listed = False, None
         self._vouched_at_s = float("-inf")

@@ -16,6 +16,7 @@ from .of_readers import OF_READERS
 from .of_reads import OF_READS
 from .of_sessions import OF_SESSIONS
 from .of_shares import OF_SHARES
+from .of_sharing import OF_SHARING
 from .of_store import OF_STORE
 from .of_venues import OF_VENUES
 from .of_word import OF_WORD
@@ -394,6 +395,7 @@ BREAKAGES = (
     *OF_CCXT,
     *OF_SESSIONS,
     *OF_SHARES,
+    *OF_SHARING,
     *OF_STORE,
     *OF_WRITERS,
     *OF_YAHOO,

@@ -23,7 +23,7 @@ OF_CHANGES = (
         (
             Edit(
                 "livecache/write/presence.py",
-                "            await self._retire([text_of(member) for member in reply[1]], lease, token)\n",
+                "            await self._retire(gone, lease, token)\n",
                 "",
             ),
         ),

@@ -1,0 +1,1 @@
+"""Several processes share the symbols of one venue: who is to hold which shard of them."""

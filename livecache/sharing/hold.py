@@ -1,0 +1,136 @@
+"""The members of a venue that is split into shards: who lives, and who holds which lease."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import msgspec
+
+from ..errors import ForeignKey, LivecacheError
+from ..keys.keyspace import UNDECODABLE, Keyspace, LeaseRecord, encode_lease, holder_of
+from ..wire.scripts import COMMON, RedisLike, Script, text_of
+from ..write.lease import LEASE_MS
+from .plan import View, Word
+
+__all__ = ["MEMBER_MS", "Membership", "SplitOtherwise"]
+
+MEMBER_MS = 4_000
+"""A member that says nothing for so long is none: before its leases lapse, so that others know their part."""
+
+# KEYS: the venue's lease, the members' hash, the shards' leases. ARGV: what the venue's lease is to hold; PX;
+# this member; for how long it is one, 0: it leaves; its word; then what a claimed lease is to hold, how many
+# are claimed, and of which that are free, as places among KEYS. Nobody's lease is touched but a free one.
+# Returns what the venue's lease holds, if that is another's: of one that fills the venue unsplit, or split
+# otherwise. Or a list of the type that the hash is of, if it is none. Else the server's time in ms; of each
+# shard its lease and the ms it lasts; members and their words in turn.
+_HOLD = Script(
+    COMMON
+    + """
+local whole = value_of(KEYS[1])
+if whole and whole ~= ARGV[1] then return type(whole) == 'table' and '' or whole end
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local kind = type_of(KEYS[2])
+if kind ~= 'hash' and kind ~= 'none' then return { kind } end
+if ARGV[4] == '0' then
+  redis.call('HDEL', KEYS[2], ARGV[3])
+else
+  redis.call('HSET', KEYS[2], ARGV[3], string.format('%.0f ', now + ARGV[4]) .. ARGV[5])
+end
+local members, live = redis.call('HGETALL', KEYS[2]), {}
+for i = 1, #members, 2 do
+  local ends, word = string.match(members[i + 1], '^(%d+) (.*)$')
+  if ends and tonumber(ends) > now then
+    live[#live + 1], live[#live + 2] = members[i], word
+  else
+    redis.call('HDEL', KEYS[2], members[i])
+  end
+end
+if #live == 0 then
+  redis.call('DEL', KEYS[1])
+else
+  redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+end
+local room = tonumber(ARGV[7])
+for i = 8, #ARGV do
+  if room > 0 and not value_of(KEYS[tonumber(ARGV[i])]) then
+    room = room - 1
+    redis.call('SET', KEYS[tonumber(ARGV[i])], ARGV[6], 'PX', ARGV[2])
+  end
+end
+local leases = {}
+for i = 3, #KEYS do
+  local held = value_of(KEYS[i])
+  if type(held) == 'table' then held = 'another type' end
+  leases[#leases + 1] = { held or '', held and redis.call('PTTL', KEYS[i]) or 0 }
+end
+return { now, leases, live }
+"""
+)
+
+
+class SplitOtherwise(LivecacheError):
+    """The venue is filled unsplit, or in another number of shards: both would fence each other for ever."""
+
+    def __init__(self, holder: str, shards: int) -> None:
+        super().__init__(
+            f"{holder} fills this venue, and not as one of {shards} shards",
+            "stop all that fill it before its `shards` change; this one waits meanwhile",
+        )
+
+
+class Membership:
+    """One member of those that share a venue. Redis's errors pass through."""
+
+    def __init__(self, redis: RedisLike, keys: Keyspace, shards: int, name: str) -> None:
+        self.name = name
+        self._redis = redis
+        self._keys = [keys.lease, keys.members, *map(keys.lease_of, range(shards))]
+        self._whole = encode_lease(LeaseRecord(f"{shards} shards", 0, shards))
+        self._claim = encode_lease(LeaseRecord(name, 0))
+        self.lapses_ms: float = math.inf
+        """For how long the lease of the first that is none of the members lasts, as of the last view."""
+
+    async def hold(self, word: Word, claim: Sequence[int] = (), room: int = 0) -> View:
+        """Say that this member lives, claim the first `room` of these that are free, and look who has which.
+
+        Raises `SplitOtherwise`, and `ForeignKey` where the hash of the members is none.
+        """
+        return await self._call(MEMBER_MS, word, room, claim)
+
+    async def leave(self) -> None:
+        """It is none any more. Its leases are given up elsewhere."""
+        await self._call(0, Word(), 0, ())
+
+    async def _call(self, lives_ms: int, word: Word, room: int, claim: Sequence[int]) -> View:
+        told: list[str | int] = [
+            self._whole,
+            LEASE_MS,
+            self.name,
+            lives_ms,
+            msgspec.json.encode(word).decode(),
+            self._claim,
+        ]
+        reply = await _HOLD.run(self._redis, self._keys, [*told, room, *(shard + 3 for shard in claim)])
+        if not isinstance(reply, list):
+            raise SplitOtherwise(holder_of(reply) or "something else", len(self._keys) - 2)
+        if len(reply) == 1:
+            raise ForeignKey(self._keys[1], text_of(reply[0]))
+        now, leases, live = reply
+        names, words = map(text_of, live[::2]), map(_word, live[1::2])
+        members = dict(zip(names, words, strict=True))
+        holders = [(holder_of(held) or "another") if held else "" for held, _ in leases]
+        lapsing = (
+            int(ms) for who, (_, ms) in zip(holders, leases, strict=True) if who and who not in members
+        )
+        self.lapses_ms = min(lapsing, default=math.inf)
+        return View(int(now), holders, members)
+
+
+def _word(raw: bytes | str) -> Word:
+    """What another has said; nothing where that cannot be understood."""
+    try:
+        return msgspec.json.decode(raw, type=Word)
+    except UNDECODABLE:
+        return Word()
