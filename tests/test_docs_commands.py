@@ -63,7 +63,7 @@ MEANWHILE = {"livecache run": "runs beside all of this", "livecache simulator": 
 OF_THE_READERS_OWN = re.compile(r"…|//host\b|localhost:6379|sentinel-a|LIVECACHE_REDIS_DATA_DIR")
 """What only the reader has, such as a server: whether the configuration is understood can be tried."""
 
-LANGUAGES = {"sh", "console", "text", "pycon", "python", "json", "js", "toml", ""}
+LANGUAGES = {"sh", "console", "text", "pycon", "python", "json", "js", "sql", "toml", ""}
 
 
 class Block(NamedTuple):

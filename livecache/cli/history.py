@@ -254,5 +254,22 @@ def drop(given: Given, history_url: str | None, **told: Any) -> None:
     drop(_of(given, history_url), **told)
 
 
+@history.command()
+@click.argument("target", metavar="DIRECTORY|s3://BUCKET/PREFIX")
+@click.option("--every", metavar="60s", help="Go on, and look again so often, until Ctrl-C.")
+@click.option("--all", "everything", is_flag=True, help="Read also what has not changed, as after a restore.")
+@_about
+@_place
+def publish(given: Given, history_url: str | None, **told: Any) -> int:
+    """Publish years as Parquet files that any number of programs can read, and keep them up.
+
+    Only years that have changed are written again. _manifest.json names the files, and is written last.
+    Credentials of a bucket come from the environment. Exit 1 where a series could not be published.
+    """
+    from ..commands.files.publishing import publish
+
+    return publish(_of(given, history_url), **told)
+
+
 COMMANDS = (history,)
 """What `livecache history` does."""

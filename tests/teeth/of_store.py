@@ -7,6 +7,7 @@ from .edits import Breakage, Edit
 __all__ = ["OF_STORE"]
 
 _ROOM = "livecache/history"
+_PUBLISHED = ("tests/history/test_publish.py",)
 
 OF_STORE = (
     Breakage(
@@ -285,5 +286,41 @@ OF_STORE = (
             ),
         ),
         ("tests/history/test_request_001_quality.py",),
+    ),
+    Breakage(
+        "what is known is published as of a later look than the rows",
+        (
+            Edit(
+                f"{_ROOM}/publish/publishing.py",
+                "coverage = coverage.remove(*span) | answer.coverage",
+                "coverage = store.coverage(info.id)",
+            ),
+        ),
+        _PUBLISHED,
+    ),
+    Breakage(
+        "what was published before a split is left as it is",
+        (Edit(f"{_ROOM}/publish/publishing.py", "{*stale} ^ {*before.stale}", "()"),),
+        _PUBLISHED,
+    ),
+    Breakage(
+        "a split that is told of while years are read parts them",
+        (Edit(f"{_ROOM}/publish/publishing.py", "if self._splits(info) == splits:", "if True:"),),
+        _PUBLISHED,
+    ),
+    Breakage(
+        "what is known no more stays published",
+        (Edit(f"{_ROOM}/publish/publishing.py", " | before.known.without(coverage)", ""),),
+        _PUBLISHED,
+    ),
+    Breakage(
+        "a published file goes while somebody reads it",
+        (Edit(f"{_ROOM}/publish/publishing.py", " and since <= now - KEPT_MS", ""),),
+        _PUBLISHED,
+    ),
+    Breakage(
+        "of two publishers the later one takes no notice of what the other wrote",
+        (Edit(f"{_ROOM}/publish/publishing.py", "if self._target.read(MANIFEST) != raw:", "if False:"),),
+        _PUBLISHED,
     ),
 )

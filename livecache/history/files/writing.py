@@ -16,10 +16,21 @@ from ...read.candles import package
 from ..columns import Columns, concat
 from ..store import Answer, SeriesInfo
 
-__all__ = ["COLUMNS", "Rows", "write_csv", "write_feather", "write_parquet"]
+__all__ = [
+    "COLUMNS",
+    "Rows",
+    "folder_of",
+    "parquet_of",
+    "span_of_year",
+    "write_csv",
+    "write_feather",
+    "write_parquet",
+    "year_of",
+]
 
 COLUMNS = ("venue", "symbol", "timeframe", "time", "utc", "open", "high", "low", "close", "volume")
 _NUMBERS = COLUMNS[-5:]
+_GROUP = 100_000  # rows: a reader skips groups by their times, and reads them side by side
 
 
 class Rows(Protocol):
@@ -48,21 +59,35 @@ def write_csv(store: Rows, info: SeriesInfo, span: Span, out: TextIO) -> int:
 
 def write_parquet(store: Rows, info: SeriesInfo, span: Span, directory: Path) -> int:
     """`venue=/timeframe=/symbol=/year=/candles.parquet`, a file a year. Returns how many candles."""
-    parquet = _arrow("pyarrow.parquet")
-    venue, symbol, timeframe = info.key
-    names = (f"venue={venue}", f"timeframe={timeframe.value}", f"symbol={quote(symbol, safe='')}")
     count = 0
-    for year, within in _years(span):
-        rows = store.read(info.id, *within).rows
+    for year in range(year_of(span.start), year_of(span.end - 1) + 1):
+        first, last = span_of_year(year)
+        rows = store.read(info.id, max(first, span.start), min(last, span.end)).rows
         if len(rows):
-            place = directory.joinpath(*names, f"year={year}")
+            place = directory / folder_of(info, year)
             place.mkdir(parents=True, exist_ok=True)
-            options = {"compression": "zstd", "use_dictionary": False}
-            split = {"use_byte_stream_split": list(_NUMBERS)}
             with _Replacing(place / "candles.parquet") as aside:
-                parquet.write_table(_table(rows, "time"), aside, **options, **split)
+                parquet_of(rows, aside)
             count += len(rows)
     return count
+
+
+def folder_of(info: SeriesInfo, year: int) -> str:
+    """The directory of a year, as Hive names it."""
+    venue, symbol, timeframe = info.key
+    return f"venue={venue}/timeframe={timeframe.value}/symbol={quote(symbol, safe='')}/year={year}"
+
+
+def parquet_of(rows: Columns, out: Any) -> None:
+    """Write them to a path, or to a file that is open."""
+    _arrow("pyarrow.parquet").write_table(
+        _table(rows, "time"),
+        out,
+        compression="zstd",
+        use_dictionary=False,
+        use_byte_stream_split=list(_NUMBERS),
+        row_group_size=_GROUP,
+    )
 
 
 def write_feather(store: Rows, info: SeriesInfo, span: Span, directory: Path) -> int:
@@ -108,12 +133,12 @@ def _table(rows: Columns, time: str) -> Any:
     return pa.table(columns | {name: pa.array(numbers.floats()) for name, numbers in floats})
 
 
-def _years(span: Span) -> Iterator[tuple[int, Span]]:
-    year = datetime.fromtimestamp(span.start / 1000, UTC).year
-    while (start := _first_of(year)) < span.end:
-        yield year, Span(max(span.start, start), min(span.end, _first_of(year + 1)))
-        year += 1
+def year_of(time: int) -> int:
+    """The year of a time, of UTC."""
+    return datetime.fromtimestamp(time / 1000, UTC).year
 
 
-def _first_of(year: int) -> int:
-    return int(datetime(year, 1, 1, tzinfo=UTC).timestamp() * 1000)
+def span_of_year(year: int) -> Span:
+    """From its beginning to its end."""
+    first, last = (int(datetime(each, 1, 1, tzinfo=UTC).timestamp() * 1000) for each in (year, year + 1))
+    return Span(first, last)
