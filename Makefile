@@ -8,7 +8,7 @@ NAMES ?=
 
 quick:       ; $(PYTHON) -m pytest -q -n $(JOBS) -m "quick and not long"
 test:        ; $(PYTHON) -m pytest -q -n $(JOBS)
-long:        ; $(PYTHON) -m pytest -q -n $(JOBS) -m long
+long:        ; $(PYTHON) -m pytest -q -n $(JOBS) -m "long or hypothesis" --hypothesis-profile whole
 seeds:       ; $(PYTHON) -m tests.simulation.seeds $(SEEDS) --jobs $(JOBS)
 teeth:       ; $(PYTHON) -m tests.teeth $(NAMES)
 lint:        ; $(PYTHON) -m ruff check && $(PYTHON) -m ruff format --check && $(PYTHON) -m mypy

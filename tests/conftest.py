@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import socket
@@ -17,19 +18,20 @@ import redis
 from livecache.quiet import logger
 
 from .e2e import preloaded
+from .sizes import WHOLE
+
+# No example fails for being slow: so may any be on a busy machine.
+hypothesis.settings.register_profile("some", deadline=None, max_examples=25)
+hypothesis.settings.register_profile(WHOLE, deadline=None)
 
 SLOW_ROOMS = frozenset({"conformance", "e2e", "page", "simulation"})
 """Folders whose tests start processes or play hours: a fifth of the tests, and most of the time."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Under xdist, let workers that have nothing left take over what waits behind a long test.
-
-    And let no example of hypothesis fail for being slow: so may any be on a busy machine.
-    """
+    """Under xdist, let workers that have nothing left take over what waits behind a long test."""
     logger.enable("livecache")  # for the tests that look at what is said
-    hypothesis.settings.register_profile("unhurried", deadline=None)
-    hypothesis.settings.load_profile("unhurried")
+    hypothesis.settings.load_profile(config.getoption("--hypothesis-profile") or "some")
     config.addinivalue_line("markers", "takes(seconds): one of the longest tests; they start first.")
     config.addinivalue_line("markers", "quick: for the inner loop; all but those of the slow rooms.")
     config.addinivalue_line("markers", "long: a proof that the default run leaves out; `-m long` runs it.")
@@ -40,6 +42,17 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure() -> None:
     """End what forks commands for the tests of whole processes."""
     preloaded.close()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """What is collected stays to the end: it is not searched for garbage, while it grows nor later."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

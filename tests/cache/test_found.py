@@ -19,6 +19,7 @@ from livecache.write.lease import Lease
 from livecache.write.upserts import Upserts
 from livecache.writer.adoption import load
 from livecache.writer.writer import Writer
+from tests.sizes import examples
 
 from .support import BTC, ETH, ORIGIN, STEP, T0, Source, candle, state, until, whole
 from .writing import KEYS, SET, STATE, on_valkey, running, said, stored, writer_of
@@ -163,7 +164,7 @@ candles = st.dictionaries(
 ).map(lambda chosen: {T0 + n * STEP: candle(n, close=close) for n, close in chosen.items()})
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=examples(60))
 @given(there=candles, wanted=candles, keep=st.integers(0, 5))
 def test_whatever_was_found_it_is_as_if_all_had_been_written(
     clean_valkey: str, there: dict[int, ExactCandle], wanted: dict[int, ExactCandle], keep: int

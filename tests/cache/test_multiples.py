@@ -20,6 +20,7 @@ from livecache.model.coverage import Coverage
 from livecache.model.grid import DAY_MS, EpochGrid, Grid, SessionGrid
 from livecache.model.series import SeriesState
 from livecache.model.timeframe import Timeframe
+from tests.sizes import examples
 
 from .either import either
 from .support import ORIGIN, T0
@@ -121,7 +122,7 @@ def kept(draw: st.DrawFn) -> tuple[Kept, str, int]:
 
 
 @given(kept(), st.integers(1, 12), st.booleans(), st.booleans())
-@settings(deadline=None, max_examples=120, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=examples(120), suppress_health_check=[HealthCheck.too_slow])
 def test_a_multiple_is_what_its_parts_add_up_to(
     drawn: tuple[Kept, str, int], count: int, settled: bool, forming: bool
 ) -> None:
@@ -162,7 +163,7 @@ def test_a_multiple_is_what_its_parts_add_up_to(
 
 
 @given(kept(), st.integers(-3, 12), st.integers(1, 8))
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=examples(60), suppress_health_check=[HealthCheck.too_slow])
 def test_a_range_of_a_multiple_is_all_known_or_refused(
     drawn: tuple[Kept, str, int], skipped: int, count: int
 ) -> None:

@@ -31,6 +31,7 @@ from livecache.read.answer import Request, arguments
 from livecache.wire.scripts import Script
 from livecache.writer.adoption import load
 from livecache.writer.writer import Writer
+from tests.sizes import examples
 
 from .mirror import Connection, Mirror, VirtualClock
 from .support import BTC, ETH, ORIGIN, STEP, T0, Source, candle, state, whole
@@ -398,11 +399,12 @@ def machine(clean_valkey: str) -> type[Writers]:
     return type("WritersOnThisServer", (Writers,), {"url": clean_valkey})
 
 
+@pytest.mark.hypothesis
 def test_two_writers_agree_with_their_double_and_heal_from_anything(machine: type[Writers]) -> None:
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=8,
+            max_examples=examples(8, least=4),
             stateful_step_count=12,
             deadline=None,
             derandomize=True,

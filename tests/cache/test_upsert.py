@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from redis.exceptions import OutOfMemoryError
 
 from livecache.wire.scripts import Script
+from tests.sizes import examples
 
 UPSERT = Script.load("wire/common.lua", "write/upsert.lua")
 SETS = ("p:{a}:5m", "p:{a}:1h")
@@ -188,7 +189,9 @@ STEP = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.lists(STEP, max_size=8))
 def test_the_double_and_the_server_agree(clean_valkey: str, steps: list[tuple[str, Any, Any]]) -> None:
     """Any sequence of writes, deletions and foreign keys: the same replies, and the same keys after each."""

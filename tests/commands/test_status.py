@@ -14,6 +14,7 @@ from livecache.commands.look.watch_status import changes
 from livecache.commands.who import Who, Writes, line
 from livecache.model.series import SeriesId
 from livecache.model.timeframe import Timeframe
+from tests.sizes import examples
 
 THROUGH = 1_771_589_100_000  # 2026-02-20T12:05Z
 
@@ -82,7 +83,7 @@ def test_colours_tell_good_from_bad() -> None:
 STATE = st.sampled_from(STATES)
 
 
-@settings(max_examples=200, deadline=None, derandomize=True, database=None)
+@settings(max_examples=examples(200), deadline=None, derandomize=True, database=None)
 @given(st.lists(st.lists(STATE, min_size=1, max_size=7), max_size=60), st.integers(8, 60))
 def test_the_folded_screen_fits_and_counts_whatever_it_leaves_out(
     symbols: list[list[str]], room: int

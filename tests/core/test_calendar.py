@@ -22,6 +22,7 @@ from livecache.model.timeframe import Timeframe
 from livecache.venues.settings import SessionSettings
 
 from .. import calendars
+from ..sizes import examples
 
 D1, W1, MN1, H1, H4, M1 = (Timeframe(name) for name in ("1d", "1w", "1M", "1h", "4h", "1m"))
 QUICK = ("XNYS", "XTKS", "XASX")
@@ -121,7 +122,7 @@ def test_weeks_and_months_run_from_a_first_open_to_a_last_close() -> None:
     assert named("XASX").grid(MN1).floor(ms("2027-02-10")) == ms("2027-01-31T23:00")
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 @given(st.sampled_from(QUICK), st.sampled_from([M1, H1, H4, D1, W1, MN1]), st.data())
 def test_buckets_at_random_times(name: str, timeframe: Timeframe, data: st.DataObject) -> None:
     calendar, sessions = named(name), bounds(name)
@@ -341,7 +342,7 @@ CHANGES = {
 }
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(st.fixed_dictionaries({}, optional=CHANGES))
 @example({"hours": "24:00-00:00"})  # no minute of a day
 def test_whatever_a_file_says_it_is_a_calendar_or_an_error(changes: dict[str, object]) -> None:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from livecache.errors import OutsideCalendar
 from livecache.model.grid import WEEKS, EpochGrid, Grid, MonthGrid, SessionGrid, read_grid
 from livecache.model.timeframe import Timeframe
+from tests.sizes import examples
 
 MINUTE = 60_000
 HOUR = 60 * MINUTE
@@ -83,48 +84,56 @@ def months(n: int) -> Iterator[int]:
 
 
 WEEKS_OF_NEW_YORK = weeks_of_new_york()
-KINDS: dict[str, tuple[Grid, list[Bucket]]] = {
-    "days": (EpochGrid(DAY), [*gapless(every(timedelta(1), datetime(1970, 1, 1, tzinfo=UTC)))]),
-    "days from 08:00": (
+KINDS: dict[str, Callable[[], tuple[Grid, list[Bucket]]]] = {
+    "days": lambda: (EpochGrid(DAY), [*gapless(every(timedelta(1), datetime(1970, 1, 1, tzinfo=UTC)))]),
+    "days from 08:00": lambda: (
         EpochGrid(DAY, 8 * HOUR),
         [*gapless(every(timedelta(1), datetime(1970, 1, 1, 8, tzinfo=UTC)))],
     ),
-    "three days": (
+    "three days": lambda: (
         EpochGrid(3 * DAY, DAY),
         [*gapless(every(timedelta(3), datetime(1970, 1, 2, tzinfo=UTC)))],
     ),
-    "weeks": (WEEKS, [*gapless(every(timedelta(7), datetime(1970, 1, 5, tzinfo=UTC)))]),
-    "months": (MonthGrid(), [*gapless(months(1))]),
-    "quarters": (MonthGrid(3), [*gapless(months(3))]),
-    "years": (MonthGrid(12), [*gapless(months(12))]),
-    "sessions": (NEW_YORK, list(SESSIONS)),
-    "hours of sessions": (NEW_YORK.within(HOUR), [*parts(HOUR)]),
-    "45 minutes of sessions": (NEW_YORK.within(45 * MINUTE), [*parts(45 * MINUTE)]),
-    "steps longer than a session": (NEW_YORK.within(12 * HOUR), list(SESSIONS)),
-    "weeks of sessions": (
+    "weeks": lambda: (WEEKS, [*gapless(every(timedelta(7), datetime(1970, 1, 5, tzinfo=UTC)))]),
+    "months": lambda: (MonthGrid(), [*gapless(months(1))]),
+    "quarters": lambda: (MonthGrid(3), [*gapless(months(3))]),
+    "years": lambda: (MonthGrid(12), [*gapless(months(12))]),
+    "sessions": lambda: (NEW_YORK, list(SESSIONS)),
+    "hours of sessions": lambda: (NEW_YORK.within(HOUR), [*parts(HOUR)]),
+    "45 minutes of sessions": lambda: (NEW_YORK.within(45 * MINUTE), [*parts(45 * MINUTE)]),
+    "steps longer than a session": lambda: (NEW_YORK.within(12 * HOUR), list(SESSIONS)),
+    "weeks of sessions": lambda: (
         SessionGrid(tuple(b.open for b in WEEKS_OF_NEW_YORK), tuple(b.end for b in WEEKS_OF_NEW_YORK)),
         WEEKS_OF_NEW_YORK,
     ),
 }
+
+
+@cache
+def of(kind: str) -> tuple[Grid, list[Bucket]]:
+    """A grid of that kind, and its buckets; a quarter of a million of them, when first asked for."""
+    return KINDS[kind]()
+
+
 kinds = st.sampled_from(list(KINDS))
 
 
 @cache
 def opens_of(kind: str) -> list[int]:
-    return [b.open for b in KINDS[kind][1]]
+    return [b.open for b in of(kind)[1]]
 
 
 @cache
 def ends_of(kind: str) -> list[int]:
-    return [b.end for b in KINDS[kind][1]]
+    return [b.end for b in of(kind)[1]]
 
 
-@settings(deadline=None, max_examples=1000)
+@settings(deadline=None, max_examples=examples(1000))
 @given(kinds, times, lengths, st.data())
 def test_each_operation_finds_in_the_list_what_it_says(
     kind: str, time: int, n: int, data: st.DataObject
 ) -> None:
-    grid, buckets = KINDS[kind]
+    grid, buckets = of(kind)
     opens, ends = opens_of(kind), ends_of(kind)
     if data.draw(st.booleans()):  # on a boundary, where the errors are
         at = data.draw(st.sampled_from([*buckets[bisect_left(opens, time)]]))
@@ -150,7 +159,7 @@ def test_each_operation_finds_in_the_list_what_it_says(
 @settings(deadline=None)
 @given(kinds, times, lengths)
 def test_buckets_follow_each_other_and_own_all_time(kind: str, time: int, n: int) -> None:
-    grid, _ = KINDS[kind]
+    grid, _ = of(kind)
     bucket = grid.floor(time)
     assert grid.end_before(bucket) <= bucket < grid.end(bucket) <= grid.after(bucket)
     assert grid.end_before(grid.after(bucket)) == grid.end(bucket)
@@ -185,10 +194,10 @@ def test_the_epoch_grid_is_todays_arithmetic(timeframe: Timeframe, time: int, mo
     assert (Grid.after(grid, time, n), Grid.back(grid, time, n)) == (grid.after(time, n), grid.back(time, n))
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @given(kinds, kinds, times)
 def test_what_divides_a_parent_adds_up_to_it(kind: str, other: str, time: int) -> None:
-    child, parent = KINDS[kind][0], KINDS[other][0]
+    child, parent = of(kind)[0], of(other)[0]
     if not child.divides(parent):
         return
     bucket = parent.floor(time)
@@ -234,7 +243,7 @@ HOURS, MINUTES = EpochGrid(HOUR), EpochGrid(MINUTE)
     ],
 )
 def test_what_divides_what(child: str, parent: str, divides: bool) -> None:
-    assert KINDS[child][0].divides(KINDS[parent][0]) is divides
+    assert of(child)[0].divides(of(parent)[0]) is divides
 
 
 @settings(deadline=None)
@@ -312,7 +321,7 @@ def test_what_the_caller_goes_on_changing_moves_no_bucket() -> None:
 @settings(deadline=None)
 @given(kinds, times, st.integers(0, 90 * DAY))
 def test_a_grid_that_was_written_down_is_the_same_where_it_is_needed(kind: str, time: int, more: int) -> None:
-    grid, _ = KINDS[kind]
+    grid, _ = of(kind)
     told = read_grid(grid.text(time, time + more))
     end = time + more
     assert list(told.opens(time, end)) == list(grid.opens(time, end))

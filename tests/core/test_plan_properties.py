@@ -10,6 +10,7 @@ from livecache.model.series import SeriesId, Stored
 from livecache.model.timeframe import TIMEFRAME_PRIORITY, Timeframe
 from livecache.proof.plan import Want
 from tests.core.driver import SYMBOL, Driver, candle
+from tests.sizes import examples
 
 WEEK_MS = 7 * Timeframe.D1.ms
 MONDAY = 1_769_990_400_000  # 2026-02-02T00:00:00Z
@@ -76,7 +77,7 @@ def is_complete(driver: Driver) -> None:
         assert run[1] >= driver.timeline.policy.candles or track.history_from, f"{timeframe} has {run[1]}"
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=examples(60), deadline=None, derandomize=True)
 @given(now=moments, timeframes=choices, page_limit=page_limits)
 def test_from_nothing_every_choice_of_timeframes_is_filled_at_any_moment(
     now: int, timeframes: list[Timeframe], page_limit: int
@@ -89,7 +90,7 @@ def test_from_nothing_every_choice_of_timeframes_is_filled_at_any_moment(
     assert driver.wants() == []
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=examples(40), deadline=None, derandomize=True)
 @given(now=moments, page_limit=page_limits)
 def test_the_default_timeframes_take_four_pages_at_any_moment_and_are_ready_after_three(
     now: int, page_limit: int
@@ -108,7 +109,7 @@ def test_the_default_timeframes_take_four_pages_at_any_moment_and_are_ready_afte
     assert all(early.settled(timeframe) >= 60 for timeframe in TIMEFRAME_PRIORITY)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=examples(60), deadline=None, derandomize=True)
 @given(
     now=moments,
     timeframes=choices,
@@ -132,7 +133,7 @@ def test_from_any_earlier_coverage_all_becomes_complete_in_a_bounded_number_of_p
     assert driver.wants() == []
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=examples(60), deadline=None, derandomize=True)
 @given(now=moments, timeframes=choices, page_limit=page_limits, missed=st.integers(1, DOZEN - 1))
 def test_what_closed_since_is_asked_for_with_a_dozen_buckets_before_it_and_no_more(
     now: int, timeframes: list[Timeframe], page_limit: int, missed: int

@@ -18,6 +18,7 @@ from livecache.ledger.trades import MinuteBuilder
 from livecache.model.candle import ExactCandle, rejection
 from livecache.model.rollup import roll_up
 from livecache.model.timeframe import Timeframe
+from tests.sizes import examples
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 CHAIN = tuple(map(Timeframe, ("1m", "5m", "15m", "30m", "1h", "2h", "4h", "12h", "1d")))
@@ -73,7 +74,7 @@ def markets(draw: st.DrawFn) -> list[ExactCandle]:
     return candles
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=examples(60), deadline=None, derandomize=True)
 @given(markets())
 def test_each_step_of_the_chain_equals_one_step_from_the_minutes(candles: list[ExactCandle]) -> None:
     check_chain(candles, CHAIN[1:])
@@ -110,7 +111,7 @@ def test_five_months_of_real_5m_candles_roll_up_exactly() -> None:
     assert check_chain(candles, CHAIN[2:]) > 20_000
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=examples(100), deadline=None, derandomize=True)
 @given(seed=st.integers(0, 10**6), lost=st.floats(0, 0.1), repeated=st.floats(0, 0.3))
 def test_a_minute_told_from_trades_is_all_that_traded_in_it(seed: int, lost: float, repeated: float) -> None:
     """A candle is told only where every trade of its minute so far was seen, each of them once."""

@@ -24,6 +24,7 @@ from livecache.proof.evidence import PageFacts
 from livecache.proof.plan import plan
 from livecache.venues.coinbase.traits import TRAITS
 from tests.core.driver import SYMBOL, candle
+from tests.sizes import examples
 
 M5, M15, H1 = Timeframe.M5, Timeframe.M15, Timeframe.H1
 CONFIGURED = (M5, M15, H1)
@@ -283,7 +284,7 @@ class FlaggingVenue(Venue):
 
 
 _SETTINGS = settings(
-    max_examples=100,
+    max_examples=examples(100),
     stateful_step_count=30,
     deadline=None,
     derandomize=True,

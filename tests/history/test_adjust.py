@@ -24,6 +24,7 @@ from livecache.history.store import Answer
 from livecache.keys.history_place import Place
 
 from ..simulation.virtual import run_virtually
+from ..sizes import examples
 from .exchange import CLOSE, D1, H1, OPEN, SESSIONS, WEEKS, Desk, session
 
 EVENING = CLOSE - OPEN + 46 * 60_000
@@ -202,7 +203,7 @@ splits = st.dictionaries(times, ratios, max_size=5).map(
 
 
 @given(splits)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_splits_are_undone_once_each_and_only_before_they_came(drawn: list[Action]) -> None:
     scales = as_traded(drawn)
 
@@ -222,7 +223,7 @@ def test_splits_are_undone_once_each_and_only_before_they_came(drawn: list[Actio
 
 
 @given(st.dictionaries(times, st.integers(1, 5), max_size=5), st.sets(times, max_size=2))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_dividends_leave_what_is_after_the_last_of_them(drawn: dict[int, int], unknown: set[int]) -> None:
     def close(time: int) -> float | None:
         return None if time in unknown else 100.0 + time

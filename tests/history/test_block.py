@@ -14,6 +14,7 @@ from livecache.history.block import BUCKETS, block_of, decode, encode, span_of, 
 from livecache.history.columns import Columns, Decimals
 from livecache.model.candle import ExactCandle
 from livecache.model.timeframe import Timeframe
+from tests.sizes import examples
 
 from .drawing import candles
 from .support import MINUTE
@@ -42,7 +43,7 @@ def test_a_block_comes_back_as_it_was(drawn: list[ExactCandle]) -> None:
         assert column.floats().tolist() == list(map(float, texts))
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=examples(50))
 @given(st.lists(candles(off_grid=True, most=5), min_size=1, max_size=80))
 def test_many_blocks_at_once_are_what_each_of_them_is(drawn: list[list[ExactCandle]]) -> None:
     blobs = [(blob, block) for blob, block in map(stored, drawn)]

@@ -31,6 +31,7 @@ from livecache.model.policy import Policy
 from livecache.model.series import SeriesId
 from livecache.model.timeframe import Timeframe
 from livecache.model.traits import Served, Traits
+from tests.sizes import examples
 
 from .support import MINUTE, HandClock, minute, opened, same
 
@@ -118,7 +119,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(steps)
 def test_the_seam_has_no_hole_whatever_is_revised_or_killed(
     told: list[tuple[object, ...]],

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from livecache.history.planner import APART_S, PageLength, Walk, Word, requests_left, unseen, word_of
 from livecache.model.coverage import Coverage, Span
 from livecache.model.grid import WEEKS, EpochGrid, Grid, MonthGrid
+from tests.sizes import examples
 
 MINUTE = 60_000
 GRID = EpochGrid(MINUTE)
@@ -85,7 +86,7 @@ def opens(grid: Grid, stretch: Span) -> list[int]:
     return list(grid.opens(*stretch))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(
     seed=st.integers(0, 2**32),
     buckets=st.integers(1, 400),

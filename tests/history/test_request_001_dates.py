@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from livecache.commands.history.asking import wanted_of
 from livecache.commands.history.fill import Wanted
 from livecache.config.schema import Config
+from tests.sizes import examples
 
 from .bourse import DAY, SESSIONS, Bourse, Filling
 
@@ -25,7 +26,7 @@ def asked(days: int, until: str | None) -> Wanted:
     return wanted_of(Config(), **flags)[1]  # type: ignore[arg-type]
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(moments, st.integers(1, 4_000), st.one_of(st.none(), st.dates(date(2010, 1, 1), date(2030, 1, 1))))
 def test_P3_the_range_is_just_so_many_days_before_its_end(now: datetime, days: int, end: date | None) -> None:
     now_ms = int(now.timestamp() * 1000)

@@ -16,6 +16,7 @@ from livecache.model.budget import HOUR_S, Budget, Hour, Rolling, Spacing
 from livecache.venues.venue import FailureKind, FetchFailure
 
 from ..simulation.virtual import VirtualClock, run_virtually
+from ..sizes import examples
 
 ROUNDING = 1e-6
 
@@ -74,7 +75,7 @@ def asked(plan: Sequence[Ask], askers: int, *budgets: Budget) -> tuple[list[floa
     return run_virtually(main())
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(asks, st.integers(1, 8), st.floats(0.1, 5), st.floats(0, 1))
 def test_P9_the_least_delay_holds_whatever_is_asked_and_answered(
     plan: list[Ask], askers: int, least_s: float, jitter_s: float
@@ -84,7 +85,7 @@ def test_P9_the_least_delay_holds_whatever_is_asked_and_answered(
     assert all(late - early >= least_s - ROUNDING for early, late in pairwise(starts))
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(asks, st.integers(1, 8), st.integers(1, 20))
 def test_P10_the_hours_count_is_exact_and_never_above_its_limit(
     plan: list[Ask], askers: int, most: int

@@ -13,6 +13,7 @@ from livecache.config.schema import Config
 from livecache.config.symbols import parse_symbols
 from livecache.errors import ConfigError
 from livecache.venues.yahoo.settings import YahooSettings
+from tests.sizes import examples
 
 YAHOO = YahooSettings()
 
@@ -40,7 +41,7 @@ def flagged(text: str) -> str | None:
     return symbol
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.one_of(tickers, tickers, anything))
 @example("brk.b")
 @example("VOD.L")

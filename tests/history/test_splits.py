@@ -25,6 +25,7 @@ from livecache.model.series import SeriesId
 from livecache.model.timeframe import Timeframe
 
 from ..simulation.virtual import run_virtually
+from ..sizes import examples
 from .drawing import candles
 from .exchange import CLOSE, D1, H1, OPEN, SESSIONS, Desk, session
 
@@ -329,7 +330,7 @@ spans = st.lists(st.tuples(st.integers(0, 60), st.integers(1, 20)), max_size=4).
 
 
 @given(st.lists(st.tuples(spans, st.sampled_from(RATIOS), st.booleans()), max_size=8))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_scales_are_what_each_moment_alone_says(steps: list[tuple[Coverage, Fraction, bool]]) -> None:
     scales: list[Scale] = []
     model: dict[int, Fraction] = {}
@@ -347,7 +348,7 @@ def test_scales_are_what_each_moment_alone_says(steps: list[tuple[Coverage, Frac
 
 
 @given(candles(), st.sampled_from(RATIOS))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_a_split_that_is_undone_leaves_what_was(rows: list, ratio: Fraction) -> None:  # type: ignore[type-arg]
     columns = Columns.of(rows)
     there = in_shares(columns, ratio)

@@ -22,6 +22,7 @@ from livecache.model.timeframe import TIME_MAX
 
 from ..history.support import MINUTE, START, HandClock, minute, number_of, put
 from ..history.test_reader import redis_holds
+from ..sizes import examples
 from .api import served
 from .support import ask
 from .test_past import TRAITS
@@ -98,7 +99,7 @@ texts = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     query=st.dictionaries(
         st.sampled_from(("from", "to", "before", "limit", "partial", "fill", "timeout", "adjust", "settled")),

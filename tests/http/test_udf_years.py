@@ -23,6 +23,7 @@ from livecache.model.traits import Traits
 
 from ..history.support import HandClock, covered, market, minute, number_of, put
 from ..history.test_reader import redis_holds
+from ..sizes import examples
 from .api import served
 from .udf_adapter import Adapter, Bar, Meta
 
@@ -218,7 +219,9 @@ def expected(start: int, end: int, count: int | None) -> list[Bar] | str:
     return (bars if count is None else bars[-count:]) or "no_data"
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(
+    max_examples=examples(60), suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+)
 @given(
     end=st.integers(-10, 800),
     count=st.one_of(st.none(), st.integers(1, 900)),

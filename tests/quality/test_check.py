@@ -25,6 +25,7 @@ from livecache.quality.check import Check, Rules
 from livecache.quality.findings import FINDINGS_A_KIND_MAX, Flaw
 from livecache.quality.inspection import Inspected, Shared
 from livecache.quality.report import TABLES, Report, as_csv, as_json, as_text
+from tests.sizes import examples
 
 from .stored import DEFECTS, ORIGIN, START, Defect, Line, sound_line, sound_symbols
 
@@ -32,7 +33,7 @@ KEYS = Keyspace()
 M5 = Timeframe.M5
 W = M5.ms
 FIELDS = ("count", *encode_state(sound_line(1).state, origin="", fence=1, revision=1, updated_at=1)[::2])
-QUICK = settings(max_examples=60, deadline=None, derandomize=True, database=None)
+QUICK = settings(max_examples=examples(60), deadline=None, derandomize=True, database=None)
 
 
 def checked(lines: list[Line], **rules: Any) -> Report:
@@ -114,7 +115,7 @@ def test_a_parent_that_is_not_the_sum_of_its_children_is_found(
     assert found[0].remedy.count("livecache repair BTC-USD") == 2
 
 
-@settings(max_examples=300, deadline=None, derandomize=True, database=None)
+@settings(max_examples=examples(300), deadline=None, derandomize=True, database=None)
 @given(
     st.dictionaries(
         st.sampled_from([str(name) for name in FIELDS]),

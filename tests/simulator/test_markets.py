@@ -16,6 +16,7 @@ from livecache.model.timeframe import Timeframe
 from livecache.simulator import CsvMarket, Liquidity, Market, MarketClock, Product, SeededMarket
 from livecache.simulator.coinbase.exchange import GRANULARITIES
 from livecache.simulator.market.market import decimal_text, decimal_texts
+from tests.sizes import examples
 
 from .support import DATA, NOW, real_market, roll_up
 
@@ -43,7 +44,7 @@ def assert_parents_are_sums(
         assert parents[0].equals(roll_up(children, open_ms))
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120), deadline=None)
 @given(
     seed=st.integers(0, 2**32),
     product=products,
@@ -60,7 +61,7 @@ def test_a_seeded_parent_is_exactly_the_sum_of_its_children(
     assert_parents_are_sums(market, product.id, parent, child, parent.floor(moment), moment + ago)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     seed=st.integers(0, 2**32),
     product=products,
@@ -93,7 +94,7 @@ def assert_only_grows(
     assert seen[-1:] == final
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(seed=st.integers(0, 2**32), product=products, moment=st.integers(NOW, NOW + 10**10))
 def test_trades_have_dense_ids_and_make_the_minute_candles(seed: int, product: Product, moment: int) -> None:
     market = SeededMarket(seed, [product])
@@ -138,7 +139,7 @@ def test_the_same_question_has_the_same_answer_in_another_market_of_that_seed() 
     assert forward != [other.candles("BTC-USD", *q, NOW) for q in questions]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     seed=st.integers(0, 2**32),
     product=products,
@@ -210,7 +211,7 @@ def test_a_known_product_keeps_its_level_and_an_unknown_one_gets_one() -> None:
 # --- recorded markets
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(data=st.data())
 def test_a_real_parent_is_exactly_the_sum_of_its_children(data: st.DataObject) -> None:
     market = real_market()
@@ -222,7 +223,7 @@ def test_a_real_parent_is_exactly_the_sum_of_its_children(data: st.DataObject) -
     assert_parents_are_sums(market, product, parent, child, parent.floor(moment), now)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(data=st.data(), steps=st.lists(st.integers(1, 10_000), min_size=5, max_size=40))
 def test_a_real_bucket_only_grows_and_ends_as_its_row(data: st.DataObject, steps: list[int]) -> None:
     market = real_market()

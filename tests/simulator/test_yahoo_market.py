@@ -15,6 +15,7 @@ from livecache.model.timeframe import Timeframe
 from livecache.simulator.yahoo.market import ShareMarket, shortest
 from livecache.simulator.yahoo.shares import Share, Split, default_shares
 from livecache.simulator.yahoo.tickers import TICKERS
+from tests.sizes import examples
 
 from .shares import DAY, NEW_YORK, NOON, SHARES, ms
 
@@ -52,7 +53,7 @@ def test_a_day_holds_its_minutes_but_its_volume_is_more_than_theirs(symbol: str)
 
 
 @given(st.sampled_from(SYMBOLS), st.sampled_from([M1, M5, H1, D1]), st.integers(0, 10 * DAY), st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_what_is_asked_for_in_two_parts_is_the_same(
     symbol: str, timeframe: Timeframe, back: int, data: st.DataObject
 ) -> None:

@@ -15,6 +15,7 @@ from livecache.model.timeframe import Timeframe
 from livecache.venues.coinbase.messages import FrameDecoder, subscription, unsubscription
 from livecache.venues.feed.dialect import Frame
 from livecache.venues.venue import FeedCandles, FeedFailure, Heard, Rejected, Subscribed, Trade, Trades
+from tests.sizes import examples
 
 from .loopback import CAPTURES, PAYLOADS, payload
 
@@ -248,7 +249,7 @@ def damaged(draw: st.DrawFn, payloads: list[bytes]) -> bytes:
     return whole[:at] + middle + whole[at + length :]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(data=st.one_of(st.binary(max_size=300), json_values.map(msgspec.json.encode), damaged(WS_PAYLOADS)))
 def test_any_bytes_give_events_and_only_candles_to_be_believed(data: bytes) -> None:
     frame = decoder(lambda: 1784086872000).decode(data)

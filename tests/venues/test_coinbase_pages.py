@@ -15,6 +15,7 @@ from livecache.model.timeframe import Timeframe
 from livecache.venues.coinbase.pages import decode_page, decode_products, decode_time, refusal
 from livecache.venues.rows import DecodedPage
 from livecache.venues.venue import FailureKind, FetchFailure, PageRequest, Product
+from tests.sizes import examples
 
 from .loopback import CAPTURES, PAYLOADS, payload
 from .test_coinbase_messages import damaged, json_values
@@ -285,7 +286,7 @@ REST_PAYLOADS = [path.read_bytes() for path in sorted(PAYLOADS.glob("rest_*.json
 ANYTHING = st.one_of(st.binary(max_size=300), json_values.map(msgspec.json.encode), damaged(REST_PAYLOADS))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(body=ANYTHING)
 def test_any_bytes_give_a_page_to_be_believed_or_a_failure(body: bytes) -> None:
     decoded = decode_page(REQUEST, body, NOW)
@@ -302,7 +303,7 @@ def test_any_bytes_give_a_page_to_be_believed_or_a_failure(body: bytes) -> None:
     assert all(REQUEST.start <= time < REQUEST.end for time in decoded.page.rejected)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(body=ANYTHING, status=st.sampled_from([400, 401, 404, 429, 500]))
 def test_any_complaint_has_a_bounded_message(body: bytes, status: int) -> None:
     assert len(refusal(status, body, signed=False).message) <= 220

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from livecache.venues.feed.subscriptions import Ask, Refusal, Subscriptions
+from tests.sizes import examples
 
 CANDLES, TRADES = "candles", "market_trades"
 
@@ -317,7 +318,7 @@ def test_a_single_product_whose_answer_is_too_long_is_given_up_and_the_others_ar
     assert one.next(2.0) == Ask((CANDLES,), ("P1-USD",))
 
 
-@settings(deadline=None, max_examples=60, derandomize=True)
+@settings(deadline=None, max_examples=examples(60), derandomize=True)
 @given(
     count=st.integers(2, 40),
     bad=st.sets(st.integers(0, 39), max_size=5),
