@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
@@ -23,6 +24,9 @@ from .sizes import WHOLE
 # No example fails for being slow: so may any be on a busy machine.
 hypothesis.settings.register_profile("some", deadline=None, max_examples=25)
 hypothesis.settings.register_profile(WHOLE, deadline=None)
+
+if TYPE_CHECKING:
+    from .history.pg import Postgres
 
 SLOW_ROOMS = frozenset({"conformance", "e2e", "page", "simulation"})
 """Folders whose tests start processes or play hours: a fifth of the tests, and most of the time."""
@@ -134,6 +138,15 @@ def _free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server that the session has for itself; skips where there is none."""
+    from .history.pg import postgres_server
+
+    with postgres_server() as server:
+        yield server
 
 
 @pytest.fixture

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from ..clock import SystemClock
 from ..errors import ConfigError, StoreUnusable
@@ -27,14 +28,12 @@ def open_history(
     Where others write it waits for them, up to `busy_s`. Raises `StoreUnusable`, and `ConfigError` where what
     it takes is not installed.
     """
-    if place.path is None:
-        raise StoreUnusable(f"{place}: histories in PostgreSQL are not kept yet", "use sqlite:///path")
-    try:
+    with _installed():
+        if place.path is None:
+            from .postgres.store import PostgresHistory
+
+            return PostgresHistory.open(place, now or _wall_ms, read_only=read_only, busy_s=busy_s)
         from .sqlite.store import SqliteHistory
-    except ModuleNotFoundError as error:
-        if error.name != "numpy":
-            raise
-        raise ConfigError("numpy is not installed", "pip install 'livecache[history]'") from None
     if not read_only:
         _make_directory(place)
     return SqliteHistory.open(place.path, now or _wall_ms, read_only=read_only, busy_s=busy_s)
@@ -43,11 +42,24 @@ def open_history(
 def open_log(place: Place, now: Callable[[], int], *, busy_s: float) -> LogStore:
     """The log of the store at that place, without what takes numpy. Raises as `open_history` does."""
     if place.path is None:
-        raise StoreUnusable(f"{place}: histories in PostgreSQL are not kept yet", "use sqlite:///path")
+        with _installed():
+            from .postgres import log
+        return log.Log(place, now, writes=True, busy_s=busy_s)
     from .sqlite.log import Log
 
     _make_directory(place)
     return Log(place.path, now, writes=True, busy_s=busy_s)
+
+
+@contextmanager
+def _installed() -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        extra = {"numpy": "history", "psycopg": "postgres"}.get(error.name or "")
+        if extra is None:
+            raise
+        raise ConfigError(f"{error.name} is not installed", f"pip install 'livecache[{extra}]'") from None
 
 
 def _make_directory(place: Place) -> None:

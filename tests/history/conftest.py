@@ -11,7 +11,9 @@ import pytest
 
 from livecache.__main__ import main
 from livecache.history.sqlite.store import SqliteHistory
+from livecache.history.store import HistoryDatabase
 
+from .engines import Engine, InFile, OnServer
 from .support import HandClock, number_of, opened
 
 Check = Callable[..., Any]
@@ -32,6 +34,29 @@ def store(tmp_path: Path, clock: HandClock) -> Iterator[SqliteHistory]:
 @pytest.fixture
 def series(store: SqliteHistory) -> int:
     return number_of(store)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Engine:
+    """Each engine of a store, and nothing in it."""
+    if request.param == "sqlite":
+        return InFile(tmp_path)
+    made = OnServer(request.getfixturevalue("postgres"))
+    made.empty()
+    return made
+
+
+@pytest.fixture
+def each_store(engine: Engine, clock: HandClock) -> Iterator[HistoryDatabase]:
+    """A store, by each engine."""
+    held = engine.open(clock)
+    yield held
+    held.close()
+
+
+@pytest.fixture
+def each_series(each_store: HistoryDatabase) -> int:
+    return number_of(each_store)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from random import Random
 
 from livecache.history.columns import Columns
 from livecache.history.sqlite.store import SqliteHistory
-from livecache.history.store import Commit, Lease
+from livecache.history.store import Commit, HistoryStore, Lease
 from livecache.model.candle import ExactCandle
 from livecache.model.coverage import Coverage
 from livecache.model.series import SeriesId
@@ -56,7 +56,7 @@ def market(start: int, end: int, *, of: int = 1, quiet: float = 0.1) -> list[Exa
     return rows
 
 
-def number_of(store: SqliteHistory, key: SeriesId = KEY) -> int:
+def number_of(store: HistoryStore, key: SeriesId = KEY) -> int:
     """The store's number for a series, which is made if need be."""
     made = store.series(key, create=True)
     assert made
@@ -64,7 +64,7 @@ def number_of(store: SqliteHistory, key: SeriesId = KEY) -> int:
 
 
 def put(
-    store: SqliteHistory, series: int, start: int, end: int, lease: Lease | None = None, *, of: int = 1
+    store: HistoryStore, series: int, start: int, end: int, lease: Lease | None = None, *, of: int = 1
 ) -> Commit:
     """Store what was traded in those minutes."""
     return store.commit(series, Columns.of(market(start, end, of=of)), covered(start, end), lease=lease)

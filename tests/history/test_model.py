@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable
-from pathlib import Path
 from random import Random
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
 from livecache.history.columns import Columns, concat
-from livecache.history.sqlite.store import SqliteHistory
-from livecache.history.store import Commit
+from livecache.history.store import Commit, HistoryDatabase
 from livecache.model.candle import ExactCandle
 from livecache.model.coverage import Coverage
 from livecache.model.series import SeriesId
 from livecache.model.timeframe import Timeframe
 
 from .drawing import any_number, candle, short_number
+from .engines import Engine, InFile
 from .support import MINUTE
 
 BASE = 1_440 * 20_000 - 40  # so that the edge of a block is among the buckets
@@ -42,9 +46,11 @@ def spans(numbers: Iterable[int]) -> Coverage:
 class Stored(RuleBasedStateMachine):
     """What was stored, as a dict of candles and a set of known buckets."""
 
+    engine: Engine
+
     @initialize()
     def begin(self) -> None:
-        self.folder = tempfile.TemporaryDirectory()
+        self.engine.empty()
         self.now = 1
         self.open()
         made = self.store.series(KEY, create=True)
@@ -60,13 +66,12 @@ class Stored(RuleBasedStateMachine):
         self.last: tuple[Columns, Coverage, Coverage] | None = None
 
     def open(self) -> None:
-        self.store = SqliteHistory.open(Path(self.folder.name) / "history.db", lambda: self.now)
+        self.store: HistoryDatabase = self.engine.open(lambda: self.now)
 
     def teardown(self) -> None:
         if hasattr(self, "store"):
             assert self.store.coverage(self.other) == Coverage()
             self.store.close()
-            self.folder.cleanup()
 
     @rule(start=bucket, length=st.integers(0, 50), seed=seed, replaces=st.booleans(), gap=st.booleans())
     def commit(self, start: int, length: int, seed: int, replaces: bool, gap: bool) -> None:
@@ -185,12 +190,20 @@ class Stored(RuleBasedStateMachine):
         assert by_time == {at(n): olds for n, olds in self.was.items()}
 
 
-TestStored = Stored.TestCase
-TestStored.settings = settings(max_examples=8, stateful_step_count=12, deadline=None)
+def tried(engine: Engine, examples: int, steps: int) -> None:
+    class Here(Stored):
+        pass
+
+    Here.engine = engine
+    run_state_machine_as_test(
+        Here, settings=settings(max_examples=examples, stateful_step_count=steps, deadline=None)
+    )
+
+
+def test_it_answers_what_a_dict_does(engine: Engine) -> None:
+    tried(engine, 8 if isinstance(engine, InFile) else 4, 12)
 
 
 @pytest.mark.long
-class TestStoredLong(Stored.TestCase):  # type: ignore[misc, valid-type]
-    """The same, for longer."""
-
-    settings = settings(max_examples=1_000, stateful_step_count=40, deadline=None)
+def test_it_answers_what_a_dict_does_for_longer(engine: Engine) -> None:
+    tried(engine, 1_000 if isinstance(engine, InFile) else 300, 40)

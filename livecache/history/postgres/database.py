@@ -1,0 +1,243 @@
+"""The server: how it is reached, what a transaction is, and what its errors mean for people.
+
+Writers of one series wait for each other at its row, and for nobody else. Readers wait for nobody: what they
+see is as it was when they began.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from typing import Any
+
+import psycopg
+from psycopg import errors
+from psycopg.pq import TransactionStatus
+
+from ...errors import NewerSchema, StoreUnusable
+from ...keys.history_place import Place
+from ..tables.database import Sql, Tables
+from .schema import MIGRATIONS, SCHEMA
+
+__all__ = ["Database"]
+
+_MIGRATING = 0x6C636831  # "lch1": of the lock that one alone holds who makes the tables
+_SESSION = """SET statement_timeout = '10min'; SET idle_in_transaction_session_timeout = '1min';
+    SET client_min_messages = warning"""
+# A host that is gone without a word is noticed within half a minute.
+_SETTINGS: dict[str, Any] = {
+    "application_name": "livecache",
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+
+
+class Database(Tables):
+    """An open store. `now` tells Unix ms by the host's clock."""
+
+    first_free = " FOR UPDATE OF jobs SKIP LOCKED"
+
+    def __init__(self, place: Place, now: Callable[[], int], *, writes: bool, busy_s: float) -> None:
+        self.place, self.now, self.writes, self._busy_s = place, now, writes, busy_s
+        self._process = os.getpid()
+        self._raw = self._connected()
+        try:
+            self._prepare() if writes else self.check()
+            self._identity: tuple[object, ...] = self.one("SELECT value FROM meta WHERE key = 'identity'")
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let go of the connection; in a process that was forked it is the parent's."""
+        if os.getpid() == self._process:
+            self._raw.close()
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """What the database was given when its tables were made."""
+        return self._identity
+
+    @property
+    def moved(self) -> bool:
+        """Whether the server has ended the connection."""
+        return self._raw.closed
+
+    @property
+    def raw(self) -> psycopg.Connection:
+        """The connection itself, for what is no plain SQL."""
+        return self._raw
+
+    @contextmanager
+    def writing(self) -> Iterator[Sql]:
+        """A transaction of which all is stored, or nothing. Within one it is part of that."""
+        with self._transaction("BEGIN" if self.writes else "BEGIN READ ONLY") as db:
+            yield db
+
+    @contextmanager
+    def reading(self) -> Iterator[Sql]:
+        """A transaction in which all is as it was at its first statement. Nobody waits for its end."""
+        with self._transaction("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY") as db:
+            yield db
+
+    @contextmanager
+    def _transaction(self, begin: str) -> Iterator[Sql]:
+        if self._raw.info.transaction_status == TransactionStatus.INTRANS:
+            yield _Connection(self._raw)
+            return
+        with self._told():
+            self._begin(begin)
+            try:
+                yield _Connection(self._raw)
+                self._raw.execute("COMMIT")
+            except BaseException:
+                with suppress(psycopg.Error):  # with the connection the transaction went, too
+                    self._raw.execute("ROLLBACK")
+                raise
+
+    def _begin(self, begin: str) -> None:
+        """Over a new connection if the server has ended this one: nothing was begun by it."""
+        try:
+            self._raw.execute(begin)
+        except psycopg.OperationalError:
+            if not self._raw.closed:
+                raise
+            self._raw = self._connected()
+            self._raw.execute(begin)
+
+    def lock(self, db: Sql, series: int, *, symbol: bool = False) -> None:
+        """Whoever else would change that series, or any of its symbol, waits for this transaction's end."""
+        which = (
+            "(venue, symbol) = (SELECT venue, symbol FROM series WHERE id = ?)" if symbol else "id = ?"
+        )  # all in one order: none waits for one that waits for it
+        db.execute(f"SELECT 1 FROM series WHERE {which} ORDER BY id FOR NO KEY UPDATE", (series,))
+
+    def check(self) -> None:
+        """That it is ours, and that we understand it. Raises `StoreUnusable`."""
+        schema = self._schema()
+        if schema is None:
+            raise StoreUnusable(f"there is no history at {self.place} yet", "livecache history fill makes it")
+        if schema < SCHEMA:
+            raise StoreUnusable(
+                f"{self.place} was made by an older livecache (schema {schema}, this one knows {SCHEMA})",
+                "start the service of this version there first: it brings the tables up to date",
+            )
+
+    def _schema(self) -> int | None:
+        with self.reading() as db:
+            if db.execute("SELECT to_regclass('meta')").fetchone() == (None,):
+                return None
+            found = db.execute("SELECT value FROM meta WHERE key = 'schema'").fetchone()
+        schema = int(found[0]) if found else 0
+        if schema > SCHEMA:
+            raise NewerSchema(
+                f"{self.place} was made by a newer livecache (schema {schema}, this one knows {SCHEMA})",
+                "upgrade livecache here, too",
+            )
+        return schema
+
+    def _prepare(self) -> None:
+        if self._schema() == SCHEMA:  # whoever may write rows need not be able to make tables
+            return
+        with self.writing() as db:
+            db.execute("SELECT pg_advisory_xact_lock(?)", (_MIGRATING,))
+            schema = self._schema() or 0  # another one may just have made them
+            db.execute("CREATE TABLE IF NOT EXISTS meta (key text PRIMARY KEY, value text NOT NULL)")
+            for later in range(schema + 1, SCHEMA + 1):
+                for statement in MIGRATIONS[later]:
+                    db.execute(statement)
+            db.execute(
+                "INSERT INTO meta (key, value) VALUES ('identity', gen_random_uuid()) ON CONFLICT DO NOTHING"
+            )
+            db.execute(
+                "INSERT INTO meta (key, value) VALUES ('schema', ?)"
+                " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+                (str(SCHEMA),),
+            )
+
+    def _connected(self) -> psycopg.Connection:
+        with self._told():
+            try:
+                raw = psycopg.connect(self.place.url, autocommit=True, **_SETTINGS, **self._password())
+            except psycopg.ProgrammingError:  # whose text has the whole URL in it
+                raise StoreUnusable(f"{self.place} is no URL of a PostgreSQL", _LOOKS) from None
+            raw.execute(f"{_SESSION}; SET lock_timeout = {int(self._busy_s * 1000)}")
+            return raw
+
+    def _password(self) -> dict[str, Any]:
+        """As its file has it, each time: it may have been changed."""
+        if self.place.password_file is None:
+            return {}
+        try:
+            return {"password": self.place.password_file.read_text().partition("\n")[0].strip()}
+        except OSError as error:
+            raise StoreUnusable(
+                f"{self.place.password_file}: {error.strerror}", "history.password_file names a file to read"
+            ) from None
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except (psycopg.ProgrammingError, psycopg.IntegrityError, psycopg.OperationalError) as error:
+            hint = next((hint for kinds, hint in _HINTS if isinstance(error, kinds)), "")
+            if not hint and not isinstance(error, psycopg.OperationalError):
+                raise  # a bug of ours
+            said = str(error).strip().splitlines()[0].removeprefix("connection failed: ")
+            raise StoreUnusable(f"{self.place}: {said}", hint or _AWAY) from error
+        except (psycopg.InternalError, psycopg.DataError) as error:
+            raise StoreUnusable(f"{self.place}: {str(error).strip()}", _DAMAGED) from error
+
+
+class _Connection:
+    """A connection that takes SQL as the tables have it."""
+
+    def __init__(self, raw: psycopg.Connection) -> None:
+        self._raw = raw
+
+    def execute(self, sql: str, values: Any = (), /) -> Any:
+        return self._raw.execute(_translated(sql), values)
+
+    def executemany(self, sql: str, values: Iterable[Any], /) -> Any:
+        with self._raw.cursor() as cursor:
+            cursor.executemany(_translated(sql), values)
+
+
+@cache
+def _translated(sql: str) -> Any:
+    return re.sub(r"(?<!:):([a-z_]+)", r"%(\1)s", sql).replace("?", "%s")
+
+
+_LOOKS = "it looks like postgresql://user@host:5432/database"
+_AWAY = "it is tried again with the next page; nothing that was stored is lost"
+_DAMAGED = "PostgreSQL's log says more; pg_amcheck and a backup are its own means"
+
+_HINTS = (
+    ((errors.InvalidCatalogName,), "createdb makes a database: it is not livecache's to make one"),
+    (
+        (errors.InvalidPassword, errors.InvalidAuthorizationSpecification),
+        "check the user and the password: of the URL, history.password_file, PGPASSWORD or ~/.pgpass",
+    ),
+    (
+        (errors.InsufficientPrivilege,),
+        "livecache history roles says what a reader, a writer and an owner have to be granted",
+    ),
+    ((errors.ReadOnlySqlTransaction,), "write to the primary server, as a role that may write"),
+    ((errors.DiskFull,), "make room: nothing is lost, and it goes on from there"),
+    ((errors.TooManyConnections,), "raise max_connections, or end what holds connections and needs none"),
+    ((errors.LockNotAvailable, errors.QueryCanceled), "another process holds it for long: end it, or wait"),
+    (
+        (errors.DeadlockDetected, errors.SerializationFailure, errors.UniqueViolation),
+        "another one was first: try again",
+    ),
+    (
+        (errors.DuplicateTable, errors.UndefinedColumn, errors.UndefinedTable),
+        "these tables are no history of livecache's: give history.url a database or a schema of its own",
+    ),
+)

@@ -1,0 +1,210 @@
+"""Rows as rows: what psql, Grafana and pandas read. They go in and out by COPY."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+
+from ...equities.scale import Scale
+from ...errors import DamagedBlock
+from ...model.coverage import Coverage
+from ...model.timeframe import iso
+from ..block import BUCKETS, block_of, span_of
+from ..columns import NO_ROWS, Columns, Decimals
+from ..store import SeriesInfo
+from ..tables.database import Sql
+from ..tables.keeping import Keeping
+from ..tables.reading import counts_of
+from ..tables.writing import Change, change_of
+from .binary import packed
+from .database import Database
+
+__all__ = ["Rows"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST, _LAST = (each.replace(tzinfo=UTC) for each in (datetime.min, datetime.max))
+_MS = "CAST(extract(epoch FROM {}) * 1000 AS bigint)"
+_WITHIN = "series = ? AND time >= ? AND time < ?"
+_NUMBERS = "open, high, low, close, volume"
+
+
+class Rows(Keeping, Database):
+    """Rows, in the table `candles`."""
+
+    def fetch(self, db: Sql, info: SeriesInfo, start: int, end: int) -> Callable[[], Columns]:
+        """The rows of `[start, end)`."""
+        raw = self._copied(info, start, end)
+        return lambda: _columns(info, raw, start, end)
+
+    def _copied(self, info: SeriesInfo, start: int, end: int) -> bytes:
+        with self.raw.cursor() as cursor, cursor.copy(_FETCH, (info.id, _at(start), _at(end))) as copy:
+            return b"".join(copy)
+
+    def size(self, db: Sql, info: SeriesInfo) -> int:
+        """Its share of what the table and its index take."""
+        (size,) = db.execute(
+            "SELECT CAST(pg_total_relation_size('candles') * CAST(? AS float8)"
+            " / greatest((SELECT sum(rows) FROM series), 1) AS bigint)",
+            (info.rows,),
+        ).fetchone()
+        return int(size)
+
+    def lay(
+        self, db: Sql, info: SeriesInfo, rows: Columns, decided: Coverage, scales: Sequence[Scale], rev: int
+    ) -> Iterator[Change]:
+        """At once. Where nothing lies yet nothing is compared: the page goes straight into the table."""
+        touched = Coverage([*decided, *([(int(rows.time[0]), int(rows.time[-1]) + 1)] if len(rows) else ())])
+        if not touched:
+            return
+        old = self.fetch(db, info, touched.spans[0].start, touched.spans[-1].end)()
+        change = change_of(old, rows, decided, scales)
+        if not change:
+            return
+        yield change
+        gone = np.concatenate((np.setdiff1d(change.laid, change.inserted), change.removed.time))
+        if len(gone):
+            db.execute(
+                f"DELETE FROM candles WHERE {_WITHIN} AND {_MS.format('time')} = ANY(?)",
+                (info.id, _at(int(gone.min())), _at(int(gone.max()) + 1), gone.tolist()),
+            )
+        fresh = rows if len(change.laid) == len(rows) else rows.take(np.isin(rows.time, change.laid))
+        if len(fresh):
+            self._copy(info, fresh)
+        self._count(db, info, change, rev)
+
+    def _copy(self, info: SeriesInfo, rows: Columns) -> None:
+        data, form = packed(info.id, rows), "binary"
+        if data is None:
+            texts = zip(*(each.texts() for each in rows.numbers), strict=True)
+            at = np.datetime_as_string(rows.time.astype("M8[ms]"), timezone="UTC").tolist()
+            lines = ("\t".join((str(info.id), time, *each)) for time, each in zip(at, texts, strict=True))
+            data, form = "\n".join((*lines, "")).encode(), "text"
+        into = f"COPY candles (series, time, {_NUMBERS}) FROM STDIN (FORMAT {form})"
+        with self.raw.cursor() as cursor, cursor.copy(into) as copy:
+            copy.write(data)
+
+    def _count(self, db: Sql, info: SeriesInfo, change: Change, rev: int) -> None:
+        """Tell what was changed of each block."""
+        step = info.key.timeframe.ms
+        more, less, laid = (
+            each // (step * BUCKETS) for each in (change.inserted, change.removed.time, change.laid)
+        )
+        blocks = np.unique(np.concatenate((less, laid)))
+        counts = [int((more == block).sum()) - int((less == block).sum()) for block in blocks]
+        db.execute(
+            _COUNT,
+            {
+                "series": info.id,
+                "blocks": blocks.tolist(),
+                "counts": counts,
+                "seconds": step * BUCKETS / 1000,
+                "rev": rev,
+            },
+        )
+        if len(less):
+            db.execute("DELETE FROM blocks WHERE series = ? AND rows = 0", (info.id,))
+
+    def cut(self, db: Sql, info: SeriesInfo, before: int, rev: int) -> int:
+        """Rows before that time go. Returns how many."""
+        edge, (had, _, _) = block_of(before, info.key.timeframe.ms), counts_of(db, info.id)
+        db.execute("DELETE FROM candles WHERE series = ? AND time < ?", (info.id, _at(before)))
+        db.execute("DELETE FROM blocks WHERE series = ? AND block < ?", (info.id, edge))
+        _, end = span_of(edge, info.key.timeframe.ms)
+        rows, first = db.execute(
+            f"SELECT count(*), {_MS.format('min(time)')} FROM candles WHERE {_WITHIN}",
+            (info.id, _at(before), _at(end)),
+        ).fetchone()
+        if rows:
+            db.execute(
+                "UPDATE blocks SET rows = ?, first = ?, rev = ? WHERE series = ? AND block = ? AND first < ?",
+                (rows, first, rev, info.id, edge, before),
+            )
+        else:
+            db.execute("DELETE FROM blocks WHERE series = ? AND block = ?", (info.id, edge))
+        return had - counts_of(db, info.id)[0]
+
+    def wrong(
+        self, db: Sql, info: SeriesInfo, first: int, last: int
+    ) -> Callable[[], Sequence[tuple[int, str]]]:
+        """Which blocks have other rows than pages brought: somebody has written into the table by hand."""
+        step = info.key.timeframe.ms
+        found = db.execute(
+            _WRONG,
+            {
+                "series": info.id,
+                "first": first,
+                "last": last,
+                "start": _at(first * step * BUCKETS),
+                "end": _at((last + 1) * step * BUCKETS),
+                "seconds": step * BUCKETS / 1000,
+                "rev": info.rev,
+            },
+        ).fetchall()
+        return lambda: [
+            (block, f"{there or 0} candles are there, and pages brought {told or 0}")
+            if there != told
+            else (block, "it has candles that no page brought")
+            for block, there, told in found
+        ]
+
+    def take_out(self, db: Sql, info: SeriesInfo, block: int) -> bytes:
+        """Its rows as lines of text."""
+        start, end = span_of(block, info.key.timeframe.ms)
+        raw = self._copied(info, start, end)
+        db.execute(f"DELETE FROM candles WHERE {_WITHIN}", (info.id, _at(start), _at(end)))
+        return raw
+
+
+def _at(time: int) -> datetime:
+    """As PostgreSQL takes it; what is beyond all years is their end."""
+    try:
+        return _EPOCH + timedelta(milliseconds=time)
+    except OverflowError:
+        return _LAST if time > 0 else _FIRST
+
+
+def _columns(info: SeriesInfo, raw: bytes, start: int, end: int) -> Columns:
+    """Lines of text as columns. Raises `DamagedBlock`."""
+    if not raw:
+        return NO_ROWS
+    plain = Decimals.plain(raw.replace(b"\n", b","), 6)
+    try:
+        time, *numbers = plain or map(
+            Decimals.of, zip(*(x.split(",") for x in raw.decode().split()), strict=True)
+        )
+    except (ValueError, ArithmeticError):
+        raise DamagedBlock(
+            f"the history of {info.key} from {iso(start)} to {iso(end)} has what is no number",
+            "livecache history verify --heal puts it aside, and livecache history fill asks for it again",
+        ) from None
+    return Columns(time.scaled // 10 ** max(0, time.scale - 3), *numbers)
+
+
+_FETCH = f"""COPY (SELECT extract(epoch FROM time), {_NUMBERS} FROM candles
+    WHERE series = %s AND time >= %s AND time < %s ORDER BY time) TO STDOUT (DELIMITER ',')"""
+
+_COUNT = f"""INSERT INTO blocks AS held (series, block, rows, first, last, rev)
+    SELECT :series, its.block, its.rows,
+        coalesce({_MS.format("since")}, 0), coalesce({_MS.format("till")}, 0), :rev
+    FROM unnest(CAST(:blocks AS bigint[]), CAST(:counts AS int[])) AS its (block, rows),
+        LATERAL (SELECT min(time) AS since, max(time) AS till FROM candles WHERE series = :series
+            AND time >= to_timestamp(its.block * :seconds)
+            AND time < to_timestamp((its.block + 1) * :seconds)) AS lie
+    ON CONFLICT (series, block) DO UPDATE SET rows = held.rows + excluded.rows, first = excluded.first,
+        last = excluded.last, rev = excluded.rev"""
+
+_NONE = "('NaN', 'Infinity', '-Infinity')"
+
+_WRONG = f"""SELECT block, there.rows, told.rows FROM
+        (SELECT block, rows, first, last, rev FROM blocks
+            WHERE series = :series AND block BETWEEN :first AND :last) AS told
+    FULL JOIN
+        (SELECT CAST(floor(date_part('epoch', time) / :seconds) AS bigint) AS block, count(*) AS rows,
+            {_MS.format("min(time)")} AS first, {_MS.format("max(time)")} AS last,
+            bool_or(open + high + low + close + volume IN {_NONE}) AS odd
+            FROM candles WHERE series = :series AND time >= :start AND time < :end GROUP BY 1) AS there
+    USING (block)
+    WHERE (told.rows, told.first, told.last) IS DISTINCT FROM (there.rows, there.first, there.last)
+        OR told.rev > :rev OR there.odd ORDER BY block"""

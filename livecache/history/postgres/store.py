@@ -1,0 +1,53 @@
+"""The store on a server: candles, coverage, jobs and log in one PostgreSQL database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from ...errors import StoreUnusable
+from ...keys.history_place import Place
+from ..tables.jobs import Jobs
+from ..tables.symbols import Symbols
+from .log import Log
+from .rows import Rows
+
+__all__ = ["PostgresHistory"]
+
+BUSY_S = 30.0
+"""So long one waits for another's transaction."""
+
+
+class PostgresHistory(Rows, Jobs, Symbols, Log):
+    """A `HistoryStore`, `JobStore`, `LogStore` and `SymbolStore` in one database."""
+
+    @classmethod
+    def open(
+        cls, place: Place, now: Callable[[], int], *, read_only: bool = False, busy_s: float = BUSY_S
+    ) -> PostgresHistory:
+        """Connect, and make the tables if need be; `now` tells Unix ms. Raises `StoreUnusable`.
+
+        `read_only` is for readers: the tables have to be there, and nothing in them can be changed. Whoever
+        writes waits up to `busy_s` for others who do.
+        """
+        return cls(place, now, writes=not read_only, busy_s=busy_s)
+
+    def backup(self, path: Path) -> None:
+        """Refused: PostgreSQL has means of its own. Raises `StoreUnusable`."""
+        raise StoreUnusable(
+            f"{self.place} is no file to be copied", f"pg_dump --format=custom --file={path} {self.place}"
+        )
+
+    def vacuum(self) -> None:
+        """Give room that is not used any more to others who write; PostgreSQL does so by itself, too."""
+        with self._told():
+            self.raw.execute("VACUUM (ANALYZE) candles")
+
+    def total_bytes(self) -> int:
+        """Bytes of its tables, with their indexes."""
+        found: tuple[int] = self.one(
+            "SELECT CAST(coalesce(sum(pg_total_relation_size(oid)), 0) AS bigint) FROM pg_class"
+            " WHERE relkind = 'r' AND relnamespace ="
+            " (SELECT relnamespace FROM pg_class WHERE oid = to_regclass('meta'))"
+        )
+        return found[0]
