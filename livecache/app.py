@@ -103,7 +103,8 @@ async def engine_over(
 
     `options` are the engine's.
     """
-    engine, change = assemble(config, store.client, SystemClock(), venue=venue, **options)
+    shared = not store.embedded
+    engine, change = assemble(config, store.client, SystemClock(), venue=venue, shared=shared, **options)
     changes = instance.changes if instance is not None else {}
     changes[engine.venue.name] = change
     asked = False
@@ -134,11 +135,13 @@ def assemble(
     *,
     venue: str = "",
     environ: Mapping[str, str] = os.environ,
+    shared: bool = False,
     **options: Any,
 ) -> tuple[Engine, Change]:
     """The engine of the venue with that id, and what has both take over another configuration.
 
-    Without an id it is the first that is configured. `options` are the engine's.
+    Without an id it is the first that is configured. `shared`: others may be in the store as well, with whom
+    the venue's budget is shared. `options` are the engine's.
     """
     time = VenueTime(clock)
     id_ = venue or next(iter(config.venues))
@@ -153,7 +156,10 @@ def assemble(
     name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     keys = Keyspace(config.redis.prefix, id_, database_of(store))
     settings = _settings(config, id_, built.traits)
-    engine = Engine(built, store, keys, settings, time=time, name=name, jitter=random.random, **options)
+    scope = config.venues[id_].scope(id_, environ) if shared else ""
+    engine = Engine(
+        *(built, store, keys, settings), time=time, name=name, jitter=random.random, scope=scope, **options
+    )
 
     def change(config: Config) -> Callable[[], None]:
         engine.check(_settings(config, id_, built.traits))

@@ -35,6 +35,7 @@ MAY_IMPORT = {
     "proof": {"model"},
     "ledger": {"errors", "model", "proof"},
     "pacing": {"model"},
+    "quota": {"clock", "keys", "pacing", "wire"},
     "venues": {"errors", "clock", "files", "repeats", "tape", "model", "equities", "pacing"},
     "config": {"errors", "files", "plainly", "model", "redis_url", "keys", "venues"},
     "keys": {"errors", "model"},
@@ -50,7 +51,7 @@ MAY_IMPORT = {
     "simulator": {"errors", "clock", "plainly", "tape", "model", "equities"},
     "engine": {
         *("errors", "clock", "repeats", "model", "proof", "ledger", "pacing", "venues", "keys", "wire"),
-        *("write", "writer", "sharing"),
+        *("quota", "write", "writer", "sharing"),
     },
     "http": {
         *("errors", "clock", "files", "plainly", "repeats", "model", "config", "venues", "keys", "wire"),

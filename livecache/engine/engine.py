@@ -21,6 +21,7 @@ from ..model.rollup import children_of
 from ..model.series import SeriesId, Stored
 from ..model.timeframe import Timeframe, iso
 from ..quiet import logger
+from ..quota.quota import Quota
 from ..venues.venue import Venue
 from ..wire.advice import advise
 from ..wire.scripts import batches
@@ -66,7 +67,8 @@ class Engine:
     `store` is a `redis.asyncio.Redis`, or whatever else sends commands. `time` is the venue's, by which
     `venue` decodes as well. `name` is this tenure's. `jitter` is uniform in [0, 1). `announced` are the
     series that readers may expect, where those filled now are only some. `beside` is what else runs with the
-    engine, once it has started: it ends with it, before the venue is closed. The rest is as `Writer` has it.
+    engine, once it has started: it ends with it, before the venue is closed. `scope` names the budget that is
+    shared with others over the store; "" shares none. The rest is as `Writer` has it.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class Engine:
         used_before: bool = False,
         audit_every: int = AUDIT_EVERY,
         progress: Progress | None = None,
+        scope: str = "",
     ) -> None:
         self.venue = venue
         self.store = store
@@ -106,7 +109,8 @@ class Engine:
             require_all=settings.require_all,
         )
         self.series = tuple(track.series for track in self.live.configured())
-        self.limiter = Limiter(settings.budgets, time, jitter)
+        quota = Quota(store, keys, scope, name, self.clock) if scope else None
+        self.limiter = Limiter(settings.budgets, time, jitter, quota)
         self.limiter.learn(venue.traits.budgets)
         self.live.hour = lambda: self.limiter.hour
         self.timekeeper = Timekeeper(self.live, self.venue, self.limiter, jitter)
@@ -196,6 +200,7 @@ class Engine:
         serving = [
             tasks.create_task(self._write(), name="writer"),
             tasks.create_task(self._tell_bans(), name="bans"),
+            tasks.create_task(self.limiter.share(), name="quota"),
         ]
         await self.timekeeper.learn()
         in_line_s = self.clock.monotonic()
@@ -287,6 +292,7 @@ class Engine:
 
     async def close(self, *, for_good: bool) -> None:
         """Say farewell to Redis, as `Writer.close` does, and close the venue."""
+        await self.limiter.leave()
         await self.writer.close(for_good=for_good)
         await self.venue.aclose()
 

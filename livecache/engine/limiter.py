@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from ..model.budget import NOTHING, Budget, Costs, Hour
 from ..model.timeframe import iso
 from ..pacing.meter import BAN_MOST_S, Meter, Ticket
 from ..quiet import logger
+from ..quota.quota import AGAIN_S, BEAT_S, REACH_S, Quota
 from ..venues.venue import FailureKind, FetchFailure, Page
 from .venue_time import VenueTime
 
@@ -32,6 +34,17 @@ class Urgency(IntEnum):
     HISTORY = 3
 
 
+_REACHES_S = {Urgency.LIVE: REACH_S, Urgency.WARM: 0.5, Urgency.READ: 0.25, Urgency.HISTORY: 0.12}
+"""So far ahead each may reserve of a shared budget: while more urgent ones queue, others find no slot."""
+
+_REACHES_FURTHER = 0.1
+"""Seconds a second waited: no class starves for what others ask."""
+
+_LATE = 0.4
+"""Of the time from slot to slot: a slot that is reached later is gone, lest it and the next be one burst."""
+
+_LATE_LEAST_S = 0.01
+
 _SAME_BAN_MS = 1_000  # by which its end may be told differently
 
 _LOOK_S = 5.0
@@ -49,27 +62,50 @@ _P = TypeVar("_P", bound=_Priced)
 @dataclass(slots=True, eq=False)
 class _Waiting:
     urgency: Urgency
+    since: float
     passed_over: int = 0
+    missed: int = 0  # slots that it has reached too late
+    asked: bool = False  # for a slot, before its turn
     turn: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def starves(self) -> bool:
         return self.passed_over >= _PASSED_OVER_MOST
 
+    def reach_s(self, now: float) -> float:
+        """How far ahead it may reserve."""
+        aged_s = _REACHES_S[self.urgency] + _REACHES_FURTHER * (now - self.since)
+        return REACH_S if self.starves else min(REACH_S, aged_s)
+
+
+class _Reserved(NamedTuple):
+    slot: float
+    costs: Costs
+
 
 class Limiter:
     """`await acquire()` before each request, and then tell what was `heard`. `ban` is set by each ban.
 
     It keeps to `budgets` beside what the venue allows; of two of one name, to the one that is configured.
-    `jitter` is uniform in [0, 1).
+    `jitter` is uniform in [0, 1). With a `quota`, which others share, `share` has to run.
     """
 
-    def __init__(self, budgets: Sequence[Budget], time: VenueTime, jitter: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        budgets: Sequence[Budget],
+        time: VenueTime,
+        jitter: Callable[[], float],
+        quota: Quota | None = None,
+    ) -> None:
         self.ban = asyncio.Event()
         self.shares = {Urgency.HISTORY: 0.5}
         """Of the budgets: such a class leaves the rest to the others, until it was passed over too often."""
         self._time = time
         self._clock = time.clock
+        self.quota = quota
+        self._jitter = jitter
+        self._reserved: list[_Reserved] = []  # for whoever comes first when it is time
+        self._refused = asyncio.Event()
         self._meter = Meter(budgets, venue_ahead_s=self._venue_ahead_s, jitter=jitter)
         self._waiting: list[_Waiting] = []  # in the order in which they came
         self._banned_until = 0  # by the wall clock
@@ -131,31 +167,66 @@ class Limiter:
         There may be something better to ask for than at `first`, of other costs, or nothing any more: then
         there is no ticket.
         """
-        waiting, slot = _Waiting(urgency), self._clock.monotonic()
+        if self.quota is not None:
+            await self.quota.heard.wait()
+        slot = self._clock.monotonic()
+        waiting = _Waiting(urgency, slot)
         self._waiting.append(waiting)
         try:
             while True:
                 while self._first() is not waiting:
                     waiting.turn.clear()
+                    await self._reserve_early(waiting, first.costs)
                     await waiting.turn.wait()
                 if self._banned_s() > _LOOK_S:
                     await self._clock.sleep(_LOOK_S)
                     continue
                 # By the slot and not by the clock, lest a late timer count. A refusal may have moved it.
                 share = 1.0 if waiting.starves else self.shares.get(urgency, 1.0)
-                slot = self._meter.slot(first.costs, slot, share)
-                if (wait_s := slot - self._clock.monotonic()) > _TICK_S:
-                    await self._clock.sleep(wait_s)
+                slot = self._meter.slot(self._meter.times(first.costs, self._others_too), slot, share)
+                due, reserved = slot, None
+                if self.quota is not None and self.quota.standing == "away":
+                    due = self.quota.turn(max(slot, self._clock.monotonic() - self._late_s(waiting)))
+                elif self.quota is not None and self.quota.standing == "shared":
+                    reserved = await self._reserve(self.quota, waiting, first.costs, slot, share)
+                    if reserved is None or self._first() is not waiting:
+                        continue
+                    due = max(slot, reserved.slot)
+                if (wait_s := due - self._clock.monotonic()) > _TICK_S:
+                    await self._clock.sleep(wait_s if due == slot else min(wait_s, _LOOK_S))
                     continue
                 if (chosen := choose()) is None:
                     return None
                 if chosen.costs == first.costs:
-                    return self._start(waiting, chosen.costs, slot), chosen
+                    return self._start(waiting, chosen.costs, due, reserved), chosen
                 first = chosen
         finally:
             self._waiting.remove(waiting)
             if self._waiting:
                 self._first().turn.set()
+
+    async def share(self) -> None:
+        """Keep up with those who share the budgets, until cancelled."""
+        if (quota := self.quota) is None:
+            return
+        while True:
+            now = self._clock.monotonic()
+            terms = self._meter.terms(NOTHING, now)
+            if (answer := await quota.beat(terms, self._paused_s(now))) is not None:
+                self._meter.told(terms)
+                if answer.ban:
+                    self.heed(answer.ban)
+                if not self._reserved:  # Else that is among what is used, and has not started.
+                    self._meter.hear(answer.levels, self._clock.monotonic())
+            with suppress(TimeoutError):
+                async with asyncio.timeout(AGAIN_S if quota.standing == "away" else BEAT_S):
+                    await self._refused.wait()
+            self._refused.clear()
+
+    async def leave(self) -> None:
+        """Tell those who share the budgets that this one does not any more."""
+        if self.quota is not None and self.quota.standing != "away":
+            await self.quota.leave()
 
     def heard(self, ticket: Ticket, answer: object) -> None:
         """What came of the request: its answer, or why there is none."""
@@ -164,6 +235,7 @@ class Limiter:
             self._meter.answered(ticket, now, answer.usage if isinstance(answer, Page) else NOTHING)
         elif answer.kind is FailureKind.REFUSED:
             self._meter.refused(ticket, now, answer.retry_after_s)
+            self._refused.set()
         elif answer.kind is FailureKind.BANNED:
             self._meter.banned(ticket, now, answer.retry_after_s)
             self.ban_follows = answer.status != 451  # A country that one host does not serve, another may.
@@ -196,13 +268,71 @@ class Limiter:
     def _first(self) -> _Waiting:
         return min(self._waiting, key=lambda one: (not one.starves, one.urgency))
 
-    def _start(self, waiting: _Waiting, costs: Costs, slot: float) -> Ticket:
+    async def _reserve(
+        self, quota: Quota, waiting: _Waiting, costs: Costs, slot: float, share: float
+    ) -> _Reserved | None:
+        """A slot of the budgets that are shared, from then on; None where to look again."""
+        latest = max(slot, self._clock.monotonic()) - self._late_s(waiting)
+        for reserved in list(self._reserved):
+            if reserved.slot < latest:
+                waiting.missed += 1
+                self._reserved.remove(reserved)
+            elif reserved.costs == costs:
+                return reserved
+        again_s = await self._ask(quota, waiting, costs, slot, share)
+        if again_s > 0:
+            await self._clock.sleep(min(again_s, BEAT_S))
+        return None
+
+    async def _reserve_early(self, waiting: _Waiting, costs: Costs) -> None:
+        """What is live need not wait for its turn to get in line: who is before it holds a slot already."""
+        if waiting.urgency is Urgency.LIVE and not waiting.asked and self._reserved:
+            waiting.asked = True
+            if self.quota is not None and self.quota.standing == "shared":
+                await self._ask(self.quota, waiting, costs, self._clock.monotonic(), 1.0)
+
+    async def _ask(self, quota: Quota, waiting: _Waiting, costs: Costs, slot: float, share: float) -> float:
+        """Reserve a slot; where there is none, returns in how many seconds to ask again."""
+        now = self._clock.monotonic()
+        asked = await quota.reserve(
+            self._meter.terms(costs, now, share),
+            reach_s=waiting.reach_s(now),
+            suits_s=max(0.0, slot - now),
+            pause_s=self._paused_s(now),
+        )
+        if asked is None:
+            return 0.0
+        answer, when = asked
+        if answer.wait_s >= 0:
+            self._reserved.append(_Reserved(when, costs))
+            self._reserved.sort(key=lambda one: one.slot)
+            return 0.0
+        # By chance a little later, lest the same one always come first.
+        return when - self._clock.monotonic() + self._jitter() * _REACHES_S[Urgency.HISTORY] / 2
+
+    @property
+    def _others_too(self) -> int:
+        """How many start at the same time, unseen, when one does here."""
+        return self.quota.members if self.quota is not None and self.quota.standing == "away" else 1
+
+    def _late_s(self, waiting: _Waiting) -> float:
+        rate_per_s = self.rate_per_s
+        least_s = max(_LATE / rate_per_s, _LATE_LEAST_S) if rate_per_s else BEAT_S
+        return least_s * (1 + waiting.missed)
+
+    def _paused_s(self, now: float) -> float:
+        return max(0.0, self._meter.paused_until - now)
+
+    def _start(self, waiting: _Waiting, costs: Costs, slot: float, reserved: _Reserved | None) -> Ticket:
         had_its_turn = waiting.urgency if waiting.starves else None
         for other in self._waiting:
             other.passed_over = (
                 0 if other.urgency == had_its_turn else other.passed_over + (other.urgency > waiting.urgency)
             )
-        return self._meter.start(costs, slot, max(slot, self._clock.monotonic()))
+        if known := reserved in self._reserved:
+            self._reserved.remove(reserved)
+        now = max(slot, self._clock.monotonic())
+        return self._meter.start(costs, slot, now, many=self._others_too, known=known)
 
     def _note_ban(self, now: float) -> None:
         until = int((self._clock.wall() + self._meter.banned_until - now) * 1000)

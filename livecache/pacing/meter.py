@@ -6,11 +6,11 @@ All times are the host's monotonic seconds, as real as the venue's limits, unles
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..model.budget import HOUR_S, NOTHING, Budget, Costs, Hour, Pool, Rolling, Spacing, Window
-from .kept import Kept, KeptPool, KeptRolling, KeptWindow
+from .kept import Kept, KeptPool, KeptRolling, KeptWindow, Terms
 from .pace import Pace
 
 __all__ = ["BAN_MOST_S", "Meter", "Ticket"]
@@ -102,14 +102,41 @@ class Meter:
                 slot = max(slot, kept.slot(cost, now, share))
         return slot
 
-    def start(self, costs: Costs, slot: float, now: float) -> Ticket:
-        """Take `slot`, at `now`, which a timer may have made a little later."""
+    def terms(self, costs: Costs, now: float, share: float = 1.0) -> dict[str, tuple[int, Terms]]:
+        """By its name, what a request costs in each budget, and how that is shared with others."""
+        priced = ((name, costs.get(name, 1), kept) for name, kept in self._kept.items())
+        return {name: (cost, kept.terms(cost, now, share)) for name, cost, kept in priced}
+
+    def told(self, terms: Mapping[str, tuple[int, Terms]]) -> None:
+        """Those who share the budgets know what these terms say."""
+        for name, (_, its) in terms.items():
+            if name in self._kept:
+                self._kept[name].told(int(its.level))
+
+    def hear(self, levels: Mapping[str, float], now: float) -> None:
+        """How much is used of each budget by all who share it."""
+        for name, level in levels.items():
+            if name in self._kept:
+                self._kept[name].hear(level, now)
+
+    def times(self, costs: Costs, many: int) -> Costs:
+        """What so many such requests cost."""
+        return costs if many == 1 else {name: many * costs.get(name, 1) for name in self._kept}
+
+    def start(self, costs: Costs, slot: float, now: float, *, many: int = 1, known: bool = False) -> Ticket:
+        """Take `slot`, at `now`, which a timer may have made a little later.
+
+        `many`: for each that starts here as many start elsewhere, unseen, itself included. `known`: those who
+        share the budgets know of it.
+        """
         budgets = tuple(kept for name, kept in self._kept.items() if costs.get(name, 1))
         for kept in budgets:
-            kept.start(costs.get(kept.budget.name, 1), slot, now)
+            cost = costs.get(kept.budget.name, 1)
+            kept.start(many * cost, slot, now)
+            kept.told(cost if known else (many - 1) * cost)
         self.hour(now)
         self._starts.append(now)
-        return Ticket(costs, now, budgets)
+        return Ticket(self.times(costs, many), now, budgets)
 
     def ended(self, ticket: Ticket, now: float, usage: Costs = NOTHING) -> None:
         """It failed or was given up. `usage` is what the venue counts as used, by the budgets' names."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..model.budget import Spacing
-from .kept import Kept
+from .kept import Kept, Terms
 
 __all__ = ["Pace"]
 
@@ -71,10 +71,16 @@ class Pace(Kept[Spacing]):
         interval = 1 / self.rate_per_s
         # The next slot counts from this one and not from when it was noticed, lest late timers add up to a
         # lower rate; but what was slept through is not made good.
-        self._next = max(slot, now - _FORGIVEN_LATENESS * interval) + interval
+        self._next = max(slot, now - _FORGIVEN_LATENESS * interval) + cost * interval
         if self.budget.jitter_s:
             self._next += self.budget.jitter_s * self._jitter()
         self._started_since_cut = True
+
+    def terms(self, cost: int, now: float, share: float) -> Terms:
+        return Terms(1 / self.rate_per_s, max(0.0, self._next - now), 0.0)
+
+    def hear(self, level: float, now: float) -> None:
+        self._next = max(self._next, now + level)
 
     def succeeded(self, now: float) -> None:
         """A request was answered: a lowered rate returns by the time that passed since it last changed."""

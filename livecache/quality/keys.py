@@ -55,10 +55,10 @@ def sort_keys(names: Iterable[str], keys: Keyspace, announced: Sequence[SeriesId
     ours = {keys.venues, keys.series, keys.feed, keys.closes, keys.lease, keys.ban}
     for _, symbol, timeframe in announced:
         ours |= {keys.candles(symbol, timeframe), keys.state(symbol, timeframe), keys.alive(symbol)}
-    result = SortedKeys()
+    result, budgets = SortedKeys(), keys.budget("-").removesuffix("-")
     head, other_venue = f"{keys.prefix}:{{{keys.venue}", f"{keys.prefix}:{{"
     for name in names:
-        if name in ours or not name.startswith(f"{keys.prefix}:"):
+        if name in ours or name.startswith(budgets) or not name.startswith(f"{keys.prefix}:"):
             continue
         if name.startswith(other_venue) and not name.startswith((f"{head}:", f"{head}}}")):
             continue

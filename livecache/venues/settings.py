@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -77,6 +78,8 @@ class VenueSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     # Beside what the venue allows, and its kind's own settings.
     least_delay: Seconds | None = None  # real seconds from the start of a request to that of the next
     requests_per_hour: Annotated[int, Meta(ge=1, le=10_000_000)] | None = None  # in any 3,600 real seconds
+    # Who shares all that with others over one Redis: "address", "key", or a word for those that do.
+    budget_scope: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$")] = "address"
 
     @property
     def origin(self) -> str:
@@ -90,6 +93,16 @@ class VenueSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         delay = () if self.least_delay is None else (Spacing("least_delay", 1 / self.least_delay),)
         hourly = self.requests_per_hour
         return (*delay, *(() if hourly is None else (Rolling("requests_per_hour", hourly, 3_600.0),)))
+
+    def scope(self, venue: str, environ: Mapping[str, str]) -> str:
+        """Whose budget it is that the venue of that id allows. Raises ConfigError."""
+        if self.budget_scope != "key":
+            return self.budget_scope
+        if not (name := self.key_of(venue, environ)):
+            raise ConfigError(
+                f'venues.{venue}.budget_scope is "key", and there is no key', 'configure one, or "address"'
+            )
+        return f"key-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
 
     def symbol_meant(self, text: str) -> str:
         """The symbol as the venue writes it, whichever way it is written here."""
