@@ -12,5 +12,5 @@ long:        ; $(PYTHON) -m pytest -q -n $(JOBS) -m "long or hypothesis" --hypot
 seeds:       ; $(PYTHON) -m tests.simulation.seeds $(SEEDS) --jobs $(JOBS)
 teeth:       ; $(PYTHON) -m tests.teeth $(NAMES)
 lint:        ; $(PYTHON) -m ruff check && $(PYTHON) -m ruff format --check && $(PYTHON) -m mypy
-pictures:    ; $(PYTHON) -m docs.pictures.make && $(PYTHON) -m docs.pictures.rooms
+pictures:    ; $(PYTHON) -m docs.pictures.make && $(PYTHON) -m docs.pictures.rooms && $(PYTHON) -m docs.pictures.topologies
 benchmarks:  ; $(PYTHON) -m benchmarks.all

@@ -139,6 +139,13 @@ def test_the_picture_of_the_rooms_is_drawn_from_the_code() -> None:
     assert rooms.PICTURE.read_text() == rooms.drawn(), told
 
 
+def test_the_pictures_of_what_runs_where_are_drawn_from_what_is_said() -> None:
+    topologies = importlib.import_module("docs.pictures.topologies")
+    for name, topology in topologies.TOPOLOGIES.items():
+        told = "run python -m docs.pictures.topologies"
+        assert (topologies.FOLDER / f"{name}.svg").read_text() == topologies.drawn(topology), told
+
+
 def test_every_command_and_setting_has_its_place() -> None:
     assert [f"livecache {name}" for name in app.commands if f"`livecache {name}" not in CLI] == []
 
