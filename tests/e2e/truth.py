@@ -107,6 +107,7 @@ class Watcher:
     wrong: list[str] = field(default_factory=list)
     went_back: list[str] = field(default_factory=list)
     settled: dict[SeriesId, int] = field(default_factory=dict)
+    _judged: dict[tuple[SeriesId, int], tuple[Candle, bool]] = field(default_factory=dict)
 
     def run(self, url: str, stop: threading.Event) -> None:
         """Look until told to stop."""
@@ -176,7 +177,11 @@ class Watcher:
         if [c.time for c in candles] != list(range(first, candles.known_through, step)):
             self.wrong.append(f"{series}: not the {COUNT} buckets before {candles.known_through}")
         for candle in candles:
-            if fault := self.truth.fault(series, candle, final=candle.time < candles.settled_through):
+            final, place = candle.time < candles.settled_through, (series, candle.time)
+            if self._judged.get(place) == (candle, final):
+                continue
+            self._judged[place] = candle, final
+            if fault := self.truth.fault(series, candle, final=final):
                 self.wrong.append(fault)
         before = self.settled.get(series, 0)
         if candles.settled_through < before:

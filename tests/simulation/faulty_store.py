@@ -15,6 +15,7 @@ from livecache.write.lease import LEASE_MS
 from livecache.write.presence import ALIVE_MS
 
 from .faults import Fault, Kind
+from .virtual import BlockingRedis
 
 __all__ = ["Connection", "Store"]
 
@@ -32,7 +33,7 @@ class Store:
         self.now_s = now_s
         self.commands = 0
         self.is_full = False
-        self._connection: Any = client.connection_pool.get_connection()
+        self._redis = BlockingRedis(client)
         self._expires: dict[str, float] = {}
         self._saved: list[dict[bytes, bytes]] = []
 
@@ -40,14 +41,14 @@ class Store:
         """Run a command, after what has expired is gone."""
         self.expire()
         self.commands += 1
-        reply = self._send(*args)
+        reply = self._redis.send(*args)
         if args[0] in ("EVALSHA", "EVAL") and args[2]:
             self._note_renewal(args[3 : 3 + args[2]], args[3 + args[2] :], reply)
         return reply
 
     def close(self) -> None:
         """Disconnect."""
-        self.client.connection_pool.release(self._connection)
+        self._redis.close()
 
     def expire(self) -> None:
         """Remove the keys whose time has come."""
@@ -86,14 +87,6 @@ class Store:
         for key, dump in self._saved[0].items():
             self.client.restore(key, 0, dump)
         return True
-
-    def _send(self, *args: Any) -> Any:
-        """As the client would send it, without what it does for every command beside."""
-        self._connection.send_command(*args)
-        reply = self._connection.read_response()
-        callbacks: Any = self.client.response_callbacks
-        callback = callbacks.get(args[0])
-        return callback(reply) if callback is not None else reply
 
     def _note_renewal(self, keys: Any, args: Any, reply: Any) -> None:
         if isinstance(reply, bytes) or reply == 0:

@@ -58,7 +58,7 @@ def calm() -> BinanceFaults:
 
 
 @pytest.mark.takes(20)
-@pytest.mark.parametrize(("kind", "seed", "minutes"), [("binance", 1, 24), ("binance-usdm", 12, 24), *LONG])
+@pytest.mark.parametrize(("kind", "seed", "minutes"), [("binance", 1, 24), *LONG])
 def test_whatever_fails_at_binance_nothing_settled_is_wrong_and_nothing_stays_missing(
     clean_valkey: str, kind: str, seed: int, minutes: int
 ) -> None:

@@ -18,6 +18,7 @@ from tests.simulation.test_trouble import START, state, venue_at
 from tests.simulation.virtual import run_virtually
 from tests.simulation.watch import Watcher
 from tests.simulation.wire import Rows, Spoil, on_the_wire, row_time
+from tests.sizes import some
 
 M5, M15, H1 = Timeframe.M5, Timeframe.M15, Timeframe.H1
 SYMBOL = "BTC-USD"
@@ -113,7 +114,18 @@ ODD: dict[str, Spoil] = {
 }
 
 
-@pytest.mark.parametrize("name", ODD)
+@pytest.mark.parametrize(
+    "name",
+    some(
+        ODD,
+        "another product's",
+        "twins",
+        "empty now and then",
+        "of 15m",
+        "behind for 1h alone",
+        "another 200",
+    ),
+)
 def test_odd_pages_in_mid_run_settle_nothing_false_and_cost_nothing_in_the_end(
     clean_valkey: str, name: str
 ) -> None:

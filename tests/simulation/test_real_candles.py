@@ -25,8 +25,15 @@ TICK_MS = 30_000  # of market time, between updates of the feed
 pytestmark = pytest.mark.skipif(not DATA.exists(), reason="the real market data is not here")
 
 
-def play(files: dict[str, Path], start: str, url: str, timeframes: tuple[Timeframe, ...] = DEFAULT) -> int:
-    """A day from `start` on: watched every twenty simulated minutes, compared with the files at the end."""
+def play(
+    files: dict[str, Path],
+    start: str,
+    url: str,
+    timeframes: tuple[Timeframe, ...] = DEFAULT,
+    *,
+    lasts_s: int = DAY_S,
+) -> int:
+    """From `start` on: watched every twenty simulated minutes, compared with the files at the end."""
     market = CsvMarket(files)
 
     async def main() -> int:
@@ -34,7 +41,7 @@ def play(files: dict[str, Path], start: str, url: str, timeframes: tuple[Timefra
         venue = ModelVenue(market, clock, unix_ms(start), clock.monotonic(), speed=SPEED, tick_ms=TICK_MS)
         async with service(venue, url, list(files), timeframes) as running:
             watcher = Watcher(url, market, running.writer_series)
-            for _ in range(DAY_S // 1200):
+            for _ in range(lasts_s // 1200):
                 await asyncio.sleep(1200 / SPEED)
                 watcher.look()
             compared = 0
@@ -59,8 +66,18 @@ def play(files: dict[str, Path], start: str, url: str, timeframes: tuple[Timefra
 
 
 @pytest.mark.takes(6)
-def test_a_day_of_three_real_symbols_is_settled_exactly_as_the_file_says(clean_valkey: str) -> None:
-    assert play(THREE, "2026-02-20T04:17:23", clean_valkey, DEFAULT[:4]) > 30_000
+@pytest.mark.parametrize(
+    ("hours", "timeframes", "compared"),
+    [
+        pytest.param(6, DEFAULT[:2], 6_000, id="six"),
+        pytest.param(24, DEFAULT[:4], 30_000, id="a day", marks=pytest.mark.long),
+    ],
+)
+def test_hours_of_three_real_symbols_are_settled_exactly_as_the_file_says(
+    clean_valkey: str, hours: int, timeframes: tuple[Timeframe, ...], compared: int
+) -> None:
+    start = "2026-02-20T04:17:23"
+    assert play(THREE, start, clean_valkey, timeframes, lasts_s=hours * 3_600) > compared
 
 
 def test_across_the_outage_everything_is_exact_and_the_hole_is_proven_empty(clean_valkey: str) -> None:

@@ -48,8 +48,11 @@ async def hours(running: Running, url: str, count: float) -> int:
 
 @pytest.mark.parametrize(
     ("how", "least", "most"),
-    [({}, 6, 8), ({"flag": False}, 58, 62), ({"flags_lost": True}, 58, 62)],
-    ids=["flags", "no flags", "all flags are lost"],
+    [
+        pytest.param({}, 6, 8, id="flags"),
+        pytest.param({"flag": False}, 58, 62, id="no flags", marks=pytest.mark.long),
+        pytest.param({"flags_lost": True}, 58, 62, id="all flags are lost"),
+    ],
 )
 def test_live_cost_is_a_page_for_many_buckets(
     clean_valkey: str, how: dict[str, bool], least: int, most: int

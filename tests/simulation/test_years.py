@@ -23,6 +23,7 @@ from livecache.model.timeframe import Timeframe
 from livecache.simulator import Product, ScriptedFaults
 from livecache.simulator.face import kind_of
 from livecache.simulator.trouble import script as faults
+from tests.sizes import some
 
 from .place import START, Simulated
 from .service import Running
@@ -155,7 +156,7 @@ async def lived(place: Simulated, running: Running, seconds: float) -> None:
 
 
 @pytest.mark.takes(20)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", some(KINDS, "coinbase"))
 def test_years_are_filled_through_all_trouble_beside_a_live_service(
     kind: str, clean_valkey: str, tmp_path: Path
 ) -> None:

@@ -108,6 +108,19 @@ class BlockingRedis:
 
     def __init__(self, client: redis.Redis) -> None:
         self.client = client
+        self._connection: Any = client.connection_pool.get_connection()
 
     async def execute_command(self, *args: Any) -> Any:
-        return self.client.execute_command(*args)  # type: ignore[no-untyped-call]
+        return self.send(*args)
+
+    def send(self, *args: Any) -> Any:
+        """As the client would send it, without what it does for every command beside."""
+        self._connection.send_command(*args)
+        reply = self._connection.read_response()
+        callbacks: Any = self.client.response_callbacks
+        callback = callbacks.get(args[0])
+        return callback(reply) if callback is not None else reply
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self.client.connection_pool.release(self._connection)
