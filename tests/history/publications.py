@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow.parquet as parquet
 
-from livecache.history.sqlite.store import SqliteHistory
+from livecache.history.store import HistoryDatabase
 from livecache.model.coverage import Coverage
 
 __all__ = ["FAR", "Found", "found", "kept"]
@@ -46,7 +46,7 @@ def rows_of(path: Path) -> list[tuple[float, ...]]:
     return list(zip(*columns, strict=True))
 
 
-def kept(store: SqliteHistory) -> Found:
+def kept(store: HistoryDatabase) -> Found:
     """The same of what a store holds."""
     series = {}
     for info in store.all_series():
