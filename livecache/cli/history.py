@@ -234,6 +234,25 @@ def backup(given: Given, history_url: str | None, **told: Any) -> None:
 
 
 @history.command()
+@click.argument("source", metavar="FROM")
+@click.argument("target", metavar="TO")
+@_about
+@options.config
+@options.as_json
+def copy(given: Given, source: str, target: str, **told: Any) -> int:
+    """Copy what another history lacks, and what has changed: FROM and TO are as --history-url.
+
+    From a file into a database, or back. It may be stopped at any instant, and run again and again: only what
+    is new is copied. Exit 1 where counts differ in the end.
+    """
+    from ..commands.history.copy import copy
+    from ..commands.history.opened import place_of
+
+    config = given.load().config
+    return copy(place_of(config, source), place_of(config, target), **told)
+
+
+@history.command()
 @_place
 def vacuum(given: Given, history_url: str | None, **told: Any) -> None:
     """Give room that is not used any more back to the file system."""

@@ -233,6 +233,14 @@ class HistoryStore(Protocol):
     def arrivals(self, series: int, start: int, end: int) -> Sequence[Arrival]:
         """When what of `[start, end)` became known, and by what, the oldest first."""
 
+    def carry(
+        self, series: int, rev: int, revisions: Sequence[Revision], arrivals: Sequence[Arrival]
+    ) -> None:
+        """Know from another store, whose revision was `rev`, what became known when, and what rows were.
+
+        Only of a series that has not changed here yet; else nothing is done.
+        """
+
     def uncover(self, series: int, spans: Coverage) -> None:
         """These are known no more, so they are missing; nobody reads their rows until a page brings them."""
 

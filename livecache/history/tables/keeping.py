@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 
 from ...model.coverage import Coverage, Span
 from ..block import span_of
+from ..records.past import Arrival, Revision
 from ..store import Damage, SeriesInfo
 from .arrivals import forget
 from .database import Sql
@@ -95,6 +97,28 @@ class Keeping(Writing):
                 {"series": series},
             )
         return True
+
+    def carry(
+        self, series: int, rev: int, revisions: Sequence[Revision], arrivals: Sequence[Arrival]
+    ) -> None:
+        """Know from another store what became known when, and what rows were; of a new series only."""
+        with self.writing() as db:
+            self.lock(db, series)
+            if info_of(db, series)[0].rev:
+                return
+            db.executemany(
+                "INSERT INTO revisions (series, rev, time, at, source, old) VALUES (?, ?, ?, ?, ?, ?)",
+                [(series, *each[:4], each.old and json.dumps(each.old)) for each in revisions],
+            )
+            db.executemany(
+                "INSERT INTO arrivals VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [
+                    (series, *each[:5], spans[0].start, spans[-1].end, json.dumps(spans))
+                    for each in arrivals
+                    if (spans := each.coverage.spans)
+                ],
+            )
+            db.execute("UPDATE series SET rev = ? WHERE id = ?", (rev, series))
 
     def tidy(self) -> None:
         """Forget what is kept for a time only: revisions, jobs that are over, and the log."""
