@@ -25,14 +25,19 @@ from livecache.model.series import SeriesId
 from livecache.model.timeframe import TIME_MAX, Timeframe
 from livecache.venues.venue import Instrument
 
+from .pg import Postgres
 from .support import KEY, MINUTE, START, HandClock, covered, market, minute, number_of, put, same
 
 HOUR = KEY._replace(symbol="ETH-USD", timeframe=Timeframe.H1)
 
 
-@pytest.fixture
-def target(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/other.db"
+@pytest.fixture(params=["sqlite", "postgres"])
+def target(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty history, of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/other.db"
+    server: Postgres = request.getfixturevalue("postgres")
+    return server.emptied("other")
 
 
 @pytest.fixture
@@ -58,7 +63,12 @@ def alike(store: HistoryDatabase, other: HistoryDatabase, *, past: bool = True) 
 
 
 def test_a_copy_is_the_same_and_again_only_what_is_new(
-    store: SqliteHistory, other: HistoryDatabase, target: str, series: int, clock: HandClock
+    store: SqliteHistory,
+    other: HistoryDatabase,
+    target: str,
+    series: int,
+    clock: HandClock,
+    tmp_path: Path,
 ) -> None:
     put(store, series, 0, 3_000)
     clock.now += 100 * MINUTE
@@ -76,6 +86,10 @@ def test_a_copy_is_the_same_and_again_only_what_is_new(
         store.read(series, minute(0), minute(3_000), as_of=before).rows.candles()
     ), "what was known when goes along"
     rev = its.rev
+    back = Place(tmp_path / "back.db")
+    assert main(["history", "copy", target, f"sqlite:///{back}"]) == 0
+    with closing(open_history(back, clock)) as third:
+        alike(store, third)
     assert copied(store, target) == 0
     again = other.series(KEY)
     assert again is not None and again.rev == rev, "nothing has changed, so nothing does"
@@ -177,7 +191,7 @@ def test_it_is_told_what_was_done(
     assert copied(store, target) == 0
     assert capsys.readouterr().out.splitlines() == [
         f"venue:BTC-USD 1m: {count} new, 0 revised, {count} in all",
-        f"1 series, {count} candles in {target.removeprefix('sqlite:///')}",
+        f"1 series, {count} candles in {Place.of(target, Path())}",
     ]
     assert copied(store, target, "--json") == 0
     (line,) = json.loads(capsys.readouterr().out)["series"]

@@ -85,7 +85,7 @@ def copy_series(old: HistoryDatabase, new: HistoryDatabase, info: SeriesInfo, na
     if since is not None and since <= info.rev:
         again = old.changes(number, since)[1]
         again |= Coverage((start, end) for start, end, _ in old.version(number, 0, TIME_MAX).scales)
-    told = _about(old, info)
+    told = _about(old, info)  # all of it, with each page
     for part in _parts(info.grid, wanted.without(there.without(again))):
         answer = old.read(number, *part)
         done = new.commit(
