@@ -47,6 +47,7 @@ __all__ = [
     "LeaseLost",
     "LivecacheError",
     "NewerSchema",
+    "NodeUnavailable",
     "NotListed",
     "NotReady",
     "NotTraded",
@@ -203,6 +204,10 @@ class OutsideCalendar(LivecacheError):
 
 class ReadError(LivecacheError):
     """The base of what a Reader raises rather than return a short, stale or guessed answer."""
+
+
+class NodeUnavailable(ReadError, RedisUnavailable):
+    """Of a cluster the node that has this series does not answer; others may."""
 
 
 class UnknownSeries(ReadError):

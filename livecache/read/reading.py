@@ -13,7 +13,7 @@ from typing import Any, NoReturn, TypeVar
 
 from redis.exceptions import InvalidResponse, NoScriptError
 
-from ..errors import ConfigError, ForeignKey, NotReady, ReadError, UnknownSeries
+from ..errors import ConfigError, ForeignKey, NodeUnavailable, NotReady, ReadError, UnknownSeries
 from ..keys.keyspace import AliveRecord, Damaged, Keyspace, StateRecord, decode_alive, decode_state
 from ..model.series import FIRST_VENUE, SeriesId
 from ..wire.refusals import is_denied, is_unknown_script_command, unavailable
@@ -210,7 +210,7 @@ class Core(Questions):
             for one, reply in zip(trip, replies, strict=True):
                 try:
                     if isinstance(reply, Exception):
-                        yield from self._foreign(one)
+                        yield from self._explain(one, reply)
                     views.append(_view(one, reply))
                 except ReadError as error:
                     views.append(SeriesView(one, None, None, 0, error.message))
@@ -286,7 +286,7 @@ class Core(Questions):
     def evaluate(self, calls: Sequence[tuple[Keys, tuple[Any, ...]]]) -> Steps[list[Any]]:
         """Run read.lua for each of the calls of one round trip, at most `_CALLS_A_TRIP`.
 
-        Among the replies are errors of a wrong type, and no others.
+        Among the replies are errors of a wrong type, and of a cluster's nodes that are away; no others.
         """
         keyed = [(len(keys), *keys, *args) for keys, args in calls]
         replies = yield [(self._evaluate_by[0], _READ.sha, *rest) for rest in keyed]
@@ -303,7 +303,7 @@ class Core(Questions):
         if any(isinstance(error, NoScriptError) for error in _errors(replies)):
             replies = yield [(self._evaluate_by[1], _READ.text, *rest) for rest in keyed]
         for error in _errors(replies):
-            if "WRONGTYPE" not in str(error):
+            if not isinstance(error, NodeUnavailable) and "WRONGTYPE" not in str(error):
                 raise unavailable(error) from error
         if not all(isinstance(reply, list | Exception) for reply in replies):
             raise unavailable(InvalidResponse("a script is answered as no Redis does"))
@@ -311,6 +311,8 @@ class Core(Questions):
 
     def _explain(self, series: SeriesId, reply: Any) -> Steps[NoReturn]:
         """Raise why there is no state: a key of another type, or nobody fills the series, or not yet."""
+        if isinstance(reply, NodeUnavailable):
+            raise reply
         if isinstance(reply, Exception):
             yield from self._foreign(series)
         keys = self.keyspace(series.venue)
@@ -335,10 +337,7 @@ class Core(Questions):
 
 
 def _unreadable(reply: Any) -> bool:
-    """Whether a key is as if it were not there: of another type, or forbidden, as by an access list of 0.2.
-
-    Raises `RedisUnavailable` for what passes: else one bad moment would be remembered.
-    """
+    """Whether a key is as if it were not there: of another type, or forbidden. Raises what passes."""
     if not isinstance(reply, Exception):
         return False
     if is_denied(reply) or "WRONGTYPE" in str(reply):

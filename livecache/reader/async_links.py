@@ -19,6 +19,7 @@ from ..read.reading import Steps
 from ..wire.addresses import check_client, connect, moved_to
 from ..wire.connecting import database_of, named_url, patience_of, resolve_url
 from ..wire.refusals import ERRORS, NO_REDIS, unavailable
+from ..wire.routing import exchange_async, routes_over
 from ..wire.scripts import cancellable
 from .listening import Listener, Subscription, Turns
 
@@ -160,6 +161,7 @@ class _Place:
         self._owns = client is None
         self._url = ""
         self._redis = client
+        self._routes = routes_over(client)
         self._closed = False
         self.subscription = Subscription(lambda: self._client().pubsub())
         self.turns = Turns(self.send)
@@ -168,6 +170,8 @@ class _Place:
         """The replies to commands of one round trip, errors among them. Raises `RedisUnavailable`."""
         client = self._redis if self._redis is not None else self._client()
         try:
+            if self._routes is not None:
+                return await cancellable(exchange_async(self._routes, commands))
             if len(commands) == 1:
                 return [await cancellable(client.execute_command(*commands[0]))]
             async with client.pipeline(transaction=False) as pipeline:
@@ -203,20 +207,24 @@ class _Place:
         await self.turns.aclose()
         if self._owns and self._redis is not None:
             with suppress(*ERRORS):
-                await self._redis.aclose()
+                await (self._redis if self._routes is None else self._routes).aclose()
 
     def _client(self) -> Any:
         if self._redis is None:
             url = resolve_url(self._asked_url)
-            self._url, self._redis = url, connect(redis.asyncio, url)
+            self._use(url)
         return self._redis
+
+    def _use(self, url: str) -> None:
+        self._url, self._redis = url, connect(redis.asyncio, url)
+        self._routes = routes_over(self._redis)
 
     async def _moved(self) -> bool:
         """See `Link.moved`."""
         url = moved_to(self._asked_url, self._url) if self._owns and self._url else ""
         if url:
             await self._redis.aclose()
-            self._url, self._redis = url, connect(redis.asyncio, url)
+            self._use(url)
         return bool(url)
 
 

@@ -25,6 +25,7 @@ from ..read.reading import Steps
 from ..wire.addresses import check_client, connect, moved_to
 from ..wire.connecting import database_of, named_url, patience_of, resolve_url
 from ..wire.refusals import ERRORS, NO_REDIS, unavailable
+from ..wire.routing import Routes, exchange, routes_over
 from .channels import CONFIRMED_S, Channels, Listener
 
 __all__ = ["RedisLink", "Subscription"]
@@ -43,13 +44,15 @@ class RedisLink:
         self.asked_url = url
         self._url = ""
         self._redis = client
+        self._routes: Routes | None = None  # of a cluster
         self._lock = threading.Lock()
         self._subscription: Subscription | None = None
         self._subscribed_by = 0  # the process
         if client is not None:
             check_client(client, url, asynchronous=False)
+            self._use("", client)
         elif named := named_url(url):
-            self._url, self._redis = named, connect(redis, named)
+            self._use(named, connect(redis, named))
 
     def drive(self, steps: Steps[_T]) -> _T:
         """Carry the steps to their end; their result, or what they raise."""
@@ -115,7 +118,7 @@ class RedisLink:
         url = moved_to(self.asked_url, self._url) if self.owns and self._url else ""
         if url:
             self._redis.close()
-            self._url, self._redis = url, connect(redis, url)
+            self._use(url, connect(redis, url))
         return bool(url)
 
     def close(self) -> None:
@@ -126,12 +129,18 @@ class RedisLink:
     def _client(self) -> Any:
         if self._redis is None:
             url = resolve_url(self.asked_url)
-            self._url, self._redis = url, connect(redis, url)
+            self._use(url, connect(redis, url))
         return self._redis
+
+    def _use(self, url: str, client: Any) -> None:
+        self._routes = routes_over(client)
+        self._url, self._redis = url, client
 
     def _send(self, commands: Sequence[tuple[Any, ...]], *, again: bool = True) -> list[Any]:
         client = self._redis if self._redis is not None else self._client()
         try:
+            if self._routes is not None:
+                return exchange(self._routes, commands)
             if len(commands) == 1:
                 return [client.execute_command(*commands[0])]
             with client.pipeline(transaction=False) as pipeline:

@@ -13,7 +13,9 @@ from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
 from ..errors import ConfigError, RedisUnavailable
+from ..redis_url import parse_cluster
 from .connecting import client_for, resolve_url
+from .routing import NODE_S
 
 __all__ = [
     "AGAIN_WITHIN_S",
@@ -84,12 +86,13 @@ def connect(library: Any, url: str) -> Any:
     the Sentinels' share no read takes more than four seconds. `library` is `redis` or `redis.asyncio`.
     """
     brief = _AsyncBrief if library is redis.asyncio else _Brief
+    cluster = parse_cluster(url) is not None
     return client_for(
         library,
         url,
         retry=brief(ExponentialBackoff(cap=0.3, base=0.05), 3),
-        socket_connect_timeout=CONNECT_S,
-        socket_timeout=ANSWER_S,
+        socket_connect_timeout=NODE_S if cluster else CONNECT_S,
+        socket_timeout=NODE_S if cluster else ANSWER_S,
         max_connections=CONNECTIONS_MAX,
     )
 

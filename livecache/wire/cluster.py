@@ -14,7 +14,7 @@ from redis.cluster import ClusterNode, LoadBalancingStrategy, RedisCluster
 
 from ..redis_url import ClusterNodes
 
-__all__ = ["AsyncCluster", "Cluster", "cluster_client"]
+__all__ = ["AsyncCluster", "Cluster", "cluster_client", "is_cluster_client"]
 
 # redis-py knows where the keys of these are; of the others it asks one and the same node before each read.
 _AS = {"EVALSHA_RO": "EVALSHA", "EVAL_RO": "EVAL"}
@@ -101,6 +101,11 @@ class _Later:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def is_cluster_client(client: Any) -> bool:
+    """Whether it is one of a cluster, this or somebody else's. It connects nowhere."""
+    return isinstance(client, _Later | RedisCluster | AsyncRedisCluster)
 
 
 def cluster_client(nodes: ClusterNodes, library: Any, options: dict[str, Any]) -> Any:
