@@ -87,11 +87,16 @@ def test_a_slot_that_moves_is_read_all_the_while(reader: Any, clean_nodes: Nodes
     key = candles_key(SERIES[0])
     source = clean_nodes.master_of(key)
     target = next(node for node in clean_nodes.nodes if node is not source and is_master(node))
-    took_s = 0.0
+
+    def two_more() -> None:
+        time.sleep(0.2)
+        move()
+        move()
+
     with clean_nodes.moving(key, target) as move, ThreadPoolExecutor(1) as elsewhere:
         assert len(reader.candles(SERIES[0].symbol, "5m", 5)) == 5
         move()
-        moved = elsewhere.submit(lambda: (time.sleep(0.2), move(), move()))
+        moved = elsewhere.submit(two_more)
         began = time.monotonic()
         assert len(reader.candles(SERIES[0].symbol, "5m", 5)) == 5, "once all of it is there"
         took_s = time.monotonic() - began
