@@ -45,9 +45,10 @@ from .process.stacks import told_on_signal
 from .process.stopping import until_stopped
 from .process.supervisor import of_this_process
 from .quiet import logger
-from .redis_url import address_of
+from .redis_url import address_of, parse_cluster
 from .venues.registry import build, code_of
 from .wire.connecting import client_for, database_of, resolve_url
+from .wire.scripts import RedisLike
 
 if TYPE_CHECKING:
     from .history.service.log_keeper import LogKeeper
@@ -68,6 +69,7 @@ class Store(NamedTuple):
     client: Any  # a redis.asyncio.Redis
     url: str
     embedded: bool
+    spread: RedisLike  # what writes go by: of a cluster not the client, which waits for nodes that are away
 
 
 @asynccontextmanager
@@ -91,7 +93,18 @@ async def open_store(config: Config) -> AsyncIterator[Store]:
             retry=Retry(NoBackoff(), 0),  # The writer retries, and says so.
         )
         stack.push_async_callback(client.aclose)
-        yield Store(client, url, embedded)
+        yield Store(client, url, embedded, _spread_over(client, url, stack))
+
+
+def _spread_over(client: Any, url: str, stack: AsyncExitStack) -> RedisLike:
+    if parse_cluster(url) is None:
+        way: RedisLike = client
+        return way
+    from .wire.spread import NODE_S, Spread
+
+    spread = Spread(client_for(redis.asyncio, url, socket_timeout=NODE_S, socket_connect_timeout=NODE_S))
+    stack.push_async_callback(spread.aclose)
+    return spread
 
 
 @asynccontextmanager
@@ -104,7 +117,9 @@ async def engine_over(
     `options` are the engine's.
     """
     shared = not store.embedded
-    engine, change = assemble(config, store.client, SystemClock(), venue=venue, shared=shared, **options)
+    engine, change = assemble(
+        config, store.client, SystemClock(), venue=venue, shared=shared, spread=store.spread, **options
+    )
     changes = instance.changes if instance is not None else {}
     changes[engine.venue.name] = change
     asked = False

@@ -24,7 +24,7 @@ from ..quiet import logger
 from ..quota.quota import Quota
 from ..venues.venue import Venue
 from ..wire.advice import advise
-from ..wire.scripts import batches
+from ..wire.scripts import RedisLike, batches
 from ..wire.trouble import TROUBLE
 from ..write.ban import load_ban, tell_ban
 from ..writer import adoption
@@ -64,11 +64,12 @@ class Settings:
 class Engine:
     """One venue's service: `run` or `fill`, once, then `close`.
 
-    `store` is a `redis.asyncio.Redis`, or whatever else sends commands. `time` is the venue's, by which
-    `venue` decodes as well. `name` is this tenure's. `jitter` is uniform in [0, 1). `announced` are the
-    series that readers may expect, where those filled now are only some. `beside` is what else runs with the
-    engine, once it has started: it ends with it, before the venue is closed. `scope` names the budget that is
-    shared with others over the store; "" shares none. The rest is as `Writer` has it.
+    `store` is a `redis.asyncio.Redis`, or whatever else sends commands; `spread` is what writes go by, if
+    that is another: in a cluster. `time` is the venue's, by which `venue` decodes as well. `name` is this
+    tenure's. `jitter` is uniform in [0, 1). `announced` are the series that readers may expect, where those
+    filled now are only some. `beside` is what else runs with the engine, once it has started: it ends with
+    it, before the venue is closed. `scope` names the budget that is shared with others over the store; ""
+    shares none. The rest is as `Writer` has it.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class Engine:
         jitter: Callable[[], float],
         announced: Sequence[SeriesId] = (),
         beside: Callable[[Engine], Coroutine[Any, Any, None]] | None = None,
+        spread: RedisLike | None = None,
         sole_owner: bool = False,
         gives_way: bool = False,
         used_before: bool = False,
@@ -92,6 +94,7 @@ class Engine:
     ) -> None:
         self.venue = venue
         self.store = store
+        self._way: RedisLike = spread or store
         self.keys = keys
         self.settings = settings
         self.clock = time.clock
@@ -118,7 +121,7 @@ class Engine:
         self.repairs = RepairDesk(self.live, self.backfiller.schedule)
         self.feeds = Feeds(self.live, self.venue, self.backfiller.listing)
         self.writer = Writer(
-            store,
+            self._way,
             keys,
             self.series,
             self.live,
@@ -221,7 +224,7 @@ class Engine:
     async def _ban(self) -> int | None:
         """Until when the venue has banned us, as an earlier run was told; None while Redis does not tell."""
         try:
-            return await load_ban(self.store, self.keys)
+            return await load_ban(self._way, self.keys)
         except TROUBLE:
             return None  # The writer says so.
 
@@ -234,7 +237,7 @@ class Engine:
                 self._excuse(f"venue banned until {iso(until)}")
                 now = int(self.clock.wall() * 1000)
                 if self.limiter.ban_follows:
-                    await self.writer.patiently(partial(tell_ban, self.store, self.keys, until, now))
+                    await self.writer.patiently(partial(tell_ban, self._way, self.keys, until, now))
                 while self.limiter.banned_until == until and not self.limiter.ban.is_set():
                     with suppress(TimeoutError):
                         async with asyncio.timeout(min(_LOOK_S, until / 1000 - self.clock.wall())):
@@ -257,9 +260,9 @@ class Engine:
         live, now, token = self.live, self.live.now(), self.writer.token
         adopted = await self.writer.patiently(
             lambda: adoption.load(
-                self.store,
+                self._way,
                 self.keys,
-                self.series,
+                [series for series in self.series if self.writer.holds(series.symbol)],
                 origin=self.venue.origin,
                 now=now,
                 grid=live.timeline.traits.grid,
@@ -269,7 +272,7 @@ class Engine:
         told = max((one.known.end for one in adopted.stored if one.known), default=0)
         await self.clock.sleep(max(0, told - live.now()) / 1000)
         self.writer.found(token, adopted.stored)
-        await advise(self.store)
+        await advise(self._way)
         of_symbols: dict[str, list[Stored]] = {}
         for one in adopted.stored:
             of_symbols.setdefault(one.series.symbol, []).append(one)

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..quiet import logger
 from .scripts import RedisLike, send, text_of
+from .spread import is_apart
 from .trouble import TROUBLE
 
 __all__ = ["SETTINGS", "ServerWatch", "advice_on", "advise"]
@@ -65,7 +66,9 @@ class ServerWatch:
         self._run_id: str | None = None
 
     async def look(self) -> None:
-        """Look which server it is; the first one that tells is only remembered."""
+        """Look which server it is; the first one that tells is only remembered. In a cluster any may tell."""
+        if is_apart(self._redis):
+            return
         try:
             info: Any = await send(self._redis, "INFO", "server")
         except TROUBLE:

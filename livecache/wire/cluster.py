@@ -65,6 +65,10 @@ class AsyncCluster(AsyncRedisCluster):
         await super().initialize(more, last_failed_node_name)
         return self
 
+    async def learn(self, failed: str | None = None) -> None:
+        """Learn which nodes there are, whatever was known; the one that `failed` is asked last."""
+        await self.nodes_manager.initialize(list(self._addresses), failed)
+
     async def _determine_slot(self, command: str, *args: Any) -> int:
         return await super()._determine_slot(_AS.get(command, command), *args)
 
@@ -114,6 +118,7 @@ def cluster_client(nodes: ClusterNodes, library: Any, options: dict[str, Any]) -
         options.pop(name, None)
     if options.pop("connection_class", None) is not None:
         options["ssl"] = True
+    options["require_full_coverage"] = False  # The slots that have a master are served.
     if nodes.from_replicas:
         options["load_balancing_strategy"] = LoadBalancingStrategy.RANDOM_REPLICA
     if library is redis.asyncio:

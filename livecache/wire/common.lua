@@ -11,7 +11,7 @@ end
 
 -- What is no plain number was stamped by no writer.
 local function fence_of(text)
-  return text and #text <= 15 and string.find(text, '^%d+$') and tonumber(text) or nil
+  return type(text) == 'string' and #text <= 15 and string.find(text, '^%d+$') and tonumber(text) or nil
 end
 
 

@@ -7,19 +7,18 @@ So every tenure has a token larger than all before it, each state hash bears the
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from ..clock import Clock
 from ..errors import LivecacheError
 from ..keys.keyspace import Damaged, Keyspace, LeaseRecord, decode_lease, encode_lease, holder_of
 from ..quiet import logger
-from ..wire.scripts import COMMON, RedisLike, Script, batches, send, text_of
+from ..wire.scripts import COMMON, RedisLike, Script, send, text_of
+from ..wire.spread import Call, grouped, is_apart, is_away, run_all
 from ..wire.trouble import TROUBLE
 
-__all__ = ["LEASE_MS", "RENEW_S", "Fenced", "Lease", "Overtaken", "Pulse", "WhileHeld"]
+__all__ = ["LEASE_MS", "RENEW_S", "Fenced", "Lease", "Overtaken", "Pulse"]
 
 LEASE_MS = 6_000
 """The lease expires this long after its last renewal, in the server's milliseconds."""
@@ -80,39 +79,49 @@ return redis.call('DEL', KEYS[1])
 """
 )
 
-# KEYS: state hashes. Returns the largest fence among them, "0" if there is none.
+# KEYS: state hashes, and of a cluster the symbol's fence. Returns the largest of all fences, "0" for none.
 _HIGHEST = Script(
     COMMON
     + """
 local highest, text = 0, '0'
 for _, key in ipairs(KEYS) do
-  if type_of(key) == 'hash' then
-    local fence = redis.call('HGET', key, 'fence')
-    local number = fence_of(fence)
-    if number and number > highest then highest, text = number, fence end
-  end
+  local kind = type_of(key)
+  local fence = kind == 'hash' and redis.call('HGET', key, 'fence')
+  if kind == 'string' then fence = redis.call('GET', key) end
+  local number = fence_of(fence)
+  if number and number > highest then highest, text = number, fence end
 end
 return text
 """
 )
 
-# KEYS: state hashes. ARGV: our token, and that of our tenure before. From here on an older writer cannot
-# touch them. Returns 0 if one bears a larger token; else of each the revision that our tenure before left, ""
-# where another has been: what that numbered means nothing to this one.
+# KEYS: state hashes; of a cluster then the symbol's fence. ARGV: our token, that of our tenure before, and 1
+# where there is a fence. From here on an older writer cannot touch them. Returns 0 if one bears a larger
+# token; else of each the revision that a tenure of ours left, "" where another has been: what that numbered
+# means nothing to this one.
 _STAMP = Script(
     COMMON
     + """
-local revisions = {}
-for i, key in ipairs(KEYS) do
+local revisions, states = {}, #KEYS
+if ARGV[3] == '1' then
+  states = #KEYS - 1
+  local held = value_of(KEYS[#KEYS])
+  if type(held) == 'table' then return held end
+  local fence = fence_of(held)
+  if fence and fence > tonumber(ARGV[1]) then return 0 end
+end
+for i = 1, states do
+  local key = KEYS[i]
   revisions[i] = ''
   if type_of(key) == 'hash' then
     local held = redis.call('HMGET', key, 'fence', 'revision')
     local fence = fence_of(held[1])
     if fence and fence > tonumber(ARGV[1]) then return 0 end
-    if held[1] == ARGV[2] then revisions[i] = held[2] or '' end
+    if held[1] == ARGV[2] or held[1] == ARGV[1] then revisions[i] = held[2] or '' end
     redis.call('HSET', key, 'fence', ARGV[1], 'revision', revisions[i] == '' and '0' or revisions[i])
   end
 end
+if states < #KEYS then redis.call('SET', KEYS[#KEYS], ARGV[1]) end
 return revisions
 """
 )
@@ -149,8 +158,9 @@ class Lease:
         sole_owner: bool = False,
     ) -> None:
         self._redis = redis
+        self._keys = keys
         self._key = keys.lease
-        self._instance = instance
+        self.instance = instance
         self._states = states
         self._clock = clock
         self._takes_over = sole_owner
@@ -166,10 +176,61 @@ class Lease:
         self.revisions: dict[str, str] = {}
         """Of each stored state that nobody has written since the tenure before: what that numbered it."""
         self._stamped = 0  # the token of that tenure
+        self._entered: set[str] = set()  # symbols, where each is fenced by itself
 
     def change(self, states: Sequence[str]) -> None:
         """There are other series. Those that came are written whole, under this tenure's token."""
         self._states = states
+
+    def guard(self, symbol: str) -> tuple[str, str]:
+        """The key that goes with each write of a symbol, and what it holds while we may write.
+
+        It is the lease, but in a cluster, where no script sees that as well: then it is the symbol's fence.
+        """
+        if is_apart(self._redis):
+            return self._keys.fence(symbol), str(self.token)
+        return self._key, self.record
+
+    def holds(self, symbol: str) -> bool:
+        """Whether this tenure has entered the symbol: in a cluster each has to be, by itself."""
+        return not is_apart(self._redis) or symbol in self._entered
+
+    def leave(self, symbol: str) -> None:
+        """Its fence is not ours, be it a newer writer's or lost: it has to be entered again."""
+        self._entered.discard(symbol)
+
+    async def enter(self, states: Iterable[str]) -> set[str]:
+        """Stamp these states, and tell which symbols were entered; those of a node that is away were not.
+
+        Of one server all are, or `Fenced` is raised: as where a state bears a larger token than ours.
+        """
+        apart, before, entered = is_apart(self._redis), self._stamped, set[str]()
+        batches = grouped(self._redis, states, _KEYS_A_CALL, self._symbol_of)
+        # Of one server call by call, for the lease is to be kept meanwhile.
+        for some in [batches] if apart else [[batch] for batch in batches]:
+            await self.keep()
+            calls = [Call(_STAMP, self._fenced(batch), [self.token, before, int(apart)]) for batch in some]
+            for batch, stood in zip(some, await run_all(self._redis, calls, settle=True), strict=True):
+                if stood == 0:
+                    raise Fenced("a newer writer has written")
+                if isinstance(stood, list):
+                    self.revisions |= {key: text_of(each) for key, each in zip(batch, stood, strict=True)}
+                    entered |= {self._symbol_of(key) for key in batch} if apart else set()
+        self._entered |= entered
+        return entered
+
+    async def enter_rest(self) -> set[str]:
+        """Enter the symbols that are not yet, where their nodes answer; which these are. As `enter`."""
+        rest = [state for state in self._states if not self.holds(self._symbol_of(state))]
+        return await self.enter(state for state in rest if not is_away(self._redis, state))
+
+    def _symbol_of(self, state: str) -> str:
+        series = self._keys.series_of(state)
+        return series.symbol if series is not None else ""
+
+    def _fenced(self, states: Sequence[str]) -> list[str]:
+        """These states of one call, in a cluster with the fence of their symbol."""
+        return [*states, self._keys.fence(self._symbol_of(states[0]))] if is_apart(self._redis) else [*states]
 
     @property
     def left_s(self) -> float:
@@ -197,7 +258,7 @@ class Lease:
             if holder is None and await self._stamp():
                 self._takes_over = False
                 self._reminded_at_s = float("-inf")
-                logger.bind(event="lease_acquired", instance=self._instance, token=self.token).info(
+                logger.bind(event="lease_acquired", instance=self.instance, token=self.token).info(
                     "This instance writes now."
                 )
                 return self.token
@@ -240,11 +301,11 @@ class Lease:
         """Log whether another instance took over, or the lease is merely gone; returns the `successor`."""
         successor = await self.successor()
         if successor is not None:
-            logger.bind(event="fenced", instance=self._instance, holder=successor).warning(
+            logger.bind(event="fenced", instance=self.instance, holder=successor).warning(
                 "Stopped writing: {} has taken over.", successor
             )
         else:
-            logger.bind(event="lease_gone", instance=self._instance, reason=str(reason)).warning(
+            logger.bind(event="lease_gone", instance=self.instance, reason=str(reason)).warning(
                 "Redis lost the lease, or was away ({}). Taking it anew, and rewriting what it lost.", reason
             )
         return successor
@@ -255,7 +316,7 @@ class Lease:
             holder = holder_of(await send(self._redis, "GET", self._key))
         except TROUBLE:
             return None
-        return holder if holder != self._instance else None
+        return holder if holder != self.instance else None
 
     async def _try(self) -> tuple[str, float] | None:
         """One attempt; None if it is ours, else who holds it and for how many seconds more."""
@@ -268,7 +329,7 @@ class Lease:
         seconds, microseconds = await send(self._redis, "TIME")
         server_ms = int(seconds) * 1000 + int(microseconds) // 1000
         self.token = max(server_ms, *(fence + 1 for fence in fences), self.token + 1)
-        self.record = encode_lease(LeaseRecord(self._instance, self.token))
+        self.record = encode_lease(LeaseRecord(self.instance, self.token))
         ours = self.record[: self.record.index(',"token"') + 1]
         started_s = self._clock.monotonic()
         reply = await _ACQUIRE.run(
@@ -286,22 +347,17 @@ class Lease:
             return _UNREADABLE, max(0, int(left_ms)) / 1000
 
     async def _fences(self) -> list[int]:
-        return [
-            int(await _HIGHEST.run(self._redis, batch, [])) for batch in batches(self._states, _KEYS_A_CALL)
-        ]
+        batches = grouped(self._redis, self._states, _KEYS_A_CALL, self._symbol_of)
+        found = await run_all(self._redis, [Call(_HIGHEST, self._fenced(batch), []) for batch in batches])
+        return [int(fence) for fence in found if not isinstance(fence, BaseException)]
 
     async def _stamp(self) -> bool:
         """Mark all stored states as ours; False if an even newer writer was faster, or the lease ran out."""
-        self.revisions, before = {}, self._stamped
-        for batch in batches(self._states, _KEYS_A_CALL):
-            try:
-                await self.keep()
-            except Fenced:
-                return False
-            stood = await _STAMP.run(self._redis, batch, [self.token, before])
-            if not isinstance(stood, list):
-                return False
-            self.revisions |= {key: text_of(each) for key, each in zip(batch, stood, strict=True)}
+        self.revisions, self._entered = {}, set()
+        try:
+            await self.enter(self._states)
+        except Fenced:
+            return False
         self._stamped = self.token
         return True
 
@@ -319,29 +375,3 @@ class Lease:
         logger.bind(event="lease_wait", holder=holder, left_s=left_s).warning(
             "Waiting for the lease {}: {} holds it, for {:.1f} s unless renewed.", self._key, holder, left_s
         )
-
-
-class WhileHeld:
-    """A way to Redis that is open while the lease is held: a `RedisLike` for all that a tenure writes.
-
-    What waits for a connection as the lease runs out, as when the host sleeps, is not sent any more: the
-    server would refuse it, unless it is another one by then. Raises `Fenced`. What is sent keeps the lease.
-    """
-
-    def __init__(self, redis: RedisLike, lease: Lease) -> None:
-        self._redis = redis
-        self._lease = lease
-
-    async def execute_command(self, *args: Any) -> Any:
-        """Send one command and return its reply, or raise what redis-py raises."""
-        if self._lease.overdue:
-            raise Fenced("the lease is overdue")
-        await self._lease.keep()
-        try:
-            # On waking, a timer that is due comes before whatever else has become possible.
-            async with asyncio.timeout(self._lease.left_s) as left:
-                return await self._redis.execute_command(*args)
-        except TimeoutError:
-            if left.expired():
-                raise Fenced("the lease ran out meanwhile") from None
-            raise

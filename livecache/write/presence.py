@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 from ..keys.keyspace import RETIRED, AliveRecord, Keyspace, encode_alive
 from ..model.series import SeriesId
 from ..quiet import logger
-from ..wire.scripts import COMMON, RedisLike, Script, batches, text_of
-from .lease import Fenced
+from ..wire.scripts import COMMON, RedisLike, Script, text_of
+from ..wire.spread import Call, grouped, is_apart, run_all
+from .lease import Fenced, Lease
 
 __all__ = ["ALIVE_MS", "Alive", "Presence"]
 
@@ -78,7 +79,8 @@ return #KEYS
 """
 )
 
-# KEYS: the set of series, the lease, the feed's hash, the set of venues.
+# KEYS: the set of series, the lease, the feed's hash; then the set of venues, if it can be in one call with
+# these: `_ENROL` is what is done to that where it cannot.
 # ARGV: our lease, our venue, the order of symbols and that of timeframes, which a set has not and the hash
 # tells; how many members there are to be; these, then those that are to go. They are added before others are
 # removed, so that no reader finds a configured series unknown.
@@ -102,13 +104,25 @@ kind = type_of(KEYS[3])
 if kind == 'hash' or kind == 'none' then
   redis.call('HSET', KEYS[3], 'symbols', ARGV[3], 'timeframes', ARGV[4])
 end
-kind = type_of(KEYS[4])
-if kind ~= 'set' and kind ~= 'none' then return { { KEYS[4], kind } } end
-redis.call('SADD', KEYS[4], ARGV[2])
+if KEYS[4] then
+  kind = type_of(KEYS[4])
+  if kind ~= 'set' and kind ~= 'none' then return { { KEYS[4], kind } } end
+  redis.call('SADD', KEYS[4], ARGV[2])
+end
 return { 'OTHERS', others }
 """
 )
 
+# KEYS: the set of venues. ARGV: our venue. Returns as _VOUCH does.
+_ENROL = Script(
+    COMMON
+    + """
+local kind = type_of(KEYS[1])
+if kind ~= 'set' and kind ~= 'none' then return { { KEYS[1], kind } } end
+redis.call('SADD', KEYS[1], ARGV[1])
+return {}
+"""
+)
 
 # KEYS: states of series that nobody fills any more; then the lease. ARGV: our token, our lease, why. Readers
 # are told so from now on. What the states say of candles that are settled stays, for whoever fills the series
@@ -142,7 +156,10 @@ class Alive(NamedTuple):
 
 
 class Presence:
-    """Writes those keys for one instance. When is the writer's to decide; Redis's errors pass through."""
+    """Writes those keys for one instance. When is the writer's to decide; Redis's errors pass through.
+
+    `lease` is needed in a cluster, where each symbol is guarded by its own fence.
+    """
 
     def __init__(
         self,
@@ -153,8 +170,10 @@ class Presence:
         *,
         announced: Sequence[SeriesId],
         order: Sequence[str] = (),
+        lease: Lease | None = None,
     ) -> None:
         self._redis = redis
+        self._lease = lease
         self._keys = keys
         self._instance = instance
         self._symbol_of: dict[str, str] = {}
@@ -184,7 +203,9 @@ class Presence:
         Returns the key if it is of another type, with that type. `Fenced` if the lease is another one.
         """
         members = [self._keys.series_member(series) for series in self._announced]
-        keys = [self._keys.series, self._keys.lease, self._keys.feed, self._keys.venues]
+        keys, apart = [self._keys.series, self._keys.lease, self._keys.feed], is_apart(self._redis)
+        if not apart:
+            keys.append(self._keys.venues)
         timeframes = " ".join(dict.fromkeys(series.timeframe.value for series in self._announced))
         args: list[str | int] = [
             lease,
@@ -200,14 +221,24 @@ class Presence:
         if gone := [member for member in others if self._keys.owns(member.rpartition(":")[0])]:
             await self._retire(gone, lease, token)
             foreign = _foreign(await _ANNOUNCE.run(self._redis, keys, [*args, *gone]))
+        if apart:
+            foreign |= _foreign(await _ENROL.run(self._redis, [self._keys.venues], [self._keys.venue]))
         return foreign
 
     async def _retire(self, members: Sequence[str], lease: str, token: int) -> None:
         """Have readers of these series told that nobody fills them any more."""
         gone = sorted(series for member in members if (series := self._keys.parse_series(member)))
-        states = [self._keys.state(s.symbol, s.timeframe) for s in gone]
-        for batch in batches(states, _KEYS_A_CALL):
-            if await _RETIRE.run(self._redis, [*batch, self._keys.lease], [token, lease, RETIRED]) != 1:
+        states = {self._keys.state(s.symbol, s.timeframe): s.symbol for s in gone}
+        if self._lease is not None and is_apart(self._redis):
+            await self._lease.enter(states)
+        calls = []
+        for batch in grouped(self._redis, states, _KEYS_A_CALL, states.__getitem__):
+            key, value = self._guard(states[batch[0]], lease)
+            calls.append(Call(_RETIRE, [*batch, key], [token, value, RETIRED]))
+        for outcome in await run_all(self._redis, calls):
+            if isinstance(outcome, BaseException):
+                raise outcome
+            if outcome != 1:
                 raise Fenced("the lease is not ours any more, or a newer writer has written")
         if gone:
             logger.bind(event="series_retired", series=members).info(
@@ -219,17 +250,27 @@ class Presence:
         """Write the feed's hash and every symbol's alive key, if `lease` is still the lease's value.
 
         Returns the keys of another type, which were left alone, each with its type. `Fenced` if the lease is
-        another one: then nothing was written.
+        another one: then nothing was written. In a cluster only symbols that were entered are vouched for.
         """
         pairs = [text for pair in status.items() for text in pair]
         keys = [self._keys.lease, *dict.fromkeys((self._keys.feed, self._keys.own_feed))]
-        foreign = _foreign(await _DESCRIBE.run(self._redis, keys, [lease, *pairs]))
-        for batch in batches(self.alive_keys, _KEYS_A_CALL):
+        calls = [Call(_DESCRIBE, keys, [lease, *pairs])]
+        of: list[str] = [""]
+        for batch in grouped(self._redis, self.alive_keys, _KEYS_A_CALL, self._symbol_of.__getitem__):
             symbols = [self._symbol_of[key] for key in batch]
+            if self._lease is not None and not self._lease.holds(symbols[0]):
+                continue
             values = [self._value(alive.time, alive.feed.get(symbol, "down")) for symbol in symbols]
             lives_ms = ALIVE_MS if alive.renews else 0
-            keys = [*batch, self._keys.lease]
-            foreign |= _foreign(await _VOUCH.run(self._redis, keys, [lives_ms, lease, *values]))
+            key, value = self._guard(symbols[0], lease)
+            calls.append(Call(_VOUCH, [*batch, key], [lives_ms, value, *values]))
+            of.append(symbols[0])
+        foreign: dict[str, str] = {}
+        for symbol, outcome in zip(of, await run_all(self._redis, calls), strict=True):
+            if symbol and self._lease is not None and is_apart(self._redis) and _is_fenced(outcome):
+                self._lease.leave(symbol)
+            elif not isinstance(outcome, BaseException):
+                foreign |= _foreign(outcome)
         return foreign
 
     async def leave(self, *, for_good: bool) -> None:
@@ -240,11 +281,20 @@ class Presence:
         ours = self._value(0, "").split(',"time"')[0] + ","
         told = encode_alive(AliveRecord(self._instance, 0, "down", leaving=True))
         end = "" if for_good else told[told.index('"feed"') :]
-        for batch in batches(self.alive_keys, _KEYS_A_CALL):
-            await _LEAVE.run(self._redis, batch, [ours, end])
+        groups = grouped(self._redis, self.alive_keys, _KEYS_A_CALL, self._symbol_of.__getitem__)
+        await run_all(self._redis, [Call(_LEAVE, batch, [ours, end]) for batch in groups])
+
+    def _guard(self, symbol: str, lease: str) -> tuple[str, str]:
+        """The key that goes with what is written of a symbol, and what it has to hold."""
+        apart = self._lease is not None and is_apart(self._redis)
+        return self._lease.guard(symbol) if apart and self._lease else (self._keys.lease, lease)
 
     def _value(self, time: int, feed: str) -> str:
         return encode_alive(AliveRecord(self._instance, time, feed))
+
+
+def _is_fenced(outcome: Any) -> bool:
+    return not isinstance(outcome, BaseException | list)
 
 
 def _foreign(reply: Any) -> dict[str, str]:

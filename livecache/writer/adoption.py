@@ -16,7 +16,8 @@ from ..model.grid import Grid
 from ..model.series import SeriesId, Stored
 from ..model.timeframe import Timeframe
 from ..quiet import logger
-from ..wire.scripts import COMMON, RedisLike, Script, batches, text_of
+from ..wire.scripts import COMMON, RedisLike, Script, text_of
+from ..wire.spread import Call, grouped, run_all
 
 __all__ = ["Adopted", "LoadedSeries", "judge", "load"]
 
@@ -146,9 +147,15 @@ async def load(
     stored: list[Stored] = []
     refused: dict[SeriesId, str] = {}
     rejected = 0
-    for batch in batches(series, _SERIES_A_CALL):
-        names = [name(s.symbol, s.timeframe) for s in batch for name in (keys.candles, keys.state)]
-        replies = await _LOAD.run(redis, names, [_MEMBERS_MAX])
+    groups = grouped(redis, series, _SERIES_A_CALL, lambda one: one.symbol)
+    calls = [
+        Call(_LOAD, [name(*s[1:]) for s in batch for name in (keys.candles, keys.state)], [_MEMBERS_MAX])
+        for batch in groups
+    ]
+    for batch, replies in zip(groups, await run_all(redis, calls), strict=True):
+        if isinstance(replies, BaseException):
+            refused |= dict.fromkeys(batch, f"its node did not tell: {replies}")
+            continue
         for one, reply in zip(batch, replies, strict=True):
             if not isinstance(reply, list):
                 refused[one] = f"a key of it holds a {text_of(reply)}"

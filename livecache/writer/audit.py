@@ -17,6 +17,7 @@ from ..model.candle import ExactCandle
 from ..model.series import SeriesId
 from ..quiet import logger
 from ..wire.scripts import COMMON, RedisLike, Script, batches, text_of
+from ..wire.spread import Call, grouped, is_apart, run_all
 from ..write.closes import CLOSES_KEPT
 from ..write.lease import Fenced, Lease
 from ..write.source import ChangeSource
@@ -118,8 +119,11 @@ class Audit:
         """One round: the next series. Redis's errors pass through."""
         findings: list[SeriesFinding] = []
         quiet = [each for each in next(self._rounds, ()) if self._held(each) is not None]
-        for batch in batches(quiet, _SERIES_A_CALL):
-            findings += await self._look_at(batch)
+        groups = grouped(self._redis, quiet, _SERIES_A_CALL, lambda each: each.symbol)
+        if is_apart(self._redis):
+            return await self._look_at(groups)
+        for batch in groups:
+            findings += await self._look_at([batch])
         return findings
 
     async def shared(self) -> SharedFindings:
@@ -137,9 +141,27 @@ class Audit:
             set_damaged=any(what == "members" for _, what in pairs),
         )
 
-    async def _look_at(self, batch: Sequence[SeriesId]) -> list[SeriesFinding]:
+    async def _look_at(self, groups: Sequence[Sequence[SeriesId]]) -> list[SeriesFinding]:
+        """A call a group, side by side."""
+        looks = [look for group in groups if (look := self._look(group)) is not None]
+        named: list[tuple[tuple[SeriesId, Held], str]] = []
+        for (_, asked), found in zip(looks, await run_all(self._redis, [c for c, _ in looks]), strict=True):
+            if isinstance(found, BaseException):
+                continue
+            if not isinstance(found, list) and is_apart(self._redis):
+                self._lease.leave(asked[0][0].symbol)
+                continue
+            named += [(asked[int(number) - 1], text_of(what)) for number, what in _checked(found)]
+        return [
+            SeriesFinding(series, what)
+            for (series, held), what in named
+            if what == "ttl" or self._held(series) is held
+        ]
+
+    def _look(self, batch: Sequence[SeriesId]) -> tuple[Call, list[tuple[SeriesId, Held]]] | None:
+        key, value = self._lease.guard(batch[0].symbol)
         keys: list[str] = []
-        args: list[str | int] = [self._lease.token, self._lease.record]
+        args: list[str | int] = [self._lease.token, value]
         asked: list[tuple[SeriesId, Held]] = []
         for series in batch:
             held = self._held(series)
@@ -148,15 +170,7 @@ class Audit:
             asked.append((series, held))
             keys += (self._keys.candles(*series[1:]), self._keys.state(*series[1:]))
             args += (held.revision, held.members, self._expected(series, held))
-        if not asked:
-            return []
-        found = _checked(await _AUDIT.run(self._redis, [*keys, self._keys.lease], args))
-        named = [(asked[int(number) - 1], text_of(what)) for number, what in found]
-        return [
-            SeriesFinding(series, what)
-            for (series, held), what in named
-            if what == "ttl" or self._held(series) is held
-        ]
+        return (Call(_AUDIT, [*keys, key], args), asked) if asked else None
 
     def _expected(self, series: SeriesId, held: Held) -> str:
         """The digest of what the series should be; "" for one that is to be taken yet."""

@@ -9,7 +9,8 @@ from ..errors import ForeignKey
 from ..keys.keyspace import Keyspace
 from ..model.series import SeriesId
 from ..quiet import logger
-from ..wire.scripts import COMMON, RedisLike, Script, batches
+from ..wire.scripts import COMMON, RedisLike, Script, text_of
+from ..wire.spread import Call, grouped, is_apart, run_all
 
 __all__ = ["ForeignKeys", "Unwritten", "find_foreign"]
 
@@ -106,7 +107,7 @@ async def find_foreign(
     Raises `ForeignKey` where a key that all of them need is of another type. Redis's errors pass through.
     """
     shared = {keys.lease: "string", keys.closes: "stream", keys.series: "set", keys.feed: "hash"}
-    for key, kind in (await _other_types(redis, shared)).items():
+    for key, kind in (await _other_types(redis, [shared])).items():
         raise ForeignKey(key, kind)
     return await _foreign_of(redis, keys, series)
 
@@ -115,27 +116,33 @@ async def _foreign_of(
     redis: RedisLike, keys: Keyspace, series: Sequence[SeriesId]
 ) -> dict[SeriesId, ForeignKey]:
     problems: dict[SeriesId, ForeignKey] = {}
-    for batch in batches(series, _SERIES_A_CALL):
+    groups: list[dict[str, str]] = []
+    owners: dict[str, list[SeriesId]] = {}
+    for batch in grouped(redis, series, _SERIES_A_CALL, lambda one: one.symbol):
         expected: dict[str, str] = {}
-        owners: dict[str, list[SeriesId]] = {}
+        groups.append(expected)
         for one in batch:
             own = {
                 keys.candles(one.symbol, one.timeframe): "zset",
                 keys.state(one.symbol, one.timeframe): "hash",
                 keys.alive(one.symbol): "string",
+                **({keys.fence(one.symbol): "string"} if is_apart(redis) else {}),
             }
             expected |= own
             for key in own:
                 owners.setdefault(key, []).append(one)
-        for key, kind in (await _other_types(redis, expected)).items():
-            for owner in owners[key]:
-                problems.setdefault(owner, ForeignKey(key, kind))
+    for key, kind in (await _other_types(redis, groups)).items():
+        for owner in owners[key]:
+            problems.setdefault(owner, ForeignKey(key, kind))
     return problems
 
 
-async def _other_types(redis: RedisLike, expected: Mapping[str, str]) -> dict[str, str]:
-    """Those of the keys that are of another type than expected, and of which."""
-    replies = await _TYPES.run(redis, list(expected), [])
-    kinds = [kind.decode() if isinstance(kind, bytes) else str(kind) for kind in replies]
-    pairs = zip(expected.items(), kinds, strict=True)
-    return {key: kind for (key, wanted), kind in pairs if kind not in (wanted, "none")}
+async def _other_types(redis: RedisLike, groups: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """Those of the keys, a call a group, that are of another type than expected, and of which."""
+    found: dict[str, str] = {}
+    replies = await run_all(redis, [Call(_TYPES, list(expected), []) for expected in groups])
+    for expected, kinds in zip(groups, replies, strict=True):
+        if not isinstance(kinds, BaseException):
+            pairs = zip(expected.items(), map(text_of, kinds), strict=True)
+            found |= {key: kind for (key, wanted), kind in pairs if kind not in (wanted, "none")}
+    return found

@@ -24,26 +24,26 @@ from ..model.series import Change, SeriesId
 from ..quiet import logger
 from ..wire.advice import ServerWatch
 from ..wire.scripts import RedisLike, batches, cancellable
+from ..wire.spread import is_apart, is_away
 from ..wire.trouble import TROUBLE, Task, waits_s
 from ..write.closes import PendingCloses
-from ..write.lease import RENEW_S, Fenced, Lease, Overtaken, WhileHeld
+from ..write.lease import RENEW_S, Fenced, Lease, Overtaken
 from ..write.presence import ALIVE_MS, Presence
 from ..write.source import ChangeSource
 from ..write.stats import WriterStats
 from ..write.upserts import Held, Upserts, batch_changes, rest_s
+from ..write.while_held import WhileHeld
 from .audit import Audit, DamageTeller
 from .foreign import ForeignKeys, Unwritten, find_foreign
 from .patience import Patience
+from .vouching import UNSENT_S, Vouching
 
 __all__ = ["Writer", "WriterStats"]
 
-ALIVE_RENEW_S = 3.0
-ALIVE_AGAIN_S = 0.25  # at the soonest, where the feed came up or broke meanwhile
 CLOSE_GOODBYE_S = 1.0  # for all that is said to Redis at a clean stop
 AUDIT_EVERY = 2  # renewals of the lease
 REMIND_S = 10.0
 _WHOLE_AT_ONCE, _SERIES_A_PART, _MEMBERS_A_PART = 25, 200, 5_000  # of what is rewritten
-UNSENT_S = 3.0  # after which readers are told that the feed is down: it does not reach them
 
 
 class Writer:
@@ -78,22 +78,21 @@ class Writer:
         self._unwritten = Unwritten(redis, keys)
         self.problems = self._unwritten.problems
         self.stats = WriterStats()
-        self._redis = redis
-        self._keys = keys
+        self._redis, self._keys = redis, keys
         self._series = tuple(series)
         self._source = source
-        self._origin = origin
-        self._instance = instance
         self._clock = clock
         self._wake = wake
         self._gives_way = gives_way
         self._audit_every = audit_every
         self._jitter = jitter
         self._lease = Lease(redis, keys, instance, self._states(), clock=clock, sole_owner=sole_owner)
-        self.pulse, self.holder = self._lease.pulse, self._lease.holder
+        self.pulse, self.holder, self.holds = self._lease.pulse, self._lease.holder, self._lease.holds
         held = WhileHeld(redis, self._lease)
         announced = announced or series
-        self._presence = Presence(held, keys, series, instance, announced=announced, order=order)
+        self._presence = Presence(
+            held, keys, series, instance, announced=announced, order=order, lease=self._lease
+        )
         self._upserts = Upserts(held, keys, self._lease, origin=origin, clock=clock)
         self.found = self._upserts.found
         # The series whose content in Redis is unknown, or on its way: they are written whole.
@@ -108,8 +107,9 @@ class Writer:
         )
         self.patiently = self._patience.until_done
         self._closes = PendingCloses(held, keys)
-        self._vouched_at_s = float("-inf")
-        self._vouched_feed = 0
+        self._vouching = Vouching(
+            source, self._lease, self._presence, self._foreign, self._patience, keys, clock, origin=origin
+        )
         self._entered = False
         self._announced = True  # whether what is configured was announced
         self._listed: Sequence[SeriesId] | None = None  # what the set of series says since then
@@ -152,7 +152,7 @@ class Writer:
         self._presence.change(series, series, order)
         self._audit.change(series, series)
         self._announced, self._listed = False, None
-        self._vouched_at_s = float("-inf")
+        self._vouching.due()
         self._wake.set()
 
     def _states(self) -> list[str]:
@@ -211,7 +211,7 @@ class Writer:
         self._upserts.recall(self._lease.revisions)
         self._teller.forget()
         self._owed = (self._owed | set(self._series) - self._upserts.held.keys()) - set(self.problems)
-        self._vouched_at_s = float("-inf")
+        self._vouching.due()
         # If the lease is lost again already, nothing is announced, and the next renewal leads back here.
         with contextlib.suppress(Fenced):
             await self.patiently(self._announce)
@@ -240,8 +240,9 @@ class Writer:
             task: Task = "hold"
             try:
                 await self._lease.renew()
+                await self._go_on()
                 task = "vouch"
-                await self._vouch()
+                await self._vouching.vouch()
                 task = "hold"
                 if renewal % self._audit_every == 0:
                     await self._check()
@@ -252,30 +253,20 @@ class Writer:
                     raise Fenced("the lease could not be renewed in time") from error
             await self._clock.sleep(RENEW_S)
 
-    async def _vouch(self) -> None:
-        """Renew the alive keys and the feed's hash, if that is due and true."""
-        now_s = self._clock.monotonic()
-        feed_changes = self._source.feed_changes()
-        wait_s = ALIVE_RENEW_S if feed_changes == self._vouched_feed else ALIVE_AGAIN_S
-        if now_s - self._vouched_at_s < wait_s or self._lease.overdue:
+    async def _go_on(self) -> None:
+        """In a cluster: enter the symbols whose node was away, and have another try at what is owed."""
+        if not is_apart(self._redis):
             return
-        alive = self._source.alive()
-        if alive is None or not (alive.renews or feed_changes != self._vouched_feed):
-            return
-        if self._patience.lasts_s("write") > UNSENT_S:
-            alive = alive._replace(feed=dict.fromkeys(alive.feed, "down"))
-        self._vouched_at_s = now_s
-        self._vouched_feed = feed_changes
-        status = {"instance": self._instance, "origin": self._origin, **self._source.feed_status()}
-        try:
-            vouched = self._presence.vouch(alive, status, self._lease.record)
-            await self._foreign.heed([self._keys.feed, *self._presence.alive_keys], vouched)
-        except BaseException:
-            self._vouched_at_s = float("-inf")
-            raise
-        if alive.renews:
-            self.pulse.vouched_at_s = self._clock.wall()
-        await self._patience.recovered("vouch")
+        if entered := await self._lease.enter_rest():
+            self._upserts.recall(self._lease.revisions, entered)
+            came = {s for s in self._series if s.symbol in entered}
+            self._owed |= came - self._upserts.held.keys() - self.problems.keys()
+        if self._owed or self._closes.waiting:
+            self._wake.set()
+
+    def _reached(self, series: SeriesId) -> bool:
+        """Whether it can be written now: in a cluster its node may be away."""
+        return self.holds(series.symbol) and not is_away(self._redis, self._keys.fence(series.symbol))
 
     async def _check(self) -> None:
         """Compare a part of what Redis holds with what was written; have written what differs, or can be."""
@@ -315,10 +306,10 @@ class Writer:
                     await self._announce()
                 written = await self._flush()
                 if self._patience.lasts_s(task) > UNSENT_S:
-                    self._vouched_at_s = float("-inf")
+                    self._vouching.due()
                 await self._patience.recovered(task)
                 task = "vouch"  # the first time as soon as it can be said, not at the lease's next renewal
-                await self._vouch()
+                await self._vouching.vouch()
             except TROUBLE as error:
                 self._patience.note(error, task)
                 self._wake.set()
@@ -335,14 +326,21 @@ class Writer:
         """
         began_s = self._clock.monotonic()
         changes = self._gather()
+        unannounced = None
         try:
             await self._closes.send(self._lease.record)
+        except TROUBLE as error:
+            if not is_apart(self._redis):
+                raise
+            unannounced = error  # Other nodes have the candles.
         finally:
             self.stats.closes, self.stats.closes_dropped = self._closes.added, self._closes.dropped
         if self._closes.blocked:
             self._foreign.update([self._keys.closes], {self._keys.closes: self._closes.blocked})
-        for batch in batch_changes(changes):
+        for batch in batch_changes(changes, apart=is_apart(self._redis)):
             await self._send(batch)
+        if unannounced is not None:
+            raise unannounced
         self.stats.flushes += 1
         if changes:
             self.stats.flush_seconds.observe(self._clock.monotonic() - began_s)
@@ -357,13 +355,15 @@ class Writer:
         changes: dict[SeriesId, Change] = {}
         for change in taken.series:
             # A change can build only on what was sent: where an earlier one failed, the series stays owed.
-            if change.whole or (change.series in self._upserts.held and change.series not in self._owed):
+            builds = change.series in self._upserts.held and change.series not in self._owed
+            if (change.whole or builds) and self._reached(change.series):
                 changes[change.series] = change
                 self._owed.discard(change.series)
             elif change.series not in self.problems:
                 self._owed.add(change.series)
         updates = {change.series: change.updates for change in taken.series}
-        for some in batches([s for s in self._series if s in self._owed], _WHOLE_AT_ONCE):
+        owed = [s for s in self._series if s in self._owed and self._reached(s)]
+        for some in batches(owed, _WHOLE_AT_ONCE):
             again = self._source.whole(some)
             self._closes.keep(again.closes)
             for change in again.series:
@@ -387,7 +387,7 @@ class Writer:
                 self._unwritten.written(series)
             elif outcome == "LOST":
                 lost += 1
-            else:
+            elif outcome != "UNTOLD":  # which stays owed
                 self._owed.discard(series)
                 self.stats.foreign += 1
                 _, kind, key = outcome.split(" ", 2)

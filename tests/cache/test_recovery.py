@@ -250,7 +250,7 @@ def test_something_foreign_in_a_shared_keys_place_is_told_and_left_alone(clean_v
                 await until(lambda: writer.stats.upserts == 2)
                 async with client.pipeline(transaction=True) as at_once:  # whoever looks sees it there or not
                     await at_once.delete(key).zadd(key, {"precious": 1}).execute()
-                writer._vouched_at_s = float("-inf")  # what would be three seconds
+                writer._vouching.due()  # what would be three seconds
                 for n in range(10, 13):
                     source.closes.append(Close(Kind.CLOSED, BTC, T0 + n * STEP, candle(n), None))
                 change(source)
@@ -258,7 +258,7 @@ def test_something_foreign_in_a_shared_keys_place_is_told_and_left_alone(clean_v
                 assert await client.zrange(key, 0, -1) == [b"precious"]
                 assert len(await stored(client)) == 11, "candles are written all the same"
                 await client.delete(key)
-                writer._vouched_at_s = float("-inf")
+                writer._vouching.due()
 
                 async def restored() -> bool:
                     return bool(await client.exists(key))

@@ -14,9 +14,11 @@ from livecache.clock import SystemClock
 from livecache.keys.keyspace import Keyspace
 from livecache.model.series import SeriesId
 from livecache.model.timeframe import Timeframe
+from livecache.redis_url import parse_cluster
 from livecache.wire.scripts import RedisLike
 from livecache.writer.writer import Writer
 
+from ..cluster.over import over
 from .support import BTC, ETH, ORIGIN, Source, state, whole
 
 __all__ = [
@@ -96,7 +98,8 @@ def on_valkey(
     """Run an asynchronous test over a client and a source that holds two series of ten candles each."""
 
     async def body() -> None:
-        async with asyncio.timeout(seconds), redis.asyncio.Redis.from_url(url) as client:
+        opened: Any = over(url) if parse_cluster(url) else redis.asyncio.Redis.from_url(url)
+        async with asyncio.timeout(seconds), opened as client:
             source = Source()
             for series in (BTC, ETH):
                 source.fill(whole(series, range(10), state(0, 10, 10)))

@@ -160,7 +160,12 @@ def cluster(directory: Path, *, masters: int = 3, replicas: int = 1) -> Iterator
     with contextlib.closing(made):
         for number in range(masters * (1 + replicas)):
             options = ("--cluster-enabled", "yes", "--cluster-port", str(free_port()), *_PLAIN)
-            timeout = ("--cluster-node-timeout", str(NODE_TIMEOUT_MS))
+            timeout = (
+                "--cluster-node-timeout",
+                str(NODE_TIMEOUT_MS),
+                "--cluster-require-full-coverage",
+                "no",
+            )
             made.nodes.append(Node(directory / f"node{number}", *options, *timeout))
         for node in made.nodes:
             wait("a node", lambda node=node: node.ask("PING"))  # type: ignore[misc]

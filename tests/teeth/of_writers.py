@@ -39,7 +39,11 @@ OF_WRITERS = (
     Breakage(
         "what another has written meanwhile is taken for what was left there",
         (
-            Edit("livecache/write/lease.py", "    if held[1] == ARGV[2] then revisions", "    revisions"),
+            Edit(
+                "livecache/write/lease.py",
+                "    if held[1] == ARGV[2] or held[1] == ARGV[1] then revisions",
+                "    revisions",
+            ),
             Edit("livecache/write/lease.py", "= held[2] or '' end\n", "= held[2] or ''\n"),
         ),
         tests=("tests/cache/test_fencing.py",),
