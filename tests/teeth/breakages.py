@@ -340,7 +340,7 @@ BREAKAGES = (
         "an overdue writer sends what was queued before the host slept",
         (
             Edit(
-                "livecache/write/lease.py",
+                "livecache/write/while_held.py",
                 "            async with asyncio.timeout(self._lease.left_s) as left:\n",
                 "            async with asyncio.timeout(None) as left:\n",
             ),
@@ -351,9 +351,9 @@ BREAKAGES = (
         "an overdue writer sends",
         (
             Edit(
-                "livecache/write/lease.py",
+                "livecache/write/while_held.py",
                 '            raise Fenced("the lease is overdue")\n',
-                "            return await self._redis.execute_command(*args)\n",
+                "            return await send()\n",
             ),
         ),
         tests=("tests/cache/test_overdue.py",),

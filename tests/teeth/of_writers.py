@@ -7,11 +7,18 @@ from .edits import Breakage, Edit
 __all__ = ["OF_WRITERS"]
 
 _STARVED = ("tests/cache/test_starved.py",)
+_FENCES = ("tests/cluster/test_fences.py",)
 
 OF_WRITERS = (
     Breakage(
         "what is written does not keep the lease",
-        (Edit("livecache/write/lease.py", "        await self._lease.keep()\n", ""),),
+        (
+            Edit(
+                "livecache/write/while_held.py",
+                "            await self._lease.keep()\n",
+                "            pass\n",
+            ),
+        ),
         tests=_STARVED,
     ),
     Breakage(
@@ -47,5 +54,32 @@ OF_WRITERS = (
             Edit("livecache/write/lease.py", "= held[2] or '' end\n", "= held[2] or ''\n"),
         ),
         tests=("tests/cache/test_fencing.py",),
+    ),
+    Breakage(
+        "in a cluster a symbol is entered whatever its fence says",
+        (
+            Edit(
+                "livecache/write/lease.py",
+                "  if fence and fence > tonumber(ARGV[1]) then return 0 end\nend\n",
+                "end\n",
+            ),
+        ),
+        tests=_FENCES,
+    ),
+    Breakage(
+        "in a cluster whatever one node fails by is every node's",
+        (
+            Edit(
+                "livecache/wire/spread.py",
+                "    if failed and len(failed) == len(outcomes):\n",
+                "    if failed:\n",
+            ),
+        ),
+        tests=_FENCES,
+    ),
+    Breakage(
+        "in a cluster a symbol whose fence was lost is not entered again",
+        (Edit("livecache/write/lease.py", "        self._entered.discard(symbol)\n", "        pass\n"),),
+        tests=_FENCES,
     ),
 )
