@@ -38,6 +38,7 @@ class Writes:
     banned_until: int = 0  # by the venue, Unix ms of the service's host; 0 while it is not
     requests_this_hour: int = 0  # of the venue
     requests_per_hour: int = 0  # that it may have; 0: nothing bounds an hour's
+    budget_members: int = 0  # that share what the venue allows, it included; 0 where it does not say
 
     @property
     def told(self) -> str:
@@ -47,6 +48,8 @@ class Writes:
             words += f" since {utc(self.since)} ({duration(int(time.time() * 1000) - self.since)})"
         if self.requests_per_hour:
             words += f", {self.requests_this_hour:,} of {self.requests_per_hour:,} requests this hour"
+        if self.budget_members > 1:
+            words += f", {self.budget_members} share the venue's budget"
         return words + (f", venue banned until {utc(self.banned_until)}" if self.banned_until else "")
 
 
@@ -107,7 +110,7 @@ def _writes(client: redis.Redis, keys: Keyspace) -> Writes:
     raw: Any = client.get(keys.lease)
     ban: Any = client.get(keys.ban)
     told = client.pipeline(transaction=False)
-    told.hmget(keys.feed, "requests_this_hour", "requests_per_hour")
+    told.hmget(keys.feed, "requests_this_hour", "requests_per_hour", "budget_members")
     (counts,) = told.execute(raise_on_error=False)  # The key may be somebody else's.
     try:
         lease = decode_lease(raw) if isinstance(raw, bytes | str) else None

@@ -116,6 +116,7 @@ class Engine:
         self.limiter = Limiter(settings.budgets, time, jitter, quota)
         self.limiter.learn(venue.traits.budgets)
         self.live.hour = lambda: self.limiter.hour
+        self.live.sharing = lambda: quota.members if quota else 1
         self.timekeeper = Timekeeper(self.live, self.venue, self.limiter, jitter)
         self.backfiller = Backfiller(self.live, self.venue, self.limiter, jitter, progress)
         self.repairs = RepairDesk(self.live, self.backfiller.schedule)

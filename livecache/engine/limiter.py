@@ -13,7 +13,7 @@ from ..model.budget import NOTHING, Budget, Costs, Hour
 from ..model.timeframe import iso
 from ..pacing.meter import BAN_MOST_S, Meter, Ticket
 from ..quiet import logger
-from ..quota.quota import AGAIN_S, BEAT_S, REACH_S, Quota
+from ..quota.quota import AGAIN_S, BEAT_S, LATE, REACH_S, Quota
 from ..venues.venue import FailureKind, FetchFailure, Page
 from .venue_time import VenueTime
 
@@ -40,10 +40,9 @@ _REACHES_S = {Urgency.LIVE: REACH_S, Urgency.WARM: 0.5, Urgency.READ: 0.25, Urge
 _REACHES_FURTHER = 0.1
 """Seconds a second waited: no class starves for what others ask."""
 
-_LATE = 0.4
-"""Of the time from slot to slot: a slot that is reached later is gone, lest it and the next be one burst."""
-
 _LATE_LEAST_S = 0.01
+
+_MISSED = 3  # slots, and then it may be later
 
 _SAME_BAN_MS = 1_000  # by which its end may be told differently
 
@@ -183,10 +182,15 @@ class Limiter:
                     continue
                 # By the slot and not by the clock, lest a late timer count. A refusal may have moved it.
                 share = 1.0 if waiting.starves else self.shares.get(urgency, 1.0)
-                slot = self._meter.slot(self._meter.times(first.costs, self._others_too), slot, share)
-                due, reserved = slot, None
-                if self.quota is not None and self.quota.standing == "away":
-                    due = self.quota.turn(max(slot, self._clock.monotonic() - self._late_s(waiting)))
+                away = self.quota is not None and self.quota.standing == "away"
+                due = slot = self._meter.slot(
+                    self._meter.times(first.costs, self._others_too),
+                    max(slot, self._clock.monotonic()) if away else slot,
+                    share,
+                )
+                reserved = None
+                if self.quota is not None and away:
+                    due = self.quota.turn(slot)
                 elif self.quota is not None and self.quota.standing == "shared":
                     reserved = await self._reserve(self.quota, waiting, first.costs, slot, share)
                     if reserved is None or self._first() is not waiting:
@@ -317,8 +321,10 @@ class Limiter:
 
     def _late_s(self, waiting: _Waiting) -> float:
         rate_per_s = self.rate_per_s
-        least_s = max(_LATE / rate_per_s, _LATE_LEAST_S) if rate_per_s else BEAT_S
-        return least_s * (1 + waiting.missed)
+        least_s = max(LATE / rate_per_s, _LATE_LEAST_S) if rate_per_s else BEAT_S
+        return least_s * max(
+            1, waiting.missed - _MISSED
+        )  # On a host that is always late some start all the same.
 
     def _paused_s(self, now: float) -> float:
         return max(0.0, self._meter.paused_until - now)

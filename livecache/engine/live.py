@@ -69,6 +69,7 @@ class Live:
     origin: str
     feed: FeedStats = field(default_factory=FeedStats)
     hour: Callable[[], Hour] = lambda: Hour(0, 0)
+    sharing: Callable[[], int] = lambda: 1  # the venue's budget: so many
     changed: asyncio.Event = field(default_factory=asyncio.Event)  # the writer has something to take
     channel_dead: asyncio.Event = field(default_factory=asyncio.Event)  # settling found one: it wants renewal
     started_s: float = 0.0
@@ -157,6 +158,7 @@ class Live:
             **self.feed.fields(),
             "requests_this_hour": str(hour.requests),
             "requests_per_hour": str(hour.most),
+            "budget_members": str(self.sharing()),
         }
 
     # --- how far it is ----------------------------------------------------------------------------

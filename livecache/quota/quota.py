@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from math import ceil
 from typing import Literal, NamedTuple
 
 from ..clock import Clock
@@ -12,7 +13,18 @@ from ..pacing.kept import Terms
 from ..wire.scripts import RedisLike, Script, cancellable
 from ..wire.trouble import TROUBLE
 
-__all__ = ["ADDRESS", "AGAIN_S", "BEAT_S", "REACH_S", "Answer", "Quota", "Standing", "arguments", "decode"]
+__all__ = [
+    "ADDRESS",
+    "AGAIN_S",
+    "BEAT_S",
+    "LATE",
+    "REACH_S",
+    "Answer",
+    "Quota",
+    "Standing",
+    "arguments",
+    "decode",
+]
 
 BEAT_S = 1.0
 """A member is heard of so often, whatever it asks."""
@@ -22,6 +34,9 @@ REACH_S = 2.0
 
 AGAIN_S = 0.5
 """While Redis does not answer."""
+
+LATE = 0.4
+"""Of the time from slot to slot: a slot that is reached later is gone, lest it and the next be one burst."""
 
 ADDRESS = "address"
 """The scope of all who ask from one address."""
@@ -150,7 +165,7 @@ class Quota:
         slot = max(slot, self._away_since + REACH_S)
         if not self._apart_s:
             return slot
-        number = -int(-((slot + self._server_ahead_s) / self._apart_s - 0.01) // 1)
+        number = ceil((slot + self._server_ahead_s) / self._apart_s - LATE)
         number += (self._before - number) % self.members
         return max(slot, number * self._apart_s - self._server_ahead_s)
 

@@ -46,6 +46,8 @@ class ServiceStatus:
     """How many the service has made of the venue within the last hour, as of its last sign of life."""
     requests_per_hour: int = 0
     """How many it may make in any hour; 0 where nothing bounds them so."""
+    budget_members: int = 0
+    """How many processes share what the venue allows, it included; 0 where it does not say."""
     banned_until: int = 0
     """Until when the venue refuses everything, by the service's host; 0 while it does not."""
 
@@ -63,6 +65,7 @@ class _Feed(msgspec.Struct, frozen=True):
     rejections: int = 0
     requests_this_hour: int = 0
     requests_per_hour: int = 0
+    budget_members: int = 0
 
 
 def status(core: Core) -> Steps[ServiceStatus]:
@@ -98,6 +101,7 @@ def status(core: Core) -> Steps[ServiceStatus]:
         rejections=feed.rejections,
         requests_this_hour=feed.requests_this_hour if living else 0,
         requests_per_hour=feed.requests_per_hour,
+        budget_members=feed.budget_members if living else 0,
         banned_until=decode_ban(ban),
     )
 

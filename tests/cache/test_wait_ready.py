@@ -96,7 +96,7 @@ def test_the_status_of_a_service_that_lives(kind: str, clean_valkey: str, store:
     store.set(KEYS.lease, encode_lease(LeaseRecord("one", 7)))
     told = {"instance": "one", "origin": "https://x", "connected": "1", "connections": "1/1"}
     numbers = {"last_message": T0, "sequence_gaps": 2, "reconnects": 3, "rejections": 4, "to_come": "x"}
-    numbers |= {"requests_this_hour": 5, "requests_per_hour": 1_800}
+    numbers |= {"requests_this_hour": 5, "requests_per_hour": 1_800, "budget_members": 2}
     store.hset(KEYS.feed, mapping={**told, **numbers})
     store.sadd(KEYS.series, "SOL-USD:5m")
     with either(kind, clean_valkey) as reader:
@@ -108,6 +108,7 @@ def test_the_status_of_a_service_that_lives(kind: str, clean_valkey: str, store:
     assert (status.last_message, status.sequence_gaps) == (T0, 2)
     assert (status.reconnects, status.rejections) == (3, 4)
     assert (status.requests_this_hour, status.requests_per_hour) == (5, 1_800)
+    assert status.budget_members == 2
 
 
 def test_a_feed_is_not_connected_because_a_dead_service_once_said_so(

@@ -154,7 +154,8 @@ def test_where_an_hours_requests_are_bounded_both_numbers_are_told() -> None:
     told = Who("0.2.0", writes, "127.0.0.1:6379/0", "livecache", "config.toml")
     assert "host-123-abc writes, 1,234 of 1,800 requests this hour" in line(told)
     assert told.as_object()["requests_this_hour"] == 1_234
-    writes = {"stocks": Writes("host-123-abc", 0, 0, 1_234)}
+    writes = {"stocks": Writes("host-123-abc", 0, 0, 1_234, 0, 3)}
+    assert "host-123-abc writes, 3 share the venue's budget" in line(replace(told, writes=writes))
     assert "this hour" not in line(replace(told, writes=writes))
 
 
@@ -168,6 +169,7 @@ def test_of_several_venues_it_is_told_who_writes_each() -> None:
         "banned_until": 0,
         "requests_this_hour": 0,
         "requests_per_hour": 0,
+        "budget_members": 0,
     }
     one = replace(told, writes={"coinbase": writes["coinbase"]}).as_object()
     assert one["instance"] == "host-123-abc" and "venues" not in one

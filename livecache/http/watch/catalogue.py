@@ -294,6 +294,30 @@ OF_ENGINE = (
     ),
     Metric(
         "gauge",
+        "venue_budget_members",
+        "Processes that share the venue's budget, this one included; absent where none may be.",
+        lambda s: s.limiter.quota and s.limiter.quota.members,
+    ),
+    Metric(
+        "gauge",
+        "venue_budget_by_redis",
+        "1 while Redis gives out the slots; 0 while it is alone or keeps to its share without Redis.",
+        lambda s: s.limiter.quota and float(s.limiter.quota.standing == "shared"),
+    ),
+    Metric(
+        "counter",
+        "venue_budget_asks",
+        "Times that Redis was asked for a slot.",
+        lambda s: s.limiter.quota.asks if s.limiter.quota else 0,
+    ),
+    Metric(
+        "counter",
+        "venue_budget_fallbacks",
+        "Times that Redis did not answer, and it kept to its share.",
+        lambda s: s.limiter.quota.fallbacks if s.limiter.quota else 0,
+    ),
+    Metric(
+        "gauge",
         "venue_ban_end_timestamp_seconds",
         "When the venue, which refuses everything now, will answer again.",
         lambda s: _seconds(s.limiter.banned_until),

@@ -1,0 +1,355 @@
+"""Limiters that share a budget, in virtual time: together never above it, whatever becomes of them."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import redis
+
+from livecache.engine.limiter import Limiter, Urgency
+from livecache.engine.venue_time import VenueTime
+from livecache.keys.keyspace import Keyspace
+from livecache.model.budget import NOTHING, Budget, Costs, Pool, Rolling
+from livecache.quota.quota import Quota
+from livecache.venues.venue import FailureKind, FetchFailure
+from tests.simulation.virtual import VirtualClock, run_virtually
+
+from .members import PACED, PER_S, most_in
+
+KEYS = Keyspace("t", "v")
+BEGAN_S = 1_700_000_000
+
+
+class Store:
+    """A real server by virtual time: half a millisecond away, and to be lost."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+        self.lost = ""
+        self.calls = 0
+
+    async def execute_command(self, *args: Any) -> Any:
+        await asyncio.sleep(0.0005)
+        if self.lost == "refuses":
+            raise redis.ConnectionError("gone")
+        while self.lost:
+            await asyncio.sleep(3600)
+        self.calls += 1
+        if args[0] in ("EVALSHA", "EVAL"):
+            now = 3 + args[2]
+            us = round((BEGAN_S + asyncio.get_running_loop().time()) * 1e6)
+            args = *args[:now], us, *args[now + 1 :]
+        return self.client.execute_command(*args)
+
+
+class Clock(VirtualClock):
+    """Whose timers are late by chance."""
+
+    def __init__(self, late_s: float = 0.0) -> None:
+        super().__init__(wall_s=1_000.0)
+        self._late_s = late_s
+
+    async def sleep(self, seconds: float) -> None:
+        await super().sleep(seconds + (random.random() * self._late_s if seconds > 0 else 0))
+
+
+@dataclass
+class World:
+    """Members over one server, and what they have sent: when, of which class, after how long, by whom."""
+
+    store: Store
+    sent: list[tuple[float, Urgency, float, str]] = field(default_factory=list)
+
+    @asynccontextmanager
+    async def member(
+        self, name: str, budgets: Sequence[Budget] = PACED, late_s: float = 0.0
+    ) -> AsyncIterator[Limiter]:
+        clock = Clock(late_s)
+        quota = Quota(self.store, KEYS, "address", name, clock)
+        limiter = Limiter(budgets, VenueTime(clock), random.random, quota)
+        limiter.shares.clear()
+        sharing = asyncio.create_task(limiter.share(), name=name)
+        try:
+            yield limiter
+        finally:
+            sharing.cancel()
+            await limiter.leave()
+
+    async def asks(
+        self, limiter: Limiter, name: str, seconds: float, urgency: Urgency, per_s: float = 0.0,
+        costs: Costs = NOTHING,
+    ) -> None:  # fmt: skip
+        """So many requests a second; 0: always another one."""
+        until = now() + seconds
+
+        async def one() -> None:
+            began = now()
+            ticket = await limiter.acquire(urgency, costs)
+            self.sent.append((ticket.started, urgency, ticket.started - began, name))
+            limiter.heard(ticket, object())
+
+        async with asyncio.TaskGroup() as requests:
+            while now() < until:
+                if per_s:
+                    await asyncio.sleep(random.expovariate(per_s))
+                    requests.create_task(one(), name=name)
+                else:
+                    await one()
+
+    def starts(self, since: float = 0.0, until: float = 1e9) -> list[float]:
+        return sorted(at for at, *_ in self.sent if since <= at < until)
+
+    def rate(self, since: float, until: float) -> float:
+        return len(self.starts(since, until)) / (until - since)
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def played(url: str, scenario: Any) -> World:
+    """What was sent in it, in virtual time."""
+    random.seed(5)
+    with redis.Redis.from_url(url) as client:
+        client.flushall()
+        world = World(Store(client))
+
+        async def run() -> None:
+            await scenario(world)
+
+        run_virtually(run())
+        return world
+
+
+async def all_of(*each: Coroutine[Any, Any, None]) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        for n, one in enumerate(each):
+            tasks.create_task(one, name=str(n))
+
+
+async def asking(world: World, name: str, seconds: float, late_s: float = 0.0) -> None:
+    """A member that always has something deep to ask for, and now and then something urgent."""
+    async with world.member(name, late_s=late_s) as limiter:
+        await all_of(
+            world.asks(limiter, name, seconds, Urgency.HISTORY),
+            world.asks(limiter, name, seconds, Urgency.LIVE, 0.6),
+        )
+
+
+# --- together
+
+
+def test_four_have_the_whole_rate_and_no_second_has_more(valkey_url: str) -> None:
+    async def scenario(world: World) -> None:
+        await all_of(*(asking(world, name, 25) for name in "abcd"))
+
+    world = played(valkey_url, scenario)
+    assert most_in(world.starts()) <= PER_S + 1
+    assert world.rate(1_003, 1_024) >= 0.98 * PER_S
+    urgent = sorted(waited for _, urgency, waited, _ in world.sent if urgency is Urgency.LIVE)
+    assert urgent[int(len(urgent) * 0.99)] <= 0.7
+    by_each = [sum(one == name for *_, one in world.sent) for name in "abcd"]
+    assert min(by_each) > 0.6 * max(by_each)
+
+
+def test_nobody_starves_for_what_others_ask(valkey_url: str) -> None:
+    async def scenario(world: World) -> None:
+        async def urgent(name: str) -> None:
+            async with world.member(name) as limiter:
+                await all_of(*(world.asks(limiter, name, 60, Urgency.LIVE) for _ in range(4)))
+
+        async def deep() -> None:
+            async with world.member("deep") as limiter:
+                await world.asks(limiter, "deep", 60, Urgency.HISTORY)
+
+        await all_of(*(urgent(name) for name in "abc"), deep())
+
+    world = played(valkey_url, scenario)
+    waits = [waited for *_, waited, name in world.sent if name == "deep"]
+    assert len(waits) >= 2 and max(waits) <= 20
+    assert most_in(world.starts()) <= PER_S + 1
+
+
+@pytest.mark.parametrize(("late_s", "share"), [(0.03, 0.95), (0.06, 0.6)])
+def test_timers_that_are_late_make_no_burst(valkey_url: str, late_s: float, share: float) -> None:
+    async def scenario(world: World) -> None:
+        await all_of(*(asking(world, name, 20, late_s) for name in "abcd"))
+
+    world = played(valkey_url, scenario)
+    assert most_in(world.starts()) <= PER_S + 1
+    assert world.rate(1_003, 1_019) >= share * PER_S
+
+
+# --- alone, and not
+
+
+def test_who_is_alone_asks_for_no_slot_and_is_as_fast(valkey_url: str) -> None:
+    async def scenario(world: World) -> None:
+        async with world.member("a") as limiter:
+            await world.asks(limiter, "a", 30, Urgency.WARM)
+            assert limiter.quota is not None
+            assert (limiter.quota.asks, limiter.quota.members) == (0, 1)
+
+    world = played(valkey_url, scenario)
+    assert world.rate(1_000, 1_030) == pytest.approx(PER_S, abs=0.1)
+    assert world.store.calls <= 33
+
+
+@pytest.mark.parametrize("joins_after_s", [4.0, 4.3, 4.71])
+def test_passing_from_one_to_many_and_back_no_second_has_more(valkey_url: str, joins_after_s: float) -> None:
+    async def scenario(world: World) -> None:
+        async def later(name: str) -> None:
+            await asyncio.sleep(joins_after_s)
+            async with world.member(name) as limiter:
+                await all_of(*(world.asks(limiter, name, 8, Urgency.WARM) for _ in range(3)))
+
+        async def always() -> None:
+            async with world.member("a") as limiter:
+                await all_of(*(world.asks(limiter, "a", 25, Urgency.WARM) for _ in range(3)))
+
+        await all_of(always(), later("b"), later("c"))
+
+    world = played(valkey_url, scenario)
+    assert most_in(world.starts()) <= PER_S + 1
+    assert world.rate(1_006, 1_012) >= 0.98 * PER_S
+    assert world.rate(1_015, 1_024) >= 0.98 * PER_S
+    assert {name for *_, name in world.sent} == set("abc")
+
+
+# --- without Redis
+
+
+@pytest.mark.parametrize(("how", "emptied"), [("refuses", True), ("hangs", False), ("hangs", True)])
+def test_without_redis_each_has_its_share_and_no_second_has_more(
+    valkey_url: str, how: str, emptied: bool
+) -> None:
+    async def scenario(world: World) -> None:
+        async def lost() -> None:
+            await asyncio.sleep(5)
+            world.store.lost = how
+            await asyncio.sleep(8)
+            if emptied:
+                world.store.client.flushall()
+            world.store.lost = ""
+
+        await all_of(lost(), *(asking(world, name, 24) for name in "abcd"))
+
+    world = played(valkey_url, scenario)
+    assert most_in(world.starts()) <= PER_S + 1
+    assert 0.9 * PER_S <= world.rate(1_009, 1_013) <= PER_S + 0.1  # the shares of all
+    assert world.rate(1_017, 1_023) >= 0.98 * PER_S
+
+
+def test_one_alone_does_not_notice_that_redis_is_away(valkey_url: str) -> None:
+    async def scenario(world: World) -> None:
+        async def lost() -> None:
+            await asyncio.sleep(10)
+            world.store.lost = "hangs"
+            await asyncio.sleep(10)
+            world.store.lost = ""
+
+        async def one() -> None:
+            async with world.member("a") as limiter:
+                await world.asks(limiter, "a", 30, Urgency.WARM)
+
+        await all_of(lost(), one())
+
+    world = played(valkey_url, scenario)
+    assert most_in(world.starts()) <= PER_S + 1
+    assert world.rate(1_005, 1_029) >= 0.98 * PER_S
+
+
+@pytest.mark.parametrize(
+    ("budget", "most"), [(Pool("p", 40, 4.0, 0.5), 20 + 4 * 15), (Rolling("r", 60, 10.0), 2 * 60)]
+)
+def test_without_redis_what_may_be_used_at_once_is_used_once(
+    valkey_url: str, budget: Budget, most: int
+) -> None:
+    async def scenario(world: World) -> None:
+        async def lost() -> None:
+            await asyncio.sleep(5)
+            world.store.lost = "refuses"
+
+        async def one(name: str) -> None:
+            async with world.member(name, [budget]) as limiter:
+                with_costs = {budget.name: 2}
+                try:
+                    async with asyncio.timeout(15):
+                        await world.asks(limiter, name, 15, Urgency.WARM, costs=with_costs)
+                except TimeoutError:
+                    pass
+
+        await all_of(lost(), one("a"), one("b"), one("c"))
+
+    world = played(valkey_url, scenario)
+    assert 2 * len(world.sent) <= most + 2
+    assert len(world.starts(1_007)) > 2
+    if isinstance(budget, Rolling):
+        assert 2 * most_in(world.starts(), budget.length_s - 1e-6) <= budget.size
+
+
+# --- what one is told, all heed
+
+
+def test_a_refusal_of_one_pauses_and_slows_all(valkey_url: str) -> None:
+    refused_at = 0.0
+
+    async def scenario(world: World) -> None:
+        nonlocal refused_at
+        async with world.member("a") as one, world.member("b") as other:
+            await all_of(world.asks(one, "a", 5, Urgency.WARM), world.asks(other, "b", 5, Urgency.WARM))
+            for _ in range(2):
+                ticket = await one.acquire(Urgency.WARM)
+            refused_at = now()
+            one.heard(ticket, FetchFailure(FailureKind.REFUSED, "429", retry_after_s=3.0))
+            await world.asks(other, "b", 8, Urgency.WARM)
+
+    world = played(valkey_url, scenario)
+    assert world.starts(refused_at + 0.25, refused_at + 2.99) == []
+    assert world.rate(refused_at + 3.1, refused_at + 8.1) == pytest.approx(0.95 * PER_S, rel=0.05)
+
+
+def test_a_ban_of_one_stops_all(valkey_url: str) -> None:
+    async def scenario(world: World) -> None:
+        async with world.member("a") as one, world.member("b"):
+            await asyncio.sleep(3)
+            world.store.client.set(KEYS.ban, int((asyncio.get_running_loop().time() + 3600) * 1000))
+            await asyncio.sleep(1.5)
+            assert one.banned_until
+
+    played(valkey_url, scenario)
+
+
+# --- who waits
+
+
+def test_a_slot_is_for_whoever_is_most_urgent_when_it_comes_and_none_is_lost(valkey_url: str) -> None:
+    order: list[str] = []
+
+    async def scenario(world: World) -> None:
+        async with world.member("a") as one, world.member("b") as other:
+            await asyncio.sleep(3)
+
+            async def ask(name: str, urgency: Urgency) -> None:
+                await one.acquire(urgency)
+                order.append(f"{name} {now() - began:.2f}")
+
+            began = now()
+            for _ in range(4):
+                await other.acquire(Urgency.LIVE)
+                began = now()
+            async with asyncio.TaskGroup() as tasks:
+                gone = tasks.create_task(ask("gone", Urgency.WARM), name="gone")
+                tasks.create_task(ask("deep", Urgency.HISTORY), name="deep")
+                await asyncio.sleep(0.01)
+                gone.cancel()
+                tasks.create_task(ask("urgent", Urgency.LIVE), name="urgent")
+
+    played(valkey_url, scenario)
+    assert order == ["urgent 0.11", "deep 0.21"]
