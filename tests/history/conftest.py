@@ -32,7 +32,7 @@ def store(tmp_path: Path, clock: HandClock) -> Iterator[SqliteHistory]:
 
 
 @pytest.fixture
-def series(store: SqliteHistory) -> int:
+def series(store: HistoryDatabase) -> int:
     return number_of(store)
 
 
@@ -52,11 +52,6 @@ def each_store(engine: Engine, clock: HandClock) -> Iterator[HistoryDatabase]:
     held = engine.open(clock)
     yield held
     held.close()
-
-
-@pytest.fixture
-def each_series(each_store: HistoryDatabase) -> int:
-    return number_of(each_store)
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from livecache.engine.limiter import Limiter, Urgency
 from livecache.engine.venue_time import VenueTime
 from livecache.equities.action import Action
 from livecache.history.ordering import wants_of
-from livecache.history.sqlite.store import SqliteHistory
 from livecache.history.store import JobState, SeriesInfo
 from livecache.history.tally import Line, Tally
 from livecache.history.thread import Healing
@@ -28,6 +27,7 @@ from livecache.venues.stats import RequestStats
 from livecache.venues.venue import FetchFailure, HistoryVenue, Instrument, Page, PageRequest
 
 from ..simulation.virtual import VirtualClock
+from .engines import Engine, InFile
 
 __all__ = [
     "CLOSE",
@@ -167,11 +167,11 @@ def _text(number: Fraction) -> str:
 class Desk:
     """An exchange, a store, and fills of it."""
 
-    def __init__(self, path: Path, *, page: int = 100, listed: int = 0) -> None:
+    def __init__(self, path: Path, *, page: int = 100, listed: int = 0, engine: Engine | None = None) -> None:
         self.clock = VirtualClock(FIRST / 1000)
         self.exchange = Exchange(self.clock, page=page, listed=listed)
         self.path = path
-        self.store = SqliteHistory.open(path, lambda: self.exchange.now)
+        self.store = (engine or InFile(path.parent)).open(lambda: self.exchange.now)
         self.oldest_first = False
         self.lines: list[Line] = []
 

@@ -21,7 +21,7 @@ from livecache.keys.history_place import Place
 
 from ..e2e.support import free_port, until
 
-__all__ = ["Postgres", "postgres_server"]
+__all__ = ["Postgres", "postgres_server", "program"]
 
 _FAST = ("fsync=off", "full_page_writes=off", "autovacuum=off", "shared_buffers=32MB", "max_connections=40")
 
@@ -45,7 +45,7 @@ class Postgres:
         options = ["listen_addresses=127.0.0.1", f"port={self.port}", "unix_socket_directories=", *_FAST]
         with (self.data.parent / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                [_program("postgres"), "-D", str(self.data), *(x for each in options for x in ("-c", each))],
+                [program("postgres"), "-D", str(self.data), *(x for each in options for x in ("-c", each))],
                 stdout=log,
                 stderr=log,
                 **_user(),
@@ -93,7 +93,7 @@ class Postgres:
 @contextmanager
 def postgres_server() -> Iterator[Postgres]:
     """A server that answers, gone with the block; skips where PostgreSQL is not installed."""
-    if not _program("initdb"):
+    if not program("initdb"):
         pytest.skip("takes PostgreSQL: apt-get install postgresql")
     with tempfile.TemporaryDirectory(prefix="livecache-pg") as name:
         directory = Path(name)
@@ -102,18 +102,18 @@ def postgres_server() -> Iterator[Postgres]:
         data = directory / "data"
         options = ["--username=livecache", "--auth=trust", "--no-sync", "--locale=C.UTF-8", "--encoding=UTF8"]
         subprocess.run(
-            [_program("initdb"), "-D", str(data), *options], check=True, stdout=subprocess.DEVNULL, **_user()
+            [program("initdb"), "-D", str(data), *options], check=True, stdout=subprocess.DEVNULL, **_user()
         )
         server = Postgres(data, free_port())
         server.start()
         try:
             yield server
         finally:
-            server.stop()
+            server.stop(signal.SIGINT)
 
 
-def _program(name: str) -> str:
-    """Debian keeps them away from the PATH."""
+def program(name: str) -> str:
+    """Where a program of PostgreSQL is: Debian keeps some away from the PATH."""
     newest = max(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), default=None)
     return shutil.which(name) or str(newest or "")
 

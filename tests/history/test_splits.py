@@ -27,6 +27,7 @@ from livecache.model.timeframe import Timeframe
 from ..simulation.virtual import run_virtually
 from ..sizes import examples
 from .drawing import candles
+from .engines import Engine
 from .exchange import CLOSE, D1, H1, OPEN, SESSIONS, Desk, session
 
 EVENING = CLOSE - OPEN + 46 * 60_000
@@ -36,6 +37,14 @@ RATIOS = [Fraction(4), Fraction(3, 2), Fraction(1, 8), Fraction(2)]
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
     held = Desk(tmp_path / "history.db", page=40)
+    yield held
+    held.store.close()
+
+
+@pytest.fixture
+def each_desk(tmp_path: Path, engine: Engine) -> Iterator[Desk]:
+    """By each engine of a store."""
+    held = Desk(tmp_path / "history.db", page=40, engine=engine)
     yield held
     held.store.close()
 
@@ -165,31 +174,31 @@ def test_where_all_is_copied_a_page_a_session_hears_of_a_split(desk: Desk, all_c
     assert asked() == []
 
 
-def test_a_dividend_is_told_in_the_shares_of_today(desk: Desk) -> None:
-    desk.exchange.dividends = {session(20): Fraction(8)}
-    desk.at(session(150) + EVENING)
-    run_virtually(desk.fill(session(10)))
-    desk.exchange.splits[session(151)] = Fraction(4)
-    desk.at(session(151) + EVENING)
-    run_virtually(desk.fill(session(140), until_s=0.1))
-    assert desk.store.actions("bourse", "AAPL")[0] == (session(20), "dividend", "2")
-    run_virtually(desk.fill(session(10)))
-    assert desk.store.actions("bourse", "AAPL")[0] == (session(20), "dividend", "2")
+def test_a_dividend_is_told_in_the_shares_of_today(each_desk: Desk) -> None:
+    each_desk.exchange.dividends = {session(20): Fraction(8)}
+    each_desk.at(session(150) + EVENING)
+    run_virtually(each_desk.fill(session(10)))
+    each_desk.exchange.splits[session(151)] = Fraction(4)
+    each_desk.at(session(151) + EVENING)
+    run_virtually(each_desk.fill(session(140), until_s=0.1))
+    assert each_desk.store.actions("bourse", "AAPL")[0] == (session(20), "dividend", "2")
+    run_virtually(each_desk.fill(session(10)))
+    assert each_desk.store.actions("bourse", "AAPL")[0] == (session(20), "dividend", "2")
 
 
-def test_an_action_that_is_told_no_more_is_gone_and_its_split_undone(desk: Desk) -> None:
-    desk.exchange.splits = {session(100): Fraction(4)}
-    desk.at(session(99) + EVENING)
-    run_virtually(desk.fill(session(10)))
-    desk.at(session(101) + EVENING)
-    run_virtually(desk.fill(session(10)))
-    assert exactly(desk, session(10), session(102))
-    desk.exchange.splits.clear()  # it was a mistake
-    desk.at(session(102) + EVENING)
-    run_virtually(desk.fill(session(90), force=True))
-    assert desk.store.actions("bourse", "AAPL") == []
-    assert exactly(desk, session(10), session(103))
-    assert desk.store.stats(desk.series().id)[0].revisions == 0
+def test_an_action_that_is_told_no_more_is_gone_and_its_split_undone(each_desk: Desk) -> None:
+    each_desk.exchange.splits = {session(100): Fraction(4)}
+    each_desk.at(session(99) + EVENING)
+    run_virtually(each_desk.fill(session(10)))
+    each_desk.at(session(101) + EVENING)
+    run_virtually(each_desk.fill(session(10)))
+    assert exactly(each_desk, session(10), session(102))
+    each_desk.exchange.splits.clear()  # it was a mistake
+    each_desk.at(session(102) + EVENING)
+    run_virtually(each_desk.fill(session(90), force=True))
+    assert each_desk.store.actions("bourse", "AAPL") == []
+    assert exactly(each_desk, session(10), session(103))
+    assert each_desk.store.stats(each_desk.series().id)[0].revisions == 0
 
 
 def test_an_answer_that_lacks_a_split_does_not_undo_it(desk: Desk) -> None:
@@ -204,15 +213,15 @@ def test_an_answer_that_lacks_a_split_does_not_undo_it(desk: Desk) -> None:
     assert not [job for job in desk.store.jobs() if job.state is JobState.PENDING]
 
 
-def test_a_ratio_that_is_corrected_by_hours_has_the_days_read_again_once(desk: Desk) -> None:
-    desk.exchange.splits[session(100)] = Fraction(4)
-    desk.at(session(110) + EVENING)
-    run_virtually(desk.fill(session(10), timeframes=(D1, H1)))
-    desk.exchange.splits[session(100)] = Fraction(5)
-    desk.at(session(111) + EVENING)
-    run_virtually(desk.fill(session(95), until=session(103), timeframes=(H1,), force=True, until_s=99))
-    assert exactly(desk, session(10), session(110))
-    assert not [job for job in desk.store.jobs() if job.state is not JobState.SUCCEEDED]
+def test_a_ratio_that_is_corrected_by_hours_has_the_days_read_again_once(each_desk: Desk) -> None:
+    each_desk.exchange.splits[session(100)] = Fraction(4)
+    each_desk.at(session(110) + EVENING)
+    run_virtually(each_desk.fill(session(10), timeframes=(D1, H1)))
+    each_desk.exchange.splits[session(100)] = Fraction(5)
+    each_desk.at(session(111) + EVENING)
+    run_virtually(each_desk.fill(session(95), until=session(103), timeframes=(H1,), force=True, until_s=99))
+    assert exactly(each_desk, session(10), session(110))
+    assert not [job for job in each_desk.store.jobs() if job.state is not JobState.SUCCEEDED]
 
 
 @pytest.mark.parametrize("corrected", ["before the split", "while it is read again", "since"])
@@ -250,14 +259,14 @@ def test_what_was_stored_at_a_time_is_told_in_the_shares_of_today(desk: Desk, co
     assert [row.numbers for row in rows] == [row.numbers for row in truth]
 
 
-def test_what_was_asked_for_before_a_split_and_came_after_it_is_of_before(desk: Desk) -> None:
-    desk.exchange.splits[session(151)] = Fraction(4)
-    desk.exchange.latency_s = 0.5
-    desk.at(session(151) - 300)
-    run_virtually(desk.fill(session(100), until=session(140)))
-    desk.at(session(151) + 20 * 60_000)
-    run_virtually(desk.fill(session(145), until_s=0.6))
-    assert agrees(desk, session(100), session(151))
+def test_what_was_asked_for_before_a_split_and_came_after_it_is_of_before(each_desk: Desk) -> None:
+    each_desk.exchange.splits[session(151)] = Fraction(4)
+    each_desk.exchange.latency_s = 0.5
+    each_desk.at(session(151) - 300)
+    run_virtually(each_desk.fill(session(100), until=session(140)))
+    each_desk.at(session(151) + 20 * 60_000)
+    run_virtually(each_desk.fill(session(145), until_s=0.6))
+    assert agrees(each_desk, session(100), session(151))
 
 
 def test_what_was_forced_since_a_split_that_nobody_had_told_of_is_converted_no_more(desk: Desk) -> None:

@@ -153,7 +153,7 @@ OF_STORE = (
                 "edge = _FAR",
             ),
         ),
-        ("tests/history/test_store.py",),
+        ("tests/history/test_every_store.py",),
     ),
     Breakage(
         "a worker that is stopped leaves a job to wait for its lease",
@@ -322,5 +322,15 @@ OF_STORE = (
         "of two publishers the later one takes no notice of what the other wrote",
         (Edit(f"{_ROOM}/publish/publishing.py", "if self._target.read(MANIFEST) != raw:", "if False:"),),
         _PUBLISHED,
+    ),
+    Breakage(
+        "on a server a page is laid over what is stored without looking at it",
+        (Edit(f"{_ROOM}/postgres/rows.py", "touched.spans[-1].end)()", "touched.spans[0].start)()"),),
+        ("tests/history/test_every_store.py",),
+    ),
+    Breakage(
+        "on a server two write one series at once",
+        (Edit(f"{_ROOM}/postgres/database.py", " ORDER BY id FOR NO KEY UPDATE", ""),),
+        ("tests/history/test_postgres.py",),
     ),
 )

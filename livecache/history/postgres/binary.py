@@ -7,10 +7,12 @@ import numpy.typing as npt
 
 from ..columns import Array, Columns, Decimals
 
-__all__ = ["packed"]
+__all__ = ["SINCE_MS", "packed"]
+
+SINCE_MS = 946_684_800_000
+"""2000-01-01: from there PostgreSQL counts."""
 
 _HEADER, _END = b"PGCOPY\n\xff\r\n\0" + bytes(8), b"\xff\xff"
-_SINCE_MS = 946_684_800_000  # 2000-01-01: from there PostgreSQL counts
 _BASE = 10_000  # a digit of a `numeric`
 _NEGATIVE = 0x4000
 _PLACES_MOST = 16  # so that four digits at a time fit into int64
@@ -29,7 +31,7 @@ def packed(series: int, rows: Columns) -> bytes | None:
         fields += [(f"scale{n}", ">u2"), (f"digits{n}", ">i2", (digits.shape[1],))]
     table = np.empty(len(rows), np.dtype(fields))
     table["fields"], table["series_size"], table["series"], table["time_size"] = 7, 4, series, 8
-    table["time"] = (rows.time - _SINCE_MS) * 1000
+    table["time"] = (rows.time - SINCE_MS) * 1000
     for n, (digits, number) in enumerate(zip(columns, rows.numbers, strict=True)):
         count = digits.shape[1]
         table[f"size{n}"], table[f"count{n}"], table[f"scale{n}"] = 8 + 2 * count, count, number.scale

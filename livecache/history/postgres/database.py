@@ -130,10 +130,13 @@ class Database(Tables):
             )
 
     def _schema(self) -> int | None:
+        """None where there are no tables yet."""
         with self.reading() as db:
-            if db.execute("SELECT to_regclass('meta')").fetchone() == (None,):
-                return None
-            found = db.execute("SELECT value FROM meta WHERE key = 'schema'").fetchone()
+            there = db.execute("SELECT to_regclass('meta')").fetchone() != (None,)
+            return self._schema_of(db) if there else None
+
+    def _schema_of(self, db: Sql) -> int:
+        found = db.execute("SELECT value FROM meta WHERE key = 'schema'").fetchone()
         schema = int(found[0]) if found else 0
         if schema > SCHEMA:
             raise NewerSchema(
@@ -147,9 +150,8 @@ class Database(Tables):
             return
         with self.writing() as db:
             db.execute("SELECT pg_advisory_xact_lock(?)", (_MIGRATING,))
-            schema = self._schema() or 0  # another one may just have made them
             db.execute("CREATE TABLE IF NOT EXISTS meta (key text PRIMARY KEY, value text NOT NULL)")
-            for later in range(schema + 1, SCHEMA + 1):
+            for later in range(self._schema_of(db) + 1, SCHEMA + 1):  # another one may just have made them
                 for statement in MIGRATIONS[later]:
                     db.execute(statement)
             db.execute(
@@ -187,6 +189,8 @@ class Database(Tables):
             yield
         except (psycopg.ProgrammingError, psycopg.IntegrityError, psycopg.OperationalError) as error:
             hint = next((hint for kinds, hint in _HINTS if isinstance(error, kinds)), "")
+            # Of what it says before it lets anybody in only the text is told on.
+            hint = hint or next((hint for text, hint in _SAID if text in str(error)), "")
             if not hint and not isinstance(error, psycopg.OperationalError):
                 raise  # a bug of ours
             said = str(error).strip().splitlines()[0].removeprefix("connection failed: ")
@@ -205,8 +209,13 @@ class _Connection:
         return self._raw.execute(_translated(sql), values)
 
     def executemany(self, sql: str, values: Iterable[Any], /) -> Any:
-        with self._raw.cursor() as cursor:
-            cursor.executemany(_translated(sql), values)
+        held = list(values)
+        if len(held) < _FEW:
+            for each in held:
+                self._raw.execute(_translated(sql), each)
+        else:
+            with self._raw.cursor() as cursor:
+                cursor.executemany(_translated(sql), held)
 
 
 @cache
@@ -214,23 +223,27 @@ def _translated(sql: str) -> Any:
     return re.sub(r"(?<!:):([a-z_]+)", r"%(\1)s", sql).replace("?", "%s")
 
 
+_FEW = 3  # that go by themselves sooner than together
 _LOOKS = "it looks like postgresql://user@host:5432/database"
 _AWAY = "it is tried again with the next page; nothing that was stored is lost"
 _DAMAGED = "PostgreSQL's log says more; pg_amcheck and a backup are its own means"
 
-_HINTS = (
-    ((errors.InvalidCatalogName,), "createdb makes a database: it is not livecache's to make one"),
-    (
-        (errors.InvalidPassword, errors.InvalidAuthorizationSpecification),
-        "check the user and the password: of the URL, history.password_file, PGPASSWORD or ~/.pgpass",
+_SAID = (
+    *(
+        (text, "check the user and the password: history.password_file, PGPASSWORD or ~/.pgpass")
+        for text in ("password", "authentication", "FATAL:  role")
     ),
+    ("FATAL:  database", "createdb makes a database: it is not livecache's to make one"),
+    ("too many", "raise max_connections, or end what holds connections and needs none"),
+)
+
+_HINTS = (
     (
         (errors.InsufficientPrivilege,),
         "livecache history roles says what a reader, a writer and an owner have to be granted",
     ),
     ((errors.ReadOnlySqlTransaction,), "write to the primary server, as a role that may write"),
     ((errors.DiskFull,), "make room: nothing is lost, and it goes on from there"),
-    ((errors.TooManyConnections,), "raise max_connections, or end what holds connections and needs none"),
     ((errors.LockNotAvailable, errors.QueryCanceled), "another process holds it for long: end it, or wait"),
     (
         (errors.DeadlockDetected, errors.SerializationFailure, errors.UniqueViolation),

@@ -18,7 +18,7 @@ from ..tables.database import Sql
 from ..tables.keeping import Keeping
 from ..tables.reading import counts_of
 from ..tables.writing import Change, change_of
-from .binary import packed
+from .binary import SINCE_MS, packed
 from .database import Database
 
 __all__ = ["Rows"]
@@ -34,13 +34,11 @@ class Rows(Keeping, Database):
     """Rows, in the table `candles`."""
 
     def fetch(self, db: Sql, info: SeriesInfo, start: int, end: int) -> Callable[[], Columns]:
-        """The rows of `[start, end)`."""
-        raw = self._copied(info, start, end)
-        return lambda: _columns(info, raw, start, end)
-
-    def _copied(self, info: SeriesInfo, start: int, end: int) -> bytes:
-        with self.raw.cursor() as cursor, cursor.copy(_FETCH, (info.id, _at(start), _at(end))) as copy:
-            return b"".join(copy)
+        """The rows of `[start, end)`. They come as one, a text a column: each row would cost by itself."""
+        found = self.raw.execute(_FETCH, (info.id, _at(start), _at(end)), binary=True).pgresult
+        assert found
+        time, *numbers = (found.get_value(0, column) for column in range(6))
+        return lambda: _columns(info, time, numbers)
 
     def size(self, db: Sql, info: SeriesInfo) -> int:
         """Its share of what the table and its index take."""
@@ -63,7 +61,9 @@ class Rows(Keeping, Database):
         if not change:
             return
         yield change
-        gone = np.concatenate((np.setdiff1d(change.laid, change.inserted), change.removed.time))
+        gone = change.removed.time
+        if len(change.laid) > len(change.inserted):
+            gone = np.concatenate((gone, np.setdiff1d(change.laid, change.inserted)))
         if len(gone):
             db.execute(
                 f"DELETE FROM candles WHERE {_WITHIN} AND {_MS.format('time')} = ANY(?)",
@@ -87,19 +87,18 @@ class Rows(Keeping, Database):
 
     def _count(self, db: Sql, info: SeriesInfo, change: Change, rev: int) -> None:
         """Tell what was changed of each block."""
-        step = info.key.timeframe.ms
-        more, less, laid = (
-            each // (step * BUCKETS) for each in (change.inserted, change.removed.time, change.laid)
-        )
-        blocks = np.unique(np.concatenate((less, laid)))
-        counts = [int((more == block).sum()) - int((less == block).sum()) for block in blocks]
+        length = info.key.timeframe.ms * BUCKETS
+        more, less, laid = (each // length for each in (change.inserted, change.removed.time, change.laid))
+        first = int(min(each.min() for each in (less, laid) if len(each)))
+        touched = np.flatnonzero(np.bincount(np.concatenate((less, laid)) - first))
+        grown = (np.bincount(each - first, minlength=touched[-1] + 1)[touched] for each in (more, less))
         db.execute(
             _COUNT,
             {
                 "series": info.id,
-                "blocks": blocks.tolist(),
-                "counts": counts,
-                "seconds": step * BUCKETS / 1000,
+                "blocks": (touched + first).tolist(),
+                "counts": np.subtract(*grown).tolist(),
+                "seconds": length / 1000,
                 "rev": rev,
             },
         )
@@ -152,7 +151,8 @@ class Rows(Keeping, Database):
     def take_out(self, db: Sql, info: SeriesInfo, block: int) -> bytes:
         """Its rows as lines of text."""
         start, end = span_of(block, info.key.timeframe.ms)
-        raw = self._copied(info, start, end)
+        with self.raw.cursor() as cursor, cursor.copy(_TAKE, (info.id, _at(start), _at(end))) as copy:
+            raw = b"".join(copy)
         db.execute(f"DELETE FROM candles WHERE {_WITHIN}", (info.id, _at(start), _at(end)))
         return raw
 
@@ -165,25 +165,33 @@ def _at(time: int) -> datetime:
         return _LAST if time > 0 else _FIRST
 
 
-def _columns(info: SeriesInfo, raw: bytes, start: int, end: int) -> Columns:
-    """Lines of text as columns. Raises `DamagedBlock`."""
-    if not raw:
+def _columns(info: SeriesInfo, time: bytes | None, numbers: Sequence[bytes | None]) -> Columns:
+    """An array of times and texts of numbers as columns. Raises `DamagedBlock`."""
+    if time is None:
         return NO_ROWS
-    plain = Decimals.plain(raw.replace(b"\n", b","), 6)
+    opens = np.frombuffer(time, _TIMES, offset=_ARRAY)["time"] // 1000 + SINCE_MS
     try:
-        time, *numbers = plain or map(
-            Decimals.of, zip(*(x.split(",") for x in raw.decode().split()), strict=True)
-        )
+        return Columns(opens, *(_decimals(each or b"") for each in numbers))
     except (ValueError, ArithmeticError):
         raise DamagedBlock(
-            f"the history of {info.key} from {iso(start)} to {iso(end)} has what is no number",
+            f"the history of {info.key} from {iso(int(opens[0]))} on has what is no number",
             "livecache history verify --heal puts it aside, and livecache history fill asks for it again",
         ) from None
-    return Columns(time.scaled // 10 ** max(0, time.scale - 3), *numbers)
 
 
-_FETCH = f"""COPY (SELECT extract(epoch FROM time), {_NUMBERS} FROM candles
-    WHERE series = %s AND time >= %s AND time < %s ORDER BY time) TO STDOUT (DELIMITER ',')"""
+def _decimals(texts: bytes) -> Decimals:
+    plain = Decimals.plain(texts + b",", 1)
+    return plain[0] if plain else Decimals.of(texts.decode().split(","))
+
+
+_ARRAY = 20  # bytes before the first of an array
+_TIMES = np.dtype([("size", ">i4"), ("time", ">i8")])
+_FETCH = f"""SELECT array_agg(time), {", ".join(f"string_agg({n}::text, ',')" for n in _NUMBERS.split(", "))}
+    FROM (SELECT time, {_NUMBERS} FROM candles
+        WHERE series = %s AND time >= %s AND time < %s ORDER BY time) AS its"""
+_TAKE = (
+    f"COPY (SELECT time, {_NUMBERS} FROM candles WHERE {_WITHIN.replace('?', '%s')} ORDER BY time) TO STDOUT"
+)
 
 _COUNT = f"""INSERT INTO blocks AS held (series, block, rows, first, last, rev)
     SELECT :series, its.block, its.rows,
