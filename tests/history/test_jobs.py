@@ -13,29 +13,39 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from livecache.equities.written import grid_text
 from livecache.errors import LeaseLost
 from livecache.history.columns import Columns
-from livecache.history.sqlite.store import SqliteHistory
-from livecache.history.store import ACTIVE, Job, JobState, Lease, Outcome, Want
+from livecache.history.store import ACTIVE, HistoryDatabase, Job, JobState, Lease, Outcome, Want
 from livecache.model.coverage import Coverage
 from livecache.model.series import SeriesId
 from livecache.model.timeframe import Timeframe
 
 from ..cache.test_sessions import GRIDS
 from ..core.test_calendar import ms
+from .engines import Engine
 from .support import HandClock, covered, market, minute, number_of, opened, put, same
 
 
-def submitted(store: SqliteHistory, series: int, start: int, end: int, *, force: bool = False) -> int:
+@pytest.fixture
+def store(each_store: HistoryDatabase) -> HistoryDatabase:
+    return each_store
+
+
+@pytest.fixture
+def series(each_series: int) -> int:
+    return each_series
+
+
+def submitted(store: HistoryDatabase, series: int, start: int, end: int, *, force: bool = False) -> int:
     (job,) = store.submit([Want(series, minute(start), minute(end), force)]).jobs
     return job
 
 
-def claimed(store: SqliteHistory, worker: str = "worker") -> Job:
+def claimed(store: HistoryDatabase, worker: str = "worker") -> Job:
     job = store.claim(worker)
     assert job
     return job
 
 
-def test_a_job_goes_on_where_it_was_left(store: SqliteHistory, series: int, tmp_path: Path) -> None:
+def test_a_job_goes_on_where_it_was_left(store: HistoryDatabase, series: int, engine: Engine) -> None:
     number = submitted(store, series, 0, 1_000)
     job = claimed(store)
     assert (job.id, job.state, job.worker) == (number, JobState.RUNNING, "worker")
@@ -43,7 +53,7 @@ def test_a_job_goes_on_where_it_was_left(store: SqliteHistory, series: int, tmp_
     put(store, series, 700, 1_000, job.lease)
     put(store, series, 200, 300, job.lease)
     store.close()
-    again = opened(tmp_path, HandClock())
+    again = engine.open(HandClock())
     assert again.missing(number) == Coverage([*covered(0, 200), *covered(300, 700)])
     held = again.job(number)
     assert held and held.pages == 2 and held.inserted == len(market(700, 1_000)) + len(market(200, 300))
@@ -51,7 +61,7 @@ def test_a_job_goes_on_where_it_was_left(store: SqliteHistory, series: int, tmp_
 
 
 def test_a_worker_that_wakes_up_late_changes_nothing(
-    store: SqliteHistory, series: int, clock: HandClock
+    store: HistoryDatabase, series: int, clock: HandClock
 ) -> None:
     submitted(store, series, 0, 100)
     late = claimed(store, "late")
@@ -71,7 +81,7 @@ def test_a_worker_that_wakes_up_late_changes_nothing(
 
 
 def test_a_lease_lasts_while_pages_are_committed_or_it_is_renewed(
-    store: SqliteHistory, series: int, clock: HandClock
+    store: HistoryDatabase, series: int, clock: HandClock
 ) -> None:
     submitted(store, series, 0, 100)
     job = claimed(store)
@@ -84,7 +94,7 @@ def test_a_lease_lasts_while_pages_are_committed_or_it_is_renewed(
 
 
 def test_a_lease_from_before_the_clock_was_set_back_does_not_last_for_ever(
-    store: SqliteHistory, series: int, clock: HandClock
+    store: HistoryDatabase, series: int, clock: HandClock
 ) -> None:
     submitted(store, series, 0, 100)
     claimed(store)
@@ -94,7 +104,7 @@ def test_a_lease_from_before_the_clock_was_set_back_does_not_last_for_ever(
 
 @pytest.mark.parametrize("outcome", [Outcome.RETRY, Outcome.RELEASED])
 def test_a_pause_from_before_the_clock_was_set_back_does_not_last_for_ever(
-    store: SqliteHistory, series: int, clock: HandClock, outcome: Outcome
+    store: HistoryDatabase, series: int, clock: HandClock, outcome: Outcome
 ) -> None:
     number = submitted(store, series, 0, 100)
     store.settle(claimed(store).lease, outcome, "503")
@@ -103,7 +113,7 @@ def test_a_pause_from_before_the_clock_was_set_back_does_not_last_for_ever(
 
 
 def test_it_waits_longer_after_each_failure_and_fails_at_the_sixth(
-    store: SqliteHistory, series: int, clock: HandClock
+    store: HistoryDatabase, series: int, clock: HandClock
 ) -> None:
     number = submitted(store, series, 0, 100)
     for pause_s in (5, 10, 20, 40, 80):
@@ -119,7 +129,7 @@ def test_it_waits_longer_after_each_failure_and_fails_at_the_sixth(
 
 
 def test_a_page_that_succeeds_sets_the_failures_back(
-    store: SqliteHistory, series: int, clock: HandClock
+    store: HistoryDatabase, series: int, clock: HandClock
 ) -> None:
     submitted(store, series, 0, 100)
     for n in range(20):
@@ -130,7 +140,7 @@ def test_a_page_that_succeeds_sets_the_failures_back(
 
 
 def test_the_venue_says_how_long_to_wait_and_that_need_not_count(
-    store: SqliteHistory, series: int, clock: HandClock
+    store: HistoryDatabase, series: int, clock: HandClock
 ) -> None:
     submitted(store, series, 0, 100)
     for n in range(12):
@@ -143,7 +153,7 @@ def test_the_venue_says_how_long_to_wait_and_that_need_not_count(
     assert claimed(store).attempts == 3
 
 
-def test_what_is_known_needs_no_job_and_the_same_wish_is_one_job(store: SqliteHistory, series: int) -> None:
+def test_what_is_known_needs_no_job_and_the_same_wish_is_one_job(store: HistoryDatabase, series: int) -> None:
     put(store, series, 0, 100)
     assert store.submit([Want(series, minute(0), minute(100))]).jobs == ()
     first = submitted(store, series, 0, 200)
@@ -158,7 +168,7 @@ def test_what_is_known_needs_no_job_and_the_same_wish_is_one_job(store: SqliteHi
     assert [job.id for job in store.jobs(states=[JobState.PENDING])] == [forced]
 
 
-def test_an_order_that_is_given_again_by_its_key_is_the_same(store: SqliteHistory, series: int) -> None:
+def test_an_order_that_is_given_again_by_its_key_is_the_same(store: HistoryDatabase, series: int) -> None:
     order = store.submit([Want(series, minute(0), minute(9))], key="today")
     put(store, series, 0, 9)
     assert store.submit([Want(series, minute(0), minute(99))], key="today") == order
@@ -166,7 +176,7 @@ def test_an_order_that_is_given_again_by_its_key_is_the_same(store: SqliteHistor
 
 
 def test_by_force_what_is_known_is_asked_for_again_and_served_meanwhile(
-    store: SqliteHistory, series: int
+    store: HistoryDatabase, series: int
 ) -> None:
     put(store, series, 0, 100)
     number = submitted(store, series, 0, 100, force=True)
@@ -180,7 +190,7 @@ def test_by_force_what_is_known_is_asked_for_again_and_served_meanwhile(
     assert store.settle(job.lease, Outcome.SUCCEEDED) is JobState.SUCCEEDED
 
 
-def test_a_job_with_something_missing_has_not_succeeded(store: SqliteHistory, series: int) -> None:
+def test_a_job_with_something_missing_has_not_succeeded(store: HistoryDatabase, series: int) -> None:
     """Damage may be found in what it had, just before it ends."""
     number = submitted(store, series, 0, 100)
     job = claimed(store)
@@ -191,7 +201,7 @@ def test_a_job_with_something_missing_has_not_succeeded(store: SqliteHistory, se
 
 
 def test_a_cancelled_job_takes_no_more_pages_and_can_be_opened_again(
-    store: SqliteHistory, series: int
+    store: HistoryDatabase, series: int
 ) -> None:
     number = submitted(store, series, 0, 100)
     job = claimed(store)
@@ -205,20 +215,20 @@ def test_a_cancelled_job_takes_no_more_pages_and_can_be_opened_again(
 
 
 def test_a_worker_that_stops_leaves_its_job_to_the_next_one_at_once(
-    store: SqliteHistory, series: int
+    store: HistoryDatabase, series: int
 ) -> None:
     number = submitted(store, series, 0, 100)
     assert store.settle(claimed(store).lease, Outcome.RELEASED) is JobState.PENDING
     assert (job := claimed(store, "next")) and (job.id, job.attempts) == (number, 0)
 
 
-def test_the_most_urgent_job_goes_first_then_the_oldest(store: SqliteHistory, series: int) -> None:
+def test_the_most_urgent_job_goes_first_then_the_oldest(store: HistoryDatabase, series: int) -> None:
     wants = [Want(series, minute(n), minute(n + 1), priority=p) for n, p in enumerate((100, 50, 100, 1))]
     jobs = store.submit(wants).jobs
     assert [claimed(store).id for _ in jobs] == [jobs[3], jobs[1], jobs[0], jobs[2]]
 
 
-def test_a_row_that_was_not_believed_is_counted(store: SqliteHistory, series: int) -> None:
+def test_a_row_that_was_not_believed_is_counted(store: HistoryDatabase, series: int) -> None:
     submitted(store, series, 0, 10)
     job = claimed(store)
     store.commit(series, Columns.of(market(0, 4)), covered(0, 4), lease=job.lease, rejected=2)
@@ -227,7 +237,7 @@ def test_a_row_that_was_not_believed_is_counted(store: SqliteHistory, series: in
     assert found and (found.rejected, found.pages, found.same) == (3, 2, len(market(0, 4)))
 
 
-def test_no_page_is_asked_for_a_night_nor_for_a_part_of_a_bucket(store: SqliteHistory) -> None:
+def test_no_page_is_asked_for_a_night_nor_for_a_part_of_a_bucket(store: HistoryDatabase) -> None:
     grid, key = GRIDS[Timeframe.H1], SeriesId("venue", "AAPL", Timeframe.H1)
     made = store.series(key, create=True, grid_text=grid_text(Timeframe.H1, grid, "XNYS"))
     assert made

@@ -83,4 +83,25 @@ OF_ORDERS = (
         ),
         ("tests/http/test_jobs.py",),
     ),
+    Breakage(
+        "a worker waits for whoever is just claiming a job",
+        (Edit("livecache/history/postgres/database.py", "OF jobs SKIP LOCKED", "OF jobs"),),
+        ("tests/history/test_workers.py",),
+    ),
+    Breakage(
+        "two workers claim the same job",
+        (Edit("livecache/history/postgres/database.py", " FOR UPDATE OF jobs SKIP LOCKED", ""),),
+        ("tests/history/test_workers.py",),
+    ),
+    Breakage(
+        "a page is stored without a look at the lease",
+        (
+            Edit(
+                "livecache/history/tables/writing.py",
+                "                hold(db, lease, now)\n",
+                "                pass\n",
+            ),
+        ),
+        ("tests/history/test_workers.py",),
+    ),
 )

@@ -24,6 +24,7 @@ from .schema import MIGRATIONS, SCHEMA
 
 __all__ = ["Database"]
 
+_SUBMITTING = 0x6C636832
 _MIGRATING = 0x6C636831  # "lch1": of the lock that one alone holds who makes the tables
 _SESSION = """SET statement_timeout = '10min'; SET idle_in_transaction_session_timeout = '1min';
     SET client_min_messages = warning"""
@@ -117,6 +118,10 @@ class Database(Tables):
             "(venue, symbol) = (SELECT venue, symbol FROM series WHERE id = ?)" if symbol else "id = ?"
         )  # all in one order: none waits for one that waits for it
         db.execute(f"SELECT 1 FROM series WHERE {which} ORDER BY id FOR NO KEY UPDATE", (series,))
+
+    def alone(self, db: Sql) -> None:
+        """Whoever else would submit jobs waits: two that want the same ones would for each other."""
+        db.execute("SELECT pg_advisory_xact_lock(?)", (_SUBMITTING,))
 
     def check(self) -> None:
         """That it is ours, and that we understand it. Raises `StoreUnusable`."""

@@ -96,6 +96,9 @@ class Database(Tables):
     def lock(self, db: Sql, series: int, *, symbol: bool = False) -> None:
         """There is nothing to do: one alone may write at a time."""
 
+    def alone(self, db: Sql) -> None:
+        """There is nothing to do for that, either."""
+
     def _refuse_network(self) -> None:
         kind = network_file_system(self.path.absolute(), _MOUNTS.read_text() if _MOUNTS.exists() else "")
         if kind:

@@ -39,6 +39,10 @@ class Tables(ABC):
     def lock(self, db: Sql, series: int, *, symbol: bool = False) -> None:
         """Whoever else would change that series, or any of its symbol, waits for this transaction's end."""
 
+    @abstractmethod
+    def alone(self, db: Sql) -> None:
+        """Whoever else would submit jobs waits for this transaction's end."""
+
     def one(self, sql: str, *values: Any) -> Any:
         """The first row of an answer, or None."""
         with self.reading() as db:

@@ -58,6 +58,7 @@ class Jobs(Tables):
     def submit(self, wants: Sequence[Want], *, key: str = "") -> Order:
         """Make a job of each want of which something is missing, and is not under way already."""
         with self.writing() as db:
+            self.alone(db)
             given = db.execute("SELECT id, jobs, created FROM orders WHERE key = ?", (key,)).fetchone()
             if given:
                 return Order(given[0], key, tuple(json.loads(given[1])), given[2])
@@ -233,17 +234,14 @@ def _submit(db: Sql, want: Want, now: int) -> int | None:
         return None
     if not want.force and not _lacks(db, want):
         return None
-    db.execute(
+    (number,) = db.execute(
         'INSERT INTO jobs (key, series, start, "end", force, priority, final, created)'
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-        (_key(want), *want[:3], int(want.force), want.priority, want.final, now),
-    )
-    found = db.execute(
-        f"UPDATE jobs SET priority = CASE WHEN priority < :most THEN priority ELSE :most END"
-        f" WHERE key = :key AND state IN {_ACTIVE} RETURNING id",
-        {"most": want.priority, "key": _key(want)},
-    )
-    return int(found.fetchall()[0][0])
+        f" VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) WHERE state IN {_ACTIVE} DO UPDATE SET"
+        " priority = CASE WHEN excluded.priority < jobs.priority THEN excluded.priority"
+        " ELSE jobs.priority END RETURNING id",
+        (_key(want), *want[:3], int(want.force), *want[4:6], now),
+    ).fetchone()
+    return int(number)
 
 
 def _key(want: Want) -> str:
