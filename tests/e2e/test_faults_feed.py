@@ -110,6 +110,7 @@ def each_has_happened(scene: Scene) -> bool:
     return len(kinds) == 7 and len(forms) == 9
 
 
+@pytest.mark.long
 def test_a_product_that_the_channel_is_mute_of_is_found_told_and_subscribed_to_anew(
     clean_valkey: str,
 ) -> None:
@@ -147,6 +148,7 @@ def connections(scene: Scene) -> int:
     return scene.venue.simulator.exchange.counts.connections
 
 
+@pytest.mark.long
 def test_an_exchange_that_is_gone_for_minutes_is_told_and_followed_again(clean_valkey: str) -> None:
     with faulty(clean_valkey) as scene:
         asked, began = len(scene.venue.requests), scene.now()
@@ -161,6 +163,7 @@ def test_an_exchange_that_is_gone_for_minutes_is_told_and_followed_again(clean_v
         scene.ends_well()
 
 
+@pytest.mark.long
 def test_a_product_that_is_delisted_is_said_once_and_the_other_goes_on(clean_valkey: str) -> None:
     with faulty(clean_valkey) as scene, scene.few_requests(spare=5):
         scene.faults.begin(Delisted(products=(ETH,)))

@@ -60,6 +60,7 @@ def test_requests_that_fail_in_every_way_are_made_again(clean_valkey: str) -> No
         assert {r["error"] for r in scene.service.events("backfill_task_failed")} >= {"HTTP 502: 502"}
 
 
+@pytest.mark.long
 def test_while_rest_is_down_the_feed_is_served_and_settling_waits(clean_valkey: str) -> None:
     with faulty(clean_valkey) as scene:
         served = None
@@ -90,6 +91,7 @@ def known_or_broken(scene: Scene, through: int, breaks: int) -> Candles | None:
     return scene.known(BTC, through)
 
 
+@pytest.mark.long
 def test_pages_that_are_late_or_short_settle_nothing_wrong(clean_valkey: str) -> None:
     with faulty(clean_valkey) as scene, scene.few_requests(spare=40):
         for fault in (

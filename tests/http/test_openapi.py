@@ -185,6 +185,9 @@ def test_every_refusal_says_of_which_kind_it_is(server: Served) -> None:
     assert told == ["not_found", "method_not_allowed", "not_json", "forbidden", "bad_request"]
 
 
-def test_schemathesis_finds_nothing_that_the_document_does_not_say(server: Served, tmp_path: Path) -> None:
+@pytest.mark.parametrize("examples", [8, pytest.param(60, marks=pytest.mark.long)])
+def test_schemathesis_finds_nothing_that_the_document_does_not_say(
+    server: Served, tmp_path: Path, examples: int
+) -> None:
     # Repairs and metrics want more of a service than this one has: tests/e2e/test_jobs.py has one.
-    checked(server.url, tmp_path, left_out="api/v1/(stream|repair)|metrics", examples=60)
+    checked(server.url, tmp_path, left_out="api/v1/(stream|repair)|metrics", examples=examples)
