@@ -159,6 +159,17 @@ def test_series_that_are_not_asked_for_stay_as_they_are(published: Publication, 
     assert published.found() == {"venue:A 1d": now["venue:A 1d"], "venue:B 1d": was["venue:B 1d"]}
 
 
+def test_what_is_known_no_more_is_published_no_more(published: Publication, store: SqliteHistory) -> None:
+    number = number_of(store, DAYS)
+    store.commit(number, days(0, 400), of_days(0, 400))
+    published.round()
+    store.uncover(number, of_days(10, 20))
+    assert published.round().written == 1 and published.found() == kept(store)
+    store.commit(number, days(10, 20), of_days(10, 20))
+    published.round()
+    assert published.found() == kept(store) and len(published.found()["venue:BTC/USD 1d"][0]) == 400
+
+
 def test_of_numbers_with_more_digits_than_doubles_have_it_is_told(
     published: Publication, store: SqliteHistory
 ) -> None:
@@ -180,16 +191,16 @@ def manifest(published: Publication) -> Any:
 
 def test_a_split_is_published_in_one_kind_of_shares(published: Publication, store: SqliteHistory) -> None:
     number, name = number_of(store, DAYS), "venue:BTC/USD 1d"
-    store.commit(number, days(0, 800, 400), of_days(0, 800))
+    store.commit(number, days(-800, 800, 400), of_days(-800, 800))
     published.round()
     split = Action(NEW_YEAR + 800 * DAY, "split", "4/1")
     about = AboutSymbol(asked=NEW_YEAR + 810 * DAY, actions=(split,))
     store.commit(number, days(800, 805), of_days(800, 805), told=about)
-    assert published.round().written == 3
+    assert published.round().written == 6
     assert {row[1] for row in published.found()[name][0]} == {100.0}
     ((start, end, ratio),) = manifest(published)["series"][0]["stale"]
-    assert ((start, end),) == of_days(0, 800).spans and ratio == "4"
-    for first, last in ((400, 800), (0, 400)):
+    assert ((start, end),) == of_days(-800, 800).spans and ratio == "4"
+    for first, last in ((400, 800), (-800, 400)):
         store.commit(number, days(first, last), of_days(first, last), told=about)
         published.round()
         assert published.found() == kept(store)
