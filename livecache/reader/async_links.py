@@ -21,7 +21,7 @@ from ..wire.connecting import database_of, named_url, patience_of, resolve_url
 from ..wire.refusals import ERRORS, NO_REDIS, unavailable
 from ..wire.routing import exchange_async, routes_over
 from ..wire.scripts import cancellable
-from .listening import Listener, Subscription, Turns
+from .listening import Listener, Places, Subscription, Turns
 
 __all__ = ["AsyncLink"]
 
@@ -163,7 +163,7 @@ class _Place:
         self._redis = client
         self._routes = routes_over(client)
         self._closed = False
-        self.subscription = Subscription(lambda: self._client().pubsub())
+        self.subscription = Subscription(Places(self._client, lambda: self._routes))
         self.turns = Turns(self.send)
 
     async def send(self, commands: Sequence[tuple[Any, ...]], *, again: bool = True) -> list[Any]:

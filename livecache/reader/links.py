@@ -8,12 +8,9 @@ embedded server has moved it is found again: it has another port after each star
 from __future__ import annotations
 
 import os
-import select
-import socket
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Generator, Sequence
 from typing import Any, TypeVar
 
 import redis
@@ -26,14 +23,12 @@ from ..wire.addresses import check_client, connect, moved_to
 from ..wire.connecting import database_of, named_url, patience_of, resolve_url
 from ..wire.refusals import ERRORS, NO_REDIS, unavailable
 from ..wire.routing import Routes, exchange, routes_over
-from .channels import CONFIRMED_S, Channels, Listener
+from .listen.channels import Listener
+from .listen.lines import Places, Subscription
 
-__all__ = ["RedisLink", "Subscription"]
+__all__ = ["RedisLink"]
 
 _T = TypeVar("_T")
-
-_REST_S = 1.0  # for the rest of a message that has begun to arrive
-_TAKEN_MOST = 10_000  # hints taken at once: then it is time to read, however many more there are
 
 
 class RedisLink:
@@ -109,7 +104,7 @@ class RedisLink:
         """What all who follow share. After a fork it is the parent's, and there is another one."""
         with self._lock:
             if self._subscription is None or self._subscribed_by != os.getpid():
-                self._subscription = Subscription(lambda: self._client().pubsub())
+                self._subscription = Subscription(Places(self._client, lambda: self._routes))
                 self._subscribed_by = os.getpid()
             return self._subscription
 
@@ -180,157 +175,3 @@ class _Listener(Listener):
     def leave(self) -> None:
         """Listen no more."""
         self._subscription.leave(self)
-
-
-class Subscription:
-    """The connection that listens for all who follow by one reader, from whichever threads.
-
-    Nothing runs of its own. Whoever waits first waits at the connection, for all, and hands out what comes;
-    when it goes, another one does. So none holds up the others, however long it takes over what it was given.
-    """
-
-    def __init__(self, pubsub: Callable[[], Any]) -> None:
-        self._pubsub = pubsub
-        self._changed = threading.Condition()
-        self._channels = Channels()
-        self._number = 0  # of the connection that is wanted
-        self._failed = True  # that one
-        self._taken = False  # somebody is at the connection: what follows is for it alone
-        self._line: _Line | None = None
-
-    def subscribe(self, listener: Listener, channels: tuple[str, ...], ignored: bytes | None) -> None:
-        """Listen for it, in place of what it listened to before. Raises `RedisUnavailable`.
-
-        Who comes back to a connection that it listened by has had trouble, and that may be dead.
-        """
-        with self._changed:
-            self._channels.leave(listener)
-            listener.begin(channels, ignored)
-            if self._failed or listener.connection == self._number:
-                self._number += 1
-                self._failed = False
-                self._channels.forget()
-            listener.connection = self._number
-            self._channels.add(listener)
-            self._call()
-        self.wait(listener, CONFIRMED_S)
-        listener.subscribed()
-
-    def wait(self, listener: Listener, within_s: float) -> None:
-        """Until it has news, at most so long. What is there already is taken in any case."""
-        deadline_s = time.monotonic() + within_s
-        looked = False
-        while True:
-            with self._changed:
-                left_s = 0.0 if listener.has_news else max(0.0, deadline_s - time.monotonic())
-                if self._taken and left_s:
-                    self._changed.wait(left_s)
-                    continue
-                if self._taken or (looked and not left_s):
-                    return
-                self._taken = looked = True
-                number, wanted = self._number, set(self._channels)
-            try:
-                self._work(number, wanted, left_s)
-            finally:
-                with self._changed:
-                    self._taken = False
-                    self._hang_up_if_alone()
-                    self._changed.notify_all()
-
-    def leave(self, listener: Listener) -> None:
-        """It listens no more."""
-        with self._changed:
-            self._channels.leave(listener)
-            self._call()
-            self._hang_up_if_alone()
-
-    def _work(self, number: int, wanted: set[str], within_s: float) -> None:
-        """Subscribe to what is wanted, wait for a message, and hand out all that are there."""
-        try:
-            line = self._line
-            if line is None or line.number != number:
-                self._hang_up()
-                line = self._line = _Line(self._pubsub(), number)
-            if gone := line.asked - wanted:
-                with self._changed:
-                    self._channels.forget(gone)
-            line.ask(wanted)
-            for message in line.messages(within_s):
-                with self._changed:
-                    self._channels.take(message)
-        except (RedisUnavailable, *ERRORS) as error:
-            self._hang_up()
-            with self._changed:
-                if number == self._number:
-                    self._failed = True
-                    self._channels.fail(unavailable(error))
-
-    def _call(self) -> None:
-        """Have whoever is at the connection look at what is wanted now."""
-        if self._taken and (line := self._line) is not None:
-            line.ring()
-
-    def _hang_up_if_alone(self) -> None:
-        if not self._taken and not self._channels:
-            self._failed = True
-            self._hang_up()
-
-    def _hang_up(self) -> None:
-        line, self._line = self._line, None
-        if line is not None:
-            line.close()
-
-
-class _Line:
-    """A connection that listens, and a bell to call away whoever waits at it."""
-
-    def __init__(self, pubsub: Any, number: int) -> None:
-        self.number = number
-        self.asked: set[str] = set()
-        self._pubsub = pubsub
-        self._bell, self._rope = socket.socketpair()
-        for end in (self._bell, self._rope):
-            end.setblocking(False)
-
-    def ask(self, wanted: set[str]) -> None:
-        """Subscribe to these, and to no others."""
-        if less := self.asked - wanted:
-            self._pubsub.unsubscribe(*less)
-        if more := wanted - self.asked:
-            self._pubsub.subscribe(*more)
-        self.asked = wanted
-
-    def messages(self, within_s: float) -> Iterator[dict[str, Any]]:
-        """All that are there, once any is, or none. Ends early where the bell rings."""
-        readable = self._is_readable(within_s)
-        for _ in range(_TAKEN_MOST):
-            # A message may have arrived in part: reading it without waiting would end the connection.
-            if not readable:
-                break
-            if (message := self._pubsub.get_message(timeout=_REST_S)) is not None:
-                yield message
-            readable = self._pubsub.connection.can_read(0)
-
-    def ring(self) -> None:
-        """Call away whoever waits."""
-        with suppress(OSError):  # It rings already, or was closed just now.
-            self._rope.send(b"!")
-
-    def close(self) -> None:
-        """End it."""
-        self._pubsub.close()
-        self._bell.close()
-        self._rope.close()
-
-    def _is_readable(self, within_s: float) -> bool:
-        connection = self._pubsub.connection
-        if not isinstance(connection._sock, socket.socket):  # It is opened anew; or is none.
-            return bool(connection.can_read(within_s))
-        poll = select.poll()
-        for one in (connection._sock, self._bell):
-            poll.register(one, select.POLLIN)
-        ready = {number for number, _ in poll.poll(within_s * 1000)}
-        if self._bell.fileno() in ready:
-            self._bell.recv(4096)
-        return connection._sock.fileno() in ready

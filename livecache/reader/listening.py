@@ -7,17 +7,23 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import Awaitable, Callable, Sequence
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+from redis.asyncio.client import PubSub
+from redis.asyncio.connection import ConnectionPool
+from redis.exceptions import ConnectionError
+
 from ..errors import RedisUnavailable
 from ..wire.refusals import ERRORS, unavailable
+from ..wire.routing import Routes, exchange_async, rests_s
 from ..wire.scripts import cancellable
-from . import channels
-from .channels import CONFIRMED_S, Channels
+from .listen import channels
+from .listen.channels import CONFIRMED_S, Channels, check_moved
 
-__all__ = ["Listener", "Subscription", "Turns"]
+__all__ = ["Listener", "Places", "Subscription", "Turns"]
 
 _Commands = Sequence[tuple[Any, ...]]
 _Waiting = tuple[_Commands, asyncio.Future[list[Any]]]
@@ -60,14 +66,43 @@ class Listener(channels.Listener):
                 await self._news.wait()
 
 
-class Subscription:
-    """The connection that listens. It is open while anybody listens, and made anew if one has trouble."""
+class Places:
+    """Where one listens: at a server, or in a cluster at the node that has the slot of a channel."""
 
-    def __init__(self, pubsub: Callable[[], Any]) -> None:
-        self._pubsub = pubsub
+    def __init__(self, client: Callable[[], Any], routes: Callable[[], Routes | None]) -> None:
+        self._client = client
+        self._routes = routes
+
+    async def of(self, channels: set[str]) -> tuple[Mapping[str, set[str]], bool]:
+        """The channels by their places, and whether these are apart: one is there though another is not."""
+        self._client()  # which makes the routes
+        if (routes := self._routes()) is None:
+            return {"": channels}, False
+        await exchange_async(routes, ())
+        return routes.by_node(channels), True
+
+    def pubsub(self, place: str) -> Any:
+        """Something to subscribe with."""
+        client, routes = self._client(), self._routes()
+        if routes is None:
+            return client.pubsub()
+        node = routes.node(place)
+        return PubSub(ConnectionPool(node.connection_class, **node.connection_kwargs))
+
+    def doubt(self) -> None:
+        """One of them had trouble: which there are is looked at anew."""
+        if (routes := self._routes()) is not None:
+            routes.doubt()
+
+
+class Subscription:
+    """The connections that listen. They are open while anybody listens, and made anew if one has trouble."""
+
+    def __init__(self, places: Places) -> None:
+        self._places = places
         self._channels = Channels()
         self._changed = asyncio.Event()
-        self._number = 0  # of the connection
+        self._number = 0  # of the connections
         self._task: asyncio.Task[None] | None = None
 
     async def subscribe(self, listener: Listener, channels: tuple[str, ...], ignored: bytes | None) -> None:
@@ -112,29 +147,51 @@ class Subscription:
 
     async def _work(self, number: int) -> None:
         """Subscribe to what is wanted, and hand out what comes, while anybody listens."""
-        asked: set[str] = set()
-        reading: asyncio.Future[None] | None = None
+        lines: dict[str, _Line] = {}
+        rests: dict[str, float] = {}  # until when a place is left alone that had trouble
         changing: asyncio.Future[Any] | None = None
-        pubsub = None
+
+        def take(message: dict[str, Any]) -> None:
+            if self._number == number:
+                self._channels.take(message)
+
         try:
-            pubsub = self._pubsub()
             while self._number == number:
                 self._changed.clear()
                 wanted = set(self._channels)
                 if not wanted:
                     self._task = None
                     return
-                if less := asked - wanted:
-                    self._channels.forget(less)
-                    await pubsub.unsubscribe(*less)
-                if more := wanted - asked:
-                    await pubsub.subscribe(*more)
-                asked = wanted
-                reading = reading or asyncio.ensure_future(self._read(pubsub, number))
+                places, apart = await self._places.of(wanted)
+                for gone in lines.keys() - places.keys():
+                    await lines.pop(gone).aclose()
+                problem: Exception | None = None
+                for place, channels in places.items():
+                    lost = rests.get(place, 0.0) <= time.monotonic()
+                    if lost:
+                        rests.pop(place, None)
+                        line = lines.get(place) or _Line()
+                        lines[place] = line
+                        try:
+                            await self._ask(line, place, channels, sharded=apart)
+                            line.read(take)
+                            continue
+                        except Exception as error:
+                            await lines.pop(place).aclose()
+                            if not apart:
+                                raise
+                            problem = error
+                            self._places.doubt()
+                            rests[place] = time.monotonic() + rests_s(error)
+                    self._channels.excuse(channels, lost=lost)
+                if not lines:
+                    raise problem or ConnectionError("no node of the cluster can be listened to")
                 changing = changing or asyncio.ensure_future(self._changed.wait())
-                await asyncio.wait({reading, changing}, return_when=asyncio.FIRST_COMPLETED)
-                if reading.done():
-                    reading.result()
+                await asyncio.wait(
+                    {changing, *(line.reading for line in lines.values() if line.reading)},
+                    return_when=asyncio.FIRST_COMPLETED,
+                    timeout=min((until_s - time.monotonic() for until_s in rests.values()), default=None),
+                )
                 if changing.done():
                     changing = None
         except RedisUnavailable as error:
@@ -142,23 +199,65 @@ class Subscription:
         except Exception as error:
             self._lost(number, unavailable(error))
         finally:
-            for one in (reading, changing):
-                if one is not None:
-                    one.cancel()
-            if pubsub is not None:
-                with suppress(RuntimeError, *ERRORS):  # which it is if its loop was closed first
-                    await pubsub.aclose()
+            if changing is not None:
+                changing.cancel()
+            for line in lines.values():
+                await line.aclose()
 
-    async def _read(self, pubsub: Any, number: int) -> None:
-        while self._number == number:
-            message = await pubsub.get_message(timeout=_MESSAGE_S)
-            if message is not None and self._number == number:
-                self._channels.take(message)
+    async def _ask(self, line: _Line, place: str, channels: set[str], *, sharded: bool) -> None:
+        if line.pubsub is None:
+            line.pubsub = self._places.pubsub(place)
+        self._channels.forget(line.asked - channels)
+        await line.ask(channels, sharded=sharded)
 
     def _lost(self, number: int, problem: RedisUnavailable) -> None:
         if self._number == number:
             self._task = None
             self._channels.fail(problem)
+
+
+class _Line:
+    """A connection that listens."""
+
+    def __init__(self) -> None:
+        self.pubsub: Any = None
+        self.asked: set[str] = set()
+        self.reading: asyncio.Future[None] | None = None
+
+    async def ask(self, wanted: set[str], *, sharded: bool) -> None:
+        """Subscribe to these, and to no others."""
+        less, more = self.asked - wanted, wanted - self.asked
+        if not sharded:
+            if less:
+                await self.pubsub.unsubscribe(*less)
+            if more:
+                await self.pubsub.subscribe(*more)
+        for channel in less if sharded else ():  # Those of one command are of one slot.
+            await self.pubsub.sunsubscribe(channel)
+        for channel in more if sharded else ():
+            await self.pubsub.ssubscribe(channel)
+        self.asked = wanted
+
+    def read(self, take: Callable[[dict[str, Any]], None]) -> None:
+        """Have it read on. Raises what ended it."""
+        if self.reading is not None and self.reading.done():
+            self.reading.result()
+        self.reading = self.reading or asyncio.ensure_future(self._read(take))
+
+    async def _read(self, take: Callable[[dict[str, Any]], None]) -> None:
+        while True:
+            message = await self.pubsub.get_message(timeout=_MESSAGE_S)
+            if message is not None:
+                check_moved(message, self.asked)
+                take(message)
+
+    async def aclose(self) -> None:
+        """End it."""
+        if self.reading is not None and not self.reading.cancel() and not self.reading.cancelled():
+            self.reading.exception()  # It was told, or another one was.
+        if self.pubsub is not None:
+            with suppress(RuntimeError, *ERRORS):  # which it is if its loop was closed first
+                await self.pubsub.aclose()
 
 
 class Turns:

@@ -44,6 +44,7 @@ __all__ = [
     "exchange",
     "exchange_async",
     "key_of",
+    "rests_s",
     "routes_over",
 ]
 
@@ -144,6 +145,25 @@ class Routes:
                 pause_s = min(2 * pause_s, LEARN_S)
         return [_told(outcome) for outcome in outcomes]
 
+    def by_node(self, channels: set[str]) -> dict[str, set[str]]:
+        """Channels of shards by the name of the master that has their slot; "" for those that none has."""
+        found: dict[str, set[str]] = {}
+        for channel in channels:
+            node = self._node_of(("SSUBSCRIBE", channel))
+            found.setdefault(node.name if node is not None else "", set()).add(channel)
+        return found
+
+    def node(self, name: str) -> Any:
+        """The node of that name. Raises `SlotNotCoveredError` for none."""
+        node = self.client.get_node(node_name=name) if name else None
+        if node is None:
+            raise SlotNotCoveredError("no node of the cluster has that slot")
+        return node
+
+    def doubt(self) -> None:
+        """Somebody had trouble with one: which there are is asked for before the next command."""
+        self._stale = True
+
     async def aclose(self) -> None:
         """Close the connections of an asyncio client, which does not know how it was used."""
         for which in ("nodes_cache", "startup_nodes"):
@@ -175,8 +195,7 @@ class Routes:
                 self._stale = True
                 hung = isinstance(outcome, TimeoutError)
                 if not first or hung:  # The first time it may be but a connection that was closed meanwhile.
-                    until_s = self._now_s() + (HUNG_S if hung else AWAY_S)
-                    self._away[places[n].name] = _Away(outcome, until_s)
+                    self._away[places[n].name] = _Away(outcome, self._now_s() + rests_s(outcome))
                     continue
             again.append(n)
         return again, named, pause
@@ -232,6 +251,11 @@ def key_of(command: tuple[Any, ...]) -> Any:
     if name == "XREAD":
         return command[command.index("STREAMS") + 1]
     return command[1] if len(command) > 1 else None
+
+
+def rests_s(error: BaseException) -> float:
+    """For how long to leave a node alone that has failed by that."""
+    return HUNG_S if isinstance(error, TimeoutError) else AWAY_S
 
 
 def _is_lost(outcome: Any) -> bool:

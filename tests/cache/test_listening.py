@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from livecache import RedisUnavailable
-from livecache.reader.listening import Listener, Subscription, Turns
+from livecache.reader.listening import Listener, Places, Subscription, Turns
 
 CHANNELS = ("one", "two")
 CHANNELS_SET = {*CHANNELS}
@@ -52,12 +52,13 @@ def with_lines(test: Callable[[Subscription, list[Line]], Coroutine[Any, Any, No
     """Run a test over a subscription; its connections are in the list, the newest last."""
     lines: list[Line] = []
 
-    def line() -> Line:
-        lines.append(Line())
-        return lines[-1]
+    class Server:
+        def pubsub(self) -> Line:
+            lines.append(Line())
+            return lines[-1]
 
     async def body() -> None:
-        subscription = Subscription(line)
+        subscription = Subscription(Places(Server, lambda: None))
         async with asyncio.timeout(30):
             await test(subscription, lines)
             await subscription.aclose()

@@ -5,16 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Any
 
 import pytest
 import redis
 
-from livecache import Candles, NodeUnavailable, RedisUnavailable, SeriesId, Timeframe
+from livecache import Candles, NodeUnavailable, RedisUnavailable, SeriesId, Stale, Timeframe
+from livecache.keys.keyspace import encode_update
+from livecache.model.series import Kind, Update
+from livecache.read.orders import REREAD_S
 from livecache.wire.connecting import client_for
 
 from ..cache.either import KINDS, either
-from ..cache.support import STEP, T0, state
+from ..cache.support import STEP, T0, candle, state
 from ..cache.test_reader import KEYS, put
 from ..e2e.support import until
 from .nodes import Node, Nodes
@@ -62,6 +66,45 @@ def test_whatever_is_read_is_read_over_all_nodes(reader: Any) -> None:
     assert reader.candles(SYMBOLS[0], "10m", 2)[-1].time % (2 * STEP) == 0
 
 
+def told(store: Any, time: int) -> None:
+    """An entry of the stream of closes."""
+    series = KEYS.series_member(SERIES[0])
+    store.xadd(
+        KEYS.closes,
+        {"series": series, "kind": "settled", "time": time, "candle": "null", "replaced": "null"},
+    )
+
+
+def test_closes_are_waited_for_at_the_node_that_has_them(reader: Any, store: Any) -> None:
+    told(store, T0)
+    with closing(reader.closes(after="0")) as closes:
+        assert next(closes).time == T0
+        with ThreadPoolExecutor(1) as elsewhere:
+            elsewhere.submit(lambda: told(store, T0 + STEP))
+            assert next(closes).time == T0 + STEP
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_replicas_are_read_from_where_the_url_says_so(kind: str, clean_nodes: Nodes, store: Any) -> None:
+    put_all(store, 10)
+
+    def reads() -> int:
+        replicas = [node for node in clean_nodes.nodes if not is_master(node)]
+        told = [node.ask("INFO", "commandstats").get("cmdstat_evalsha_ro", {}) for node in replicas]
+        return sum(int(one.get("calls", 0)) - int(one.get("failed_calls", 0)) for one in told)
+
+    with either(kind, f"{clean_nodes.url}?read_from=replica") as reader:
+        until("all are there", lambda: len(reader.many(SYMBOLS, "5m", 5).ok) == 12)
+        before = reads()
+        for series in SERIES:
+            assert len(reader.candles(series.symbol, "5m", 5)) == 5
+        assert reads() == before + 12
+        store.delete(KEYS.alive(SYMBOLS[0]))
+        until(
+            "nobody vouches for it", lambda: isinstance(reader.many(SYMBOLS[:1], "5m", 5)[SYMBOLS[0]], Stale)
+        )
+
+
 def test_a_node_that_is_away_costs_its_own_series_alone(reader: Any, clean_nodes: Nodes, store: Any) -> None:
     """Each of them has its own error, which is told at once; and its candles again from the replica."""
     assert len(reader.many(SYMBOLS, "5m", 5).ok) == 12
@@ -106,3 +149,69 @@ def test_a_slot_that_moves_is_read_all_the_while(reader: Any, clean_nodes: Nodes
     assert len(reader.candles(SERIES[0].symbol, "5m", 5)) == 5
     assert len(reader.many(SYMBOLS, "5m", 5).ok) == 12
     assert took_s < 1.0
+
+
+def hint(nodes: Nodes, series: SeriesId, n: int) -> None:
+    """As the writer tells it in a cluster."""
+    channel = KEYS.updates(series.symbol, series.timeframe)
+    nodes.master_of(channel).ask("SPUBLISH", channel, encode_update(Update(Kind.CLOSED, candle(n))))
+
+
+def listened_to(nodes: Nodes) -> int:
+    return sum(len(node.ask("PUBSUB", "SHARDCHANNELS")) for node in nodes.nodes if node.lives)
+
+
+def first(answers: Iterator[Any], count: int) -> dict[SeriesId, Any]:
+    return dict(next(answers) for _ in range(count))
+
+
+def test_series_are_followed_at_each_node_and_where_a_slot_has_moved_to(
+    reader: Any, clean_nodes: Nodes, store: Any
+) -> None:
+    with closing(reader.follow_many(SYMBOLS, "5m", 5)) as answers:
+        assert {*first(answers, 12)} == {*SERIES}
+        assert listened_to(clean_nodes) == 12
+        for known in (11, 12):
+            put_all(store, known)
+            began = time.monotonic()
+            for series in SERIES:
+                hint(clean_nodes, series, known - 1)
+            given = first(answers, 12)
+            assert {candles.known_through for candles in given.values()} == {T0 + known * STEP}
+            assert time.monotonic() - began < REREAD_S - 1, "by hints, not by chance"
+            if known == 11:
+                key = candles_key(SERIES[0])
+                source = clean_nodes.master_of(key)
+                others = (node for node in clean_nodes.nodes if node is not source)
+                with clean_nodes.moving(key, next(node for node in others if is_master(node))):
+                    pass
+                put(store, state(0, 11, 11), range(11), series=SERIES[0], feed="down")
+                hint(clean_nodes, SERIES[0], 10)
+                assert next(answers)[1].feed == "down"
+    until("nothing is listened to any more", lambda: reader.series() and listened_to(clean_nodes) == 0)
+
+
+def test_who_follows_hears_of_all_others_while_a_node_is_away(
+    reader: Any, clean_nodes: Nodes, store: Any
+) -> None:
+    dead = clean_nodes.master_of(candles_key(SERIES[0]))
+    its = {one for one in SERIES if clean_nodes.master_of(candles_key(one)) is dead}
+    alive = [one for one in SERIES if one not in its]
+    with closing(reader.follow_many(SYMBOLS, "5m", 5, patience=0)) as answers:
+        assert {*first(answers, 12)} == {*SERIES}
+        replica = clean_nodes.replica_of(dead)
+        until("it has all of it", lambda: replica.ask("DBSIZE") == dead.ask("DBSIZE"))
+        dead.kill()
+        for series in alive:
+            put(store, state(0, 11, 11), range(11), series=series)
+            hint(clean_nodes, series, 10)
+        given: dict[SeriesId, Any] = {}
+        until("all others are heard of", lambda: given.update([next(answers)]) or {*alive} <= {*given}, 30)
+        assert {given[one].known_through for one in alive} == {T0 + 11 * STEP}
+        until("why not the others", lambda: {*its} <= {*given} or given.update([next(answers)]), 30)
+        assert {type(given[one]) for one in its} == {NodeUnavailable}
+        until("its replica is followed", lambda: _all_read(given) or given.update([next(answers)]), 30)
+
+
+def _all_read(given: dict[SeriesId, Any]) -> bool:
+    return len(given) == 12 and all(isinstance(one, Candles) for one in given.values())

@@ -167,7 +167,7 @@ OF_READERS = (
         "what changed while a subscription was broken is not read",
         (
             Edit(
-                "livecache/reader/channels.py",
+                "livecache/reader/listen/channels.py",
                 "        if channel not in self._unconfirmed:\n            self._hint(channel)\n",
                 "        if channel not in self._unconfirmed:\n",
             ),

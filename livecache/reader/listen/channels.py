@@ -6,10 +6,12 @@ import copy
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from ..errors import RedisUnavailable
-from ..wire.scripts import text_of
+from redis.exceptions import ConnectionError
 
-__all__ = ["CONFIRMED_S", "Channels", "Listener"]
+from ...errors import RedisUnavailable
+from ...wire.scripts import text_of
+
+__all__ = ["CONFIRMED_S", "Channels", "Listener", "check_moved"]
 
 CONFIRMED_S = 5.0
 """For the server's answer to a subscription."""
@@ -42,6 +44,11 @@ class Listener:
         self._unconfirmed.discard(channel)
         if not self._unconfirmed:
             self.stir()
+
+    def excuse(self, channel: str) -> None:
+        """It cannot be listened to now, and so is not waited for."""
+        if channel in self._unconfirmed:
+            self.confirm(channel)
 
     def tell(self, channel: str, data: Any) -> None:
         """A message came."""
@@ -135,6 +142,13 @@ class Channels:
         """These, or all, are confirmed no more."""
         self._confirmed = self._confirmed.difference(channels) if channels is not None else set()
 
+    def excuse(self, channels: Iterable[str], *, lost: bool) -> None:
+        """These cannot be listened to now. What was `lost` just now is to be looked at."""
+        self.forget(channels)
+        for channel in channels:
+            for listener in [*self._listeners.get(channel, ())]:
+                (listener.confirm if lost else listener.excuse)(channel)
+
     def fail(self, problem: RedisUnavailable) -> None:
         """Nothing more comes to anybody: each is told, and listens no more."""
         self.forget()
@@ -142,3 +156,9 @@ class Channels:
             self.leave(listener)
             listener.connection = 0
             listener.fail(copy.copy(problem))
+
+
+def check_moved(message: dict[str, Any], asked: set[str]) -> None:
+    """Raise `ConnectionError` where a cluster's node tells that it has a channel's slot no more."""
+    if message["type"] == "sunsubscribe" and text_of(message["channel"]) in asked:
+        raise ConnectionError("the slot of a channel has another node now")
