@@ -185,4 +185,26 @@ OF_READERS = (
         ),
         tests=("tests/cache/test_candles.py",),
     ),
+    Breakage(
+        "one node of a cluster that is away fails all that is read",
+        (
+            Edit(
+                "livecache/read/reading.py",
+                'if not isinstance(error, NodeUnavailable) and "WRONGTYPE" not in str(error):',
+                'if "WRONGTYPE" not in str(error):',
+            ),
+        ),
+        tests=("tests/cluster/test_readers.py",),
+    ),
+    Breakage(
+        "what a replica still has is read though nobody vouches for it",
+        (
+            Edit(
+                "livecache/read/answer.py",
+                "    if raw is None:\n",
+                "    if raw is None:\n        return AliveRecord('', 1 << 60, 'up')\n    if raw is None:\n",
+            ),
+        ),
+        tests=("tests/cluster/test_readers.py",),
+    ),
 )
