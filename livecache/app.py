@@ -8,22 +8,18 @@ import random
 import secrets
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from functools import partial
 from importlib.util import find_spec
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-import redis.asyncio
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
 from .clock import Clock, SystemClock
 from .config.render import Loaded
 from .config.schema import Config
 from .config.since import since_of
-from .embedded.server import EmbeddedServer
 from .embedded.state import default_data_dir
 from .engine.engine import Engine, Settings
 from .engine.fleet import Fleet
@@ -43,12 +39,14 @@ from .process.progress import ProgressBar
 from .process.reloading import Reloading
 from .process.stacks import told_on_signal
 from .process.stopping import until_stopped
+from .process.store import Store, data_dir, open_store
 from .process.supervisor import of_this_process
 from .quiet import logger
-from .redis_url import address_of, parse_cluster
+from .redis_url import address_of
+from .sharing.hold import Membership
+from .sharing.sharer import Sharer
 from .venues.registry import build, code_of
-from .wire.connecting import client_for, database_of, resolve_url
-from .wire.scripts import RedisLike
+from .wire.connecting import database_of
 
 if TYPE_CHECKING:
     from .history.service.log_keeper import LogKeeper
@@ -56,55 +54,10 @@ if TYPE_CHECKING:
 
 __all__ = ["SWITCH_S", "assemble", "backfill", "load_venues", "open_engine", "run"]
 
-_REDIS_TIMEOUT_S = 2.5  # as readers wait: the candles API reads by the same client
 SWITCH_S = 0.0005
 """A thread that reads years lets go of the interpreter after so long: the feed waits for it, each time."""
 
 _LEASE_WAIT_S = 10.0  # a dead instance's lease has lapsed by then
-
-
-class Store(NamedTuple):
-    """The way to Redis, which all venues share."""
-
-    client: Any  # a redis.asyncio.Redis
-    url: str
-    embedded: bool
-    spread: RedisLike  # what writes go by: of a cluster not the client, which waits for nodes that are away
-
-
-@asynccontextmanager
-async def open_store(config: Config) -> AsyncIterator[Store]:
-    """The configured Redis, or an embedded one; at the end it is closed."""
-    async with AsyncExitStack() as stack:
-        url, embedded = config.redis.url, config.redis.url == "embedded"
-        if embedded:
-            server = stack.enter_context(EmbeddedServer(_data_dir(config)))
-            url = server.url
-            logger.bind(event="embedded_started", url=url, dir=str(server.data_dir)).info(
-                f"embedded Redis at {url}, data in {server.data_dir}"
-            )
-        else:
-            url = resolve_url(url)
-        client = client_for(
-            redis.asyncio,
-            url,
-            socket_timeout=_REDIS_TIMEOUT_S,
-            socket_connect_timeout=_REDIS_TIMEOUT_S,
-            retry=Retry(NoBackoff(), 0),  # The writer retries, and says so.
-        )
-        stack.push_async_callback(client.aclose)
-        yield Store(client, url, embedded, _spread_over(client, url, stack))
-
-
-def _spread_over(client: Any, url: str, stack: AsyncExitStack) -> RedisLike:
-    if parse_cluster(url) is None:
-        way: RedisLike = client
-        return way
-    from .wire.spread import NODE_S, Spread
-
-    spread = Spread(client_for(redis.asyncio, url, socket_timeout=NODE_S, socket_connect_timeout=NODE_S))
-    stack.push_async_callback(spread.aclose)
-    return spread
 
 
 @asynccontextmanager
@@ -121,7 +74,8 @@ async def engine_over(
         config, store.client, SystemClock(), venue=venue, shared=shared, spread=store.spread, **options
     )
     changes = instance.changes if instance is not None else {}
-    changes[engine.venue.name] = change
+    part = engine.venue.name, engine.keys.shard
+    changes[part] = change
     asked = False
     try:
         yield engine
@@ -129,7 +83,7 @@ async def engine_over(
         asked = True  # to stop: another may come, and readers need not notice
         raise
     finally:
-        del changes[engine.venue.name]
+        del changes[part]
         await engine.close(for_good=not asked)
 
 
@@ -151,12 +105,15 @@ def assemble(
     venue: str = "",
     environ: Mapping[str, str] = os.environ,
     shared: bool = False,
+    shard: int | None = None,
+    name: str = "",
     **options: Any,
 ) -> tuple[Engine, Change]:
     """The engine of the venue with that id, and what has both take over another configuration.
 
-    Without an id it is the first that is configured. `shared`: others may be in the store as well, with whom
-    the venue's budget is shared. `options` are the engine's.
+    Without an id it is the first that is configured; with a `shard` it fills that alone, for the member of
+    that `name`. `shared`: others may be in the store as well, with whom the venue's budget is shared.
+    `options` are the engine's.
     """
     time = VenueTime(clock)
     id_ = venue or next(iter(config.venues))
@@ -168,32 +125,55 @@ def assemble(
         clock=clock,
         jitter=random.random,
     )
-    name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+    name = name or _name()
     keys = Keyspace(config.redis.prefix, id_, database_of(store))
-    settings = _settings(config, id_, built.traits)
+    if shard is not None:
+        keys = keys.of_shard(shard, config.venues[id_].shards)
+    settings = _settings(config, keys, built.traits)
     scope = config.venues[id_].scope(id_, environ) if shared else ""
     engine = Engine(
         *(built, store, keys, settings), time=time, name=name, jitter=random.random, scope=scope, **options
     )
 
     def change(config: Config) -> Callable[[], None]:
-        engine.check(_settings(config, id_, built.traits))
+        engine.check(_settings(config, keys, built.traits))
 
         def take() -> None:
             built.reconfigure(config.venues[id_])
-            engine.change(_settings(config, id_, built.traits))
+            engine.change(_settings(config, keys, built.traits))
 
         return take
 
     return engine, change
 
 
-def _settings(config: Config, venue: str, traits: Traits) -> Settings:
-    own, cache = config.venues[venue], config.cache_of(venue)
+def _name() -> str:
+    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+
+
+def _sharer(
+    config: Config,
+    store: Store,
+    venue: str,
+    ready: Callable[[], Collection[int]],
+    shun: Callable[[], Collection[int]],
+) -> Sharer | None:
+    """What shares the venue's symbols with other processes, if it is to be split into shards."""
+    shards = config.venues[venue].shards
+    if shards == 1:
+        return None
+    keys = Keyspace(config.redis.prefix, venue, database_of(store.client))
+    membership = Membership(store.spread, keys, shards, _name())
+    return Sharer(membership, SystemClock(), random.random, ready, shun, client=store.client)
+
+
+def _settings(config: Config, keys: Keyspace, traits: Traits) -> Settings:
+    own, cache = config.venues[keys.venue], config.cache_of(keys.venue)
     max_lag_ms, delay_s, word_s = int(cache.max_lag * 1000), own.settle_delay, own.confirm_after
     word_ms = min(Policy().confirm_after_ms, longest_word(max_lag_ms))
     return Settings(
-        symbols=own.symbols,
+        symbols=tuple(symbol for symbol in own.symbols if keys.owns(symbol)),
+        order=() if keys.shard is None else own.symbols,
         timeframes=cache.timeframes,
         policy=Policy(
             candles=cache.candles,
@@ -214,10 +194,6 @@ def _batches(config: Config) -> tuple[Rolling, ...]:
     return () if size is None or delay_ms is None else (Rolling("batch", size, delay_ms / 1000),)
 
 
-def _data_dir(config: Config) -> Path | None:
-    return Path(config.redis.data_dir).expanduser() if config.redis.data_dir else None
-
-
 def _history(config: Config, clock: Clock) -> tuple[HistoryService | None, LogKeeper | None]:
     """What keeps years of candles, if that is wanted, and the log of it. Raises ConfigError."""
     wanted = config.history
@@ -230,7 +206,7 @@ def _history(config: Config, clock: Clock) -> tuple[HistoryService | None, LogKe
     from .history.service.log_keeper import LogKeeper
     from .history.service.service import HistoryService
 
-    place = Place.of(wanted.url, _data_dir(config) or default_data_dir(os.environ), wanted.password_file)
+    place = Place.of(wanted.url, data_dir(config) or default_data_dir(os.environ), wanted.password_file)
     log = LogKeeper(place, clock, next(iter(config.venues)))
     setup(config.log.level, config.log.format, also=log.take)
     history = HistoryService(
@@ -273,22 +249,28 @@ async def run(config: Config, source: str = "", again: Callable[[], Loaded] | No
             async with log or nullcontext(), open_store(config) as store:
                 instance.redis = address_of(store.url)
 
-                def begin(venue: str, has_written: bool) -> AbstractAsyncContextManager[Engine]:
+                def begin(
+                    venue: str, has_written: bool, shard: int | None = None
+                ) -> AbstractAsyncContextManager[Engine]:
+                    sharer = fleet.places[venue].sharer
                     return engine_over(
                         instance.config,
                         store,
                         venue=venue,
                         instance=instance,
+                        shard=shard,
+                        name=sharer.name if sharer is not None else "",
                         sole_owner=store.embedded and not has_written,
                         gives_way=True,
                         used_before=has_written,
                         beside=history.beside if history else None,
-                        progress=ProgressBar() if len(fleet.places) == 1 else None,
+                        progress=ProgressBar() if len(fleet.places) == 1 and shard is None else None,
                     )
 
                 # Side by side, so that all end at once, and none takes from the others' few seconds.
                 async with asyncio.TaskGroup() as tasks:
-                    tasks.create_task(fleet.run(begin), name="engines")
+                    join = partial(_sharer, config, store)
+                    tasks.create_task(fleet.run(begin, join), name="engines")
                     tasks.create_task(http.run(), name="http")
                     if log is not None:
                         tasks.create_task(log.run(), name="history log")

@@ -105,7 +105,7 @@ def test_what_one_venue_does_not_serve_refuses_a_reload_before_anything_has_chan
     instance.places = {name: Place() for name in running.config.venues}
     engines = {}
     for name in instance.places:
-        engines[name], instance.changes[name] = assemble(
+        engines[name], instance.changes[name, None] = assemble(
             running.config, redis.asyncio.Redis(), SystemClock(), venue=name
         )
     before = {name: engine.settings for name, engine in engines.items()}

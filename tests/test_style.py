@@ -57,10 +57,10 @@ MAY_IMPORT = {
         *("errors", "clock", "files", "plainly", "repeats", "model", "config", "venues", "keys", "wire"),
         *("equities", "history", "read", "reader", "engine"),
     },
-    "process": {"errors", "clock", "config", "http"},
+    "process": {"errors", "clock", "config", "redis_url", "wire", "embedded", "http"},
     "app": {
         *("errors", "clock", "config", "model", "venues", "redis_url", "keys", "wire", "embedded", "engine"),
-        *("http", "process", "history"),
+        *("http", "process", "history", "sharing"),
     },
 }
 

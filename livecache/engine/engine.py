@@ -59,6 +59,7 @@ class Settings:
     policy: Policy
     budgets: tuple[Budget, ...]
     require_all: bool = False
+    order: tuple[str, ...] = ()  # of all the venue's symbols, where these are those of a shard
 
 
 class Engine:
@@ -112,7 +113,8 @@ class Engine:
             require_all=settings.require_all,
         )
         self.series = tuple(track.series for track in self.live.configured())
-        quota = Quota(store, keys, scope, name, self.clock) if scope else None
+        member = name if keys.shard is None else f"{name}/{keys.shard}"
+        quota = Quota(store, keys, scope, member, self.clock) if scope else None
         self.limiter = Limiter(settings.budgets, time, jitter, quota)
         self.limiter.learn(venue.traits.budgets)
         self.live.hour = lambda: self.limiter.hour
@@ -127,6 +129,7 @@ class Engine:
             self.series,
             self.live,
             announced=announced or self.series,
+            order=settings.order,
             origin=venue.origin,
             instance=name,
             clock=self.clock,
@@ -137,6 +140,12 @@ class Engine:
             audit_every=audit_every,
             jitter=jitter,
         )
+
+    @property
+    def in_line(self) -> bool:
+        """Whether it serves, or would as soon as the lease is free."""
+        known = self.live.time.venue_clock.known
+        return self.started.is_set() or (known and bool(self.writer.pulse.waits_for))
 
     def check(self, settings: Settings) -> None:
         """Refuse settings that cannot be had of the venue. Raises ConfigError."""
@@ -155,9 +164,9 @@ class Engine:
         self.limiter.change(settings.budgets)
         self.limiter.learn(self.venue.traits.budgets)
         series = tuple(track.series for track in live.configured())
-        if series != self.series:
+        if series != self.series or settings.order != before.order:
             self.series = series
-            self.writer.change(series)
+            self.writer.change(series, settings.order)
         self.feeds.changed.set()
         if live.serving:
             live.timeline.adopt((), live.now())

@@ -90,19 +90,22 @@ class Source:
 
     def way(self) -> Way:
         """The way to what the engines write. Raises `NotServed` while none runs."""
-        engine = next(iter(self._instance.engines.values()), None)
-        if engine is None:
+        places = self._instance.places
+        found = next((place.way for place in places.values() if place.way is not None), None)
+        if found is None:
             raise NotServed("starting", 503, "the service is starting, or ending", "ask again in a moment")
-        if self._way is None or self._way.store is not engine.store:
-            venues = tuple(self._instance.places)
-            core = Core(replace(engine.keys, venue=venues[0]), MAX_LAG_S)
+        store, keys = found
+        if self._way is None or self._way.store is not store:
+            venues = tuple(places)
+            core = Core(replace(keys, venue=venues[0]), MAX_LAG_S)
             core.learnt(venues, dict.fromkeys(venues, ()))
-            self._way = Way(engine.store, core, AsyncLink(None, engine.store))
+            self._way = Way(store, core, AsyncLink(None, store))
         return self._way
 
     def left(self, way: Way) -> bool:
         """Whether no engine runs any more that it leads to."""
-        return all(engine.store is not way.store for engine in self._instance.engines.values())
+        ways = [place.way for place in self._instance.places.values()]
+        return all(one is None or one[0] is not way.store for one in ways)
 
     def trouble(self, venue: str) -> str:
         """What the engine of that venue has ended by, until another has started; "" if by no error."""

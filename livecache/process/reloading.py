@@ -51,7 +51,7 @@ class Reloading:
         try:
             loaded = self._load()
             changes = compare(instance.config, loaded.config)
-            wanted = [self._change(venue, changes.config) for venue in instance.changes if changes.live]
+            wanted = [self._change(*part, changes.config) for part in instance.changes if changes.live]
         except LivecacheError as error:
             logger.bind(event="reload_refused", hint=error.hint).error(
                 "{}: nothing is changed, the old configuration goes on", error.message
@@ -71,9 +71,9 @@ class Reloading:
             )
         return changes
 
-    def _change(self, venue: str, config: Config) -> Callable[[], None]:
+    def _change(self, venue: str, shard: int | None, config: Config) -> Callable[[], None]:
         try:
-            return self._instance.changes[venue](config)
+            return self._instance.changes[venue, shard](config)
         except ConfigError as error:
             raise ConfigError(self._instance.name(venue, error.message), error.hint) from None
 

@@ -86,6 +86,7 @@ class Membership:
     def __init__(self, redis: RedisLike, keys: Keyspace, shards: int, name: str) -> None:
         self.name = name
         self._redis = redis
+        self.keys = keys
         self._keys = [keys.lease, keys.members, *map(keys.lease_of, range(shards))]
         self._whole = encode_lease(LeaseRecord(f"{shards} shards", 0, shards))
         self._claim = encode_lease(LeaseRecord(name, 0))

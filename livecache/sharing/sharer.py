@@ -26,7 +26,10 @@ Serve = Callable[[int], Coroutine[Any, Any, None]]
 
 
 class Sharer:
-    """One member. `ready` tells the shards that could be served at once; those to `shun` are not taken."""
+    """One member. `ready` tells the shards that could be served at once; those to `shun` are not taken.
+
+    `client` is the way to Redis for whoever reads.
+    """
 
     def __init__(
         self,
@@ -35,7 +38,11 @@ class Sharer:
         jitter: Callable[[], float],
         ready: Callable[[], Collection[int]],
         shun: Callable[[], Collection[int]] = tuple,
+        *,
+        client: Any = None,
     ) -> None:
+        self.name = membership.name
+        self.store, self.keys = client, membership.keys
         self.knows = False
         """Whether it has seen who holds what."""
         self._membership = membership
@@ -72,7 +79,8 @@ class Sharer:
         """What is to be served now; when to look again."""
         try:
             view = await self._membership.hold(self._word)
-            step = self._share.step(view, self._ready(), self._shun())
+            shun = set(self._shun())
+            step = self._share.step(view, self._ready(), shun)
             if step.take or step.word != self._word:
                 view = await self._membership.hold(step.word, step.take, step.room)
                 self._word = step.word
@@ -86,7 +94,7 @@ class Sharer:
             self.knows = True
             held = {s for s, holder in enumerate(view.holders) if holder == self._membership.name}
             self._tell(held, step.take)
-            self._wanted = (held | set(step.prepare)) - set(step.give_up)
+            self._wanted = (held - shun | set(step.prepare)) - set(step.give_up)
             lapses_s = self._membership.lapses_ms / 1000 + _LEAST_S
             return max(_LEAST_S, min(_MOVING_S if view.moving else HOLD_S, lapses_s))
         return HOLD_S

@@ -66,6 +66,7 @@ class VenueSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     symbols_file: str = ""  # a list of more of them
     # Its own, where it is to differ from [cache].
     timeframes: tuple[Timeframe, ...] | None = None
+    shards: Annotated[int, Meta(ge=1, le=64)] = 1  # in which several processes share the symbols
     candles: Count | None = None
     min_candles: Count | None = None
     indicators: tuple[str, ...] | None = None

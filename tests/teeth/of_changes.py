@@ -53,7 +53,7 @@ OF_CHANGES = (
     ),
     Breakage(
         "a reload is half done before it is refused",
-        (Edit("livecache/app.py", "        engine.check(_settings(config, id_, built.traits))\n", ""),),
+        (Edit("livecache/app.py", "        engine.check(_settings(config, keys, built.traits))\n", ""),),
         tests=("tests/test_app.py",),
     ),
 )

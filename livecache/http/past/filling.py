@@ -131,7 +131,11 @@ class Filler:
         instance = self._instance
         if not instance.config.history.fill_pages or instance.history_place is None:
             return False
-        known = {venue: engine.live.timeline.symbols for venue, engine in instance.engines.items()}
+        known = {
+            venue: [symbol for engine in place.engines for symbol in engine.live.timeline.symbols]
+            for venue, place in instance.places.items()
+            if place.engine is not None
+        }
         if (found := find_symbol(symbol, known)) is None:
             return False
         traits, now = instance.engines[found[0]].venue.traits, self._wall()
@@ -182,7 +186,7 @@ class Filler:
             return NOTHING
         base, grid = series._replace(timeframe=timeframe), traits.grid(timeframe)
         if engine is not None:
-            hot = _looked_after(engine, base, now)
+            hot = _looked_after(instance.engine_of(series.venue, series.symbol) or engine, base, now)
         settled, page = traits.final_by(now, delay_ms), page_of(traits, timeframe)
         try:
             within = Span(max(grid.ceil(0), traits.oldest(timeframe, now)), grid.closed(min(settled, hot)))

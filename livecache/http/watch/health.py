@@ -41,7 +41,8 @@ def reasons_dead_of(instance: Instance) -> list[str]:
     """Why that process had better be restarted; [] if it lives: also while no engine runs in it yet."""
     return [
         instance.name(venue, reason)
-        for venue, engine in instance.engines.items()
+        for venue, place in instance.places.items()
+        for engine in place.engines
         for reason in reasons_dead(still_s=engine.clock.monotonic() - engine.writer.pulse.stirred_at_s)
     ]
 
@@ -52,7 +53,7 @@ async def started(instance: Instance, lookout: Lookout) -> Look | None:
     A venue that is in trouble does not count beside others: a restart would take those away as well.
     """
     sound = [place for place in instance.places.values() if not place.trouble]
-    if sound and all(place.engine and place.engine.live.warm_s is not None for place in sound):
+    if sound and all(place.is_warm for place in sound):
         instance.was_ready = True
     if instance.was_ready:
         return None

@@ -30,7 +30,7 @@ class Instance:
         self.source = source  # where the configuration came from
         self.reload: Callable[[], Changes] | None = None  # reads it again; None: there is none to read
         self.places: Mapping[str, Place] = {}
-        self.changes: dict[str, Change] = {}  # of each venue whose engine runs
+        self.changes: dict[tuple[str, int | None], Change] = {}  # of each venue and shard whose engine runs
         self.history: Mapping[str, Standing] = {}  # of each venue whose history is kept
         self.history_place: HistoryPlace | None = None  # None where none is kept
         self.redis = ""  # its address, for people
@@ -39,8 +39,12 @@ class Instance:
 
     @property
     def engines(self) -> Mapping[str, Engine]:
-        """Those that run."""
+        """Of each venue the first that runs, if any does."""
         return {venue: place.engine for venue, place in self.places.items() if place.engine is not None}
+
+    def engine_of(self, venue: str, symbol: str) -> Engine | None:
+        """The one that fills that symbol, if one does that runs here."""
+        return self.places[venue].engine_of(symbol) if venue in self.places else None
 
     @property
     def engine(self) -> Engine | None:

@@ -65,7 +65,7 @@ class Lookout:
         if not places:
             return Look(0, [_NO_SERVICE])
         # Side by side: a Redis that hangs takes the time of one look.
-        found = await asyncio.gather(*map(self._look_at, places.values()))
+        found = await asyncio.gather(*(self._look_at(*one) for one in places.items()))
         looks = dict(zip(places, found, strict=True))
         return Look(
             sum(look.series for look in looks.values()),
@@ -80,14 +80,13 @@ class Lookout:
             {venue: not look.reasons for venue, look in looks.items()},
         )
 
-    async def _look_at(self, place: Place) -> Look:
-        engine = place.engine
-        if engine is None:
+    async def _look_at(self, venue: str, place: Place) -> Look:
+        if place.way is None:
             return Look(0, [place.trouble or _NO_SERVICE])
         config = self._instance.config
         prefix, require = config.redis.prefix, config.cache.require
         # By the writer's own client: so it takes the same way to the same server.
-        reader = AsyncReader(client=engine.store, prefix=prefix, venue=engine.venue.name)
+        reader = AsyncReader(client=place.way[0], prefix=prefix, venue=venue)
         views: list[SeriesView] = []
         table: list[Row] = []
         try:

@@ -57,17 +57,22 @@ class Metrics:
         for metric in OF_PROCESS:
             yield _family(metric, metric.read(self._instance))
         yield _family(_OF_REQUESTS, _OF_REQUESTS.read(self._requests))
-        engines, several = self._instance.engines, len(self._instance.places) > 1
+        places = self._instance.places
+        several, split = len(places) > 1, any(place.sharer for place in places.values())
+        names = ("venue",) * several + ("shard",) * split
+        engines = {
+            (venue,) * several + (str(engine.keys.shard or 0),) * split: engine
+            for venue, place in places.items()
+            for engine in place.engines
+        }
         for metric in OF_ENGINE if engines else ():
-            values = {venue: _labelled(metric.read(engine)) for venue, engine in engines.items()}
-            if several:
-                metric = metric._replace(labels=("venue", *metric.labels))
+            values = {own: _labelled(metric.read(engine)) for own, engine in engines.items()}
             told = {
-                (venue, *labels) if several else labels: value
-                for venue, labelled in values.items()
+                (*own, *labels): value
+                for own, labelled in values.items()
                 for labels, value in labelled.items()
             }
-            yield _family(metric, told)
+            yield _family(metric._replace(labels=(*names, *metric.labels)), told)
 
 
 def _labelled(values: Values) -> Mapping[tuple[str, ...], Value]:

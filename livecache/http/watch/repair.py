@@ -96,11 +96,15 @@ class Repairs:
         venue, name = split_venue(symbol, venues)
         engines = self._instance.engines
         if venue is None and len(venues) > 1:
-            found = [one for one, engine in engines.items() if name in engine.live.timeline.symbols]
+            found = [
+                one
+                for one in engines
+                if any(name in engine.live.timeline.symbols for engine in venues[one].engines)
+            ]
             if len(found) > 1:
                 raise ambiguous(name, found)
             venue = found[0] if found else None
         venue = venue or next(iter(venues), "")
         if venue not in engines:
             raise RepairNotNow("this process has no service to ask yet", "ask again in a minute")
-        return engines[venue].repairs, name
+        return (self._instance.engine_of(venue, name) or engines[venue]).repairs, name
