@@ -23,6 +23,7 @@ WHOLE: tuple[tuple[str, ...], ...] = (
     ("takeover",),
     ("everything",),
     ("history_store",),
+    ("postgres",),
     ("history_reading",),
     ("venues",),
     ("calendars",),
@@ -32,6 +33,7 @@ QUICK: tuple[tuple[str, ...], ...] = (
     *(("warmup",), ("live", "--quick"), ("reading",), ("api",), ("candles_api", "--quick"), ("memory",)),
     ("history_store", "--scale", "0.1"),
     ("history_reading", "--scale", "0.1"),
+    ("postgres", "--scale", "0.1"),
 )
 
 

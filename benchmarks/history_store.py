@@ -30,7 +30,7 @@ from benchmarks.common import installed, machine, table
 from livecache import Timeframe
 from livecache.history.columns import Columns
 from livecache.history.sqlite.store import SqliteHistory
-from livecache.history.store import Outcome, Want
+from livecache.history.store import HistoryDatabase, Outcome, Want
 from livecache.model.candle import ExactCandle
 from livecache.model.coverage import Coverage
 from livecache.model.series import SeriesId
@@ -99,7 +99,7 @@ def milliseconds(call: Callable[[], object], times: int = 30) -> float:
     return statistics.median(took)
 
 
-def load(store: SqliteHistory, markets: Sequence[Market]) -> Iterator[list[str]]:
+def load(store: HistoryDatabase, markets: Sequence[Market]) -> Iterator[list[str]]:
     """Page by page, the newest first, under a job's lease, as it is filled."""
     parsing = committing = again = cpu = 0.0
     count = repeated = 0
@@ -131,17 +131,17 @@ def load(store: SqliteHistory, markets: Sequence[Market]) -> Iterator[list[str]]
                 again, repeated = again + time.perf_counter() - began, repeated + len(rows)
         assert not store.missing(job.id)
         store.settle(job.lease, Outcome.SUCCEEDED)
-    size = store.path.stat().st_size
+    size = store.total_bytes()
     yield ["from texts, rows/s", f"{count / (parsing + committing):,.0f}"]
     yield ["… of CPU time", f"{count / cpu:,.0f}"]
     yield ["commit alone, rows/s", f"{count / committing:,.0f}"]
     yield ["the same pages again, rows/s", f"{repeated / again:,.0f}"]
     yield ["rows", f"{count:,}"]
-    yield ["file, MB", f"{size / 1e6:.1f}"]
+    yield ["stored, MB", f"{size / 1e6:.1f}"]
     yield ["bytes a candle", f"{size / count:.2f}"]
 
 
-def answers(store: SqliteHistory, market: Market) -> Iterator[list[str]]:
+def answers(store: HistoryDatabase, market: Market) -> Iterator[list[str]]:
     """How soon it answers."""
     (series,) = [each for each in store.all_series() if each.key.symbol == market.symbol]
     start, end = int(market.time[0]), int(market.time[-1])

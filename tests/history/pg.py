@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +32,7 @@ class Postgres:
 
     data: Path
     port: int
+    settings: Sequence[str] = _FAST
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     def url(self, database: str = "history", user: str = "livecache") -> str:
@@ -42,7 +43,12 @@ class Postgres:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        options = ["listen_addresses=127.0.0.1", f"port={self.port}", "unix_socket_directories=", *_FAST]
+        options = [
+            "listen_addresses=127.0.0.1",
+            f"port={self.port}",
+            "unix_socket_directories=",
+            *self.settings,
+        ]
         with (self.data.parent / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 [program("postgres"), "-D", str(self.data), *(x for each in options for x in ("-c", each))],
@@ -91,7 +97,7 @@ class Postgres:
 
 
 @contextmanager
-def postgres_server() -> Iterator[Postgres]:
+def postgres_server(settings: Sequence[str] = _FAST) -> Iterator[Postgres]:
     """A server that answers, gone with the block; skips where PostgreSQL is not installed."""
     if not program("initdb"):
         pytest.skip("takes PostgreSQL: apt-get install postgresql")
@@ -104,7 +110,7 @@ def postgres_server() -> Iterator[Postgres]:
         subprocess.run(
             [program("initdb"), "-D", str(data), *options], check=True, stdout=subprocess.DEVNULL, **_user()
         )
-        server = Postgres(data, free_port())
+        server = Postgres(data, free_port(), settings)
         server.start()
         try:
             yield server

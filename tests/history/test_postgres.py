@@ -73,6 +73,22 @@ def test_the_queries_of_the_requests_work_by_psql_as_they_are_written(
     assert [line[:10] for line in asked(missing)] == ["2024-10-03", "2024-10-05", "2024-10-06"]
 
 
+def test_what_the_page_on_history_shows_in_sql_works(
+    store: PostgresHistory, series: int, postgres: Postgres
+) -> None:
+    put(store, series, 0, 100)
+    whole = (Path(__file__).parents[2] / "docs/history.md").read_text()
+    page = whole.partition("## In a PostgreSQL")[2].partition("\n## ")[0]
+    shown = [block.partition("```")[0] for block in page.split("```sql\n")[1:]]
+    assert len(shown) == 3 and "create_hypertable" in shown[2], "which takes an extension"
+    with psycopg.connect(postgres.url()) as db:
+        for sql in shown[:2]:
+            db.execute(sql)
+        (count,) = db.execute("SELECT count(*) FROM prices").fetchone() or (0,)
+        assert count == len(market(0, 100))
+        db.rollback()
+
+
 @pytest.mark.parametrize("how", ["killed", "restarted", "cut off"])
 def test_what_was_acknowledged_stays_whatever_happens_to_the_server(
     store: PostgresHistory, series: int, postgres: Postgres, how: str
