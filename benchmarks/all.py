@@ -21,6 +21,7 @@ WHOLE: tuple[tuple[str, ...], ...] = (
     ("candles_api",),
     ("memory",),
     ("takeover",),
+    ("cluster",),
     ("everything",),
     ("history_store",),
     ("postgres",),
