@@ -18,7 +18,7 @@ from livecache.model.timeframe import Timeframe
 from livecache.wire.connecting import client_for
 from livecache.wire.refusals import ERRORS
 
-from ..e2e.support import exchange, livecache, market_of, until
+from ..e2e.support import exchange, livecache, market_of, reach, until
 from ..e2e.truth import Truth, Watcher, everything_is_right, series_of, watching
 from .nodes import Node, Nodes
 
@@ -160,4 +160,78 @@ def test_a_data_master_dies_under_a_running_service(clean_nodes: Nodes) -> None:
                 assert standby.event("adopted", WITHIN_S)["series"] == len(SERIES)
                 standby.event("warm", WITHIN_S)
                 standby.stop()
+        right(of_hit, of_fine)
+
+
+# --- the whole of it
+
+
+def _printed(
+    what: str, began: float, hit: list[SeriesId], of_hit: Watcher, of_fine: Watcher, writes: Writes
+) -> None:
+    fine = [series for series in SERIES if series not in hit]
+    after = of_fine.since(began)
+    print(
+        f"| {what} | {of_hit.blind_s(began):.1f} s | {writes.gap_s(hit, began):.1f} s | "
+        f"{of_fine.blind_s(began):.1f} s, {writes.gap_s(fine, began):.1f} s, "
+        f"{sum(bool(look.errors) for look in after)} of {len(after)} looks with an error |"
+    )
+
+
+DRILLS = (
+    *("data master killed", "lease's master killed", "data master hangs", "lease's master hangs"),
+    *("slot moved", "lease's slot moved", "failover asked for"),
+    *("writer killed", "writer stopped, a master dead"),
+)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("what", DRILLS)
+def test_whatever_happens_no_final_candle_is_wrong_doubled_or_missing(clean_nodes: Nodes, what: str) -> None:
+    nodes = clean_nodes
+    lease = nodes.master_of(KEYS.lease)
+    struck = lease if what.startswith("lease") else data_master(nodes)
+    hit = on(nodes, struck)
+    fine = [series for series in SERIES if series not in hit]
+    with drill(nodes) as (truth, writes, stack, env):
+        of_hit = stack.enter_context(watching(nodes.url, hit, truth))
+        of_fine = stack.enter_context(watching(nodes.url, fine, truth))
+        service = stack.enter_context(livecache("run", env=env))
+        service.event("backfill_complete", WITHIN_S)
+        until("all can be read", lambda: of_hit.sees_all() and of_fine.sees_all(), WITHIN_S)
+        if what.startswith("writer"):
+            standby = stack.enter_context(livecache("run", env=env))
+            standby.event("lease_wait", WITHIN_S)
+        reach(time.monotonic() + 3)
+        began = time.monotonic()
+        match what.split(" ", 1)[-1] if what.startswith("lease") else what:
+            case "data master killed" | "master killed":
+                struck.kill()
+            case "data master hangs" | "master hangs":
+                struck.send(signal.SIGSTOP)
+            case "slot moved":
+                key = KEYS.lease if struck is lease else KEYS.fence(hit[0].symbol)
+                target = next(n for n in map(nodes.master_of, map(KEYS.fence, SYMBOLS)) if n is not struck)
+                with nodes.moving(key, target) as move:
+                    while move():
+                        reach(time.monotonic() + 0.2)
+            case "failover asked for":
+                nodes.replica_of(struck).ask("CLUSTER", "FAILOVER")
+            case "writer killed":
+                service.send(signal.SIGKILL)
+                service.ended()
+            case "writer stopped, a master dead":
+                service.send(signal.SIGSTOP)
+                struck.kill()
+        reach(began + 15)
+        if what.endswith("hangs"):
+            struck.send(signal.SIGCONT)
+        if what == "writer stopped, a master dead":
+            service.send(signal.SIGCONT)
+        nodes.revive()
+        reach(time.monotonic() + 10)
+        _printed(what, began, hit, of_hit, of_fine, writes)
+        until("all can be read", lambda: of_hit.sees_all() and of_fine.sees_all(), WITHIN_S)
+        for one in (standby,) if what.startswith("writer") else (service,):
+            one.stop()
         right(of_hit, of_fine)
