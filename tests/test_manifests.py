@@ -21,9 +21,9 @@ from livecache.errors import ConfigError
 from livecache.keys.history_place import Place
 
 ROOT = Path(__file__).parent.parent
-MANIFESTS = ("redis.yaml", "sidecar.yaml", "history-cronjob.yaml")
+MANIFESTS = ("redis.yaml", "sidecar.yaml", "history-cronjob.yaml", "shards.yaml")
 LIVE = MANIFESTS[:2]
-HISTORY = MANIFESTS[2]
+HISTORY, SHARDS = MANIFESTS[2:]
 KUBERNETES = "1.29"  # the first in which a native sidecar needs no switch
 
 
@@ -43,9 +43,9 @@ def one(kind: str, *names: str) -> dict[str, Any]:
     return found
 
 
-def containers() -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+def containers(*names: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     """Every container with its pod."""
-    for manifest in manifests():
+    for manifest in manifests(*names):
         if manifest["kind"] in ("Deployment", "StatefulSet", "CronJob"):
             spec = manifest["spec"].get("jobTemplate", manifest)["spec"]
             pod = spec["template"]["spec"]
@@ -93,18 +93,25 @@ def test_selectors_find_their_pods_and_ports_have_their_names() -> None:
 
 def test_what_is_mounted_is_there() -> None:
     claimed = {c["metadata"]["name"] for c in one("StatefulSet")["spec"]["volumeClaimTemplates"]}
+    assert _configured(one("StatefulSet", SHARDS)) == one("ConfigMap", SHARDS)["metadata"]["name"]
     own = {document["metadata"]["name"] for document in manifests(HISTORY)}
     for container, pod in containers():
         volumes = {volume["name"] for volume in pod.get("volumes", ())}
         for mount in container.get("volumeMounts", ()):
             assert mount["name"] in volumes | claimed
-    (volume,) = one("Deployment")["spec"]["template"]["spec"]["volumes"]
-    assert volume["configMap"]["name"] == one("ConfigMap")["metadata"]["name"]
+    assert _configured(one("Deployment")) == one("ConfigMap")["metadata"]["name"]
     of_fill = {each["name"]: each for each in fill()[1]["volumes"]}
     sources = [each["configMap"]["name"] for each in of_fill["config"]["projected"]["sources"]]
     head = (ROOT / "docs/kubernetes" / HISTORY).read_text().partition("apiVersion")[0]
     assert [name in own or f"create configmap {name} " in head for name in sources] == [True, True]
     assert of_fill["history"]["persistentVolumeClaim"]["claimName"] in own
+
+
+def _configured(manifest: dict[str, Any]) -> str:
+    """The name of the one ConfigMap that it mounts."""
+    (volume,) = manifest["spec"]["template"]["spec"]["volumes"]
+    name: str = volume["configMap"]["name"]
+    return name
 
 
 def test_no_container_is_root_or_may_become_it_or_writes_into_its_image() -> None:
@@ -167,11 +174,14 @@ def test_the_sidecars_configuration_loads(tmp_path: Path) -> None:
 
 
 def test_passwords_come_from_secrets_and_each_container_has_its_own_user() -> None:
-    keys = {}
     for container, _ in containers():
         for variable in container.get("env", ()):
             assert "value" not in variable, f"{variable['name']} stands in the manifest"
-            keys[container["name"]] = variable["valueFrom"]["secretKeyRef"]["key"]
+    keys = {
+        container["name"]: variable["valueFrom"]["secretKeyRef"]["key"]
+        for container, _ in containers(*LIVE)
+        for variable in container.get("env", ())
+    }
     assert keys == {"livecache": "writer", "indicator": "reader"}
 
 
@@ -184,6 +194,33 @@ def test_both_redis_keep_all_and_keep_it_dense() -> None:
         assert options["--maxmemory-policy"] == "noeviction"
         assert int(options["--zset-max-listpack-value"]) >= 96
         assert options["--client-output-buffer-limit"] == "pubsub 32mb 8mb 60"
+
+
+def test_pods_that_share_a_venue_load_what_they_are_given_and_end_one_after_the_other(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(one("ConfigMap", SHARDS)["data"]["config.toml"])
+    stateful = one("StatefulSet", SHARDS)
+    ((container, pod),) = containers(SHARDS)
+    urls = {
+        "LIVECACHE_REDIS_URL": "rediss+cluster://writer:word@node:6379",
+        "LIVECACHE_HISTORY_URL": "postgresql://livecache:word@host/candles",
+    }
+    assert {each["name"] for each in container["env"]} == urls.keys()
+    config = load(file, urls).config
+    assert config.http.listen == f"0.0.0.0:{container['ports'][0]['containerPort']}"
+    assert config.venues["coinbase"].shards % stateful["spec"]["replicas"] == 0
+    assert container["securityContext"]["runAsUser"] == sidecar()["securityContext"]["runAsUser"]
+    assert pod["terminationGracePeriodSeconds"] > 5, "it promises to end within five seconds"
+    assert container["startupProbe"] == sidecar()["startupProbe"]
+    labels = stateful["spec"]["template"]["metadata"]["labels"].items()
+    services = {each["metadata"]["name"]: each for each in manifests(SHARDS) if each["kind"] == "Service"}
+    assert all(each["spec"]["selector"].items() <= labels for each in services.values())
+    assert services[stateful["spec"]["serviceName"]]["spec"]["clusterIP"] == "None"
+    budget = one("PodDisruptionBudget", SHARDS)["spec"]
+    assert budget["selector"]["matchLabels"].items() <= labels and budget["maxUnavailable"] == 1
+    extras = re.search(r"EXTRAS=([\w,]+)", (ROOT / "docs/kubernetes" / SHARDS).read_text())
+    there = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert extras and set(extras[1].split(",")) <= set(there)
 
 
 def test_a_fill_by_a_timer_never_runs_beside_itself_and_is_not_begun_anew_when_it_fails() -> None:
