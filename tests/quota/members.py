@@ -32,7 +32,7 @@ PACED = (Spacing("requests", PER_S, yields=True),)
 
 
 class Sent(NamedTuple):
-    """A request: when it started (Unix seconds), of which class, and how long it had waited."""
+    """A request: when it started (monotonic seconds), of which class, and how long it had waited."""
 
     at: float
     urgency: int
@@ -60,7 +60,7 @@ async def ask(limiter: Limiter, seconds: float, mix: Mapping[Urgency, float]) ->
     async def one(urgency: Urgency) -> None:
         began = time.monotonic()
         ticket = await limiter.acquire(urgency)
-        sent.append(Sent(time.time(), urgency, time.monotonic() - began))
+        sent.append(Sent(ticket.started, urgency, time.monotonic() - began))
         limiter.heard(ticket, object())
 
     async def flow(urgency: Urgency, per_s: float, requests: asyncio.TaskGroup) -> None:
@@ -69,16 +69,16 @@ async def ask(limiter: Limiter, seconds: float, mix: Mapping[Urgency, float]) ->
                 await one(urgency)
             else:
                 await asyncio.sleep(random.expovariate(per_s))
-                requests.create_task(one(urgency))
+                requests.create_task(one(urgency), name=urgency.name)
 
     async with asyncio.TaskGroup() as helpers:
-        sharing = helpers.create_task(limiter.share())
+        sharing = helpers.create_task(limiter.share(), name="quota")
         async with asyncio.TaskGroup() as flows:
             for urgency, per_s in mix.items():
-                flows.create_task(flow(urgency, per_s, flows))
+                flows.create_task(flow(urgency, per_s, flows), name=urgency.name)
         sharing.cancel()
     await limiter.leave()
-    return [each for each in sent if each.at <= time.time()]
+    return sent
 
 
 def most_in(times: Sequence[float], length_s: float = 1.0) -> int:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import secrets
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ...clock import SystemClock
 from ...config.schema import Config
@@ -25,6 +27,7 @@ from ...history.store import HistoryDatabase, SeriesInfo, Want
 from ...history.tally import Line, Tally
 from ...history.thread import Healing, StoreThread
 from ...history.worker import Worker
+from ...keys.keyspace import Keyspace
 from ...model.budget import Hour, least_s
 from ...model.coverage import Span
 from ...model.timeframe import Timeframe, iso
@@ -32,11 +35,13 @@ from ...pacing.backoff import delays
 from ...process.logs import setup
 from ...process.stopping import until_stopped
 from ...quiet import logger
+from ...quota.quota import Quota
 from ...repeats import Repeats
 from ...venues.configured import ConfiguredVenue
 from ...venues.registry import build
 from ...venues.remedies import tell_unreachable
 from ...venues.venue import FetchFailure
+from ...wire.connecting import database_of
 from .report import draw, print_report, write_report
 
 __all__ = ["Wanted", "fill"]
@@ -94,9 +99,11 @@ async def _fill(config: Config, place: Place, wanted: Wanted, report: Path | Non
             log = await stack.enter_async_context(LogKeeper(place, clock, next(iter(wanted.symbols), "")))
             setup(config.log.level, config.log.format, also=log.take)
             logger.bind(event="history_opened", path=str(place)).info("history in {}", place)
-            fillings.extend(_Filling(config, venue, store, thread, clock) for venue in wanted.symbols)
+            redis = await _opened(config, stack)
+            fillings.extend(_Filling(config, venue, store, thread, clock, redis) for venue in wanted.symbols)
             async with asyncio.TaskGroup() as keeping:
                 logging = keeping.create_task(log.run(), name="history log")
+                sharing = [keeping.create_task(each.limiter.share(), name="quota") for each in fillings]
                 drawing = keeping.create_task(
                     draw(lambda: _lines(fillings), lambda: _hours(fillings)), name="history table"
                 )
@@ -105,8 +112,10 @@ async def _fill(config: Config, place: Place, wanted: Wanted, report: Path | Non
                         name = filling.venue.name
                         with logger.contextualize(venue=name) if len(fillings) > 1 else nullcontext():
                             tasks.create_task(one(filling), name=f"history {name}")
-                drawing.cancel()
-                logging.cancel()
+                for helper in (drawing, logging, *sharing):
+                    helper.cancel()
+                for filling in fillings:
+                    await filling.limiter.leave()
 
     stopped = await until_stopped(main)
     lines, hours = _lines(fillings), _hours(fillings)
@@ -122,6 +131,15 @@ async def _fill(config: Config, place: Place, wanted: Wanted, report: Path | Non
     return 1 if any(line.error for line in lines) else 0
 
 
+async def _opened(config: Config, stack: AsyncExitStack) -> Any:
+    """The Redis over which services share what their venues allow; None where it is one service's own."""
+    if config.redis.url == "embedded":
+        return None
+    from ...app import open_store
+
+    return (await stack.enter_async_context(open_store(config))).client
+
+
 def _lines(fillings: Sequence[_Filling]) -> list[Line]:
     return [line for filling in fillings for line in filling.lines]
 
@@ -134,7 +152,13 @@ class _Filling:
     """One venue being filled."""
 
     def __init__(
-        self, config: Config, venue: str, store: HistoryDatabase, thread: StoreThread, clock: SystemClock
+        self,
+        config: Config,
+        venue: str,
+        store: HistoryDatabase,
+        thread: StoreThread,
+        clock: SystemClock,
+        redis: Any,
     ) -> None:
         self._store, self._thread, self._clock = store, thread, clock
         self._time = VenueTime(clock)
@@ -147,8 +171,15 @@ class _Filling:
             clock=clock,
             jitter=random.random,
         )
-        self._limiter = Limiter(self._settings.bounds, self._time, random.random)
-        self._limiter.learn(self.venue.traits.budgets)
+        self._name = f"{socket.gethostname()}-{os.getpid()}"
+        quota = None
+        if redis is not None:
+            keys = Keyspace(config.redis.prefix, venue, database_of(redis))
+            scope = self._settings.scope(venue, os.environ)
+            quota = Quota(redis, keys, scope, f"{self._name}-{secrets.token_hex(3)}", clock)
+        self.limiter = Limiter(self._settings.bounds, self._time, random.random, quota)
+        self.limiter.shares.clear()  # Nobody lives beside it in this process.
+        self.limiter.learn(self.venue.traits.budgets)
         self._began_ms = 0
         self._tally = Tally(clock.monotonic, self._page, least_s=self._least_s, wall_s=clock.wall)
 
@@ -160,7 +191,7 @@ class _Filling:
     @property
     def hour(self) -> Hour:
         """The requests of the hour that ends now."""
-        return self._limiter.hour
+        return self.limiter.hour
 
     async def run(self, wanted: Wanted) -> None:
         """Submit what is missing, and work until nothing is left."""
@@ -173,12 +204,12 @@ class _Filling:
                 self._store,
                 Healing(self._thread, self._store),
                 self.venue,
-                self._limiter,
+                self.limiter,
                 self._clock,
-                name=f"{socket.gethostname()}-{os.getpid()}",
+                name=self._name,
                 watch=self._tally,
                 concurrency=_CONCURRENCY,
-                urgency=Urgency.WARM,  # nobody lives beside it
+                urgency=Urgency.HISTORY,
                 oldest_first=wanted.oldest_first,
                 known={*self._settings.symbols, *wanted.symbols[self.venue.name], *kept},
             )
@@ -194,9 +225,9 @@ class _Filling:
         failure: FetchFailure | None = None
         repeats = Repeats(self._clock)
         for _, delay in zip(range(_ASKS), delays(random.random, most_s=_ASK_S), strict=False):
-            ticket = await self._limiter.acquire(Urgency.LIVE)
+            ticket = await self.limiter.acquire(Urgency.LIVE)
             answer = await self.venue.time()
-            self._limiter.heard(ticket, answer)
+            self.limiter.heard(ticket, answer)
             if isinstance(answer, FetchFailure):
                 failure = answer
                 tell_unreachable(repeats, self.venue, answer)

