@@ -158,6 +158,20 @@ def test_four_have_the_whole_rate_and_no_second_has_more(valkey_url: str) -> Non
     assert min(by_each) > 0.6 * max(by_each)
 
 
+def test_what_is_urgent_waits_for_few_however_many_are_deep(valkey_url: str) -> None:
+    async def scenario(world: World) -> None:
+        async def member(name: str, urgency: Urgency, per_s: float) -> None:
+            async with world.member(name) as limiter:
+                await world.asks(limiter, name, 12, urgency, per_s)
+
+        deep = (member(name, Urgency.HISTORY, 0) for name in "abcdefghijklmnop")
+        await all_of(member("urgent", Urgency.LIVE, 3), *deep)
+
+    world = played(valkey_url, scenario)
+    waits = [waited for at, urgency, waited, _ in world.sent if urgency is Urgency.LIVE and at > 1_003]
+    assert len(waits) > 10 and max(waits) <= 0.7
+
+
 def test_nobody_starves_for_what_others_ask(valkey_url: str) -> None:
     async def scenario(world: World) -> None:
         async def urgent(name: str) -> None:

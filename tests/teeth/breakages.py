@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .edits import Breakage, Edit
 from .of_binance import OF_BINANCE
+from .of_budgets import OF_BUDGETS
 from .of_calendars import OF_CALENDARS
 from .of_ccxt import OF_CCXT
 from .of_changes import OF_CHANGES
@@ -391,6 +392,7 @@ BREAKAGES = (
     *OF_VENUES,
     *OF_DERIBIT,
     *OF_BINANCE,
+    *OF_BUDGETS,
     *OF_CALENDARS,
     *OF_CCXT,
     *OF_SESSIONS,

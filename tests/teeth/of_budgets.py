@@ -1,0 +1,58 @@
+"""Breakages of budgets that several processes share."""
+
+from __future__ import annotations
+
+from .edits import Breakage, Edit
+
+__all__ = ["OF_BUDGETS"]
+
+_LIMITER, _SCRIPT, _QUOTA = (
+    *("livecache/engine/limiter.py", "livecache/quota/quota.lua", "livecache/quota/quota.py"),
+)
+_TESTS = "tests/quota/test_limiter.py"
+
+OF_BUDGETS = (
+    Breakage(
+        "without Redis each takes the whole budget",
+        (
+            Edit(_LIMITER, "        return self.quota.members if", "        return 1 if"),
+            Edit(_QUOTA, "        if self.members == 1 or", "        if True or"),
+        ),
+        (f"{_TESTS}::test_without_redis_each_has_its_share_and_no_second_has_more",),
+    ),
+    Breakage(
+        "what is deep reserves as far ahead as what is urgent",
+        (Edit(_LIMITER, "return REACH_S if self.starves else min(REACH_S, aged_s)", "return REACH_S"),),
+        (f"{_TESTS}::test_what_is_urgent_waits_for_few_however_many_are_deep",),
+    ),
+    Breakage(
+        "what is deep never reaches further",
+        (Edit(_LIMITER, "_REACHES_FURTHER = 0.1", "_REACHES_FURTHER = 0.0"),),
+        (f"{_TESTS}::test_nobody_starves_for_what_others_ask",),
+    ),
+    Breakage(
+        "a refusal pauses the one alone that was refused",
+        (Edit(_SCRIPT, "if tonumber(ARGV[6]) > 0 then hold('pause', pause) end", ""),),
+        (f"{_TESTS}::test_a_refusal_of_one_pauses_and_slows_all",),
+    ),
+    Breakage(
+        "the rate that one has learned is its own",
+        (Edit(_SCRIPT, "one.unit = math.max(one.unit, slowest[one.name] or 0)", ""),),
+        (f"{_TESTS}::test_a_refusal_of_one_pauses_and_slows_all",),
+    ),
+    Breakage(
+        "who comes does not wait for the one that has been alone",
+        (Edit(_SCRIPT, "elseif alone_until > now then", "elseif false then"),),
+        (f"{_TESTS}::test_passing_from_one_to_many_and_back_no_second_has_more",),
+    ),
+    Breakage(
+        "slots are given out while others may not be back",
+        (Edit(_SCRIPT, "opens = now + OPENS", "opens = now"),),
+        (f"{_TESTS}::test_without_redis_each_has_its_share_and_no_second_has_more",),
+    ),
+    Breakage(
+        "a slot that was reached late is used all the same",
+        (Edit(_LIMITER, "if reserved.slot < latest:", "if reserved.slot < latest - 9.0:"),),
+        (f"{_TESTS}::test_timers_that_are_late_make_no_burst",),
+    ),
+)
