@@ -135,7 +135,7 @@ async def _opened(config: Config, stack: AsyncExitStack) -> Any:
     """The Redis over which services share what their venues allow; None where it is one service's own."""
     if config.redis.url == "embedded":
         return None
-    from ...app import open_store
+    from ...process.store import open_store
 
     return (await stack.enter_async_context(open_store(config))).client
 
@@ -158,7 +158,7 @@ class _Filling:
         store: HistoryDatabase,
         thread: StoreThread,
         clock: SystemClock,
-        redis: Any,
+        redis: Any = None,
     ) -> None:
         self._store, self._thread, self._clock = store, thread, clock
         self._time = VenueTime(clock)
