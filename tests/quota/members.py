@@ -49,7 +49,9 @@ def limiter_of(store: Any, name: str, budgets: Sequence[Budget] = PACED) -> Limi
     """The limiter of a member of that name."""
     clock = SystemClock()
     quota = Quota(store, Keyspace("t", "v"), "address", name, clock)
-    return Limiter(budgets, VenueTime(clock), random.random, quota)
+    limiter = Limiter(budgets, VenueTime(clock), random.random, quota)
+    limiter.shares.clear()
+    return limiter
 
 
 async def ask(limiter: Limiter, seconds: float, mix: Mapping[Urgency, float]) -> list[Sent]:

@@ -132,7 +132,7 @@ def test_without_redis_for_five_seconds_four_processes_keep_to_their_shares(how:
     assert most_in(told.starts()) <= PER_S + 1
     assert all(told.fallbacks)
     assert 0 < told.rate(back - 5, back) <= PER_S
-    assert told.rate(back - 1.5, back) >= 0.8 * PER_S, "each its share"
+    assert told.rate(back - 1.5, back) >= 0.6 * PER_S, "each its share"
     for since, end in ((told.began, back - 5), (back + 4, told.ended)):
         assert told.rate(since, end) >= 0.98 * PER_S - 1 / (end - since)
     assert p99(told, back + 4) <= 0.7
