@@ -91,22 +91,26 @@ def tree(module: str) -> ast.Module:
     return ast.parse((ROOT / module).read_text())
 
 
+def _statements(node: ast.AST, *, on_loading: bool) -> Iterator[ast.AST]:
+    """All below it, however deep, but what is for type checking, and with `on_loading` functions."""
+    for inner in ast.iter_child_nodes(node):
+        if isinstance(inner, ast.expr) or (
+            on_loading and isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef)
+        ):
+            continue
+        if isinstance(inner, ast.If) and ast.unparse(inner.test).endswith("TYPE_CHECKING"):
+            continue
+        yield inner
+        yield from _statements(inner, on_loading=on_loading)
+
+
 def imports(module: str, *, on_loading: bool = False) -> Iterator[str]:
     """Every absolute name that a module imports, but for type checking only.
 
     `on_loading` leaves out what functions import when they are called.
     """
     package = Path(module).parent.as_posix().replace("/", ".").split(".")
-    skipped = {
-        id(inner)
-        for node in ast.walk(tree(module))
-        if (isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"))
-        or (on_loading and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
-        for inner in ast.walk(node)
-    }
-    for node in ast.walk(tree(module)):
-        if id(node) in skipped:
-            continue
+    for node in _statements(tree(module), on_loading=on_loading):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
