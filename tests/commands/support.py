@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import redis
 
@@ -15,6 +15,8 @@ from livecache.keys.keyspace import AliveRecord, Keyspace, encode_alive, encode_
 from livecache.model.coverage import Coverage
 from livecache.model.series import SeriesId, SeriesState
 from livecache.model.timeframe import Timeframe
+
+from ..e2e.preloaded import COMMAND, started
 
 __all__ = ["BUCKET", "KEYS", "NOW", "fill", "livecache"]
 
@@ -74,12 +76,17 @@ def livecache(
 ) -> subprocess.CompletedProcess[str]:
     """The command in a process of its own, in an environment without livecache's variables."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("LIVECACHE_")}
-    return subprocess.run(
-        [sys.executable, "-m", "livecache", *arguments],
-        env={**clean, **(env or {})},
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    with open(os.devnull, "rb") as nothing, TemporaryFile("w+") as out, TemporaryFile("w+") as err:
+        process = started(
+            [*COMMAND, *arguments],
+            env={**clean, **(env or {})},
+            cwd=cwd or Path.cwd(),
+            files=(nothing.fileno(), out.fileno(), err.fileno()),
+        )
+        try:
+            code = process.wait(30)
+        finally:
+            process.kill()
+        for file in (out, err):
+            file.seek(0)
+        return subprocess.CompletedProcess(arguments, code, out.read(), err.read())

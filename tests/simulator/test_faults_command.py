@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +11,8 @@ import aiohttp
 import pytest
 
 from livecache.simulator.face import KINDS, kind_of
+
+from ..commands.support import livecache
 
 COMMAND = [sys.executable, "-m", "livecache", "simulator", "--port", "0", "--symbols", "BTC-USD"]
 
@@ -71,16 +72,9 @@ def test_a_script_that_cannot_be_played_ends_the_command(
 ) -> None:
     script = tmp_path / "faults.toml"
     script.write_text(text)
-    ended = subprocess.run(
-        [*COMMAND, "--faults", str(script), *more],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        timeout=60,
-        # Wide enough that no message is broken over lines.
-        env={**os.environ, "COLUMNS": "1000"},
-        check=False,
-    )
+    # Wide enough that no message is broken over lines.
+    wide, arguments = {"COLUMNS": "1000"}, ("simulator", "--faults", str(script), *more)
+    ended = livecache(*arguments, env=wide, cwd=tmp_path)
     assert ended.returncode == 2
     assert told in ended.stderr and "Traceback" not in ended.stderr
 
