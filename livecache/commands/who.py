@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..config.render import Loaded, source_of
 from ..errors import ConfigError
-from ..keys.keyspace import Damaged, decode_ban, decode_lease
+from ..keys.keyspace import Damaged, decode_ban, decode_lease, shards_of
 from ..redis_url import address_of
 from .reading import connect, duration, keyspace_of, redis_url_of, utc
 
@@ -33,7 +33,7 @@ _CREDIBLE_MS = 1_500_000_000_000  # a lease's token is the time of its start, un
 class Writes:
     """Who writes one venue. Texts are empty, and times 0, where nobody tells."""
 
-    instance: str  # that holds the lease; "" if nobody does
+    instance: str  # that holds the lease; "" if nobody does. Several that share the symbols: commas between
     since: int  # when it began to write, Unix ms of Redis's clock
     banned_until: int = 0  # by the venue, Unix ms of the service's host; 0 while it is not
     requests_this_hour: int = 0  # of the venue
@@ -43,7 +43,8 @@ class Writes:
     @property
     def told(self) -> str:
         """All of it, in words."""
-        words = f"{self.instance} writes" if self.instance else "nobody writes"
+        verb = "write" if "," in self.instance else "writes"
+        words = f"{self.instance} {verb}" if self.instance else "nobody writes"
         if self.since:
             words += f" since {utc(self.since)} ({duration(int(time.time() * 1000) - self.since)})"
         if self.requests_per_hour:
@@ -83,7 +84,7 @@ def who(loaded: Loaded, there: Iterable[str] = ()) -> Who:
         writes = {venue: _writes(client, keyspace_of(config, venue)) for venue in venues}
     told = told_by_service(loaded) if any(one.instance for one in writes.values()) else {}
     its = {told.get("instance"), *(one.get("instance") for one in told.get("venues", {}).values())}
-    ours = any(one.instance in its for one in writes.values() if one.instance)
+    ours = any(name in its for one in writes.values() for name in one.instance.split(", ") if name)
     return Who(
         version=str(told["version"]) if ours else version("livecache"),
         writes=writes,
@@ -107,19 +108,30 @@ def line(told: Who, width: int | None = None) -> str:
 
 
 def _writes(client: redis.Redis, keys: Keyspace) -> Writes:
-    raw: Any = client.get(keys.lease)
+    whole: Any = client.get(keys.lease)
     ban: Any = client.get(keys.ban)
-    told = client.pipeline(transaction=False)
-    told.hmget(keys.feed, "requests_this_hour", "requests_per_hour", "budget_members")
-    (counts,) = told.execute(raise_on_error=False)  # The key may be somebody else's.
-    try:
-        lease = decode_lease(raw) if isinstance(raw, bytes | str) else None
-    except Damaged:
-        lease = None
-    since = lease.token if lease and lease.token > _CREDIBLE_MS else 0
-    counts = counts if lease and isinstance(counts, list) else []
-    hour = (int(count) if count and count.isdigit() else 0 for count in counts)
-    return Writes(lease.instance if lease else "", since, decode_ban(ban), *hour)
+    parts = [keys.of_shard(shard, count) for count in (shards_of(whole),) for shard in range(count)]
+    held: dict[str, int] = {}  # since when, by the instance
+    hours = []
+    for part in parts or [keys]:
+        raw: Any = client.get(part.lease) if parts else whole
+        try:
+            lease = decode_lease(raw) if isinstance(raw, bytes | str) else None
+        except Damaged:
+            lease = None
+        if lease is None:
+            continue
+        since = lease.token if lease.token > _CREDIBLE_MS else 0
+        held[lease.instance] = min(held.get(lease.instance, since), since)
+        told = client.pipeline(transaction=False)
+        told.hmget(part.own_feed, "requests_this_hour", "requests_per_hour", "budget_members")
+        (counts,) = told.execute(raise_on_error=False)  # The key may be somebody else's.
+        counts = counts if isinstance(counts, list) else [None] * 3
+        hours.append([int(count) if count and count.isdigit() else 0 for count in counts])
+    made, most, sharing = zip(*hours, strict=True) if hours else ((), (), ())
+    writers = ", ".join(sorted(held))
+    since = min(held.values(), default=0)
+    return Writes(writers, since, decode_ban(ban), sum(made), max(most, default=0), max(sharing, default=0))
 
 
 def told_by_service(loaded: Loaded) -> dict[str, Any]:

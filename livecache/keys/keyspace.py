@@ -23,6 +23,7 @@ __all__ = [
     "FORMING_HINT",
     "RETIRED",
     "SCHEMA",
+    "SHARDS_MOST",
     "UNDECODABLE",
     "AliveRecord",
     "Damaged",
@@ -43,10 +44,13 @@ __all__ = [
     "encode_update",
     "holder_of",
     "parse_member",
+    "shards_of",
     "standing_of",
 ]
 
 SCHEMA = 1
+
+SHARDS_MOST = 64
 
 RETIRED = "retired: it is not configured any more"
 """The reason in the state of a series that nobody fills any more."""
@@ -256,6 +260,14 @@ def holder_of(raw: bytes | str | None) -> str | None:
         return decode_lease(raw).instance if raw is not None else None
     except Damaged:
         return None
+
+
+def shards_of(raw: bytes | str | None) -> int:
+    """Into how many shards the venue is split, as its own lease says; 0 where it is not, or nobody lives."""
+    try:
+        return min(decode_lease(raw).shards, SHARDS_MOST) if raw is not None else 0
+    except Damaged:
+        return 0
 
 
 def decode_ban(raw: bytes | str | None) -> int:

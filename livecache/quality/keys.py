@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from ..errors import ConfigError
-from ..keys.keyspace import Keyspace
+from ..keys.keyspace import SHARDS_MOST, Keyspace
 from ..model.series import SeriesId
 from .findings import Finding, Flaw
 from .inspection import Shared
@@ -52,7 +52,9 @@ def sort_keys(names: Iterable[str], keys: Keyspace, announced: Sequence[SeriesId
 
     Another venue's are its own affair, and so are those under a prefix that begins with ours and a colon.
     """
-    ours = {keys.venues, keys.series, keys.feed, keys.closes, keys.lease, keys.ban}
+    ours = {keys.venues, keys.series, keys.feed, keys.closes, keys.lease, keys.ban, keys.members}
+    for shard in range(SHARDS_MOST):
+        ours |= {keys.lease_of(shard), keys.feed_of(shard)}
     for _, symbol, timeframe in announced:
         ours |= {keys.candles(symbol, timeframe), keys.state(symbol, timeframe), keys.alive(symbol)}
     result, budgets = SortedKeys(), keys.budget("-").removesuffix("-")

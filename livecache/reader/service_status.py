@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
 from ..errors import ReadError
-from ..keys.keyspace import AliveRecord, Keyspace, decode_ban, holder_of
+from ..keys.keyspace import AliveRecord, Keyspace, decode_ban, holder_of, shards_of
 from ..read.reading import Core, Steps, alive_of, checked, trips
 from ..wire.scripts import text_of
 
@@ -20,7 +21,8 @@ class ServiceStatus:
     """How the service stands. All times are Unix ms of the venue's clock."""
 
     writer: str | None
-    """The instance that holds the lease, None if nobody does: then nobody writes."""
+    """The instance that holds the lease, None if nobody does: then nobody writes. Where several share the
+    symbols, all of them, commas between; so `instance`, and all numbers are then those of all together."""
     alive: bool
     """Whether any symbol is vouched for now. If not, all below is history."""
     time: int
@@ -85,9 +87,11 @@ def status(core: Core) -> Steps[ServiceStatus]:
         for symbol, name, raw in zip(trip, names, raws, strict=True):
             records[symbol] = alive_of(checked(raw, name))
     living = [record for record in records.values() if record]
-    feed = _feed({text_of(name): text_of(value) for name, value in fields.items()}, keys)
+    writer, feed = holder_of(lease), _feed(fields, keys)
+    if shards := shards_of(lease):
+        writer, feed = yield from _of_shards(keys, shards)
     return ServiceStatus(
-        writer=holder_of(lease),
+        writer=writer,
         alive=bool(living),
         time=max((record.time for record in living), default=0),
         symbols={symbol: record.feed if record else "" for symbol, record in records.items()},
@@ -106,8 +110,35 @@ def status(core: Core) -> Steps[ServiceStatus]:
     )
 
 
-def _feed(fields: Mapping[str, str], keys: Keyspace) -> _Feed:
+def _of_shards(keys: Keyspace, shards: int) -> Steps[tuple[str | None, _Feed]]:
+    """Who holds the shards, and their feeds together. What is left of one that nobody holds is history."""
+    names = [(keys.lease_of(shard), keys.feed_of(shard)) for shard in range(shards)]
+    replies = yield [command for lease, feed in names for command in (("GET", lease), ("HGETALL", feed))]
+    holders, feeds = set[str](), list[_Feed]()
+    for (lease, feed), held, fields in zip(names, replies[::2], replies[1::2], strict=True):
+        if holder := holder_of(checked(held, lease)):
+            holders.add(holder)
+            feeds.append(_feed(checked(fields, feed), keys))
+    counts = [tuple(map(int, feed.connections.split("/"))) for feed in feeds if "/" in feed.connections]
+    writer = ", ".join(sorted(holders))
+    return writer or None, _Feed(
+        instance=writer,
+        origin=next((feed.origin for feed in feeds), ""),
+        connected=int(any(feed.connected for feed in feeds)),
+        connections="/".join(map(str, map(sum, zip(*counts, strict=True)))),
+        last_message=max((feed.last_message for feed in feeds), default=0),
+        sequence_gaps=sum(feed.sequence_gaps for feed in feeds),
+        reconnects=sum(feed.reconnects for feed in feeds),
+        rejections=sum(feed.rejections for feed in feeds),
+        requests_this_hour=sum(feed.requests_this_hour for feed in feeds),
+        requests_per_hour=max((feed.requests_per_hour for feed in feeds), default=0),
+        budget_members=max((feed.budget_members for feed in feeds), default=0),
+    )
+
+
+def _feed(fields: Mapping[Any, Any], keys: Keyspace) -> _Feed:
     try:
-        return msgspec.convert(fields, _Feed, strict=False)
+        texts = {text_of(name): text_of(value) for name, value in fields.items()}
+        return msgspec.convert(texts, _Feed, strict=False)
     except msgspec.ValidationError as error:
         raise ReadError(f"{keys.feed} cannot be understood: {error}", "its writer restores it") from None

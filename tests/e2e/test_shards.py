@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 import redis
 
+from livecache import Reader
 from livecache.keys.keyspace import decode_lease
 
 from .gate import Gate, gate
@@ -106,6 +107,13 @@ def trio(url: str) -> Iterator[Trio]:
 @pytest.mark.takes(60)
 def test_when_one_is_killed_or_comes_every_shard_is_held_within_nine_seconds(clean_valkey: str) -> None:
     with trio(clean_valkey) as three:
+        with Reader(clean_valkey) as reader:
+            until("all feeds are up", lambda: set(reader.status().symbols.values()) == {"up"}, WITHIN_S)
+            status = reader.status()
+        assert status.writer is not None and status.writer == status.instance
+        assert len(status.writer.split(", ")) == 3 and status.connected
+        with livecache("check", env={"LIVECACHE_REDIS_URL": clean_valkey}) as check:
+            assert check.ended() == 0, check.story()
         began = time.monotonic()
         took_s = three.lose("two", signal.SIGKILL)
         print(f"killed: all held after {took_s:.1f} s, blind for {three.watcher.blind_s(began):.1f} s")
