@@ -22,6 +22,7 @@ WHOLE: tuple[tuple[str, ...], ...] = (
     ("memory",),
     ("takeover",),
     ("cluster",),
+    ("budget",),
     ("everything",),
     ("history_store",),
     ("postgres",),

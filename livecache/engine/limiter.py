@@ -78,7 +78,8 @@ class _Waiting:
 
 
 class _Reserved(NamedTuple):
-    slot: float
+    slot: float  # at the earliest
+    latest: float
     costs: Costs
 
 
@@ -195,7 +196,7 @@ class Limiter:
                     reserved = await self._reserve(self.quota, waiting, first.costs, slot, share)
                     if reserved is None or self._first() is not waiting:
                         continue
-                    due = max(slot, reserved.slot)
+                    due = max(slot, reserved.latest)
                 if (wait_s := due - self._clock.monotonic()) > _TICK_S:
                     await self._clock.sleep(wait_s if due == slot else min(wait_s, _LOOK_S))
                     continue
@@ -306,9 +307,9 @@ class Limiter:
         )
         if asked is None:
             return 0.0
-        answer, when = asked
+        answer, earliest, when = asked
         if answer.wait_s >= 0:
-            self._reserved.append(_Reserved(when, costs))
+            self._reserved.append(_Reserved(earliest, when, costs))
             self._reserved.sort(key=lambda one: one.slot)
             return 0.0
         # By chance a little later, lest the same one always come first.

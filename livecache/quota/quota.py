@@ -146,14 +146,19 @@ class Quota:
 
     async def reserve(
         self, shared: Shared, *, reach_s: float, suits_s: float, pause_s: float
-    ) -> tuple[Answer, float] | None:
-        """Reserve a slot `suits_s` from now or later, `reach_s` from now at most, and say when it is.
+    ) -> tuple[Answer, float, float] | None:
+        """Reserve a slot `suits_s` from now or later, `reach_s` from now at most.
 
+        Returns when it is, at the earliest and at the latest: who knows how long the answer was on its way.
         Where there is none within reach, when to ask again. None where Redis does not answer.
         """
         self.asks += 1
         asked = await self._ask(shared, reach_s=reach_s, suits_s=suits_s, pause_s=pause_s)
-        return (asked[0], asked[1] + abs(asked[0].wait_s)) if asked else None
+        if asked is None:
+            return None
+        answer, said = asked
+        wait_s = abs(answer.wait_s)
+        return answer, said + wait_s, self._clock.monotonic() + wait_s
 
     def turn(self, slot: float) -> float:
         """While Redis is away: the first slot from then on that is this member's own, as all take turns.
@@ -201,7 +206,7 @@ class Quota:
             self._alone_until = float("-inf")
         elif answer.alone_s:
             self._alone_until = sent + answer.alone_s
-        # Of a longer trip the rest may be our own being late: a slot is where the server has put it.
+        # Of a longer trip nobody knows which part was before the server put the slot where it is.
         self._least_trip_s = min(now - sent, 1.1 * self._least_trip_s)
         self._server_ahead_s = answer.server_s - (sent + now) / 2
         self._apart_s = max(answer.units_s.values(), default=0.0)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 import redis
@@ -19,55 +16,8 @@ from livecache.engine.limiter import Urgency
 from livecache.keys.keyspace import Keyspace
 from tests.e2e.support import exchange, free_port, livecache, market_of, until
 
-from .members import PER_S, Sent, most_in
-
-ROOT = Path(__file__).parents[2]
-FOUR = "abcd"
-
-
-class Told(NamedTuple):
-    """What four processes have sent, in order; how often each lost Redis; when all were there."""
-
-    sent: list[Sent]
-    fallbacks: list[int]
-    began: float
-    ended: float
-
-    def starts(self, since: float = 0.0, until: float = 1e12) -> list[float]:
-        """Seconds of the clock that all processes of a host share."""
-        return [each.at for each in self.sent if since <= each.at < until]
-
-    def rate(self, since: float, until: float) -> float:
-        return len(self.starts(since, until)) / (until - since)
-
-
-def four(url: str, seconds: float, mix: str, meanwhile: Callable[[], None] = lambda: None) -> Told:
-    """What four processes send that ask for so long, and what is done meanwhile."""
-    command = [sys.executable, "-m", "tests.quota.members", url]
-    with ExitStack() as stack:
-        running = [
-            stack.enter_context(
-                subprocess.Popen([*command, name, str(seconds), mix], stdout=subprocess.PIPE, cwd=ROOT)
-            )
-            for name in FOUR
-        ]
-        try:
-            meanwhile()
-            told = [json.loads(process.communicate(timeout=seconds + 60)[0]) for process in running]
-        finally:
-            for process in running:
-                process.kill()
-    sent = sorted(Sent(*each) for one in told for each in one["sent"])
-    deep = [[at for at, urgency, _ in one["sent"] if urgency == Urgency.HISTORY] for one in told]
-    fallbacks = [one["fallbacks"] for one in told]
-    # The first is alone until it is heard of twice.
-    return Told(sent, fallbacks, max(one[0] for one in deep) + 1.5, min(one[-1] for one in deep))
-
-
-def p99(told: Told, since: float) -> float:
-    """Seconds that the urgent ones have waited."""
-    waits = sorted(e.waited_s for e in told.sent if e.urgency == Urgency.LIVE and e.at > since)
-    return waits[int(len(waits) * 0.99)]
+from .members import PER_S, most_in
+from .processes import four
 
 
 @pytest.mark.takes(10)
@@ -135,7 +85,8 @@ def test_without_redis_for_five_seconds_four_processes_keep_to_their_shares(how:
     assert told.rate(back - 1.5, back) >= 0.6 * PER_S, "each its share"
     for since, end in ((told.began, back - 5), (back + 4, told.ended)):
         assert told.rate(since, end) >= 0.98 * PER_S - 1 / (end - since)
-    assert p99(told, back + 4) <= 0.7
+    waits = told.waits(Urgency.LIVE, back + 4)
+    assert waits[int(len(waits) * 0.99)] <= 0.7
 
 
 def test_fills_of_years_share_what_the_venue_allows(clean_valkey: str, tmp_path: Path) -> None:
