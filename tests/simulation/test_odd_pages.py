@@ -122,8 +122,6 @@ ODD: dict[str, Spoil] = {
         "twins",
         "empty now and then",
         "of 15m",
-        "behind for 1h alone",
-        "another 200",
     ),
 )
 def test_odd_pages_in_mid_run_settle_nothing_false_and_cost_nothing_in_the_end(

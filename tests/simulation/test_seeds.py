@@ -46,7 +46,7 @@ def check(seed: int, url: str) -> None:
 
 
 @pytest.mark.takes(15)
-@pytest.mark.parametrize("seed", some(FIXED, 3, 5, 6, 89), ids=lambda seed: f"{seed}: {FIXED[seed]}")
+@pytest.mark.parametrize("seed", some(FIXED, 3, 6, 89), ids=lambda seed: f"{seed}: {FIXED[seed]}")
 def test_whatever_fails_the_cache_is_right_or_says_that_it_is_not(clean_valkey: str, seed: int) -> None:
     check(seed, clean_valkey)
 
@@ -63,7 +63,7 @@ def test_whatever_form_pages_come_in_nothing_false_is_settled_or_empty(clean_val
     check(seed, clean_valkey)
 
 
-@pytest.mark.takes(10)
-@pytest.mark.parametrize("seed", some(FLAGGED, 2_000_001))
+@pytest.mark.long
+@pytest.mark.parametrize("seed", FLAGGED)
 def test_a_feed_that_says_what_is_closed_makes_nothing_wrong(clean_valkey: str, seed: int) -> None:
     check(seed, clean_valkey)

@@ -32,6 +32,7 @@ from tests.simulation.model import ModelVenue
 from tests.simulation.service import Running, service
 from tests.simulation.test_trouble import venue_at
 from tests.simulation.virtual import VirtualClock, run_virtually
+from tests.sizes import some
 
 H1, D1, W1 = map(Timeframe, ("1h", "1d", "1w"))
 MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
@@ -252,7 +253,7 @@ def test_a_symbol_that_is_halted_for_a_day_is_asked_for_seldom_and_its_day_is_em
     assert desk.state(H1).known_through == TUESDAY + OPEN_MS + HOUR_MS
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", some(range(5), 0, 1))
 def test_whenever_it_starts_and_whatever_fails_nothing_is_final_too_early_or_asked_for_at_night(
     seed: int,
 ) -> None:

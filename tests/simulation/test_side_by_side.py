@@ -26,6 +26,7 @@ from tests.simulation.model import ModelVenue
 from tests.simulation.service import AUDIT_EVERY
 from tests.simulation.test_handover import Polling
 from tests.simulation.virtual import BlockingRedis, VirtualClock, run_virtually
+from tests.sizes import some
 
 START = 1_770_001_200_000 - 90_000  # a minute and a half before a bucket of every timeframe up to 1h ends
 SYMBOLS = ("BTC-USD", "ETH-USD")
@@ -214,7 +215,9 @@ def test_one_that_refuses_to_start_is_told_and_tried_ever_more_seldom(
     side_by_side(clean_valkey, what)
 
 
-@pytest.mark.parametrize("kind", [FailureKind.REFUSED, FailureKind.UNAUTHORIZED, FailureKind.TIMEOUT])
+@pytest.mark.parametrize(
+    "kind", some([FailureKind.REFUSED, FailureKind.UNAUTHORIZED, FailureKind.TIMEOUT], FailureKind.REFUSED)
+)
 def test_one_that_its_venue_has_banned_or_that_is_slow_holds_up_nobody(
     clean_valkey: str, kind: FailureKind
 ) -> None:

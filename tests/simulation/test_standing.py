@@ -246,8 +246,8 @@ def test_the_list_waits_for_the_first_fill_and_is_read_every_ten_minutes(clean_v
         async with service(venue, clean_valkey, ["BTC-USD", "ETH-USD"], BOTH) as running:
             await running.warm()
             assert venue.lists == []
-            await asyncio.sleep(3_630)
-            assert len(venue.lists) == 7
+            await asyncio.sleep(1_830)
+            assert len(venue.lists) == 4
             assert {only for _, only in venue.lists} == {("BTC-USD", "ETH-USD")}, (
                 "and no others are asked for"
             )

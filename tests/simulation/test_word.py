@@ -51,7 +51,7 @@ async def hours(running: Running, url: str, count: float) -> int:
     [
         pytest.param({}, 6, 8, id="flags"),
         pytest.param({"flag": False}, 58, 62, id="no flags", marks=pytest.mark.long),
-        pytest.param({"flags_lost": True}, 58, 62, id="all flags are lost"),
+        pytest.param({"flags_lost": True}, 58, 62, id="all flags are lost", marks=pytest.mark.long),
     ],
 )
 def test_live_cost_is_a_page_for_many_buckets(
