@@ -2,6 +2,7 @@
 
     python -m benchmarks.postgres               # 6.84 million minutes of two perpetuals
     python -m benchmarks.postgres --scale 0.1   # a tenth of them
+    python -m benchmarks.postgres --layout packed
 
 Prints tables and asserts no time. The server is one of its own, as durable as Debian sets one up. Beside it
 stands the upsert that one would write with SQLAlchemy, into a NUMERIC(18,8) table of the same server.
@@ -13,29 +14,32 @@ import argparse
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
 from benchmarks.common import installed, machine, table
 from benchmarks.history_store import MINUTE, PAGE, PEER_ROWS, Market, answers, load, made_up, milliseconds
-from livecache.history.postgres.store import PostgresHistory
+from livecache.history.postgres.store import PackedHistory, PostgresHistory, open_postgres
 from tests.history.pg import postgres_server
 
 __all__ = ["main"]
 
 _YEAR = """SELECT date_bin('1 hour', time, 'epoch') AS hour, (array_agg(open ORDER BY time))[1], max(high),
     min(low), (array_agg(close ORDER BY time DESC))[1], sum(volume) FROM ohlcv
-    WHERE symbol = 'BTC-PERPETUAL' AND time < (SELECT min(time) FROM candles) + interval '366 days'
+    WHERE symbol = 'BTC-PERPETUAL'
+        AND time < (SELECT to_timestamp(min(first) / 1000.0) FROM blocks) + interval '366 days'
     GROUP BY hour ORDER BY hour"""
 
 
-def by_sql(store: PostgresHistory) -> Iterator[list[str]]:
+def by_sql(store: PostgresHistory | PackedHistory) -> Iterator[list[str]]:
     """What people ask by psql."""
     yield ["a year 1m → 1h in SQL, ms", f"{milliseconds(lambda: store.raw.execute(_YEAR).fetchall(), 3):.0f}"]
     gaps = "SELECT * FROM gaps WHERE gap_end IS NOT NULL"
     yield ["view gaps, ms", f"{milliseconds(lambda: store.raw.execute(gaps).fetchall()):.2f}"]
-    size = store.one("SELECT pg_total_relation_size('candles'), (SELECT sum(rows) FROM series)")
+    kept = "blocks" if isinstance(store, PackedHistory) else "candles"
+    size = store.one(f"SELECT pg_total_relation_size('{kept}'), (SELECT sum(rows) FROM series)")
     yield ["candles and their index, MB", f"{size[0] / 1e6:.0f}"]
     yield ["… bytes a candle", f"{size[0] / float(size[1]):.0f}"]
 
@@ -96,6 +100,7 @@ def main() -> int:
     """Measure, and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--scale", type=float, default=1.0, help="of the 6.84 million minutes")
+    parser.add_argument("--layout", choices=("rows", "packed"), default="rows")
     options = parser.parse_args()
     for line in machine("numpy", "psycopg", "sqlalchemy"):
         print(line)
@@ -105,7 +110,9 @@ def main() -> int:
     ]
     with postgres_server(()) as server:
         url = server.emptied()
-        store = PostgresHistory.open(server.place(), lambda: time.time_ns() // 1_000_000)
+        store = open_postgres(
+            replace(server.place(), layout=options.layout), lambda: time.time_ns() // 1_000_000
+        )
         rows = [["PostgreSQL", store.one("SHOW server_version")[0].partition(" ")[0]]]
         rows += load(store, markets)
         store.vacuum()

@@ -206,7 +206,9 @@ def _history(config: Config, clock: Clock) -> tuple[HistoryService | None, LogKe
     from .history.service.log_keeper import LogKeeper
     from .history.service.service import HistoryService
 
-    place = Place.of(wanted.url, data_dir(config) or default_data_dir(os.environ), wanted.password_file)
+    place = Place.of(
+        wanted.url, data_dir(config) or default_data_dir(os.environ), wanted.password_file, wanted.layout
+    )
     log = LogKeeper(place, clock, next(iter(config.venues)))
     setup(config.log.level, config.log.format, also=log.take)
     history = HistoryService(

@@ -68,6 +68,7 @@ class BackfillConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class HistoryConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     url: str = "off"  # "embedded" is a file in the data directory; or sqlite:///path, postgresql://host/db
     password_file: str = ""  # of the database; or in the URL, PGPASSWORD or ~/.pgpass
+    layout: Literal["rows", "packed"] = "rows"  # of a database that is made now; "packed" takes less room
     timeframes: tuple[Timeframe, ...] = ()  # that are filled; () are those of the cache
     since: str = "100d"  # how far back; for one timeframe alone: "100d, 1d=5y"
     # Of a venue's budgets, the most that filling takes beside the live service.

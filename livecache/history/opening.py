@@ -30,9 +30,9 @@ def open_history(
     """
     with _installed():
         if place.path is None:
-            from .postgres.store import PostgresHistory
+            from .postgres.store import open_postgres
 
-            return PostgresHistory.open(place, now or _wall_ms, read_only=read_only, busy_s=busy_s)
+            return open_postgres(place, now or _wall_ms, read_only=read_only, busy_s=busy_s)
         from .sqlite.store import SqliteHistory
     if not read_only:
         _make_directory(place)

@@ -36,16 +36,18 @@ class Place:
     """Of the database. It may have a password in it: it is for who connects."""
     password_file: Path | None = None
     """Has the password of the database in its first line."""
+    layout: str = "rows"
+    """How a database is to keep candles if it is made now: "rows", or "packed"."""
 
     @classmethod
-    def of(cls, url: str, data_dir: Path, password_file: str = "") -> Place:
+    def of(cls, url: str, data_dir: Path, password_file: str = "", layout: str = "rows") -> Place:
         """The place of that URL; any word that is none is a file in the data directory.
 
         What follows the three slashes of `sqlite:///path` is relative to the working directory where its
         directory is there, else it is taken from the root: `sqlite:////data/history.db` always is.
         """
         if _is_server(url):
-            return cls(None, url, Path(password_file).expanduser() if password_file else None)
+            return cls(None, url, Path(password_file).expanduser() if password_file else None, layout)
         if not url.startswith(_SCHEME):
             return cls(data_dir / _FILE)
         path = Path(url.removeprefix(_SCHEME)).expanduser()

@@ -14,6 +14,7 @@ from livecache.history.sqlite.store import SqliteHistory
 from livecache.history.store import HistoryDatabase
 
 from .engines import Engine, InFile, OnServer
+from .pg import Postgres
 from .support import HandClock, number_of, opened
 
 Check = Callable[..., Any]
@@ -42,6 +43,14 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Engine:
     if request.param == "sqlite":
         return InFile(tmp_path)
     made = OnServer(request.getfixturevalue("postgres"))
+    made.empty()
+    return made
+
+
+@pytest.fixture
+def packed(postgres: Postgres) -> Engine:
+    """A database that keeps candles packed, and nothing in it."""
+    made = OnServer(postgres, "packed")
     made.empty()
     return made
 

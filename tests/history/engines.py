@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from livecache.history.postgres.store import PostgresHistory
+from livecache.history.postgres.store import PackedHistory, PostgresHistory, open_postgres
 from livecache.history.sqlite.store import SqliteHistory
 from livecache.history.store import HistoryDatabase
 
@@ -45,9 +45,16 @@ class OnServer:
     """A database of a PostgreSQL."""
 
     server: Postgres
+    layout: str = "rows"
 
     def empty(self) -> None:
-        self.server.emptied()
+        self.server.emptied(self._name)
 
-    def open(self, now: Callable[[], int], *, read_only: bool = False) -> PostgresHistory:
-        return PostgresHistory.open(self.server.place(), now, read_only=read_only)
+    @property
+    def _name(self) -> str:
+        return "history" if self.layout == "rows" else self.layout
+
+    def open(self, now: Callable[[], int], *, read_only: bool = False) -> PostgresHistory | PackedHistory:
+        return open_postgres(
+            replace(self.server.place(self._name), layout=self.layout), now, read_only=read_only
+        )

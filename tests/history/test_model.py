@@ -204,6 +204,10 @@ def test_it_answers_what_a_dict_does(engine: Engine) -> None:
     tried(engine, 8 if isinstance(engine, InFile) else 4, 12)
 
 
+def test_it_answers_what_a_dict_does_where_candles_are_packed(packed: Engine) -> None:
+    tried(packed, 4, 12)
+
+
 @pytest.mark.long
 def test_it_answers_what_a_dict_does_for_longer(engine: Engine) -> None:
     tried(engine, 1_000 if isinstance(engine, InFile) else 300, 40)

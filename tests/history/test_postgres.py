@@ -16,8 +16,8 @@ from livecache.errors import DamagedBlock, NewerSchema, StoreUnusable
 from livecache.history.columns import Columns
 from livecache.history.opening import open_history
 from livecache.history.postgres.schema import SCHEMA
-from livecache.history.postgres.store import PostgresHistory
-from livecache.history.store import Want
+from livecache.history.postgres.store import PostgresHistory, open_postgres
+from livecache.history.store import HistoryDatabase, Want
 from livecache.keys.history_place import Place
 from livecache.model.candle import ExactCandle
 from livecache.model.coverage import Coverage
@@ -36,6 +36,7 @@ def store(postgres: Postgres, clock: HandClock) -> Iterator[PostgresHistory]:
     engine = OnServer(postgres)
     engine.empty()
     held = engine.open(clock)
+    assert isinstance(held, PostgresHistory)
     yield held
     held.close()
 
@@ -80,9 +81,9 @@ def test_what_the_page_on_history_shows_in_sql_works(
     whole = (Path(__file__).parents[2] / "docs/history.md").read_text()
     page = whole.partition("## In a PostgreSQL")[2].partition("\n## ")[0]
     shown = [block.partition("```")[0] for block in page.split("```sql\n")[1:]]
-    assert len(shown) == 3 and "create_hypertable" in shown[2], "which takes an extension"
+    assert len(shown) == 4 and "create_hypertable" in shown[3], "which takes an extension"
     with psycopg.connect(postgres.url()) as db:
-        for sql in shown[:2]:
+        for sql in shown[:3]:
             db.execute(sql)
         (count,) = db.execute("SELECT count(*) FROM prices").fetchone() or (0,)
         assert count == len(market(0, 100))
@@ -172,7 +173,7 @@ def test_what_a_role_may_not_do_is_told_and_changes_nothing(
 def test_who_holds_a_series_for_long_is_not_waited_for_for_ever(
     store: PostgresHistory, series: int, postgres: Postgres
 ) -> None:
-    hurried = PostgresHistory.open(store.place, store.now, busy_s=0.1)
+    hurried = open_postgres(store.place, store.now, busy_s=0.1)
     other = number_of(store, KEY._replace(symbol="ETH-USD"))
     with store.writing() as db:
         store.lock(db, series)
@@ -186,12 +187,10 @@ def test_who_holds_a_series_for_long_is_not_waited_for_for_ever(
 
 def test_two_may_make_the_tables_at_once_and_a_newer_one_is_left_alone(postgres: Postgres) -> None:
     postgres.fresh("new")
-    place, made, now = postgres.place("new"), list[PostgresHistory](), HandClock()
-    threads = [
-        threading.Thread(target=lambda: made.append(PostgresHistory.open(place, now))) for _ in range(4)
-    ]
+    place, made, now = postgres.place("new"), list[HistoryDatabase](), HandClock()
+    threads = [threading.Thread(target=lambda: made.append(open_postgres(place, now))) for _ in range(4)]
     with pytest.raises(StoreUnusable, match="there is no history at"):
-        PostgresHistory.open(place, now, read_only=True)
+        open_postgres(place, now, read_only=True)
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -199,11 +198,11 @@ def test_two_may_make_the_tables_at_once_and_a_newer_one_is_left_alone(postgres:
     assert len({store.identity for store in made}) == 1 and len(made) == 4
     put(made[0], number_of(made[0]), 0, 10)
     assert made[1].coverage(1) == covered(0, 10) and made[0].total_bytes() > 0
-    with made[0].writing() as db:
-        db.execute("UPDATE meta SET value = ? WHERE key = 'schema'", (str(SCHEMA + 1),))
+    with psycopg.connect(place.url) as db:
+        db.execute("UPDATE meta SET value = %s WHERE key = 'schema'", (str(SCHEMA + 1),))
     for read_only in (True, False):
         with pytest.raises(NewerSchema, match="newer livecache"):
-            PostgresHistory.open(place, now, read_only=read_only)
+            open_postgres(place, now, read_only=read_only)
     for store in made:
         store.close()
 
@@ -212,7 +211,7 @@ def test_tables_of_somebody_else_are_left_alone(postgres: Postgres) -> None:
     with psycopg.connect(postgres.fresh("others"), autocommit=True) as db:
         db.execute("CREATE TABLE series (x int)")
         with pytest.raises(StoreUnusable, match="series") as raised:
-            PostgresHistory.open(postgres.place("others"), HandClock())
+            open_postgres(postgres.place("others"), HandClock())
         assert "of its own" in raised.value.hint
         assert db.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").fetchone() == (1,)
 

@@ -23,7 +23,7 @@ def place_of(config: Config, url: str | None) -> Place:
     own = Path(config.redis.data_dir).expanduser() if config.redis.data_dir else default_data_dir(os.environ)
     if url and (problem := place_problem(url)):
         raise ConfigError(f"--history-url: {problem[0]}", problem[1])
-    return Place.of(url or config.history.url, own, config.history.password_file)
+    return Place.of(url or config.history.url, own, config.history.password_file, config.history.layout)
 
 
 @contextmanager

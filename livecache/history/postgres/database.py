@@ -20,7 +20,7 @@ from psycopg.pq import TransactionStatus
 from ...errors import NewerSchema, StoreUnusable
 from ...keys.history_place import Place
 from ..tables.database import Sql, Tables
-from .schema import MIGRATIONS, SCHEMA
+from .schema import LAYOUTS, MIGRATIONS, SCHEMA
 
 __all__ = ["Database"]
 
@@ -50,6 +50,8 @@ class Database(Tables):
         self._raw = self._connected()
         try:
             self._prepare() if writes else self.check()
+            self.stored_as = str(self.one("SELECT value FROM meta WHERE key = 'layout'")[0])
+            """In which layout the rows are: as it was when the tables were made."""
             self._identity: tuple[object, ...] = self.one("SELECT value FROM meta WHERE key = 'identity'")
         except BaseException:
             self.close()
@@ -159,6 +161,9 @@ class Database(Tables):
             for later in range(self._schema_of(db) + 1, SCHEMA + 1):  # another one may just have made them
                 for statement in MIGRATIONS[later]:
                     db.execute(statement)
+            if not db.execute("SELECT 1 FROM meta WHERE key = 'layout'").fetchone():
+                self.raw.execute(LAYOUTS[self.place.layout])
+                db.execute("INSERT INTO meta (key, value) VALUES ('layout', ?)", (self.place.layout,))
             db.execute(
                 "INSERT INTO meta (key, value) VALUES ('identity', gen_random_uuid()) ON CONFLICT DO NOTHING"
             )

@@ -33,6 +33,8 @@ _NUMBERS = "open, high, low, close, volume"
 class Rows(Keeping, Database):
     """Rows, in the table `candles`."""
 
+    layout = "rows"
+
     def fetch(self, db: Sql, info: SeriesInfo, start: int, end: int) -> Callable[[], Columns]:
         """The rows of `[start, end)`. They come as one, a text a column: each row would cost by itself."""
         found = self.raw.execute(_FETCH, (info.id, _at(start), _at(end)), binary=True).pgresult

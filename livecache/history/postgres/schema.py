@@ -6,7 +6,7 @@ in the same SQL as the embedded store; the views tell times as times.
 
 from __future__ import annotations
 
-__all__ = ["MIGRATIONS", "SCHEMA"]
+__all__ = ["LAYOUTS", "MIGRATIONS", "SCHEMA"]
 
 _FIRST = (
     """CREATE TABLE series (
@@ -80,7 +80,49 @@ _FIRST = (
         WINDOW w AS (PARTITION BY series.id ORDER BY start)""",
 )
 
-MIGRATIONS = {1: _FIRST}
+_PACKED = (
+    # Of the layout "packed" the rows themselves, as postgres/packed.py has them.
+    """ALTER TABLE blocks ADD COLUMN unit numeric, ADD COLUMN lot numeric, ADD COLUMN times bigint[],
+        ADD COLUMN gaps int[], ADD COLUMN bodies int[], ADD COLUMN ups int[], ADD COLUMN downs int[],
+        ADD COLUMN volumes bigint[], ADD COLUMN opens numeric[], ADD COLUMN highs numeric[],
+        ADD COLUMN lows numeric[], ADD COLUMN closes numeric[], ADD COLUMN amounts numeric[]""",
+)
+
+_UNPACKED = """SELECT series, to_timestamp(ms / 1000.0) AS time, (close - body) * unit AS open,
+        (greatest(close, close - body) + up) * unit AS high,
+        (least(close, close - body) - down) * unit AS low, close * unit AS close, volume * lot AS volume
+    FROM (SELECT series, unit, lot, body, up, down, volume,
+            sum(step) OVER its AS ms, sum(gap::bigint + body) OVER its AS close
+        FROM blocks, unnest(times, gaps, bodies, ups, downs, volumes) WITH ORDINALITY
+            AS each (step, gap, body, up, down, volume, n)
+        WHERE opens IS NULL{within} WINDOW its AS (PARTITION BY series, block ORDER BY n)) AS sums
+    UNION ALL
+    SELECT series, to_timestamp(sum(step) OVER its / 1000.0), open, high, low, close, volume
+    FROM blocks, unnest(times, opens, highs, lows, closes, amounts) WITH ORDINALITY
+        AS each (step, open, high, low, close, volume, n)
+    WHERE opens IS NOT NULL{within} WINDOW its AS (PARTITION BY series, block ORDER BY n)"""
+
+_TOUCHING = """ AND series IN (SELECT id FROM wanted) AND last >= extract(epoch FROM since) * 1000
+            AND first < extract(epoch FROM until) * 1000"""
+
+_OHLCV = "SELECT time, venue, symbol, timeframe, open, high, low, close, volume"
+
+_OF = """CREATE FUNCTION ohlcv_of(text, text, since timestamptz, until timestamptz) RETURNS SETOF ohlcv
+        LANGUAGE sql STABLE AS"""
+
+LAYOUTS = {
+    "rows": f"""{_OF} $$ SELECT * FROM ohlcv WHERE symbol = $1 AND timeframe = $2
+            AND time >= since AND time < until ORDER BY time $$""",
+    "packed": f"""CREATE OR REPLACE VIEW ohlcv AS {_OHLCV}
+            FROM ({_UNPACKED.format(within="")}) AS candles JOIN series ON series.id = candles.series;
+        {_OF} $$
+            WITH wanted AS (SELECT * FROM series WHERE symbol = $1 AND timeframe = $2)
+            {_OHLCV} FROM ({_UNPACKED.format(within=_TOUCHING)}) AS candles JOIN wanted ON wanted.id = series
+            WHERE time >= since AND time < until ORDER BY time $$""",
+}
+"""What is made for each layout: how SQL finds rows, all of them or those of a stretch."""
+
+MIGRATIONS = {1: _FIRST, 2: _PACKED}
 """What makes each schema out of the one before; the first, out of nothing."""
 
 SCHEMA = max(MIGRATIONS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ...errors import StoreUnusable
@@ -10,27 +10,17 @@ from ...keys.history_place import Place
 from ..tables.jobs import Jobs
 from ..tables.symbols import Symbols
 from .log import Log
+from .packed import Packed
 from .rows import Rows
 
-__all__ = ["PostgresHistory"]
+__all__ = ["PackedHistory", "PostgresHistory", "open_postgres"]
 
 BUSY_S = 30.0
 """So long one waits for another's transaction."""
 
 
-class PostgresHistory(Rows, Jobs, Symbols, Log):
-    """A `HistoryStore`, `JobStore`, `LogStore` and `SymbolStore` in one database."""
-
-    @classmethod
-    def open(
-        cls, place: Place, now: Callable[[], int], *, read_only: bool = False, busy_s: float = BUSY_S
-    ) -> PostgresHistory:
-        """Connect, and make the tables if need be; `now` tells Unix ms. Raises `StoreUnusable`.
-
-        `read_only` is for readers: the tables have to be there, and nothing in them can be changed. Whoever
-        writes waits up to `busy_s` for others who do.
-        """
-        return cls(place, now, writes=not read_only, busy_s=busy_s)
+class _Server(Jobs, Symbols, Log):
+    """What a store on a server has in either layout."""
 
     def backup(self, path: Path) -> None:
         """Refused: PostgreSQL has means of its own. Raises `StoreUnusable`."""
@@ -41,7 +31,7 @@ class PostgresHistory(Rows, Jobs, Symbols, Log):
     def vacuum(self) -> None:
         """Give room that is not used any more to others who write; PostgreSQL does so by itself, too."""
         with self._told():
-            self.raw.execute("VACUUM (ANALYZE) candles")
+            self.raw.execute("VACUUM (ANALYZE) candles, blocks")
 
     def total_bytes(self) -> int:
         """Bytes of its tables, with their indexes."""
@@ -51,3 +41,31 @@ class PostgresHistory(Rows, Jobs, Symbols, Log):
             " (SELECT relnamespace FROM pg_class WHERE oid = to_regclass('meta'))"
         )
         return found[0]
+
+
+class PostgresHistory(Rows, _Server):
+    """A `HistoryDatabase` of plain rows."""
+
+
+class PackedHistory(Packed, _Server):
+    """A `HistoryDatabase` of packed arrays."""
+
+
+_LAYOUTS: Mapping[str, type[PostgresHistory | PackedHistory]] = {
+    each.layout: each for each in (PostgresHistory, PackedHistory)
+}
+
+
+def open_postgres(
+    place: Place, now: Callable[[], int], *, read_only: bool = False, busy_s: float = BUSY_S
+) -> PostgresHistory | PackedHistory:
+    """Connect, and make the tables if need be; `now` tells Unix ms. Raises `StoreUnusable`.
+
+    `read_only` is for readers: the tables have to be there, and nothing in them can be changed. Whoever
+    writes waits up to `busy_s` for others who do.
+    """
+    store = _LAYOUTS[place.layout](place, now, writes=not read_only, busy_s=busy_s)
+    if store.stored_as == store.layout:
+        return store
+    store.close()
+    return _LAYOUTS[store.stored_as](place, now, writes=not read_only, busy_s=busy_s)
