@@ -183,8 +183,16 @@ class Feeds:
         self._live = live
         self._venue = venue
         self._listing = listing
+        self._arranged = False
         self._running: dict[Feed, tuple[int, asyncio.Task[None]]] = {}  # with the link's number
         self._links = itertools.count()  # A number is not used again: what was heard on it stays with it.
+
+    @property
+    def heard(self) -> bool:
+        """Whether each connection is there, and something of a symbol has come by them; or none is needed."""
+        symbols, feed = self._live.timeline.symbols, self._live.feed
+        up = not self._running or any(map(self._live.timeline.feed_up, symbols))
+        return self._arranged and feed.connected >= feed.connections and up
 
     async def run(self) -> None:
         """Follow them until cancelled."""
@@ -215,6 +223,7 @@ class Feeds:
                     consumer = Consumer(self._live, feed, link)
                     self._running[feed] = link, tasks.create_task(consumer.run(), name=f"feed {link}")
                 self._listing.changed.set()
+                self._arranged = True
                 await self.changed.wait()
 
 

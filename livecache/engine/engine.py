@@ -6,6 +6,7 @@ The engine is handed its venue, its way to Redis, its clock and its policy; it b
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -43,6 +44,7 @@ __all__ = ["Engine", "Settings"]
 _LOOK_S = 5.0  # at whether a ban is over: no timer runs while the host sleeps
 _LEARN_AGAIN_S = 1.0  # in line for so long, the clock ran on by the host's alone
 _ASK_AGAIN_S = 1.0
+_HEARS_WITHIN_S = 5.0  # a feed, if there is anything to be heard
 _ADOPTED_AT_ONCE = 100  # symbols: some 25 ms
 
 
@@ -104,6 +106,7 @@ class Engine:
         timeline = Timeline(venue.name, settings.symbols, settings.timeframes, settings.policy, venue.traits)
         self.started = asyncio.Event()
         self._is_writer = asyncio.Event()
+        self._in_line_s = math.inf
         self.live = Live(
             timeline,
             time,
@@ -143,9 +146,11 @@ class Engine:
 
     @property
     def in_line(self) -> bool:
-        """Whether it serves, or would as soon as the lease is free."""
-        known = self.live.time.venue_clock.known
-        return self.started.is_set() or (known and bool(self.writer.pulse.waits_for))
+        """Whether it serves, or would as soon as the lease is free, and without losing sight of a bucket."""
+        if self.started.is_set() or not self.writer.pulse.waits_for:
+            return self.started.is_set()
+        hears = self.feeds.heard or self.clock.monotonic() - self._in_line_s > _HEARS_WITHIN_S
+        return hears and self.live.time.venue_clock.known
 
     def check(self, settings: Settings) -> None:
         """Refuse settings that cannot be had of the venue. Raises ConfigError."""
@@ -180,12 +185,16 @@ class Engine:
         """Start, then fill, follow and write until cancelled. Errors are as `start` has them."""
         async with asyncio.TaskGroup() as tasks:
             await self.start(tasks)
-            tasks.create_task(self.timekeeper.run(), name="timekeeper")
+            if self.keys.shard is None:
+                self._hear(tasks)
             tasks.create_task(self.backfiller.run(), name="backfiller")
-            tasks.create_task(self.feeds.run(), name="feed")
             tasks.create_task(self.backfiller.listing.run(), name="listing")
             if self._beside is not None:
                 tasks.create_task(self._beside(self), name="beside")
+
+    def _hear(self, tasks: asyncio.TaskGroup) -> None:
+        tasks.create_task(self.timekeeper.run(), name="timekeeper")
+        tasks.create_task(self.feeds.run(), name="feed")
 
     async def fill(self, *, wait_s: float) -> None:
         """Start, fill everything once, and write it.
@@ -216,7 +225,9 @@ class Engine:
             tasks.create_task(self.limiter.share(), name="quota"),
         ]
         await self.timekeeper.learn()
-        in_line_s = self.clock.monotonic()
+        in_line_s = self._in_line_s = self.clock.monotonic()
+        if self.keys.shard is not None:
+            self._hear(tasks)  # Whoever hands a shard over goes on until the feed is heard here, too.
         await self._is_writer.wait()
         if banned is None:
             self.limiter.heed(await self._ban() or 0)
