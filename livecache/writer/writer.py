@@ -326,21 +326,18 @@ class Writer:
         """
         began_s = self._clock.monotonic()
         changes = self._gather()
-        unannounced = None
         try:
             await self._closes.send(self._lease.record)
         except TROUBLE as error:
             if not is_apart(self._redis):
                 raise
-            unannounced = error  # Other nodes have the candles.
+            self._patience.note(error, "hold")  # Other nodes have the candles.
         finally:
             self.stats.closes, self.stats.closes_dropped = self._closes.added, self._closes.dropped
         if self._closes.blocked:
             self._foreign.update([self._keys.closes], {self._keys.closes: self._closes.blocked})
         for batch in batch_changes(changes, apart=is_apart(self._redis)):
             await self._send(batch)
-        if unannounced is not None:
-            raise unannounced
         self.stats.flushes += 1
         if changes:
             self.stats.flush_seconds.observe(self._clock.monotonic() - began_s)

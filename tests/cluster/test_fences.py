@@ -12,6 +12,8 @@ from livecache.clock import SystemClock
 from livecache.model.series import SeriesId
 from livecache.model.timeframe import Timeframe
 from livecache.wire.refusals import ERRORS
+from livecache.wire.scripts import Script
+from livecache.wire.spread import Call, run_all
 from livecache.write.lease import Fenced, Lease
 from livecache.write.presence import Alive
 from livecache.write.upserts import Upserts
@@ -22,6 +24,8 @@ from .nodes import Nodes
 from .over import over
 
 FENCE = KEYS.fence("BTC-USD")
+
+_GET = Script("return redis.call('GET', KEYS[1])")
 
 
 def over_nodes(nodes: Nodes, test: Callable[[Any], Awaitable[None]]) -> None:
@@ -128,6 +132,8 @@ def test_a_dead_masters_series_are_owed_and_all_others_are_written(clean_nodes: 
         async with running(writer):
             await eventually(lambda: there(ours, 9))
             dead.kill()
+            told = await run_all(client, [Call(_GET, [KEYS.fence(each.symbol)], []) for each in ours])
+            assert [isinstance(one, BaseException) for one in told] == [each in hit for each in ours]
             for each in ours:
                 source.change(each, {T0 + 10 * STEP: candle(10)}, state(0, 10, 11))
             async with asyncio.timeout(2.5):
