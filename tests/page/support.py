@@ -80,13 +80,15 @@ def shows(tab: Tab, name: str) -> None:
 # How many pixels of the chart have the colour of that kind in the legend.
 PIXELS = """(name) => {
     const shown = getComputedStyle(document.querySelector(`#legend i[class="${name}"]`)).color;
-    const colour = shown.match(/\\d+/g).map(Number);
+    const [red, green, blue] = shown.match(/\\d+/g).map(Number);
+    const near = (one, other) => one - other < 4 && other - one < 4;
     let found = 0;
     for (const canvas of document.querySelectorAll("#chart canvas")) {
         if (!canvas.width || !canvas.height) continue;
         const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
         for (let i = 0; i < data.length; i += 4) {
-            found += data[i + 3] > 250 && colour.every((part, at) => Math.abs(part - data[i + at]) < 4);
+            found += data[i + 3] > 250 && near(data[i], red) && near(data[i + 1], green)
+                && near(data[i + 2], blue);
         }
     }
     return found;
