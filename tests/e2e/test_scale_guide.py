@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from livecache import Reader
@@ -87,8 +86,6 @@ def stranger(tmp_path: Path, postgres: Postgres) -> Iterator[Stranger]:
     while len(ports) < 6:
         if (port := free_port()) < 55_000:  # 10,000 above is the nodes' own
             ports[[each for each in told if each][len(ports)]] = port
-    with psycopg.connect(postgres.url("postgres", "postgres"), autocommit=True) as db:
-        db.execute("ALTER ROLE livecache CREATEDB")
     bins = [str(Path(sys.executable).parent), "/usr/lib/postgresql/15/bin", os.environ["PATH"]]
     env = {
         "PATH": ":".join(bins),
