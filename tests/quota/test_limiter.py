@@ -176,11 +176,11 @@ def test_nobody_starves_for_what_others_ask(valkey_url: str) -> None:
     async def scenario(world: World) -> None:
         async def urgent(name: str) -> None:
             async with world.member(name) as limiter:
-                await all_of(*(world.asks(limiter, name, 60, Urgency.LIVE) for _ in range(4)))
+                await all_of(*(world.asks(limiter, name, 40, Urgency.LIVE) for _ in range(4)))
 
         async def deep() -> None:
             async with world.member("deep") as limiter:
-                await world.asks(limiter, "deep", 60, Urgency.HISTORY)
+                await world.asks(limiter, "deep", 40, Urgency.HISTORY)
 
         await all_of(*(urgent(name) for name in "abc"), deep())
 
