@@ -246,8 +246,9 @@ def warmup(indicators: tuple[str, ...], as_json: bool) -> int:
 @click.command(context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True})
 @click.argument("command", nargs=-1, required=True, metavar="CMD...")
 @click.option("--raw", is_flag=True, help="Print texts as they are, as redis-cli --raw does.")
+@click.option("--node", default="", metavar="HOST:PORT", help="Of a cluster, that node; else the key's.")
 @options.cache
-def redis(command: tuple[str, ...], raw: bool, given: Given) -> int:
+def redis(command: tuple[str, ...], raw: bool, node: str, given: Given) -> int:
     """Send one command to the Redis in use.
 
     Such as ZRANGE key 0 -1. The reply is printed as redis-cli would print it.
@@ -255,7 +256,21 @@ def redis(command: tuple[str, ...], raw: bool, given: Given) -> int:
     from ..commands.reading import redis_url_of
     from ..commands.redis_cli import send
 
-    return send(redis_url_of(given.load().config), list(command), raw=raw)
+    return send(redis_url_of(given.load().config), list(command), raw=raw, node=node)
 
 
-COMMANDS = (status, show, watch, series, ready, export, explain, warmup, redis)
+@click.command()
+@options.cache
+@options.as_json
+def cluster(given: Given, as_json: bool) -> int:
+    """Show the nodes of the Redis Cluster in use, and what of this cache each has.
+
+    Roles, slots, symbols and series, the scripts that a master knows, how far a replica is behind, and what
+    is refused. Exit 0 if every slot has a master that answers, else 1.
+    """
+    from ..commands.look.cluster import show_cluster
+
+    return show_cluster(given.load().config, as_json=as_json)
+
+
+COMMANDS = (status, show, watch, series, ready, export, explain, warmup, redis, cluster)

@@ -14,6 +14,7 @@ from ..config.schema import Config
 from ..keys.keyspace import Keyspace, holder_of
 from ..model.series import SeriesId
 from ..quality.inspection import Inspector
+from ..wire.cluster import is_cluster_client
 from .reading import connect, keyspace_of
 
 if TYPE_CHECKING:
@@ -24,20 +25,22 @@ __all__ = ["Plan", "plan", "prune"]
 SERIES_MAX = 10_000
 """Series that one run looks for; what is beyond them is left for the next."""
 
-# KEYS: the set of configured series, the lease, the set of candles, the state. ARGV: the series' name.
 # What a living writer fills is left alone, even if it began to only now. So is what is not of our types.
-# Returns how many keys are gone, or -1 for a series that is left alone.
-_REMOVE = """
+# A cluster has the first two keys and the last two at different nodes: there it is one part after the other,
+# and a writer that begins to fill the series in between finds it gone, and writes it whole.
+_IS_FILLED = """
+if redis.call('EXISTS', KEYS[2]) == 1 and redis.call('SISMEMBER', KEYS[1], ARGV[1]) == 1 then return -1 end
+"""
+_IS_OURS = """
 local function is(key, wanted)
   local kind = redis.call('TYPE', key)
   kind = type(kind) == 'table' and kind.ok or kind
   return kind == wanted or kind == 'none'
 end
-if redis.call('EXISTS', KEYS[2]) == 1 and redis.call('SISMEMBER', KEYS[1], ARGV[1]) == 1 then return -1 end
-if not is(KEYS[3], 'zset') or not is(KEYS[4], 'hash') then return -1 end
-redis.call('SREM', KEYS[1], ARGV[1])
-return redis.call('UNLINK', KEYS[3], KEYS[4])
+if not is(KEYS[#KEYS - 1], 'zset') or not is(KEYS[#KEYS], 'hash') then return -1 end
 """
+_FORGET = "redis.call('SREM', KEYS[1], ARGV[1])\n"
+_UNLINK = "return redis.call('UNLINK', KEYS[#KEYS - 1], KEYS[#KEYS])"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +130,17 @@ def _writer(client: redis.Redis, keys: Keyspace) -> str:
 
 
 def _remove(client: redis.Redis, keys: Keyspace, series: SeriesId) -> bool:
+    """Whether it is gone, and was not left alone."""
     _, symbol, timeframe = series
-    names = keys.series, keys.lease, keys.candles(symbol, timeframe), keys.state(symbol, timeframe)
-    answer: Any = client.eval(_REMOVE, len(names), *names, keys.series_member(series))
-    return int(answer) >= 0
+    shared, its = (keys.series, keys.lease), (keys.candles(symbol, timeframe), keys.state(symbol, timeframe))
+    parts = [(_IS_FILLED + _IS_OURS + _FORGET + _UNLINK, (*shared, *its))]
+    if is_cluster_client(client):
+        parts = [(_IS_FILLED + "return 0", shared), (_IS_OURS + _UNLINK, its), (_FORGET + "return 0", shared)]
+    for script, names in parts:
+        answer: Any = client.eval(script, len(names), *names, keys.series_member(series))
+        if int(answer) < 0:
+            return False
+    return True
 
 
 def _json(found: Plan, gone: list[SeriesId], *, removed: bool) -> dict[str, Any]:

@@ -81,6 +81,7 @@ def connect(
     from redis.backoff import NoBackoff
     from redis.retry import Retry
 
+    from ..wire.cluster import is_cluster_client
     from ..wire.connecting import client_for
     from ..wire.refusals import CLIENT_ERRORS, ERRORS, unavailable
 
@@ -92,7 +93,10 @@ def connect(
         socket_timeout=command_s,
     ) as client:
         try:
-            client.connection_pool.release(client.connection_pool.get_connection())
+            if is_cluster_client(client):
+                client.get_primaries()  # which connects it
+            else:
+                client.connection_pool.release(client.connection_pool.get_connection())
         except ERRORS as error:
             raise unavailable(error) from None
         try:

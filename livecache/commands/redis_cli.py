@@ -15,7 +15,8 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from ..config.render import redact
-from ..errors import RedisUnavailable
+from ..errors import ConfigError, RedisUnavailable
+from ..wire.cluster import is_cluster_client
 from ..wire.connecting import client_for
 from ..wire.refusals import ERRORS, hint_on, said
 
@@ -46,16 +47,19 @@ Reply = Status | ErrorReply | int | bytes | list[Any] | None
 """What Redis answers in RESP2; lists hold replies again."""
 
 
-def send(url: str, command: Sequence[str], *, raw: bool = False, out: TextIO | None = None) -> int:
+def send(
+    url: str, command: Sequence[str], *, raw: bool = False, node: str = "", out: TextIO | None = None
+) -> int:
     """Send `command` to the Redis at `url` and print its reply; 1 if that was an error, else 0.
 
-    MONITOR and the subscriptions print until interrupted. Raises RedisUnavailable.
+    Of a cluster to the node that has its key, or to that `node` (host:port). MONITOR and the subscriptions
+    print until interrupted. Raises RedisUnavailable, and ConfigError where no node is meant.
     """
     out = out or sys.stdout
     words = tuple(word.upper() for word in command)
     plain = raw or any(words[: len(text)] == text for text in _TEXTS)
     code = 0
-    for reply in _replies(url, command, endless=words[0] in _ENDLESS):
+    for reply in _replies(url, command, node, endless=words[0] in _ENDLESS):
         out.write((raw_reply(reply) if plain else format_reply(reply)) + "\n")
         out.flush()
         if isinstance(reply, ErrorReply):
@@ -134,7 +138,7 @@ def _quoted(text: bytes) -> str:
     return f'"{body}"'
 
 
-def _replies(url: str, command: Sequence[str], *, endless: bool) -> Iterator[Reply]:
+def _replies(url: str, command: Sequence[str], node: str, *, endless: bool) -> Iterator[Reply]:
     try:
         client = client_for(
             redis,
@@ -144,7 +148,7 @@ def _replies(url: str, command: Sequence[str], *, endless: bool) -> Iterator[Rep
             socket_connect_timeout=5.0,
             socket_timeout=5.0,  # until it is connected
         )
-        connection = client.connection_pool.get_connection()
+        connection = _server(client, command, node).connection_pool.get_connection()
     except ERRORS as error:
         raise RedisUnavailable(f"cannot connect to {redact(url)}: {said(error)}", hint_on(error)) from None
     try:
@@ -160,3 +164,24 @@ def _replies(url: str, command: Sequence[str], *, endless: bool) -> Iterator[Rep
         raise RedisUnavailable(f"{redact(url)} broke off: {said(error)}", hint_on(error)) from None
     finally:
         client.close()
+
+
+def _server(client: Any, command: Sequence[str], node: str) -> Any:
+    """Whom a command is for: the server, or a node of a cluster."""
+    if not is_cluster_client(client):
+        if node:
+            raise ConfigError("--node is for a cluster", "its URL begins with redis+cluster://")
+        return client
+    nodes = {one.name: one for one in client.get_nodes()}
+    listed = f"--node {' or '.join(sorted(nodes))}"
+    if node and node not in nodes:
+        raise ConfigError(f"--node: the cluster has no node {node[:80]!r}", listed)
+    if not node:
+        try:
+            slot = client.determine_slot(*command)
+        except ERRORS:
+            raise ConfigError(
+                f"{command[0][:40].upper()} has no key that says which node it is for", listed
+            ) from None
+        node = client.nodes_manager.get_node_from_slot(slot).name
+    return client.get_redis_connection(nodes[node])

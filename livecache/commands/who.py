@@ -15,6 +15,7 @@ from ..config.render import Loaded, source_of
 from ..errors import ConfigError
 from ..keys.keyspace import Damaged, decode_ban, decode_lease, shards_of
 from ..redis_url import address_of
+from ..wire.routing import client_at
 from .reading import connect, duration, keyspace_of, redis_url_of, utc
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def _writes(client: redis.Redis, keys: Keyspace) -> Writes:
             continue
         since = lease.token if lease.token > _CREDIBLE_MS else 0
         held[lease.instance] = min(held.get(lease.instance, since), since)
-        told = client.pipeline(transaction=False)
+        told = client_at(client, part.own_feed).pipeline(transaction=False)
         told.hmget(part.own_feed, "requests_this_hour", "requests_per_hour", "budget_members")
         (counts,) = told.execute(raise_on_error=False)  # The key may be somebody else's.
         counts = counts if isinstance(counts, list) else [None] * 3

@@ -16,6 +16,7 @@ from ..keys.keyspace import Keyspace
 from ..model.series import SeriesId
 from ..model.timeframe import Timeframe
 from ..wire.refusals import ERRORS, unavailable
+from ..wire.routing import client_at, masters_of
 from ..wire.scripts import text_of
 
 __all__ = ["KEYS_SEEN_MAX", "MEMBERS_SEEN_MAX", "Inspected", "Inspector", "Shared"]
@@ -69,7 +70,8 @@ class Inspector:
     def series(self, series: Sequence[SeriesId]) -> list[Inspected]:
         """These series of one symbol, all of one moment."""
         keys = self.keys
-        with self._redis.pipeline(transaction=True) as pipe:
+        there = client_at(self._redis, keys.alive(series[0].symbol))
+        with there.pipeline(transaction=True) as pipe:
             for _, symbol, timeframe in series:
                 candles, state = keys.candles(symbol, timeframe), keys.state(symbol, timeframe)
                 pipe.type(candles)
@@ -89,7 +91,7 @@ class Inspector:
         keys = self.keys
         expected = {keys.series: "set", keys.feed: "hash", keys.closes: "stream"}
         expected |= {keys.lease: "string", keys.ban: "string"}
-        with self._redis.pipeline(transaction=True) as pipe:
+        with client_at(self._redis, keys.series).pipeline(transaction=True) as pipe:
             for key in expected:
                 pipe.type(key)
             pipe.smembers(keys.series)
@@ -108,27 +110,27 @@ class Inspector:
 
     def names(self, *, most: float = KEYS_SEEN_MAX) -> Iterator[str]:
         """Every key that begins with our prefix, at most so many of the server's looked at."""
-        pattern = f"{self.keys.prefix.translate(_GLOB)}:*"
-        cursor, seen = 0, 0
-        while True:
-            try:
-                cursor, names = self._redis.scan(cursor, match=pattern, count=_KEYS_A_STEP)
-            except ERRORS as error:
-                raise unavailable(error) from error
-            seen += _KEYS_A_STEP
-            yield from map(text_of, names)
-            if cursor == 0:
-                return
-            if seen >= most:
-                self.saw_all_names = False
-                return
+        pattern, seen = f"{self.keys.prefix.translate(_GLOB)}:*", 0
+        for server in masters_of(self._redis).values():
+            cursor = None
+            while cursor != 0:
+                if seen >= most:
+                    self.saw_all_names = False
+                    return
+                try:
+                    cursor, names = server.scan(cursor or 0, match=pattern, count=_KEYS_A_STEP)
+                except ERRORS as error:
+                    raise unavailable(error) from error
+                seen += _KEYS_A_STEP
+                yield from map(text_of, names)
 
     def settings(self, names: Sequence[str]) -> dict[str, str | None]:
-        """These settings of the server; None for each that it does not tell."""
+        """These settings of the server, of a cluster of one master; None for each that it does not tell."""
+        server = next(iter(masters_of(self._redis).values()))
         found: dict[str, str | None] = dict.fromkeys(names)
         for name in names:
             try:
-                reply: Any = self._redis.config_get(name)
+                reply: Any = server.config_get(name)
             except ERRORS:  # A managed Redis refuses CONFIG, an ACL may forbid it.
                 continue
             if isinstance(reply, dict):

@@ -24,7 +24,7 @@ from .candles import Candles
 from .elsewhere import Elsewhere
 from .questions import Keys, Questions, in_order
 
-__all__ = ["Core", "SeriesView", "Steps", "alive_of", "checked", "trips"]
+__all__ = ["READ", "Core", "SeriesView", "Steps", "alive_of", "checked", "trips"]
 
 _T = TypeVar("_T")
 Steps = Generator[Sequence[tuple[Any, ...]], list[Any], _T]
@@ -37,7 +37,7 @@ _CALLS_A_TRIP = 100
 
 _VENUE = re.compile(r"[a-z][a-z0-9-]{0,31}")  # as a configuration may name one
 
-_READ = Script.load("read/read.lua")
+READ = Script.load("read/read.lua")
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +289,7 @@ class Core(Questions):
         Among the replies are errors of a wrong type, and of a cluster's nodes that are away; no others.
         """
         keyed = [(len(keys), *keys, *args) for keys, args in calls]
-        replies = yield [(self._evaluate_by[0], _READ.sha, *rest) for rest in keyed]
+        replies = yield [(self._evaluate_by[0], READ.sha, *rest) for rest in keyed]
         if {*map(type, replies)} != {list}:
             replies = yield from self._repeat(keyed, replies)
         return replies
@@ -299,9 +299,9 @@ class Core(Questions):
         if any(is_unknown_script_command(error) for error in _errors(replies)):
             # Before version 7 servers cannot be told that a script only reads. Nothing else differs.
             self._evaluate_by = ("EVALSHA", "EVAL")
-            replies = yield [(self._evaluate_by[0], _READ.sha, *rest) for rest in keyed]
+            replies = yield [(self._evaluate_by[0], READ.sha, *rest) for rest in keyed]
         if any(isinstance(error, NoScriptError) for error in _errors(replies)):
-            replies = yield [(self._evaluate_by[1], _READ.text, *rest) for rest in keyed]
+            replies = yield [(self._evaluate_by[1], READ.text, *rest) for rest in keyed]
         for error in _errors(replies):
             if not isinstance(error, NodeUnavailable) and "WRONGTYPE" not in str(error):
                 raise unavailable(error) from error

@@ -11,6 +11,7 @@ import redis.asyncio
 from redis.asyncio.cluster import ClusterNode as AsyncNode
 from redis.asyncio.cluster import RedisCluster as AsyncRedisCluster
 from redis.cluster import ClusterNode, LoadBalancingStrategy, RedisCluster
+from redis.exceptions import RedisError, ResponseError
 
 from ..redis_url import ClusterNodes
 
@@ -26,10 +27,25 @@ _OF_CONNECTIONS = ("redis_connect_func", "ssl_ca_path", "ssl_password")
 class Cluster(RedisCluster):
     """A cluster, with threads."""
 
+    _tells_commands = True
+
     def determine_slot(self, *args: Any) -> int | None:
         """The slot of a command's keys."""
-        slot: int | None = super().determine_slot(_AS.get(args[0], args[0]), *args[1:])
+        try:
+            slot: int | None = super().determine_slot(_AS.get(args[0], args[0]), *args[1:])
+        except RedisError:
+            if self._tells_commands or len(args) == 1:
+                raise
+            slot = self.keyslot(args[1])  # Ours have their first key there.
         return slot
+
+    def command(self) -> Any:
+        """Which commands there are; none where the user may not ask, which no command of ours needs."""
+        try:
+            return super().command()
+        except ResponseError:
+            self._tells_commands = False
+            return {}
 
 
 class AsyncCluster(AsyncRedisCluster):

@@ -41,9 +41,11 @@ __all__ = [
     "NODE_S",
     "PAUSE_S",
     "Routes",
+    "client_at",
     "exchange",
     "exchange_async",
     "key_of",
+    "masters_of",
     "rests_s",
     "routes_over",
 ]
@@ -241,6 +243,20 @@ class Routes:
 def routes_over(client: Any) -> Routes | None:
     """The routes of a cluster's client; None for any other."""
     return Routes(client) if is_cluster_client(client) else None
+
+
+def client_at(client: Any, key: str) -> Any:
+    """With threads: the client of the node that has this key; of one server the client itself."""
+    if not is_cluster_client(client):
+        return client
+    return client.get_redis_connection(client.get_node_from_key(key))
+
+
+def masters_of(client: Any) -> dict[str, Any]:
+    """With threads: a client for each master of a cluster, by its name; of one server itself, by none."""
+    if not is_cluster_client(client):
+        return {"": client}
+    return {node.name: client.get_redis_connection(node) for node in client.get_primaries()}
 
 
 def key_of(command: tuple[Any, ...]) -> Any:

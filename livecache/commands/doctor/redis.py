@@ -17,6 +17,7 @@ from ...model.timeframe import Timeframe
 from ...quality.inspection import Inspector
 from ...redis_url import address_of
 from ...wire.advice import SETTINGS, advice_on
+from ...wire.routing import masters_of
 from ...wire.scripts import text_of
 from ..reading import connect, keyspace_of, redis_url_of
 from .diagnosis import Diagnosis, failed, noted, right, skipped
@@ -78,6 +79,12 @@ def redis_server(loaded: Loaded) -> list[Diagnosis]:
 
 
 def _examine(client: Any, place: str, config: Config) -> Iterator[Diagnosis]:
+    for name, server in masters_of(client).items():
+        yield from _server(server, name or place, config, of_cluster=bool(name))
+    yield from _of_each(_keys, client, config)
+
+
+def _server(client: Any, place: str, config: Config, *, of_cluster: bool) -> Iterator[Diagnosis]:
     began_s = time.monotonic()
     client.ping()
     took_ms = (time.monotonic() - began_s) * 1000
@@ -85,14 +92,15 @@ def _examine(client: Any, place: str, config: Config) -> Iterator[Diagnosis]:
     version = info.get("valkey_version") or info.get("redis_version") or "of an untold version"
     name = "Valkey" if "valkey_version" in info else "Redis"
     yield right("redis", f"{place}: {name} {version} answers in {took_ms:.1f} ms")
-    if info.get("redis_mode") == "cluster" or info.get("cluster_enabled") == 1:
-        yield failed("redis", "it is a node of a Redis Cluster", "name a single server, or Sentinels")
+    if not of_cluster and (info.get("redis_mode") == "cluster" or info.get("cluster_enabled") == 1):
+        yield failed(
+            "redis", "it is a node of a Redis Cluster", "a cluster's URL begins with redis+cluster://"
+        )
     if info.get("role") == "slave":
         yield failed("redis", "it is a replica, and only reads", "name its master, or the Sentinels")
     yield from _clock(client)
     yield from _of_each(_allowed, client, config)
-    yield from _settings(client, keyspace_of(config))
-    yield from _of_each(_keys, client, config)
+    yield from _settings(client, keyspace_of(config), f"--node {place} " if of_cluster else "")
 
 
 def _of_each(
@@ -139,7 +147,7 @@ def _allowed(client: Any, keys: Keyspace) -> Iterator[Diagnosis]:
         yield right("redis user", f"may use all {len(COMMANDS)} commands under the prefix {keys.prefix}")
 
 
-def _settings(client: Any, keys: Keyspace) -> Iterator[Diagnosis]:
+def _settings(client: Any, keys: Keyspace, at: str) -> Iterator[Diagnosis]:
     told = Inspector(client, keys).settings(SETTINGS)
     if all(value is None for value in told.values()):
         yield right("redis settings", "not told to this user; see docs/redis.md, Users")
@@ -148,7 +156,7 @@ def _settings(client: Any, keys: Keyspace) -> Iterator[Diagnosis]:
     for problem, remedy in advice:
         # That candles vanish is wrong; that they take more memory is a pity.
         say = failed if "evicts" in problem else noted
-        yield say("redis settings", problem, f"livecache redis {remedy}")
+        yield say("redis settings", problem, f"livecache redis {at}{remedy}")
     if not advice:
         yield right(
             "redis settings", f"maxmemory-policy {told.get('maxmemory-policy')}, and the others are right"

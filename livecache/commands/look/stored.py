@@ -21,6 +21,7 @@ from ...model.timeframe import Multiple, Timeframe, stored_of
 from ...read.questions import COUNT_MAX
 from ...read.reading import Core, SeriesView, alive_of
 from ...reader.links import RedisLink
+from ...wire.routing import client_at
 from ...wire.scripts import text_of
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class StoredSeries:
 def read_stored(client: redis.Redis, keys: Keyspace, series: SeriesId, count: int) -> StoredSeries:
     """The newest `count` buckets and the state of the same moment. redis-py's errors pass through."""
     _, symbol, timeframe = series
-    with client.pipeline(transaction=True) as pipeline:
+    with client_at(client, keys.alive(symbol)).pipeline(transaction=True) as pipeline:
         pipeline.hgetall(keys.state(symbol, timeframe))
         pipeline.get(keys.alive(symbol))
         pipeline.zcard(keys.candles(symbol, timeframe))
