@@ -69,16 +69,16 @@ def sort_keys(names: Iterable[str], keys: Keyspace, announced: Sequence[SeriesId
         series = keys.series_of(name)
         if series is not None:
             result.leftovers.add(series)
-        elif not _is_alive_key(name, keys):
+        elif not _is_of_a_symbol(name, keys):
             result.unknown.append(name)
     result.unknown.sort()
     return result
 
 
-def _is_alive_key(name: str, keys: Keyspace) -> bool:
-    symbol = name.removeprefix(f"{keys.prefix}:{{{keys.venue}:").removesuffix("}:alive")
+def _is_of_a_symbol(name: str, keys: Keyspace) -> bool:
+    symbol = name.removeprefix(f"{keys.prefix}:{{{keys.venue}:").rpartition("}:")[0]
     try:
-        return name == keys.alive(symbol)
+        return name in (keys.alive(symbol), keys.fence(symbol))
     except ConfigError:
         return False
 

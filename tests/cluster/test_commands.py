@@ -33,6 +33,8 @@ def run(
 ) -> Run:
     """Runs a command over the cluster, which holds twelve symbols; its exit code, and what it printed."""
     put_all(store, 101)
+    for key in (*map(KEYS.fence, SYMBOLS), KEYS.lease_of(3), KEYS.members, KEYS.budget("address")):
+        store.set(key, "1")  # as a service leaves them, whatever is in them
     monkeypatch.setenv("LIVECACHE_REDIS_URL", clean_nodes.url)
     monkeypatch.setenv("LIVECACHE_VENUES_COINBASE_SYMBOLS", ",".join(SYMBOLS))
     monkeypatch.setenv("LIVECACHE_CACHE_TIMEFRAMES", "5m")
