@@ -133,7 +133,7 @@ def _remove(client: redis.Redis, keys: Keyspace, series: SeriesId) -> bool:
     """Whether it is gone, and was not left alone."""
     _, symbol, timeframe = series
     shared, its = (keys.series, keys.lease), (keys.candles(symbol, timeframe), keys.state(symbol, timeframe))
-    parts = [(_IS_FILLED + _IS_OURS + _FORGET + _UNLINK, (*shared, *its))]
+    parts: list[tuple[str, tuple[str, ...]]] = [(_IS_FILLED + _IS_OURS + _FORGET + _UNLINK, (*shared, *its))]
     if is_cluster_client(client):
         parts = [(_IS_FILLED + "return 0", shared), (_IS_OURS + _UNLINK, its), (_FORGET + "return 0", shared)]
     for script, names in parts:

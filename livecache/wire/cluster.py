@@ -36,13 +36,13 @@ class Cluster(RedisCluster):
         except RedisError:
             if self._tells_commands or len(args) == 1:
                 raise
-            slot = self.keyslot(args[1])  # Ours have their first key there.
+            slot = self.keyslot(args[1])  # type: ignore[no-untyped-call]  # Ours have their first key there.
         return slot
 
-    def command(self) -> Any:
+    def command(self, **options: Any) -> dict[str, dict[str, Any]]:
         """Which commands there are; none where the user may not ask, which no command of ours needs."""
         try:
-            return super().command()
+            return super().command(**options)
         except ResponseError:
             self._tells_commands = False
             return {}
