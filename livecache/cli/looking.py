@@ -268,7 +268,7 @@ def cluster(given: Given, as_json: bool) -> int:
     Roles, slots, symbols and series, the scripts that a master knows, how far a replica is behind, and what
     is refused. Exit 0 if every slot has a master that answers, else 1.
     """
-    from ..commands.look.cluster import show_cluster
+    from ..commands.doctor.cluster import show_cluster
 
     return show_cluster(given.load().config, as_json=as_json)
 
