@@ -65,6 +65,24 @@ def fill(given: Given, history_url: str | None, report: Path | None, as_json: bo
     return fill(config, place_of(config, history_url), wanted, report=report, as_json=as_json)
 
 
+@history.command()
+@click.option("--venue", help="The id of one venue; else of all that are configured.")
+@options.history_url
+@options.config
+@options.log
+def worker(given: Given, history_url: str | None, venue: str | None) -> int:
+    """Work on what is ordered, beside `livecache run` and others, from any host.
+
+    It asks the exchange for what jobs of the history want, whoever has ordered them: a service, a fill, a
+    reader. It may be killed at any instant: another one takes its jobs over, half a minute later.
+    """
+    from ..commands.history.opened import place_of
+    from ..commands.history.worker import work
+
+    config = given.load().config
+    return work(config, place_of(config, history_url), venue)
+
+
 def _about(command: _F) -> _F:
     """Of which history, and of which of its series."""
     command = click.option("--symbols", help="Only these, by comma.")(command)
@@ -245,7 +263,7 @@ def copy(given: Given, source: str, target: str, **told: Any) -> int:
     From a file into a database, or back. It may be stopped at any instant, and run again and again: only what
     is new is copied. Exit 1 where counts differ in the end.
     """
-    from ..commands.history.copy import copy
+    from ..commands.files.copying import copy
     from ..commands.history.opened import place_of
 
     config = given.load().config

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from livecache.__main__ import main
-from livecache.commands.history import copy as copying
+from livecache.commands.files import copying
 from livecache.equities.action import Action
 from livecache.history.columns import Columns
 from livecache.history.opening import open_history

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import pytest
 
-from livecache.commands.history.fill import Wanted, _Filling
+from livecache.commands.history.fill import Wanted, Filling
 from livecache.config.schema import Config
 from livecache.equities.calendar import Calendar, calendar_named
 from livecache.history.sqlite.store import SqliteHistory
@@ -100,7 +100,7 @@ class Market:
                 config = Config(venues={"yahoo": settings})
                 store = SqliteHistory.open(self.folder / "history.db", lambda: int(clock.wall() * 1000))
                 with closing(store):
-                    filling = _Filling(config, "yahoo", store, inline, clock)  # type: ignore[arg-type]
+                    filling = Filling(config, "yahoo", store, inline, clock)  # type: ignore[arg-type]
                     wanted = Wanted({"yahoo": symbols}, (D1,), since=-days * DAY_MS, force=force)
                     began = clock.monotonic()
                     with suppress(TimeoutError):

@@ -44,7 +44,7 @@ from ...venues.venue import FetchFailure
 from ...wire.connecting import database_of
 from .report import draw, print_report, write_report
 
-__all__ = ["Wanted", "fill"]
+__all__ = ["Filling", "Wanted", "fill", "shared_redis"]
 
 _ASKS, _ASK_S = 8, 4.0  # half a minute in all
 _CONCURRENCY = 8
@@ -81,10 +81,10 @@ def fill(config: Config, place: Place, wanted: Wanted, *, report: Path | None, a
 
 async def _fill(config: Config, place: Place, wanted: Wanted, report: Path | None, *, as_json: bool) -> int:
     clock = SystemClock()
-    fillings: list[_Filling] = []
+    fillings: list[Filling] = []
     unreachable: list[VenueUnreachable] = []
 
-    async def one(filling: _Filling) -> None:
+    async def one(filling: Filling) -> None:
         try:
             await filling.run(wanted)
         except VenueUnreachable as error:  # the others go on
@@ -99,8 +99,8 @@ async def _fill(config: Config, place: Place, wanted: Wanted, report: Path | Non
             log = await stack.enter_async_context(LogKeeper(place, clock, next(iter(wanted.symbols), "")))
             setup(config.log.level, config.log.format, also=log.take)
             logger.bind(event="history_opened", path=str(place)).info("history in {}", place)
-            redis = await _opened(config, stack)
-            fillings.extend(_Filling(config, venue, store, thread, clock, redis) for venue in wanted.symbols)
+            redis = await shared_redis(config, stack)
+            fillings.extend(Filling(config, venue, store, thread, clock, redis) for venue in wanted.symbols)
             async with asyncio.TaskGroup() as keeping:
                 logging = keeping.create_task(log.run(), name="history log")
                 sharing = [keeping.create_task(each.limiter.share(), name="quota") for each in fillings]
@@ -131,7 +131,7 @@ async def _fill(config: Config, place: Place, wanted: Wanted, report: Path | Non
     return 1 if any(line.error for line in lines) else 0
 
 
-async def _opened(config: Config, stack: AsyncExitStack) -> Any:
+async def shared_redis(config: Config, stack: AsyncExitStack) -> Any:
     """The Redis over which services share what their venues allow; None where it is one service's own."""
     if config.redis.url == "embedded":
         return None
@@ -140,15 +140,15 @@ async def _opened(config: Config, stack: AsyncExitStack) -> Any:
     return (await stack.enter_async_context(open_store(config))).client
 
 
-def _lines(fillings: Sequence[_Filling]) -> list[Line]:
+def _lines(fillings: Sequence[Filling]) -> list[Line]:
     return [line for filling in fillings for line in filling.lines]
 
 
-def _hours(fillings: Sequence[_Filling]) -> dict[str, Hour]:
+def _hours(fillings: Sequence[Filling]) -> dict[str, Hour]:
     return {filling.venue.name: filling.hour for filling in fillings}
 
 
-class _Filling:
+class Filling:
     """One venue being filled."""
 
     def __init__(
@@ -198,24 +198,52 @@ class _Filling:
         try:
             await self._learn_time()
             await self._submit(wanted)
-            kept = {each.symbol for each in await self._thread(self._store.assets)}
-            self._began_ms = self._time.now()
-            worker = Worker(
-                self._store,
-                Healing(self._thread, self._store),
-                self.venue,
-                self.limiter,
-                self._clock,
-                name=self._name,
-                watch=self._tally,
-                concurrency=_CONCURRENCY,
+            worker = await self._worker(
                 urgency=Urgency.HISTORY,
+                urgent=None,
                 oldest_first=wanted.oldest_first,
-                known={*self._settings.symbols, *wanted.symbols[self.venue.name], *kept},
+                symbols=wanted.symbols[self.venue.name],
             )
             await worker.run(once=True, waits=wanted.scheduled is None)
         finally:
             await self.venue.aclose()
+
+    async def work(self) -> None:
+        """Work on whatever is ordered of the venue, by whomever, until cancelled."""
+        try:
+            await self._learn_time()
+            deep = await self._worker(urgency=Urgency.HISTORY, urgent=False)
+            reads = await self._worker(urgency=Urgency.READ, urgent=True)
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(deep.run(), name="history worker")
+                tasks.create_task(reads.run(), name="history of readers")
+        finally:
+            await self.venue.aclose()
+
+    async def _worker(
+        self,
+        *,
+        urgency: Urgency,
+        urgent: bool | None,
+        oldest_first: bool = False,
+        symbols: Sequence[str] = (),
+    ) -> Worker:
+        kept = {each.symbol for each in await self._thread(self._store.assets)}
+        self._began_ms = self._time.now()
+        return Worker(
+            self._store,
+            Healing(self._thread, self._store),
+            self.venue,
+            self.limiter,
+            self._clock,
+            name=self._name,
+            watch=self._tally,
+            concurrency=_CONCURRENCY,
+            urgency=urgency,
+            urgent=urgent,
+            oldest_first=oldest_first,
+            known={*self._settings.symbols, *symbols, *kept},
+        )
 
     async def _learn_time(self) -> None:
         """What may be settled goes by the venue's clock."""

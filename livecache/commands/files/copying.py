@@ -11,8 +11,8 @@ from ...errors import ConfigError, OutsideCalendar
 from ...model.coverage import Coverage, Span
 from ...model.grid import Grid
 from ...model.timeframe import TIME_MAX
-from .chosen import chosen, name_of
-from .opened import Place, open_history
+from ..history.chosen import chosen, name_of
+from ..history.opened import Place, open_history
 
 if TYPE_CHECKING:
     from ...history.records.symbols import AboutSymbol
