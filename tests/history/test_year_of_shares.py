@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import pytest
 
-from livecache.commands.history.fill import Wanted, Filling
+from livecache.commands.history.fill import Filling, Wanted
 from livecache.config.schema import Config
 from livecache.equities.calendar import Calendar, calendar_named
 from livecache.history.sqlite.store import SqliteHistory

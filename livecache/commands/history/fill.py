@@ -211,13 +211,15 @@ class Filling:
     async def work(self) -> None:
         """Work on whatever is ordered of the venue, by whomever, until cancelled."""
         try:
-            await self._learn_time()
-            deep = await self._worker(urgency=Urgency.HISTORY, urgent=False)
-            reads = await self._worker(urgency=Urgency.READ, urgent=True)
             async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self.limiter.share(), name="quota")
+                await self._learn_time()
+                deep = await self._worker(urgency=Urgency.HISTORY, urgent=False)
+                reads = await self._worker(urgency=Urgency.READ, urgent=True)
                 tasks.create_task(deep.run(), name="history worker")
                 tasks.create_task(reads.run(), name="history of readers")
         finally:
+            await self.limiter.leave()
             await self.venue.aclose()
 
     async def _worker(

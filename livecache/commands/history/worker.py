@@ -8,9 +8,10 @@ from contextlib import AsyncExitStack
 
 from ...clock import SystemClock
 from ...config.schema import Config
-from ...errors import ConfigError, LivecacheError, only
+from ...errors import ConfigError, LivecacheError
 from ...history.opening import Place, open_history
 from ...history.service.log_keeper import LogKeeper
+from ...history.service.service import error_of
 from ...history.thread import StoreThread
 from ...pacing.backoff import delays
 from ...process.logs import setup
@@ -51,7 +52,7 @@ async def _forever(config: Config, place: Place, venue: str, clock: SystemClock)
     waits = delays(random.random, first_s=_AGAIN_FIRST_S, most_s=_AGAIN_MOST_S)
     while True:
         began_s = clock.monotonic()
-        error = await _once(config, place, venue, clock)
+        error = await error_of(_once(config, place, venue, clock), "history worker")
         if not isinstance(error, LivecacheError):
             raise error
         if clock.monotonic() - began_s > _AGAIN_MOST_S:
@@ -62,20 +63,11 @@ async def _forever(config: Config, place: Place, venue: str, clock: SystemClock)
         await clock.sleep(wait_s)
 
 
-async def _once(config: Config, place: Place, venue: str, clock: SystemClock) -> BaseException:
-    """The error that ends it."""
-    error: BaseException = RuntimeError("a worker has ended")
-    try:
-        async with AsyncExitStack() as stack:
-            thread = await stack.enter_async_context(StoreThread())
-            store = await thread(lambda: open_history(place))
-            stack.push_async_callback(thread, store.close)
-            logger.bind(event="history_opened", path=str(place)).info("works on what is ordered in {}", place)
-            redis = await shared_redis(config, stack)
+async def _once(config: Config, place: Place, venue: str, clock: SystemClock) -> None:
+    async with AsyncExitStack() as stack:
+        thread = await stack.enter_async_context(StoreThread())
+        store = await thread(lambda: open_history(place))
+        stack.push_async_callback(thread, store.close)
+        logger.bind(event="history_opened", path=str(place)).info("works on what is ordered in {}", place)
+        redis = await shared_redis(config, stack)
         await Filling(config, venue, store, thread, clock, redis).work()
-    except* Exception as group:
-        error = only(group)
-    # On Python 3.11 a group that ends by an error drops a cancellation that came meanwhile.
-    if (task := asyncio.current_task()) is not None and task.cancelling():
-        raise asyncio.CancelledError
-    return error

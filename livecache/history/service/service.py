@@ -6,9 +6,9 @@ What needs numpy is loaded in the store's thread, once the cache is warm: nobody
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...clock import Clock
 from ...engine.engine import Engine
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ..store import HistoryDatabase
     from .session import Session
 
-__all__ = ["HistoryService", "Wishes"]
+__all__ = ["HistoryService", "Wishes", "error_of"]
 
 _AGAIN_FIRST_S, _AGAIN_MOST_S = 1.0, 300.0
 _BUSY_S = 2.0
@@ -72,7 +72,7 @@ class HistoryService:
         waits = self._waits()
         while True:
             began_s = self._clock.monotonic()
-            error = await self._one(engine, standing)
+            error = await error_of(self._session(engine, standing), "history session")
             if self._clock.monotonic() - began_s > _AGAIN_MOST_S:
                 waits = self._waits()
             wait_s = next(waits)
@@ -84,18 +84,6 @@ class HistoryService:
                 *(engine.venue.name, error, wait_s),
             )
             await self._clock.sleep(wait_s)
-
-    async def _one(self, engine: Engine, standing: Standing) -> BaseException:
-        """One session, from the opening of the store to the error that ends it."""
-        error: BaseException = RuntimeError("the session has ended")
-        try:
-            await self._session(engine, standing)
-        except* Exception as group:
-            error = only(group)
-        # On Python 3.11 a group that ends by an error drops a cancellation that came meanwhile.
-        if (task := asyncio.current_task()) is not None and task.cancelling():
-            raise asyncio.CancelledError
-        return error
 
     async def _session(self, engine: Engine, standing: Standing) -> None:
         async with AsyncExitStack() as stack:
@@ -116,3 +104,20 @@ class HistoryService:
 
     def _waits(self) -> Iterator[float]:
         return delays(self._jitter, first_s=_AGAIN_FIRST_S, most_s=_AGAIN_MOST_S)
+
+
+async def error_of(work: Coroutine[Any, Any, None], name: str) -> BaseException:
+    """The error that ends it, if it is not cancelled.
+
+    It is a task of its own: on Python 3.11 a TaskGroup that ends by an error leaves behind that its task is
+    being cancelled, and drops a cancellation that comes meanwhile.
+    """
+    task = asyncio.create_task(work, name=name)
+    try:
+        await asyncio.wait([task])
+    except asyncio.CancelledError:
+        task.cancel()
+        await asyncio.wait([task])
+        raise
+    error = task.exception() or RuntimeError(f"the {name} has ended")
+    return only(error) if isinstance(error, (Exception, BaseExceptionGroup)) else error
