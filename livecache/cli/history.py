@@ -271,6 +271,14 @@ def copy(given: Given, source: str, target: str, **told: Any) -> int:
 
 
 @history.command()
+def roles() -> None:
+    """Print the SQL by which the owner of a PostgreSQL database lets others read or write, and no more."""
+    from ..history.postgres.roles import ROLES
+
+    print(ROLES, end="")
+
+
+@history.command()
 @_place
 def vacuum(given: Given, history_url: str | None, **told: Any) -> None:
     """Give room that is not used any more back to the file system."""

@@ -30,8 +30,8 @@ def store(each_store: HistoryDatabase) -> HistoryDatabase:
 
 
 @pytest.fixture
-def series(each_series: int) -> int:
-    return each_series
+def series(store: HistoryDatabase) -> int:
+    return number_of(store)
 
 
 def submitted(store: HistoryDatabase, series: int, start: int, end: int, *, force: bool = False) -> int:
