@@ -69,7 +69,7 @@ async def engine_over(
 
     `options` are the engine's.
     """
-    shared = not store.embedded
+    shared = not store.embedded or options.get("shard") is not None  # of a venue: several engines, one budget
     engine, change = assemble(
         config, store.client, SystemClock(), venue=venue, shared=shared, spread=store.spread, **options
     )

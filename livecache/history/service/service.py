@@ -66,7 +66,10 @@ class HistoryService:
 
     async def beside(self, engine: Engine) -> None:
         """Keep the history of the engine's venue until cancelled. It never raises for the store's sake."""
-        standing = self.standings[engine.venue.name] = Standing()
+        # Shards of a venue are told of together; of a whole one nothing is left that an earlier engine told.
+        standing = self.standings[engine.venue.name] = (
+            Standing() if engine.keys.shard is None else self.standings.get(engine.venue.name, Standing())
+        )
         engine.limiter.shares[Urgency.HISTORY] = self._share
         await engine.backfiller.listing.filled.wait()
         waits = self._waits()
