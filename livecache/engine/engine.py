@@ -97,7 +97,7 @@ class Engine:
     ) -> None:
         self.venue = venue
         self.store = store
-        self._way: RedisLike = spread or store
+        self.way: RedisLike = spread or store
         self.keys = keys
         self.settings = settings
         self.clock = time.clock
@@ -127,7 +127,7 @@ class Engine:
         self.repairs = RepairDesk(self.live, self.backfiller.schedule)
         self.feeds = Feeds(self.live, self.venue, self.backfiller.listing)
         self.writer = Writer(
-            self._way,
+            self.way,
             keys,
             self.series,
             self.live,
@@ -245,7 +245,7 @@ class Engine:
     async def _ban(self) -> int | None:
         """Until when the venue has banned us, as an earlier run was told; None while Redis does not tell."""
         try:
-            return await load_ban(self._way, self.keys)
+            return await load_ban(self.way, self.keys)
         except TROUBLE:
             return None  # The writer says so.
 
@@ -258,7 +258,7 @@ class Engine:
                 self._excuse(f"venue banned until {iso(until)}")
                 now = int(self.clock.wall() * 1000)
                 if self.limiter.ban_follows:
-                    await self.writer.patiently(partial(tell_ban, self._way, self.keys, until, now))
+                    await self.writer.patiently(partial(tell_ban, self.way, self.keys, until, now))
                 while self.limiter.banned_until == until and not self.limiter.ban.is_set():
                     with suppress(TimeoutError):
                         async with asyncio.timeout(min(_LOOK_S, until / 1000 - self.clock.wall())):
@@ -281,7 +281,7 @@ class Engine:
         live, now, token = self.live, self.live.now(), self.writer.token
         adopted = await self.writer.patiently(
             lambda: adoption.load(
-                self._way,
+                self.way,
                 self.keys,
                 [series for series in self.series if self.writer.holds(series.symbol)],
                 origin=self.venue.origin,
@@ -293,7 +293,7 @@ class Engine:
         told = max((one.known.end for one in adopted.stored if one.known), default=0)
         await self.clock.sleep(max(0, told - live.now()) / 1000)
         self.writer.found(token, adopted.stored)
-        await advise(self._way)
+        await advise(self.way)
         of_symbols: dict[str, list[Stored]] = {}
         for one in adopted.stored:
             of_symbols.setdefault(one.series.symbol, []).append(one)

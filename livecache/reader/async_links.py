@@ -207,7 +207,7 @@ class _Place:
         await self.turns.aclose()
         if self._owns and self._redis is not None:
             with suppress(*ERRORS):
-                await (self._redis if self._routes is None else self._routes).aclose()
+                await self._redis.aclose()
 
     def _client(self) -> Any:
         if self._redis is None:

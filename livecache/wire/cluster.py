@@ -81,6 +81,12 @@ class AsyncCluster(AsyncRedisCluster):
         await super().initialize(more, last_failed_node_name)
         return self
 
+    async def aclose(self) -> None:
+        """Close all connections. redis-py closes none where it was not asked for a command itself."""
+        await super().aclose()
+        for which in ("nodes_cache", "startup_nodes"):
+            await self.nodes_manager.aclose(which)
+
     async def learn(self, failed: str | None = None) -> None:
         """Learn which nodes there are, whatever was known; the one that `failed` is asked last."""
         await self.nodes_manager.initialize(list(self._addresses), failed)

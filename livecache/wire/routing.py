@@ -166,11 +166,6 @@ class Routes:
         """Somebody had trouble with one: which there are is asked for before the next command."""
         self._stale = True
 
-    async def aclose(self) -> None:
-        """Close the connections of an asyncio client, which does not know how it was used."""
-        for which in ("nodes_cache", "startup_nodes"):
-            await self.client.nodes_manager.aclose(which)
-
     # --- inside
 
     def _again(

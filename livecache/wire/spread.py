@@ -7,7 +7,7 @@ that is away takes nothing from the others. One server is asked call by call, as
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
 from redis.asyncio.cluster import ClusterNode, PipelineCommand
@@ -128,13 +128,18 @@ class Spread:
         self._away: dict[str, _Away] = {}
         self._stale = True
         self._learn_at_s = float("-inf")
-        self.redirects = 0
-        """Calls that were answered by the name of another node."""
+        self.redirects = {"moved": 0, "ask": 0}
+        """Calls that were answered by the name of another node: for good, or for that call."""
 
     @property
     def trouble(self) -> BaseException | None:
         """What some node fails by that is away now; None if all are there."""
         return next((away.error for away in self._away.values()), None)
+
+    @property
+    def nodes(self) -> Mapping[str, bool]:
+        """Whether each master that is known answers, by its host and port."""
+        return {node.name: node.name not in self._away for node in self._client.get_primaries()}
 
     def away(self, key: str) -> bool:
         """Whether the node that has the key is known not to answer now."""
@@ -194,10 +199,11 @@ class Spread:
                     case NoScriptError() if (script := scripts[n]) is not None:
                         commands[n] = ("EVAL", script.text, *commands[n][2:])
                     case MovedError() as moved if self._nodes.slots_cache:
-                        self.redirects, self._stale = self.redirects + 1, True
+                        self.redirects["moved"] += 1
+                        self._stale = True
                         await self._nodes.move_slot(moved)
                     case AskError() as ask:
-                        self.redirects += 1
+                        self.redirects["ask"] += 1
                         asked[n] = self._named(ask.host, ask.port)
                         pause = pause or attempt > 0
                     case TryAgainError():

@@ -21,6 +21,7 @@ from ..cache.either import KINDS, either
 from ..cache.support import STEP, T0, candle, state
 from ..cache.test_reader import KEYS, put
 from ..e2e.support import until
+from ..http.api import listening, served
 from .nodes import Node, Nodes
 
 SYMBOLS = [f"S{number}-USD" for number in range(12)]
@@ -211,6 +212,26 @@ def test_who_follows_hears_of_all_others_while_a_node_is_away(
         until("why not the others", lambda: {*its} <= {*given} or given.update([next(answers)]), 30)
         assert {type(given[one]) for one in its} == {NodeUnavailable}
         until("its replica is followed", lambda: _all_read(given) or given.update([next(answers)]), 30)
+
+
+def test_a_stream_over_http_tells_what_each_node_hears(clean_nodes: Nodes, store: Any) -> None:
+    put_all(store, 10)
+    two = SERIES[:1] + [one for one in SERIES if is_apart(clean_nodes, one, SERIES[0])][:1]
+    for series in two:
+        put(store, state(0, 10, 10, forming=10), range(11), series=series)
+    names = [f"{series.symbol}:5m" for series in two]
+    with served(clean_nodes.url) as server, listening(server.url, *names) as stream:
+        stream.event("state")
+        until("it listens", lambda: listened_to(clean_nodes) == 2)
+        for series in two:
+            channel = KEYS.updates(series.symbol, series.timeframe)
+            update = encode_update(Update(Kind.FORMING, candle(10)))
+            clean_nodes.master_of(channel).ask("SPUBLISH", channel, update)
+            assert stream.event("forming").data["symbol"] == series.symbol
+
+
+def is_apart(nodes: Nodes, one: SeriesId, other: SeriesId) -> bool:
+    return nodes.master_of(candles_key(one)) is not nodes.master_of(candles_key(other))
 
 
 def _all_read(given: dict[SeriesId, Any]) -> bool:

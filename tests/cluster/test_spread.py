@@ -92,7 +92,7 @@ def test_a_slot_on_its_way_is_followed_key_by_key_and_once_it_has_moved(clean_no
             move()
             replies = await asyncio.gather(*(spread.many([Call(_BOTH, two, [])]) for _ in range(10)))
             assert sorted(reply[0][0] for reply in replies) == list(range(2, 12))
-            assert spread.redirects >= 10
+            assert spread.redirects["ask"] >= 10
             assert await add(spread, [other]) == [1]
         assert await spread.many([Call(_BOTH, two, [])]) == [[12, 12]]
         assert spread.trouble is None
@@ -132,6 +132,8 @@ def test_a_node_that_is_away_holds_up_no_other_and_its_replica_is_found(clean_no
         assert max(seen) - began_s < 0.3
         assert spread.away(key)
         assert not spread.away(others[0][0])
+        assert spread.nodes[f"127.0.0.1:{gone.port}"] is False
+        assert sorted(spread.nodes.values()) == [False, True, True]
         # From now on nobody waits for it, and its calls are tried as often as that costs nothing.
         turns = longest_s = 0.0
         while True:
@@ -165,7 +167,7 @@ def test_a_master_that_has_become_a_replica_is_asked_no_more(clean_nodes: Nodes)
             await asyncio.sleep(0.05)
         count = int(await spread.execute_command("GET", key))
         assert count == 2
-        assert spread.redirects
+        assert spread.redirects["moved"]
 
     over_spread(clean_nodes.url, test)
 

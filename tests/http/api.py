@@ -35,6 +35,7 @@ from livecache.keys.keyspace import Keyspace
 from livecache.model.traits import Traits
 from livecache.redis_url import address_of
 from livecache.venues.coinbase.traits import TRAITS
+from livecache.wire.connecting import client_for
 
 __all__ = ["Event", "Served", "StreamClient", "listening", "served"]
 
@@ -88,7 +89,7 @@ class Served:
 
     async def _main(self) -> None:
         self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
-        self._store = store = redis.asyncio.Redis.from_url(self._redis_url)
+        self._store = store = client_for(redis.asyncio, self._redis_url)
         self._enter()
         sockets = bind("127.0.0.1", 0)
         self.url = url_of(sockets)

@@ -12,22 +12,19 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
-from typing import Any
 
 import msgspec
 
 from ...clock import Clock
 from ...config.render import redact
 from ...errors import ClosesLost, LivecacheError, RedisUnavailable
-from ...keys.keyspace import FORMING_HINT
 from ...model.series import SeriesId
 from ...quiet import logger
 from ...read.close_events import closes, newest_entry
-from ...read.orders import Patience
+from ...read.orders import Give, Listen, Orders, Patience, Subscribe
 from ...read.reading import SeriesView, trips
 from ...repeats import Repeats
 from ...wire.refusals import ERRORS
-from ...wire.scripts import cancellable
 from ..answers import NotServed
 from ..ordering.jobs import Board
 from ..shapes.events import LostEvent, StateEvent
@@ -213,26 +210,9 @@ class Hub:
                     listener.tell(message)
 
     async def _follow_forming(self, way: Way) -> None:
-        pubsub: Any = way.store.pubsub(ignore_subscribe_messages=True)
-        followed: Mapping[bytes, SeriesId] = {}
         told: dict[SeriesId, bytes] = {}
-        try:
-            while True:
-                wanted = {
-                    way.core.keyspace(series.venue).updates(*series[1:]).encode(): series
-                    for listener in self._joined()
-                    for series in listener.series
-                    if not listener.everything
-                }
-                if more := wanted.keys() - followed.keys():
-                    await cancellable(pubsub.subscribe(*more))
-                if less := followed.keys() - wanted.keys():
-                    await cancellable(pubsub.unsubscribe(*less))
-                followed = wanted
-                if not followed:
-                    await self._clock.sleep(SUBSCRIBE_S)
-                    continue
-                hinted = await _hinted(pubsub, followed)
+        async with aclosing(way.link.iterate(self._hints(way))) as hints:
+            async for hinted in hints:
                 began_s = self._clock.monotonic()
                 # Read as readers read: whoever else may publish there, a hint is no candle.
                 for trip in trips(sorted(hinted)):
@@ -243,8 +223,25 @@ class Hub:
                 # Meanwhile the next ones gather. Of one series that is a few milliseconds.
                 took_s = self._clock.monotonic() - began_s
                 await self._clock.sleep(min(FORMING_SHARE * took_s, FORMING_REST_MOST_S))
-        finally:
-            await pubsub.aclose()
+
+    def _hints(self, way: Way) -> Orders:
+        """Which of the series that are wanted had a message, or may have had one."""
+        followed: dict[str, SeriesId] = {}
+        while True:
+            wanted = {
+                way.core.keyspace(series.venue).updates(*series[1:]): series
+                for listener in self._joined()
+                for series in listener.series
+                if not listener.everything
+            }
+            if wanted.keys() != followed.keys():
+                before, followed = followed, wanted
+                yield Subscribe(tuple(wanted))
+                if missed := {followed[channel] for channel in before.keys() & wanted.keys()}:
+                    yield Give(missed)
+            hinted = yield Listen(SUBSCRIBE_S)
+            if hinted:
+                yield Give({followed[channel] for channel in hinted})
 
     async def _look_again(self, way: Way) -> None:
         while True:
@@ -302,17 +299,3 @@ class Hub:
             listener.shown, listener.shown_at_s = (error, shown), now_s
             state = StateEvent(time=time_of(seen), error=error, series=shown)
             listener.tell(framed("state", msgspec.json.encode(state), self.position))
-
-
-async def _hinted(pubsub: Any, followed: Mapping[bytes, SeriesId]) -> set[SeriesId]:
-    """Wait a moment for hints at buckets in progress, and take all that are there: of which series."""
-    hinted: set[SeriesId] = set()
-    wait_s = SUBSCRIBE_S
-    for _ in range(HINTS_MOST):
-        message = await cancellable(pubsub.get_message(timeout=wait_s))
-        if message is None:
-            break
-        if message["channel"] in followed and message["data"].startswith(FORMING_HINT):
-            hinted.add(followed[message["channel"]])
-            wait_s = 0.0
-    return hinted

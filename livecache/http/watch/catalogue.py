@@ -17,6 +17,7 @@ from ...model.histogram import Histogram
 from ...read.standing import state_of
 from ...venues.stats import REQUEST_KINDS
 from ...venues.venue import FailureKind
+from ...wire.spread import is_apart
 from .instance import Instance
 
 __all__ = ["OF_ENGINE", "OF_PROCESS", "Metric", "Value", "Values"]
@@ -49,6 +50,16 @@ def _history_candles(instance: Instance) -> Values:
     for venue, standing in instance.history.items():
         counts |= {(venue, "copied"): standing.copied, (venue, "filled"): standing.filled}
     return counts
+
+
+def _nodes(engine: Engine) -> Values:
+    way: Any = engine.way
+    return {(node,): up for node, up in way.nodes.items()} if is_apart(way) else None
+
+
+def _redirects(engine: Engine) -> Values:
+    way: Any = engine.way
+    return {(kind,): count for kind, count in way.redirects.items()} if is_apart(way) else None
 
 
 # --- series
@@ -343,6 +354,20 @@ OF_ENGINE = (
         "redis_answered_timestamp_seconds",
         "When Redis last answered the question of who writes, which it is asked every second.",
         lambda s: s.writer.pulse.answered_at_s or None,
+    ),
+    Metric(
+        "gauge",
+        "redis_node_up",
+        "Whether each master of a Redis Cluster answers what is written.",
+        _nodes,
+        ("node",),
+    ),
+    Metric(
+        "counter",
+        "redis_redirects",
+        "Calls that a Redis Cluster's node answered by the name of another: moved for good, or ask for once.",
+        _redirects,
+        ("kind",),
     ),
     Metric(
         "counter",

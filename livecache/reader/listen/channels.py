@@ -35,6 +35,8 @@ class Listener:
         self._unconfirmed, self._hinted = set(channels), set()
         self.problem = None
         self.rest()
+        if not channels:
+            self.stir()
 
     def confirm(self, channel: str) -> None:
         """It is listened to from here on. Once more: what was sent in between was missed."""
