@@ -117,7 +117,7 @@ class Engine:
         )
         self.series = tuple(track.series for track in self.live.configured())
         member = name if keys.shard is None else f"{name}/{keys.shard}"
-        quota = Quota(self._way, keys, scope, member, self.clock) if scope else None
+        quota = Quota(self.way, keys, scope, member, self.clock) if scope else None
         self.limiter = Limiter(settings.budgets, time, jitter, quota)
         self.limiter.learn(venue.traits.budgets)
         self.live.hour = lambda: self.limiter.hour
