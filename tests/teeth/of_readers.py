@@ -202,7 +202,7 @@ OF_READERS = (
             Edit(
                 "livecache/read/answer.py",
                 "    if raw is None:\n",
-                "    if raw is None:\n        return AliveRecord('', 1 << 60, 'up')\n    if raw is None:\n",
+                "    if raw is None:\n        return AliveRecord('', 0, 'up')\n    if raw is None:\n",
             ),
         ),
         tests=("tests/cluster/test_readers.py",),
