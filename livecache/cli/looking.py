@@ -263,7 +263,7 @@ def redis(command: tuple[str, ...], raw: bool, node: str, given: Given) -> int:
 @options.cache
 @options.as_json
 def cluster(given: Given, as_json: bool) -> int:
-    """Show the nodes of the Redis Cluster in use, and what of this cache each has.
+    """Show a Redis Cluster's nodes, and what of this cache each has.
 
     Roles, slots, symbols and series, the scripts that a master knows, how far a replica is behind, and what
     is refused. Exit 0 if every slot has a master that answers, else 1.
