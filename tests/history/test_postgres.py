@@ -6,6 +6,8 @@ import signal
 import subprocess
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -17,7 +19,8 @@ from livecache.history.columns import Columns
 from livecache.history.opening import open_history
 from livecache.history.postgres.schema import SCHEMA
 from livecache.history.postgres.store import PostgresHistory, open_postgres
-from livecache.history.store import HistoryDatabase, Want
+from livecache.history.records.log import LogEntry
+from livecache.history.store import HistoryDatabase, JobState, Outcome, Want
 from livecache.keys.history_place import Place
 from livecache.model.candle import ExactCandle
 from livecache.model.coverage import Coverage
@@ -205,6 +208,87 @@ def test_two_may_make_the_tables_at_once_and_a_newer_one_is_left_alone(postgres:
             open_postgres(place, now, read_only=read_only)
     for store in made:
         store.close()
+
+
+@pytest.mark.parametrize("layout", ["rows", "packed"])
+def test_nothing_goes_into_what_was_made_anew_meanwhile(postgres: Postgres, layout: str) -> None:
+    """Numbers of series and of jobs, and the layout, are those of what was opened: there they mean others."""
+    postgres.fresh("anew")
+    now, other = HandClock(), KEY._replace(symbol="ETH-USD")
+    old = open_postgres(postgres.place("anew"), now)
+    theirs = number_of(old)
+    old.submit([Want(theirs, minute(0), minute(100))])
+    lease = old.claim("old")
+    postgres.fresh("anew")
+    new = open_postgres(replace(postgres.place("anew"), layout=layout), now)
+    assert number_of(new, other) == theirs
+    new.submit([Want(theirs, minute(0), minute(100))])
+    assert lease and new.claim("new"), "a job of that number, just claimed, is there as well"
+    for _ in range(2):
+        with pytest.raises(StoreUnusable, match="made anew"):
+            put(old, theirs, 0, 10, lease.lease)
+    assert not new.coverage(theirs) and not len(new.read(theirs, 0, 1 << 60).rows)
+    old.close()
+    new.close()
+
+
+def test_how_a_database_is_set_up_changes_nothing(postgres: Postgres) -> None:
+    """What its owner may have set for all: writers wait for one another, texts and times are as they were."""
+    with psycopg.connect(postgres.url("postgres"), autocommit=True) as db:
+        db.execute("DROP DATABASE IF EXISTS odd")
+        db.execute("CREATE DATABASE odd ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0")
+        for setting in (
+            *("TimeZone = 'America/New_York'", "DateStyle = 'German, DMY'", "IntervalStyle = 'sql_standard'"),
+            *("standard_conforming_strings = off", "bytea_output = 'escape'", "extra_float_digits = -15"),
+            *("default_transaction_isolation = 'serializable'", "xmloption = 'document'"),
+        ):
+            db.execute(f"ALTER DATABASE odd SET {setting}".encode())
+    now = HandClock()
+    stores = [open_postgres(postgres.place("odd"), now) for _ in range(3)]
+    series = number_of(stores[0])
+
+    def fill(which: int) -> None:
+        for page in range(which, 30, 3):
+            put(stores[which], series, page * 10, page * 10 + 10)
+            stores[which].submit([Want(series, minute(300), minute(300 + page // 3 + 1))])
+
+    with ThreadPoolExecutor(3) as threads:
+        list(threads.map(fill, range(3)))
+    one = stores[0]
+    assert same(one.read(series, 0, 1 << 60).rows.candles(), market(0, 300)) and not list(one.verify())
+    assert one.waiting() == 10
+    said = "… € Ω \\ ' % ? :x"
+    one.log([LogEntry(1, "INFO", said, said)])
+    assert [entry.message for entry in one.logged()] == [said]
+    for store in stores:
+        store.close()
+
+
+def test_an_encoding_that_lacks_letters_is_told_before_anything_is_made(postgres: Postgres) -> None:
+    with psycopg.connect(postgres.url("postgres"), autocommit=True) as db:
+        db.execute("DROP DATABASE IF EXISTS latin")
+        db.execute("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+    with pytest.raises(StoreUnusable, match="not UTF8") as raised:
+        open_postgres(postgres.place("latin"), HandClock())
+    assert "--encoding=UTF8" in raised.value.hint
+
+
+def test_a_text_that_postgresql_does_not_take_stops_no_job(store: PostgresHistory, series: int) -> None:
+    """As an exchange's error may have it."""
+    store.submit([Want(series, minute(0), minute(10))])
+    job = store.claim("worker")
+    assert job
+    store.settle(job.lease, Outcome.FAILED, "what \0 and \udcff")
+    (failed,) = store.jobs()
+    assert failed.state is JobState.FAILED and failed.error == "what \\x00 and \\udcff"
+
+
+def test_no_statement_is_kept_by_name(store: PostgresHistory, series: int) -> None:
+    """A pooler that gives each transaction another connection would take it for another client's."""
+    for page in range(10):
+        put(store, series, page * 10, page * 10 + 10)
+    with store.reading() as db:
+        assert db.execute("SELECT count(*) FROM pg_prepared_statements").fetchone() == (0,)
 
 
 def test_tables_of_somebody_else_are_left_alone(postgres: Postgres) -> None:

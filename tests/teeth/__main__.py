@@ -23,11 +23,11 @@ from ..sizes import WHOLE
 from .breakages import BREAKAGES, Breakage
 
 ROOT = Path(__file__).parents[2]
-_COPIED = ("livecache", "tests", "pyproject.toml", "README.md", "config.toml")
+_COPIED = ("livecache", "tests", "docs", "pyproject.toml", "README.md", "config.toml")
 
 
 def copy(root: Path) -> None:
-    """Copy what the simulation needs of the checkout."""
+    """Copy what tests need of the checkout."""
     for name in _COPIED:
         source = ROOT / name
         if source.is_dir():

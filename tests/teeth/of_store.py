@@ -333,4 +333,19 @@ OF_STORE = (
         (Edit(f"{_ROOM}/postgres/database.py", " ORDER BY id FOR NO KEY UPDATE", ""),),
         ("tests/history/test_postgres.py",),
     ),
+    Breakage(
+        "after a database was made anew a page goes to the series of that number",
+        (Edit(f"{_ROOM}/postgres/database.py", "if self._made and", "if False and"),),
+        ("tests/history/test_postgres.py",),
+    ),
+    Breakage(
+        "on a server a statement is kept by name",
+        (Edit(f"{_ROOM}/postgres/database.py", '"prepare_threshold": None', '"prepare_threshold": 5'),),
+        ("tests/history/test_postgres.py",),
+    ),
+    Breakage(
+        "on a server writers see what was there before they waited",
+        (Edit(f"{_ROOM}/postgres/database.py", "BEGIN ISOLATION LEVEL READ COMMITTED", "BEGIN"),),
+        ("tests/history/test_postgres.py",),
+    ),
 )

@@ -10,12 +10,13 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 import psycopg
 from psycopg import errors
 from psycopg.pq import TransactionStatus
+from psycopg.types.string import StrDumper
 
 from ...errors import NewerSchema, StoreUnusable
 from ...keys.history_place import Place
@@ -24,6 +25,7 @@ from .schema import LAYOUTS, MIGRATIONS, SCHEMA
 
 __all__ = ["Database"]
 
+_BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"  # who has waited for a lock sees what was done meanwhile
 _SUBMITTING = 0x6C636832
 _MIGRATING = 0x6C636831  # "lch1": of the lock that one alone holds who makes the tables
 _SESSION = """SET statement_timeout = '10min'; SET idle_in_transaction_session_timeout = '1min';
@@ -31,6 +33,8 @@ _SESSION = """SET statement_timeout = '10min'; SET idle_in_transaction_session_t
 # A host that is gone without a word is noticed within half a minute.
 _SETTINGS: dict[str, Any] = {
     "application_name": "livecache",
+    "client_encoding": "utf8",  # whatever the database's own is
+    "prepare_threshold": None,  # behind a pooler a statement of that name may be another client's
     "connect_timeout": 10,
     "keepalives_idle": 10,
     "keepalives_interval": 5,
@@ -47,12 +51,13 @@ class Database(Tables):
     def __init__(self, place: Place, now: Callable[[], int], *, writes: bool, busy_s: float) -> None:
         self.place, self.now, self.writes, self._busy_s = place, now, writes, busy_s
         self._process = os.getpid()
+        self._made: dict[str, str] = {}
         self._raw = self._connected()
         try:
             self._prepare() if writes else self.check()
-            self.stored_as = str(self.one("SELECT value FROM meta WHERE key = 'layout'")[0])
+            self._made = _as_made(self._raw)
+            self.stored_as = self._made["layout"]
             """In which layout the rows are: as it was when the tables were made."""
-            self._identity: tuple[object, ...] = self.one("SELECT value FROM meta WHERE key = 'identity'")
         except BaseException:
             self.close()
             raise
@@ -65,7 +70,7 @@ class Database(Tables):
     @property
     def identity(self) -> tuple[object, ...]:
         """What the database was given when its tables were made."""
-        return self._identity
+        return (self._made["identity"],)
 
     @property
     def moved(self) -> bool:
@@ -80,7 +85,7 @@ class Database(Tables):
     @contextmanager
     def writing(self) -> Iterator[Sql]:
         """A transaction of which all is stored, or nothing. Within one it is part of that."""
-        with self._transaction("BEGIN" if self.writes else "BEGIN READ ONLY") as db:
+        with self._transaction(_BEGIN if self.writes else f"{_BEGIN} READ ONLY") as db:
             yield db
 
     @contextmanager
@@ -111,7 +116,17 @@ class Database(Tables):
         except psycopg.OperationalError:
             if not self._raw.closed:
                 raise
-            self._raw = self._connected()
+            raw = self._connected()
+            try:
+                if self._made and _as_made(raw) != self._made:
+                    raise StoreUnusable(  # whose numbers of series and jobs are others
+                        f"{self.place} was made anew or upgraded meanwhile",
+                        "begin again with what is there",
+                    ) from None
+            except BaseException:
+                raw.close()
+                raise
+            self._raw = raw
             self._raw.execute(begin)
 
     def lock(self, db: Sql, series: int, *, symbol: bool = False) -> None:
@@ -158,6 +173,11 @@ class Database(Tables):
         with self.writing() as db:
             db.execute("SELECT pg_advisory_xact_lock(?)", (_MIGRATING,))
             db.execute("CREATE TABLE IF NOT EXISTS meta (key text PRIMARY KEY, value text NOT NULL)")
+            if self._raw.info.parameter_status("server_encoding") not in ("UTF8", "SQL_ASCII"):
+                raise StoreUnusable(
+                    f"{self.place} cannot hold every text: its encoding is not UTF8",
+                    "createdb --encoding=UTF8 --template=template0 makes one that can",
+                )
             for later in range(self._schema_of(db) + 1, SCHEMA + 1):  # another one may just have made them
                 for statement in MIGRATIONS[later]:
                     db.execute(statement)
@@ -179,6 +199,7 @@ class Database(Tables):
                 raw = psycopg.connect(self.place.url, autocommit=True, **_SETTINGS, **self._password())
             except psycopg.ProgrammingError:  # whose text has the whole URL in it
                 raise StoreUnusable(f"{self.place} is no URL of a PostgreSQL", _LOOKS) from None
+            raw.adapters.register_dumper(str, _Text)
             raw.execute(f"{_SESSION}; SET lock_timeout = {int(self._busy_s * 1000)}")
             return raw
 
@@ -209,6 +230,18 @@ class Database(Tables):
             raise StoreUnusable(f"{self.place}: {str(error).strip()}", _DAMAGED) from error
 
 
+def _as_made(raw: psycopg.Connection) -> dict[str, str]:
+    """What it was given when its tables were made."""
+    return dict(raw.execute("SELECT key, value FROM meta").fetchall())
+
+
+class _Text(StrDumper):
+    """What PostgreSQL takes of a text: an exchange's own words may have more in them."""
+
+    def dump(self, obj: str) -> bytes:
+        return obj.replace("\0", "\\x00").encode(errors="backslashreplace")
+
+
 class _Connection:
     """A connection that takes SQL as the tables have it."""
 
@@ -228,7 +261,7 @@ class _Connection:
                 cursor.executemany(_translated(sql), held)
 
 
-@cache
+@lru_cache(maxsize=500)
 def _translated(sql: str) -> Any:
     return re.sub(r"(?<!:):([a-z_]+)", r"%(\1)s", sql).replace("?", "%s")
 
