@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import sqlite3
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, closing, nullcontext
 from pathlib import Path
 from random import Random
 from typing import TypeVar
@@ -166,6 +167,25 @@ def test_a_store_that_cannot_be_used_is_told_and_takes_nobody_down(clean_valkey:
             assert place.history.standings["coinbase"].trouble == ""
 
     at(clean_valkey, in_the_way / "history.db", what)
+
+
+def test_a_store_that_fails_while_it_is_open_is_kept_again_by_itself(
+    clean_valkey: str, tmp_path: Path
+) -> None:
+    async def what(place: Place) -> None:
+        async with place.run() as running:
+            await place.filled(running)
+            told = place.history.standings["coinbase"]
+            with closing(sqlite3.connect(place.path)) as other:
+                for _ in range(2):
+                    other.execute("ALTER TABLE jobs RENAME TO hidden")
+                    await running.until(lambda: "jobs" in told.trouble)
+                    other.execute("ALTER TABLE hidden RENAME TO jobs")
+                    await running.until(lambda: not told.trouble)
+            await asyncio.sleep(3_600)
+            await place.filled(running, 600)
+
+    at(clean_valkey, tmp_path / "history.db", what)
 
 
 def test_damage_is_found_put_aside_and_filled_again(clean_valkey: str, tmp_path: Path) -> None:

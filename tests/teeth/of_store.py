@@ -11,6 +11,34 @@ _PUBLISHED = ("tests/history/test_publish.py",)
 
 OF_STORE = (
     Breakage(
+        "whoever keeps years gives up once its store has failed while it was open",
+        (
+            Edit(
+                f"{_ROOM}/service/service.py",
+                """    task = asyncio.create_task(work, name=name)
+    try:
+        await asyncio.wait([task])
+    except asyncio.CancelledError:
+        task.cancel()
+        await asyncio.wait([task])
+        raise
+    error = task.exception() or RuntimeError(f"the {name} has ended")
+""",
+                """    error: BaseException = RuntimeError(f"the {name} has ended")
+    try:
+        await work
+    except* Exception as group:
+        error = group
+    if (here := asyncio.current_task()) is not None and here.cancelling():
+        raise asyncio.CancelledError
+""",
+            ),
+        ),
+        (
+            "tests/simulation/test_history.py::test_a_store_that_fails_while_it_is_open_is_kept_again_by_itself",
+        ),
+    ),
+    Breakage(
         "all that pages are silent about is called unlisted, where the venue tells of listings",
         (
             Edit(
