@@ -268,7 +268,9 @@ def _translated(sql: str) -> Any:
 
 _FEW = 3  # that go by themselves sooner than together
 _LOOKS = "it looks like postgresql://user@host:5432/database"
-_AWAY = "it is tried again with the next page; nothing that was stored is lost"
+_AWAY = (
+    "see that it is up and to be reached from here; it is tried again, and nothing that was stored is lost"
+)
 _DAMAGED = "PostgreSQL's log says more; pg_amcheck and a backup are its own means"
 
 _SAID = (
