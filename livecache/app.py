@@ -23,6 +23,7 @@ from .config.since import since_of
 from .embedded.state import default_data_dir
 from .engine.engine import Engine, Settings
 from .engine.fleet import Fleet
+from .engine.limiter import Limiter
 from .engine.venue_time import VenueTime
 from .errors import ConfigError
 from .http.front import HttpFront
@@ -42,11 +43,13 @@ from .process.stopping import until_stopped
 from .process.store import Store, data_dir, open_store
 from .process.supervisor import of_this_process
 from .quiet import logger
+from .quota.quota import Quota
 from .redis_url import address_of
 from .sharing.hold import Membership
 from .sharing.sharer import Sharer
 from .venues.registry import build, code_of
 from .wire.connecting import database_of
+from .wire.scripts import RedisLike
 
 if TYPE_CHECKING:
     from .history.service.log_keeper import LogKeeper
@@ -69,9 +72,12 @@ async def engine_over(
 
     `options` are the engine's.
     """
-    shared = not store.embedded or options.get("shard") is not None  # of a venue: several engines, one budget
     engine, change = assemble(
-        config, store.client, SystemClock(), venue=venue, shared=shared, spread=store.spread, **options
+        *(config, store.client, SystemClock()),
+        venue=venue,
+        shared=not store.embedded,
+        spread=store.spread,
+        **options,
     )
     changes = instance.changes if instance is not None else {}
     part = engine.venue.name, engine.keys.shard
@@ -107,16 +113,25 @@ def assemble(
     shared: bool = False,
     shard: int | None = None,
     name: str = "",
+    spread: RedisLike | None = None,
+    limiters: dict[str, Limiter] | None = None,
     **options: Any,
 ) -> tuple[Engine, Change]:
     """The engine of the venue with that id, and what has both take over another configuration.
 
     Without an id it is the first that is configured; with a `shard` it fills that alone, for the member of
-    that `name`. `shared`: others may be in the store as well, with whom the venue's budget is shared.
+    that `name`. `shared`: others may be in the store as well, with whom the venue's budget is shared. The
+    engines of a venue that are given the same `limiters` wait in one, which the first leaves there.
     `options` are the engine's.
     """
-    time = VenueTime(clock)
-    id_ = venue or next(iter(config.venues))
+    id_, name = venue or next(iter(config.venues)), name or _name()
+    keys = Keyspace(config.redis.prefix, id_, database_of(store))
+    limiters = {} if limiters is None else limiters
+    if (limiter := limiters.get(id_)) is None:
+        scope = config.venues[id_].scope(id_, environ) if shared else ""
+        quota = Quota(spread or store, keys, scope, name, clock) if scope else None
+        limiter = limiters[id_] = Limiter((), VenueTime(clock), random.random, quota)
+    time = limiter.time
     built = build(
         id_,
         config.venues[id_],
@@ -125,14 +140,17 @@ def assemble(
         clock=clock,
         jitter=random.random,
     )
-    name = name or _name()
-    keys = Keyspace(config.redis.prefix, id_, database_of(store))
     if shard is not None:
         keys = keys.of_shard(shard, config.venues[id_].shards)
     settings = _settings(config, keys, built.traits)
-    scope = config.venues[id_].scope(id_, environ) if shared else ""
     engine = Engine(
-        *(built, store, keys, settings), time=time, name=name, jitter=random.random, scope=scope, **options
+        *(built, store, keys, settings),
+        time=time,
+        name=name,
+        jitter=random.random,
+        spread=spread,
+        limiter=limiter,
+        **options,
     )
 
     def change(config: Config) -> Callable[[], None]:
@@ -245,6 +263,7 @@ async def run(config: Config, source: str = "", again: Callable[[], Loaded] | No
 
     fleet = Fleet(config.venues, clock, random.random)
     instance.places = fleet.places
+    limiters: dict[str, Limiter] = {}  # by venues, of those that are split
 
     async def main() -> None:
         with told_on_signal(), HttpFront(config.http, instance, clock) as http:
@@ -262,6 +281,7 @@ async def run(config: Config, source: str = "", again: Callable[[], Loaded] | No
                         instance=instance,
                         shard=shard,
                         name=sharer.name if sharer is not None else "",
+                        limiters=limiters if sharer is not None else None,
                         sole_owner=store.embedded and not has_written,
                         gives_way=True,
                         used_before=has_written,

@@ -60,7 +60,7 @@ MAY_IMPORT = {
     "process": {"errors", "clock", "config", "redis_url", "wire", "embedded", "http"},
     "app": {
         *("errors", "clock", "config", "model", "venues", "redis_url", "keys", "wire", "embedded", "engine"),
-        *("http", "process", "history", "sharing"),
+        *("http", "process", "history", "sharing", "quota"),
     },
 }
 

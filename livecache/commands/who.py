@@ -113,7 +113,8 @@ def _writes(client: redis.Redis, keys: Keyspace) -> Writes:
     ban: Any = client.get(keys.ban)
     parts = [keys.of_shard(shard, count) for count in (shards_of(whole),) for shard in range(count)]
     held: dict[str, int] = {}  # since when, by the instance
-    hours = []
+    made: dict[str, int] = {}  # within the hour: each shard tells all that its process has made
+    mosts, sharing = [0], [0]
     for part in parts or [keys]:
         raw: Any = client.get(part.lease) if parts else whole
         try:
@@ -128,11 +129,13 @@ def _writes(client: redis.Redis, keys: Keyspace) -> Writes:
         told.hmget(part.own_feed, "requests_this_hour", "requests_per_hour", "budget_members")
         (counts,) = told.execute(raise_on_error=False)  # The key may be somebody else's.
         counts = counts if isinstance(counts, list) else [None] * 3
-        hours.append([int(count) if count and count.isdigit() else 0 for count in counts])
-    made, most, sharing = zip(*hours, strict=True) if hours else ((), (), ())
+        hour, most, members = (int(count) if count and count.isdigit() else 0 for count in counts)
+        made[lease.instance] = max(made.get(lease.instance, 0), hour)
+        mosts.append(most)
+        sharing.append(members)
     writers = ", ".join(sorted(held))
     since = min(held.values(), default=0)
-    return Writes(writers, since, decode_ban(ban), sum(made), max(most, default=0), max(sharing, default=0))
+    return Writes(writers, since, decode_ban(ban), sum(made.values()), max(mosts), max(sharing))
 
 
 def told_by_service(loaded: Loaded) -> dict[str, Any]:

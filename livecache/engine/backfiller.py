@@ -61,7 +61,7 @@ class Backfiller:
         self.schedule.arranged()
         self.listing.unknown.intersection_update(self._live.timeline.symbols)
         self.first_fill.again()
-        self._live.time.due.set()
+        self._live.due.set()
 
     async def run(self, *, once: bool = False) -> None:
         """Work until cancelled; with `once`, until every series was filled or has failed."""
@@ -90,15 +90,16 @@ class Backfiller:
     async def _wait(self) -> None:
         """Sleep until a bucket is due, a retry is, a page has come, or a second has passed."""
         live = self._live
-        live.time.next_due = self.schedule.next_due()
+        next_due = self.schedule.next_due()
         retry = self.schedule.next_retry_s(live.clock.monotonic())
-        live.time.due.clear()
-        if live.time.next_due and live.time.heard >= live.time.next_due:
+        live.due.clear()
+        live.time.wake(live.due, next_due)
+        if next_due and live.time.heard >= next_due:
             await asyncio.sleep(0)  # There are more to plan for than has been done in one go.
             return
         try:
             async with asyncio.timeout(min(_LONGEST_WAIT_S, retry or _LONGEST_WAIT_S)):
-                await live.time.due.wait()
+                await live.due.wait()
         except TimeoutError:
             pass
         for symbol in self.listing.take_listed():
@@ -118,7 +119,7 @@ class Backfiller:
         finally:
             self.schedule.ended(request)
             self._slots.release()
-            self._live.time.due.set()
+            self._live.due.set()
         self._limiter.heard(ticket, outcome)
         if self._venue.traits is not self._live.timeline.traits:  # It has taught what it is like.
             self._live.timeline.learn(self._venue.traits)

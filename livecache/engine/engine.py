@@ -22,7 +22,6 @@ from ..model.rollup import children_of
 from ..model.series import SeriesId, Stored
 from ..model.timeframe import Timeframe, iso
 from ..quiet import logger
-from ..quota.quota import Quota
 from ..venues.venue import Venue
 from ..wire.advice import advise
 from ..wire.scripts import RedisLike, batches
@@ -71,8 +70,8 @@ class Engine:
     that is another: in a cluster. `time` is the venue's, by which `venue` decodes as well. `name` is this
     tenure's. `jitter` is uniform in [0, 1). `announced` are the series that readers may expect, where those
     filled now are only some. `beside` is what else runs with the engine, once it has started: it ends with
-    it, before the venue is closed. `scope` names the budget that is shared with others over the store; ""
-    shares none. The rest is as `Writer` has it.
+    it, before the venue is closed. Requests wait in the `limiter`, which other engines of the venue may have
+    as well, or in one of its own. The rest is as `Writer` has it.
     """
 
     def __init__(
@@ -93,7 +92,7 @@ class Engine:
         used_before: bool = False,
         audit_every: int = AUDIT_EVERY,
         progress: Progress | None = None,
-        scope: str = "",
+        limiter: Limiter | None = None,
     ) -> None:
         self.venue = venue
         self.store = store
@@ -116,12 +115,11 @@ class Engine:
             require_all=settings.require_all,
         )
         self.series = tuple(track.series for track in self.live.configured())
-        member = name if keys.shard is None else f"{name}/{keys.shard}"
-        quota = Quota(self.way, keys, scope, member, self.clock) if scope else None
-        self.limiter = Limiter(settings.budgets, time, jitter, quota)
+        self.limiter = limiter or Limiter(settings.budgets, time, jitter)
+        self.limiter.change(settings.budgets)
         self.limiter.learn(venue.traits.budgets)
         self.live.hour = lambda: self.limiter.hour
-        self.live.sharing = lambda: quota.members if quota else 1
+        self.live.sharing = lambda: self.limiter.quota.members if self.limiter.quota else 1
         self.timekeeper = Timekeeper(self.live, self.venue, self.limiter, jitter)
         self.backfiller = Backfiller(self.live, self.venue, self.limiter, jitter, progress)
         self.repairs = RepairDesk(self.live, self.backfiller.schedule)
@@ -252,18 +250,18 @@ class Engine:
     async def _tell_bans(self) -> None:
         """Say of each ban until when it lasts: to readers now, and to the next run."""
         while True:
-            await self.limiter.ban.wait()
+            if not self.limiter.banned_until:
+                await self.limiter.ban.wait()
             while until := self.limiter.banned_until:
-                self.limiter.ban.clear()
+                another = self.limiter.ban
                 self._excuse(f"venue banned until {iso(until)}")
                 now = int(self.clock.wall() * 1000)
                 if self.limiter.ban_follows:
                     await self.writer.patiently(partial(tell_ban, self.way, self.keys, until, now))
-                while self.limiter.banned_until == until and not self.limiter.ban.is_set():
+                while self.limiter.banned_until == until and not another.is_set():
                     with suppress(TimeoutError):
                         async with asyncio.timeout(min(_LOOK_S, until / 1000 - self.clock.wall())):
-                            await self.limiter.ban.wait()
-            self.limiter.ban.clear()
+                            await another.wait()
             self._excuse("")
 
     def _excuse(self, reason: str) -> None:

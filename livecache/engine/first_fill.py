@@ -153,7 +153,7 @@ class FirstFill:
             count.over = True
             self._ended.set()
             self._progress.stop()
-            self._live.time.due.set()
+            self._live.due.set()
             logger.bind(
                 event="backfill_complete",
                 completed=len(count.completed),

@@ -84,10 +84,11 @@ class _Reserved(NamedTuple):
 
 
 class Limiter:
-    """`await acquire()` before each request, and then tell what was `heard`. `ban` is set by each ban.
+    """`await acquire()` before each request, and then tell what was `heard`.
 
-    It keeps to `budgets` beside what the venue allows; of two of one name, to the one that is configured.
-    `jitter` is uniform in [0, 1). With a `quota`, which others share, `share` has to run.
+    There is one of a venue in a process, whatever number of engines wait in it. It keeps to `budgets` beside
+    what the venue allows; of two of one name, to the one that is configured. `jitter` is uniform in [0, 1).
+    With a `quota`, which others share, each engine has `share` run.
     """
 
     def __init__(
@@ -98,14 +99,17 @@ class Limiter:
         quota: Quota | None = None,
     ) -> None:
         self.ban = asyncio.Event()
+        """Set by the next ban, and followed by another then."""
         self.shares = {Urgency.HISTORY: 0.5}
         """Of the budgets: such a class leaves the rest to the others, until it was passed over too often."""
-        self._time = time
+        self.time = time
         self._clock = time.clock
         self.quota = quota
         self._jitter = jitter
         self._reserved: list[_Reserved] = []  # for whoever comes first when it is time
         self._refused = asyncio.Event()
+        self._sharing = 0  # engines that run
+        self._beats = asyncio.Lock()  # one of them at a time
         self._meter = Meter(budgets, venue_ahead_s=self._venue_ahead_s, jitter=jitter)
         self._waiting: list[_Waiting] = []  # in the order in which they came
         self._banned_until = 0  # by the wall clock
@@ -211,26 +215,34 @@ class Limiter:
                 self._first().turn.set()
 
     async def share(self) -> None:
-        """Keep up with those who share the budgets, until cancelled."""
-        if (quota := self.quota) is None:
+        """Keep up with those who share the budgets, until cancelled. Of several that run one does it."""
+        if self.quota is None:
             return
-        while True:
-            now = self._clock.monotonic()
-            terms = self._meter.terms(NOTHING, now)
-            if (answer := await quota.beat(terms, self._paused_s(now))) is not None:
-                self._meter.told(terms)
-                if answer.ban:
-                    self.heed(answer.ban)
-                if not self._reserved:  # Else that is among what is used, and has not started.
-                    self._meter.hear(answer.levels, self._clock.monotonic())
-            with suppress(TimeoutError):
-                async with asyncio.timeout(AGAIN_S if quota.standing == "away" else BEAT_S):
-                    await self._refused.wait()
-            self._refused.clear()
+        self._sharing += 1
+        try:
+            async with self._beats:
+                while True:
+                    await self._beat(self.quota)
+        finally:
+            self._sharing -= 1
+
+    async def _beat(self, quota: Quota) -> None:
+        now = self._clock.monotonic()
+        terms = self._meter.terms(NOTHING, now)
+        if (answer := await quota.beat(terms, self._paused_s(now))) is not None:
+            self._meter.told(terms)
+            if answer.ban:
+                self.heed(answer.ban)
+            if not self._reserved:  # Else that is among what is used, and has not started.
+                self._meter.hear(answer.levels, self._clock.monotonic())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(AGAIN_S if quota.standing == "away" else BEAT_S):
+                await self._refused.wait()
+        self._refused.clear()
 
     async def leave(self) -> None:
-        """Tell those who share the budgets that this one does not any more."""
-        if self.quota is not None and self.quota.standing != "away":
+        """Tell those who share the budgets that this one does not any more, unless it is still to `share`."""
+        if self.quota is not None and not self._sharing and self.quota.standing != "away":
             await self.quota.leave()
 
     def heard(self, ticket: Ticket, answer: object) -> None:
@@ -345,10 +357,11 @@ class Limiter:
         until = int((self._clock.wall() + self._meter.banned_until - now) * 1000)
         if until > self._banned_until + _SAME_BAN_MS:
             self._banned_until, self._ban_ends_s = until, now + BAN_MOST_S
-            self.ban.set()
+            told, self.ban = self.ban, asyncio.Event()
+            told.set()
             logger.bind(event="venue_banned", until=until).error(
                 f"the venue refuses everything from this address: banned until {iso(until)}, and not asked"
             )
 
     def _venue_ahead_s(self) -> float:
-        return (self._time.now() / 1000 or self._clock.wall()) - self._clock.monotonic()
+        return (self.time.now() / 1000 or self._clock.wall()) - self._clock.monotonic()

@@ -138,7 +138,7 @@ class Listing:
             if symbol in self.unknown:
                 if symbol in products:
                     self._listed.add(symbol)
-                    live.time.due.set()
+                    live.due.set()
                 continue
             product = products.get(symbol)
             if product is None:

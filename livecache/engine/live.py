@@ -71,6 +71,7 @@ class Live:
     hour: Callable[[], Hour] = lambda: Hour(0, 0)
     sharing: Callable[[], int] = lambda: 1  # the venue's budget: so many
     changed: asyncio.Event = field(default_factory=asyncio.Event)  # the writer has something to take
+    due: asyncio.Event = field(default_factory=asyncio.Event)  # the backfiller should look again
     channel_dead: asyncio.Event = field(default_factory=asyncio.Event)  # settling found one: it wants renewal
     started_s: float = 0.0
     warm_s: float | None = None  # seconds from the start until every series that can be was ready

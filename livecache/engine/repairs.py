@@ -43,7 +43,7 @@ class RepairDesk:
             waiting=plan.waiting,
         ).info(f"{symbol} {timeframe} is read again from {iso(plan.start)} to {iso(plan.end)}")
         self._schedule.hurry(symbol, live.timeline.symbols[symbol].sources[timeframe])
-        live.time.due.set()
+        live.due.set()
         live.changed.set()
         return plan
 

@@ -16,16 +16,15 @@ _SLEPT_S = 5.0
 class VenueTime:
     """What time it is at a venue. It is made first of all: the venue itself decodes by it.
 
-    `clock` is the host's. Stamps are Unix ms of the venue's clock.
+    Engines of one venue have one: what any of them hears is the time of all. `clock` is the host's. Stamps
+    are Unix ms of the venue's clock.
     """
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.venue_clock = VenueClock()
-        self.due = asyncio.Event()
-        """The backfiller should look again: `next_due` has come, or something else has happened."""
-        self.next_due = 0
-        """When the backfiller wants to be woken; 0: by no time."""
+        self._wakes: dict[asyncio.Event, int] = {}
+        self._next_wake = 0  # the first of these; 0: there is none
         self._answered_s = 0.0
         self._wall_ahead_s: float | None = None
         self._sleeps = 0
@@ -70,6 +69,11 @@ class VenueTime:
         self._answered_s = monotonic
         self.venue_clock.confirm(stamp, monotonic, int(self.clock.wall() * 1000))
         self._wake_if_due()
+
+    def wake(self, due: asyncio.Event, at: int) -> None:
+        """Set `due` once a stamp of `at` or later is believed; with 0 no more."""
+        self._wakes[due] = at
+        self._arrange_wakes()
 
     def ask_host(self) -> None:
         """As `confirm`, where the venue does not tell its time: once a stamp came, time passes from there on.
@@ -123,6 +127,12 @@ class VenueTime:
         return monotonic
 
     def _wake_if_due(self) -> None:
-        if self.next_due and self.heard >= self.next_due:
-            self.next_due = 0
-            self.due.set()
+        if self._next_wake and self.heard >= self._next_wake:
+            for due, at in self._wakes.items():
+                if at <= self.heard:
+                    due.set()
+            self._arrange_wakes()
+
+    def _arrange_wakes(self) -> None:
+        self._wakes = {due: at for due, at in self._wakes.items() if at and not due.is_set()}
+        self._next_wake = min(self._wakes.values(), default=0)

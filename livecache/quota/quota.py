@@ -175,7 +175,9 @@ class Quota:
         return max(slot, number * self._apart_s - self._server_ahead_s)
 
     async def leave(self) -> None:
-        """Be a member no longer."""
+        """Be a member no longer, until the next beat."""
+        self.heard.clear()
+        self._alone_until = float("-inf")
         await self._ask({}, reach_s=_LEAVE, suits_s=0.0, pause_s=0.0)
 
     async def _ask(

@@ -119,6 +119,9 @@ def _of_shards(keys: Keyspace, shards: int) -> Steps[tuple[str | None, _Feed]]:
         if holder := holder_of(checked(held, lease)):
             holders.add(holder)
             feeds.append(_feed(checked(fields, feed), keys))
+    made: dict[str, int] = {}  # by whom: of a process each shard tells all that it has made
+    for each in feeds:
+        made[each.instance] = max(made.get(each.instance, 0), each.requests_this_hour)
     counts = [tuple(map(int, feed.connections.split("/"))) for feed in feeds if "/" in feed.connections]
     writer = ", ".join(sorted(holders))
     return writer or None, _Feed(
@@ -130,7 +133,7 @@ def _of_shards(keys: Keyspace, shards: int) -> Steps[tuple[str | None, _Feed]]:
         sequence_gaps=sum(feed.sequence_gaps for feed in feeds),
         reconnects=sum(feed.reconnects for feed in feeds),
         rejections=sum(feed.rejections for feed in feeds),
-        requests_this_hour=sum(feed.requests_this_hour for feed in feeds),
+        requests_this_hour=sum(made.values()),
         requests_per_hour=max((feed.requests_per_hour for feed in feeds), default=0),
         budget_members=max((feed.budget_members for feed in feeds), default=0),
     )

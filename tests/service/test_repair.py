@@ -95,6 +95,6 @@ def test_one_that_does_not_write_takes_no_orders_and_what_the_venue_lacks_is_rea
         assert orders.left("BTC-USD", H4) == orders.left("BTC-USD", H1) == 1
         assert orders.order("BTC-USD", M5, None, None).pages == 1
         assert orders.left("BTC-USD", M5) == 1
-        assert live.time.due.is_set() and live.changed.is_set()
+        assert live.due.is_set() and live.changed.is_set()
 
     asyncio.run(scenario())

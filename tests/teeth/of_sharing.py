@@ -6,7 +6,19 @@ from .edits import Breakage, Edit
 
 __all__ = ["OF_SHARING"]
 
+_ONE = "tests/sharing/test_one_limiter.py"
+
 OF_SHARING = (
+    Breakage(
+        "each shard of a process has a limiter of its own",
+        (Edit("livecache/app.py", "limiter = limiters[id_] = Limiter(", "limiter = Limiter("),),
+        tests=(f"{_ONE}::test_twelve_shards_of_a_process_ask_no_more_often_than_one_may",),
+    ),
+    Breakage(
+        "who shares a budget hears no more of a process whose first shard has ended",
+        (Edit("livecache/engine/limiter.py", "and not self._sharing and", "and"),),
+        tests=(f"{_ONE}::test_a_process_is_one_member_until_its_last_shard_has_ended",),
+    ),
     Breakage(
         "a shard is claimed whose lease has not lapsed",
         (Edit("livecache/sharing/hold.py", " and not value_of(KEYS[tonumber(ARGV[i])])", ""),),

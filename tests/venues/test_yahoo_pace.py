@@ -34,10 +34,10 @@ def asked(
     pages: int = 1,
     symbols: Sequence[str] = SYMBOLS,
     **own: object,
-) -> tuple[list[RequestRecord], Limiter]:
-    """All that is asked until each symbol has so many pages, whatever is refused meanwhile; and by whom."""
+) -> tuple[list[RequestRecord], asyncio.Event]:
+    """All that is asked until each symbol has so many pages, whatever is refused; and the first ban."""
 
-    async def main() -> tuple[list[RequestRecord], Limiter]:
+    async def main() -> tuple[list[RequestRecord], asyncio.Event]:
         clock = VirtualClock(NOON / 1000)
         faults = YahooFaults(host_clock=clock)
         go_wrong(faults)
@@ -53,6 +53,7 @@ def asked(
             venue = venue_of(simulator.rest_url, None, clock, **own)
             limiter = Limiter(venue._settings.bounds, VenueTime(clock), Random(1).random)
             limiter.learn(venue.traits.budgets)
+            ban = limiter.ban
 
             async def have(symbol: str) -> None:
                 had = 0
@@ -68,7 +69,7 @@ def asked(
                         tasks.create_task(have(symbol), name=symbol)
             finally:
                 await venue.aclose()
-            return list(simulator.exchange.requests), limiter
+            return list(simulator.exchange.requests), ban
 
     return run_virtually(main())
 
@@ -128,9 +129,9 @@ def test_who_goes_on_being_refused_takes_it_for_a_ban_and_tells_until_when() -> 
 
 
 def test_in_a_ban_nothing_is_asked() -> None:
-    records, limiter = asked(lambda faults: faults.strike("999"))
+    records, ban = asked(lambda faults: faults.strike("999"))
     assert round(gaps(records)[0]) == 120
-    assert limiter.ban.is_set()
+    assert ban.is_set()
 
 
 def test_one_symbol_that_is_refused_does_not_keep_others_from_being_had() -> None:

@@ -20,7 +20,7 @@ from ...venues.venue import FailureKind
 from ...wire.spread import is_apart
 from .instance import Instance
 
-__all__ = ["OF_ENGINE", "OF_PROCESS", "Metric", "Value", "Values"]
+__all__ = ["OF_ENGINE", "OF_LIMITER", "OF_PROCESS", "Metric", "Value", "Values"]
 
 Value = float | Histogram
 Values = Value | Mapping[tuple[str, ...], Value] | None
@@ -390,3 +390,10 @@ OF_ENGINE = (
     ),
 )
 """Read from an `Engine`. Where there are several, each value has its venue for a first label."""
+
+OF_LIMITER = frozenset(
+    [f"venue_rate_{what}" for what in ("cuts", "limit")]
+    + [f"venue_budget_{what}" for what in ("members", "by_redis", "asks", "fallbacks")]
+    + ["venue_requests_this_hour", "venue_requests_per_hour", "venue_ban_end_timestamp_seconds"]
+)
+"""Of these the shards of a venue have but one."""

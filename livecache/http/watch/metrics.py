@@ -11,7 +11,7 @@ from aiohttp import web
 
 from ...model.histogram import Histogram
 from ..route import Requests
-from .catalogue import OF_ENGINE, OF_PROCESS, Metric, Value, Values
+from .catalogue import OF_ENGINE, OF_LIMITER, OF_PROCESS, Metric, Value, Values
 from .instance import Instance
 
 if TYPE_CHECKING:
@@ -66,13 +66,14 @@ class Metrics:
             for engine in place.engines
         }
         for metric in OF_ENGINE if engines else ():
-            values = {own: _labelled(metric.read(engine)) for own, engine in engines.items()}
+            less = split and metric.name in OF_LIMITER  # by a label: any shard tells it for all
             told = {
-                (*own, *labels): value
-                for own, labelled in values.items()
-                for labels, value in labelled.items()
+                (*(own[:-1] if less else own), *labels): value
+                for own, engine in engines.items()
+                for labels, value in _labelled(metric.read(engine)).items()
             }
-            yield _family(metric._replace(labels=(*names, *metric.labels)), told)
+            labels = (*(names[:-1] if less else names), *metric.labels)
+            yield _family(metric._replace(labels=labels), told)
 
 
 def _labelled(values: Values) -> Mapping[tuple[str, ...], Value]:
