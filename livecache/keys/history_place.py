@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit
 
 __all__ = ["Place", "place_problem"]
 
@@ -13,16 +14,25 @@ _SCHEME = "sqlite:///"
 _SERVERS = ("postgresql", "postgres")
 _LOOKS = "embedded, sqlite:///path/to/history.db, or postgresql://user@host/database"
 _SECRET = ("password", "sslpassword")
+_ENCODED = "in user and password @ / ? # [ ] and % are written %40 %2F %3F %23 %5B %5D and %25"
 
 
 def place_problem(url: str) -> tuple[str, str] | None:
     """Why that is no place for a store, and a hint; None if it is one. It tells no password."""
-    if url in ("embedded", "off") or url.removeprefix(_SCHEME) not in (url, ""):
+    path = url.removeprefix(_SCHEME)
+    if url in ("embedded", "off") or (path not in (url, "") and "://" not in path):
         return None
+    told = repr(_without_password(url))
     if not _is_server(url):
-        return f"{_without_password(url)!r} is no place for a history", f"it looks like {_LOOKS}"
-    if not urlsplit(url).path.strip("/"):
-        return f"{_without_password(url)!r} names no database", "postgresql://user@host/database"
+        return f"{told} is no place for a history", f"it looks like {_LOOKS}"
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return f"{told} is no URL", _ENCODED
+    if not parts.path.strip("/"):
+        return f"{told} names no database", f"postgresql://user@host/database; {_ENCODED}"
+    if parts.netloc.count("@") > 1 or "@" in parts.path:
+        return f"{told} is no URL", _ENCODED
     return None
 
 
@@ -77,10 +87,10 @@ def _is_server(url: str) -> bool:
 
 
 def _without_password(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return url.partition("://")[0] + "://…"
-    user, at, host = parts.netloc.rpartition("@")
-    query = urlencode([each for each in parse_qsl(parts.query) if each[0] not in _SECRET], safe="/")
-    return urlunsplit(parts._replace(netloc=user.partition(":")[0] + at + host, query=query))
+    """Also of what is no URL: a password may have any character in it, or stand as `password = …`."""
+    head, at, rest = url.rpartition("@")
+    scheme, there, user = head.partition("://") if "://" in head else ("", "", head)
+    shown, asks, query = (scheme + there + user.partition(":")[0] + at + rest).partition("?")
+    shown = re.sub(r"(?i)\b(ssl)?password\s*=.*", "…", shown, flags=re.DOTALL)
+    kept = (each for each in query.split("&") if unquote(each.partition("=")[0]) not in _SECRET)
+    return (shown + asks + "&".join(kept)).removesuffix("?")

@@ -87,11 +87,28 @@ def test_where_a_history_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize(
+    "wrong",
+    [
+        *(f"postgresql://me:s3{one}cret@host/db" for one in ("#", "?", "/", "@", "[", "://", "/@", ":@/")),
+        *("postgresql:/me:s3cret@host/db", "me:s3cret@host/db", "postgresql+psycopg://me:s3cret@host/db"),
+        *("sqlite:///postgresql://me:s3cret@host/db", "PostgreSQL://me:s3cret@host/db"),
+        *("host=db password=s3cret dbname=x", "host=db dbname=x password = 's3 cret'", "PASSWORD=s3cret"),
+    ],
+)
+def test_what_is_no_place_is_refused_without_a_password_in_whatever_form_it_is(wrong: str) -> None:
+    """Else libpq would take a part of it for a host or a port, and say so."""
+    problem = place_problem(wrong)
+    told = f"{problem} {Place.of(wrong, Path())}" if "sqlite" not in wrong else str(problem)
+    assert problem and "s3" not in told and "cret" not in told
+
+
+@pytest.mark.parametrize(
     "url",
     [
         "postgresql://writer:s3cret@db.example.com:5432/livecache",
         "postgres://writer@db.example.com/livecache?password=s3cret&sslmode=require",
         "postgresql://writer:s3cret@one:5432,two:5433/livecache?sslpassword=s3cret",
+        "postgresql://writer@db.example.com/livecache?password=a@s3cret&sslmode=require",
     ],
 )
 def test_a_password_of_a_database_is_told_nowhere(url: str, tmp_path: Path) -> None:

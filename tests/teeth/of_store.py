@@ -376,4 +376,9 @@ OF_STORE = (
         (Edit(f"{_ROOM}/postgres/database.py", "BEGIN ISOLATION LEVEL READ COMMITTED", "BEGIN"),),
         ("tests/history/test_postgres.py",),
     ),
+    Breakage(
+        "a password with a character that should have been encoded is told",
+        (Edit("livecache/keys/history_place.py", '= url.rpartition("@")', '= url.partition("@")'),),
+        ("tests/history/test_asking.py",),
+    ),
 )
