@@ -205,7 +205,10 @@ _COUNT = f"""INSERT INTO blocks AS held (series, block, rows, first, last, rev)
     ON CONFLICT (series, block) DO UPDATE SET rows = held.rows + excluded.rows, first = excluded.first,
         last = excluded.last, rev = excluded.rev"""
 
-_NONE = "('NaN', 'Infinity', '-Infinity')"
+_ODD = (  # no number, which here is more than all, or one of more digits than are read
+    "greatest(abs(open), abs(high), abs(low), abs(close), abs(volume)) >= 1e1000"
+    " OR scale(open + high + low + close + volume) > 1000"
+)
 
 _WRONG = f"""SELECT block, there.rows, told.rows FROM
         (SELECT block, rows, first, last, rev FROM blocks
@@ -213,7 +216,7 @@ _WRONG = f"""SELECT block, there.rows, told.rows FROM
     FULL JOIN
         (SELECT CAST(floor(date_part('epoch', time) / :seconds) AS bigint) AS block, count(*) AS rows,
             {_MS.format("min(time)")} AS first, {_MS.format("max(time)")} AS last,
-            bool_or(open + high + low + close + volume IN {_NONE}) AS odd
+            bool_or({_ODD}) AS odd
             FROM candles WHERE series = :series AND time >= :start AND time < :end GROUP BY 1) AS there
     USING (block)
     WHERE (told.rows, told.first, told.last) IS DISTINCT FROM (there.rows, there.first, there.last)
