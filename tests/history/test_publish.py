@@ -146,6 +146,24 @@ def test_after_a_restore_all_is_read_again_and_what_is_the_same_is_not_written(
     restored.close()
 
 
+def test_of_a_store_that_was_made_anew_in_the_same_place_all_is_read(
+    published: Publication, store: SqliteHistory, tmp_path: Path, clock: HandClock
+) -> None:
+    """As one has who found the old one wrong."""
+    place, other = Place(tmp_path / "history.db"), tmp_path / "other.db"
+    number = number_of(store, DAYS)
+    store.commit(number, days(0, 10), of_days(0, 10))
+    publish_command(place, str(published.folder), None, None, every=None, everything=False, as_json=False)
+    assert published.found() == kept(store)
+    anew = SqliteHistory.open(other, clock)
+    anew.commit(number_of(anew, DAYS), days(0, 10, 120), of_days(0, 10))
+    store.close()
+    other.replace(tmp_path / "history.db")
+    publish_command(place, str(published.folder), None, None, every=None, everything=False, as_json=False)
+    assert published.found() == kept(anew)
+    anew.close()
+
+
 def test_series_that_are_not_asked_for_stay_as_they_are(published: Publication, store: SqliteHistory) -> None:
     one, two = (number_of(store, DAYS._replace(symbol=name)) for name in ("A", "B"))
     for number in (one, two):

@@ -381,4 +381,15 @@ OF_STORE = (
         (Edit("livecache/keys/history_place.py", '= url.rpartition("@")', '= url.partition("@")'),),
         ("tests/history/test_asking.py",),
     ),
+    Breakage(
+        "a store that was made anew is published as if it were the old one",
+        (
+            Edit(
+                "livecache/commands/files/publishing.py",
+                "repr((str(place), store.identity)).encode()",
+                "str(place).encode()",
+            ),
+        ),
+        _PUBLISHED,
+    ),
 )

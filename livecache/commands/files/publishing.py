@@ -75,8 +75,8 @@ def _round(
     with open_history(place) as store:
         from ...history.publish.publishing import Publisher
 
-        # Not its name: that is nobody's business who reads what is published.
-        source = hashlib.sha256(str(place).encode()).hexdigest()[:16]
+        # Not its name: that is nobody's business who reads what is published. One made anew is another.
+        source = hashlib.sha256(repr((str(place), store.identity)).encode()).hexdigest()[:16]
         publisher = Publisher(store, target, lambda: int(SystemClock.wall() * 1000), source)
         series = chosen(store, symbols, timeframes)
         return publisher.publish(series, everything=everything, sweep=sweep, told=_progress)
