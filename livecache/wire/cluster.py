@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import redis
@@ -11,11 +12,12 @@ import redis.asyncio
 from redis.asyncio.cluster import ClusterNode as AsyncNode
 from redis.asyncio.cluster import RedisCluster as AsyncRedisCluster
 from redis.cluster import ClusterNode, LoadBalancingStrategy, RedisCluster
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import RedisError, ResponseError, SlotNotCoveredError
 
 from ..redis_url import ClusterNodes
+from .refusals import ERRORS
 
-__all__ = ["AsyncCluster", "Cluster", "cluster_client", "is_cluster_client"]
+__all__ = ["AsyncCluster", "Cluster", "cluster_client", "is_cluster_client", "learn", "learn_async"]
 
 # redis-py knows where the keys of these are; of the others it asks one and the same node before each read.
 _AS = {"EVALSHA_RO": "EVALSHA", "EVAL_RO": "EVAL"}
@@ -28,6 +30,12 @@ class Cluster(RedisCluster):
     """A cluster, with threads."""
 
     _tells_commands = True
+
+    def __init__(self, addresses: tuple[tuple[str, int], ...], **options: Any) -> None:
+        nodes = [ClusterNode(*address) for address in addresses]  # type: ignore[no-untyped-call]
+        self.addresses = addresses
+        with _if_any_slot():
+            super().__init__(startup_nodes=nodes, **options)
 
     def determine_slot(self, *args: Any) -> int | None:
         """The slot of a command's keys."""
@@ -49,11 +57,7 @@ class Cluster(RedisCluster):
 
 
 class AsyncCluster(AsyncRedisCluster):
-    """A cluster, with asyncio.
-
-    Where none of the nodes that were known answers any more, as after all have moved, those of the URL are
-    asked which there are.
-    """
+    """A cluster, with asyncio."""
 
     def __init__(self, addresses: tuple[tuple[str, int], ...], **options: Any) -> None:
         connections = {name: options.pop(name) for name in _OF_CONNECTIONS if name in options}
@@ -67,7 +71,7 @@ class AsyncCluster(AsyncRedisCluster):
                 await connection.read_response()
 
             connections["redis_connect_func"] = begin
-        self._addresses = addresses
+        self.addresses = addresses
         for held in (self.connection_kwargs, *(node.connection_kwargs for node in self.startup_nodes)):
             held.update(connections)
 
@@ -77,8 +81,9 @@ class AsyncCluster(AsyncRedisCluster):
         last_failed_node_name: str | None = None,
     ) -> AsyncCluster:
         """Learn which nodes there are, unless that is known."""
-        more = [*(additional_startup_nodes_info or ()), *self._addresses]
-        await super().initialize(more, last_failed_node_name)
+        more = [*(additional_startup_nodes_info or ()), *self.addresses]
+        with _if_any_slot():
+            await super().initialize(more, last_failed_node_name)
         return self
 
     async def aclose(self) -> None:
@@ -86,10 +91,6 @@ class AsyncCluster(AsyncRedisCluster):
         await super().aclose()
         for which in ("nodes_cache", "startup_nodes"):
             await self.nodes_manager.aclose(which)
-
-    async def learn(self, failed: str | None = None) -> None:
-        """Learn which nodes there are, whatever was known; the one that `failed` is asked last."""
-        await self.nodes_manager.initialize(list(self._addresses), failed)
 
     async def _determine_slot(self, command: str, *args: Any) -> int:
         return await super()._determine_slot(_AS.get(command, command), *args)
@@ -129,6 +130,45 @@ class _Later:
         self.close()
 
 
+def learn(client: Any, failed: str | None = None) -> None:
+    """Learn which nodes there are, whatever was known; the one that `failed` is asked last.
+
+    Where none of those that were known answers any more, as after all have moved, those of the URL are asked.
+    """
+    with _if_any_slot():
+        client.nodes_manager.initialize(_addresses_of(client), last_failed_node_name=failed)
+
+
+async def learn_async(client: Any, failed: str | None = None) -> None:
+    """As `learn`."""
+    manager = client.nodes_manager
+    with _if_any_slot():
+        try:
+            await manager.initialize(None, failed)
+        except (IndexError, *ERRORS):
+            # Given as `learn` does, they would be asked each time by a connection that nobody closes.
+            nodes = [AsyncNode(*address, **manager.connection_kwargs) for address in _addresses_of(client)]
+            more = {node.name: node for node in nodes if node.name not in manager.startup_nodes}
+            if not more:
+                raise
+            manager.startup_nodes.update(more)
+            await manager.initialize(None, failed)
+
+
+def _addresses_of(client: Any) -> list[tuple[str, int]]:
+    """Those of its URL; none of a client that is somebody else's."""
+    return list(getattr(client, "addresses", ()))
+
+
+@contextmanager
+def _if_any_slot() -> Iterator[None]:
+    """redis-py trips over a cluster none of whose nodes has a slot, as one that is yet to be made."""
+    try:
+        yield
+    except IndexError as error:
+        raise SlotNotCoveredError("no node of the cluster has any slot") from error
+
+
 def is_cluster_client(client: Any) -> bool:
     """Whether it is one of a cluster, this or somebody else's. It connects nowhere."""
     return isinstance(client, _Later | RedisCluster | AsyncRedisCluster)
@@ -145,5 +185,4 @@ def cluster_client(nodes: ClusterNodes, library: Any, options: dict[str, Any]) -
         options["load_balancing_strategy"] = LoadBalancingStrategy.RANDOM_REPLICA
     if library is redis.asyncio:
         return AsyncCluster(nodes.addresses, **options)
-    addresses = [ClusterNode(*address) for address in nodes.addresses]  # type: ignore[no-untyped-call]
-    return _Later(lambda: Cluster(startup_nodes=addresses, **options), options)
+    return _Later(lambda: Cluster(nodes.addresses, **options), options)

@@ -30,7 +30,7 @@ from redis.exceptions import (
 )
 
 from ..errors import AccessDenied, NodeUnavailable
-from .cluster import is_cluster_client
+from .cluster import is_cluster_client, learn, learn_async
 from .refusals import ERRORS, NO_REDIS, unavailable
 
 __all__ = [
@@ -120,7 +120,9 @@ class Routes:
         began_s, pause_s = self._now_s(), PAUSE_S
         for attempt in count():
             error = None
-            if self._stale and self._now_s() >= self._learn_at_s:
+            # Whoever knows none yet waits for whoever is learning.
+            nothing_known = not self.client.nodes_manager.nodes_cache
+            if nothing_known or (self._stale and self._now_s() >= self._learn_at_s):
                 self._learn_at_s = self._now_s() + LEARN_S
                 error = yield Learn(next(iter(self._away), None))
                 self._stale = error is not None
@@ -200,7 +202,7 @@ class Routes:
     def _away_of(self, name: str) -> Exception | None:
         away = self._away.get(name)
         if away is not None and away.until_s <= self._now_s():
-            del self._away[name]
+            self._away.pop(name, None)  # Another thread may do so.
             return None
         return away.error if away is not None else None
 
@@ -304,7 +306,7 @@ def exchange(routes: Routes, commands: Commands) -> list[Any]:
                 time.sleep(order)
             elif isinstance(order, Learn):
                 try:
-                    routes.client.nodes_manager.initialize(last_failed_node_name=order.failed)
+                    learn(routes.client, order.failed)
                 except ERRORS as error:
                     answer = error
             else:
@@ -347,7 +349,7 @@ async def exchange_async(routes: Routes, commands: Commands) -> list[Any]:
                 await asyncio.sleep(order)
             elif isinstance(order, Learn):
                 try:
-                    await routes.client.nodes_manager.initialize(last_failed_node_name=order.failed)
+                    await learn_async(routes.client, order.failed)
                 except ERRORS as error:
                     answer = error
             else:

@@ -25,7 +25,7 @@ from redis.exceptions import (
     TryAgainError,
 )
 
-from .cluster import AsyncCluster
+from .cluster import AsyncCluster, learn_async
 from .refusals import ERRORS
 from .scripts import RedisLike, Script, batches, cancellable
 
@@ -269,11 +269,12 @@ class Spread:
 
     async def _learn(self) -> BaseException | None:
         """Learn anew which nodes there are, if that is doubted and was not done just now."""
-        if not self._stale or _now_s() < self._learn_at_s:
+        # Whoever knows none yet waits for whoever is learning.
+        if self._nodes.slots_cache and (not self._stale or _now_s() < self._learn_at_s):
             return None
         self._learn_at_s = _now_s() + _LEARN_S
         try:
-            await self._client.learn(next(iter(self._away), None))
+            await learn_async(self._client, next(iter(self._away), None))
         except ERRORS as error:
             return error
         masters = {node.name for node in self._client.get_primaries()}

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
 
+from livecache.errors import RedisUnavailable
 from livecache.wire.connecting import client_for
 from livecache.wire.refusals import ERRORS, hint_on
+from livecache.wire.routing import Routes, exchange, exchange_async
 from livecache.wire.scripts import Script
+from livecache.wire.spread import Spread
 
-from .nodes import Node, Nodes
+from .nodes import Node, Nodes, cluster, wait
 
 _SCRIPT = Script("return redis.call('GET', KEYS[1])")
 
@@ -99,3 +103,76 @@ def test_a_url_of_the_other_kind_names_the_right_one(clean_nodes: Nodes, clean_v
     with client_for(redis, single) as client, pytest.raises(ERRORS) as failed:
         client.execute_command("GET", "a")
     assert "redis:// instead" in hint_on(failed.value)
+
+
+Get = Callable[[str], Awaitable[Any]]
+
+
+def over_each_way(url: str, test: Callable[[Get], Awaitable[None]]) -> None:
+    """By what reads with threads, and with asyncio, and by what writes."""
+
+    async def main() -> None:
+        with client_for(redis, url, socket_timeout=5) as threaded:
+            routes = Routes(threaded)
+            await test(lambda key: asyncio.to_thread(exchange, routes, [("GET", key)]))
+        client = client_for(redis.asyncio, url, socket_timeout=5)
+        reads = Routes(client)
+        await test(lambda key: exchange_async(reads, [("GET", key)]))
+        await client.aclose()
+        spread = Spread(client_for(redis.asyncio, url, socket_timeout=5))
+        await test(lambda key: as_list(spread.execute_command("GET", key)))
+        await spread.aclose()
+
+    async def as_list(reply: Awaitable[Any]) -> list[Any]:
+        return [await reply]
+
+    asyncio.run(main())
+
+
+def test_those_who_ask_at_once_before_any_node_is_known_all_wait_for_it(clean_nodes: Nodes) -> None:
+    async def test(get: Get) -> None:
+        assert await asyncio.gather(*(get(f"k{number}") for number in range(10))) == [[None]] * 10
+
+    over_each_way(clean_nodes.url, test)
+
+
+def test_a_cluster_that_has_no_slots_is_waited_for_and_what_the_url_names_is_never_forgotten(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its nodes came back empty, or all were replaced: whoever knew the old ones finds those of the URL."""
+    with (
+        cluster(tmp_path / "one", masters=1, replicas=0) as one,
+        cluster(tmp_path / "two", masters=1, replicas=0) as two,
+    ):
+        (first,), (second,) = one.nodes, two.nodes
+
+        async def test(get: Get) -> None:
+            first.ask("CLUSTER", "RESET", "HARD")
+            second.kill()
+            for _ in range(3):
+                with pytest.raises((*ERRORS, RedisUnavailable), match=r"slot|connected|read"):
+                    await get("a")
+            first.ask("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+            assert await until_told(get) == [None]
+            first.kill()
+            second.start()
+            wait("the other node", lambda: second.ask("SET", "a", "2"))
+            assert await until_told(get) == [b"2"]
+            first.start()
+            wait("the node", lambda: first.ask("DEL", "a") == 0)
+
+        over_each_way(f"{one.url},127.0.0.1:{second.port}", test)
+    assert "Unclosed" not in caplog.text
+
+
+async def until_told(get: Get) -> Any:
+    """What it says, once it does."""
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                (found,) = await get("a")
+                if not isinstance(found, Exception):
+                    return [found]
+            except (*ERRORS, RedisUnavailable):
+                pass
+            await asyncio.sleep(0.1)

@@ -186,6 +186,11 @@ OF_READERS = (
         tests=("tests/cache/test_candles.py",),
     ),
     Breakage(
+        "who asks while another learns a cluster's nodes is told that there are none",
+        (Edit("livecache/wire/routing.py", "if nothing_known or (self._stale", "if (self._stale"),),
+        tests=("tests/cluster/test_connecting.py",),
+    ),
+    Breakage(
         "one node of a cluster that is away fails all that is read",
         (
             Edit(
