@@ -10,7 +10,7 @@ import msgspec
 from ..errors import ForeignKey, LivecacheError
 from ..keys.keyspace import UNDECODABLE, Keyspace, LeaseRecord, encode_lease, holder_of
 from ..wire.scripts import COMMON, RedisLike, Script, text_of
-from ..write.lease import LEASE_MS
+from ..write.lease import LASTS, LEASE_MS
 from .plan import View, Word
 
 __all__ = ["MEMBER_MS", "Membership", "SplitOtherwise"]
@@ -21,11 +21,13 @@ MEMBER_MS = 4_000
 # KEYS: the venue's lease, the members' hash, the shards' leases. ARGV: what the venue's lease is to hold; PX;
 # this member; for how long it is one, 0: it leaves; its word; then what a claimed lease is to hold, how many
 # are claimed, and of which that are free, as places among KEYS. Nobody's lease is touched but a free one.
+# A member that is to live for longer than any said so by a clock that was set back since, as by a failover.
 # Returns what the venue's lease holds, if that is another's: of one that fills the venue unsplit, or split
 # otherwise. Or a list of the type that the hash is of, if it is none. Else the server's time in ms; of each
 # shard its lease and the ms it lasts; members and their words in turn.
 _HOLD = Script(
     COMMON
+    + LASTS
     + """
 local whole = value_of(KEYS[1])
 if whole and whole ~= ARGV[1] then return type(whole) == 'table' and '' or whole end
@@ -41,7 +43,8 @@ end
 local members, live = redis.call('HGETALL', KEYS[2]), {}
 for i = 1, #members, 2 do
   local ends, word = string.match(members[i + 1], '^(%d+) (.*)$')
-  if ends and tonumber(ends) > now then
+  local left = ends and tonumber(ends) - now or 0
+  if left > 0 and left <= FAR_MS then
     live[#live + 1], live[#live + 2] = members[i], word
   else
     redis.call('HDEL', KEYS[2], members[i])
@@ -63,10 +66,10 @@ local leases = {}
 for i = 3, #KEYS do
   local held = value_of(KEYS[i])
   if type(held) == 'table' then held = 'another type' end
-  leases[#leases + 1] = { held or '', held and redis.call('PTTL', KEYS[i]) or 0 }
+  leases[#leases + 1] = { held or '', held and lasts(KEYS[i], ARGV[2]) or 0 }
 end
 return { now, leases, live }
-"""
+""".replace("FAR_MS", str(2 * MEMBER_MS))
 )
 
 

@@ -81,13 +81,13 @@ class Share:
     def step(self, view: View, ready: Collection[int] = (), shun: Collection[int] = ()) -> Step:
         """`ready` are the shards that this one is prepared for, or holds; those it is to `shun` it leaves."""
         members, now = frozenset(view.members), view.now
-        if members != self._members:
+        if members != self._members or now < self._same_since:  # the latter by another server's clock
             self._members, self._same_since = members, now
         held = [shard for shard, holder in enumerate(view.holders) if holder == self.name]
         self._offers = {
             shard: offer
             for shard, offer in self._offers.items()
-            if shard in held and offer.to in members and now - offer.since < OFFER_MS
+            if shard in held and offer.to in members and 0 <= now - offer.since < OFFER_MS
         }
         offered = {
             shard

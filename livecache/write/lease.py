@@ -18,7 +18,7 @@ from ..wire.scripts import COMMON, RedisLike, Script, send, text_of
 from ..wire.spread import Call, grouped, is_apart, is_away, run_all
 from ..wire.trouble import TROUBLE
 
-__all__ = ["LEASE_MS", "RENEW_S", "Fenced", "Lease", "Overtaken", "Pulse"]
+__all__ = ["LASTS", "LEASE_MS", "RENEW_S", "Fenced", "Lease", "Overtaken", "Pulse"]
 
 LEASE_MS = 6_000
 """The lease expires this long after its last renewal, in the server's milliseconds."""
@@ -45,16 +45,26 @@ class Overtaken(LivecacheError):
         )
 
 
+LASTS = """
+-- The ms that a lease still lasts: at most what a renewal gives it. More it has by a clock that was set back
+-- since, as by a failover.
+local function lasts(key, most)
+  if redis.call('PTTL', key) > tonumber(most) then redis.call('PEXPIRE', key, most) end
+  return redis.call('PTTL', key)
+end
+"""
+
 # KEYS: the lease. ARGV: our record; the start of any record of this instance; PX; 1 to take it from anybody.
 # Returns 1, or {whose it is, milliseconds it still lasts}. A lease of our own instance is one whose answer
 # was lost on the way, or of an earlier tenure. A key of another type is nobody's to take.
 _ACQUIRE = Script(
     COMMON
+    + LASTS
     + """
 local held = value_of(KEYS[1])
 if type(held) == 'table' then return { 'another type', -1 } end
 if held and ARGV[4] ~= '1' and string.sub(held, 1, #ARGV[2]) ~= ARGV[2] then
-  return { held, redis.call('PTTL', KEYS[1]) }
+  return { held, lasts(KEYS[1], ARGV[3]) }
 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[3])
 return 1

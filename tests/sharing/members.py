@@ -41,6 +41,7 @@ class Venue:
         self.keys = Keyspace("sim", "venue")
         self.writes: list[Write] = []
         self.members: list[Member] = []
+        self.set_back_s = 0.0  # the server's clock
 
     def join(self, name: str) -> Member:
         """Another process starts."""

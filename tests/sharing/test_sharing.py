@@ -25,9 +25,9 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Venue]:
     def tell(story: Story, shards: int = SHARDS) -> Venue:
         async def main() -> Venue:
             loop = asyncio.get_running_loop()
-            monkeypatch.setattr(time, "time", lambda: 1_700_000_000 + loop.time())
             with fakeredis.FakeRedis() as fake:
                 venue = Venue(fake, shards)
+                monkeypatch.setattr(time, "time", lambda: 1_700_000_000 + loop.time() - venue.set_back_s)
                 await story(venue)
                 for member in venue.members:
                     member.wake()
@@ -96,6 +96,22 @@ def test_one_that_comes_gets_its_part_within_ten_seconds_one_shard_a_second(
         assert venue.longest_gap_s(came_s) < 1.9, "whoever gave one up had somebody who was ready for it"
         await asyncio.sleep(15)
         assert len(venue.moves(came_s)) == 3, "it stays so"
+
+    told(story)
+
+
+def test_of_one_that_dies_as_the_servers_clock_is_set_back_all_shards_are_held_again_within_nine_seconds(
+    told: Callable[..., Venue],
+) -> None:
+    """So it is where the host of both is gone, and the server's successor has another clock."""
+
+    async def story(venue: Venue) -> None:
+        await three(venue)
+        await asyncio.sleep(5)
+        venue.set_back_s = 3_600.0
+        await venue.members[0].kill()
+        await venue.until(lambda: venue.held() and "" not in venue.holders(), 9)
+        await venue.until(venue.balanced, 5)
 
     told(story)
 

@@ -36,6 +36,22 @@ OF_SHARING = (
         tests=("tests/sharing/test_sharing.py",),
     ),
     Breakage(
+        "one that has died lives on as long as a clock says that was set back",
+        (Edit("livecache/sharing/hold.py", " and left <= FAR_MS then", " then"),),
+        tests=("tests/sharing/test_sharing.py",),
+    ),
+    Breakage(
+        "a lease lasts as long as a clock says that was set back",
+        (
+            Edit(
+                "livecache/write/lease.py",
+                "  if redis.call('PTTL', key) > tonumber(most) then redis.call('PEXPIRE', key, most) end\n",
+                "",
+            ),
+        ),
+        tests=("tests/sharing/test_sharing.py",),
+    ),
+    Breakage(
         "a shard's writer takes out the series of others",
         (
             Edit(
