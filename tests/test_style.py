@@ -35,7 +35,7 @@ MAY_IMPORT = {
     "proof": {"model"},
     "ledger": {"errors", "model", "proof"},
     "pacing": {"model"},
-    "quota": {"clock", "keys", "pacing", "wire"},
+    "quota": {"clock", "repeats", "keys", "pacing", "wire"},
     "venues": {"errors", "clock", "files", "repeats", "tape", "model", "equities", "pacing"},
     "config": {"errors", "files", "plainly", "model", "redis_url", "keys", "venues"},
     "keys": {"errors", "model"},

@@ -10,6 +10,8 @@ from typing import Literal, NamedTuple
 from ..clock import Clock
 from ..keys.keyspace import Keyspace, decode_ban
 from ..pacing.kept import Terms
+from ..repeats import Repeats
+from ..wire.refusals import hint_on, is_denied, said
 from ..wire.scripts import RedisLike, Script, cancellable
 from ..wire.trouble import TROUBLE
 
@@ -127,6 +129,7 @@ class Quota:
         self._before = 0
         self._alone_until = float("-inf")
         self._away_since: float | None = None
+        self._reminders = Repeats(clock)
         self._server_ahead_s = 0.0
         self._least_trip_s = _TIMEOUT_S
         self._apart_s = 0.0
@@ -192,15 +195,27 @@ class Quota:
             try:
                 async with asyncio.timeout(_TIMEOUT_S):
                     reply = await cancellable(SCRIPT.run(self._redis, self._keys, args))
-            except (TimeoutError, *TROUBLE):
+            except (TimeoutError, *TROUBLE) as error:
                 if self._away_since is None:
                     self._away_since = self._clock.monotonic()
                     self.fallbacks += 1
+                self._tell(error)
                 return None
             answer, self._away_since = decode(reply, shared), None
             if reach_s != _LEAVE:
                 self._note(answer, sent, self._clock.monotonic())
             return answer, sent + self._least_trip_s
+
+    def _tell(self, error: Exception) -> None:
+        """Say what Redis refuses for the budget's sake alone: of all else the writer says it."""
+        if is_denied(error):
+            remedy = hint_on(error)
+        elif "WRONGTYPE" in str(error):
+            remedy = "delete that key if nothing needs it, or set another venues.<venue>.budget_scope"
+        else:
+            return
+        what = f"the venue's budget is shared with nobody, for Redis refuses {self._keys[0]}: {said(error)}"
+        self._reminders.log("budget_refused", type(error).__name__, what, remedy=remedy)
 
     def _note(self, answer: Answer, sent: float, now: float) -> None:
         self.members, self._before = answer.members, answer.before

@@ -29,7 +29,7 @@ from .cluster import AsyncCluster, learn_async
 from .refusals import ERRORS
 from .scripts import RedisLike, Script, batches, cancellable
 
-__all__ = ["NODE_S", "Call", "Many", "Spread", "grouped", "is_apart", "is_away", "run_all"]
+__all__ = ["NODE_S", "Call", "Many", "Spread", "grouped", "is_apart", "is_away", "run_all", "trouble_of"]
 
 NODE_S = 1.0
 """A node that does not answer for so long is away: the socket's time limits of the client."""
@@ -81,6 +81,11 @@ def is_apart(redis: RedisLike) -> bool:
 def is_away(redis: RedisLike, key: str) -> bool:
     """Whether the node that has the key is known not to answer now."""
     return is_apart(redis) and cast(Many, redis).away(key)
+
+
+def trouble_of(redis: RedisLike) -> BaseException | None:
+    """What some node of a cluster fails by that is away now."""
+    return cast(Spread, redis).trouble if is_apart(redis) else None
 
 
 def grouped(redis: RedisLike, items: Iterable[_T], most: int, of: Callable[[_T], _K]) -> list[Sequence[_T]]:

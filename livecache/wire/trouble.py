@@ -20,8 +20,8 @@ AGAIN_FIRST_S, AGAIN_MOST_S = 0.2, 1.0
 """While Redis cannot be used it is tried again after so long: back, it waits for a second at most."""
 
 
-Task = Literal["start", "write", "vouch", "hold"]
-"""What is asked of Redis side by side. One may be refused while another is not."""
+Task = Literal["start", "write", "vouch", "hold", "node"]
+"""What is asked of Redis side by side. One may fail while another does not; "node": by one of a cluster."""
 
 
 def waits_s(jitter: Callable[[], float]) -> Iterator[float]:
@@ -54,8 +54,9 @@ class Trouble:
             return
         self._said_at_s[kind] = now_s
         text, hint = said(error), hint_on(error)
+        what = "A master of the cluster" if task == "node" else "Redis"
         logger.bind(event="redis_trouble", kind=kind, error=text, hint=hint).warning(
-            "Redis cannot be used now ({}); trying again: {}", text, hint
+            "{} cannot be used now ({}); trying again: {}", what, text, hint
         )
 
     def over(self, task: Task = "start") -> bool:

@@ -67,6 +67,13 @@ class Patience:
         self._stats.errors += 1
         self._trouble.note(error, task)
 
+    async def heed(self, error: BaseException | None, task: Task) -> None:
+        """It fails by that, or works."""
+        if error is not None:
+            self.note(error, task)
+        else:
+            await self.recovered(task)
+
     async def recovered(self, task: Task) -> None:
         """Redis did what it was asked: if that was the last trouble, it is over."""
         if self._trouble.over(task):

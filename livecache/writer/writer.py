@@ -24,7 +24,7 @@ from ..model.series import Change, SeriesId
 from ..quiet import logger
 from ..wire.advice import ServerWatch
 from ..wire.scripts import RedisLike, batches, cancellable
-from ..wire.spread import is_apart, is_away
+from ..wire.spread import is_apart, is_away, trouble_of
 from ..wire.trouble import TROUBLE, Task, waits_s
 from ..write.closes import PendingCloses
 from ..write.lease import RENEW_S, Fenced, Lease, Overtaken
@@ -257,6 +257,7 @@ class Writer:
         """In a cluster: enter the symbols whose node was away, and have another try at what is owed."""
         if not is_apart(self._redis):
             return
+        await self._patience.heed(trouble_of(self._redis), "node")
         if entered := await self._lease.enter_rest():
             self._upserts.recall(self._lease.revisions, entered)
             came = {s for s in self._series if s.symbol in entered}

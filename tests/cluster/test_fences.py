@@ -19,7 +19,7 @@ from livecache.write.presence import Alive
 from livecache.write.upserts import Upserts
 
 from ..cache.support import BTC, ORIGIN, STEP, T0, Source, candle, state, until, whole
-from ..cache.writing import KEYS, SET, STATE, eventually, running, stored, writer_of
+from ..cache.writing import KEYS, SET, STATE, eventually, running, said, stored, writer_of
 from .nodes import Nodes
 from .over import over
 
@@ -141,4 +141,6 @@ def test_a_dead_masters_series_are_owed_and_all_others_are_written(clean_nodes: 
             await eventually(lambda: there(hit, 10))
             assert writer.stats.fenced == 0
 
-    over_nodes(clean_nodes, test)
+    with said() as events:
+        over_nodes(clean_nodes, test)
+    assert "redis_trouble" in events

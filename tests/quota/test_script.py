@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -13,10 +14,14 @@ import redis
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from livecache.clock import SystemClock
+from livecache.keys.keyspace import Keyspace
 from livecache.model.budget import Budget, Pool, Rolling, Spacing, Window
 from livecache.pacing.kept import Terms
 from livecache.pacing.meter import Meter
-from livecache.quota.quota import REACH_S, SCRIPT, Answer, Shared, arguments, decode
+from livecache.quota.quota import REACH_S, SCRIPT, Answer, Quota, Shared, arguments, decode
+from tests.cache.support import SyncAdapter
+from tests.cache.writing import said
 
 from .model import Model
 
@@ -343,6 +348,20 @@ def test_a_ban_that_one_was_told_of_all_hear_of(store: Any) -> None:
     store.delete(BAN)
     store.rpush(BAN, "somebody else's")
     assert server.beat("a", shared_by(PACED)).ban == 0
+
+
+def test_a_budget_that_redis_refuses_is_told_and_nobodys_to_mend(store: Any) -> None:
+    """Else nobody would know why those who share it ask too often."""
+    store.set(KEY, "somebody else's")
+    quota = Quota(SyncAdapter(store), Keyspace("t", "v"), "address", "a", SystemClock())
+
+    async def ask() -> list[Answer | None]:
+        return [await quota.beat({}, 0.0) for _ in range(3)]
+
+    with said() as events:
+        assert asyncio.run(ask()) == [None] * 3
+    assert events == ["budget_refused"]
+    assert store.get(KEY) == b"somebody else's"
 
 
 def test_it_leaves_nothing_behind_for_long(store: Any) -> None:

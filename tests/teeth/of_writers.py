@@ -78,6 +78,17 @@ OF_WRITERS = (
         tests=_FENCES,
     ),
     Breakage(
+        "a master of a cluster that is away is said to nobody",
+        (
+            Edit(
+                "livecache/writer/writer.py",
+                '        await self._patience.heed(trouble_of(self._redis), "node")\n',
+                "",
+            ),
+        ),
+        tests=_FENCES,
+    ),
+    Breakage(
         "in a cluster a symbol whose fence was lost is not entered again",
         (Edit("livecache/write/lease.py", "        self._entered.discard(symbol)\n", "        pass\n"),),
         tests=_FENCES,
