@@ -1,4 +1,7 @@
-"""Members that ask a venue without a pause, in this process or, as a command, each in its own."""
+"""Members that ask a venue without a pause, in this process or, as a command, each in its own.
+
+Such a command says that it is loaded, and begins once it is told a line.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import argparse
 import asyncio
 import json
 import random
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -66,6 +70,8 @@ async def ask(limiter: Limiter, seconds: float, mix: Mapping[Urgency, float]) ->
         limiter.heard(ticket, object())
 
     async def flow(urgency: Urgency, per_s: float, requests: asyncio.TaskGroup) -> None:
+        if per_s >= ALWAYS:
+            await one(urgency)  # one at least, however late it may
         while time.monotonic() < until:
             if per_s >= ALWAYS:
                 await one(urgency)
@@ -94,6 +100,8 @@ def most_in(times: Sequence[float], length_s: float = 1.0) -> int:
 
 
 async def _main(url: str, name: str, seconds: float, mix: Mapping[Urgency, float]) -> None:
+    print("loaded", flush=True)
+    sys.stdin.readline()
     store = store_of(url)
     limiter = limiter_of(store, name)
     sent = await ask(limiter, seconds, mix)

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from subprocess import PIPE
 from typing import NamedTuple
 
 from livecache.engine.limiter import Urgency
@@ -48,13 +49,21 @@ def four(url: str, seconds: float, mix: str, meanwhile: Callable[[], None] = lam
     with ExitStack() as stack:
         running = [
             stack.enter_context(
-                subprocess.Popen([*command, name, str(seconds), mix], stdout=subprocess.PIPE, cwd=ROOT)
+                subprocess.Popen(
+                    [*command, name, str(seconds), mix], stdin=PIPE, stdout=PIPE, cwd=ROOT, text=True
+                )
             )
             for name in FOUR
         ]
         try:
+            for process in running:
+                assert process.stdout is not None and process.stdout.readline() == "loaded\n"
+            for process in running:  # together, however long each has loaded
+                assert process.stdin is not None
+                process.stdin.write("\n")
+                process.stdin.flush()
             meanwhile()
-            told = [json.loads(process.communicate(timeout=seconds + 60)[0]) for process in running]
+            told = [json.loads(process.communicate(timeout=seconds + 300)[0]) for process in running]
         finally:
             for process in running:
                 process.kill()

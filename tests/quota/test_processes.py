@@ -14,19 +14,22 @@ import redis
 
 from livecache.engine.limiter import Urgency
 from livecache.keys.keyspace import Keyspace
-from tests.e2e.support import exchange, free_port, livecache, market_of, until
+from tests.e2e.support import Busy, exchange, free_port, livecache, market_of, until
 
 from .members import PER_S, most_in
 from .processes import four
 
+ALLOWED_PER_S = 10
+
 
 @pytest.mark.takes(10)
 def test_four_processes_ask_as_often_as_one_may_and_the_urgent_first(valkey_url: str) -> None:
-    told = four(valkey_url, 6, "0.6,0,0,100")
+    with Busy() as busy:
+        told = four(valkey_url, 6, "0.6,0,0,100")
     assert most_in(told.starts()) <= PER_S + 1
-    assert told.rate(told.began, told.ended) >= PER_S / 3, (
-        "more than a share; how much is `benchmarks.budget`'s"
-    )
+    # More than a share; how much is `benchmarks.budget`'s. Who gets no processor sends nothing.
+    free_s = told.ended - told.began - busy.s
+    assert len(told.starts(told.began, told.ended)) >= PER_S / 3 * free_s
     assert {e.urgency for e in told.sent} == {Urgency.LIVE, Urgency.HISTORY}
 
 
@@ -90,7 +93,8 @@ def test_without_redis_for_five_seconds_four_processes_keep_to_their_shares(how:
 
 
 def test_fills_of_years_share_what_the_venue_allows(clean_valkey: str, tmp_path: Path) -> None:
-    with exchange(market_of("BTC-USD"), requests_per_second=10) as venue, ExitStack() as stack:
+    with exchange(market_of("BTC-USD")) as venue, ExitStack() as stack:
+        busy = stack.enter_context(Busy())
         fills = [
             stack.enter_context(
                 livecache(
@@ -100,7 +104,7 @@ def test_fills_of_years_share_what_the_venue_allows(clean_valkey: str, tmp_path:
                         (),
                         HISTORY_URL=f"sqlite:///{tmp_path}/{name}.db",
                         HISTORY_SINCE="25d",
-                        VENUES_COINBASE_REQUESTS_PER_SECOND="9",
+                        VENUES_COINBASE_REQUESTS_PER_SECOND=ALLOWED_PER_S - 1,
                         VENUES_COINBASE_BUDGET_SCOPE="here",
                     ),
                 )
@@ -113,8 +117,10 @@ def test_fills_of_years_share_what_the_venue_allows(clean_valkey: str, tmp_path:
             assert [each.ended() for each in fills] == [0, 0]
             assert _members(client, key) == [], "who ends leaves"
         asked = [each.at for each in venue.requests]
-        assert [each for each in venue.requests if each.status == 429] == []
-    assert len(asked) > 40 and most_in(asked) <= 10
+    assert len(asked) > 40
+    # What comes while the exchange gets no processor is there all at once.
+    assert most_in(asked) <= ALLOWED_PER_S * (1 + busy.longest_s)
+    assert len(asked) <= ALLOWED_PER_S * (1 + asked[-1] - asked[0])
 
 
 def _members(client: redis.Redis, key: str) -> list[bytes]:
