@@ -230,6 +230,7 @@ def test_what_is_exported_is_what_a_reader_gets(env: dict[str, str], tmp_path: P
 
 
 def test_lists_and_answers_are_one_json_object(env: dict[str, str]) -> None:
+    until("all is ready", lambda: _is_ready(env))
     for command in ("status", "series", "ready", "prune", "config", "config --check", "show BTC-USD 1d"):
         process = said(*shlex.split(command), "--json", env=env)
         assert isinstance(json.loads("\n".join(process.output)), dict), command
