@@ -297,7 +297,9 @@ def only(error: Exception | BaseExceptionGroup[Any]) -> BaseException:
     if isinstance(error, BaseExceptionGroup):
         first, *others = map(only, error.exceptions)
         said = type(first), str(first)
-        alike = all((type(other), str(other)) == said for other in others)
+        # What several have met at one store is one trouble, however it is told.
+        stored = all(isinstance(each, StoreUnusable) for each in (first, *others))
+        alike = stored or all((type(other), str(other)) == said for other in others)
         if not others or (alike and not isinstance(first, BaseExceptionGroup)):
             return first
     return error

@@ -72,6 +72,8 @@ def test_what_several_tasks_met_alike_is_one_error_and_nothing_else_is_lost() ->
     full, bug = StoreUnusable("no room"), KeyError("x")
     alike = ExceptionGroup("tasks", [ExceptionGroup("more", [full]), StoreUnusable("no room")])
     assert only(ExceptionGroup("all", [alike])) is full
+    told = ExceptionGroup("all", [alike, StoreUnusable("the server is away", "start it")])
+    assert only(told) is full, "of one store"
     both = ExceptionGroup("tasks", [full, bug])
     assert only(ExceptionGroup("all", [both])) is both
     twice = ExceptionGroup("all", [both, ExceptionGroup("tasks", [full, ValueError("y")])])

@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, TypeVar
 
-from ..errors import DamagedBlock
+from ..errors import DamagedBlock, StoreUnusable
 from ..quiet import logger
 from .store import HistoryStore
 
 __all__ = ["Blocking", "Healing", "StoreThread"]
 
 _T = TypeVar("_T")
+
+_AGAIN_S = 1.0
 
 
 class Blocking(Protocol):
@@ -56,19 +58,22 @@ class StoreThread:
         self._pool.shutdown()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Healing:
     """A store's thread in which damage that is met is put aside: so it is missing, and asked for again.
 
-    Then `healed` is called.
+    Then `healed` is called. Where a server has ended the connection, the work is done again: for `patience_s`
+    since it was there last, unless whoever waits is cancelled.
     """
 
     thread: Blocking
     store: HistoryStore
     healed: Callable[[], None] = lambda: None
+    patience_s: float = 0.0
+    _away_s: float | None = None
 
     async def __call__(self, work: Callable[[], _T]) -> _T:
-        """What `work` returns, at the second attempt if need be."""
+        """What `work` returns, at a later attempt if need be."""
         found = False
 
         def healing() -> _T:
@@ -83,7 +88,25 @@ class Healing:
                 return work()
 
         try:
-            return await self.thread(healing)
+            while True:
+                try:
+                    result = await self.thread(healing)
+                except StoreUnusable as error:
+                    if not self._waits_for_it(error):
+                        raise
+                else:
+                    self._away_s = None
+                    return result
+                await asyncio.sleep(_AGAIN_S)
         finally:
             if found:
                 self.healed()
+
+    def _waits_for_it(self, error: StoreUnusable) -> bool:
+        task, now_s = asyncio.current_task(), asyncio.get_running_loop().time()
+        if not (self.patience_s and self.store.moved) or (task is not None and task.cancelling()):
+            return False
+        if self._away_s is None:
+            self._away_s = now_s
+            logger.bind(event="history_away", hint=error.hint).warning("{}", error.message)
+        return now_s - self._away_s < self.patience_s

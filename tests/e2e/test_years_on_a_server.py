@@ -13,11 +13,13 @@ import pytest
 
 from livecache.history.opening import open_history
 from livecache.history.store import HistoryDatabase
+from livecache.model.coverage import Coverage
 from livecache.model.series import SeriesId
+from livecache.model.timeframe import iso
 
 from ..history.pg import Postgres
 from ..http.support import Answer, ask
-from .support import until
+from .support import livecache, until
 from .test_fill_on_read import DAY, H1, Place, at, candles, config, listed_at, service
 from .test_http import url_of
 from .test_jobs import BACKFILL, posted
@@ -141,3 +143,47 @@ def test_years_on_a_server_are_read_ordered_and_copied_and_all_goes_on_once_it_i
         assert running.events("http_failed") == [] and running.errors == []
         running.stop()
     until("no connection is left", lambda: not connections(history))
+
+
+@pytest.mark.takes(10)
+def test_a_fill_waits_for_a_server_that_restarts_and_ends_plainly_where_it_stays_away(
+    history: Postgres,
+) -> None:
+    now = H1.floor(int(time.time() * 1000))
+    start, end = (now - 500 * DAY) // DAY * DAY, (now - 100 * DAY) // DAY * DAY
+    since, upto = (iso(time)[:10] for time in (start, end))
+    wanted = ("--symbols", "BTC-USD", "--timeframe", "1h", "--since", since, "--until", upto)
+    with at("coinbase", latency_s=0.2) as place:
+        env = place.served.settings("embedded", VENUES_COINBASE_REQUESTS_PER_SECOND=4)
+        env["LIVECACHE_HISTORY_URL"] = history.url()
+
+        def stored() -> int:
+            with closing(open_history(history.place())) as store:
+                return sum(each.rows for each in store.all_series() if each.key.timeframe is H1)
+
+        with livecache("history", "fill", *wanted, env=env) as filling:
+            until("a part is there", lambda: stored() > 1_000, every_s=0.2)
+            history.stop()
+            filling.event("history_away")
+            history.start()
+            had = stored()
+            until("it goes on by itself", lambda: stored() > had + 1_000, every_s=0.2)
+            history.stop()
+            assert filling.ended(120.0) == 8
+            said = "\n".join(filling.errors + filling.output)
+            assert str(history.place()) in said and "up" in said and "Traceback" not in said, said
+            assert not any("Traceback" in str(record) for record in filling.records)
+        history.start()
+        let_leases_end(history)
+        had, asked = stored(), len(place.served.requests)
+        with livecache("history", "fill", *wanted, env=env) as filling:
+            assert filling.ended(120.0) == 0, filling.story()
+        pages = -(-((end - start) // H1.ms - had) // 300)
+        assert len(place.served.requests) - asked <= pages + 4 + 8, "what is stored is not asked for again"
+        with closing(open_history(history.place())) as store:
+            series = store.series(SeriesId("coinbase", "BTC-USD", H1))
+            assert series
+            answer = store.read(series.id, start, end)
+            assert answer.coverage == Coverage([(start, end)]) and list(store.verify()) == []
+            rows = [[row.time, *map(float, row.numbers)] for row in answer.rows.candles()]
+            assert rows == place.truth(start, end)

@@ -48,6 +48,7 @@ __all__ = ["Filling", "Wanted", "fill", "shared_redis"]
 
 _ASKS, _ASK_S = 8, 4.0  # half a minute in all
 _CONCURRENCY = 8
+_PATIENCE_S = 20.0  # with a server that restarts: less than a lease
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,10 @@ async def _fill(config: Config, place: Place, wanted: Wanted, report: Path | Non
             setup(config.log.level, config.log.format, also=log.take)
             logger.bind(event="history_opened", path=str(place)).info("history in {}", place)
             redis = await shared_redis(config, stack)
-            fillings.extend(Filling(config, venue, store, thread, clock, redis) for venue in wanted.symbols)
+            patience_s = _PATIENCE_S if place.path is None else 0.0
+            fillings.extend(
+                Filling(config, venue, store, thread, clock, redis, patience_s) for venue in wanted.symbols
+            )
             async with asyncio.TaskGroup() as keeping:
                 logging = keeping.create_task(log.run(), name="history log")
                 sharing = [keeping.create_task(each.limiter.share(), name="quota") for each in fillings]
@@ -159,8 +163,10 @@ class Filling:
         thread: StoreThread,
         clock: SystemClock,
         redis: Any = None,
+        patience_s: float = 0.0,
     ) -> None:
-        self._store, self._thread, self._clock = store, thread, clock
+        self._store, self._clock = store, clock
+        self._thread = Healing(thread, store, patience_s=patience_s)
         self._time = VenueTime(clock)
         self._settings = config.venues[venue]
         self.venue: ConfiguredVenue = build(
@@ -234,7 +240,7 @@ class Filling:
         self._began_ms = self._time.now()
         return Worker(
             self._store,
-            Healing(self._thread, self._store),
+            self._thread,
             self.venue,
             self.limiter,
             self._clock,
