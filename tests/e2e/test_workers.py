@@ -25,6 +25,7 @@ DAY = 86_400_000
 H1 = Timeframe.H1
 SYMBOLS = ("BTC-USD", "ETH-USD", "SOL-USD", "XRP-USD")
 WITHIN_S = 180.0
+KILLS = 20
 
 
 @pytest.fixture
@@ -44,6 +45,10 @@ def opened(server: Postgres) -> Iterator[HistoryDatabase]:
 def rows(server: Postgres) -> int:
     with opened(server) as store:
         return sum(each.rows for each in store.all_series())
+
+
+def there(server: Postgres, enough: int) -> bool:
+    return rows(server) >= enough
 
 
 def let_leases_end(server: Postgres) -> None:
@@ -156,3 +161,48 @@ def test_a_worker_that_is_killed_or_paused_and_a_server_that_restarts_cost_nothi
         whole(history, served, start, end)
         asked = [each for each in served.requests if each.status == 200 and each.granularity == "ONE_HOUR"]
         assert len(asked) <= pages + 4 * 4 * 8, "what was in flight is asked for again, and no more"
+
+
+def known(server: Postgres) -> dict[str, Coverage]:
+    """What is acknowledged of each symbol."""
+    with opened(server) as store:
+        return {
+            each.key.symbol: store.coverage(each.id)
+            for each in store.all_series()
+            if each.key.timeframe is H1
+        }
+
+
+@pytest.mark.long
+@pytest.mark.takes(200)
+def test_twenty_kills_of_two_workers_and_of_the_server_lose_no_page(history: Postgres) -> None:
+    kills, days = KILLS, 60 * KILLS
+    start = int(time.time() * 1000) // DAY * DAY - (days + 10) * DAY
+    end = start + days * DAY
+    total = len(SYMBOLS) * days * 24
+    with ExitStack() as stack:
+        now, market = int(time.time() * 1000), market_of(*SYMBOLS)
+        served = stack.enter_context(exchange(market, start_ms=now, requests_per_second=20, latency_s=0.1))
+        host = Host(served, history, stack, since="2d")
+        jobs = ordered(history, start, end)
+        workers = [host.worker(), host.worker()]
+        for n in range(kills):
+            enough = total * n // (kills + 1) + total // (4 * kills)
+            until("some more is there", partial(there, history, enough), WITHIN_S, every_s=0.3)
+            acknowledged = known(history)
+            if n % 4 == 3:
+                history.stop()
+                history.start()
+            else:
+                killed = workers[n % 2]
+                killed.send(signal.SIGKILL)
+                killed.ended()
+                workers[n % 2] = host.worker()
+            let_leases_end(history)
+            after = known(history)
+            for symbol, coverage in acknowledged.items():
+                assert not coverage.without(after[symbol]), "what was acknowledged is there"
+        until("all of it is", partial(over, history, jobs), WITHIN_S, every_s=0.3)
+        for worker in workers:
+            worker.stop()
+        whole(history, served, start, end)
