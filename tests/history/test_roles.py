@@ -12,6 +12,7 @@ from livecache.errors import StoreUnusable
 from livecache.history.opening import open_history
 from livecache.history.records.log import LogEntry
 from livecache.history.store import Outcome, Want
+from livecache.keys.history_place import Place
 from livecache.reader.reader import Reader
 
 from .pg import Postgres
@@ -41,6 +42,28 @@ def refused(url: str, *statements: str) -> None:
         for statement in statements:
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 db.execute(statement.encode())
+
+
+def test_with_its_name_for_public_it_holds_for_a_schema_of_its_own(
+    postgres: Postgres, clock: HandClock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = "?options=-csearch_path%3Dyears"
+    with psycopg.connect(postgres.fresh("guarded"), autocommit=True) as db:
+        db.execute("CREATE SCHEMA years; CREATE TABLE public.theirs (x int)")
+        with closing(open_history(Place(None, postgres.url("guarded") + own), clock)) as store:
+            put(store, number_of(store), 0, 100)
+        capsys.readouterr()
+        assert main(["history", "roles"]) == 0
+        statements = capsys.readouterr().out.replace("public", "years")
+        db.execute(f"SET search_path TO years; {statements}".encode())
+        db.execute("DROP ROLE IF EXISTS writer")
+        db.execute("CREATE ROLE writer LOGIN IN ROLE livecache_writer")
+    with closing(open_history(Place(None, postgres.url("guarded", "writer") + own), clock)) as store:
+        put(store, 1, 100, 120)
+        assert len(store.read(1, 0, 1 << 60).rows) == len(market(0, 120))
+    refused(
+        postgres.url("guarded", "writer"), "SELECT * FROM public.theirs", "UPDATE years.meta SET value = ''"
+    )
 
 
 def test_a_writer_fills_and_makes_alters_and_drops_no_table(

@@ -6,6 +6,7 @@ __all__ = ["ROLES"]
 
 ROLES = """\
 -- Run it as the user who makes the tables: the one whose `livecache run` or `history fill` begins first.
+-- Tables in a schema of their own: write its name for `public`, and SET search_path TO it first.
 -- Then give each program a user of its own: CREATE ROLE charts LOGIN PASSWORD '...' IN ROLE livecache_reader;
 DO $$ BEGIN CREATE ROLE livecache_reader NOLOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
 DO $$ BEGIN CREATE ROLE livecache_writer NOLOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
