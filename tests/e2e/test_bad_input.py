@@ -177,12 +177,12 @@ def test_a_redis_in_protected_mode_is_told_with_the_remedy() -> None:
         assert "DENIED" in text and "give it a password" in text
 
 
-def test_a_node_of_a_cluster_is_told_to_be_none_that_can_be_used() -> None:
+def test_a_node_of_a_cluster_is_told_to_be_one_of_a_cluster() -> None:
     with server("--cluster-enabled", "yes", "--cluster-port", str(free_port())) as node:
         with node.client() as client:
             client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16_383)
             until("it serves", lambda: "cluster_state:ok" in client.execute_command("CLUSTER", "INFO"))
-        assert "Redis Cluster is not supported" in told_by_the_service(node.url)["message"]
+        assert "redis+cluster://host:port names that" in told_by_the_service(node.url)["message"]
 
 
 def test_a_data_directory_that_cannot_be_written_is_told(tmp_path: Path) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from msgspec import structs
@@ -22,7 +23,7 @@ from ...wire.scripts import text_of
 from ..reading import connect, keyspace_of, redis_url_of
 from .diagnosis import Diagnosis, failed, noted, right, skipped
 
-__all__ = ["COMMANDS", "redis_server"]
+__all__ = ["CLUSTER_COMMANDS", "COMMANDS", "redis_server"]
 
 _CLOCK_S = 30.0  # how far two clocks may be apart
 
@@ -48,7 +49,8 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
     *(("evalsha", "0", "1", _KEY), ("eval", "", "1", _KEY)),
     *(("evalsha_ro", "0", "1", _KEY), ("eval_ro", "", "1", _KEY)),
     *(("del", _KEY), ("pttl", _KEY), ("pexpire", _KEY, "1"), ("persist", _KEY)),
-    *(("hget", _KEY, "1"), ("hmget", _KEY, "1"), ("hgetall", _KEY), ("hset", _KEY, "1", "1")),
+    *(("hget", _KEY, "1"), ("hmget", _KEY, "1"), ("hgetall", _KEY)),
+    *(("hset", _KEY, "1", "1"), ("hdel", _KEY, "1")),
     *(("zadd", _KEY, "1", "1"), ("zcard", _KEY), ("zrange", _KEY, "0", "1")),
     *(("zrangebyscore", _KEY, "0", "1"), ("zrevrangebyscore", _KEY, "1", "0")),
     ("zremrangebyscore", _KEY, "0", "1"),
@@ -59,6 +61,12 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
     *(("publish", _CHANNEL, "1"), ("subscribe", _CHANNEL), ("unsubscribe", _CHANNEL)),
 )
 """All that the service sends, each with arguments that its ACL would be asked about."""
+
+CLUSTER_COMMANDS: tuple[tuple[str, ...], ...] = (
+    *(("command",), ("cluster", "slots"), ("readonly",), ("asking",), ("wait", "1", "100")),
+    *(("spublish", _CHANNEL, "1"), ("ssubscribe", _CHANNEL), ("sunsubscribe", _CHANNEL)),
+)
+"""What it sends to a cluster beside these."""
 
 
 def redis_server(loaded: Loaded) -> list[Diagnosis]:
@@ -99,7 +107,8 @@ def _server(client: Any, place: str, config: Config, *, of_cluster: bool) -> Ite
     if info.get("role") == "slave":
         yield failed("redis", "it is a replica, and only reads", "name its master, or the Sentinels")
     yield from _clock(client)
-    yield from _of_each(_allowed, client, config)
+    commands = (*COMMANDS, *CLUSTER_COMMANDS) if of_cluster else COMMANDS
+    yield from _of_each(partial(_allowed, commands=commands), client, config)
     yield from _settings(client, keyspace_of(config), f"--node {place} " if of_cluster else "")
 
 
@@ -124,12 +133,12 @@ def _clock(client: Any) -> Iterator[Diagnosis]:
         yield right("redis clock", f"{off_s:+.1f} s from this machine's")
 
 
-def _allowed(client: Any, keys: Keyspace) -> Iterator[Diagnosis]:
-    """Which commands this user may send, asked in one script that runs none of them."""
+def _allowed(client: Any, keys: Keyspace, *, commands: Sequence[tuple[str, ...]]) -> Iterator[Diagnosis]:
+    """Which of the commands this user may send, asked in one script that runs none of them."""
     key = keys.candles("BTC-USD", Timeframe.M5)
     channel = keys.updates("BTC-USD", Timeframe.M5)
     words: list[str] = []
-    for command in COMMANDS:
+    for command in commands:
         told = [{_KEY: key, _CHANNEL: channel}.get(word, word) for word in command]
         words += [str(len(told)), *told]
     try:
@@ -144,7 +153,7 @@ def _allowed(client: Any, keys: Keyspace) -> Iterator[Diagnosis]:
         remedy = f"ACL SETUSER … {' '.join(f'+{name}' for name in denied)}; docs/redis.acl has the whole line"
         yield failed("redis user", f"it may not use {', '.join(denied)} on {key} and its channel", remedy)
     else:
-        yield right("redis user", f"may use all {len(COMMANDS)} commands under the prefix {keys.prefix}")
+        yield right("redis user", f"may use all {len(commands)} commands under the prefix {keys.prefix}")
 
 
 def _settings(client: Any, keys: Keyspace, at: str) -> Iterator[Diagnosis]:
