@@ -60,7 +60,9 @@ ELSEWHERE = {
 MEANWHILE = {"livecache run": "runs beside all of this", "livecache simulator": "that too"}
 """Commands that do not end; all that is told of them is started, once."""
 
-OF_THE_READERS_OWN = re.compile(r"…|//host\b|localhost:6379|sentinel-a|LIVECACHE_REDIS_DATA_DIR")
+OF_THE_READERS_OWN = re.compile(
+    r"…|//host\b|db\.example\.com|localhost:6379|sentinel-a|LIVECACHE_REDIS_DATA_DIR"
+)
 """What only the reader has, such as a server: whether the configuration is understood can be tried."""
 
 LANGUAGES = {"sh", "console", "text", "pycon", "python", "json", "js", "sql", "toml", ""}
