@@ -111,6 +111,18 @@ def test_the_status_of_a_service_that_lives(kind: str, clean_valkey: str, store:
     assert status.budget_members == 2
 
 
+def test_of_shards_a_process_is_counted_once(kind: str, clean_valkey: str, store: Any) -> None:
+    put_both(store)
+    store.set(KEYS.lease, encode_lease(LeaseRecord("3 shards", 0, 3)))
+    for shard, (name, made) in enumerate((("one", 40), ("one", 41), ("two", 5))):
+        store.set(KEYS.lease_of(shard), encode_lease(LeaseRecord(name, 7)))
+        told = {"instance": name, "requests_this_hour": made, "budget_members": 2}
+        store.hset(KEYS.feed_of(shard), mapping=told)
+    with either(kind, clean_valkey) as reader:
+        status = reader.status()
+    assert (status.writer, status.requests_this_hour, status.budget_members) == ("one, two", 46, 2)
+
+
 def test_a_feed_is_not_connected_because_a_dead_service_once_said_so(
     kind: str, clean_valkey: str, store: Any
 ) -> None:

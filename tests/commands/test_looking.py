@@ -121,6 +121,18 @@ def test_status_says_who_writes_since_when_into_which_redis_by_which_configurati
     assert json.loads(capsys.readouterr().out)["service"]["instance"] == ""
 
 
+def test_of_shards_status_counts_what_a_process_has_asked_once(
+    store: redis.Redis, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fill(store)
+    store.set(KEYS.lease, encode_lease(LeaseRecord("3 shards", 0, 3)))
+    for shard, (name, made) in enumerate((("one", 40), ("one", 41), ("two", 5))):
+        store.set(KEYS.lease_of(shard), encode_lease(LeaseRecord(name, 7)))
+        store.hset(KEYS.feed_of(shard), mapping={"requests_this_hour": made, "requests_per_hour": 1_800})
+    assert main(["status"]) == 0
+    assert "one, two write, 46 of 1,800 requests this hour" in capsys.readouterr().out.splitlines()[0]
+
+
 def test_status_takes_some_symbols_timeframes_and_states(
     store: redis.Redis, capsys: pytest.CaptureFixture[str]
 ) -> None:

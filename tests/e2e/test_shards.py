@@ -112,6 +112,7 @@ def test_when_one_is_killed_or_comes_every_shard_is_held_within_nine_seconds(cle
             status = reader.status()
         assert status.writer is not None and status.writer == status.instance
         assert len(status.writer.split(", ")) == 3 and status.connected
+        assert status.budget_members == 3, "a process is one, whatever it holds"
         with livecache("check", env={"LIVECACHE_REDIS_URL": clean_valkey}) as check:
             assert check.ended() == 0, check.story()
         began, waited_s = time.monotonic(), busy.s
