@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
+import select
 import signal
+import socket
+import socketserver
 import subprocess
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -283,12 +288,34 @@ def test_a_text_that_postgresql_does_not_take_stops_no_job(store: PostgresHistor
     assert failed.state is JobState.FAILED and failed.error == "what \\x00 and \\udcff"
 
 
-def test_no_statement_is_kept_by_name(store: PostgresHistory, series: int) -> None:
-    """A pooler that gives each transaction another connection would take it for another client's."""
-    for page in range(10):
-        put(store, series, page * 10, page * 10 + 10)
-    with store.reading() as db:
-        assert db.execute("SELECT count(*) FROM pg_prepared_statements").fetchone() == (0,)
+def test_behind_a_pooler_no_statement_is_kept_by_name(
+    store: PostgresHistory, series: int, postgres: Postgres
+) -> None:
+    """One that gives each transaction another connection would take it for another client's."""
+
+    class Pooler(socketserver.BaseRequestHandler):
+        """As any does, it names a process that is not the server's."""
+
+        def handle(self) -> None:
+            with socket.create_connection(("127.0.0.1", postgres.port)) as server:
+                while True:
+                    for each in select.select([self.request, server], [], [])[0]:
+                        if not (data := each.recv(1 << 16)):
+                            return
+                        data = re.sub(rb"(?s)(?<=K\0\0\0\x0c)....", b"\0\0\0\7", data)
+                        (server if each is self.request else self.request).sendall(data)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Pooler) as pooler:
+        pooler.daemon_threads = True
+        threading.Thread(target=pooler.serve_forever, args=(0.01,), daemon=True).start()
+        place = Place(None, store.place.url.replace(str(postgres.port), str(pooler.server_address[1])))
+        with closing(open_postgres(place, store.now)) as behind:
+            for page in range(10):
+                put(behind, series, page * 10, page * 10 + 10)
+            with behind.reading() as db:
+                assert db.execute("SELECT count(*) FROM pg_prepared_statements").fetchone() == (0,)
+        pooler.shutdown()
+    assert store.coverage(series) == covered(0, 100)
 
 
 def test_tables_of_somebody_else_are_left_alone(postgres: Postgres) -> None:

@@ -34,7 +34,6 @@ _SESSION = """SET statement_timeout = '10min'; SET idle_in_transaction_session_t
 _SETTINGS: dict[str, Any] = {
     "application_name": "livecache",
     "client_encoding": "utf8",  # whatever the database's own is
-    "prepare_threshold": None,  # behind a pooler a statement of that name may be another client's
     "connect_timeout": 10,
     "keepalives_idle": 10,
     "keepalives_interval": 5,
@@ -201,6 +200,8 @@ class Database(Tables):
                 raise StoreUnusable(f"{self.place} is no URL of a PostgreSQL", _LOOKS) from None
             raw.adapters.register_dumper(str, _Text)
             raw.execute(f"{_SESSION}; SET lock_timeout = {int(self._busy_s * 1000)}")
+            if raw.execute("SELECT pg_backend_pid()").fetchone() != (raw.info.backend_pid,):
+                raw.prepare_threshold = None  # a pooler is between: that name may be another client's
             return raw
 
     def _password(self) -> dict[str, Any]:
