@@ -118,8 +118,8 @@ async def _fill(config: Config, place: Place, wanted: Wanted, report: Path | Non
                             tasks.create_task(one(filling), name=f"history {name}")
                 for helper in (drawing, logging, *sharing):
                     helper.cancel()
-                for filling in fillings:
-                    await filling.limiter.leave()
+            for filling in fillings:
+                await filling.limiter.leave()
 
     stopped = await until_stopped(main)
     lines, hours = _lines(fillings), _hours(fillings)
