@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from livecache.engine.limiter import Limiter, Urgency
@@ -87,6 +87,7 @@ def test_P9_the_least_delay_holds_whatever_is_asked_and_answered(
 
 @settings(max_examples=examples(50))
 @given(asks, st.integers(1, 8), st.integers(1, 20))
+@example([Ask(idle_s, Urgency.HISTORY, 0.0, "answered") for idle_s in (0.0, HOUR_S - 0.5)], 1, 2)
 def test_P10_the_hours_count_is_exact_and_never_above_its_limit(
     plan: list[Ask], askers: int, most: int
 ) -> None:
