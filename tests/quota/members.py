@@ -85,6 +85,7 @@ async def ask(limiter: Limiter, seconds: float, mix: Mapping[Urgency, float]) ->
             for urgency, per_s in mix.items():
                 flows.create_task(flow(urgency, per_s, flows), name=urgency.name)
         sharing.cancel()
+        await asyncio.wait([sharing])
     await limiter.leave()
     return sent
 

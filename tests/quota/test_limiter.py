@@ -79,6 +79,7 @@ class World:
             yield limiter
         finally:
             sharing.cancel()
+            await asyncio.wait([sharing])
             await limiter.leave()
 
     async def asks(
