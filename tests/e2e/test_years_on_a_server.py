@@ -20,7 +20,7 @@ from livecache.model.timeframe import iso
 from ..history.pg import Postgres
 from ..http.support import Answer, ask
 from .support import livecache, until
-from .test_fill_on_read import DAY, H1, Place, at, candles, config, listed_at, service
+from .test_fill_on_read import DAY, H1, Place, at, candles, config, service
 from .test_http import url_of
 from .test_jobs import BACKFILL, posted
 from .test_workers import let_leases_end
@@ -81,7 +81,7 @@ def test_years_on_a_server_are_read_ordered_and_copied_and_all_goes_on_once_it_i
 ) -> None:
     now = H1.floor(int(time.time() * 1000))
     with (
-        at("coinbase", listed_at(), latency_s=0.05) as place,
+        at("coinbase", now - 1_000 * DAY, latency_s=0.05) as place,
         service(config(tmp_path, [place]), env={"LIVECACHE_HISTORY_URL": history.url()}) as running,
     ):
         url = url_of(running)
