@@ -58,9 +58,12 @@ def let_leases_end(server: Postgres) -> None:
 
 
 def sessions(server: Postgres) -> int:
-    """How many transactions are open that write: one of a process that is stopped holds up others."""
+    """How many transactions are open: one of a process that is stopped holds up others, be it in a COPY."""
     with psycopg.connect(server.url()) as db:
-        found = db.execute("SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'")
+        found = db.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' "
+            "AND state <> 'idle' AND pid <> pg_backend_pid()"
+        )
         (count,) = found.fetchone() or (0,)
     return int(count)
 
