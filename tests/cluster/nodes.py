@@ -182,7 +182,13 @@ def cluster(directory: Path, *, masters: int = 3, replicas: int = 1) -> Iterator
             master = made.nodes[number % masters].ask("CLUSTER", "MYID")
             wait("a replica", lambda n=number, m=master: made.nodes[n].ask("CLUSTER", "REPLICATE", m))  # type: ignore[misc]
         wait("all nodes", made.whole)
+        wait("all to know the replicas", lambda: all(_knows(node, replicas) for node in made.nodes))
         yield made
+
+
+def _knows(node: Node, replicas: int) -> bool:
+    """Whether it tells of each stretch of slots a master and so many replicas."""
+    return all(len(stretch) == 3 + replicas for stretch in node.ask("CLUSTER", "SLOTS"))
 
 
 @contextmanager
