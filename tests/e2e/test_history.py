@@ -249,7 +249,7 @@ def test_requests_of_a_fill_start_no_nearer_than_the_user_says_and_are_counted(t
 
 
 def test_on_a_terminal_a_table_of_all_series_is_drawn_while_it_fills(tmp_path: Path) -> None:
-    with exchange(market_of(*SYMBOLS), latency_s=0.3) as venue:
+    with exchange(market_of(*SYMBOLS), latency_s=1.2) as venue:
         env = settings(venue, "redis://127.0.0.1:1", tmp_path / "history.db", HISTORY_SINCE="2d")
         wanted = ("history", "fill", "--scheduled", "--timeframe", "5m")
         with on_a_terminal(*wanted, env=env) as screen:

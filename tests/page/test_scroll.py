@@ -234,6 +234,15 @@ def test_what_is_no_day_and_one_to_come_lead_to_the_newest_and_long_ago_to_the_l
     nothing_in_the_console(chart)
 
 
+def test_who_goes_to_the_newest_sees_them_however_soon_older_ones_come(here: Years, chart: Tab) -> None:
+    chart.until("the first page is there", f"{LENGTH} > 500")
+    for _ in range(8):  # Older ones come at the very moment at which the view moves, or a little later.
+        chart.run(f"location.hash = '#BTC-USD/1h@{day(LISTED + 30 * DAY)}'")
+        chart.until("it goes there", f"{FIRST} < {LISTED + 30 * DAY}")
+        chart.run("location.hash = '#BTC-USD/1h'")
+        chart.until("the newest are seen", "document.getElementById('now').disabled")
+
+
 def test_who_goes_somewhere_and_thinks_better_of_it_is_led_there_no_more(here: Years, chart: Tab) -> None:
     chart.until("the first page is there", f"{LENGTH} > 500")
     chart.until("nothing is under way", QUIET)

@@ -37,6 +37,7 @@ export class Chart {
   #live = true;
   #digits = 2;
   #step = 0;
+  #ahead = null; // what is to be seen from the next frame on
   #held = false; // by a pointer
   #resting = null; // a timer
   #rest = Promise.withResolvers();
@@ -140,9 +141,9 @@ export class Chart {
     else if (whole && range) this.#keep(before, range);
   }
 
-  /** The places of the list that are seen, or null. */
+  /** The places of the list that are seen, or null; those that are to be, where the library has yet to go there. */
   get range() {
-    return this.#chart.timeScale().getVisibleLogicalRange();
+    return this.#ahead ?? this.#chart.timeScale().getVisibleLogicalRange();
   }
 
   /** The times that are seen, or null. */
@@ -193,7 +194,12 @@ export class Chart {
   }
 
   #look(from, to) {
-    this.#chart.timeScale().setVisibleLogicalRange({ from, to });
+    const ahead = (this.#ahead = { from, to });
+    this.#chart.timeScale().setVisibleLogicalRange(ahead);
+    // The library goes there in a frame that it has asked for before this one.
+    requestAnimationFrame(() => {
+      if (this.#ahead === ahead) this.#ahead = null;
+    });
   }
 
   #timeAt(place) {
