@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Any, Literal, cast
 
 from ..clock import Clock
-from ..errors import LivecacheError, only
+from ..errors import ConfigError, LivecacheError, only
 from ..keys.keyspace import Keyspace
 from ..pacing.backoff import delays
 from ..quiet import logger
@@ -101,37 +101,67 @@ class Fleet:
 
         One that another instance has overtaken starts over, behind that one. If anything else ends one, it is
         begun anew after a while, as long as another runs, be it that it stands by for the lease; once none
-        does, the last error is raised. Shards of a venue are begun anew for ever.
+        does, the last error is raised. So it is with the shards of a venue: one is begun anew as long as
+        another is served here, and once none can be, the venue has ended by that error.
         """
         async with asyncio.TaskGroup() as tasks:
             for venue, place in self.places.items():
                 shunned: dict[int, float] = {}
                 place.sharer = join(venue, partial(_ready, place), partial(self._shunned, place, shunned))
-                keep = (
-                    self._keep(venue, begin) if place.sharer is None else self._share(venue, begin, shunned)
+                once = (
+                    partial(self._alone, venue, begin)
+                    if place.sharer is None
+                    else partial(self._share, venue, begin, place.sharer, shunned)
                 )
-                tasks.create_task(keep, name=f"engines of {venue}")
+                tasks.create_task(self._keep(venue, once), name=f"engines of {venue}")
 
-    async def _share(self, venue: str, begin: Begin, shunned: dict[int, float]) -> None:
+    async def _share(
+        self, venue: str, begin: Begin, sharer: Sharer, shunned: dict[int, float]
+    ) -> Exception | None:
+        """Engines of the shards that are served here, until none can be: by which error."""
         place, waits = self.places[venue], dict[int, Iterator[float]]()
-        assert place.sharer is not None
+        served, failed = set[int](), set[int]()  # the latter have not started since
+        shunned.clear()
+        place.first()
 
         async def serve(shard: int) -> None:
             """One engine of a shard, from its beginning to its end."""
             its, began_s = place.shards.setdefault(shard, Place()), self._clock.monotonic()
+
+            def changed() -> None:
+                if its.engine is not None and its.engine.started.is_set():
+                    failed.discard(shard)
+                place.first()
+
             with logger.contextualize(venue=venue, shard=shard):
-                error = await self._one(its, begin(venue, its.has_written, shard), place.first)
+                served.add(shard)
+                try:
+                    error = await self._one(its, begin(venue, its.has_written, shard), changed)
+                finally:
+                    served.discard(shard)
                 if error is None:
                     return
                 its.trouble = _told(error)
+                failed.add(shard)
                 place.first()
+                # A configuration is that of all. Else others may be on their way yet, or be offered.
+                all_fail = isinstance(error, ConfigError) or (not served and len(failed) >= sharer.part)
+                if all_fail and not place.engines:
+                    raise error
                 if shard not in waits or self._clock.monotonic() - began_s > AGAIN_MOST_S:
                     waits[shard] = self._waits()
                 wait_s = next(waits[shard])
                 shunned[shard] = self._clock.monotonic() + wait_s
                 _log_end(f"shard {shard} of {venue}", error, wait_s)
 
-        await place.sharer.run(serve)
+        error: Exception | None = None
+        try:
+            await sharer.run(serve)
+        except* Exception as group:
+            error = cast(Exception, only(group))
+        for its in place.shards.values():
+            its.trouble = ""  # Others may serve them by now; the venue's place tells why this one does not.
+        return error
 
     def _shunned(self, place: Place, shunned: dict[int, float]) -> Collection[int]:
         """The shards that are left alone yet."""
@@ -141,13 +171,17 @@ class Fleet:
             place.first()
         return tuple(shunned)
 
-    async def _keep(self, venue: str, begin: Begin) -> None:
+    async def _alone(self, venue: str, begin: Begin) -> Exception | None:
+        place = self.places[venue]
+        return await self._one(place, begin(venue, place.has_written))
+
+    async def _keep(self, venue: str, once: Callable[[], Awaitable[Exception | None]]) -> None:
         place, several = self.places[venue], len(self.places) > 1
         waits = self._waits()
         with logger.contextualize(venue=venue) if several else nullcontext():
             while True:
                 began_s = self._clock.monotonic()
-                error = await self._one(place, begin(venue, place.has_written))
+                error = await once()
                 if error is None:
                     continue
                 place.trouble = _told(error)

@@ -7,9 +7,10 @@ from collections.abc import Callable, Collection, Coroutine
 from typing import Any
 
 from ..clock import Clock
-from ..errors import LivecacheError
+from ..errors import ForeignKey, LivecacheError
 from ..quiet import logger
 from ..repeats import Repeats
+from ..wire.refusals import hint_on, passes, said, unavailable
 from ..wire.trouble import TROUBLE
 from .hold import Membership, SplitOtherwise
 from .plan import Share, Word
@@ -45,6 +46,8 @@ class Sharer:
         self.store, self.keys = client, membership.keys
         self.knows = False
         """Whether it has seen who holds what."""
+        self.part = 1
+        """So many shards at least are this one's to serve, of all."""
         self._membership = membership
         self._share = Share(membership.name, jitter)
         self._clock = clock
@@ -55,7 +58,12 @@ class Sharer:
         self._reminders = Repeats(clock)
 
     async def run(self, serve: Serve) -> None:
-        """Serve what is to be served until cancelled; then the others are told that this one leaves."""
+        """Serve what is to be served until cancelled; then the others are told that this one leaves.
+
+        What `serve` raises ends it likewise. `ForeignKey` and `RedisUnavailable` where it has never seen who
+        holds what, and waiting is in vain.
+        """
+        self._word, self._wanted = Word(), set()
         running: dict[int, asyncio.Task[None]] = {}
         ending: set[int] = set()  # a second cancellation would cut its farewell short
         async with asyncio.TaskGroup() as tasks:
@@ -87,11 +95,17 @@ class Sharer:
         except SplitOtherwise as error:
             self._wanted = set()
             self._reminders.log("split_otherwise", "", f"{error.message}; {error.hint}")
-        except (LivecacheError, *TROUBLE) as error:
-            # What is served here goes on: its leases tell whether it may.
-            self._reminders.log("members_unknown", type(error).__name__, f"cannot see who shares: {error}")
+        except ForeignKey as error:
+            if not self.knows:
+                raise
+            self._cannot_see(error, str(error))
+        except TROUBLE as error:
+            if not (self.knows or passes(error)):
+                raise unavailable(error) from error
+            self._cannot_see(error, f"{said(error)}: {hint_on(error)}")
         else:
             self.knows = True
+            self.part = max(1, len(view.holders) // len(view.members))
             held = {s for s, holder in enumerate(view.holders) if holder == self._membership.name}
             self._tell(held, step.take)
             self._wanted = (held - shun | set(step.prepare)) - set(step.give_up)
@@ -99,7 +113,13 @@ class Sharer:
             return max(_LEAST_S, min(_MOVING_S if view.moving else HOLD_S, lapses_s))
         return HOLD_S
 
+    def _cannot_see(self, error: Exception, why: str) -> None:
+        # What is served here goes on: its leases tell whether it may.
+        self._reminders.log("members_unknown", type(error).__name__, f"cannot see who shares: {why}")
+
     def _tell(self, held: Collection[int], take: Collection[int]) -> None:
+        if foreign := [str(ForeignKey(*one)) for one in self._membership.foreign.items()]:
+            self._reminders.log("foreign_key", "", f"shards that nobody can serve: {'; '.join(foreign)}")
         taken = sorted(set(take) & set(held))
         if taken:
             logger.bind(event="shards_taken", shards=taken).info(

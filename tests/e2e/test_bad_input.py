@@ -115,14 +115,21 @@ def test_a_secret_that_is_in_no_file_ends_it_at_once_with_its_name(
 
 
 @pytest.mark.parametrize(
-    ("command", "key"), [("run", KEYS.candles("ETH-USD", Timeframe.H1)), ("backfill", KEYS.lease)]
+    ("command", "key", "shards"),
+    [
+        ("run", KEYS.candles("ETH-USD", Timeframe.H1), 1),
+        ("backfill", KEYS.lease, 1),
+        ("run", KEYS.lease, 3),
+        ("run", KEYS.members, 3),
+    ],
 )
 def test_a_key_that_holds_something_else_ends_it_before_anything_is_overwritten(
-    clean_valkey: str, command: str, key: str
+    clean_valkey: str, command: str, key: str, shards: int
 ) -> None:
     """Said at once, though the venue cannot even be reached."""
     url = f"http://127.0.0.1:{free_port()}"
-    env = settings(url, url.replace("http", "ws"), clean_valkey, ["BTC-USD", "ETH-USD"])
+    given = {"VENUES_COINBASE_SHARDS": shards}
+    env = settings(url, url.replace("http", "ws"), clean_valkey, ["BTC-USD", "ETH-USD"], **given)
     with redis.Redis.from_url(clean_valkey, decode_responses=True) as client:
         client.rpush(key, "precious")
         with livecache(command, env=env) as process:
@@ -250,11 +257,24 @@ def test_a_second_run_over_one_embedded_server_is_told_of_the_first(tmp_path: Pa
             first.stop()
 
 
-def test_a_key_file_that_is_none_is_told(clean_valkey: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("shards", [1, 3])
+def test_a_database_that_the_server_does_not_have_ends_it(clean_valkey: str, shards: int) -> None:
+    given = {"VENUES_COINBASE_SHARDS": shards}
+    env = settings(NOWHERE, "ws://127.0.0.1:1", f"{clean_valkey}/99", ["BTC-USD"], **given)
+    with livecache("run", env=env) as process:
+        assert process.ended() == 3, process.story()
+        assert "it has no such database" in complaint(process)
+
+
+@pytest.mark.parametrize("shards", [1, 3])
+def test_a_key_file_that_is_none_is_told(clean_valkey: str, tmp_path: Path, shards: int) -> None:
     (tmp_path / "key.json").write_text('{"name": "x"}')
-    given = {"VENUES_COINBASE_KEY_FILE": "key.json"}
+    given = {"VENUES_COINBASE_KEY_FILE": "key.json", "VENUES_COINBASE_SHARDS": shards}
     with livecache(
         "run", env=settings(NOWHERE, "ws://127.0.0.1:1", clean_valkey, ["BTC-USD"], **given), cwd=tmp_path
     ) as process:
         assert process.ended() == 2, process.story()
         assert "key.json" in complaint(process)
+        assert process.events("engine_ended") == []
+    with redis.Redis.from_url(clean_valkey) as client:
+        assert client.keys() == [], "no lease is left"

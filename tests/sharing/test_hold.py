@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,7 @@ import redis
 from redis.crc import key_slot
 
 from livecache.clock import SystemClock
+from livecache.errors import ForeignKey
 from livecache.keys.keyspace import Keyspace, LeaseRecord, encode_lease
 from livecache.model.series import SeriesId
 from livecache.model.timeframe import Timeframe
@@ -59,6 +61,39 @@ def test_the_last_that_leaves_leaves_nothing(store: Any) -> None:
         assert set((await two.hold(Word())).members) == {"two"}
         await two.leave()
         assert store.keys() == []
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("key", [KEYS.lease, KEYS.members])
+def test_a_key_of_all_that_is_of_another_type_is_named_and_left_alone(store: Any, key: str) -> None:
+    store.rpush(key, "precious")
+    with pytest.raises(ForeignKey) as caught:
+        asyncio.run(Membership(SyncAdapter(store), KEYS, SHARDS, "one").hold(Word(), [0], 1))
+    assert caught.value.key == key
+    assert store.keys() == [key.encode()]
+
+
+def test_a_shards_lease_of_another_type_is_named_and_claimed_by_nobody(store: Any) -> None:
+    lease = KEYS.lease_of(1)
+    store.rpush(lease, "precious")
+    one = Membership(SyncAdapter(store), KEYS, SHARDS, "one")
+    view = asyncio.run(one.hold(Word(), [0, 1, 2], 3))
+    assert (view.holders[0], view.holders[2]) == ("one", "one") and view.holders[1] not in ("", "one")
+    assert one.foreign == {lease: "list"}
+    assert one.lapses_ms == math.inf, "it is not waited for"
+    assert store.lrange(lease, 0, -1) == [b"precious"]
+
+
+def test_who_leaves_gives_back_what_nobody_has_taken_yet(store: Any) -> None:
+    async def main() -> None:
+        one = Membership(SyncAdapter(store), KEYS, SHARDS, "one")
+        await one.hold(Word(), [0, 1], 2)
+        lease = Lease(SyncAdapter(store), KEYS.of_shard(1, SHARDS), "one", [], clock=SystemClock())
+        await lease.acquire(gives_way=True)
+        await one.leave()
+        assert store.get(KEYS.lease_of(0)) is None
+        assert store.get(KEYS.lease_of(1)) == lease.record.encode(), "its engine gives that up"
 
     asyncio.run(main())
 

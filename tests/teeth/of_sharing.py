@@ -52,6 +52,34 @@ OF_SHARING = (
         tests=("tests/sharing/test_sharing.py",),
     ),
     Breakage(
+        "a process that can serve none of its shards goes on for ever",
+        (Edit("livecache/engine/fleet.py", "if all_fail and not place.engines:", "if False:"),),
+        tests=("tests/sharing/test_ending.py",),
+    ),
+    Breakage(
+        "one shard that fails ends all of a process",
+        (
+            Edit(
+                "livecache/engine/fleet.py",
+                "(not served and len(failed) >= sharer.part)",
+                "True",
+            ),
+            Edit("livecache/engine/fleet.py", "if all_fail and not place.engines:", "if all_fail:"),
+        ),
+        tests=("tests/sharing/test_ending.py",),
+    ),
+    Breakage(
+        "what one has claimed who leaves is nobody's until it lapses",
+        (
+            Edit(
+                "livecache/sharing/hold.py",
+                "    if value_of(KEYS[i]) == ARGV[6] then redis.call('DEL', KEYS[i]) end\n",
+                "",
+            ),
+        ),
+        tests=("tests/sharing/test_hold.py",),
+    ),
+    Breakage(
         "a shard's writer takes out the series of others",
         (
             Edit(
