@@ -12,7 +12,7 @@ from typing import Any
 
 import redis
 
-from ..keys.keyspace import Keyspace
+from ..keys.keyspace import SHARDS_MOST, Keyspace
 from ..model.series import SeriesId
 from ..model.timeframe import Timeframe
 from ..wire.refusals import ERRORS, unavailable
@@ -51,7 +51,7 @@ class Inspected:
 class Shared:
     """The keys that all series share: their types, and who is announced."""
 
-    types: Mapping[str, str]  # of the set of series, the feed's hash, the stream and the lease
+    types: Mapping[str, str]  # of each key, in Redis's words; "none" for one that is not there
     expected: Mapping[str, str]
     announced: Sequence[str]  # members of the set of series
     lease: bytes | None
@@ -90,7 +90,9 @@ class Inspector:
         """The venue's own keys."""
         keys = self.keys
         expected = {keys.series: "set", keys.feed: "hash", keys.closes: "stream"}
-        expected |= {keys.lease: "string", keys.ban: "string"}
+        expected |= {keys.lease: "string", keys.ban: "string", keys.members: "hash"}
+        for shard in range(SHARDS_MOST):  # Into how many the venue is split a foreign lease does not tell.
+            expected |= {keys.lease_of(shard): "string", keys.feed_of(shard): "hash"}
         with client_at(self._redis, keys.series).pipeline(transaction=True) as pipe:
             for key in expected:
                 pipe.type(key)

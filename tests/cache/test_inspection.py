@@ -11,7 +11,9 @@ from livecache.errors import RedisUnavailable
 from livecache.keys.keyspace import Keyspace
 from livecache.model.series import SeriesId
 from livecache.model.timeframe import Timeframe
+from livecache.quality.findings import Flaw
 from livecache.quality.inspection import MEMBERS_SEEN_MAX, Inspector
+from livecache.quality.keys import judge_shared
 
 KEYS = Keyspace("in*sp[e]ct")
 SERIES = SeriesId("coinbase", "BTC-USD", Timeframe.M5)
@@ -45,6 +47,28 @@ def test_keys_of_other_types_come_out_as_words(store: redis.Redis, inspector: In
     assert (found.fields, list(found.members), found.size, found.alive) == (None, [], 0, None)
     shared = inspector.shared()
     assert shared.types[KEYS.series] == "string" and shared.announced == []
+
+
+@pytest.mark.parametrize(
+    ("key", "right"),
+    [
+        (KEYS.members, "hash"),
+        *((KEYS.lease_of(shard), "string") for shard in (0, 63)),
+        *((KEYS.feed_of(shard), "hash") for shard in (0, 63)),
+    ],
+)
+def test_a_key_of_shards_that_is_of_another_type_is_a_finding(
+    store: redis.Redis, inspector: Inspector, key: str, right: str
+) -> None:
+    store.rpush(key, "x")
+    (finding,) = judge_shared(inspector.shared(), KEYS)[1]
+    assert finding.kind is Flaw.FOREIGN and finding.message == f"{key} is a list, which is not livecache's"
+    store.delete(key)
+    if right == "hash":
+        store.hset(key, "x", "x")
+    else:
+        store.set(key, "x")
+    assert judge_shared(inspector.shared(), KEYS)[1] == []
 
 
 def test_it_tells_the_sooner_end_of_a_series_that_expires(store: redis.Redis, inspector: Inspector) -> None:
