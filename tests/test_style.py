@@ -40,7 +40,7 @@ MAY_IMPORT = {
     "config": {"errors", "files", "plainly", "model", "redis_url", "keys", "venues"},
     "keys": {"errors", "model"},
     "embedded": {"errors"},
-    "wire": {"errors", "clock", "pacing", "redis_url", "embedded"},
+    "wire": {"errors", "clock", "model", "pacing", "redis_url", "embedded"},
     "read": {"errors", "model", "pacing", "keys", "wire"},
     "reader": {"errors", "model", "equities", "keys", "embedded", "wire", "read", "history"},
     "write": {"errors", "clock", "model", "keys", "wire"},

@@ -25,6 +25,7 @@ from redis.exceptions import (
     TryAgainError,
 )
 
+from ..model.histogram import Histogram
 from .cluster import AsyncCluster, learn_async
 from .refusals import ERRORS
 from .scripts import RedisLike, Script, batches, cancellable
@@ -39,6 +40,7 @@ _AGAIN_S = 0.25  # before a node that is away is tried again
 _PROBE_S = 0.2  # for whether it answers then: others wait for that
 _PAUSE_S = 0.05  # while keys of one slot are on their way
 _ATTEMPTS = 5
+_BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 
 _KEYLESS = frozenset({"CONFIG", "INFO", "PING", "TIME"})
 
@@ -135,6 +137,8 @@ class Spread:
         self._learn_at_s = float("-inf")
         self.redirects = {"moved": 0, "ask": 0}
         """Calls that were answered by the name of another node: for good, or for that call."""
+        self.seconds: dict[str, Histogram] = {}
+        """How long pipelines to each node took, by its host and port."""
 
     @property
     def trouble(self) -> BaseException | None:
@@ -240,10 +244,12 @@ class Spread:
         pipe = list(_pipe(numbers, commands, asked))
         waiting = [PipelineCommand(-1, "WAIT", 1, 100)] if settle else []
         if error is None:
+            began_s = _now_s()
             try:
                 await node.execute_pipeline([*pipe, *waiting])
             except ERRORS as failed:
                 error = failed
+            self.seconds.setdefault(node.name, Histogram(_BOUNDS_S)).observe(_now_s() - began_s)
         for command in pipe:
             if command.position >= 0:
                 outcome = outcomes[command.position] = error or command.result
@@ -284,6 +290,7 @@ class Spread:
             return error
         masters = {node.name for node in self._client.get_primaries()}
         self._away = {name: away for name, away in self._away.items() if name in masters}
+        self.seconds = {name: its for name, its in self.seconds.items() if name in masters}
         self._stale = bool(self._away)
         return None
 

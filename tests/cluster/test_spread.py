@@ -64,6 +64,24 @@ def test_every_call_has_its_outcome_in_the_order_asked(clean_nodes: Nodes) -> No
     over_spread(clean_nodes.url, test)
 
 
+def test_how_long_each_node_takes_is_counted_for_each(clean_nodes: Nodes) -> None:
+    async def test(spread: Spread) -> None:
+        keys = one_of_each(clean_nodes)
+        await add(spread, [*keys])
+        assert spread.seconds.keys() == spread.nodes.keys()
+        before = {name: its.total for name, its in spread.seconds.items()}
+        key, slow = next(iter(keys.items()))
+        assert await spread.execute_command("BLPOP", f"{key}:none", 0.5) is None
+        took = {
+            name: its.total - before[name] for name, its in spread.seconds.items() if its.total > before[name]
+        }
+        assert [(name.rpartition(":")[2], seconds >= 0.5) for name, seconds in took.items()] == [
+            (str(slow.port), True)
+        ]
+
+    over_spread(clean_nodes.url, test)
+
+
 def test_a_single_command_goes_where_its_key_is(clean_nodes: Nodes) -> None:
     async def test(spread: Spread) -> None:
         for number in range(20):

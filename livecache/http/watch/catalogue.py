@@ -52,14 +52,9 @@ def _history_candles(instance: Instance) -> Values:
     return counts
 
 
-def _nodes(engine: Engine) -> Values:
-    way: Any = engine.way
-    return {(node,): up for node, up in way.nodes.items()} if is_apart(way) else None
-
-
-def _redirects(engine: Engine) -> Values:
-    way: Any = engine.way
-    return {(kind,): count for kind, count in way.redirects.items()} if is_apart(way) else None
+def _of_cluster(read: Callable[[Any], Mapping[str, Value]]) -> Callable[[Engine], Values]:
+    """What the way to a Redis Cluster tells by one label; nothing of one server."""
+    return lambda e: {(label,): its for label, its in read(e.way).items()} if is_apart(e.way) else None
 
 
 # --- series
@@ -87,7 +82,6 @@ def _candles(engine: Engine) -> Values:
 def _settling_lag(engine: Engine) -> Values:
     """For each timeframe, how long the oldest bucket not settled has been closed; ready series only."""
     now = engine.live.now()
-    lags: dict[tuple[str, ...], Value] = {}
     longest: dict[str, int] = {}
     for track in engine.live.configured():
         state, timeframe = track.state, track.series.timeframe
@@ -96,9 +90,7 @@ def _settling_lag(engine: Engine) -> Values:
         behind = state.settled_through < track.grid.closed(now)
         lag = now - track.grid.final_due(state.settled_through) if behind else 0
         longest[timeframe.value] = max(lag, longest.get(timeframe.value, 0))
-    for name, lag in longest.items():
-        lags[name,] = lag / 1000
-    return lags
+    return {(name,): lag / 1000 for name, lag in longest.items()}
 
 
 # --- the feed and the venue
@@ -359,14 +351,21 @@ OF_ENGINE = (
         "gauge",
         "redis_node_up",
         "Whether each master of a Redis Cluster answers what is written.",
-        _nodes,
+        _of_cluster(lambda way: way.nodes),
+        ("node",),
+    ),
+    Metric(
+        "histogram",
+        "redis_node_duration_seconds",
+        "What goes to a master of a Redis Cluster at once, from sending it to the last answer, or to none.",
+        _of_cluster(lambda way: way.seconds),
         ("node",),
     ),
     Metric(
         "counter",
         "redis_redirects",
         "Calls that a Redis Cluster's node answered by the name of another: moved for good, or ask for once.",
-        _redirects,
+        _of_cluster(lambda way: way.redirects),
         ("kind",),
     ),
     Metric(
