@@ -7,6 +7,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections import Counter
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,6 +16,7 @@ import pytest
 import redis
 
 from livecache import Candles, Reader, UnknownSeries
+from livecache.keys.keyspace import Keyspace, holder_of
 from livecache.simulator import ScriptedFaults
 from livecache.simulator.trouble.script import Outage
 
@@ -75,6 +78,11 @@ def can_read(reader: Reader, *series: tuple[str, str], count: int = 60) -> bool:
     """Whether so many candles of each can be read."""
     answers = reader.many([(symbol, timeframe, count) for symbol, timeframe in series])
     return all(isinstance(answer, Candles) for answer in answers.values())
+
+
+def symbols_of(reader: Reader) -> tuple[str, ...]:
+    """All that is filled, in the order of the configuration."""
+    return tuple(dict.fromkeys(series.symbol for series in reader.series()))
 
 
 def reloads(service: Process, count: int) -> None:
@@ -293,3 +301,57 @@ def test_indicators_that_come_are_warmed_up_for_and_waited_for(clean_valkey: str
             assert done.stdout.splitlines()[1:] == ["  cache.indicators: +macd(12,26,9)"]
             until("as many as MACD needs", lambda: can_read(reader, *frames, count=155))
             service.stop()
+
+
+def test_processes_that_share_a_venue_take_over_what_came_and_went_one_after_the_other(
+    clean_valkey: str, tmp_path: Path
+) -> None:
+    keys, symbols = Keyspace().of_shard(0, 8), ("BTC-USD", "ETH-USD", "SOL-USD")
+    came, empty = ("XRP-USD", "ADA-USD"), set(range(8)) - {keys.shard_of(symbol) for symbol in symbols}
+    assert any(keys.shard_of(symbol) in empty for symbol in came), "one comes into a shard that had none"
+    with (
+        exchange(market_of(*symbols, *came)) as venue,
+        Reader(clean_valkey) as reader,
+        redis.Redis.from_url(clean_valkey) as client,
+        ExitStack() as stack,
+    ):
+        both = []
+        for name in ("one", "two"):
+            (tmp_path / name).mkdir()
+            it = Configured(tmp_path / name, venue, clean_valkey)
+            it.write(*symbols, venue_shards=8)
+            both.append((it, stack.enter_context(livecache("run", cwd=it.directory, env=it.env))))
+
+        def holders() -> list[str]:
+            leases = client.mget([keys.lease_of(shard) for shard in range(8)])
+            return [holder_of(lease) or "" for lease in leases]
+
+        def even() -> bool:
+            return "" not in holders() and sorted(Counter(holders()).values()) == [4, 4]
+
+        until("both hold their part", even)
+        until("all can be read", lambda: can_read(reader, *((symbol, "5m") for symbol in symbols)))
+        refused: list[str] = []
+        wanted = ("XRP-USD", "BTC-USD", "ADA-USD", "SOL-USD")
+        before = holders()
+        for it, service in both:
+            it.write(*wanted, venue_shards=12)
+            done = it.reload()
+            assert done.returncode == 0, done.stderr
+            assert "  venues.coinbase.symbols: +XRP-USD +ADA-USD -ETH-USD" in done.stdout
+            assert "with the next start only: venues.coinbase.shards" in done.stdout
+            assert service.event("restart_needed")["settings"] == ["venues.coinbase.shards"]
+            refused += [s for s in ("BTC-USD", "SOL-USD") if not can_read(reader, (s, "5m"))]
+        until("what came can be read", lambda: can_read(reader, *((symbol, "5m") for symbol in wanted)))
+        refused += [s for s in ("BTC-USD", "SOL-USD") if not can_read(reader, (s, "5m"))]
+        assert refused == [], "of the others nobody notices"
+        until("what went is told", lambda: symbols_of(reader) == wanted)
+        with pytest.raises(UnknownSeries, match="taken out of the configuration"):
+            reader.candles("ETH-USD", "5m", 60)
+        assert holders() == before, "nothing was moved for it"
+        with livecache("check", env={"LIVECACHE_REDIS_URL": clean_valkey}) as check:
+            assert check.ended() == 0, check.story()
+        both[1][1].stop()
+        until("the other holds all", lambda: all(f"-{both[0][1].pid}-" in holder for holder in holders()))
+        until("all of it", lambda: can_read(reader, *((symbol, "5m") for symbol in wanted)))
+        assert not any(service.events("engine_ended") for _, service in both)
