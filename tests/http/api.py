@@ -37,7 +37,7 @@ from livecache.redis_url import address_of
 from livecache.venues.coinbase.traits import TRAITS
 from livecache.wire.connecting import client_for
 
-__all__ = ["Event", "Served", "StreamClient", "listening", "served"]
+__all__ = ["NOW", "Event", "Served", "StreamClient", "listening", "served"]
 
 NOW = 1_771_588_815_000  # 2026-02-20T12:00:15Z
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from livecache.model.traits import Traits
 from ..history.support import HandClock, covered, market, minute, number_of, put
 from ..history.test_reader import redis_holds
 from ..sizes import examples
-from .api import served
+from .api import NOW, served
 from .udf_adapter import Adapter, Bar, Meta
 
 BTC = {"ticker": "venue:BTC-USD"}
@@ -62,8 +63,15 @@ def adapter(history: SqliteHistory, clean_valkey: str) -> Iterator[Adapter]:
         redis_holds(client, 640, 760)
         alive = encode_alive(AliveRecord("one", minute(760), "up"))
         client.set(Keyspace(venue="venue").alive("BTC-USD"), alive)
+    with serving(clean_valkey, history) as adapter:
+        yield adapter
+
+
+@contextmanager
+def serving(url: str, history: SqliteHistory, now: int = NOW) -> Iterator[Adapter]:
+    """A chart over that Redis and history, where the venue's clock says `now`."""
     traits = Traits(served={Timeframe.M1: ServedBy(page=300)})
-    with served(clean_valkey, venues=["venue"], history=history.path, traits=traits) as server:
+    with served(url, venues=["venue"], history=history.path, traits=traits, now=now) as server:
         adapter = Adapter(server.url)
         yield adapter
         adapter.close()
@@ -175,15 +183,18 @@ def test_a_long_silence_is_told_and_is_not_the_end(history: SqliteHistory, adapt
     assert scrolled(adapter, at(640), 300) == (traded(-30_000, -29_900), Meta(True, None))
 
 
+@pytest.mark.parametrize("now", [NOW, minute(765)], ids=["long after", "a moment after"])
 def test_who_has_stopped_vouching_has_no_newest_bars_but_old_ones(
-    history: SqliteHistory, adapter: Adapter, clean_valkey: str
+    history: SqliteHistory, clean_valkey: str, now: int
 ) -> None:
+    """Be it that the history's own end is no older than a reader would take."""
     put(history, number_of(history), 0, 760)
     with redis.Redis.from_url(clean_valkey) as client:
-        client.delete(Keyspace(venue="venue").alive("BTC-USD"))
-    with pytest.raises(ValueError, match="nobody vouches"):
-        adapter.bars(BTC, "1", at(700), at(900), 300)
-    assert adapter.bars(BTC, "1", at(100), at(500), 300)[0] == [*traded(0, 500)[-300:]]
+        redis_holds(client, 640, 760)
+    with serving(clean_valkey, history, now) as adapter:
+        with pytest.raises(ValueError, match="nobody vouches"):
+            adapter.bars(BTC, "1", at(700), at(900), 300)
+        assert adapter.bars(BTC, "1", at(100), at(500), 300)[0] == [*traded(0, 500)[-300:]]
 
 
 def test_days_are_added_up_from_what_is_kept(history: SqliteHistory, adapter: Adapter) -> None:
