@@ -171,7 +171,7 @@ class Lease:
         self._keys = keys
         self._key = keys.lease
         self.instance = instance
-        self._states = states
+        self.change(states)
         self._clock = clock
         self._takes_over = sole_owner
         self._reminded_at_s = float("-inf")
@@ -191,6 +191,9 @@ class Lease:
     def change(self, states: Sequence[str]) -> None:
         """There are other series. Those that came are written whole, under this tenure's token."""
         self._states = states
+        self._by_symbol: dict[str, list[str]] = {}  # is looked through each second
+        for state in states:
+            self._by_symbol.setdefault(self._symbol_of(state), []).append(state)
 
     def guard(self, symbol: str) -> tuple[str, str]:
         """The key that goes with each write of a symbol, and what it holds while we may write.
@@ -231,8 +234,9 @@ class Lease:
 
     async def enter_rest(self) -> set[str]:
         """Enter the symbols that are not yet, where their nodes answer; which these are. As `enter`."""
-        rest = [state for state in self._states if not self.holds(self._symbol_of(state))]
-        return await self.enter(state for state in rest if not is_away(self._redis, state))
+        rest = [states for symbol, states in self._by_symbol.items() if not self.holds(symbol)]
+        there = [states for states in rest if not is_away(self._redis, states[0])]
+        return await self.enter(state for states in there for state in states)
 
     def _symbol_of(self, state: str) -> str:
         series = self._keys.series_of(state)

@@ -16,7 +16,8 @@ from livecache.engine.engine import Engine
 from livecache.engine.fleet import Place
 from livecache.http.watch.health import REASONS_MOST, STIRS_WITHIN_S, Health, reasons_dead, shortened
 from livecache.http.watch.instance import Instance
-from livecache.http.watch.lookout import LOOK_AGAIN_S, Lookout
+from livecache.http.watch.lookout import LOOK_AGAIN_MOST_S, LOOK_AGAIN_S, Lookout
+from livecache.keys.keyspace import Keyspace
 from livecache.venues.coinbase.settings import CoinbaseSettings
 
 from ..e2e.support import free_port
@@ -103,6 +104,50 @@ def test_redis_is_looked_at_once_a_second_however_many_ask(clean_valkey: str) ->
         after = (await engine.store.info("commandstats"))["cmdstat_smembers"]["calls"]
         assert after - before == 2
         assert {tuple(look.reasons) for look in looks} == {("no series under the prefix 'livecache' yet",)}
+        await closed(engine)
+
+    asyncio.run(main())
+
+
+class Dying(redis.asyncio.Redis):
+    """Answers so many round trips, and is gone then."""
+
+    left = 0
+
+    def pipeline(self, *args: Any, **options: Any) -> Any:
+        self.left -= 1
+        if self.left < 0:
+            raise redis.ConnectionError("gone")
+        return super().pipeline(*args, **options)
+
+
+class Ticking(HandClock):
+    """A tenth of a second later each time that it is looked at."""
+
+    def monotonic(self) -> float:
+        self.time += 0.1
+        return super().monotonic()
+
+
+def test_a_look_that_failed_waits_as_long_as_what_was_answered_took(clean_valkey: str) -> None:
+    """Else a Redis that answers most and then fails is asked for thousands of series each second."""
+
+    async def main() -> None:
+        clock = Ticking()
+        engine, instance, _ = engine_without_redis(clock)
+        store: Any = Dying.from_url(clean_valkey)
+        engine.store = store
+        await store.sadd(Keyspace().series, *(f"COIN{n}-USD:5m" for n in range(2_000)))
+        lookout = Lookout(instance, clock)
+        store.left = 99
+        assert (await lookout.look()).series == 2_000
+        for answered, again in ((12, False), (0, True)):  # the list and most of the rest; nothing
+            clock.time += LOOK_AGAIN_MOST_S
+            store.left = answered
+            assert (await lookout.look()).reasons[0].startswith("Redis cannot be read: ")
+            store.left = 99
+            clock.time += LOOK_AGAIN_S
+            assert bool((await lookout.look()).series) == again
         await closed(engine)
 
     asyncio.run(main())

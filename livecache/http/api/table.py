@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from functools import partial
 
 from msgspec import UNSET
@@ -11,11 +12,12 @@ from ...clock import Clock
 from ...config.render import redact
 from ...errors import OutsideCalendar
 from ...keys.keyspace import Damaged, decode_member
+from ...model.series import SeriesId
 from ...read.reading import SeriesView, trips
 from ...read.standing import row_of
 from ..shapes.series import SeriesAnswer, SeriesRow, VenueRow
 from ..source import Source, Way
-from ..watch.lookout import LOOK_AGAIN_MOST_S, LOOK_AGAIN_S
+from ..watch.lookout import LOOK_AGAIN_MOST_S, LOOK_AGAIN_S, side_by_side
 from .kept import Kept
 
 __all__ = ["PATH", "row", "table", "time_of"]
@@ -30,13 +32,13 @@ def table(source: Source, clock: Clock) -> Kept[SeriesAnswer]:
 
 async def _read(source: Source, way: Way) -> SeriesAnswer:
     async def look(venue: str) -> tuple[int, list[SeriesRow]]:
-        time, rows = 0, list[SeriesRow]()
-        # A round trip at a time: in between the feed and the writer have their turn.
-        for trip in trips(await way.link.drive(way.core.series_at(venue))):
-            views = await way.link.drive(way.core.views(trip))
-            time = max(time, time_of(views))
-            rows += map(row, views)
-        return time, rows
+        async def trip(series: Sequence[SeriesId]) -> tuple[int, list[SeriesRow]]:
+            views = await way.link.drive(way.core.views(series))
+            return time_of(views), [*map(row, views)]
+
+        # By round trips: in between the feed and the writer have their turn.
+        seen = await side_by_side(trip, [*trips(await way.link.drive(way.core.series_at(venue)))])
+        return max((time for time, _ in seen), default=0), [one for _, rows in seen for one in rows]
 
     found, wrong = await way.of_each(look)
     rows = [one for _, some in found.values() for one in some]
