@@ -31,8 +31,8 @@ WITHIN_S = 60.0  # of what is waited for; what is promised is measured
 class Trio:
     """Processes over one store and one exchange. Each has a gate of its own, which tells who wrote what."""
 
-    def __init__(self, url: str, stack: ExitStack) -> None:
-        self._url, self._stack = url, stack
+    def __init__(self, url: str, stack: ExitStack, **more: str) -> None:
+        self._url, self._stack, self._more = url, stack, more
         market = market_of(*SYMBOLS)
         self.venue: Exchange = stack.enter_context(exchange(market, speed=SPEED, update_ms=5_000))
         self.truth = Truth(market_of(*SYMBOLS))
@@ -49,7 +49,7 @@ class Trio:
     def start(self, name: str) -> None:
         self.gates[name] = its = self._stack.enter_context(gate(urlsplit(self._url).port or 0))
         env = self.venue.settings(
-            its.url, CACHE_TIMEFRAMES=",".join(TIMEFRAMES), VENUES_COINBASE_SHARDS=SHARDS
+            its.url, CACHE_TIMEFRAMES=",".join(TIMEFRAMES), VENUES_COINBASE_SHARDS=SHARDS, **self._more
         )
         self.processes[name] = self._stack.enter_context(livecache("run", env=env))
 
@@ -99,9 +99,10 @@ class Trio:
 
 
 @contextmanager
-def trio(url: str) -> Iterator[Trio]:
+def trio(url: str, **more: str) -> Iterator[Trio]:
+    """Of these settings beside the usual ones."""
     with ExitStack() as stack:
-        yield Trio(url, stack)
+        yield Trio(url, stack, **more)
 
 
 @pytest.mark.takes(60)

@@ -95,7 +95,7 @@ def test_the_source_names_the_file_and_what_wins_over_it_and_no_value() -> None:
 
 def test_a_history_that_cannot_be_kept_is_told_and_measured(store: Any, server: Served) -> None:
     assert "history" not in ask(server.url, "/api/v1/service").content
-    standing = Standing(trouble="redis://u:s3cret@host/0: the disk is full", copied=5)
+    standing = Standing({None: "redis://u:s3cret@host/0: the disk is full"}, copied=5)
     server.keep({"coinbase": standing})
     told = ask(server.url, "/api/v1/service").content["history"]["coinbase"]
     assert told.endswith("the disk is full") and "s3cret" not in told
@@ -103,6 +103,6 @@ def test_a_history_that_cannot_be_kept_is_told_and_measured(store: Any, server: 
     metrics = ask(server.url, "/metrics").content
     assert 'livecache_history_usable{venue="coinbase"} 0.0' in metrics
     assert 'livecache_history_candles_total{source="copied",venue="coinbase"} 5.0' in metrics
-    standing.recovered()
+    standing.recovered(None)
     assert ask(server.url, "/api/v1/service").content["history"] == {"coinbase": ""}
     assert 'livecache_history_usable{venue="coinbase"} 1.0' in ask(server.url, "/metrics").content

@@ -112,7 +112,7 @@ OF_READS = (
                 "            urgent=True,\n",
                 "            urgent=False,\n",
             ),
-            Edit("livecache/history/service/session.py", "urgent=False\n        )", "urgent=None\n        )"),
+            Edit("livecache/history/service/session.py", "urgent=False)", "urgent=None)"),
         ),
         ("tests/simulation/test_reads.py",),
     ),

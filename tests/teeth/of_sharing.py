@@ -20,6 +20,17 @@ OF_SHARING = (
         tests=(f"{_ONE}::test_a_process_is_one_member_until_its_last_shard_has_ended",),
     ),
     Breakage(
+        "of a venue that is split only what the newest session has filled is told",
+        (
+            Edit(
+                "livecache/history/service/standing.py",
+                "        self.tallies[shard] = tally",
+                "        self.tallies = {shard: tally}",
+            ),
+        ),
+        tests=("tests/history/test_standing.py",),
+    ),
+    Breakage(
         "a shard is claimed whose lease has not lapsed",
         (Edit("livecache/sharing/hold.py", " and not value_of(KEYS[tonumber(ARGV[i])])", ""),),
         tests=("tests/sharing/test_hold.py",),

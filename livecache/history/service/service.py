@@ -66,12 +66,15 @@ class HistoryService:
 
     async def beside(self, engine: Engine) -> None:
         """Keep the history of the engine's venue until cancelled. It never raises for the store's sake."""
-        # Shards of a venue are told of together; of a whole one nothing is left that an earlier engine told.
-        standing = self.standings[engine.venue.name] = (
-            Standing() if engine.keys.shard is None else self.standings.get(engine.venue.name, Standing())
-        )
+        standing = self.standings.setdefault(engine.venue.name, Standing())
         engine.limiter.shares[Urgency.HISTORY] = self._share
         await engine.backfiller.listing.filled.wait()
+        try:
+            await self._keep(engine, standing)
+        finally:
+            standing.left(engine.keys.shard)
+
+    async def _keep(self, engine: Engine, standing: Standing) -> None:
         waits = self._waits()
         while True:
             began_s = self._clock.monotonic()
@@ -80,7 +83,8 @@ class HistoryService:
                 waits = self._waits()
             wait_s = next(waits)
             told = isinstance(error, LivecacheError)
-            standing.trouble = error.message if isinstance(error, LivecacheError) else type(error).__name__
+            trouble = error.message if isinstance(error, LivecacheError) else type(error).__name__
+            standing.troubles[engine.keys.shard] = trouble
             log = logger.bind(event="history_unusable", hint=getattr(error, "hint", ""), wait_s=round(wait_s))
             log.opt(exception=None if told else error).error(
                 "the history of {} is not kept now: {}; trying again in {:.0f} s",

@@ -50,8 +50,8 @@ class Session:
         self._thread = Healing(thread, store, self._look_again)
         self._again = asyncio.Event()  # to be looked at what is missing
         self._copier = Copier(engine.live, store, self._thread, self._look_again)
-        standing.copied = 0
-        standing.tally = Tally(engine.clock.monotonic, self._page)
+        tally = Tally(engine.clock.monotonic, self._page)
+        standing.opened(engine.keys.shard, tally)
         worker = partial(
             Worker,
             store,
@@ -61,11 +61,9 @@ class Session:
             engine.clock,
             name=engine.name,
             stop_s=_STOP_S,
-            known=tuple(engine.live.timeline.symbols),
+            known=engine.settings.order or tuple(engine.live.timeline.symbols),
         )
-        self._deep = worker(
-            watch=standing.tally, concurrency=_CONCURRENCY, urgency=Urgency.HISTORY, urgent=False
-        )
+        self._deep = worker(watch=tally, concurrency=_CONCURRENCY, urgency=Urgency.HISTORY, urgent=False)
         self._reads = worker(
             watch=standing.reads,
             concurrency=_READS,
@@ -77,7 +75,7 @@ class Session:
     async def run(self) -> None:
         """First what is there is copied, so that it is not asked for."""
         await self._copy()
-        self._standing.recovered()
+        self._standing.recovered(self._engine.keys.shard)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._copy_forever(), name="history copy")
             tasks.create_task(self._order_forever(), name="history orders")
@@ -148,7 +146,7 @@ class Session:
         while True:
             await self._thread(self._store.tidy)
             for each in await self._thread(self._store.all_series):
-                if each.key.venue == self._engine.venue.name:
+                if each.key.venue == self._engine.venue.name and self._engine.keys.owns(each.key.symbol):
                     await self._heal(each)
                     await self._clock.sleep(_HEAL_S)
             await self._clock.sleep(_TIDY_S)

@@ -32,7 +32,6 @@ from .symbols import scales_of
 __all__ = ["KEPT_DAYS", "Reading", "counts_of", "info_of", "known", "owned"]
 
 _SERIES = "SELECT id, venue, symbol, timeframe, grid, listed, rev, rows FROM series"
-_REVISED = "SELECT coalesce(max(rev), 0) FROM revisions WHERE series = ? AND time >= ? AND time < ?"
 _FAR = 1 << 62
 
 KEPT_DAYS = 90
@@ -72,9 +71,8 @@ class Reading(Tables):
         with self.reading() as db:
             info, step = info_of(db, series)
             fetched = self.fetch(db, info, start, end)
-            written = _written(db, series, step, start, end)
+            changed = max(_changed(db, series, step, start, end))
             coverage = known(db, series, start, end)
-            (revised,) = db.execute(_REVISED, (series, start, end)).fetchone()
             since = [] if as_of is None else _revisions(db, series, start, end, as_of)
             later = [] if as_of is None else arrivals(db, series, start, end)
             scales = scales_of(db, series)
@@ -91,14 +89,13 @@ class Reading(Tables):
             spans = _spans(beyond, info.grid).clip(start, end)
             rows, coverage = merge(rows, Columns.of(beyond)).rows, coverage | spans
             return Answer(rows, coverage, info.rev, info.rev, spans, old)
-        return Answer(rows, coverage, info.rev, max(written, revised), NONE, old)
+        return Answer(rows, coverage, info.rev, changed, NONE, old)
 
     def version(self, series: int, start: int, end: int) -> Version:
         """What changes whenever `read` would answer something else; nothing is decoded for it."""
         with self.reading() as db:
             info, step = info_of(db, series)
-            written = _written(db, series, step, start, end)
-            (revised,) = db.execute(_REVISED, (series, start, end)).fetchone()
+            written, revised = _changed(db, series, step, start, end)
             beyond, _ = shown(db, series, info.grid, start, end)
             coverage = known(db, series, start, end).clip(start, end)
             return Version(coverage, written, revised, tuple(beyond), tuple(scales_of(db, series)))
@@ -134,9 +131,7 @@ class Reading(Tables):
                 if held >= rows:
                     upto = min(end, span_of(block, step)[1])
                     break
-            written = _written(db, series, step, start, at)
-            (revised,) = db.execute(_REVISED, (series, start, at)).fetchone()
-        return upto, info.rev, max(written, revised)
+            return upto, info.rev, max(_changed(db, series, step, start, at))
 
     def coverage(self, series: int, *, provisional: bool = False) -> Coverage:
         """All that is known of a series; with `provisional` also what is shown, but not final."""
@@ -185,13 +180,14 @@ class Reading(Tables):
             return arrivals(db, series, start, end)
 
 
-def _written(db: Sql, series: int, step: int, start: int, end: int) -> int:
-    """The largest revision of the blocks of `[start, end)`."""
-    (rev,) = db.execute(
-        "SELECT coalesce(max(rev), 0) FROM blocks WHERE series = ? AND block BETWEEN ? AND ?",
-        (series, block_of(start, step), block_of(end - 1, step)),
+def _changed(db: Sql, series: int, step: int, start: int, end: int) -> tuple[int, int]:
+    """The largest revisions that wrote a block of `[start, end)`, and that changed what was told of it."""
+    written, revised = db.execute(
+        "SELECT (SELECT coalesce(max(rev), 0) FROM blocks WHERE series = ? AND block BETWEEN ? AND ?),"
+        " (SELECT coalesce(max(rev), 0) FROM revisions WHERE series = ? AND time >= ? AND time < ?)",
+        (series, block_of(start, step), block_of(end - 1, step), series, start, end),
     ).fetchone()
-    return int(rev)
+    return int(written), int(revised)
 
 
 def info_of(db: Sql, series: int) -> tuple[SeriesInfo, int]:

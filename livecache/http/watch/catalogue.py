@@ -157,7 +157,7 @@ OF_PROCESS = (
     Metric(
         "counter",
         "history_candles",
-        "Candles stored in deep history since it was opened, new or revised.",
+        "Candles that this process has stored in deep history, new or revised.",
         _history_candles,
         ("venue", "source"),
     ),
