@@ -36,26 +36,32 @@ KEYS = Keyspace("sim", VENUE)
 class Process:
     """One process of those that share the venue."""
 
-    def __init__(self, fake: Any, clock: VirtualClock, name: str) -> None:
+    def __init__(self, fake: Any, clock: VirtualClock, name: str, beside: str = "") -> None:
         self.name = name
         self.clock = clock
         self.key_file_is_wrong = False
         self.begun: list[int] = []
-        self.fleet = Fleet([VENUE], clock, Random(name).random)
+        self.fleet = Fleet(filter(None, [VENUE, beside]), clock, Random(name).random)
         self._store = BlockingRedis(fake)
         self.task = asyncio.create_task(self.fleet.run(self._begin, self._join), name=name)
 
-    def _join(self, venue: str, ready: Any, shun: Any) -> Sharer:
+    def _join(self, venue: str, ready: Any, shun: Any) -> Sharer | None:
+        if venue != VENUE:
+            return None
         membership = Membership(self._store, KEYS, SHARDS, self.name)
         return Sharer(membership, self.clock, Random(self.name).random, ready, shun)
 
     @asynccontextmanager
-    async def _begin(self, venue: str, has_written: bool, shard: int) -> AsyncIterator[Engine]:
-        self.begun.append(shard)
-        if self.key_file_is_wrong:
-            raise ConfigError("the key cannot be read", "make another one")
-        keys = KEYS.of_shard(shard, SHARDS)
-        model = ModelVenue(SeededMarket(3), self.clock, START, self.clock.monotonic(), tick_ms=5_000)
+    async def _begin(self, venue: str, has_written: bool, shard: int | None = None) -> AsyncIterator[Engine]:
+        keys = Keyspace("sim", venue)
+        if shard is not None:
+            self.begun.append(shard)
+            if self.key_file_is_wrong:
+                raise ConfigError("the key cannot be read", "make another one")
+            keys = keys.of_shard(shard, SHARDS)
+        model = ModelVenue(
+            SeededMarket(3), self.clock, START, self.clock.monotonic(), tick_ms=5_000, name=venue
+        )
         symbols, budgets = tuple(filter(keys.owns, SYMBOLS)), (Spacing("requests", 9),)
         engine = Engine(
             model, self._store, keys,
@@ -87,7 +93,7 @@ class Process:
         await asyncio.wait({self.task})
 
 
-Story = Callable[[Any, Callable[[str], Process]], Awaitable[None]]
+Story = Callable[[Any, Callable[..., Process]], Awaitable[None]]
 
 
 @pytest.fixture
@@ -102,8 +108,8 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Callable[[Story], None]:
             with fakeredis.FakeRedis() as fake:
                 monkeypatch.setattr(time, "time", lambda: START / 1000 + loop.time())
 
-                def join(name: str) -> Process:
-                    processes.append(Process(fake, clock, name))
+                def join(name: str, beside: str = "") -> Process:
+                    processes.append(Process(fake, clock, name, beside))
                     return processes[-1]
 
                 await story(fake, join)
@@ -138,7 +144,7 @@ def occupy(fake: Any, shard: int) -> str:
 def test_a_configuration_that_cannot_work_ends_it_by_that_and_its_leases_are_free(
     told: Callable[[Story], None],
 ) -> None:
-    async def story(fake: Any, join: Callable[[str], Process]) -> None:
+    async def story(fake: Any, join: Callable[..., Process]) -> None:
         process = join("one")
         process.key_file_is_wrong = True
         error = await process.ended(5)
@@ -151,7 +157,7 @@ def test_a_configuration_that_cannot_work_ends_it_by_that_and_its_leases_are_fre
 def test_where_every_shard_fails_the_process_ends_by_the_error_and_its_leases_are_free(
     told: Callable[[Story], None],
 ) -> None:
-    async def story(fake: Any, join: Callable[[str], Process]) -> None:
+    async def story(fake: Any, join: Callable[..., Process]) -> None:
         foreign = {occupy(fake, shard) for shard in range(SHARDS)}
         process = join("one")
         error = await process.ended(10)
@@ -165,7 +171,7 @@ def test_where_every_shard_fails_the_process_ends_by_the_error_and_its_leases_ar
 def test_a_shard_that_fails_is_begun_anew_and_the_others_are_served_meanwhile(
     told: Callable[[Story], None],
 ) -> None:
-    async def story(fake: Any, join: Callable[[str], Process]) -> None:
+    async def story(fake: Any, join: Callable[..., Process]) -> None:
         key = occupy(fake, 1)
         process = join("one")
         place = process.fleet.places[VENUE]
@@ -182,7 +188,7 @@ def test_a_shard_that_fails_is_begun_anew_and_the_others_are_served_meanwhile(
 
 
 def test_one_that_cannot_work_leaves_those_alone_that_can(told: Callable[[Story], None]) -> None:
-    async def story(fake: Any, join: Callable[[str], Process]) -> None:
+    async def story(fake: Any, join: Callable[..., Process]) -> None:
         good = join("one")
         await until(lambda: good.serves == {0, 1, 2})
         bad = join("two")
@@ -196,10 +202,30 @@ def test_one_that_cannot_work_leaves_those_alone_that_can(told: Callable[[Story]
 
 
 def test_of_two_that_start_together_the_one_that_can_work_serves_all(told: Callable[[Story], None]) -> None:
-    async def story(fake: Any, join: Callable[[str], Process]) -> None:
+    async def story(fake: Any, join: Callable[..., Process]) -> None:
         good, bad = join("one"), join("two")
         bad.key_file_is_wrong = True
         assert isinstance(await bad.ended(), ConfigError)
         await until(lambda: good.serves == {0, 1, 2}, 5)
+
+    told(story)
+
+
+def test_a_venue_of_which_no_shard_can_be_served_is_begun_anew_as_long_as_another_venue_runs(
+    told: Callable[[Story], None],
+) -> None:
+    async def story(fake: Any, join: Callable[..., Process]) -> None:
+        process = join("one", beside="other")
+        process.key_file_is_wrong = True
+        place, other = process.fleet.places[VENUE], process.fleet.places["other"]
+        await until(lambda: place.trouble == "the key cannot be read" and other.role == "writing")
+        assert not fake.exists(KEYS.members) and leases(fake) == [None] * SHARDS
+        begun, engine = len(process.begun), other.engine
+        await asyncio.sleep(150)
+        assert 3 <= (len(process.begun) - begun) / SHARDS <= 10
+        assert place.engine is None and other.engine is engine and not process.task.done()
+        process.key_file_is_wrong = False
+        await until(lambda: process.serves == {0, 1, 2}, 90)
+        assert place.trouble == "" and other.engine is engine
 
     told(story)
