@@ -91,6 +91,22 @@ OF_SHARING = (
         tests=("tests/sharing/test_hold.py",),
     ),
     Breakage(
+        "check takes a shard's lease of any type",
+        (Edit("livecache/quality/inspection.py", '{keys.lease_of(shard): "string", ', "{"),),
+        tests=("tests/cache/test_inspection.py",),
+    ),
+    Breakage(
+        "a shard's lease of another type is looked at all the time, and named nowhere",
+        (
+            Edit(
+                "livecache/sharing/hold.py",
+                "    leases[#leases + 1] = { '', 0, type_of(KEYS[i]) }\n",
+                "    leases[#leases + 1] = { 'x', 0, '' }\n",
+            ),
+        ),
+        tests=("tests/sharing/test_hold.py",),
+    ),
+    Breakage(
         "a shard's writer takes out the series of others",
         (
             Edit(
