@@ -20,7 +20,11 @@ _LIKELY_MOST = 10_000
 
 
 def adopt(track: Track, one: Stored, now: int) -> None:
-    """Take over a series. What it calls empty, or the end of history, is a claim: asked for again soon."""
+    """Take over a series. What it calls empty, or the end of history, is a claim: asked for again soon.
+
+    The feed may have been heard already, while another process had the lease: it is laid over that again.
+    """
+    heard, track.provisional = track.provisional, {}
     track.coverage = one.coverage
     track.settled = {c.time: c for c in one.candles if c.time in one.coverage}
     track.history_from, track.exhausted = one.history_from, bool(one.history_from)
@@ -37,6 +41,9 @@ def adopt(track: Track, one: Stored, now: int) -> None:
             if before == start or after == end or len(empty) >= _LONG_SLEEP:
                 track.presumed.update(dict.fromkeys(empty, asked))
     _stay_likely(track, one, asked)
+    for shown in heard.values():
+        track.lay(shown.candle, vouched=shown.vouched, stamp=shown.stamp)
+    track.flagged = {t: at for t, at in track.flagged.items() if t not in track.coverage}
 
 
 def _stand_by(track: Track, one: Stored) -> None:

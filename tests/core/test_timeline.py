@@ -253,3 +253,23 @@ def test_adopted_candles_count_and_what_lies_outside_their_coverage_does_not() -
     driver.fill(most=3)
     closes = driver.timeline.take(driver.now).closes
     assert [(c.kind, c.time) for c in closes] == [(Kind.SETTLED, edge - W)], "missed closes are news"
+
+
+def test_what_the_feed_showed_before_it_was_taken_over_is_laid_over_it_and_replaces_nothing_settled() -> None:
+    """A shard's feed is heard while another process has the lease yet, and begins with older candles."""
+    edge = M5.floor(NOW)
+    settled = tuple(candle(t, "2") for t in range(edge - 80 * W, edge - W, W))
+    series = SeriesId("coinbase", SYMBOL, M5)
+    driver = Driver((M5,), NOW)
+    driver.timeline.subscribe(0, edge - W - 1, [SYMBOL], NOW)
+    for time, volume in ((edge - 3 * W, "1.5"), (edge - 2 * W, "2"), (edge - W, "1.75"), (edge, "0.5")):
+        feed(driver, time, volume, NOW + 1_000)
+    known = candle(edge - W, "1.5")
+    coverage = Coverage([(edge - 80 * W, edge - W)])
+    told = Stored(series, (*settled, known), coverage, 0, Span(edge - 80 * W, edge), ready=True)
+    driver.timeline.adopt([told], driver.now)
+    held = list(driver.symbol.tracks[M5].members())
+    assert sorted(held) == [*settled, candle(edge - W, "1.75"), candle(edge, "0.5")], "each bucket once"
+    (change,) = driver.timeline.take(driver.now).series
+    assert change.members == {each.time: each for each in held}
+    assert change.state is not None and change.state.forming == edge

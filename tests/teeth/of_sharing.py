@@ -31,6 +31,17 @@ OF_SHARING = (
         tests=("tests/history/test_standing.py",),
     ),
     Breakage(
+        "what the feed showed before a shard was taken over stands in place of what is settled",
+        (
+            Edit(
+                "livecache/ledger/adopting.py",
+                "heard, track.provisional = track.provisional, {}",
+                "heard = track.provisional",
+            ),
+        ),
+        tests=("tests/core/test_timeline.py",),
+    ),
+    Breakage(
         "a shard is claimed whose lease has not lapsed",
         (Edit("livecache/sharing/hold.py", " and not value_of(KEYS[tonumber(ARGV[i])])", ""),),
         tests=("tests/sharing/test_hold.py",),
