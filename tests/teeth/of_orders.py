@@ -94,6 +94,22 @@ OF_ORDERS = (
         ("tests/history/test_workers.py",),
     ),
     Breakage(
+        "a worker that is stopped in a COPY keeps a series to itself",
+        (
+            Edit(
+                "livecache/history/postgres/database.py",
+                "                        end_stalled(self._raw)\n",
+                "                        pass\n",
+            ),
+        ),
+        ("tests/history/test_workers.py",),
+    ),
+    Breakage(
+        "whoever takes long over a COPY is ended",
+        (Edit("livecache/history/postgres/stalled.py", "copies.intersection(", "copies.union("),),
+        ("tests/history/test_workers.py",),
+    ),
+    Breakage(
         "a page is stored without a look at the lease",
         (
             Edit(

@@ -22,13 +22,14 @@ from ...errors import NewerSchema, StoreUnusable
 from ...keys.history_place import Place
 from ..tables.database import Sql, Tables
 from .schema import LAYOUTS, MIGRATIONS, SCHEMA
+from .stalled import end_stalled
 
 __all__ = ["Database"]
 
 _BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"  # who has waited for a lock sees what was done meanwhile
 _SUBMITTING = 0x6C636832
 _MIGRATING = 0x6C636831  # "lch1": of the lock that one alone holds who makes the tables
-_SESSION = """SET statement_timeout = '10min'; SET idle_in_transaction_session_timeout = '1min';
+_SESSION = """SET statement_timeout = '10min'; SET idle_in_transaction_session_timeout = '30s';
     SET client_min_messages = warning"""
 # A host that is gone without a word is noticed within half a minute.
 _SETTINGS: dict[str, Any] = {
@@ -103,9 +104,11 @@ class Database(Tables):
             try:
                 yield _Connection(self._raw)
                 self._raw.execute("COMMIT")
-            except BaseException:
+            except BaseException as error:
                 with suppress(psycopg.Error):  # with the connection the transaction went, too
                     self._raw.execute("ROLLBACK")
+                    if isinstance(error, errors.LockNotAvailable):
+                        end_stalled(self._raw)
                 raise
 
     def _begin(self, begin: str) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ...errors import StoreUnusable
 from ...keys.history_place import Place
+from ..records.jobs import Job
 from ..tables.jobs import Jobs
 from ..tables.symbols import Symbols
 from .log import Log
 from .packed import Packed
 from .rows import Rows
+from .stalled import end_stalled
 
 __all__ = ["PackedHistory", "PostgresHistory", "open_postgres"]
 
@@ -19,8 +22,22 @@ BUSY_S = 30.0
 """So long one waits for another's transaction."""
 
 
+_LOOK_S = 10.0  # where there is no job
+
+
 class _Server(Jobs, Symbols, Log):
     """What a store on a server has in either layout."""
+
+    _looked_s = float("-inf")
+
+    def claim(self, worker: str, venue: str = "", *, urgent: bool | None = None) -> Job | None:
+        """The most urgent job that may begin; one that a worker was stopped at in a COPY is set free."""
+        job = super().claim(worker, venue, urgent=urgent)
+        if job is None and time.monotonic() - self._looked_s > _LOOK_S:
+            self._looked_s = time.monotonic()
+            with self._told():
+                end_stalled(self.raw)
+        return job
 
     def backup(self, path: Path) -> None:
         """Refused: PostgreSQL has means of its own. Raises `StoreUnusable`."""
