@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 import redis
@@ -12,12 +13,21 @@ import redis.asyncio
 from redis.asyncio.cluster import ClusterNode as AsyncNode
 from redis.asyncio.cluster import RedisCluster as AsyncRedisCluster
 from redis.cluster import ClusterNode, LoadBalancingStrategy, RedisCluster
+from redis.crc import key_slot
 from redis.exceptions import RedisError, ResponseError, SlotNotCoveredError
 
 from ..redis_url import ClusterNodes
 from .refusals import ERRORS
 
-__all__ = ["AsyncCluster", "Cluster", "cluster_client", "is_cluster_client", "learn", "learn_async"]
+__all__ = [
+    "AsyncCluster",
+    "Cluster",
+    "cluster_client",
+    "is_cluster_client",
+    "learn",
+    "learn_async",
+    "slot_of",
+]
 
 # redis-py knows where the keys of these are; of the others it asks one and the same node before each read.
 _AS = {"EVALSHA_RO": "EVALSHA", "EVAL_RO": "EVAL"}
@@ -117,10 +127,10 @@ class _Later:
             client.close()
 
     def __getattr__(self, name: str) -> Any:
-        with self._making:
-            if self._client is None:
-                self._client = self._make()
-            client = self._client
+        client = self._client
+        if client is None:
+            with self._making:
+                client = self._client = self._client or self._make()
         return getattr(client, name)
 
     def __enter__(self) -> _Later:
@@ -128,6 +138,12 @@ class _Later:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+@lru_cache(maxsize=65_536)
+def slot_of(key: str | bytes) -> int:
+    """The slot of a key; the same keys are asked for again and again."""
+    return key_slot(key.encode() if isinstance(key, str) else key)
 
 
 def learn(client: Any, failed: str | None = None) -> None:

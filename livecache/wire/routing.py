@@ -30,7 +30,7 @@ from redis.exceptions import (
 )
 
 from ..errors import AccessDenied, NodeUnavailable
-from .cluster import is_cluster_client, learn, learn_async
+from .cluster import is_cluster_client, learn, learn_async, slot_of
 from .refusals import ERRORS, NO_REDIS, unavailable
 
 __all__ = [
@@ -108,6 +108,7 @@ class Routes:
         self._stale = True
         self._learn_at_s = float("-inf")
         self._turns = count()  # of replicas
+        self._replicas: bool | None = None
 
     def route(self, commands: Commands) -> Generator[Order, Any, list[Any]]:
         """Their replies, errors among them: `NodeUnavailable` for those whose node is away.
@@ -212,8 +213,8 @@ class Routes:
         if key is None:
             masters = self.client.get_primaries()
             return next((one for one in masters if one.name not in self._away), next(iter(masters), None))
-        nodes = self.client.nodes_manager.slots_cache.get(self.client.keyslot(key)) or [None]
-        if len(nodes) > 1 and command[0] in _FROM_REPLICAS and self._reads_replicas():
+        nodes = self.client.nodes_manager.slots_cache.get(slot_of(key)) or [None]
+        if len(nodes) > 1 and command[0] in _FROM_REPLICAS and self._reads_replicas:
             turn = next(self._turns)
             for offset in range(len(nodes) - 1):
                 replica = nodes[1 + (turn + offset) % (len(nodes) - 1)]
@@ -221,8 +222,11 @@ class Routes:
                     return replica
         return nodes[0]
 
+    @property
     def _reads_replicas(self) -> bool:
-        return bool(self.client.read_from_replicas or self.client.load_balancing_strategy)
+        if self._replicas is None:
+            self._replicas = bool(self.client.read_from_replicas or self.client.load_balancing_strategy)
+        return self._replicas
 
     def _named(self, told: AskError) -> Any:
         """The node that an answer names."""

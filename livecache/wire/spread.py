@@ -26,7 +26,7 @@ from redis.exceptions import (
 )
 
 from ..model.histogram import Histogram
-from .cluster import AsyncCluster, learn_async
+from .cluster import AsyncCluster, learn_async, slot_of
 from .refusals import ERRORS
 from .scripts import RedisLike, Script, batches, cancellable
 
@@ -298,7 +298,7 @@ class Spread:
         if key is None:
             masters = self._client.get_primaries()
             return next((node for node in masters if node.name not in self._away), next(iter(masters), None))
-        nodes = self._nodes.slots_cache.get(self._client.keyslot(key))
+        nodes = self._nodes.slots_cache.get(slot_of(key))
         return nodes[0] if nodes else None
 
     def _named(self, host: str, port: int) -> ClusterNode:
