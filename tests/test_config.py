@@ -207,6 +207,7 @@ def test_integers_serve_where_seconds_are_wanted(tmp_path: Path) -> None:
             "least_delay: '0' cannot be used: it has to be a number, more than 0",
             "",
         ),
+        ("[venues.binance]\nbudget_scope = 'eu 1'", "budget_scope: 'eu 1' cannot be used", 'such as "eu-1"'),
         ("[venues.binance]\nrequests_per_hour = 0", "requests_per_hour: '0' cannot be used", ""),
         ("[venues.coinbase]\nrequests_per_second = -1.5", "requests_per_second: '-1.5' cannot", ""),
         ("[venues.coinbase]\nrequests_per_second = nan", "requests_per_second: 'nan' cannot", ""),

@@ -121,7 +121,8 @@ config: Callable[[_F], _F] = _given(_config)
 cache: Callable[[_F], _F] = _given(
     _config,
     click.option(
-        "--redis-url", help='redis://, rediss://, unix://, redis+sentinel://, "embedded", or "demo".'
+        "--redis-url",
+        help='redis://, rediss://, unix://, redis+sentinel://, redis+cluster://, "embedded", or "demo".',
     ),
     click.option("--prefix", help="What every key begins with."),
 )

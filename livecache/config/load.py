@@ -300,6 +300,8 @@ def _example(key: str, given: _Given, default: object, kind: Any) -> str:
         return f"{', '.join(others)} or {last}"
     if key == "cache.indicators":
         return 'such as ["macd(12,26,9)", "rsi(14)"]'
+    if key.endswith(".budget_scope"):
+        return 'letters, digits, ".", "_" and "-", up to 64 of them, such as "eu-1"'
     if default in (None, "", ()):
         return ""
     if isinstance(default, tuple):

@@ -40,7 +40,7 @@ _ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?", re.AS
 
 
 class RedisConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    url: str = "embedded"  # or redis://, rediss://, unix://, redis+sentinel://
+    url: str = "embedded"  # or redis://, rediss://, unix://, redis+sentinel://, redis+cluster://
     prefix: Annotated[str, Meta(min_length=1, max_length=100)] = "livecache"
     data_dir: str = ""  # of the embedded server; "" is the user's data directory
 

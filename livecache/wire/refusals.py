@@ -100,6 +100,7 @@ class _Refusal(NamedTuple):
 
 _NODE = "it is a node of a Redis Cluster: redis+cluster://host:port names that, rediss+cluster:// with TLS"
 _CLUSTER = "a master of the cluster is away, or keys are moved: `livecache cluster`, or its log, tells more"
+_NO_NODE = "none of the URL's nodes can be asked: are they running, and are these their addresses?"
 _DISK = "it cannot write to its disk: make room there, or let it write to its directory (its log says which)"
 
 _NOT_ALLOWED = _Refusal(
@@ -191,6 +192,8 @@ def hint_on(error: BaseException) -> str:
         )
     if isinstance(error, RedisClusterException) and "not enabled" in str(error):
         return "it is a single server: redis:// instead of redis+cluster://"
+    if isinstance(error, RedisClusterException) and "reachable node" in str(error):
+        return _NO_NODE
     if isinstance(error, ClusterError | RedisClusterException):
         return _CLUSTER
     if isinstance(error, ResponseError):

@@ -19,6 +19,18 @@ from .pg import Postgres
 from .support import HandClock, market, minute, number_of, put
 
 
+def test_what_keeps_anybody_from_writing_is_told_with_what_mends_it(postgres: Postgres) -> None:
+    where, now = postgres.fresh("shut"), HandClock()
+    with pytest.raises(StoreUnusable, match="no schema") as raised:
+        open_history(Place(None, f"{where}?options=-csearch_path%3Dnowhere"), now)
+    assert "CREATE SCHEMA" in raised.value.hint
+    with psycopg.connect(where, autocommit=True) as db:
+        db.execute("ALTER DATABASE shut SET default_transaction_read_only = on")
+    with pytest.raises(StoreUnusable, match="read-only") as raised:
+        open_history(Place(None, where), now)
+    assert "default_transaction_read_only" in raised.value.hint
+
+
 @pytest.fixture
 def database(postgres: Postgres, clock: HandClock, capsys: pytest.CaptureFixture[str]) -> str:
     """The name of a database with a series, and with a writer and a reader beside its owner."""

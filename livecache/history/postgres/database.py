@@ -223,15 +223,18 @@ class Database(Tables):
         try:
             yield
         except (psycopg.ProgrammingError, psycopg.IntegrityError, psycopg.OperationalError) as error:
-            hint = next((hint for kinds, hint in _HINTS if isinstance(error, kinds)), "")
             # Of what it says before it lets anybody in only the text is told on.
-            hint = hint or next((hint for text, hint in _SAID if text in str(error)), "")
+            hint = _hint_on(error) or next((hint for text, hint in _SAID if text in str(error)), "")
             if not hint and not isinstance(error, psycopg.OperationalError):
                 raise  # a bug of ours
             said = str(error).strip().splitlines()[0].removeprefix("connection failed: ")
             raise StoreUnusable(f"{self.place}: {said}", hint or _AWAY) from error
         except (psycopg.InternalError, psycopg.DataError) as error:
-            raise StoreUnusable(f"{self.place}: {str(error).strip()}", _DAMAGED) from error
+            raise StoreUnusable(f"{self.place}: {str(error).strip()}", _hint_on(error) or _DAMAGED) from error
+
+
+def _hint_on(error: Exception) -> str:
+    return next((hint for kinds, hint in _HINTS if isinstance(error, kinds)), "")
 
 
 def _as_made(raw: psycopg.Connection) -> dict[str, str]:
@@ -291,7 +294,14 @@ _HINTS = (
         (errors.InsufficientPrivilege,),
         "livecache history roles says what a reader, a writer and an owner have to be granted",
     ),
-    ((errors.ReadOnlySqlTransaction,), "write to the primary server, as a role that may write"),
+    (
+        (errors.ReadOnlySqlTransaction,),
+        "write to the primary server, where neither role nor database has default_transaction_read_only",
+    ),
+    (
+        (errors.InvalidSchemaName,),
+        "CREATE SCHEMA makes the one that the URL's search_path names: it is not livecache's to make one",
+    ),
     ((errors.DiskFull,), "make room: nothing is lost, and it goes on from there"),
     ((errors.LockNotAvailable, errors.QueryCanceled), "another process holds it for long: end it, or wait"),
     (
