@@ -28,14 +28,6 @@ WITHIN_S = 180.0
 KILLS = 20
 
 
-@pytest.fixture
-def history(postgres: Postgres) -> Iterator[Postgres]:
-    postgres.emptied()
-    yield postgres
-    if postgres.process is None:
-        postgres.start()
-
-
 @contextmanager
 def opened(server: Postgres) -> Iterator[HistoryDatabase]:
     with closing(open_history(server.place())) as store:

@@ -25,12 +25,6 @@ SINCE = NOON // DAY * DAY - 3 * DAY
 WITHIN_S = 120.0
 
 
-@pytest.fixture
-def history(postgres: Postgres) -> Postgres:
-    postgres.emptied()
-    return postgres
-
-
 def known(server: Postgres) -> list[Coverage]:
     """What is known of each series."""
     with closing(open_history(server.place())) as store:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -27,14 +26,6 @@ from .test_workers import let_leases_end
 
 CONNECTIONS_MOST = 1 + 5
 """Of a service with one venue: as docs/history.md tells."""
-
-
-@pytest.fixture
-def history(postgres: Postgres) -> Iterator[Postgres]:
-    postgres.emptied()
-    yield postgres
-    if postgres.process is None:
-        postgres.start()
 
 
 def connections(server: Postgres) -> int:
