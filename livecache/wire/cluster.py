@@ -141,9 +141,9 @@ class _Later:
 
 
 @lru_cache(maxsize=65_536)
-def slot_of(key: str | bytes) -> int:
-    """The slot of a key; the same keys are asked for again and again."""
-    return key_slot(key.encode() if isinstance(key, str) else key)
+def slot_of(key: str | bytes | int) -> int:
+    """The slot of a key, or of a cursor that stands in its place; the same are asked for again and again."""
+    return key_slot(key if isinstance(key, bytes) else str(key).encode())
 
 
 def learn(client: Any, failed: str | None = None) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import redis
 
-from livecache import Candles, NodeUnavailable, RedisUnavailable, SeriesId, Stale, Timeframe
+from livecache import Candles, NodeUnavailable, RedisUnavailable, SeriesId, Stale, Timeframe, UnknownSeries
 from livecache.keys.keyspace import encode_update
 from livecache.model.series import Kind, Update
 from livecache.read.orders import REREAD_S
@@ -65,6 +65,15 @@ def test_whatever_is_read_is_read_over_all_nodes(reader: Any) -> None:
     assert len(reader.wait_ready(SYMBOLS, "5m", 5)) == 12
     assert reader.status().symbols == dict.fromkeys(sorted(SYMBOLS), "up")
     assert reader.candles(SYMBOLS[0], "10m", 2)[-1].time % (2 * STEP) == 0
+
+
+def test_a_reader_of_a_cluster_that_nobody_fills_is_told_so(reader: Any, clean_nodes: Nodes) -> None:
+    """It looks for what else there is, too, by commands that have no key."""
+    for node in filter(is_master, clean_nodes.nodes):
+        node.ask("FLUSHALL")
+    with pytest.raises(UnknownSeries, match="nobody fills this series"):
+        reader.candles(SYMBOLS[0], "5m", 5)
+    assert set(map(type, reader.many(SYMBOLS, "5m", 5).errors.values())) == {UnknownSeries}
 
 
 def told(store: Any, time: int) -> None:
