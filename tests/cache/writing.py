@@ -32,6 +32,7 @@ __all__ = [
     "running",
     "said",
     "stored",
+    "told",
     "writer_of",
 ]
 
@@ -122,8 +123,22 @@ async def eventually(condition: Callable[[], Coroutine[Any, Any, bool]]) -> None
 def said() -> Iterator[list[str]]:
     """The events logged meanwhile, in order."""
     events: list[str] = []
-    number = logger.add(lambda message: events.append(message.record["extra"].get("event", "")), level=0)
-    try:
+    with _heard(lambda message: events.append(message.record["extra"].get("event", ""))):
         yield events
+
+
+@contextlib.contextmanager
+def told() -> Iterator[list[str]]:
+    """What people were told meanwhile, in order: the messages."""
+    messages: list[str] = []
+    with _heard(lambda message: messages.append(message.record["message"])):
+        yield messages
+
+
+@contextlib.contextmanager
+def _heard(by: Callable[[Any], None]) -> Iterator[None]:
+    number = logger.add(by, level=0)
+    try:
+        yield
     finally:
         logger.remove(number)
