@@ -14,7 +14,8 @@ LivecacheError
 ├── ReloadRefused          no service reads its configuration again     exit code 1
 ├── HistoryError           what a store of history says
 │   ├── StoreUnusable      it cannot be opened, or written to           exit code 8
-│   │   └── NewerSchema    … for a newer livecache has made it
+│   │   ├── NewerSchema    … for a newer livecache has made it
+│   │   └── NoHistory      … for there is none yet
 │   ├── LeaseLost          another worker has taken that job over
 │   └── HistoryChanged     what was passed was revised while one read on
 ├── OutsideCalendar        a time before or after what is known of an exchange's sessions
@@ -47,6 +48,7 @@ __all__ = [
     "LeaseLost",
     "LivecacheError",
     "NewerSchema",
+    "NoHistory",
     "NodeUnavailable",
     "NotListed",
     "NotReady",
@@ -184,6 +186,10 @@ class StoreUnusable(HistoryError):
     """The store cannot be opened, read or written: no room, no permission, no database, another's journal."""
 
     exit_code = 8
+
+
+class NoHistory(StoreUnusable):
+    """There is no store at that place yet."""
 
 
 class NewerSchema(StoreUnusable):

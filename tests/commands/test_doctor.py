@@ -8,9 +8,11 @@ import os
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 import redis
 
@@ -29,12 +31,16 @@ from livecache.commands.doctor.report import examine
 from livecache.config.load import load
 from livecache.config.render import Loaded
 from livecache.errors import ConfigError
+from livecache.history.opening import open_history
 from livecache.keys.keyspace import LeaseRecord, encode_lease
+from livecache.model.series import SeriesId
+from livecache.model.timeframe import Timeframe
 from livecache.quality.findings import Options
 from livecache.simulator.coinbase.auth import KeyRing, throwaway_key
 
 from ..e2e.support import Exchange, exchange, free_port, market_of
 from ..e2e.test_access import allowed, as_user, guarded
+from ..history.pg import Postgres
 from ..http.api import served
 from .support import KEYS
 
@@ -338,3 +344,33 @@ def test_a_line_has_its_mark_and_the_remedy_stands_below() -> None:
 def test_nothing_that_is_told_breaks_a_line_or_holds_a_password() -> None:
     told = without_secrets(failed("a", "redis://u:s3cret@h\n\tx", "see\n?password=s3cret"))
     assert "s3cret" not in repr(told) and "\n" not in told.message + told.remedy
+
+
+def test_the_store_of_years_is_there_or_can_be_and_may_be_written_to(
+    patient: Patient, postgres: Postgres, tmp_path: Path
+) -> None:
+    def told() -> str:
+        code, found = patient.seen()
+        assert code == 0, found
+        return next(one.message for one in found if one.part == "history")
+
+    patient.set(HISTORY_URL=f"sqlite:///{tmp_path}/history.db")
+    assert "the service makes it" in told() and not list(tmp_path.iterdir())
+    patient.set(HISTORY_URL=postgres.fresh("looked_at"))
+    assert "the service makes it" in told() and "the service makes it" in told(), "and nobody else"
+    place = postgres.place("looked_at")
+    with closing(open_history(place)) as store:
+        store.series(SeriesId("coinbase", "BTC-USD", Timeframe.H1), create=True)
+    assert told() == f"{place} can be written to, and has 1 series"
+    with psycopg.connect(place.url, autocommit=True) as db:
+        db.execute("DROP ROLE IF EXISTS looker")
+        db.execute("CREATE ROLE looker LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO looker")
+        try:
+            patient.set(HISTORY_URL=postgres.url("looked_at", "looker"))
+            bad = patient.wrong()["history"]
+            assert "permission denied" in bad.message and "history roles" in bad.remedy
+        finally:
+            db.execute("DROP OWNED BY looker; DROP ROLE looker")
+    patient.set(HISTORY_URL=f"postgresql://me:s3cret@127.0.0.1:{free_port()}/candles")
+    bad = patient.wrong()["history"]
+    assert "refused" in bad.message and "s3cret" not in f"{bad.message} {bad.remedy}"

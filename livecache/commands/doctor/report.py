@@ -65,6 +65,7 @@ async def _examined(
     loaded: Loaded, wrong: Sequence[ConfigError], options: Options, *, as_json: bool
 ) -> tuple[list[Diagnosis], bool]:
     from .here import data_directory, port, token
+    from .history import years
     from .redis import redis_server
     from .venue import venues
 
@@ -73,6 +74,7 @@ async def _examined(
         "port": _in_thread(port),
         "data": _in_thread(data_directory),
         "redis": _in_thread(redis_server),
+        "history": _in_thread(years),
         "venue": venues,
     }
     return await examine(loaded, wrong, probes, options=options, tell=not as_json)

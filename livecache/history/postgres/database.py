@@ -18,7 +18,7 @@ from psycopg import errors
 from psycopg.pq import TransactionStatus
 from psycopg.types.string import StrDumper
 
-from ...errors import NewerSchema, StoreUnusable
+from ...errors import NewerSchema, NoHistory, StoreUnusable
 from ...keys.history_place import Place
 from ..tables.database import Sql, Tables
 from .schema import LAYOUTS, MIGRATIONS, SCHEMA
@@ -146,7 +146,7 @@ class Database(Tables):
         """That it is ours, and that we understand it. Raises `StoreUnusable`."""
         schema = self._schema()
         if schema is None:
-            raise StoreUnusable(f"there is no history at {self.place} yet", "livecache history fill makes it")
+            raise NoHistory(f"there is no history at {self.place} yet", "livecache history fill makes it")
         if schema < SCHEMA:
             raise StoreUnusable(
                 f"{self.place} was made by an older livecache (schema {schema}, this one knows {SCHEMA})",

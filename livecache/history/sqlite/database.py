@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ...errors import NewerSchema, StoreUnusable
+from ...errors import NewerSchema, NoHistory, StoreUnusable
 from ..tables.database import Sql, Tables
 from .schema import APPLICATION, LATER, SCHEMA, STAND_INS, STATEMENTS
 
@@ -35,7 +35,7 @@ class Database(Tables):
         if writes:
             self._refuse_network()
         elif not path.exists():
-            raise StoreUnusable(f"there is no history at {path}", _MAKES_IT)
+            raise NoHistory(f"there is no history at {path}", _MAKES_IT)
         with self._told():
             # Readers, too: only who may write can roll back what a killed writer left.
             mode = "rwc" if writes else "rw"
@@ -117,7 +117,7 @@ class Database(Tables):
             (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
         if not tables and not application:
             if not self.writes:  # somebody is just making it
-                raise StoreUnusable(f"there is no history at {self.path} yet", _MAKES_IT)
+                raise NoHistory(f"there is no history at {self.path} yet", _MAKES_IT)
             return
         if application != APPLICATION:
             raise StoreUnusable(f"{self.path} is no history of livecache's", "give history.url another path")
