@@ -25,7 +25,11 @@ from tests.quota.processes import Told, four
 __all__ = ["main"]
 
 SECONDS = 20.0
-MIXES = (("urgent 2.4/s, deep", "0.6,0,0,100"), ("urgent 4/s, warm-up, deep", "1,100,0,100"))
+MIXES = (
+    ("urgent 2.4/s, deep", "0.6,0,0,100"),
+    ("urgent 4/s, warm-up, deep", "1,100,0,100"),
+    ("urgent 4/s, ten warm-ups each, deep", "1,1000,0,100"),
+)
 
 
 def _line(what: str, told: Told) -> Sequence[str]:

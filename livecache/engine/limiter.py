@@ -34,11 +34,17 @@ class Urgency(IntEnum):
     HISTORY = 3
 
 
-_REACHES_S = {Urgency.LIVE: REACH_S, Urgency.WARM: 0.5, Urgency.READ: 0.25, Urgency.HISTORY: 0.12}
-"""So far ahead each may reserve of a shared budget: while more urgent ones queue, others find no slot."""
+_REACHES_S = {Urgency.LIVE: 0.95 * REACH_S, Urgency.WARM: 0.35, Urgency.READ: 0.2, Urgency.HISTORY: 0.12}
+"""So far ahead each may reserve of a shared budget: while more urgent ones queue, others find no slot.
 
-_REACHES_FURTHER = 0.1
-"""Seconds a second waited: no class starves for what others ask."""
+Not even what is live reaches as far as one that has waited for long: it would take each slot that there is.
+"""
+
+_REACHES_FURTHER = 0.006
+"""Seconds by the square of those since its class had its turn, lest one starve for what others ask.
+
+Little at first: the line is as long as the one of any process that reaches furthest.
+"""
 
 _LATE_LEAST_S = 0.01
 
@@ -71,16 +77,12 @@ class _Waiting:
     def starves(self) -> bool:
         return self.passed_over >= _PASSED_OVER_MOST
 
-    def reach_s(self, now: float) -> float:
-        """How far ahead it may reserve."""
-        aged_s = _REACHES_S[self.urgency] + _REACHES_FURTHER * (now - self.since)
-        return REACH_S if self.starves else min(REACH_S, aged_s)
-
 
 class _Reserved(NamedTuple):
     slot: float  # at the earliest
     latest: float
     costs: Costs
+    starves: bool  # whether it is for one that does: that neither gives way nor takes what others hold
 
 
 class Limiter:
@@ -112,6 +114,7 @@ class Limiter:
         self._beats = asyncio.Lock()  # one of them at a time
         self._meter = Meter(budgets, venue_ahead_s=self._venue_ahead_s, jitter=jitter)
         self._waiting: list[_Waiting] = []  # in the order in which they came
+        self._turns: dict[Urgency, float] = {}  # when each had its last
         self._banned_until = 0  # by the wall clock
         self.ban_follows = True
         """Whether the last ban is one of the address, whichever host of the venue is asked."""
@@ -178,7 +181,7 @@ class Limiter:
         self._waiting.append(waiting)
         try:
             while True:
-                while self._first() is not waiting:
+                while waiting not in self._next():
                     waiting.turn.clear()
                     await self._reserve_early(waiting, first.costs)
                     await waiting.turn.wait()
@@ -198,7 +201,7 @@ class Limiter:
                     due = self.quota.turn(slot)
                 elif self.quota is not None and self.quota.standing == "shared":
                     reserved = await self._reserve(self.quota, waiting, first.costs, slot, share)
-                    if reserved is None or self._first() is not waiting:
+                    if reserved is None or waiting not in self._next():
                         continue
                     due = max(slot, reserved.latest)
                 if (wait_s := due - self._clock.monotonic()) > _TICK_S:
@@ -211,8 +214,7 @@ class Limiter:
                 first = chosen
         finally:
             self._waiting.remove(waiting)
-            if self._waiting:
-                self._first().turn.set()
+            self._call()
 
     async def share(self) -> None:
         """Keep up with those who share the budgets, until cancelled. Of several that run one does it."""
@@ -282,19 +284,29 @@ class Limiter:
             self._banned_until = 0
         return left_s
 
-    def _first(self) -> _Waiting:
-        return min(self._waiting, key=lambda one: (not one.starves, one.urgency))
+    def _next(self) -> list[_Waiting]:
+        """Whose turn it is. Where slots are shared, who starves has one of its own and holds nobody up."""
+        shared = self.quota is not None and self.quota.standing == "shared"
+        starve = [one for one in self._waiting if one.starves]
+        others = [one for one in self._waiting if not one.starves] if shared or not starve else []
+        return [min(line, key=lambda one: one.urgency) for line in (starve, others) if line]
+
+    def _call(self) -> None:
+        for one in self._next():
+            one.turn.set()
 
     async def _reserve(
         self, quota: Quota, waiting: _Waiting, costs: Costs, slot: float, share: float
     ) -> _Reserved | None:
         """A slot of the budgets that are shared, from then on; None where to look again."""
+        self._call()  # Two have their turn, and there was one as long as nothing was shared.
+        one_line = len(self._next()) == 1
         latest = max(slot, self._clock.monotonic()) - self._late_s(waiting)
         for reserved in list(self._reserved):
             if reserved.slot < latest:
                 waiting.missed += 1
                 self._reserved.remove(reserved)
-            elif reserved.costs == costs:
+            elif reserved.costs == costs and (reserved.starves == waiting.starves or one_line):
                 return reserved
         again_s = await self._ask(quota, waiting, costs, slot, share)
         if again_s > 0:
@@ -302,18 +314,18 @@ class Limiter:
         return None
 
     async def _reserve_early(self, waiting: _Waiting, costs: Costs) -> None:
-        """What is live need not wait for its turn to get in line: who is before it holds a slot already."""
-        if waiting.urgency is Urgency.LIVE and not waiting.asked and self._reserved:
+        """What is live need not wait for its turn to get in line: who is before it holds a slot, or asks."""
+        if waiting.urgency is Urgency.LIVE and not waiting.asked:
             waiting.asked = True
             if self.quota is not None and self.quota.standing == "shared":
                 await self._ask(self.quota, waiting, costs, self._clock.monotonic(), 1.0)
 
     async def _ask(self, quota: Quota, waiting: _Waiting, costs: Costs, slot: float, share: float) -> float:
         """Reserve a slot; where there is none, returns in how many seconds to ask again."""
-        now = self._clock.monotonic()
+        now, starves = self._clock.monotonic(), waiting.starves
         asked = await quota.reserve(
             self._meter.terms(costs, now, share),
-            reach_s=waiting.reach_s(now),
+            reach_s=self._reach_s(waiting, now),
             suits_s=max(0.0, slot - now),
             pause_s=self._paused_s(now),
         )
@@ -321,11 +333,19 @@ class Limiter:
             return 0.0
         answer, earliest, when = asked
         if answer.wait_s >= 0:
-            self._reserved.append(_Reserved(earliest, when, costs))
+            self._reserved.append(_Reserved(earliest, when, costs, starves))
             self._reserved.sort(key=lambda one: one.slot)
             return 0.0
         # By chance a little later, lest the same one always come first.
-        return when - self._clock.monotonic() + self._jitter() * _REACHES_S[Urgency.HISTORY] / 2
+        later_s = min(_REACHES_S[waiting.urgency], _REACHES_S[Urgency.WARM]) / 2
+        return when - self._clock.monotonic() + self._jitter() * later_s
+
+    def _reach_s(self, waiting: _Waiting, now: float) -> float:
+        """How far ahead it may reserve: the further, the longer ago its class had its turn."""
+        since = max(waiting.since, self._turns.get(waiting.urgency, waiting.since))
+        # Who was passed over has the turn of what came before it, and not of what is live.
+        as_ = min(waiting.urgency, Urgency.WARM) if waiting.starves else waiting.urgency
+        return min(REACH_S, _REACHES_S[as_] + _REACHES_FURTHER * (now - since) ** 2)
 
     @property
     def _others_too(self) -> int:
@@ -350,7 +370,7 @@ class Limiter:
             )
         if known := reserved in self._reserved:
             self._reserved.remove(reserved)
-        now = max(slot, self._clock.monotonic())
+        now = self._turns[waiting.urgency] = max(slot, self._clock.monotonic())
         return self._meter.start(costs, slot, now, many=self._others_too, known=known)
 
     def _note_ban(self, now: float) -> None:

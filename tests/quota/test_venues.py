@@ -21,7 +21,7 @@ from livecache.venues.deribit.traits import credits_of
 from livecache.venues.venue import FailureKind, FetchFailure, Page, PageRequest
 from tests.simulation.virtual import VirtualClock
 
-from .test_limiter import BEGAN_S, World, all_of, now, played
+from .world import BEGAN_S, World, all_of, now, played
 
 MEMBERS = "abc"
 PAGE = PageRequest("BTCUSDT", Timeframe.M1, 0, Timeframe.M1.ms)

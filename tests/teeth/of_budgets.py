@@ -22,13 +22,44 @@ OF_BUDGETS = (
     ),
     Breakage(
         "what is deep reserves as far ahead as what is urgent",
-        (Edit(_LIMITER, "return REACH_S if self.starves else min(REACH_S, aged_s)", "return REACH_S"),),
+        (
+            Edit(
+                _LIMITER,
+                "        return min(REACH_S, _REACHES_S[as_] +",
+                "        return max(REACH_S, _REACHES_S[as_] +",
+            ),
+        ),
         (f"{_TESTS}::test_what_is_urgent_waits_for_few_however_many_are_deep",),
     ),
     Breakage(
         "what is deep never reaches further",
-        (Edit(_LIMITER, "_REACHES_FURTHER = 0.1", "_REACHES_FURTHER = 0.0"),),
+        (Edit(_LIMITER, "_REACHES_FURTHER = 0.006", "_REACHES_FURTHER = 0.0"),),
         (f"{_TESTS}::test_nobody_starves_for_what_others_ask",),
+    ),
+    Breakage(
+        "what is live reaches as far as what has waited for long",
+        (Edit(_LIMITER, "Urgency.LIVE: 0.95 * REACH_S", "Urgency.LIVE: REACH_S"),),
+        (f"{_TESTS}::test_one_that_was_passed_over_has_its_turn_and_holds_up_nothing_urgent",),
+    ),
+    Breakage(
+        "what is urgent is not called where two have their turn since slots are shared",
+        (Edit(_LIMITER, "        self._call()  # Two have", "        # Two have"),),
+        (f"{_TESTS}::test_one_that_was_passed_over_has_its_turn_and_holds_up_nothing_urgent",),
+    ),
+    Breakage(
+        "one that was passed over takes the slot of what is live, which gets in line again",
+        (Edit(_LIMITER, "if shared or not starve else []", "if not starve else []"),),
+        (f"{_TESTS}::test_what_is_urgent_waits_for_few_however_much_is_warmed_up",),
+    ),
+    Breakage(
+        "many that came long ago all reach as far as what is live",
+        (Edit(_LIMITER, "self._turns.get(waiting.urgency, waiting.since))", "waiting.since)"),),
+        (f"{_TESTS}::test_what_is_urgent_waits_for_few_however_much_is_warmed_up",),
+    ),
+    Breakage(
+        "what is live gets in line once the one before it has a slot",
+        (Edit(_LIMITER, " and not waiting.asked:", " and not waiting.asked and self._reserved:"),),
+        (f"{_TESTS}::test_what_is_urgent_is_in_line_from_when_it_came_though_one_before_it_asks",),
     ),
     Breakage(
         "a refusal pauses the one alone that was refused",
