@@ -13,6 +13,7 @@ from ...model.grid import Grid
 from ...model.timeframe import TIME_MAX
 from ..history.chosen import chosen, name_of
 from ..history.opened import Place, open_history
+from .interrupted import goes_on
 
 if TYPE_CHECKING:
     from ...history.records.symbols import AboutSymbol
@@ -45,7 +46,8 @@ def copy(source: Place, target: Place, symbols: str | None, timeframes: str | No
     if source == target:
         raise ConfigError(f"{source} is where from and where to", "name two histories")
     lines: list[Line] = []
-    with open_history(source) as old, open_history(target, writes=True, create=True) as new:
+    again = goes_on("the same command again goes on where it was")
+    with again, open_history(source) as old, open_history(target, writes=True, create=True) as new:
         for info in chosen(old, symbols, timeframes):
             if info.rev:
                 lines.append(line := copy_series(old, new, info, str(source)))

@@ -20,6 +20,7 @@ from ...model.timeframe import Timeframe, iso
 from ...venues.registry import KINDS, build, settings_named
 from ..history.chosen import print_table
 from ..history.opened import Place, open_history
+from .interrupted import goes_on
 
 if TYPE_CHECKING:
     from ...history.files.candles import Kept
@@ -70,7 +71,8 @@ def import_files(
     """Import them one by one, and print a line each; 1 if one could not be read. Raises StoreUnusable."""
     venue = _venue(config, wanted.venue)
     lines = []
-    with open_history(place, writes=True, create=True) as store:
+    again = goes_on("the same command again takes what is not stored yet")
+    with again, open_history(place, writes=True, create=True) as store:
         traits = _traits(config, venue)
         for file in _each(files):
             line = _Line(file.name)

@@ -16,6 +16,7 @@ from ...clock import SystemClock
 from ...errors import ConfigError, HistoryError
 from ..history.chosen import chosen, name_of, size_of
 from ..history.opened import open_history
+from .interrupted import goes_on
 
 if TYPE_CHECKING:
     from ...history.publish.publishing import Round
@@ -48,19 +49,20 @@ def publish(
 
     pause = None if every is None else _seconds(every)
     to, first = target_named(target, os.environ), True
-    while True:
-        began = time.monotonic()
-        try:
-            done = _round(place, to, symbols, timeframes, everything=everything and first, sweep=first)
-            _tell(done, to.name, as_json=as_json)
-        except HistoryError as error:
-            if pause is None or first:
-                raise
-            print(error, file=sys.stderr)
-        if pause is None:
-            return 1 if done.failed else 0
-        first = False
-        wait(max(0.0, pause - (time.monotonic() - began)))
+    with goes_on("what is published stands, and the next run goes on"):
+        while True:
+            began = time.monotonic()
+            try:
+                done = _round(place, to, symbols, timeframes, everything=everything and first, sweep=first)
+                _tell(done, to.name, as_json=as_json)
+            except HistoryError as error:
+                if pause is None or first:
+                    raise
+                print(error, file=sys.stderr)
+            if pause is None:
+                return 1 if done.failed else 0
+            first = False
+            wait(max(0.0, pause - (time.monotonic() - began)))
 
 
 def _round(

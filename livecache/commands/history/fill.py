@@ -7,6 +7,7 @@ import os
 import random
 import secrets
 import socket
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, nullcontext
 from dataclasses import dataclass
@@ -129,6 +130,7 @@ async def _fill(config: Config, place: Place, wanted: Wanted, report: Path | Non
     if report is not None:
         write_report(lines, hours, report)
     if stopped:
+        print("stopped: the same command again asks for what is missing", file=sys.stderr)
         return 130
     if unreachable:
         raise unreachable[0]
