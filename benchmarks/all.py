@@ -1,6 +1,6 @@
 """All benchmarks, one after another, each in a process of its own.
 
-python -m benchmarks.all            # 35 minutes, fifty on a busy machine
+python -m benchmarks.all            # 45 minutes, an hour on a busy machine
 python -m benchmarks.all --quick    # ten minutes: the small sizes
 """
 
@@ -22,6 +22,7 @@ WHOLE: tuple[tuple[str, ...], ...] = (
     ("memory",),
     ("takeover",),
     ("cluster",),
+    ("cluster_live",),
     ("budget",),
     ("everything",),
     ("history_store",),

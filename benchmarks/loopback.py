@@ -66,6 +66,7 @@ class Opening:
     venue: str = "coinbase"
     speed: float = 1.0
     remembers: Sequence[Timeframe] = ()  # of which a thousand candles of each product are made beforehand
+    alike: bool = False  # each product is traded as one of a few, which costs the exchange much less
 
 
 class Address(NamedTuple):
@@ -157,8 +158,9 @@ async def _run(pipe: Connection, side: _Side) -> None:
     keys.register(side.key_name, Ed25519PublicKey.from_public_bytes(side.public_key))
     products = [Product.parse(symbol) for symbol in opening.symbols]
     coinbase = opening.venue == "coinbase"
-    seeded = SeededMarket(products=products if coinbase else products[:_LIQUID])
-    market: Market = seeded if coinbase else _Alike(seeded, opening.symbols)
+    alike = opening.alike or not coinbase
+    seeded = SeededMarket(products=products[:_LIQUID] if alike else products)
+    market: Market = _Alike(seeded, opening.symbols) if alike else seeded
     late_ms = int((time.monotonic() - side.opened_s) * 1000 * opening.speed)
     rates: dict[str, Any] = {"requests_per_second": opening.public_per_s}
     rates["private_requests_per_second"] = opening.private_per_s

@@ -97,6 +97,11 @@ class Nodes:
                     return node
         raise LookupError(f"no living master has {key}")
 
+    def masters(self) -> list[Node]:
+        """Those that live and say so of themselves."""
+        living = [node for node in self.nodes if node.lives]
+        return [node for node in living if node.info("replication")["role"] == "master"]
+
     def replica_of(self, master: Node) -> Node:
         """A living replica of that master."""
         for node in self.nodes:
@@ -126,8 +131,8 @@ class Nodes:
         wait("all nodes", self.whole)
 
     @contextmanager
-    def moving(self, key: str, target: Node) -> Iterator[Callable[[], int]]:
-        """The key's slot on its way to another master: each call moves one key of it, and says how many."""
+    def moving(self, key: str, target: Node, *, most: int = 1) -> Iterator[Callable[[], int]]:
+        """The key's slot on its way to another master: each call moves some keys, and says how many."""
         source = self.master_of(key)
         slot = int(source.ask("CLUSTER", "KEYSLOT", key))
         ids = [node.ask("CLUSTER", "MYID") for node in (source, target)]
@@ -135,7 +140,7 @@ class Nodes:
         source.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[1])
 
         def move() -> int:
-            keys = source.ask("CLUSTER", "GETKEYSINSLOT", slot, 1)
+            keys = source.ask("CLUSTER", "GETKEYSINSLOT", slot, most)
             if keys:
                 source.ask("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
             return len(keys)
