@@ -11,9 +11,12 @@ from pathlib import Path
 from random import Random
 from typing import TypeVar
 
+import redis
+
 from livecache.history.service.service import HistoryService
 from livecache.history.sqlite.store import SqliteHistory
 from livecache.keys.history_place import Place as HistoryPlace
+from livecache.keys.keyspace import LeaseRecord, encode_lease
 from livecache.model.candle import ExactCandle
 from livecache.model.coverage import Coverage, Span
 from livecache.model.series import SeriesId
@@ -147,6 +150,28 @@ def test_kills_and_long_absences_leave_no_hole(clean_valkey: str, tmp_path: Path
             await asyncio.sleep(chance.choice([2, 3_600, 12 * 3_600]))
         async with place.run() as running:
             await place.filled(running)
+
+    at(clean_valkey, tmp_path / "history.db", what)
+
+
+def test_what_settles_where_another_writes_is_not_copied_from_here(clean_valkey: str, tmp_path: Path) -> None:
+    """As after a pause: it may be another candle by now, which the other one has copied."""
+
+    async def what(place: Place) -> None:
+        async with place.run() as running:
+            await place.filled(running)
+            series = SeriesId("coinbase", "BTC-USD", Timeframe.M5)
+            lease = running.engine.keys.lease
+            with redis.Redis.from_url(clean_valkey) as client:
+                client.set(lease, encode_lease(LeaseRecord("another", running.writer.token + 1)))
+                await running.until(lambda: not running.writer.writing)
+                lost = place.venue.now()
+                await asyncio.sleep(1_800)
+                _, known = place.stored(series, START - DAY, place.venue.now())
+                assert known.spans[-1].end <= lost
+                client.delete(lease)
+            whole = Coverage([(START, place.venue.now() - 400_000)])
+            await running.until(lambda: not whole.without(place.stored(series, START, place.venue.now())[1]))
 
     at(clean_valkey, tmp_path / "history.db", what)
 

@@ -93,15 +93,22 @@ class Session:
         try:
             while True:
                 await self._clock.sleep(_COPY_S)
-                await self._copy()
+                await self._copy_on()
                 if self._engine.series is not series:
                     series = self._engine.series
                     self._again.set()
         except asyncio.CancelledError:
             with suppress(LivecacheError, TimeoutError):  # What is not copied now is copied by the next run.
                 async with asyncio.timeout(_LAST_COPY_S):
-                    await self._copy()
+                    await self._copy_on()
             raise
+
+    async def _copy_on(self, *, anew: bool = False) -> None:
+        """Unless another may write by now, as after a pause: what has settled here is older than its own."""
+        if self._engine.writer.writing:
+            if anew:
+                self._copier.forget()
+            await self._copy()
 
     async def _order_forever(self) -> None:
         """What is missing becomes jobs: at the start, each hour, and whenever something may have changed."""
@@ -112,8 +119,7 @@ class Session:
                 async with asyncio.timeout(_ORDER_S):
                     await self._again.wait()
             # Others may have put damage aside, or dropped something: what is copied is looked at, too.
-            self._copier.forget()
-            await self._copy()
+            await self._copy_on(anew=True)
 
     async def _order(self) -> None:
         live, store = self._engine.live, self._store
