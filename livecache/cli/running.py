@@ -174,13 +174,15 @@ def _service(given: Given) -> Loaded:
 def _loading() -> Iterator[None]:
     """Load modules without a look for garbage: they leave none, and what they make is there to stay.
 
-    That saves a tenth of the time to the first request, and later 30 ms at each full collection.
+    That saves a tenth of the time to the first request, and later 30 ms at each full collection, of which
+    there are fewer from then on.
     """
     gc.disable()
     try:
         yield
     finally:
         gc.freeze()
+        gc.set_threshold(*_GARBAGE)
         gc.enable()
 
 
@@ -189,5 +191,9 @@ def _set_up_logs(config: Config) -> None:
 
     setup(config.log.level, config.log.format)
 
+
+# There is hardly any garbage that only a collection finds, and each full one looks at all that is held. With
+# Python's own (700, 10, 10) a service of 5,000 series stood still for 0.2 s every ten seconds or so.
+_GARBAGE = (10_000, 20, 20)
 
 COMMANDS = (run, backfill, demo, simulator, record)
