@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import random
 import secrets
@@ -170,19 +171,26 @@ def _name() -> str:
 
 
 def _sharer(
-    config: Config,
+    instance: Instance,
     store: Store,
     venue: str,
     ready: Callable[[], Collection[int]],
     shun: Callable[[], Collection[int]],
 ) -> Sharer | None:
     """What shares the venue's symbols with other processes, if it is to be split into shards."""
+    config = instance.config
     shards = config.venues[venue].shards
     if shards == 1:
         return None
     keys = Keyspace(config.redis.prefix, venue, database_of(store.client))
     membership = Membership(store.spread, keys, shards, _name())
-    return Sharer(membership, SystemClock(), random.random, ready, shun, client=store.client)
+
+    def fills() -> str:
+        now = instance.config  # as it was read again last
+        told = sorted(now.venues[venue].symbols), sorted(map(str, now.cache_of(venue).timeframes))
+        return hashlib.sha256(repr(told).encode()).hexdigest()[:12]
+
+    return Sharer(membership, SystemClock(), random.random, ready, shun, fills, client=store.client)
 
 
 def _settings(config: Config, keys: Keyspace, traits: Traits) -> Settings:
@@ -291,7 +299,7 @@ async def run(config: Config, source: str = "", again: Callable[[], Loaded] | No
 
                 # Side by side, so that all end at once, and none takes from the others' few seconds.
                 async with asyncio.TaskGroup() as tasks:
-                    join = partial(_sharer, config, store)
+                    join = partial(_sharer, instance, store)
                     tasks.create_task(fleet.run(begin, join), name="engines")
                     tasks.create_task(http.run(), name="http")
                     if log is not None:

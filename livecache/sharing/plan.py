@@ -40,6 +40,8 @@ class Word(msgspec.Struct, frozen=True, omit_defaults=True):
 
     offers: Mapping[int, Offer] = {}
     ready: Sequence[int] = ()
+    fills: str = ""
+    """What it is configured to fill, in short: all are to have the same."""
 
 
 class View(NamedTuple):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Collection, Coroutine
 from typing import Any
+
+from msgspec.structs import replace
 
 from ..clock import Clock
 from ..errors import ForeignKey, LivecacheError
@@ -13,14 +16,17 @@ from ..repeats import Repeats
 from ..wire.refusals import hint_on, passes, said, unavailable
 from ..wire.trouble import TROUBLE
 from .hold import Membership, SplitOtherwise
-from .plan import Share, Word
+from .plan import Share, View, Word
 
-__all__ = ["HOLD_S", "Serve", "Sharer"]
+__all__ = ["DIFFER_S", "HOLD_S", "Serve", "Sharer"]
 
 HOLD_S = 1.0
 _MOVING_S = 0.25  # while a shard is handed over, which takes three words
 _LEAST_S = 0.05
 _GOODBYE_S = 1.0
+
+DIFFER_S = 60.0
+"""So long members may be configured to fill different series: they are reloaded, or started, one by one."""
 
 Serve = Callable[[int], Coroutine[Any, Any, None]]
 """Serves a shard until cancelled, once its lease is free or claimed; ends by itself where it lost that."""
@@ -29,7 +35,8 @@ Serve = Callable[[int], Coroutine[Any, Any, None]]
 class Sharer:
     """One member. `ready` tells the shards that could be served at once; those to `shun` are not taken.
 
-    `client` is the way to Redis for whoever reads.
+    `fills` is in short what is configured, of which all are to have the same; "" says nothing. `client` is
+    the way to Redis for whoever reads.
     """
 
     def __init__(
@@ -39,6 +46,7 @@ class Sharer:
         jitter: Callable[[], float],
         ready: Callable[[], Collection[int]],
         shun: Callable[[], Collection[int]] = tuple,
+        fills: Callable[[], str] = str,
         *,
         client: Any = None,
     ) -> None:
@@ -53,6 +61,8 @@ class Sharer:
         self._clock = clock
         self._ready = ready
         self._shun = shun
+        self._fills = fills
+        self._differ_s = math.inf  # since when another has something else configured
         self._word = Word()
         self._wanted: set[int] = set()
         self._reminders = Repeats(clock)
@@ -86,12 +96,14 @@ class Sharer:
     async def _look(self) -> float:
         """What is to be served now; when to look again."""
         try:
+            self._word = replace(self._word, fills=self._fills())
             view = await self._membership.hold(self._word)
             shun = set(self._shun())
             step = self._share.step(view, self._ready(), shun)
-            if step.take or step.word != self._word:
-                view = await self._membership.hold(step.word, step.take, step.room)
-                self._word = step.word
+            word = replace(step.word, fills=self._word.fills)
+            if step.take or word != self._word:
+                view = await self._membership.hold(word, step.take, step.room)
+                self._word = word
         except SplitOtherwise as error:
             self._wanted = set()
             self._reminders.log("split_otherwise", "", f"{error.message}; {error.hint}")
@@ -108,6 +120,7 @@ class Sharer:
             self.part = max(1, len(view.holders) // len(view.members))
             held = {s for s, holder in enumerate(view.holders) if holder == self._membership.name}
             self._tell(held, step.take)
+            self._compare(view)
             self._wanted = (held - shun | set(step.prepare)) - set(step.give_up)
             lapses_s = self._membership.lapses_ms / 1000 + _LEAST_S
             return max(_LEAST_S, min(_MOVING_S if view.moving else HOLD_S, lapses_s))
@@ -124,6 +137,20 @@ class Sharer:
         if taken:
             logger.bind(event="shards_taken", shards=taken).info(
                 "taking {} of the shards: {}", len(taken), taken
+            )
+
+    def _compare(self, view: View) -> None:
+        """Say so where another is configured to fill other series, and stays so."""
+        words = {name: word.fills for name, word in view.members.items() if word.fills}
+        others = sorted(name for name, fills in words.items() if self._word.fills not in ("", fills))
+        now_s = self._clock.monotonic()
+        self._differ_s = min(self._differ_s, now_s) if others else math.inf
+        if now_s - self._differ_s >= DIFFER_S:
+            self._reminders.log(
+                "configured_otherwise",
+                "",
+                f"{', '.join(others)} and this process are configured with different symbols or timeframes:"
+                " what one alone has is filled by nobody while another holds its shard; give all the same",
             )
 
     async def _leave(self) -> None:

@@ -43,9 +43,9 @@ class Venue:
         self.members: list[Member] = []
         self.set_back_s = 0.0  # the server's clock
 
-    def join(self, name: str) -> Member:
-        """Another process starts."""
-        member = Member(self, name)
+    def join(self, name: str, fills: str = "") -> Member:
+        """Another process starts, that is configured so."""
+        member = Member(self, name, fills)
         self.members.append(member)
         return member
 
@@ -110,15 +110,18 @@ class Venue:
 class Member:
     """One process. Its clock and its way to Redis stand still while it is paused."""
 
-    def __init__(self, venue: Venue, name: str) -> None:
+    def __init__(self, venue: Venue, name: str, fills: str = "") -> None:
         self.name = name
+        self.fills = fills
         self.lives = True
         self._venue = venue
         self._runs = asyncio.Event()
         self._runs.set()
         self._in_line: set[int] = set()
         membership = Membership(self, Keyspace("sim", "venue"), venue.shards, name)
-        self._sharer = Sharer(membership, self, Random(name).random, lambda: self._in_line)
+        self._sharer = Sharer(
+            membership, self, Random(name).random, lambda: self._in_line, fills=lambda: self.fills
+        )
         self._task = asyncio.create_task(self._sharer.run(self._serve), name=name)
 
     # --- its clock, and its way to Redis

@@ -6,11 +6,13 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from random import Random
+from typing import Any
 
 import fakeredis
 import pytest
 
 from livecache.keys.keyspace import Keyspace, LeaseRecord, encode_lease
+from livecache.quiet import logger
 from tests.simulation.virtual import run_virtually
 
 from .members import SHARDS, Venue
@@ -170,6 +172,43 @@ def test_a_key_of_another_type_is_left_alone(told: Callable[..., Venue]) -> None
         await asyncio.sleep(5)
         assert venue.writes == []
         assert venue.fake.get(key) == b"somebody else's"
+
+    told(story)
+
+
+def test_where_one_is_configured_to_fill_other_series_each_says_so_until_all_are_the_same(
+    told: Callable[..., Venue],
+) -> None:
+    """Nobody fills what one alone has while another holds its shard. It is no word on reloads in turn."""
+    said: list[tuple[float, str]] = []
+
+    async def story(venue: Venue) -> None:
+        def note(message: Any) -> None:
+            if message.record["extra"].get("event") == "configured_otherwise":
+                said.append((asyncio.get_running_loop().time(), str(message)))
+
+        sink = logger.add(note, format="{message}")
+        venue.join("old")  # it says nothing of that
+        for name, fills in (("a", "four symbols"), ("b", "four symbols"), ("c", "five symbols")):
+            venue.join(name, fills)
+        began_s = venue.members[0].monotonic()
+        await asyncio.sleep(50)
+        venue.members[3].fills = "four symbols"
+        await asyncio.sleep(50)
+        assert not said, "they were reloaded one by one"
+        venue.members[1].fills = "three symbols"
+        await asyncio.sleep(80)
+        assert said[0][0] - began_s > 100 + 60 and {text.partition(" and ")[0] for _, text in said} == {
+            "a",
+            "b, c",
+        }
+        assert "filled by nobody" in said[0][1]
+        venue.members[1].fills = "four symbols"
+        await asyncio.sleep(2)
+        said.clear()
+        await asyncio.sleep(80)
+        assert not said
+        logger.remove(sink)
 
     told(story)
 
