@@ -1,9 +1,10 @@
-"""What a Redis Cluster costs the writer: series a second, and its own processor time for each.
+"""What a Redis Cluster costs writer and reader: series a second, and their own processor time for each.
 
     python -m benchmarks.cluster
 
 One server, and three masters with a replica each, take turns on the same cores; all nodes are started here.
-Written is a candle each of 100 symbols × 5 timeframes at once, with a state and a message.
+Written is a candle each of 100 symbols × 5 timeframes at once, with a state and a message. Read are the
+newest 60 candles of a series, one after another and of twelve at once, which are four a node.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ import itertools
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +24,10 @@ import redis.asyncio
 from msgspec.structs import replace
 
 from benchmarks.common import circumstances, table
+from livecache import Reader
 from livecache.clock import SystemClock
 from livecache.embedded.server import EmbeddedServer
-from livecache.keys.keyspace import Keyspace
+from livecache.keys.keyspace import AliveRecord, Keyspace, encode_alive
 from livecache.model.candle import ExactCandle
 from livecache.model.coverage import Coverage
 from livecache.model.series import Change, Kind, SeriesId, SeriesState, Update
@@ -43,6 +46,8 @@ SERIES = [SeriesId("coinbase", f"S{n:03}-USD", timeframe) for n in range(100) fo
 START = 1_753_056_000_000
 MEASURED_S = 4.0
 ROUNDS = 3
+TOGETHER, COUNT = 12, 60
+READS, READ_ROUNDS = 60, 15
 
 
 def _change(series: SeriesId, turn: int, *, whole: bool) -> Change:
@@ -84,6 +89,9 @@ async def _writes(way: Any) -> tuple[float, float]:
         return written
 
     await send(0, whole=True)
+    alive = encode_alive(AliveRecord("benchmark", START + 2 * Timeframe.M1.ms, "up"))
+    for symbol in dict.fromkeys(series.symbol for series in SERIES):
+        await way.execute_command("SET", KEYS.alive(symbol), alive)
     written, began_s, cpu_s = 0, time.monotonic(), time.process_time()
     for turn in itertools.count(1):
         written += await send(turn, whole=False)
@@ -105,6 +113,25 @@ async def _both(server_url: str, cluster_url: str) -> list[tuple[tuple[float, fl
         return [(await _writes(one), await _writes(spread)) for _ in range(ROUNDS)]
 
 
+def _reads(url: str) -> tuple[float, float]:
+    """µs of this process's processor time for a series: read by itself, and with others."""
+    asked = [series[1:] for series in SERIES if series.timeframe is Timeframe.M1][:TOGETHER]
+    with Reader(url, max_lag=timedelta(days=10_000)) as reader:
+
+        def spent_us(read: Callable[[], object], series: int) -> float:
+            began_s = time.process_time()
+            for _ in range(READS):
+                read()
+            return (time.process_time() - began_s) / READS / series * 1e6
+
+        if len(reader.many(asked, count=COUNT).ok) != TOGETHER:
+            raise RuntimeError("not everything that was written can be read")
+        return (
+            spent_us(lambda: [reader.candles(*one, COUNT) for one in asked], TOGETHER),
+            spent_us(lambda: reader.many(asked, count=COUNT), TOGETHER),
+        )
+
+
 def lines(server_url: str, cluster_url: str) -> Iterator[str]:
     """The table: the best of each, and what they are to each other."""
     rounds = asyncio.run(_both(server_url, cluster_url))
@@ -115,6 +142,13 @@ def lines(server_url: str, cluster_url: str) -> Iterator[str]:
     yield from table(("writes", "series/s", "CPU µs a series"), rows)
     ratio = max(rate for rate, _ in many) / max(rate for rate, _ in one)
     yield f"the cluster takes {ratio:.2f} × what one server does"
+    yield ""
+    turns = [(_reads(server_url), _reads(cluster_url)) for _ in range(READ_ROUNDS)]
+    rows = []
+    for way, name in enumerate((f"{COUNT} candles of a series", f"… of {TOGETHER} series at once")):
+        by_one, by_many = (min(turn[store][way] for turn in turns) for store in (0, 1))
+        rows.append((name, f"{by_one:.0f}", f"{by_many:.0f}", f"{by_many / by_one:.2f}"))
+    yield from table(("reads, CPU µs a series", "one server", "a cluster of three", "×"), rows)
 
 
 def main() -> int:
