@@ -79,6 +79,7 @@ class Busy:
     def __init__(self) -> None:
         self.s = 0.0  # in all
         self.longest_s = 0.0
+        self._late: list[tuple[float, float]] = []  # from when to when
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._look, name="how busy the host is")
 
@@ -89,7 +90,13 @@ class Busy:
             late_s = max(0.0, now - began - 0.025)
             self.s += late_s
             self.longest_s = max(self.longest_s, late_s)
+            if late_s:
+                self._late.append((now - late_s, now))
             began = now
+
+    def within(self, since: float, until: float) -> float:
+        """Seconds of these, by the monotonic clock."""
+        return sum(max(0.0, min(end, until) - max(began, since)) for began, end in self._late)
 
     def __enter__(self) -> Busy:
         self._thread.start()
