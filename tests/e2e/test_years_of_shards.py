@@ -5,11 +5,12 @@ from __future__ import annotations
 import signal
 from collections import Counter
 from contextlib import closing
+from pathlib import Path
 
-import psycopg
 import pytest
 
 from livecache.history.opening import open_history
+from livecache.keys.history_place import Place
 from livecache.model.coverage import Coverage
 from livecache.model.timeframe import Timeframe, iso
 
@@ -25,9 +26,20 @@ SINCE = NOON // DAY * DAY - 3 * DAY
 WITHIN_S = 120.0
 
 
-def known(server: Postgres) -> list[Coverage]:
+@pytest.fixture(params=["postgres", pytest.param("sqlite", marks=pytest.mark.long)])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """Where years are kept: on a server, or in a file that all processes of a machine have."""
+    if request.param == "sqlite":
+        return Place(tmp_path / "history.db")
+    server: Postgres = request.getfixturevalue("history")
+    return server.place()
+
+
+def known(place: Place) -> list[Coverage]:
     """What is known of each series."""
-    with closing(open_history(server.place())) as store:
+    if not place.exists():
+        return [Coverage()]
+    with closing(open_history(place)) as store:
         found = [store.series(key) for key in SERIES]
         return [store.coverage(each.id) if each else Coverage() for each in found]
 
@@ -43,28 +55,28 @@ def told(three: Trio) -> float:
     )
 
 
-def stored(server: Postgres) -> int:
+def stored(place: Place) -> int:
     """How many candles there are of whatever series, the days that tell where anything is among them."""
-    with psycopg.connect(server.url()) as db:
-        (rows,) = db.execute("SELECT count(*) FROM candles").fetchone() or (0,)
-    return int(rows)
+    with closing(open_history(place)) as store:
+        return sum(each.rows for each in store.all_series())
 
 
-def agreed(three: Trio, server: Postgres) -> bool:
+def agreed(three: Trio, place: Place) -> bool:
     """Whether what is stored is what the processes have stored, each candle by one of them."""
-    before = stored(server)
-    return told(three) == before == stored(server)
+    before = stored(place)
+    return told(three) == before == stored(place)
 
 
 @pytest.mark.takes(60)
 def test_shards_keep_years_together_each_candle_once_whatever_becomes_of_a_process(
-    clean_valkey: str, history: Postgres
+    clean_valkey: str, place: Place, request: pytest.FixtureRequest
 ) -> None:
-    years = {"HISTORY_URL": history.url(), "HISTORY_SINCE": iso(SINCE)[:10]}
+    server: Postgres | None = request.getfixturevalue("history") if place.url else None
+    years = {"HISTORY_URL": place.url or f"sqlite:///{place.path}", "HISTORY_SINCE": iso(SINCE)[:10]}
     with trio(clean_valkey, HTTP_LISTEN="127.0.0.1:0", **years) as three:
         until(
             "years are there",
-            lambda: all(each.covers(SINCE, NOON - DAY // 24) for each in known(history)),
+            lambda: all(each.covers(SINCE, NOON - DAY // 24) for each in known(place)),
             WITHIN_S,
             every_s=0.5,
         )
@@ -75,8 +87,9 @@ def test_shards_keep_years_together_each_candle_once_whatever_becomes_of_a_proce
             if request.end is not None and request.end < old
         )
         assert len(pages) >= len(SERIES) and set(pages.values()) == {1}, "no page is asked for twice"
-        until("what is told is what is stored", lambda: agreed(three, history), WITHIN_S, every_s=0.5)
-        assert connections(history) <= SHARDS + len(three.processes)
+        until("what is told is what is stored", lambda: agreed(three, place), WITHIN_S, every_s=0.5)
+        if server is not None:
+            assert connections(server) <= SHARDS + len(three.processes)
 
         three.lose("two", signal.SIGKILL)
         paused = three.processes["three"]
@@ -91,8 +104,8 @@ def test_shards_keep_years_together_each_candle_once_whatever_becomes_of_a_proce
         three.check()
         for process in three.processes.values():
             process.stop()
-    assert all(each.covers(SINCE, upto) for each in known(history)), [each.spans for each in known(history)]
-    with closing(open_history(history.place())) as store:
+    assert all(each.covers(SINCE, upto) for each in known(place)), [each.spans for each in known(place)]
+    with closing(open_history(place)) as store:
         for key in SERIES:
             series = store.series(key)
             assert series
@@ -102,4 +115,5 @@ def test_shards_keep_years_together_each_candle_once_whatever_becomes_of_a_proce
             assert not any(faults), faults[:3]
             assert store.revisions(series.id, 0, upto) == [], "nobody has changed what another had stored"
         assert list(store.verify()) == []
-    until("no connection is left", lambda: not connections(history))
+    if server is not None:
+        until("no connection is left", lambda: not connections(server))
