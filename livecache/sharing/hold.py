@@ -99,7 +99,7 @@ class Membership:
         self._redis = redis
         self.keys = keys
         self._keys = [keys.lease, keys.members, *map(keys.lease_of, range(shards))]
-        self._whole = encode_lease(LeaseRecord(f"{shards} shards", 0, shards))
+        self._whole = encode_lease(LeaseRecord(f"a service in {shards} shards", 0, shards))
         self._claim = encode_lease(LeaseRecord(name, 0))
         self.lapses_ms: float = math.inf
         """For how long the lease of the first that is none of the members lasts, as of the last view."""

@@ -113,7 +113,7 @@ def test_the_status_of_a_service_that_lives(kind: str, clean_valkey: str, store:
 
 def test_of_shards_a_process_is_counted_once(kind: str, clean_valkey: str, store: Any) -> None:
     put_both(store)
-    store.set(KEYS.lease, encode_lease(LeaseRecord("3 shards", 0, 3)))
+    store.set(KEYS.lease, encode_lease(LeaseRecord("a service in 3 shards", 0, 3)))
     for shard, (name, made) in enumerate((("one", 40), ("one", 41), ("two", 5))):
         store.set(KEYS.lease_of(shard), encode_lease(LeaseRecord(name, 7)))
         told = {"instance": name, "requests_this_hour": made, "budget_members": 2}

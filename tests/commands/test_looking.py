@@ -125,7 +125,7 @@ def test_of_shards_status_counts_what_a_process_has_asked_once(
     store: redis.Redis, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fill(store)
-    store.set(KEYS.lease, encode_lease(LeaseRecord("3 shards", 0, 3)))
+    store.set(KEYS.lease, encode_lease(LeaseRecord("a service in 3 shards", 0, 3)))
     for shard, (name, made) in enumerate((("one", 40), ("one", 41), ("two", 5))):
         store.set(KEYS.lease_of(shard), encode_lease(LeaseRecord(name, 7)))
         store.hset(KEYS.feed_of(shard), mapping={"requests_this_hour": made, "requests_per_hour": 1_800})

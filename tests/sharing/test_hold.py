@@ -16,6 +16,7 @@ from livecache.errors import ForeignKey
 from livecache.keys.keyspace import Keyspace, LeaseRecord, encode_lease
 from livecache.model.series import SeriesId
 from livecache.model.timeframe import Timeframe
+from livecache.quiet import logger
 from livecache.reader.reader import Reader
 from livecache.sharing.hold import Membership
 from livecache.sharing.plan import Word
@@ -133,3 +134,24 @@ def test_a_symbols_shard_is_that_of_its_slot() -> None:
     for symbol in SYMBOLS:
         slot = key_slot(KEYS.alive(symbol).encode())
         assert KEYS.of_shard(0, 12).shard_of(symbol) == slot * 12 // 16_384
+
+
+def test_who_would_fill_a_split_venue_unsplit_is_told_what_to_set(store: Any) -> None:
+    told: list[str] = []
+
+    async def main() -> None:
+        await Membership(SyncAdapter(store), KEYS, SHARDS, "one").hold(Word())
+        unsplit = asyncio.create_task(
+            Lease(SyncAdapter(store), KEYS, "two", [], clock=SystemClock()).acquire()
+        )
+        async with asyncio.timeout(30):
+            while not told:
+                await asyncio.sleep(0.01)
+        unsplit.cancel()
+
+    sink = logger.add(lambda message: told.append(str(message)), filter="livecache.write", format="{message}")
+    try:
+        asyncio.run(main())
+    finally:
+        logger.remove(sink)
+    assert f"a service in {SHARDS} shards holds it" in told[0] and "Set `shards` as there" in told[0]
