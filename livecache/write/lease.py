@@ -387,6 +387,7 @@ class Lease:
             )  # fmt: skip
             return
         logger.bind(event="lease_wait", holder=holder, left_s=left_s).warning(
-            "Waiting for the lease {}: {} holds it, for {:.1f} s unless renewed.{}", self._key, holder, left_s,
+            "Waiting for the lease {}: {} holds it, for {:.1f} s unless renewed.{}",
+            *(self._key, holder, left_s),
             " Set `shards` as there, or stop it." if holder.endswith(" shards") else "",
-        )  # fmt: skip
+        )
