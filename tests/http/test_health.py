@@ -153,6 +153,55 @@ def test_a_look_that_failed_waits_as_long_as_what_was_answered_took(clean_valkey
     asyncio.run(main())
 
 
+class Slow(redis.asyncio.Redis):
+    """Answers when it is let."""
+
+    let: asyncio.Event
+
+    def pipeline(self, *args: Any, **options: Any) -> Any:
+        pipeline = super().pipeline(*args, **options)
+        execute = pipeline.execute
+
+        async def executed(*args: Any, **options: Any) -> Any:
+            await self.let.wait()
+            return await execute(*args, **options)
+
+        pipeline.execute = executed  # type: ignore[method-assign]
+        return pipeline
+
+
+def test_while_a_look_takes_its_time_who_asks_is_told_of_the_one_before(clean_valkey: str) -> None:
+    """But not of one that is older than another could have been by then: for that is waited."""
+
+    async def main() -> None:
+        clock = HandClock()
+        engine, instance, _ = engine_without_redis(clock)
+        store: Any = Slow.from_url(clean_valkey)
+        engine.store, store.let = store, asyncio.Event()
+        lookout = Lookout(instance, clock, patience_s=0.01)
+        store.let.set()
+        await store.sadd(Keyspace().series, "BTC-USD:5m")
+        assert (await lookout.look()).series == 1
+        await store.sadd(Keyspace().series, "ETH-USD:5m")
+        store.let.clear()
+        clock.time += LOOK_AGAIN_S
+        assert (await lookout.look()).series == 1
+        store.let.set()
+        async with asyncio.timeout(30):
+            while (await lookout.look()).series == 1:
+                pass
+        store.let.clear()
+        clock.time += 2 * LOOK_AGAIN_MOST_S + 1
+        await store.sadd(Keyspace().series, "SOL-USD:5m")
+        asking = [asyncio.create_task(lookout.look()) for _ in range(3)]
+        assert not (await asyncio.wait(asking, timeout=0.1))[0]
+        store.let.set()
+        assert {look.series for look in await asyncio.gather(*asking)} == {3}
+        await closed(engine)
+
+    asyncio.run(main())
+
+
 def test_many_reasons_are_counted_and_secrets_in_them_hidden() -> None:
     few = ["redis://user:s3cret@host is away"]
     assert shortened(few) == ["redis://user:***@host is away"]

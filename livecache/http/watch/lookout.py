@@ -26,6 +26,7 @@ LOOK_SHARE = 20  # … and after so many times as long as the last one took: 6,3
 LOOK_AGAIN_MOST_S = 10.0
 LOOK_S = 2.0  # for each answer of Redis; a probe that asks waits for the look
 LOOK_MOST_S = 10.0  # for all of them
+PATIENCE_S = 2.5  # then who asks is told of the look before: a probe gives up after three seconds
 SERIES_A_STEP = 100  # in between the feed and the writer have their turn
 STEPS_AT_ONCE = 8  # while a service fills thousands, what takes time is waiting for one's turn
 
@@ -48,24 +49,36 @@ class Look(msgspec.Struct, frozen=True):
 class Lookout:
     """Looks for all who ask; remembers in the instance that all was ready once."""
 
-    def __init__(self, instance: Instance, clock: Clock) -> None:
+    def __init__(self, instance: Instance, clock: Clock, patience_s: float = PATIENCE_S) -> None:
         self._instance = instance
         self._clock = clock
-        self._turn = asyncio.Lock()
+        self._patience_s = patience_s
+        self._looking: asyncio.Task[None] | None = None
         self._seen = Look(0, [_NO_SERVICE])
         self._again_at_s = float("-inf")
 
     async def look(self) -> Look:
-        """What readers see now, or saw a moment ago."""
-        async with self._turn:
-            began_s = self._clock.monotonic()
-            if began_s >= self._again_at_s:
-                self._seen = await self._look()
-                # To wait in vain has cost nothing but time; what was answered before has.
-                wait_s = min(max(LOOK_AGAIN_S, LOOK_SHARE * self._seen.took_s), LOOK_AGAIN_MOST_S)
-                self._again_at_s = self._clock.monotonic() + wait_s
-                self._instance.was_ready |= not self._seen.reasons
+        """What readers see now, or saw a moment ago: while a look takes its time, what the one before saw."""
+        late_s = self._clock.monotonic() - self._again_at_s
+        if self._looking is None and late_s < 0:
             return self._seen
+        if self._looking is None:
+            self._looking = asyncio.create_task(self._look_anew(), name="lookout")
+        looking = self._looking
+        await asyncio.wait({looking}, timeout=self._patience_s if late_s <= LOOK_AGAIN_MOST_S else None)
+        if looking.done():
+            looking.result()
+        return self._seen
+
+    async def _look_anew(self) -> None:
+        try:
+            self._seen = await self._look()
+            # To wait in vain has cost nothing but time; what was answered before has.
+            wait_s = min(max(LOOK_AGAIN_S, LOOK_SHARE * self._seen.took_s), LOOK_AGAIN_MOST_S)
+            self._again_at_s = self._clock.monotonic() + wait_s
+            self._instance.was_ready |= not self._seen.reasons
+        finally:
+            self._looking = None
 
     async def _look(self) -> Look:
         """At the series of all venues."""
