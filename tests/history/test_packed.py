@@ -53,6 +53,21 @@ def test_the_view_and_the_function_give_every_candle_to_the_digit(
     store.close()
 
 
+def test_what_is_asked_of_one_symbol_unpacks_no_others(
+    store: HistoryDatabase, series: int, postgres: Postgres
+) -> None:
+    """There may be thousands, and one that cannot be unpacked hides nothing of them."""
+    put(store, series, 0, 2_000)
+    other = number_of(store, store.info(series).key._replace(symbol="ETH-USD"))
+    put(store, other, 0, 50)
+    with psycopg.connect(postgres.url("packed")) as db:
+        db.execute("UPDATE blocks SET times[1] = 9000000000000000000 WHERE series = %s", (other,))
+    assert same(rows_of(postgres, "ohlcv WHERE symbol = 'BTC-USD'"), market(0, 2_000))
+    with pytest.raises(psycopg.DataError, match="out of range"):
+        rows_of(postgres, "ohlcv WHERE symbol = 'ETH-USD'")
+    store.close()
+
+
 def test_who_reads_need_not_know_how_it_is_kept(
     store: HistoryDatabase, series: int, postgres: Postgres, clock: HandClock
 ) -> None:

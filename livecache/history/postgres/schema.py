@@ -88,24 +88,22 @@ _PACKED = (
         ADD COLUMN lows numeric[], ADD COLUMN closes numeric[], ADD COLUMN amounts numeric[]""",
 )
 
-_UNPACKED = """SELECT series, to_timestamp(ms / 1000.0) AS time, (close - body) * unit AS open,
-        (greatest(close, close - body) + up) * unit AS high,
-        (least(close, close - body) - down) * unit AS low, close * unit AS close, volume * lot AS volume
-    FROM (SELECT series, unit, lot, body, up, down, volume,
-            sum(step) OVER its AS ms, sum(gap::bigint + body) OVER its AS close
-        FROM blocks, unnest(times, gaps, bodies, ups, downs, volumes) WITH ORDINALITY
-            AS each (step, gap, body, up, down, volume, n)
-        WHERE opens IS NULL{within} WINDOW its AS (PARTITION BY series, block ORDER BY n)) AS sums
-    UNION ALL
-    SELECT series, to_timestamp(sum(step) OVER its / 1000.0), open, high, low, close, volume
-    FROM blocks, unnest(times, opens, highs, lows, closes, amounts) WITH ORDINALITY
-        AS each (step, open, high, low, close, volume, n)
-    WHERE opens IS NOT NULL{within} WINDOW its AS (PARTITION BY series, block ORDER BY n)"""
-
-_TOUCHING = """ AND series IN (SELECT id FROM wanted) AND last >= extract(epoch FROM since) * 1000
-            AND first < extract(epoch FROM until) * 1000"""
-
-_OHLCV = "SELECT time, venue, symbol, timeframe, open, high, low, close, volume"
+# Block by block: of what is asked for of one symbol only its own are unpacked, and nothing is sorted.
+_UNPACKED = """SELECT time, venue, symbol, timeframe, open, high, low, close, volume
+    FROM series JOIN blocks ON blocks.series = series.id, LATERAL (
+        SELECT to_timestamp(ms / 1000.0) AS time, (close - body) * unit AS open,
+            (greatest(close, close - body) + up) * unit AS high,
+            (least(close, close - body) - down) * unit AS low, close * unit AS close, volume * lot AS volume
+        FROM (SELECT body, up, down, volume,
+                sum(step) OVER its AS ms, sum(gap::bigint + body) OVER its AS close
+            FROM unnest(times, gaps, bodies, ups, downs, volumes) WITH ORDINALITY
+                AS each (step, gap, body, up, down, volume, n)
+            WHERE opens IS NULL WINDOW its AS (ORDER BY n)) AS sums
+        UNION ALL
+        SELECT to_timestamp(sum(step) OVER its / 1000.0), open, high, low, close, volume
+        FROM unnest(times, opens, highs, lows, closes, amounts) WITH ORDINALITY
+            AS each (step, open, high, low, close, volume, n)
+        WHERE opens IS NOT NULL WINDOW its AS (ORDER BY n)) AS candles"""
 
 _OF = """CREATE FUNCTION ohlcv_of(text, text, since timestamptz, until timestamptz) RETURNS SETOF ohlcv
         LANGUAGE sql STABLE AS"""
@@ -113,12 +111,10 @@ _OF = """CREATE FUNCTION ohlcv_of(text, text, since timestamptz, until timestamp
 LAYOUTS = {
     "rows": f"""{_OF} $$ SELECT * FROM ohlcv WHERE symbol = $1 AND timeframe = $2
             AND time >= since AND time < until ORDER BY time $$""",
-    "packed": f"""CREATE OR REPLACE VIEW ohlcv AS {_OHLCV}
-            FROM ({_UNPACKED.format(within="")}) AS candles JOIN series ON series.id = candles.series;
-        {_OF} $$
-            WITH wanted AS (SELECT * FROM series WHERE symbol = $1 AND timeframe = $2)
-            {_OHLCV} FROM ({_UNPACKED.format(within=_TOUCHING)}) AS candles JOIN wanted ON wanted.id = series
-            WHERE time >= since AND time < until ORDER BY time $$""",
+    "packed": f"""CREATE OR REPLACE VIEW ohlcv AS {_UNPACKED};
+        {_OF} $$ {_UNPACKED} WHERE symbol = $1 AND timeframe = $2
+            AND last >= extract(epoch FROM since) * 1000 AND first < extract(epoch FROM until) * 1000
+            AND time >= since AND time < until ORDER BY time $$""",
 }
 """What is made for each layout: how SQL finds rows, all of them or those of a stretch."""
 
