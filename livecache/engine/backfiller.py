@@ -74,7 +74,7 @@ class Backfiller:
                         continue
                     await self._slots.acquire()
                     # By the moment of the slot something more urgent may have come up.
-                    taken = await self._limiter.acquire_for(pick.urgency, pick, self._pick)
+                    taken = await self._limiter.acquire_for(pick, self._pick)
                     if taken is None:
                         self._slots.release()
                         continue

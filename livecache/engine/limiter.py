@@ -40,7 +40,7 @@ _REACHES_S = {Urgency.LIVE: 0.95 * REACH_S, Urgency.WARM: 0.35, Urgency.READ: 0.
 Not even what is live reaches as far as one that has waited for long: it would take each slot that there is.
 """
 
-_REACHES_FURTHER = 0.006
+_REACHES_FURTHER = 0.007
 """Seconds by the square of those since its class had its turn, lest one starve for what others ask.
 
 Little at first: the line is as long as the one of any process that reaches furthest.
@@ -56,12 +56,19 @@ _LOOK_S = 5.0
 """In a ban the wall clock is looked at so often: it goes on while the host sleeps, which timers do not."""
 
 
-class _Priced(Protocol):
+class _Wanted(Protocol):
+    @property
+    def urgency(self) -> Urgency: ...
     @property
     def costs(self) -> Costs: ...
 
 
-_P = TypeVar("_P", bound=_Priced)
+class _Only(NamedTuple):
+    urgency: Urgency
+    costs: Costs
+
+
+_W = TypeVar("_W", bound=_Wanted)
 
 
 @dataclass(slots=True, eq=False)
@@ -70,7 +77,7 @@ class _Waiting:
     since: float
     passed_over: int = 0
     missed: int = 0  # slots that it has reached too late
-    asked: bool = False  # for a slot, before its turn
+    in_line: bool = False  # holds a slot, or asks for one
     turn: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -161,23 +168,21 @@ class Limiter:
 
         Those that are as urgent are served in order. A caller that is cancelled while it waits uses no slot.
         """
-        only = Ticket(costs, 0.0)
-        taken = await self.acquire_for(urgency, only, lambda: only)
+        only = _Only(urgency, costs)
+        taken = await self.acquire_for(only, lambda: only)
         assert taken is not None
         return taken[0]
 
-    async def acquire_for(
-        self, urgency: Urgency, first: _P, choose: Callable[[], _P | None]
-    ) -> tuple[Ticket, _P] | None:
+    async def acquire_for(self, first: _W, choose: Callable[[], _W | None]) -> tuple[Ticket, _W] | None:
         """The same for a request of what `choose` says at the moment of the slot.
 
         There may be something better to ask for than at `first`, of other costs, or nothing any more: then
-        there is no ticket.
+        there is no ticket. What is more urgent finds a slot the sooner.
         """
         if self.quota is not None:
             await self.quota.heard.wait()
         slot = self._clock.monotonic()
-        waiting = _Waiting(urgency, slot)
+        waiting = _Waiting(first.urgency, slot)
         self._waiting.append(waiting)
         try:
             while True:
@@ -189,7 +194,7 @@ class Limiter:
                     await self._clock.sleep(_LOOK_S)
                     continue
                 # By the slot and not by the clock, lest a late timer count. A refusal may have moved it.
-                share = 1.0 if waiting.starves else self.shares.get(urgency, 1.0)
+                share = 1.0 if waiting.starves else self.shares.get(waiting.urgency, 1.0)
                 away = self.quota is not None and self.quota.standing == "away"
                 due = slot = self._meter.slot(
                     self._meter.times(first.costs, self._others_too),
@@ -201,6 +206,8 @@ class Limiter:
                     due = self.quota.turn(slot)
                 elif self.quota is not None and self.quota.standing == "shared":
                     reserved = await self._reserve(self.quota, waiting, first.costs, slot, share)
+                    if reserved is None and (chosen := choose()) is not None:
+                        first, waiting.urgency = chosen, min(waiting.urgency, chosen.urgency)
                     if reserved is None or waiting not in self._next():
                         continue
                     due = max(slot, reserved.latest)
@@ -292,7 +299,9 @@ class Limiter:
         return [min(line, key=lambda one: one.urgency) for line in (starve, others) if line]
 
     def _call(self) -> None:
-        for one in self._next():
+        """Whose turn it is, and the next one that is live and not in line."""
+        live = [one for one in self._waiting if one.urgency is Urgency.LIVE and not one.in_line]
+        for one in (*self._next(), *live[:1]):
             one.turn.set()
 
     async def _reserve(
@@ -307,6 +316,7 @@ class Limiter:
                 waiting.missed += 1
                 self._reserved.remove(reserved)
             elif reserved.costs == costs and (reserved.starves == waiting.starves or one_line):
+                waiting.in_line = True
                 return reserved
         again_s = await self._ask(quota, waiting, costs, slot, share)
         if again_s > 0:
@@ -315,24 +325,26 @@ class Limiter:
 
     async def _reserve_early(self, waiting: _Waiting, costs: Costs) -> None:
         """What is live need not wait for its turn to get in line: who is before it holds a slot, or asks."""
-        if waiting.urgency is Urgency.LIVE and not waiting.asked:
-            waiting.asked = True
-            if self.quota is not None and self.quota.standing == "shared":
-                await self._ask(self.quota, waiting, costs, self._clock.monotonic(), 1.0)
+        quota = self.quota
+        if quota and quota.standing == "shared" and waiting.urgency is Urgency.LIVE and not waiting.in_line:
+            await self._ask(quota, waiting, costs, self._clock.monotonic(), 1.0)
+            if waiting.in_line:
+                self._call()
 
     async def _ask(self, quota: Quota, waiting: _Waiting, costs: Costs, slot: float, share: float) -> float:
         """Reserve a slot; where there is none, returns in how many seconds to ask again."""
-        now, starves = self._clock.monotonic(), waiting.starves
+        now, starves, waiting.in_line = self._clock.monotonic(), waiting.starves, True
         asked = await quota.reserve(
             self._meter.terms(costs, now, share),
             reach_s=self._reach_s(waiting, now),
             suits_s=max(0.0, slot - now),
             pause_s=self._paused_s(now),
         )
+        waiting.in_line = asked is not None and asked[0].wait_s >= 0
         if asked is None:
             return 0.0
-        answer, earliest, when = asked
-        if answer.wait_s >= 0:
+        _, earliest, when = asked
+        if waiting.in_line:
             self._reserved.append(_Reserved(earliest, when, costs, starves))
             self._reserved.sort(key=lambda one: one.slot)
             return 0.0
@@ -355,9 +367,8 @@ class Limiter:
     def _late_s(self, waiting: _Waiting) -> float:
         rate_per_s = self.rate_per_s
         least_s = max(LATE / rate_per_s, _LATE_LEAST_S) if rate_per_s else BEAT_S
-        return least_s * max(
-            1, waiting.missed - _MISSED
-        )  # On a host that is always late some start all the same.
+        # On a host that is always late some start all the same.
+        return least_s * max(1, waiting.missed - _MISSED)
 
     def _paused_s(self, now: float) -> float:
         return max(0.0, self._meter.paused_until - now)

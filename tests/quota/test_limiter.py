@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from itertools import pairwise
+from typing import NamedTuple
 
 import pytest
 
 from livecache.engine.limiter import Limiter, Urgency
-from livecache.model.budget import Budget, Pool, Rolling, Spacing
+from livecache.model.budget import NOTHING, Budget, Costs, Pool, Rolling, Spacing
 from livecache.venues.venue import FailureKind, FetchFailure
 
 from .members import PER_S, most_in
 from .world import KEYS, World, all_of, asking, now, played
+
+
+class Wanted(NamedTuple):
+    urgency: Urgency
+    costs: Costs = NOTHING
+
 
 SLOW = [Spacing("requests", 1.0)]
 
@@ -293,6 +300,60 @@ def test_what_is_urgent_is_in_line_from_when_it_came_though_one_before_it_asks(v
 
     played(valkey_url, scenario)
     assert order == ["a1", "a2", "b1", "b2"]
+
+
+def test_many_urgent_ones_of_one_wait_for_no_less_urgent_ones_of_others(valkey_url: str) -> None:
+    """A bucket of forty symbols closes here, while all the others warm up."""
+    waits: list[float] = []
+
+    async def scenario(world: World) -> None:
+        async def closes() -> None:
+            async with world.member("a") as limiter:
+                await asyncio.sleep(5)
+                began = now()
+
+                async def one() -> None:
+                    await limiter.acquire(Urgency.LIVE)
+                    waits.append(now() - began)
+
+                await all_of(*(one() for _ in range(40)))
+
+        async def warms_up(name: str) -> None:
+            async with world.member(name) as limiter:
+                await all_of(*(world.asks(limiter, name, 12, Urgency.WARM) for _ in range(5)))
+
+        await all_of(closes(), *(warms_up(name) for name in "bcd"))
+
+    played(valkey_url, scenario)
+    assert len(waits) == 40 and max(waits) <= 1.2 * 40 / PER_S
+
+
+def test_what_becomes_urgent_while_it_waits_finds_a_slot_as_what_is_urgent_does(valkey_url: str) -> None:
+    """An engine waits for one thing at a time, and meanwhile a bucket closes."""
+    took = 0.0
+
+    async def scenario(world: World) -> None:
+        async def engine() -> None:
+            nonlocal took
+            async with world.member("a") as limiter:
+                await asyncio.sleep(4)
+                closes = now() + 1.0
+
+                def pick() -> Wanted:
+                    return Wanted(Urgency.LIVE if now() >= closes else Urgency.WARM)
+
+                taken = await limiter.acquire_for(pick(), pick)
+                assert taken is not None and taken[1].urgency is Urgency.LIVE
+                took = now() - closes
+
+        async def urgent() -> None:
+            async with world.member("b") as limiter:
+                await all_of(*(world.asks(limiter, "b", 12, Urgency.LIVE) for _ in range(6)))
+
+        await all_of(engine(), urgent())
+
+    played(valkey_url, scenario)
+    assert 0 < took <= 1.5
 
 
 def test_a_slot_is_for_whoever_is_most_urgent_when_it_comes_and_none_is_lost(valkey_url: str) -> None:

@@ -250,6 +250,7 @@ def test_history_alone_takes_half_of_what_there_is() -> None:
 
 class Page(NamedTuple):
     costs: Costs
+    urgency: Urgency = Urgency.WARM
 
 
 def test_what_is_asked_for_is_chosen_at_the_moment_of_the_slot() -> None:
@@ -260,7 +261,7 @@ def test_what_is_asked_for_is_chosen_at_the_moment_of_the_slot() -> None:
         choices: list[Page | None] = [dear, dear, cheap, cheap, None]
         told: list[Ticket | None] = []
         for _ in range(3):
-            taken = await limiter.acquire_for(Urgency.WARM, Page({"weight": 1}), lambda: choices.pop(0))
+            taken = await limiter.acquire_for(Page({"weight": 1}), lambda: choices.pop(0))
             told.append(taken and taken[0])
         told.append(await limiter.acquire(Urgency.WARM, {"weight": 8}))
         return [ticket and ticket.started for ticket in told]
@@ -342,7 +343,7 @@ def test_who_waits_for_a_pool_behind_one_that_gives_up_gets_no_earlier_slot() ->
         clock = VirtualClock()
         limiter = Limiter((Pool("pool", 10, 1.0, share=1.0),), VenueTime(clock), lambda: 0.5)
         await starts(limiter, 10)
-        nothing = limiter.acquire_for(Urgency.LIVE, Page({"pool": 5}), lambda: None)
+        nothing = limiter.acquire_for(Page({"pool": 5}, Urgency.LIVE), lambda: None)
         giving_up = asyncio.create_task(nothing, name="giving up")
         others = [asyncio.create_task(started(limiter), name=f"{n}") for n in range(7)]
         assert await giving_up is None
