@@ -10,7 +10,7 @@ import secrets
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -275,7 +275,9 @@ async def run(config: Config, source: str = "", again: Callable[[], Loaded] | No
 
     async def main() -> None:
         with told_on_signal(), HttpFront(config.http, instance, clock) as http:
-            async with log or nullcontext(), open_store(config) as store:
+            async with log or nullcontext(), open_store(config) as store, AsyncExitStack() as stack:
+                if history is not None:
+                    stack.push_async_callback(history.ended)
                 instance.redis = address_of(store.url)
 
                 def begin(

@@ -50,7 +50,7 @@ class Place:
     def __init__(self, url: str, path: Path) -> None:
         self.clock = VirtualClock(START / 1000)
         self.venue = ModelVenue(SeededMarket(3), self.clock, START, self.clock.monotonic(), tick_ms=10_000)
-        self.url, self.path = url, path
+        self.url, self.path, self.threads = url, path, threads
 
     def run(self) -> AbstractAsyncContextManager[Running]:
         self.history = HistoryService(
@@ -60,7 +60,7 @@ class Place:
             since=lambda timeframe: -SINCE_DAYS[timeframe] * DAY,
             share=0.5,
             jitter=Random(5).random,
-            threads=threads,  # type: ignore[arg-type]
+            threads=self.threads,  # type: ignore[arg-type]
         )
         return service(self.venue, self.url, SYMBOLS, FRAMES, beside=self.history.beside)
 
@@ -225,5 +225,43 @@ def test_damage_is_found_put_aside_and_filled_again(clean_valkey: str, tmp_path:
             await running.until(lambda: not list(store.verify()))
             await place.filled(running)
         store.close()
+
+    at(clean_valkey, tmp_path / "history.db", what)
+
+
+def test_a_stop_gives_up_the_lease_though_the_store_does_not_answer(
+    clean_valkey: str, tmp_path: Path
+) -> None:
+    """As of a server that is cut off: readers of the cache wait for whoever comes next, and not for that."""
+
+    async def what(place: Place) -> None:
+        answers = asyncio.Event()
+        answers.set()
+
+        async def thread(work: Callable[[], T]) -> T:
+            waits = asyncio.ensure_future(answers.wait())
+            try:
+                await asyncio.shield(waits)
+            except asyncio.CancelledError:
+                await asyncio.wait([waits])  # as what has begun in a thread is waited for
+                raise
+            return work()
+
+        place.threads = lambda: nullcontext(thread)
+        async with place.run() as running:
+            await place.filled(running)
+            answers.clear()
+            await asyncio.sleep(120)
+            began_s, lease = place.clock.monotonic(), running.engine.keys.lease
+        assert place.clock.monotonic() - began_s < 3
+        with redis.Redis.from_url(clean_valkey) as client:
+            assert not client.exists(lease)
+        ended = asyncio.create_task(place.history.ended())
+        await asyncio.sleep(1)
+        ended.cancel()
+        await asyncio.sleep(1)
+        assert not ended.done(), "a thread of it is left, which would outlive the loop"
+        answers.set()
+        await ended
 
     at(clean_valkey, tmp_path / "history.db", what)

@@ -20,7 +20,11 @@ OF_STORE = (
         await asyncio.wait([task])
     except asyncio.CancelledError:
         task.cancel()
-        await asyncio.wait([task])
+        await asyncio.wait([task], timeout=None if left is None else STOP_S)
+        if left is not None and not task.done():
+            logger.bind(event="history_left").warning("the store of history is waited for no longer")
+            left.add(task)
+            task.add_done_callback(left.discard)
         raise
     error = task.exception() or RuntimeError(f"the {name} has ended")
 """,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...clock import Clock
@@ -25,11 +25,15 @@ if TYPE_CHECKING:
     from ..store import HistoryDatabase
     from .session import Session
 
-__all__ = ["HistoryService", "Wishes", "error_of"]
+__all__ = ["STOP_S", "HistoryService", "Wishes", "error_of"]
 
 _AGAIN_FIRST_S, _AGAIN_MOST_S = 1.0, 300.0
 _BUSY_S = 2.0
 """So long another connection is waited for: a stop has to be over in three seconds."""
+
+STOP_S = 2.0
+"""So long an engine that stops waits for what is being stored: a server may not answer for ever, and readers
+are not to wait for the lease of the cache because of it."""
 
 
 class Wishes(NamedTuple):
@@ -63,6 +67,7 @@ class HistoryService:
         self.place, self._clock, self._jitter = place, clock, jitter
         self._timeframes, self._since, self._share = tuple(timeframes), since, share
         self._threads = threads
+        self._left: set[asyncio.Task[None]] = set()  # sessions whose engine has not waited for their end
 
     async def beside(self, engine: Engine) -> None:
         """Keep the history of the engine's venue until cancelled. It never raises for the store's sake."""
@@ -74,11 +79,18 @@ class HistoryService:
         finally:
             standing.left(engine.keys.shard)
 
+    async def ended(self) -> None:
+        """Wait for what no engine has waited for: its thread would outlive the loop. Whoever is to end the
+        process meanwhile has to end it whole."""
+        while self._left:
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait(self._left)
+
     async def _keep(self, engine: Engine, standing: Standing) -> None:
         waits = self._waits()
         while True:
             began_s = self._clock.monotonic()
-            error = await error_of(self._session(engine, standing), "history session")
+            error = await error_of(self._session(engine, standing), "history session", self._left)
             if self._clock.monotonic() - began_s > _AGAIN_MOST_S:
                 waits = self._waits()
             wait_s = next(waits)
@@ -113,8 +125,10 @@ class HistoryService:
         return delays(self._jitter, first_s=_AGAIN_FIRST_S, most_s=_AGAIN_MOST_S)
 
 
-async def error_of(work: Coroutine[Any, Any, None], name: str) -> BaseException:
-    """The error that ends it, if it is not cancelled.
+async def error_of(
+    work: Coroutine[Any, Any, None], name: str, left: set[asyncio.Task[None]] | None = None
+) -> BaseException:
+    """The error that ends it, if it is not cancelled: then its end is waited for, or it is among `left`.
 
     It is a task of its own: on Python 3.11 a TaskGroup that ends by an error leaves behind that its task is
     being cancelled, and drops a cancellation that comes meanwhile.
@@ -124,7 +138,11 @@ async def error_of(work: Coroutine[Any, Any, None], name: str) -> BaseException:
         await asyncio.wait([task])
     except asyncio.CancelledError:
         task.cancel()
-        await asyncio.wait([task])
+        await asyncio.wait([task], timeout=None if left is None else STOP_S)
+        if left is not None and not task.done():
+            logger.bind(event="history_left").warning("the store of history is waited for no longer")
+            left.add(task)
+            task.add_done_callback(left.discard)
         raise
     error = task.exception() or RuntimeError(f"the {name} has ended")
     return only(error) if isinstance(error, (Exception, BaseExceptionGroup)) else error
