@@ -267,7 +267,7 @@ def copy(given: Given, source: str, target: str, **told: Any) -> int:
     from ..commands.history.opened import place_of
 
     config = given.load().config
-    return copy(place_of(config, source), place_of(config, target), **told)
+    return copy(place_of(config, source, "FROM"), place_of(config, target, "TO"), **told)
 
 
 @history.command()

@@ -159,6 +159,18 @@ _REFUSALS = (
     ),
     _Refusal(
         "",
+        r"unknown command\W*(smembers|hgetall|mget|get|set)\b",
+        "every Redis has that command, and a Sentinel has not: redis+sentinel://host:26379/master asks one",
+        in_vain=True,
+    ),
+    _Refusal(
+        "",
+        r"unknown command\W*cluster\b",
+        "it is no node of a cluster: redis:// names a server, redis+sentinel:// its Sentinels",
+        in_vain=True,
+    ),
+    _Refusal(
+        "",
         r"(unknown|unsupported|disabled|unrecognized|illegal)( redis)? command"
         r"|(command|script).*(not (be )?(supported|allowed|available|enabled|implemented)|disabled)",
         "livecache needs that command, and Lua scripts: Redis and Valkey have them, some proxies have not",

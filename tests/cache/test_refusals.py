@@ -300,6 +300,8 @@ REFUSALS = [
     ("ERR Redis is not able to persist on disk. Commands that write are disabled", "disk", True),
     ("ERR DISABLE You can't write against a read only replica.", "primary's address", True),
     ("ERR this user has no permissions to run the 'evalsha' command", "docs/redis.md", True),
+    ("ERR unknown command 'SMEMBERS', with args beginning with: 'livecache:venues'", "a Sentinel", False),
+    ("ERR unknown command 'CLUSTER', with args beginning with: 'SLOTS'", "no node of a cluster", False),
     ("ERR something never heard of", "server's own words", True),
     ("SOMETHING never heard of", "server's own words", True),
 ]

@@ -198,3 +198,5 @@ def test_it_is_told_what_was_done(
     assert line == {"series": "venue:BTC-USD 1m", "inserted": 0, "revised": 0, "candles": count, "error": ""}
     assert copied(store, f"sqlite:///{store.path}") == 2
     assert "name two histories" in capsys.readouterr().err
+    assert copied(store, "embedde") == 2
+    assert "TO: 'embedde' is no place" in capsys.readouterr().err

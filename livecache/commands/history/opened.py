@@ -18,11 +18,11 @@ from ...keys.history_place import place_problem
 __all__ = ["Place", "open_history", "place_of"]
 
 
-def place_of(config: Config, url: str | None) -> Place:
-    """That of the URL that was given, else of the one configured. Raises ConfigError."""
+def place_of(config: Config, url: str | None, given: str = "--history-url") -> Place:
+    """That of the URL that was `given` by that name, else of the one configured. Raises ConfigError."""
     own = Path(config.redis.data_dir).expanduser() if config.redis.data_dir else default_data_dir(os.environ)
     if url and (problem := place_problem(url)):
-        raise ConfigError(f"--history-url: {problem[0]}", problem[1])
+        raise ConfigError(f"{given}: {problem[0]}", problem[1])
     return Place.of(url or config.history.url, own, config.history.password_file, config.history.layout)
 
 
