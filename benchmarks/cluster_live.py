@@ -167,7 +167,9 @@ def _answered(running: Service, path: str) -> str:
     told = json.loads(body)
     series = told.get("series", 0)
     known = series if isinstance(series, int) else len(series)
-    return took if known == PRODUCTS * len(TIMEFRAMES) else f"{took} ({status}, {known} series)"
+    if known == PRODUCTS * len(TIMEFRAMES):
+        return took
+    return f"{took} ({status}, {known} series: {' '.join(told.get('reasons', ())):.80})"
 
 
 HEADERS = (

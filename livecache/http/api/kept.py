@@ -18,7 +18,7 @@ from ..watch.lookout import LOOK_SHARE
 
 __all__ = ["Kept", "Seen"]
 
-LOOK_S = 8.0  # for one look; 6,300 series take half a second
+LOOK_S = 20.0  # for one look; 6,300 series take half a second, and many times that on a host short of time
 
 _T = TypeVar("_T", bound=msgspec.Struct)
 

@@ -24,7 +24,7 @@ __all__ = ["LOOK_AGAIN_MOST_S", "LOOK_AGAIN_S", "LOOK_SHARE", "Look", "Lookout",
 LOOK_AGAIN_S = 1.0
 LOOK_SHARE = 20  # … and after so many times as long as the last one took: 6,300 series take 0.4 s of the CPU
 LOOK_AGAIN_MOST_S = 10.0
-LOOK_S = 2.0  # for each answer of Redis; a probe that asks waits for the look
+LOOK_S = 2.0  # for each answer of Redis, or as long as the last look took: on a host that is short of time
 LOOK_MOST_S = 10.0  # for all of them
 PATIENCE_S = 2.5  # then who asks is told of the look before: a probe gives up after three seconds
 SERIES_A_STEP = 100  # in between the feed and the writer have their turn
@@ -109,22 +109,23 @@ class Lookout:
         prefix, require = config.redis.prefix, config.cache.require
         # By the writer's own client: so it takes the same way to the same server.
         reader = AsyncReader(client=place.way[0], prefix=prefix, venue=venue)
+        within_s = max(LOOK_S, self._seen.took_s)
         began_s = answered_s = self._clock.monotonic()
 
         async def look(some: Sequence[SeriesId]) -> tuple[list[SeriesView], list[Row]]:
             nonlocal answered_s
             seen = await reader.states(some)
             # Thousands of a cluster may take longer in all, and are answered all the while.
-            left.reschedule(asyncio.get_running_loop().time() + LOOK_S)
+            left.reschedule(asyncio.get_running_loop().time() + within_s)
             answered_s = self._clock.monotonic()
             return seen, [*map(row_of, seen)]
 
         try:
-            async with asyncio.timeout(LOOK_MOST_S) as whole, asyncio.timeout(LOOK_S) as left:
+            async with asyncio.timeout(LOOK_MOST_S) as whole, asyncio.timeout(within_s) as left:
                 found = await side_by_side(look, batches(await reader.series(), SERIES_A_STEP))
         except TimeoutError:
-            within_s = LOOK_MOST_S if whole.expired() else LOOK_S
-            return Look(0, [f"Redis does not answer within {within_s:g} s"], took_s=answered_s - began_s)
+            waited_s = LOOK_MOST_S if whole.expired() else within_s
+            return Look(0, [f"Redis does not answer within {waited_s:.3g} s"], took_s=answered_s - began_s)
         except LivecacheError as error:
             return Look(0, [error.message], took_s=answered_s - began_s)
         views = [view for seen, _ in found for view in seen]
