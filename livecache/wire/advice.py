@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 from collections.abc import Mapping
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from ..quiet import logger
 from .scripts import RedisLike, send, text_of
@@ -15,13 +18,24 @@ __all__ = ["SETTINGS", "ServerWatch", "advice_on", "advise"]
 SETTINGS = ("zset-max-listpack-value", "maxmemory-policy", "maxmemory", "client-output-buffer-limit")
 """What is asked of a server."""
 
+_AGAIN_S = 60.0
+_TOLD: WeakKeyDictionary[RedisLike, dict[str, float]] = WeakKeyDictionary()
+
 _LONGEST_MEMBER = 96  # bytes: candles of BTC above 100,000 make 67, with room for what comes
 
 
 async def advise(redis: RedisLike) -> list[str]:
-    """Log once what the server's settings cost; the commands that mend it. Silent where it may not ask."""
+    """Log once what the server's settings cost; the commands that mend it. Silent where it may not ask.
+
+    The shards of a process ask by one way, one after the other: what one has told the others need not.
+    """
     advice = advice_on({name: await _setting(redis, name) for name in SETTINGS})
+    now_s = asyncio.get_running_loop().time()
+    told = _TOLD.setdefault(redis, {})
     for problem, remedy in advice:
+        if now_s - told.get(problem, -math.inf) < _AGAIN_S:
+            continue
+        told[problem] = now_s
         logger.bind(event="redis_advice", remedy=remedy).warning(f"Redis: {problem}; mend it by: {remedy}")
     return [remedy for _, remedy in advice]
 

@@ -10,6 +10,7 @@ import pytest
 import redis
 import redis.asyncio
 
+from livecache.quiet import logger
 from livecache.wire.advice import ServerWatch, advise
 
 
@@ -75,3 +76,26 @@ def test_another_server_under_the_same_address_is_advised_on_once() -> None:
             assert bool(servers.asked) is advised
 
     asyncio.run(main())
+
+
+def test_the_shards_of_a_process_tell_it_once_between_them() -> None:
+    """Each asks as it begins, and at a fail-over all of them do."""
+
+    class Server:
+        async def execute_command(self, *args: Any) -> Any:
+            return {args[2]: "64" if args[2] == "zset-max-listpack-value" else "0"}
+
+    said: list[str] = []
+
+    async def main() -> None:
+        servers = Server(), Server()
+        for _ in range(12):
+            for server in servers:
+                assert len(await advise(server)) == 1
+
+    sink = logger.add(lambda message: said.append(str(message)), filter="livecache.wire", format="{message}")
+    try:
+        asyncio.run(main())
+    finally:
+        logger.remove(sink)
+    assert len(said) == 2, "of each server"
