@@ -58,10 +58,13 @@ BREAKAGES = (
         (
             Edit(
                 "livecache/write/upserts.py",
-                "            args += (len(fields) // 2, *fields)\n",
-                "            args += (len(fields) // 2, *fields)\n"
-                "            if fields:\n"
-                '                await self._redis.execute_command("HSET", keys[-1], *fields)\n',
+                "        outcomes: dict[SeriesId, int | str] = {}\n",
+                "        outcomes: dict[SeriesId, int | str] = {}\n"
+                "        for one in batch:\n"
+                "            key = self._keys.state(one.series.symbol, one.series.timeframe)\n"
+                "            fields = encode_state(one.state, origin=self._origin, fence=self._lease.token,\n"
+                "                                  revision=self._revision, updated_at=0)\n"
+                '            await self._redis.execute_command("HSET", key, *fields)\n',
             ),
         ),
         tests=(
