@@ -1,6 +1,6 @@
 # One command a task; CONTRIBUTING.md says how long each takes. JOBS is how many processes run tests.
 PYTHON ?= .venv/bin/python
-JOBS ?= 4
+JOBS ?= 6
 SEEDS ?= 0:100
 NAMES ?=
 
