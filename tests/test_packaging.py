@@ -11,7 +11,7 @@ from livecache.config.load import load
 
 ROOT = Path(__file__).parent.parent
 TEST_LINE = (
-    "python3 -m venv .venv && .venv/bin/pip install -q -e '.[test]' && .venv/bin/python -m pytest -q -n 4"
+    "python3 -m venv .venv && .venv/bin/pip install -q -e '.[test]' && .venv/bin/python -m pytest -q -n 6"
 )
 
 

@@ -187,7 +187,9 @@ class Writer:
         """
         try:
             async with asyncio.timeout(CLOSE_GOODBYE_S):
-                if not self._entered:  # Still waiting for its turn: it has said nothing to take back.
+                if not self._entered:  # It has said nothing to take back, but may have got its turn just now.
+                    with contextlib.suppress(*TROUBLE):
+                        await self._lease.release()
                     return
                 await self._lease.renew()
                 await self._presence.leave(for_good=for_good)

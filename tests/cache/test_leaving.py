@@ -45,6 +45,53 @@ def test_one_that_leaves_says_so_and_its_word_lasts_no_longer_for_it(clean_valke
     on_valkey(clean_valkey, test)
 
 
+class StopsBehindTheLease:
+    """A way to Redis on which nothing more is answered once the lease is there, until `stopped`."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner, self.there, self.stopped = inner, asyncio.Event(), False
+
+    async def execute_command(self, *args: Any) -> Any:
+        reply = await self.inner.execute_command(*args)
+        if not self.stopped and await self.inner.exists(KEYS.lease):
+            self.there.set()
+            await asyncio.Event().wait()
+        return reply
+
+
+def test_one_that_is_stopped_as_it_gets_the_lease_gives_it_up(clean_valkey: str) -> None:
+    async def test(client: Any, source: Source) -> None:
+        way = StopsBehindTheLease(client)
+        writer = writer_of(way, source)
+        opening = asyncio.create_task(writer.open())
+        await way.there.wait()
+        opening.cancel()
+        await asyncio.wait([opening])
+        way.stopped = True
+        await writer.close()
+        assert not await client.exists(KEYS.lease), "the next one need not wait"
+
+    on_valkey(clean_valkey, test)
+
+
+def test_one_that_waits_and_is_stopped_leaves_the_others_lease_alone(clean_valkey: str) -> None:
+    async def test(client: Any, source: Source) -> None:
+        async with running(writer_of(client, source)):
+            held = await client.get(KEYS.lease)
+            waiting = writer_of(client, source, instance="two")
+            opening = asyncio.create_task(waiting.open())
+            await eventually(lambda: _waits(waiting))
+            opening.cancel()
+            await asyncio.wait([opening])
+            await waiting.close()
+            assert await client.get(KEYS.lease) == held
+
+    async def _waits(writer: Any) -> bool:
+        return bool(writer.pulse.waits_for)
+
+    on_valkey(clean_valkey, test)
+
+
 def test_while_one_leaves_closed_candles_are_read_and_the_one_in_progress_is_not(clean_valkey: str) -> None:
     async def test(client: Any, source: Source) -> None:
         async with running(writer_of(client, source)):
