@@ -1,6 +1,6 @@
 """One budget for four processes: how often they ask together, and how long each class waits.
 
-    python -m benchmarks.budget
+    python -m benchmarks.budget [--seconds 20]
 
 They ask as often as they are let, over one server, and then over a cluster of three masters: something urgent
 now and then, something to warm up or not, and always something deep.
@@ -8,6 +8,7 @@ now and then, something to warm up or not, and always something deep.
 
 from __future__ import annotations
 
+import argparse
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -24,7 +25,6 @@ from tests.quota.processes import Told, four
 
 __all__ = ["main"]
 
-SECONDS = 20.0
 MIXES = (
     ("urgent 2.4/s, deep", "0.6,0,0,100"),
     ("urgent 4/s, warm-up, deep", "1,100,0,100"),
@@ -50,6 +50,9 @@ def _line(what: str, told: Told) -> Sequence[str]:
 
 def main() -> int:
     """Run it."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seconds", type=float, default=20.0, help="each; in 20 there are 80 urgent ones")
+    seconds: float = parser.parse_args().seconds
     head = ("", "a second", "most in one", "urgent p50", "p99", "warm-up p50", "deep p50", "by each", "asks")
     with tempfile.TemporaryDirectory(prefix="livecache-", dir="/tmp") as name:
         directory = Path(name)
@@ -57,9 +60,9 @@ def main() -> int:
             with redis.Redis.from_url(server.url) as client:
                 print(*circumstances(client, "redis", "hiredis"), sep="\n")
             print(f"at most {PER_S:g} requests a second of four processes; seconds waited; asks a request")
-            lines = [_line(what, four(server.url, SECONDS, mix)) for what, mix in MIXES]
+            lines = [_line(what, four(server.url, seconds, mix)) for what, mix in MIXES]
         with cluster(directory / "cluster") as nodes:
-            lines.append(_line("the first over a cluster", four(nodes.url, SECONDS, MIXES[0][1])))
+            lines.append(_line("the first over a cluster", four(nodes.url, seconds, MIXES[0][1])))
     print(*table(head, lines), sep="\n")
     return 0
 
