@@ -46,22 +46,26 @@ def test_one_that_leaves_says_so_and_its_word_lasts_no_longer_for_it(clean_valke
 
 
 class StopsBehindTheLease:
-    """A way to Redis on which nothing more is answered once the lease is there, until `stopped`."""
+    """A way to Redis on which so many are answered once the lease is there, and no more until `stopped`."""
 
-    def __init__(self, inner: Any) -> None:
+    def __init__(self, inner: Any, answered: int) -> None:
         self.inner, self.there, self.stopped = inner, asyncio.Event(), False
+        self.answered = answered
 
     async def execute_command(self, *args: Any) -> Any:
         reply = await self.inner.execute_command(*args)
         if not self.stopped and await self.inner.exists(KEYS.lease):
-            self.there.set()
-            await asyncio.Event().wait()
+            self.answered -= 1
+            if self.answered < 0:
+                self.there.set()
+                await asyncio.Event().wait()
         return reply
 
 
-def test_one_that_is_stopped_as_it_gets_the_lease_gives_it_up(clean_valkey: str) -> None:
+@pytest.mark.parametrize("answered", [0, 1])
+def test_one_that_is_stopped_as_it_gets_the_lease_gives_it_up(clean_valkey: str, answered: int) -> None:
     async def test(client: Any, source: Source) -> None:
-        way = StopsBehindTheLease(client)
+        way = StopsBehindTheLease(client, answered)
         writer = writer_of(way, source)
         opening = asyncio.create_task(writer.open())
         await way.there.wait()
