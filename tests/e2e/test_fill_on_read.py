@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -34,6 +35,17 @@ H1, D1 = Timeframe.H1, Timeframe.D1
 KINDS = ("coinbase", "binance", "deribit", "yahoo")
 DAYS = ("ONE_DAY", "1d", "1D")  # as exchanges call them
 ASKERS = 50
+
+
+def kept(path: Path) -> bool:
+    """Whether there is a history: the file is there a moment before its tables are."""
+    if not path.exists():
+        return False
+    try:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
+            return bool(db.execute("PRAGMA user_version").fetchone()[0])
+    except sqlite3.OperationalError:  # It is just being made.
+        return False
 
 
 @dataclass
@@ -154,7 +166,7 @@ def test_fifty_readers_of_one_gap_cause_one_set_of_requests_at_every_exchange(tm
         url = url_of(running)
         for place in places:
             running.event("warm", venue=place.kind)
-            until("its history is kept", lambda: (tmp_path / "history.db").exists())
+            until("its history is kept", lambda: kept(tmp_path / "history.db"))
             before = place.timeframe.floor(int(time.time() * 1000) - 400 * DAY)
             seen = len(place.served.requests)
             answers = readers(url, place, f"&before={before}&limit=400&timeout=8")
@@ -191,7 +203,7 @@ def test_what_is_too_much_or_too_slow_is_told_and_a_part_is_had_at_once(tmp_path
     ):
         url, path = url_of(running), tmp_path
         running.event("warm")
-        until("its history is kept", lambda: (path / "history.db").exists())
+        until("its history is kept", lambda: kept(path / "history.db"))
         before = place.timeframe.floor(int(time.time() * 1000) - 400 * DAY)
         seen = len(place.served.requests)
         for query in (f"&before={before}&limit=5000", f"&before={before}&limit=500&fill=false"):
@@ -249,7 +261,7 @@ def killed_in_mid_fill(folder: Path, kills: int) -> None:
             upto = before - number * 100 * DAY
             with service(path) as running:
                 running.event("warm")
-                until("its history is kept", lambda: (folder / "history.db").exists())
+                until("its history is kept", lambda: kept(folder / "history.db"))
                 seen = len(place.served.requests)
                 ordered = candles(url_of(running), place, f"&before={upto}&limit=1300&timeout=0")
                 assert ordered.status == 503 and ordered.content.get("job"), ordered
